@@ -23,13 +23,13 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 HOME = Path("src/sipmesh")
-COMPILED = ("sip", "routing", "transport", "server/proxy", "server/quotas")
+COMPILED = ("sip", "routing", "transport", "server/in_force", "server/proxy", "server/quotas")
 """The packages that every message passes through. Each module in them is compiled, but for those that `FROM_SOURCE` names."""
 
 FROM_SOURCE = {
     **dict.fromkeys(("transport/connector", "transport/accept/listener", "transport/resolver"), "has coroutines"),
     **dict.fromkeys(
-        ("transport/reactor/event_loop", "server/proxy/login/user_stores"),
+        ("transport/reactor/event_loop", "server/proxy/login/user_stores", "server/proxy/control_plane"),
         "is the base of a class that is not compiled",
     ),
     **dict.fromkeys(

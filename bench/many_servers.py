@@ -26,7 +26,7 @@ from sipmesh.routing.registrar.binding import Binding
 from sipmesh.routing.registrar.gruu import Gruus
 from sipmesh.routing.roles import front_end
 from sipmesh.routing.target import FlowTarget, RemoteFlowTarget
-from sipmesh.server.proxy.roles import front_end_facts
+from sipmesh.server.in_force.roles import front_end_facts
 from sipmesh.sip.framing import parse_message
 from sipmesh.sip.message import Request
 from sipmesh.topology.document.load import Loaded, load_text

@@ -24,7 +24,10 @@ from ruamel.yaml import YAML
 from bench.table import number, table
 from sipmesh.demo.forge import Forge
 from sipmesh.pki.authority import EnterpriseCa
+from sipmesh.routing.registrar.gruu import Gruus
+from sipmesh.server.in_force.in_force import Current, Lasting, in_force_of
 from sipmesh.server.proxy.gatekeeper import Gatekeeper
+from sipmesh.server.proxy.login.user_stores import NoUsers
 from sipmesh.topology.document.load import load_text
 from sipmesh.topology.versions.difference import difference
 from sipmesh.topology.versions.jose import open_signed, sign
@@ -148,12 +151,15 @@ def measure_one(folder: Path, servers: int, partners: int, repeats: int) -> Size
     few = repeats if servers <= SERVERS[1] else 1
     tracemalloc.start()
     held = load_text(network.text, network.file)
-    seen = view(held, ME)
+    _seen = view(held, ME)
     size.size["loaded, with the view of one server, MiB"] = tracemalloc.get_traced_memory()[0] / 2**20
     tracemalloc.stop()
     loaded = size.take("load the document with all its files", lambda: load_text(network.text, network.file), few)
-    seen = size.take("view of one server", lambda: view(loaded, ME))
-    evidence, keeper = network.evidence(), Gatekeeper(seen)
+    size.take("view of one server", lambda: view(loaded, ME))
+    evidence, keeper = (
+        network.evidence(),
+        Gatekeeper(Current(in_force_of(loaded, ME, Lasting(1, Gruus(b"key", ME), NoUsers())))),
+    )
     if not keeper.judge(evidence).accepted:
         raise ValueError("the peer is not let in")
     size.take("judge a peer that comes again", lambda: [keeper.judge(evidence) for _ in range(JUDGED)], of=JUDGED)

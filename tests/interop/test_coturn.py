@@ -18,8 +18,8 @@ from server.proxy.events.test_notifier import subscribe, watch
 from server.proxy.events.test_turn_credentials import LIFETIME_S, SECRET, Clock, write_turn
 from sipmesh.server.proxy.events.turn_credentials import TurnCredentials
 from sipmesh.topology.document.load import load
-from sipmesh.topology.view import view
 from support.checkout import DOCS
+from support.in_force import current_of
 from support.network import EDGE, FE1, PARTNER_FE, Network
 from support.peer import Peer
 from support.running import on_loop
@@ -59,7 +59,7 @@ def read(profile: bytes) -> Login:
 
 def made(network: Network, at: float) -> Login:
     """Make the credentials that front end 1 gives alice at this time, in epoch seconds."""
-    credentials = TurnCredentials(view(load(network.organisations[0].file), FE1), Clock(at), pytest.fail)
+    credentials = TurnCredentials(current_of(load(network.organisations[0].file), FE1), Clock(at), pytest.fail)
     return read(credentials.profile("sip:alice@example.test"))
 
 

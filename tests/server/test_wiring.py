@@ -6,6 +6,7 @@ import pytest
 
 from sipmesh.server.agent.agent import Agent
 from sipmesh.server.management.controller import Controller
+from sipmesh.server.proxy.control_plane import NoControlPlane
 from sipmesh.server.wiring import here
 from sipmesh.topology.view import view
 from sipmesh.trust.evidence import LinkKind
@@ -47,7 +48,7 @@ async def test_stored_users_are_in_force_at_the_start_of_an_agent(managed: Manag
 async def test_server_of_a_network_without_management_has_neither_role(home: Network) -> None:
     async with service_here(home.organisations[0], Told(), FE1) as (service, node):
         assert service.control_plane is None
-        assert (node.is_managed, node.dispatch._control_plane) == (False, None)
+        assert (node.is_managed, type(node.outside.control_plane)) == (False, NoControlPlane)
 
 
 @pytest.mark.parametrize("name", [FE1, EDGE])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, Protocol, Self
 
@@ -85,4 +86,6 @@ class Reachable(Protocol):
 
 def reach_by(node: RunningServer, server: str, between: Reachable) -> None:
     """Have *node* open its links to *server* through *between* from now on."""
-    node.flow_table._hops[server] = Hop(server, LinkKind.SERVER, (between.address,))
+    in_force = node.current.value
+    hop = Hop(server, LinkKind.SERVER, (between.address,))
+    node.current.value = replace(in_force, hops={**in_force.hops, server: hop})

@@ -13,17 +13,15 @@ from pathlib import Path
 from typing import Any, Self
 
 from sipmesh.errors import OperatorError, RemoteError
-from sipmesh.routing.identity.home_rule import unknown
-from sipmesh.routing.registrar.gruu import Gruus
 from sipmesh.server.agent.agent import Agent
 from sipmesh.server.control_socket import ROLE, WHO, encode
+from sipmesh.server.in_force.in_force import InForce, in_force_of
 from sipmesh.server.management.commands import ManagementCommands
 from sipmesh.server.management.controller import Controller
 from sipmesh.server.management.publishing.publish import OF_HOST
 from sipmesh.server.process.file_stamps import NO_STAMPS, Stamps
 from sipmesh.server.replication.published_version import PublishedVersion
 from sipmesh.server.replication.server_status import ServerStatus
-from sipmesh.server.running.prepared_version import PreparedVersion, prepare
 from sipmesh.server.running.worker_place import ALONE, WorkerPlace
 from sipmesh.server.wiring import here
 from sipmesh.sip.message import Request, Response, respond
@@ -34,6 +32,7 @@ from sipmesh.topology.document.load import Loaded
 from sipmesh.topology.view import ServerView, view
 from sipmesh.trust.evidence import Direction
 from sipmesh.trust.x509.certificate import CertificateId
+from support.in_force import lasting
 from support.managed import MGMT, Change, Managed
 from support.network import EDGE, FE1
 from support.telling import Told
@@ -61,11 +60,11 @@ class Host:
         self.view = view(loaded, self.view.name)
         return []
 
-    def prepare(self, loaded: Loaded) -> PreparedVersion:
+    def prepare(self, loaded: Loaded) -> InForce:
         """Compute what a server computes of a version."""
-        return prepare(loaded, self.view.name, 1, Gruus(b"key of the pool", self.view.pool.name), unknown)
+        return in_force_of(loaded, self.view.name, lasting())
 
-    def put_prepared(self, version: PreparedVersion, since: Stamps = NO_STAMPS) -> list[str]:  # noqa: ARG002
+    def put_prepared(self, version: InForce, since: Stamps = NO_STAMPS) -> list[str]:  # noqa: ARG002
         """Put a version in force, unless it *refuses*."""
         return self.put_in_force(version.view.loaded)
 

@@ -10,13 +10,14 @@ from dataclasses import dataclass, field
 from sipmesh.demo.organisation import Organisation
 from sipmesh.pki.file_error import make_folder
 from sipmesh.server.control_socket import STATE
+from sipmesh.server.in_force.in_force import InForce, in_force_of
 from sipmesh.server.proxy.events.event_server import EventServer
+from sipmesh.server.proxy.outside import Outside
 from sipmesh.server.running.decision_parts import DecisionParts
 from sipmesh.server.running.event_parts import event_server
 from sipmesh.server.running.forwarding_parts import ForwardingParts
 from sipmesh.server.running.link_parts import LinkParts
 from sipmesh.server.running.peer_parts import PeerParts
-from sipmesh.server.running.prepared_version import PreparedVersion, prepare
 from sipmesh.server.running.server_setup import ServerSetup
 from sipmesh.server.running.server_stores import ServerStores
 from sipmesh.server.running.user_parts import UserParts
@@ -50,11 +51,11 @@ class ServerParts:
         self.decisions = DecisionParts(setup, self.peers, self.forwarding, self.users, self.events)
         self.links = LinkParts(setup, self.peers, self.decisions.dispatch, self.forwarding.outages)
 
-    def prepared(self, organisation: Organisation) -> PreparedVersion:
-        """The topology that *organisation* has written now, as this server would put it in force."""
-        stores, homes = self.setup.stores, self.setup.homes
-        incarnation = stores.tokens.incarnation
-        return prepare(organisation.load(), self.setup.view.name, incarnation, stores.gruus, homes.known_home)
+    def put(self, organisation: Organisation) -> InForce:
+        """Put in force what *organisation* has written now; nothing follows from it."""
+        setup = self.setup
+        setup.current.value = in_force_of(organisation.load(), setup.view.name, setup.lasting)
+        return setup.current.value
 
     async def close(self) -> None:
         """Close what was opened."""
@@ -77,7 +78,7 @@ def setup_of(
     make_folder(state)
     begun = place.begun()
     stores = ServerStores(own, state, begun, loop)
-    return ServerSetup(own, stores, begun, Limits(), loop, (told or Told()).log)
+    return ServerSetup(loaded, name, stores, begun, Limits(), loop, (told or Told()).log, Outside())
 
 
 @asynccontextmanager

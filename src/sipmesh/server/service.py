@@ -190,7 +190,8 @@ class Service:
         self._open.callback(self._log.info, "stopped", server=node.view.name)
         self._open.push_async_callback(node.drain)
         self.fetching = FetchOnDemand(node, self._look, self._log, fetches_crls=place.is_alone or place.is_supervisor)
-        node.fetch_by(self.fetching)
+        node.outside.sources = self.fetching
+        self.fetching.follow(node.view.loaded)
         if place.is_supervisor and node.siblings is not None:
             node.siblings.crls_missing = self.fetching.fetch_again
         self._open.push_async_callback(self.fetching.close)

@@ -39,7 +39,7 @@ def attach_controller(node: RunningServer, source: PublishedVersion, reloader: R
     loaded, status = node.view.loaded, partial(status_of, node)
     users = Users(loaded.users_url, seen=SeenUsers(loaded.folder))
     controller = Controller(node, reloader, status, source, users, here(node.view), node.loop, node.connector.dial, log)
-    node.attach(controller)
+    node.outside.control_plane = controller
     return controller
 
 
@@ -55,7 +55,7 @@ def attach_agent(
     own_status = status or partial(status_of, node)
     dial, fetch_crls = node.connector.dial, partial(_fetched_crls, node)
     agent = Agent(node, documents, reloader, own_status, here(node.view), node.loop, dial, fetch_crls, log)
-    node.attach_managed(agent)
+    node.outside.control_plane = agent
     return agent
 
 

@@ -17,6 +17,7 @@ from sipmesh.server.agent.users_at_start import load_users
 from sipmesh.server.control_socket import Command
 from sipmesh.server.process.file_stamps import stamp
 from sipmesh.server.process.off_loop import off_loop
+from sipmesh.server.proxy.control_plane import NoControlPlane
 from sipmesh.server.proxy.siblings.channel import BEAT, SUPERVISOR
 from sipmesh.server.proxy.siblings.siblings import Siblings
 from sipmesh.server.replication.document_store import DocumentStore
@@ -49,28 +50,11 @@ Ticks of this process and not a time: a machine that was stopped as a whole is o
 """
 
 
-class RemoteControlPlane:
-    """The control plane as a worker has it: everything is for the supervisor. Implements `proxy.control_plane.ControlPlane`."""
-
-    newest = 0
+class RemoteControlPlane(NoControlPlane):
+    """The control plane as a worker has it: requests and responses are for the supervisor, to which each link is announced."""
 
     def __init__(self, siblings: Siblings) -> None:
         self._siblings = siblings
-
-    def begin(self) -> None:
-        """Do nothing: the supervisor opens links."""
-
-    def close(self) -> None:
-        """Do nothing."""
-
-    def tick(self) -> None:
-        """Do nothing."""
-
-    def link_up(self, link: Link) -> None:
-        """Do nothing: every link is announced."""
-
-    def link_down(self, link: Link, why: str) -> None:
-        """Do nothing: every end is announced."""
 
     def requested(self, link: Link, peer: TrustedPeer, request: Request) -> bool:  # noqa: ARG002 - the supervisor knows the peer
         """Hand on a request of our event package; return False for any other."""
@@ -82,9 +66,6 @@ class RemoteControlPlane:
     def responded(self, link: Link, response: Response) -> None:
         """Hand on the response to a request of the supervisor."""
         self._siblings.to_supervisor(link, response)
-
-    def crls_changed(self, revoked: frozenset[CertificateId]) -> None:
-        """Do nothing: the supervisor reads the same CRLs."""
 
 
 class WorkerService(Service):
@@ -113,7 +94,7 @@ class WorkerService(Service):
         """Attach what takes orders."""
         if siblings is None:
             raise LocalError("a worker has other processes beside it")
-        node.attach(RemoteControlPlane(siblings))
+        node.outside.control_plane = RemoteControlPlane(siblings)
         node.use_ports(self._ports)
         if isinstance(node.users, ReplicatedUsers):
             load_users(DocumentStore(node.view.loaded.folder, node.view.name).users, node.users, self._log)

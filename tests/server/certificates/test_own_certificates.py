@@ -6,7 +6,6 @@ import asyncio
 import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 from cryptography import x509
@@ -16,10 +15,12 @@ from sipmesh.demo.forge import CLIENT_AUTH, SERVER_AUTH, Forge
 from sipmesh.demo.organisation import Organisation
 from sipmesh.errors import OperatorError
 from sipmesh.server.certificates.own_certificates import CLIENTS_NOT_TAKEN, OwnCertificates
+from sipmesh.server.proxy.control_plane import NoControlPlane
 from sipmesh.topology.view import view
 from sipmesh.transport.accept.listener import PlainSpec
 from sipmesh.transport.hop import Hop
 from sipmesh.trust.evidence import LinkKind
+from support.in_force import put_view
 from support.network import FE1, FE2, Network
 from support.running import on_loop, until
 from support.server_parts import server_parts
@@ -36,7 +37,8 @@ def file_of(example: Organisation, server: str = FE1) -> Path:
 
 def put_in_force(example: Organisation, certificates: OwnCertificates) -> None:
     """Let a server read its certificates again."""
-    certificates.apply_view(view(example.load(), FE1))
+    put_view(certificates._current, view(example.load(), FE1))
+    certificates.read_again()
 
 
 @on_loop
@@ -76,8 +78,8 @@ async def test_new_certificate_is_used_and_told_to_the_control_plane(example: Or
     async with server_parts(example, FE1) as parts:
         certificates, told = parts.peers.certificates, list[str]()
         certificates.load()
-        control_plane: Any = type("ControlPlane", (), {"certificate_changed": lambda _: told.append("changed")})()
-        certificates.attach(control_plane)
+        plane = type("Plane", (NoControlPlane,), {"certificate_changed": lambda _: told.append("changed")})
+        parts.setup.outside.control_plane = plane()
         before = certificates.presented.of(LinkKind.SERVER).leaf
         put_in_force(example, certificates)
         assert certificates.presented.of(LinkKind.SERVER).leaf == before

@@ -8,19 +8,27 @@ from datetime import UTC, datetime
 import pytest
 
 from sipmesh.demo.ports import HOST
+from sipmesh.server.in_force.in_force import Current
 from sipmesh.server.proxy.gatekeeper import REMEMBERED_REFUSALS, Gatekeeper
 from sipmesh.topology.view import view
 from sipmesh.trust.evidence import Direction, HandshakeFailure, LinkKind, PeerEvidence
 from sipmesh.trust.verdict import Seen, Verdict
+from support.in_force import current_of, put, put_view
 from support.network import EDGE, FE1, FE2, PARTNER_EDGES, Network
 
 ACCEPTED, OPENED = Direction.ACCEPTED, Direction.OPENED
 
 
+@pytest.fixture(name="current")
+def _current(federation: Network) -> Current:
+    """What the first front end has in force."""
+    return current_of(federation.of(FE1).load(), FE1)
+
+
 @pytest.fixture(name="gatekeeper")
-def _gatekeeper(federation: Network) -> Gatekeeper:
+def _gatekeeper(current: Current) -> Gatekeeper:
     """The gatekeeper of the first front end."""
-    return Gatekeeper(view(federation.of(FE1).load(), FE1))
+    return Gatekeeper(current)
 
 
 def test_policy_is_made_once_for_each_kind_and_each_name(gatekeeper: Gatekeeper) -> None:
@@ -40,13 +48,13 @@ def test_policy_has_a_reference_name_only_on_opened_links(gatekeeper: Gatekeeper
     assert gatekeeper.policy(ACCEPTED, LinkKind.SERVER, "").meant is None
 
 
-def test_new_topology_is_used_at_once(gatekeeper: Gatekeeper, federation: Network) -> None:
+def test_new_topology_is_used_at_once(current: Current, gatekeeper: Gatekeeper, federation: Network) -> None:
     example = federation.of(FE1)
     assert FE2 in gatekeeper.policy(ACCEPTED, LinkKind.SERVER, "").may_open
     front_ends = example.document["pools"][0]  # type: ignore[index]  # as written by build_example
     front_ends["servers"] = front_ends["servers"][:1]
     example.write()
-    gatekeeper.apply_view(view(example.load(), FE1))
+    put(current, example)
     after = gatekeeper.policy(ACCEPTED, LinkKind.SERVER, "")
     assert FE2 not in after.may_open
     assert EDGE in after.may_open
@@ -54,7 +62,7 @@ def test_new_topology_is_used_at_once(gatekeeper: Gatekeeper, federation: Networ
 
 def test_front_end_refuses_partners(gatekeeper: Gatekeeper, federation: Network) -> None:
     assert not gatekeeper.policy(ACCEPTED, LinkKind.PARTNER, "").may_open
-    edge = Gatekeeper(view(federation.of(EDGE).load(), EDGE))
+    edge = Gatekeeper(current_of(federation.of(EDGE).load(), EDGE))
     assert edge.policy(ACCEPTED, LinkKind.PARTNER, "").may_open == {PARTNER_EDGES}
 
 
@@ -91,9 +99,11 @@ def refused_on(gatekeeper: Gatekeeper, kind: LinkKind, port: int) -> Verdict:
     return gatekeeper.judge(PeerEvidence(ACCEPTED, kind, (HOST, port), (HOST, 5061), failure=failure))
 
 
-def test_verdicts_mention_a_newer_version_until_it_is_in_force(gatekeeper: Gatekeeper, federation: Network) -> None:
+def test_verdicts_mention_a_newer_version_until_it_is_in_force(
+    current: Current, gatekeeper: Gatekeeper, federation: Network
+) -> None:
     loaded = federation.of(FE1).load()
-    gatekeeper.apply_view(view(replace(loaded, number=12), FE1))
+    put_view(current, view(replace(loaded, number=12), FE1))
     told = gatekeeper.policy(ACCEPTED, LinkKind.SERVER, "")
     assert str(told.edition) == "version 12"
     gatekeeper.knows_of(13)
@@ -103,13 +113,15 @@ def test_verdicts_mention_a_newer_version_until_it_is_in_force(gatekeeper: Gatek
     assert str(gatekeeper.policy(ACCEPTED, LinkKind.SERVER, "").edition) == "version 12"
     gatekeeper.knows_of(13)
     assert gatekeeper.policy(ACCEPTED, LinkKind.SERVER, "").edition.is_behind
-    gatekeeper.apply_view(view(replace(loaded, number=13), FE1))
+    put_view(current, view(replace(loaded, number=13), FE1))
     assert str(gatekeeper.policy(ACCEPTED, LinkKind.SERVER, "").edition) == "version 13"
 
 
-def test_known_version_does_not_drop_the_policies(gatekeeper: Gatekeeper, federation: Network) -> None:
+def test_known_version_does_not_drop_the_policies(
+    current: Current, gatekeeper: Gatekeeper, federation: Network
+) -> None:
     """Every server reports its version in every notification."""
-    gatekeeper.apply_view(view(replace(federation.of(FE1).load(), number=12), FE1))
+    put_view(current, view(replace(federation.of(FE1).load(), number=12), FE1))
     held = gatekeeper.policy(ACCEPTED, LinkKind.SERVER, "")
     gatekeeper.knows_of(12)
     assert gatekeeper.policy(ACCEPTED, LinkKind.SERVER, "") is held

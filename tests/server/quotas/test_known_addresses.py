@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from sipmesh.demo.ports import HOST
+from sipmesh.server.in_force.published_addresses import PublishedAddresses
 from sipmesh.server.quotas.known_addresses import MOST_PROVED, KnownAddresses
-from sipmesh.topology.view import view
 from sipmesh.trust.evidence import LinkKind
+from support.in_force import current_of
 from support.network import EDGE, EDGES, FE1, PARTNER_EDGE, PARTNER_EDGES, Network
 from support.running import on_loop, until
 
 
 def neighbours_of(network: Network, server: str) -> KnownAddresses:
-    return KnownAddresses(view(network.of(server).load(), server))
+    return KnownAddresses(current_of(network.of(server).load(), server))
 
 
 def test_addresses_of_the_topology_are_known(federation: Network) -> None:
@@ -43,7 +46,7 @@ async def test_address_of_an_accepted_partner_is_known_and_a_strangers_is_not(
     federation.dns.records[EDGES, "A"] = [HOST]
     async with federation:
         node = federation.nodes[EDGE]
-        node.neighbours._written = frozenset()
+        node.current.value = replace(node.current.value, addresses=PublishedAddresses(frozenset(), {}))
         assert not node.neighbours.has(HOST)
         await federation.peer_at(EDGE, LinkKind.PARTNER, "erin@partner.test", PARTNER_EDGE)
         await until(lambda: node.neighbours.has(HOST))

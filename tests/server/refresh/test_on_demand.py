@@ -71,7 +71,8 @@ async def test_peer_that_a_worker_refuses_for_want_of_crls_has_the_supervisor_fe
             there = FetchOnDemand(supervisor, lambda _: None, pair.told[TWO].log)
             pair.siblings(TWO).crls_missing = there.fetch_again
             for sources, node in ((here, worker), (there, supervisor)):
-                node.fetch_by(sources)
+                node.outside.sources = sources
+                sources.follow(node.view.loaded)
                 pair.stack.push_async_callback(sources.close)
             assert there.fetcher is not None
             await asyncio.gather(*map(there.fetcher.poke, urls))

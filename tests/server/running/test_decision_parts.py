@@ -7,21 +7,9 @@ from typing import Any, cast
 import pytest
 
 from sipmesh.cli.versions import built
-from sipmesh.demo.organisation import Organisation
 from support.network import FE1, Network
 from support.running import on_loop
 from support.server_parts import server_parts
-
-
-@on_loop
-async def test_dispatch_decides_by_the_version_that_was_applied_last(example: Organisation) -> None:
-    async with server_parts(example, FE1) as parts:
-        example.document["sip_domains"] = ["example.test", "example.org"]
-        example.write()
-        version = parts.prepared(example)
-        parts.decisions.apply(version)
-        assert parts.decisions.dispatch.decide is version.decide
-        assert parts.decisions.dispatch.names is version.names
 
 
 @on_loop

@@ -41,7 +41,9 @@ async def test_change_of_many_users_looks_only_at_those_with_event_state(example
 
 @on_loop
 async def test_missing_turn_secret_is_told_in_the_log_that_is_limited(example: Organisation) -> None:
+    example.document["turn"] = {"servers": ["turn:turn.example.test"], "secret_file": "secrets/turn"}
+    example.write()
     async with server_parts(example, EDGE) as parts:
-        parts.events._turn._failed("the file does not exist")
+        parts.events.notifier._profile("sip:alice@example.test")
         [line] = parts.told.events("no secret for TURN")
-        assert line["why"] == "the file does not exist"
+        assert "secrets/turn" in line["why"]

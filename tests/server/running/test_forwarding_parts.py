@@ -14,7 +14,7 @@ async def test_media_policy_of_another_version_is_used(example: Organisation) ->
         before = parts.forwarding.media.rules
         example.document["media"] = "any"
         example.write()
-        parts.forwarding.apply(parts.prepared(example))
+        parts.put(example)
         assert parts.forwarding.media.rules is not before
 
 

@@ -85,11 +85,11 @@ async def test_websocket_port_makes_links_that_speak_websocket(example: Organisa
 
 
 @on_loop
-async def test_view_that_is_applied_decides_who_may_open_a_websocket(example: Organisation) -> None:
+async def test_view_in_force_decides_who_may_open_a_websocket(example: Organisation) -> None:
     async with server_parts(example, FE1) as parts:
         assert not parts.links._upgrade_policy().origins
         open_websocket(example, origins=[ORIGIN])
-        parts.links.apply_view(view(example.load(), FE1))
+        parts.put(example)
         assert parts.links._upgrade_policy().origins == {ORIGIN}
 
 

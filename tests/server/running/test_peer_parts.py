@@ -9,12 +9,11 @@ from support.server_parts import server_parts
 
 
 @on_loop
-async def test_peers_are_judged_by_the_version_that_was_applied_last(example: Organisation) -> None:
+async def test_peers_are_judged_by_the_version_that_is_in_force(example: Organisation) -> None:
     async with server_parts(example, FE1) as parts:
         example.document["sip_domains"] = ["example.test", "example.org"]
         example.write()
-        version = parts.prepared(example)
-        parts.peers.apply(version)
+        version = parts.put(example)
         assert parts.peers.gatekeeper.view is version.view
 
 

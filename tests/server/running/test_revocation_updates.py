@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 from cryptography import x509
 
 from sipmesh.demo.organisation import Organisation
 from sipmesh.pki.crl.builder import Reason
+from sipmesh.server.proxy.control_plane import NoControlPlane
+from sipmesh.server.proxy.outside import NoFollower
 from sipmesh.server.running import revocation_updates
 from sipmesh.trust.revocation.ocsp import OcspAnswers
 from sipmesh.trust.x509.certificate import CertificateId
@@ -20,17 +21,28 @@ from support.running import on_loop
 from support.server_parts import server_parts
 
 
-class Followed:
-    """Who is told of revocations: the control plane, and the other processes of this server."""
+class Plane(NoControlPlane):
+    """A control plane; *named* has what each CRL revokes newly."""
+
+    def __init__(self) -> None:
+        self.named: list[frozenset[CertificateId]] = []
+
+    def crls_changed(self, revoked: frozenset[CertificateId]) -> None:
+        """Take note of what a CRL revokes newly."""
+        self.named.append(revoked)
+
+
+class Followed(NoFollower):
+    """The other processes of this server, beside a control plane."""
 
     def __init__(self) -> None:
         self.files: list[Collection[Path]] = []
         self.pushed: list[Collection[CertificateId]] = []
-        self.named: list[Any] = []
+        self.plane = Plane()
 
-    def crls_changed(self, told: Any) -> None:
-        """Take note of files, or of what a CRL revokes newly."""
-        (self.named if isinstance(told, frozenset) else self.files).append(told)
+    def crls_changed(self, files: Collection[Path]) -> None:
+        """Take note of files."""
+        self.files.append(files)
 
     def revoked(self, named: Collection[CertificateId]) -> None:
         """Take note of what was pushed."""
@@ -49,20 +61,20 @@ async def test_crl_that_names_a_certificate_is_in_force_and_told(example: Organi
     file, followed = example.folder / "ca" / "issuing.crl", Followed()
     async with server_parts(example, FE1) as parts:
         updates, loaded = parts.links.revocation, parts.setup.view.loaded
-        updates.follower = followed
-        updates.attach(followed)  # type: ignore[arg-type]  # the part of a control plane that it needs
+        parts.setup.outside.follower = followed
+        parts.setup.outside.control_plane = followed.plane
         example.ca.revoke(leaf.serial_number, Reason.KEY_COMPROMISE, datetime.now(UTC))
         assert updates.accept_crls({file}) == []
         assert any(leaf.serial_number in crl.serials for crl in loaded.authority.lists)
         assert followed.files == [{file}]
-        assert followed.named == [frozenset({(leaf.issuer.public_bytes(), leaf.serial_number)})]
+        assert followed.plane.named == [frozenset({(leaf.issuer.public_bytes(), leaf.serial_number)})]
 
 
 @on_loop
 async def test_pushed_revocation_is_in_force_before_its_crl(example: Organisation, leaf: x509.Certificate) -> None:
     async with server_parts(example, FE1) as parts:
         updates, followed = parts.links.revocation, Followed()
-        updates.follower = followed
+        parts.setup.outside.follower = followed
         named = (leaf.issuer.public_bytes(), leaf.serial_number)
         assert updates.revoke([named]) == []
         lists = parts.setup.view.loaded.authority.lists

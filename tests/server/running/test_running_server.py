@@ -3,30 +3,24 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 from cryptography import x509
 
 from scenarios.test_revocation import second_issuing_ca, under
 from sipmesh.demo.organisation import Organisation
-from sipmesh.demo.ports import free_port
 from sipmesh.errors import OperatorError
 from sipmesh.pki.crl.builder import Reason
 from sipmesh.server.running import running_server
 from sipmesh.server.running.running_server import RunningServer
 from sipmesh.server.running.server_stores import ServerStores
-from sipmesh.topology.view import view
 from sipmesh.trust.evidence import LinkKind, PeerEvidence
 from sipmesh.trust.verdict import Verdict
-from support.network import EDGE, FE1, FE2, POOL, POOL2, Network
+from support.network import EDGE, FE1, FE2, Network
 from support.peer import Peer
 from support.running import on_loop, until
-from support.siblings import ONE, pair_of
 from support.telling import Told
-from support.valkey_network import pool_entry
 
 
 def set_clocks(node: RunningServer, ahead: timedelta) -> None:
@@ -125,123 +119,12 @@ def count_judgements(node: RunningServer) -> list[tuple[str, int]]:
 
 
 @on_loop
-async def test_version_comes_into_force_on_every_part_and_closes_what_it_refuses(pool: Network) -> None:
-    """The second front end leaves the topology: its link closes, and that of the phone stays."""
-    async with pool:
-        node, example = await linked(pool), pool.organisations[0]
-        [between] = [link for link in node.pool.all() if link.kind is LinkKind.SERVER]
-        document: dict[str, Any] = example.document
-        [servers] = [one["servers"] for one in document["pools"] if any(it["name"] == FE2 for it in one["servers"])]
-        servers[:] = [server for server in servers if server["name"] != FE2]
-        example.write()
-        assert node.put_in_force(example.load()) == [between.id]
-        assert node.gatekeeper.view is node.view
-        assert FE2 not in node.view.trusted
-        assert [link.kind for link in node.pool.all() if link is not between] == [LinkKind.CLIENT]
-
-
-@on_loop
-async def test_version_with_another_role_of_this_server_changes_nothing(home: Network) -> None:
-    async with home:
-        node, example = home.nodes[FE1], home.organisations[0]
-        before, prepared = node.view, node.prepare(example.load())
-        changed = replace(prepared, view=view(example.load(), EDGE))
-        with pytest.raises(OperatorError, match="restart this server in its new role"):
-            node.put_prepared(changed)
-        assert node.view is before
-
-
-@on_loop
-async def test_addresses_and_workers_of_another_version_need_a_restart(home: Network) -> None:
-    async with home:
-        node, example = home.nodes[FE1], home.organisations[0]
-        document: dict[str, Any] = example.document
-        for pool in document["pools"]:
-            for server in pool["servers"]:
-                if server["name"] == FE1:
-                    server["ports"]["client"], server["workers"] = free_port(), 2
-        example.write()
-        assert node.put_in_force(example.load()) == []
-        warnings = [line["event"] for line in home.told[FE1].lines if line["level"] == "warning"]
-        assert "published addresses or ports differ: restart this server to use them" in warnings
-        assert "the published number of workers differs: restart this server to use it" in warnings
-
-
-@on_loop
-@pytest.mark.parametrize("storage", [{"bindings": "state/b.db"}, {"messages": "sqlite:///state/m.db"}])
-async def test_stores_of_another_version_need_a_restart(home: Network, storage: dict[str, str]) -> None:
-    async with home:
-        node, example = home.nodes[FE1], home.organisations[0]
-        example.document["storage"] = storage
-        example.write()
-        assert node.put_in_force(example.load()) == []
-        [warning] = [line["event"] for line in home.told[FE1].lines if line["level"] == "warning"]
-        assert warning == "the published stores differ: restart this server to use them"
-
-
-@on_loop
-async def test_another_pool_needs_a_restart(two_pools: Network) -> None:
-    two_pools.starts = (FE1,)
-    async with two_pools:
-        [example] = two_pools.organisations
-        first, second = (pool_entry(example, pool) for pool in (POOL, POOL2))
-        second["servers"].append(first["servers"].pop(0))
-        example.write()
-        assert two_pools.nodes[FE1].put_in_force(example.load()) == []
-        [warning] = [line["event"] for line in two_pools.told[FE1].lines if line["level"] == "warning"]
-        assert warning.startswith("the published pool of this server differs: restart it")
-
-
-@on_loop
 async def test_server_says_what_it_uses_of_what_expires(home: Network) -> None:
     async with home:
         use = home.nodes[FE1].use()
         assert (use.server, set(use.shown), use.supplies) == (FE1, {False}, ())
         assert use.anchors
         assert {item.issuer for item in use.lists} >= {use.shown[False].certificates[0].issuer}
-
-
-@on_loop
-async def test_sources_are_followed_before_their_version_is_in_force(home: Network) -> None:
-    async with home:
-        node, followed = home.nodes[FE1], list[tuple[object, object]]()
-
-        class Sources:
-            def follow(self, loaded: object) -> None:
-                followed.append((loaded, node.view.loaded))
-
-            def supplies(self, _at: object) -> tuple[()]:
-                return ()
-
-        node.fetch_by(Sources())
-        before, loaded = node.view.loaded, home.organisations[0].load()
-        node.put_in_force(loaded)
-        assert followed == [(before, before), (loaded, before)]
-        assert node.supplies(datetime.now(UTC)) == ()
-
-
-@on_loop
-async def test_other_processes_put_the_same_in_force(example: Organisation) -> None:
-    class Follower:
-        is_settled = False
-        versions = 0
-
-        def version_changed(self) -> None:
-            self.versions += 1
-
-        def crls_changed(self, _files: object) -> None: ...
-
-        def revoked(self, _named: object) -> None: ...
-
-        def users_changed(self, _document: object) -> None: ...
-
-    async with pair_of(example) as pair:
-        node, follower = pair.nodes[ONE], Follower()
-        assert node.is_settled
-        node.follow_by(follower)
-        node.put_in_force(example.load())
-        assert (node.is_settled, follower.versions) == (False, 1)
-        assert node.siblings is not None
 
 
 @on_loop

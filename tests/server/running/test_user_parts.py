@@ -14,12 +14,12 @@ BOB = "sip:bob@example.test"
 @on_loop
 async def test_users_of_a_pool_that_is_taken_over_are_served_here(two_pools: Network) -> None:
     async with server_parts(two_pools.organisations[0], FE1) as parts:
-        homes = parts.setup.homes
-        assert homes.elsewhere(BOB) == POOL2
+        current = parts.setup.current
+        assert current.value.homes.elsewhere(BOB) == POOL2
         parts.users._taken_over(frozenset({POOL2}))
-        assert homes.elsewhere(BOB) == ""
+        assert current.value.homes.elsewhere(BOB) == ""
         parts.users._taken_over(frozenset())
-        assert homes.elsewhere(BOB) == POOL2
+        assert current.value.homes.elsewhere(BOB) == POOL2
 
 
 @on_loop
@@ -41,8 +41,7 @@ async def test_home_pools_follow_another_version(two_pools: Network) -> None:
         assert isinstance(pools, list)
         organisation.document["pools"] = [pool for pool in pools if pool["name"] != POOL2]
         organisation.write()
-        parts.users.apply(parts.prepared(organisation))
-        assert parts.setup.homes.known_home(BOB) in {"", POOL2}
+        assert parts.put(organisation).homes.known_home(BOB) in {"", POOL2}
         assert repr(parts.users).startswith("<UserParts <DigestAuth ")
 
 

@@ -9,6 +9,7 @@ import pytest
 from sipmesh.demo.organisation import Organisation
 from sipmesh.errors import OperatorError
 from sipmesh.routing.authentication.verifier import Verifier
+from sipmesh.server.proxy.outside import NoFollower, Outside
 from sipmesh.server.running.user_updates import UserUpdates
 from sipmesh.sip.digest import Algorithm
 from sipmesh.storage.users.replicated_users import ReplicatedUsers
@@ -76,14 +77,15 @@ class Logins:
         return ["a-link"]
 
 
-class Managed:
+class Managed(NoFollower):
     """The users of a managed server, whose documents come from management; *told* are those that its processes get."""
 
     def __init__(self) -> None:
         self.logins, self.changed, self.told = Logins(), list[frozenset[str]](), list[UserDocument]()
+        outside = Outside()
+        outside.follower = self
         users, logins = ReplicatedUsers("example.test", POOL), cast("DigestAuth", self.logins)
-        self.updates = UserUpdates(users, logins, self.changed.append, Told().log)
-        self.updates.follower = self
+        self.updates = UserUpdates(users, logins, self.changed.append, outside, Told().log)
 
     def users_changed(self, document: UserDocument) -> None:
         """Take note of a document for the other processes."""

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 
 class Agent:
-    """The control plane of a front end or an edge: its links and messages. Implements `proxy.control_plane.ManagedControlPlane`.
+    """The control plane of a front end or an edge: its links and messages. Implements `proxy.control_plane.ControlPlane`.
 
     *loader* puts versions and files in force. *own_status* returns the status of this server. *fetch_crls* fetches each CRL
     of the topology in force once.
@@ -108,6 +108,11 @@ class Agent:
         self.probes.tick()
         self.peer_checks.tick()
         self.reporter.tick()
+
+    @property
+    def is_managed(self) -> bool:
+        """True: the next version comes from management."""
+        return True
 
     @property
     def newest(self) -> int:

@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from sipmesh.server.agent.managed_server import Loader, ManagedServer
     from sipmesh.server.agent.status_reporter import StatusReporter
     from sipmesh.server.agent.stored_items import StoredItems
+    from sipmesh.server.in_force.in_force import InForce
     from sipmesh.server.log import Log
     from sipmesh.server.replication.document_store import DocumentStore
-    from sipmesh.server.running.prepared_version import PreparedVersion
     from sipmesh.topology.document.load import Loaded
 
 IN_ORDER: Final = frozenset({ItemKind.TOPOLOGY, ItemKind.USERS})
@@ -219,7 +219,7 @@ class DocumentApplier:
         self._now_in_force(jws, loaded.number, closed)
         self._crls.write_early(loaded)  # those that came while the version was stored
 
-    def _read_version(self, jws: bytes, in_force: Loaded, at: datetime) -> PreparedVersion:
+    def _read_version(self, jws: bytes, in_force: Loaded, at: datetime) -> InForce:
         return self._loader.prepare(self._documents.newer(jws, in_force, at))
 
     def _must_wait(self, jws: bytes, loaded: Loaded) -> bool:

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
     from pathlib import Path
 
+    from sipmesh.server.in_force.in_force import InForce
     from sipmesh.server.process.file_stamps import Stamps
-    from sipmesh.server.running.prepared_version import PreparedVersion
     from sipmesh.server.running.worker_place import WorkerPlace
     from sipmesh.storage.users.user_document import UserDocument
     from sipmesh.topology.document.load import Loaded
@@ -93,10 +93,10 @@ class Loader(Protocol):
     def put_in_force(self, loaded: Loaded) -> list[str]:
         """Put a version in force; returns the ids of the links that it closes. Raises `OperatorError` if that is impossible."""
 
-    def prepare(self, loaded: Loaded) -> PreparedVersion:
+    def prepare(self, loaded: Loaded) -> InForce:
         """Compute what `put_prepared` needs; a thread may do so. Raises `OperatorError`."""
 
-    def put_prepared(self, version: PreparedVersion, since: Stamps = NO_STAMPS) -> list[str]:
+    def put_prepared(self, version: InForce, since: Stamps = NO_STAMPS) -> list[str]:
         """Put a prepared version in force. *since* are the stamps of CRL files from before it was loaded."""
 
     def look(self, at: Collection[Path] | None = None) -> object:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from sipmesh.storage.users.replicated_users import ReplicatedUsers
 
 if TYPE_CHECKING:
+    from sipmesh.server.in_force.home_pools import KnownUsers
     from sipmesh.server.log import Log
-    from sipmesh.server.proxy.login.user_stores import KnownUsers
     from sipmesh.server.replication.stored_users import StoredUsers
 
 

@@ -30,9 +30,10 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Iterator, Mapping
 
+    from sipmesh.server.in_force.in_force import Current
     from sipmesh.server.log import Log
-    from sipmesh.server.proxy.control_plane import ManagedControlPlane
     from sipmesh.server.proxy.gatekeeper import Gatekeeper
+    from sipmesh.server.proxy.outside import Outside
     from sipmesh.topology.expiry.validity import Chain
     from sipmesh.topology.view import ServerView
     from sipmesh.transport.accept.listener import Spec
@@ -51,22 +52,23 @@ NOT_TAKEN = "new certificate rejected: the old certificate stays in use"
 
 
 class OwnCertificates:
-    """What one server presents under *view*, the topology in force; *gatekeeper* gives the wall-clock time."""
+    """What one server presents under the topology in force; *gatekeeper* gives the wall-clock time."""
 
-    def __init__(self, view: ServerView, loop: asyncio.AbstractEventLoop, gatekeeper: Gatekeeper, log: Log) -> None:
-        self._view, self._loop, self._gatekeeper, self._log = view, loop, gatekeeper, log
+    def __init__(
+        self, current: Current, loop: asyncio.AbstractEventLoop, gatekeeper: Gatekeeper, outside: Outside, log: Log
+    ) -> None:
+        self._current, self._loop, self._gatekeeper, self._outside, self._log = current, loop, gatekeeper, outside, log
         self.presented = PresentedCertificates({})
         self.for_clients = ClientCertificates()
         self.for_partners = PartnerCertificates()
         self._mutual: dict[tuple[LinkKind, Identity | None], MutualContext] = {}
-        self._control_plane: ManagedControlPlane | None = None
+
+    @property
+    def _view(self) -> ServerView:
+        return self._current.value.view
 
     def __repr__(self) -> str:
         return f"<OwnCertificates of {self._view.name}: {len(self.presented.certificates)} certificates>"
-
-    def attach(self, control_plane: ManagedControlPlane) -> None:
-        """Tell *control_plane* of a new certificate from now on."""
-        self._control_plane = control_plane
 
     def open_by(self, dial: Callable[[Hop], Link], pool: LinkPool) -> None:
         """Replace links of *pool*, by means of *dial*, when their certificate is about to expire."""
@@ -74,9 +76,10 @@ class OwnCertificates:
 
     def load(self) -> None:
         """Read the certificates at the start; raises `OperatorError` if a file cannot be used."""
-        self.presented = PresentedCertificates.first(self._view)
-        self._present_to_clients(self.for_clients.after(self._view, self._gatekeeper.clock()))
-        self._present_to_partners(self.for_partners.after(self._view, self._gatekeeper.clock()))
+        view, at = self._view, self._gatekeeper.clock()
+        self.presented = PresentedCertificates.first(view)
+        self._present_to_clients(self.for_clients.after(view, at))
+        self._present_to_partners(self.for_partners.after(view, at))
         self._warn_of_missing_names()
 
     def _warn_of_missing_names(self) -> None:
@@ -116,12 +119,13 @@ class OwnCertificates:
 
     # Another certificate
 
-    def apply_view(self, view: ServerView) -> None:
-        """Present the certificates on disk, as *view* says; a certificate that peers would refuse is not used."""
-        self._present(view, self.presented.after(view, datetime.now(UTC)))
-        self._present_to_clients(self.for_clients.after(view, datetime.now(UTC)))
-        self._present_to_partners(self.for_partners.after(view, datetime.now(UTC)))
-        self._view, self._mutual = view, {}
+    def read_again(self) -> None:
+        """Present the certificates on disk, as the topology says; a certificate that peers would refuse is not used."""
+        view, at = self._view, datetime.now(UTC)
+        self._present(view, self.presented.after(view, at))
+        self._present_to_clients(self.for_clients.after(view, at))
+        self._present_to_partners(self.for_partners.after(view, at))
+        self._mutual = {}
 
     @property
     def faults(self) -> Iterator[str]:
@@ -153,8 +157,8 @@ class OwnCertificates:
             for outside, certificate in presented.certificates.items()
         )
         self.presented = presented
-        if changed and self._control_plane is not None:
-            self._loop.call_soon(self._control_plane.certificate_changed)
+        if changed:
+            self._loop.call_soon(self._outside.control_plane.certificate_changed)
 
     def _present_to_clients(self, certificates: ClientCertificates) -> None:
         """Use the certificates for clients from now on, and log what has changed."""

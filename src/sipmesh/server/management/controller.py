@@ -36,13 +36,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
     from sipmesh.distribution.event import Here
+    from sipmesh.server.in_force.in_force import InForce
     from sipmesh.server.log import Log
     from sipmesh.server.management.offers import Directory
-    from sipmesh.server.management.publishing.publisher import InForce
+    from sipmesh.server.management.publishing.publisher import ManagementServer
     from sipmesh.server.process.file_stamps import Stamps
     from sipmesh.server.replication.published_version import PublishedVersion
     from sipmesh.server.replication.server_status import ServerStatus
-    from sipmesh.server.running.prepared_version import PreparedVersion
     from sipmesh.storage.audit import AuditLine
     from sipmesh.topology.document.load import Loaded
     from sipmesh.transport.hop import Hop
@@ -67,10 +67,10 @@ LOOK_AT_USERS_S = 0.02
 class VersionLoader(Protocol):
     """What puts versions in force on this server (`refresh.reloader.Reloader`)."""
 
-    def prepare(self, loaded: Loaded) -> PreparedVersion:
+    def prepare(self, loaded: Loaded) -> InForce:
         """Compute what `put_prepared` needs; a thread may do so. Raises `OperatorError` if this server cannot use it."""
 
-    def put_prepared(self, version: PreparedVersion, since: Stamps = NO_STAMPS) -> list[str]:
+    def put_prepared(self, version: InForce, since: Stamps = NO_STAMPS) -> list[str]:
         """Put a version in force; returns the ids of the links that it closes. Raises `OperatorError` if that is impossible.
 
         *since* are the stamps of CRL files from before the version was loaded.
@@ -86,7 +86,7 @@ class Controller:
 
     def __init__(
         self,
-        server: InForce,
+        server: ManagementServer,
         loader: VersionLoader,
         own_status: Callable[[], ServerStatus],
         versions: PublishedVersion,
@@ -310,6 +310,14 @@ class Controller:
         return fault
 
     # Figures
+
+    def certificate_changed(self) -> None:
+        """Do nothing: it knows its own certificate."""
+
+    @property
+    def is_managed(self) -> bool:
+        """False: the next version is made here."""
+        return False
 
     @property
     def newest(self) -> int:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from sipmesh.pki.authority import EnterpriseCa
     from sipmesh.pki.issued import Issued
     from sipmesh.server.log import Log
-    from sipmesh.server.management.publishing.publisher import InForce
+    from sipmesh.server.management.publishing.publisher import ManagementServer
     from sipmesh.storage.audit_act import Note
     from sipmesh.storage.management_db import ManagementDb
     from sipmesh.topology.document.load import Loaded
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 class Issuing:
     """Issues with the CA in the folder beside the topology; *grantor* serves the requests of other servers."""
 
-    def __init__(self, server: InForce, management_db: ManagementDb, log: Log) -> None:
+    def __init__(self, server: ManagementServer, management_db: ManagementDb, log: Log) -> None:
         self._server, self._log = server, log
         self._audit, self._lease = management_db.audit, management_db.lease
         self._folder = server.view.loaded.folder / CA

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from sipmesh.server.management.network import Network
-    from sipmesh.server.management.publishing.publisher import InForce
+    from sipmesh.server.management.publishing.publisher import ManagementServer
     from sipmesh.server.replication.server_status import Probed, ServerStatus
     from sipmesh.storage.management_db import ManagementDb
 
@@ -28,7 +28,7 @@ class LinkProbing:
     """Orders of one management server; *send* gives an item to a linked server, and says whether that server is linked."""
 
     def __init__(
-        self, server: InForce, management_db: ManagementDb, network: Network, send: Callable[[str, Item], bool]
+        self, server: ManagementServer, management_db: ManagementDb, network: Network, send: Callable[[str, Item], bool]
     ) -> None:
         self._server, self._management_db = server, management_db
         self._network, self._send = network, send

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
     from datetime import datetime
 
-    from sipmesh.server.management.publishing.publisher import InForce
+    from sipmesh.server.management.publishing.publisher import ManagementServer
     from sipmesh.server.management.server_faults import Fault
     from sipmesh.server.management.server_reports import ServerReports
     from sipmesh.server.replication.server_status import PeerKind, ServerStatus
@@ -120,7 +120,7 @@ class Network:
     """The servers of the topology in force; *reports* are their last reports, *own_status* returns the status of this server."""
 
     def __init__(
-        self, server: InForce, own_status: Callable[[], ServerStatus], reports: ServerReports, reach: Reach
+        self, server: ManagementServer, own_status: Callable[[], ServerStatus], reports: ServerReports, reach: Reach
     ) -> None:
         self._server, self._own_status, self._reports, self._reach = server, own_status, reports, reach
         self._news = asyncio.Event()

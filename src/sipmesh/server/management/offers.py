@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from sipmesh.server.log import Log
-    from sipmesh.server.management.publishing.publisher import InForce
+    from sipmesh.server.management.publishing.publisher import ManagementServer
     from sipmesh.server.replication.cert_renewal import Grantor
     from sipmesh.storage.management_db import ManagementDb
     from sipmesh.trust.trusted_peer import TrustedPeer
@@ -86,7 +86,7 @@ class Offers:
 
     def __init__(
         self,
-        server: InForce,
+        server: ManagementServer,
         management_db: ManagementDb,
         document: bytes,
         users: Directory,

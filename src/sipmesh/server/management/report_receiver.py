@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from sipmesh.server.log import Log
-    from sipmesh.server.management.publishing.publisher import InForce
+    from sipmesh.server.management.publishing.publisher import ManagementServer
     from sipmesh.server.management.server_reports import ServerReports
     from sipmesh.server.replication.cert_renewal import Grantor
     from sipmesh.storage.audit import Audit
@@ -30,7 +30,7 @@ class ReportReceiver:
 
     def __init__(
         self,
-        server: InForce,
+        server: ManagementServer,
         reports: ServerReports,
         grantor: Grantor,
         newest: Callable[[], int],

@@ -14,7 +14,7 @@ from sipmesh.storage.audit_act import AuditAct
 
 if TYPE_CHECKING:
     from sipmesh.server.log import Log
-    from sipmesh.server.management.publishing.publisher import InForce
+    from sipmesh.server.management.publishing.publisher import ManagementServer
     from sipmesh.server.replication.server_status import ServerStatus, ShownCertificate
     from sipmesh.storage.audit import Audit
 
@@ -35,7 +35,7 @@ class RootRotation:
     def __init__(
         self,
         folder: Path,
-        server: InForce,
+        server: ManagementServer,
         own_status: Callable[[], ServerStatus],
         members: Members,
         audit: Audit,

@@ -41,13 +41,51 @@ class ControlPlane(Protocol):
     def crls_changed(self, revoked: frozenset[CertificateId]) -> None:
         """New CRLs are in force on this server; *revoked* are the certificates that they revoke additionally."""
 
+    def certificate_changed(self) -> None:
+        """This server presents another certificate, or could not take a new certificate into use."""
+
     @property
     def newest(self) -> int:
         """The highest version of the topology that is known to exist."""
 
+    @property
+    def is_managed(self) -> bool:
+        """Whether the next version comes from management."""
 
-class ManagedControlPlane(ControlPlane, Protocol):
-    """The end of a managed server, which reports its own certificate."""
+
+class NoControlPlane:
+    """The control plane of a server in a network without management."""
+
+    newest = 0
+    is_managed = False
+
+    def __repr__(self) -> str:
+        return "<NoControlPlane>"
+
+    def begin(self) -> None:
+        """Do nothing."""
+
+    def close(self) -> None:
+        """Do nothing."""
+
+    def tick(self) -> None:
+        """Do nothing."""
+
+    def link_up(self, link: Link) -> None:
+        """Do nothing."""
+
+    def link_down(self, link: Link, why: str) -> None:
+        """Do nothing."""
+
+    def requested(self, link: Link, peer: TrustedPeer, request: Request) -> bool:  # noqa: ARG002 - it serves no request
+        """Return False: no request is of our event package."""
+        return False
+
+    def responded(self, link: Link, response: Response) -> None:
+        """Do nothing."""
+
+    def crls_changed(self, revoked: frozenset[CertificateId]) -> None:
+        """Do nothing."""
 
     def certificate_changed(self) -> None:
-        """This server presents another certificate, or could not take a new certificate into use."""
+        """Do nothing."""

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Final
 from sipmesh.distribution.event import names_package
 from sipmesh.errors import RemoteError, SipmeshError
 from sipmesh.routing.identity.privacy import OPTION
-from sipmesh.routing.identity.route_set import Names, RouteSet, service_route, take_place
+from sipmesh.routing.identity.route_set import RouteSet, service_route, take_place
 from sipmesh.routing.identity.sender import ServerSender
 from sipmesh.routing.outcome import DRAINING, Answer, Prove, try_later
 from sipmesh.routing.proxy.branch import loop_hash
 from sipmesh.routing.proxy.breadth import breadth_of
 from sipmesh.routing.proxy.received import mark_received
+from sipmesh.routing.roles.decide import decide
 from sipmesh.server.proxy.access.end_of_flow import is_end
 from sipmesh.server.proxy.flow import Flow
 from sipmesh.server.proxy.login.login_waits import PendingLogin
@@ -35,18 +36,18 @@ if TYPE_CHECKING:
     from sipmesh.routing.identity.tokens import Tokens
     from sipmesh.routing.overload import OverloadControl
     from sipmesh.routing.proxy.branch import Branches
+    from sipmesh.server.in_force.in_force import Current
     from sipmesh.server.proxy.access.access_proxy import AccessProxy
     from sipmesh.server.proxy.access.home_flows import HomeFlows
     from sipmesh.server.proxy.access.request_logins import RequestLogins
-    from sipmesh.server.proxy.control_plane import ControlPlane
     from sipmesh.server.proxy.events.event_server import EventServer
     from sipmesh.server.proxy.execution.executor import Executor
     from sipmesh.server.proxy.execution.responder import Responder
     from sipmesh.server.proxy.flow_table import FlowTable
     from sipmesh.server.proxy.links.link_lifecycle import LinkLifecycle
     from sipmesh.server.proxy.links.remote_events import RemoteEvents
+    from sipmesh.server.proxy.outside import Outside
     from sipmesh.server.proxy.registrar.registrations import Registrations
-    from sipmesh.server.proxy.roles import Decide
     from sipmesh.server.proxy.siblings.siblings import Siblings
     from sipmesh.server.quotas.limited_log import LimitedLog
     from sipmesh.server.quotas.overload_admission import OverloadAdmission
@@ -81,8 +82,7 @@ class Dispatch(LinkEvents):
     def __init__(
         self,
         *,
-        names: Names,
-        decide: Decide,
+        current: Current,
         flow_table: FlowTable,
         links: LinkLifecycle,
         remote: RemoteEvents,
@@ -100,10 +100,11 @@ class Dispatch(LinkEvents):
         overload: OverloadControl,
         home_flows: HomeFlows,
         access: AccessProxy,
+        outside: Outside,
         call_soon: Callable[[Callable[[], None]], object],
         max_exchanges: int = 50_000,
     ) -> None:
-        self.names, self.decide = names, decide
+        self._current = current
         self._flow_table, self.links, self._remote, self._relay = flow_table, links, remote, relay
         self._registrations, self._executor, self._events = registrations, executor, events
         self._responder = responder
@@ -112,8 +113,8 @@ class Dispatch(LinkEvents):
         self.accounts, self._max_exchanges = accounts, max_exchanges
         self.is_draining = self._is_sweeping = False
         self._overload, self._admission = overload, admission
-        self._refresh_gate = RefreshGate(registrations, overload, relay, max_exchanges)
-        self._control_plane: ControlPlane | None = None
+        self._refresh_gate = RefreshGate(current, registrations, overload, relay, max_exchanges)
+        self._outside = outside
         self.home_flows, self.access = home_flows, access
         self._siblings: Siblings | None = None
         self._call_soon = call_soon
@@ -121,22 +122,12 @@ class Dispatch(LinkEvents):
     def __repr__(self) -> str:
         return f"<Dispatch {self._relay!r}, {self._executor!r}>"
 
-    def attach(self, control_plane: ControlPlane) -> None:
-        """Pass links and messages about the network itself to *control_plane* from now on."""
-        self._control_plane = self.links.control_plane = self._remote.control_plane = control_plane
-
     def attach_siblings(self, siblings: Siblings) -> None:
         """Announce links to the other processes of this server from now on, and use theirs."""
         self._siblings = siblings
         self._executor.attach_siblings(siblings)
         self.links.attach_siblings(siblings)
         siblings.attach(self, self._remote, self.accounts)
-
-    def route_by(self, names: Names, decide: Decide) -> None:
-        """Route by *names* and *decide*, of another topology, from now on."""
-        self.names, self.decide = names, decide
-        self._request_logins.route_by(names, decide)
-        self._refresh_gate.epoch += 1
 
     def drain(self) -> None:
         """Refuse each request outside dialogs from now on, those among them that wait for their login."""
@@ -208,8 +199,8 @@ class Dispatch(LinkEvents):
             if self._siblings is not None and self._siblings.responded(flow, response):
                 return
             self._admission.count_stray(flow.link, response)
-            if self._control_plane is not None and flow.link.kind is LinkKind.SERVER:
-                self._control_plane.responded(flow.link, response)
+            if flow.link.kind is LinkKind.SERVER:
+                self._outside.control_plane.responded(flow.link, response)
         except SipmeshError as wrong:
             self._log.warning(flow.account.name, "response refused", link=flow.link.id, why=str(wrong))
 
@@ -308,7 +299,7 @@ class Dispatch(LinkEvents):
     def _decide(self, flow: Flow, request: Request, key: str, place: RouteSet, loop: str) -> None:
         if flow.sender is None:
             return
-        outcome = self.decide(request, place, flow.sender)
+        outcome = decide(request, place, flow.sender, self._current.value.facts)
         if isinstance(outcome, Prove):
             self._request_logins.log_in(PendingLogin(flow, request, key, place, outcome.aor, loop))
         else:
@@ -316,17 +307,18 @@ class Dispatch(LinkEvents):
 
     def _take_place(self, flow: Flow, request: Request) -> RouteSet:
         """Take our entries from the Route; the first REGISTER of a client says by which way the client has come."""
+        names = self._current.value.names
         if request.method == "REGISTER" and not flow.service_route and flow.link.kind is LinkKind.CLIENT:
             transport = self._relay.server_transactions.listener(flow).transport
-            flow.service_route = service_route(request, self.names, flow.link.local, transport)
-        return take_place(request, self.names, self._tokens, flow.link.local)
+            flow.service_route = service_route(request, names, flow.link.local, transport)
+        return take_place(request, names, self._tokens, flow.link.local)
 
     def _served_by_control_plane(self, flow: Flow, request: Request) -> bool:
         """Pass requests of our event package to the control plane; only from our own servers."""
         sender = flow.sender
-        if self._control_plane is None or not isinstance(sender, ServerSender) or sender.kind is not LinkKind.SERVER:
+        if not isinstance(sender, ServerSender) or sender.kind is not LinkKind.SERVER:
             return False
-        return self._control_plane.requested(flow.link, sender.peer, request)
+        return self._outside.control_plane.requested(flow.link, sender.peer, request)
 
     def _early_answer(self, flow: Flow, request: Request) -> Answer | None:
         """Return the refusal of a request that a proxy must check before anything else (RFC 3261 16.3), or None.

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import LocalError
-from sipmesh.routing.identity.alias import OwnerOf, nobody
 from sipmesh.routing.identity.dialog import NO_FLOW
 from sipmesh.routing.identity.dialog_token import owner_hash
 from sipmesh.routing.identity.sender import ServerSender
@@ -19,6 +18,7 @@ from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
     from sipmesh.routing.proxy.effects import Start
+    from sipmesh.server.in_force.in_force import Current
     from sipmesh.topology.view import PartnerView, ServerView
     from sipmesh.transport.link.link import Link
 
@@ -34,19 +34,22 @@ class FlowTable:
     *link_elsewhere* gives a link of another process of this server to one of our servers, which has opened it.
     """
 
-    def __init__(self, view: ServerView, incarnation: int) -> None:
-        self.incarnation = incarnation
-        self.apply_view(view)
+    def __init__(self, current: Current, incarnation: int) -> None:
+        self._current, self.incarnation = current, incarnation
         self._obtain: Callable[[Hop], Link] = _nowhere
         self._obtain_past: Callable[[Hop, Link], Link] = _nowhere_else
         self._has_link: Callable[[Hop], bool] = _has_each_link
         self.link_elsewhere: Callable[[str], Link | None] = _no_link_elsewhere
-        self._owner_of: OwnerOf = nobody
         self._flows: dict[int, Flow] = {}
         self._owners: dict[bytes, int] = {}
 
     def __repr__(self) -> str:
         return f"<FlowTable of {self.view.name}: {len(self._flows)} sessions>"
+
+    @property
+    def view(self) -> ServerView:
+        """The view of the topology in force."""
+        return self._current.value.view
 
     def open_by(
         self,
@@ -64,21 +67,12 @@ class FlowTable:
         if obtain_past is not None:
             self._obtain_past = obtain_past
 
-    def name_by(self, owner_of: OwnerOf) -> None:
-        """Use *owner_of* to find the user of an alias, on links from now on."""
-        self._owner_of = owner_of
-
-    def apply_view(self, view: ServerView) -> None:
-        """Use the addresses of *view* from now on."""
-        self.view = view
-        self._hops: dict[str, Hop] = {}
-
     def flow(self, link: Link) -> Flow:
         """Return the flow of *link*; it is created at the first call. That of a closed link is known to nobody else."""
         known = link.flow
         if isinstance(known, Flow):
             return known
-        flow = Flow(link, self.incarnation, self._owner_of)
+        flow = Flow(link, self.incarnation, self._current.value.homes.owner_of)
         if link.state is CLOSED:
             flow.closed = True
             return flow
@@ -140,7 +134,7 @@ class FlowTable:
         """Return the name of the peer of *link* in dialog tokens: its pool, or the partner's name; the link may be opening."""
         if link.kind is LinkKind.SERVER:
             return self.pool_of(link.meant or link.peer_name)
-        partner = self.view.partner_named(link.meant)
+        partner = self._current.value.view.partner_named(link.meant)
         return partner.peer.name if partner is not None else link.peer_name
 
     def domains_of(self, flow: Flow) -> frozenset[str]:
@@ -149,14 +143,14 @@ class FlowTable:
             return flow.sender.peer.asserts
         link = flow.link
         if link.kind is LinkKind.SERVER:
-            peer = self.view.trusted.get(link.meant)
+            peer = self._current.value.view.trusted.get(link.meant)
             return peer.asserts if peer is not None else NO_DOMAINS
-        partner = self.view.partner_named(link.meant) if link.kind is LinkKind.PARTNER else None
+        partner = self._current.value.view.partner_named(link.meant) if link.kind is LinkKind.PARTNER else None
         return partner.domains if partner is not None else NO_DOMAINS
 
     def pool_of(self, server: str) -> str:
         """Return the pool of *server*, one of our servers; an unknown server's own name."""
-        peer = self.view.trusted.get(server)
+        peer = self._current.value.view.trusted.get(server)
         return (peer.pool if peer is not None else None) or server
 
     def _flow(self, target: FlowTarget) -> Flow | None:
@@ -170,7 +164,7 @@ class FlowTable:
 
     def _server(self, name: str) -> Flow | None:
         """Return a flow to one of our servers. Where that server opens the links, any process may have one."""
-        hop = self.hop_to(name)
+        hop = self._current.value.hops.get(name)
         if hop is None:
             return None
         link = self.link_elsewhere(name)
@@ -180,8 +174,9 @@ class FlowTable:
 
     def _opens_links(self, name: str) -> bool:
         """Tell whether *name* opens the links to us: it alone may do so, or it is an application, which may accept none."""
-        peer = self.view.trusted.get(name)
-        return (peer is not None and peer.role is Role.APPLICATION) or not self.view.may_open_to(name)
+        view = self._current.value.view
+        peer = view.trusted.get(name)
+        return (peer is not None and peer.role is Role.APPLICATION) or not view.may_open_to(name)
 
     def reach(self, name: str) -> None:
         """Have a link to one of our servers: dial it, if there is none."""
@@ -189,15 +184,11 @@ class FlowTable:
 
     def hop_to(self, name: str) -> Hop | None:
         """The way to one of our servers; None if the topology in force has no such server."""
-        hop = self._hops.get(name)
-        if hop is None and name in self.view.addresses:
-            host, port = self.view.addresses[name]
-            hop = self._hops[name] = Hop(name, LinkKind.SERVER, ((host, port),))
-        return hop
+        return self._current.value.hops.get(name)
 
     def _partner(self, name: str, past: Link | None) -> Flow | None:
         """Open a link to the partner that *name* belongs to; the verdict is on the partner's edge, or else on the domain."""
-        partner = self.view.partner_named(name)
+        partner = self._current.value.view.partner_named(name)
         if partner is None:
             return None
         hop = partner_hop(partner, name)

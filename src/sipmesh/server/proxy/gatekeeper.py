@@ -20,6 +20,7 @@ from sipmesh.trust.verdict import Verdict
 
 if TYPE_CHECKING:
     from sipmesh.errors import RemoteError
+    from sipmesh.server.in_force.in_force import Current
     from sipmesh.topology.view import ServerView
     from sipmesh.transport.link.link import Link
     from sipmesh.trust.policy import LinkPolicy
@@ -38,9 +39,10 @@ class VerdictObserver(Protocol):
 class Gatekeeper:
     """Judges every link of one server by the topology in force."""
 
-    def __init__(self, view: ServerView, clock: Callable[[], datetime] = now_utc) -> None:
-        self.view, self.clock = view, clock
+    def __init__(self, current: Current, clock: Callable[[], datetime] = now_utc) -> None:
+        self._current, self.clock = current, clock
         self._judges: dict[tuple[Direction, LinkKind, str], Judge] = {}
+        self._judges_of = current.value.view
         self._newest = 0
         self.refusals: deque[Verdict] = deque(maxlen=REMEMBERED_REFUSALS)
         self._refusals_of_clients: deque[Verdict] = deque(maxlen=REMEMBERED_REFUSALS)
@@ -54,10 +56,10 @@ class Gatekeeper:
         """Call *observer* for every verdict on a server or a partner from now on; None stops the calls."""
         self._observer = observer
 
-    def apply_view(self, view: ServerView) -> None:
-        """Judge by *view* from now on; cached policies are dropped."""
-        self.view = view
-        self._judges.clear()
+    @property
+    def view(self) -> ServerView:
+        """The view of the topology in force."""
+        return self._current.value.view
 
     def knows_of(self, newest: int) -> None:
         """Mention version *newest* in verdicts from now on, if it is newer than the version in force.
@@ -73,10 +75,12 @@ class Gatekeeper:
         return self._judge(direction, kind, meant).policy
 
     def _judge(self, direction: Direction, kind: LinkKind, meant: str) -> Judge:
-        key = (direction, kind, meant)
+        key, view = (direction, kind, meant), self._current.value.view
+        if view is not self._judges_of:  # what they remember was judged by an earlier topology
+            self._judges, self._judges_of = {}, view
         if key not in self._judges:
             accepted = direction is Direction.ACCEPTED
-            policy = self.view.accept_policy(kind) if accepted else self.view.open_policy(kind, meant)
+            policy = view.accept_policy(kind) if accepted else view.open_policy(kind, meant)
             if self._newest > policy.edition.number > 0:
                 policy = replace(policy, edition=TopologyVersion(policy.edition.number, self._newest))
             self._judges[key] = Judge(policy)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from sipmesh.routing.outcome import Answer, Forward, Store
     from sipmesh.routing.registrar.binding import Binding
     from sipmesh.routing.target import AnotherNotifier
+    from sipmesh.server.in_force.in_force import Current
     from sipmesh.server.proxy.call_table import CallTable
     from sipmesh.server.proxy.calls.call_release import CallRelease
     from sipmesh.server.proxy.calls.media_guard import MediaGuard
@@ -87,6 +88,7 @@ class Relay:
 
     def __init__(
         self,
+        current: Current,
         clock: Callable[[], float],
         flow_table: FlowTable,
         forget: Callable[[Binding], None],
@@ -104,7 +106,7 @@ class Relay:
         self.requests, self.calls = requests, calls
         self.access: Access = NO_ACCESS
         self.decider: Decider = NO_DECIDER
-        self._clock, self._flow_table, self._forget = clock, flow_table, forget
+        self._current, self._clock, self._flow_table, self._forget = current, clock, flow_table, forget
         self._privacy, self._answerers, self._outages = privacy, answerers, outages
         self._media, self._release = media, release
         self.calls_started = 0
@@ -216,7 +218,8 @@ class Relay:
             settle_registration(response, sent.proxied.request)
             self.access.answered(sent, response)
         else:
-            settle(response, sent.proxied.request, flow.sender, self.requests.border, self._flow_table.view.name)
+            in_force = self._current.value
+            settle(response, sent.proxied.request, flow.sender, in_force.border, in_force.view.name)
         if flow.link.kind is LinkKind.CLIENT and not sent.is_carried:
             self._privacy.hide_answer(sent, response)
         self._answerers.name_in(sent, response)

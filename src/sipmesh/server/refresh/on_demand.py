@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class FetchOnDemand:
-    """The sources of CRLs and OCSP responses of one server. Implements `running_server.RevocationSources`.
+    """The sources of CRLs and OCSP responses of one server. Implements `proxy.outside.RevocationSources`.
 
     *look* reads files that were written. Without *fetches_crls*, another process of this server fetches the CRLs.
     """

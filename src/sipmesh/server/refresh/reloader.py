@@ -15,9 +15,9 @@ from sipmesh.server.refresh.reload_result import ReloadResult
 from sipmesh.topology.document.named_files.crl_cache import is_file_read, large_lists_later, prepare_file
 
 if TYPE_CHECKING:
+    from sipmesh.server.in_force.in_force import InForce
     from sipmesh.server.log import Log
     from sipmesh.server.replication.topology_source import TopologySource
-    from sipmesh.server.running.prepared_version import PreparedVersion
     from sipmesh.server.running.running_server import RunningServer
     from sipmesh.topology.document.load import Loaded
     from sipmesh.topology.document.named_files.crl_files import ListFile
@@ -65,11 +65,11 @@ class Reloader:
         """
         return self.put_prepared(self.prepare(loaded))
 
-    def prepare(self, loaded: Loaded) -> PreparedVersion:
+    def prepare(self, loaded: Loaded) -> InForce:
         """Compute what `put_prepared` needs; a thread may do so. Raises `OperatorError` if this server is not in *loaded*."""
         return self._node.prepare(loaded)
 
-    def put_prepared(self, version: PreparedVersion, since: Stamps = NO_STAMPS) -> list[str]:
+    def put_prepared(self, version: InForce, since: Stamps = NO_STAMPS) -> list[str]:
         """Put a prepared topology in force as `put_in_force` does.
 
         *since* are the stamps of CRL files from before the topology was loaded: a CRL that has changed meanwhile is read again.

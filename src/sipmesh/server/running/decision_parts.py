@@ -17,7 +17,6 @@ from sipmesh.server.proxy.links.flow_removal import FlowRemoval
 from sipmesh.server.proxy.links.link_lifecycle import LinkLifecycle
 from sipmesh.server.proxy.links.remote_events import RemoteEvents
 from sipmesh.server.proxy.login.login_waits import LoginWaits
-from sipmesh.server.proxy.roles import carriers_of, decide_for, names_of
 from sipmesh.server.quotas.overload_admission import OverloadAdmission
 from sipmesh.server.running.server_setup import new_nonce_key, new_token
 from sipmesh.trust.evidence import LinkKind
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
     from sipmesh.server.proxy.login.digest_auth import DigestAuth
     from sipmesh.server.running.forwarding_parts import ForwardingParts
     from sipmesh.server.running.peer_parts import PeerParts
-    from sipmesh.server.running.prepared_version import PreparedVersion
     from sipmesh.server.running.server_setup import ServerSetup
     from sipmesh.server.running.user_parts import UserParts
 
@@ -50,7 +48,7 @@ class DecisionParts:
             new_nonce_key(),
             end_of_flow,
             self._carried_flow_ended,
-            carriers_of(setup.view),
+            setup.current,
         )
         forwarding.relay.access = self.access = _access(setup, peers, forwarding, users, end_of_flow)
         login_waits = LoginWaits(setup.loop, users.failures, peers.accounts)
@@ -84,9 +82,13 @@ class DecisionParts:
             events=events,
         )
 
-    def _remote_events(self, peers: PeerParts) -> RemoteEvents:
+    def _remote_events(self, setup: ServerSetup, peers: PeerParts) -> RemoteEvents:
         return RemoteEvents(
-            flow_table=peers.flow_table, home_flows=self.home_flows, accounts=peers.accounts, removal=self.removal
+            flow_table=peers.flow_table,
+            home_flows=self.home_flows,
+            accounts=peers.accounts,
+            removal=self.removal,
+            outside=setup.outside,
         )
 
     def _dispatch(
@@ -99,17 +101,13 @@ class DecisionParts:
         login_waits: LoginWaits,
     ) -> Dispatch:
         tokens, overload = setup.stores.tokens, peers.reactor.overload
-        names = names_of(setup.view)
-        decide = decide_for(setup.view, tokens.incarnation, setup.stores.gruus, setup.homes.known_home)
         return Dispatch(
-            names=names,
-            decide=decide,
+            current=setup.current,
             flow_table=peers.flow_table,
-            links=_link_lifecycle(peers, forwarding, self.removal),
-            remote=self._remote_events(peers),
+            links=_link_lifecycle(setup, peers, forwarding, self.removal),
+            remote=self._remote_events(setup, peers),
             request_logins=RequestLogins(
-                names=names,
-                decide=decide,
+                current=setup.current,
                 logins=logins,
                 login_waits=login_waits,
                 access=self.access,
@@ -129,15 +127,9 @@ class DecisionParts:
             overload=overload,
             home_flows=self.home_flows,
             access=self.access,
+            outside=setup.outside,
             call_soon=setup.loop.call_soon,
         )
-
-    def apply(self, version: PreparedVersion) -> None:
-        """Decide by another version from now on."""
-        self.access.apply_view(version.view)
-        self.home_flows.apply(carriers_of(version.view))
-        self.executor.apply_view(version.view, version.border)
-        self.dispatch.route_by(version.names, version.decide)
 
 
 def _executor(
@@ -145,14 +137,13 @@ def _executor(
 ) -> Executor:
     phone_events = PhoneEvents(peers.flow_table, events)
     return Executor(
-        border=setup.border,
+        current=setup.current,
         relay=forwarding.relay,
         acks=forwarding.acks,
         release=forwarding.release,
         registrations=forwarding.registrations,
         events=events,
-        homes=setup.homes,
-        targets=UserTargets(setup.view, forwarding.registrations, events, setup.homes, phone_events),
+        targets=UserTargets(setup.current, forwarding.registrations, events, phone_events),
         phone_events=phone_events,
         responder=responder,
         accounts=peers.accounts,
@@ -162,7 +153,9 @@ def _executor(
     )
 
 
-def _link_lifecycle(peers: PeerParts, forwarding: ForwardingParts, removal: FlowRemoval) -> LinkLifecycle:
+def _link_lifecycle(
+    setup: ServerSetup, peers: PeerParts, forwarding: ForwardingParts, removal: FlowRemoval
+) -> LinkLifecycle:
     return LinkLifecycle(
         gatekeeper=peers.gatekeeper,
         flow_table=peers.flow_table,
@@ -171,6 +164,7 @@ def _link_lifecycle(peers: PeerParts, forwarding: ForwardingParts, removal: Flow
         counters=peers.counters,
         liveness=forwarding.liveness,
         outages=forwarding.outages,
+        outside=setup.outside,
         log=peers.peer_log,
     )
 
@@ -179,7 +173,7 @@ def _access(
     setup: ServerSetup, peers: PeerParts, forwarding: ForwardingParts, users: UserParts, end_of_flow: EndOfFlow
 ) -> AccessProxy:
     return AccessProxy(
-        setup.view,
+        setup.current,
         setup.stores.tokens,
         peers.flow_table,
         users.logins,

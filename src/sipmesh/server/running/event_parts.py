@@ -6,7 +6,7 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from sipmesh.server.proxy.events.event_server import EventServer, message_limits
+from sipmesh.server.proxy.events.event_server import EventServer
 from sipmesh.server.proxy.events.message_delivery import MessageDelivery
 from sipmesh.server.proxy.events.message_storing import MessageStoring
 from sipmesh.server.proxy.events.notifier import EventNotifier
@@ -23,14 +23,12 @@ if TYPE_CHECKING:
 
 def event_server(setup: ServerSetup, peers: PeerParts, forwarding: ForwardingParts) -> EventServer:
     """Build the server of events and of stored messages."""
-    view, clock, queue, rules = setup.view, setup.loop.time, setup.stores.messages, setup.rules
-    own_requests = OwnRequests(view.name, clock, peers.flow_table, setup.branches, setup.advertised, setup.border)
-    registrations, account_of = forwarding.registrations, setup.homes.account_of
+    current, clock, queue = setup.current, setup.loop.time, setup.stores.messages
+    own_requests = OwnRequests(setup.view.name, clock, peers.flow_table, setup.branches, setup.advertised, current)
+    registrations, account_of = forwarding.registrations, current.value.homes.account_of
     delivery = MessageDelivery(setup.process, queue, registrations, own_requests, account_of, clock, peers.peer_log)
-    storing = MessageStoring(
-        queue, message_limits(view), clock, lambda: datetime.now(UTC), rules.partner_of, account_of
-    )
-    turn = TurnCredentials(view, time.time, lambda why: peers.peer_log.error("turn", "no secret for TURN", why=why))
+    storing = MessageStoring(queue, current, clock, lambda: datetime.now(UTC), setup.rules.partner_of, account_of)
+    turn = TurnCredentials(current, time.time, lambda why: peers.peer_log.error("turn", "no secret for TURN", why=why))
     notifier = _notifier(setup, peers, forwarding, own_requests, turn)
     return EventServer(
         queue,
@@ -39,9 +37,7 @@ def event_server(setup: ServerSetup, peers: PeerParts, forwarding: ForwardingPar
         delivery,
         notifier,
         forwarding.outages,
-        turn,
-        view,
-        setup.homes,
+        current,
         clock,
         setup.log,
     )

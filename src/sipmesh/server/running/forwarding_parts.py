@@ -14,7 +14,6 @@ from sipmesh.server.proxy.liveness.outages import Outages
 from sipmesh.server.proxy.message_refusals import MessageRefusals
 from sipmesh.server.proxy.registrar.registrations import Registrations
 from sipmesh.server.proxy.relay import Relay
-from sipmesh.server.proxy.roles import media_rules
 from sipmesh.server.proxy.transactions.ack_forwarder import AckForwarder
 from sipmesh.server.proxy.transactions.answerers import Answerers
 from sipmesh.server.proxy.transactions.branch_requests import BranchRequests
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sipmesh.server.running.peer_parts import PeerParts
-    from sipmesh.server.running.prepared_version import PreparedVersion
     from sipmesh.server.running.server_setup import ServerSetup
 
 
@@ -35,16 +33,14 @@ class ForwardingParts:
     """The registrar and the proxy core; *registered* is called with each user who has registered."""
 
     def __init__(self, setup: ServerSetup, peers: PeerParts, registered: Callable[[str], None]) -> None:
-        view = setup.view
-        self._homes = setup.homes
         self.registrations = _registrations(setup, peers, registered)
         self.outages = Outages(setup.loop, peers.flow_table, setup.limits, peers.peer_log)
         self.liveness = Liveness(setup.loop, setup.limits, self.outages)
-        self.refusals = MessageRefusals(view.name, peers.peer_log, peers.counters)
+        self.refusals = MessageRefusals(setup.view.name, peers.peer_log, peers.counters)
         self.identity = IdentityService(
-            peers.gatekeeper, lambda: peers.certificates.presented.of(LinkKind.SERVER), peers.peer_log
+            setup.current, peers.gatekeeper, lambda: peers.certificates.presented.of(LinkKind.SERVER), peers.peer_log
         )
-        self.media = MediaGuard(view.name, media_rules(view, self._homes.owner_of), self.refusals, peers.flow_table)
+        self.media = MediaGuard(setup.current, self.refusals, peers.flow_table)
         self.relay = self._relay(setup, peers)
 
     def __repr__(self) -> str:
@@ -55,11 +51,12 @@ class ForwardingParts:
         answerers = Answerers(setup.stores.tokens)
         privacy = PrivacyService(setup.stores.tokens, answerers)
         requests = BranchRequests(
-            peers.flow_table, setup.stores.tokens, setup.branches, setup.advertised, setup.border, privacy
+            peers.flow_table, setup.stores.tokens, setup.branches, setup.advertised, setup.current, privacy
         )
         self.acks = AckForwarder(peers.flow_table, requests, self.outages, calls)
         self.release = CallRelease(requests, self.acks, calls)
         return Relay(
+            setup.current,
             clock,
             peers.flow_table,
             self.registrations.forget,
@@ -73,11 +70,6 @@ class ForwardingParts:
             self.media,
             self.release,
         )
-
-    def apply(self, version: PreparedVersion) -> None:
-        """Use the media policies and the partners of another version from now on."""
-        self.media.rules = media_rules(version.view, self._homes.owner_of)
-        self.identity.apply_view(version.view)
 
 
 def _registrations(setup: ServerSetup, peers: PeerParts, registered: Callable[[str], None]) -> Registrations:

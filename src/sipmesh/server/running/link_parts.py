@@ -44,7 +44,7 @@ class LinkParts:
     """The links of one server; *dispatch* gets what they bring. *ports* has the sockets if other processes share them."""
 
     def __init__(self, setup: ServerSetup, peers: PeerParts, dispatch: Dispatch, outages: Outages) -> None:
-        self._view, self._peers, self._dispatch = setup.view, peers, dispatch
+        self._current, self._peers, self._dispatch = setup.current, peers, dispatch
         self._accepts, self._workers = not setup.place.is_supervisor, setup.place.count
         self.ports: Ports | None = None
         reactor, certificates = peers.reactor, peers.certificates
@@ -60,7 +60,12 @@ class LinkParts:
         peers.flow_table.open_by(self.pool.obtain, self.pool.obtain_past, self.pool.has)
         self.listening = Listening(self._listener, certificates.accepting_context, setup.log)
         self.revocation = RevocationUpdates(
-            peers.gatekeeper, self.connector, self.pool, reactor.links.relying, dispatch.links.judge_again
+            peers.gatekeeper,
+            self.connector,
+            self.pool,
+            reactor.links.relying,
+            dispatch.links.judge_again,
+            setup.outside,
         )
 
     def __repr__(self) -> str:
@@ -70,13 +75,8 @@ class LinkParts:
         """Open a link of a supervisor to a server that does not answer."""
         return self.trials.dial(hop.for_control())
 
-    def apply_view(self, view: ServerView) -> None:
-        """Use the name servers, addresses and certificates of another version from now on."""
-        self._view = view
-        self.listening.change(view.listeners)
-
     def _reachable(self) -> ReachableAddresses:
-        return self._view.reachable
+        return self._current.value.view.reachable
 
     def judge_again(self) -> list[str]:
         """Judge every link again, and close those that are refused now; returns their ids."""
@@ -97,7 +97,7 @@ class LinkParts:
         return listener
 
     def _upgrade_policy(self) -> UpgradePolicy:
-        return upgrade_policy(self._view, self._peers.certificates.for_clients.names)
+        return upgrade_policy(self._current.value.view, self._peers.certificates.for_clients.names)
 
     async def drain(self) -> None:
         """Write the queued messages, and close all links."""

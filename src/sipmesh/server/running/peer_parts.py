@@ -17,7 +17,6 @@ from sipmesh.server.quotas.shortage_report import ShortageReport
 from sipmesh.transport.reactor.reactor import Reactor
 
 if TYPE_CHECKING:
-    from sipmesh.server.running.prepared_version import PreparedVersion
     from sipmesh.server.running.server_setup import ServerSetup
 
 
@@ -25,15 +24,15 @@ class PeerParts:
     """The judge of peers, and what is counted and logged of each; *peer_log* is limited for each principal."""
 
     def __init__(self, setup: ServerSetup) -> None:
-        view, loop, limits, log = setup.view, setup.loop, setup.limits, setup.log
+        current, loop, limits, log = setup.current, setup.loop, setup.limits, setup.log
         self._loop = loop
         self.reactor = Reactor(loop, limits)
         self.reports = OverloadReport(self.reactor.overload, log), ShortageReport(self.reactor.shortage, log)
         self.memory_return = MemoryReturn(lambda: loop.run_in_executor(None, trim_heap))
-        self.gatekeeper = Gatekeeper(view)
-        self.flow_table = FlowTable(view, setup.stores.tokens.incarnation)
-        self.neighbours = KnownAddresses(view)
-        self.certificates = OwnCertificates(view, loop, self.gatekeeper, log)
+        self.gatekeeper = Gatekeeper(current)
+        self.flow_table = FlowTable(current, setup.stores.tokens.incarnation)
+        self.neighbours = KnownAddresses(current)
+        self.certificates = OwnCertificates(current, loop, self.gatekeeper, setup.outside, log)
         self.accounts = Principals(limits, self.neighbours, setup.rules.partner_of, loop.time)
         self.counters = Counters()
         self.peer_log = LimitedLog(
@@ -43,16 +42,9 @@ class PeerParts:
             total=limits.log_lines_in_all,
             window_s=limits.log_window_s,
         )
-        self.flow_table.name_by(setup.homes.owner_of)
 
     def __repr__(self) -> str:
         return f"<PeerParts {self.gatekeeper!r}, {self.accounts!r}>"
-
-    def apply(self, version: PreparedVersion) -> None:
-        """Judge by another version from now on; the certificates and the links that are up are not looked at."""
-        self.gatekeeper.apply_view(version.view)
-        self.flow_table.apply_view(version.view)
-        self.neighbours.apply(version.addresses)
 
     def tick(self) -> None:
         """Tell the operator of overload and shortage, and return memory; called about twice a second."""

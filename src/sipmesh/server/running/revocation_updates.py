@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from sipmesh.trust.judgement.crl_diff import newly_revoked
 
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
     from cryptography import x509
 
-    from sipmesh.server.proxy.control_plane import ControlPlane
     from sipmesh.server.proxy.gatekeeper import Gatekeeper
+    from sipmesh.server.proxy.outside import Outside
     from sipmesh.topology.document.load import Loaded
     from sipmesh.transport.connector import Connector
     from sipmesh.transport.link.link import Link
@@ -33,16 +33,6 @@ Judge = Callable[["Link", "PeerEvidence"], "Verdict"]
 CertificateAndIssuer = tuple["x509.Certificate", "x509.Certificate"]
 
 
-class RevocationFollower(Protocol):
-    """Who puts the same in force at the other processes of this server."""
-
-    def crls_changed(self, files: Collection[Path]) -> None:
-        """CRLs in *files* are in force."""
-
-    def revoked(self, named: Collection[CertificateId]) -> None:
-        """Certificates are refused from now on."""
-
-
 class RevocationUpdates:
     """Puts revocations in force: *judge_again* judges links that are up, *relying* finds them by certificate.
 
@@ -56,19 +46,15 @@ class RevocationUpdates:
         pool: LinkPool,
         relying: LinksByCertificate,
         judge_again: Judge,
+        outside: Outside,
     ) -> None:
         self._gatekeeper, self._connector, self._pool = gatekeeper, connector, pool
         self._relying, self._judge_again = relying, judge_again
-        self._control_plane: ControlPlane | None = None
+        self._outside = outside
         self.pushed: dict[CertificateId, None] = {}
-        self.follower: RevocationFollower | None = None
 
     def __repr__(self) -> str:
         return f"<RevocationUpdates for {self._gatekeeper!r}>"
-
-    def attach(self, control_plane: ControlPlane) -> None:
-        """Report new CRLs to *control_plane* from now on."""
-        self._control_plane = control_plane
 
     def accept_crls(self, changed: Collection[Path]) -> list[str]:
         """Put the CRLs in the *changed* files in force; the rest of the topology does not change (rule R7).
@@ -88,10 +74,8 @@ class RevocationUpdates:
                 revoked = revoked | newly if revoked else newly
             by_serial = by_serial and newly is not None
         self._connector.forget_failures()
-        if self._control_plane is not None:
-            self._control_plane.crls_changed(revoked)
-        if self.follower is not None:
-            self.follower.crls_changed(changed)
+        self._outside.control_plane.crls_changed(revoked)
+        self._outside.follower.crls_changed(changed)
         judge, pool = self._judge_again, self._pool
         closed = pool.rejudge_relying_on(revoked, judge) if by_serial else pool.rejudge(judge)
         return [link.id for link in closed]
@@ -116,8 +100,7 @@ class RevocationUpdates:
         self.pushed |= dict.fromkeys(revoked)
         while len(self.pushed) > MOST_PUSHED:
             del self.pushed[next(iter(self.pushed))]
-        if self.follower is not None:
-            self.follower.revoked(revoked)
+        self._outside.follower.revoked(revoked)
         return self._close_relying_on(revoked)
 
     def keep_pushed(self, loaded: Loaded) -> None:

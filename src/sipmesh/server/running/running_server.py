@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-from sipmesh.errors import OperatorError
 from sipmesh.pki.file_error import make_folder
 from sipmesh.server.certificates.expiring_files import anchors_of, lists_of
 from sipmesh.server.control_socket import STATE
+from sipmesh.server.in_force.in_force import in_force_of
+from sipmesh.server.proxy.outside import Outside
 from sipmesh.server.proxy.siblings.shared_calls import SharedCalls
 from sipmesh.server.proxy.siblings.shared_contacts import SharedContacts
 from sipmesh.server.proxy.siblings.shared_failures import SharedFailures
@@ -21,64 +22,33 @@ from sipmesh.server.running.event_parts import event_server
 from sipmesh.server.running.forwarding_parts import ForwardingParts
 from sipmesh.server.running.link_parts import LinkParts
 from sipmesh.server.running.peer_parts import PeerParts
-from sipmesh.server.running.prepared_version import PreparedVersion, prepare
 from sipmesh.server.running.server_setup import ServerSetup
 from sipmesh.server.running.server_stores import ServerStores
 from sipmesh.server.running.user_parts import UserParts
+from sipmesh.server.running.version_change import VersionChange
 from sipmesh.server.running.worker_place import ALONE, WorkerPlace
 from sipmesh.topology.document.load import load
 from sipmesh.topology.expiry.server_use import Use
-from sipmesh.topology.view import ServerView
 from sipmesh.topology.view import view as view_of
 from sipmesh.transport.limits import Limits
 from sipmesh.transport.link.link import Link
 from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Sequence
     from datetime import datetime
     from pathlib import Path
 
+    from sipmesh.server.in_force.home_pools import HomePools
+    from sipmesh.server.in_force.in_force import InForce
     from sipmesh.server.log import Log
-    from sipmesh.server.proxy.control_plane import ControlPlane, ManagedControlPlane
     from sipmesh.server.running.link_parts import Ports
     from sipmesh.storage.location_service.locations import Locations
-    from sipmesh.storage.users.user_document import UserDocument
     from sipmesh.topology.document.listeners import ListenerSpec
     from sipmesh.topology.document.load import Loaded
     from sipmesh.topology.document.parts.stores import Storage
     from sipmesh.topology.expiry.fetch_status import FetchStatus
-    from sipmesh.trust.x509.certificate import CertificateId
-
-
-class RevocationSources(Protocol):
-    """What fetches the CRLs and OCSP responses that a topology names by URL."""
-
-    def follow(self, loaded: Loaded) -> None:
-        """Fetch the sources of *loaded*, which is about to be in force, and no others."""
-
-    def supplies(self, at: datetime) -> tuple[FetchStatus, ...]:
-        """Return the state of every source at time *at*."""
-
-
-class Follower(Protocol):
-    """Who puts the same in force at the other processes of this server."""
-
-    @property
-    def is_settled(self) -> bool:
-        """Whether every other process has in force what this one has."""
-
-    def version_changed(self) -> None:
-        """Another version of the topology is in force, with its certificates."""
-
-    def crls_changed(self, files: Collection[Path]) -> None:
-        """CRLs in *files* are in force."""
-
-    def revoked(self, named: Collection[CertificateId]) -> None:
-        """Certificates are refused from now on."""
-
-    def users_changed(self, document: UserDocument) -> None:
-        """A document of users is in force."""
+    from sipmesh.topology.view import ServerView
 
 
 class RunningServer:
@@ -99,25 +69,22 @@ class RunningServer:
         locations: Locations | None = None,
         place: WorkerPlace = ALONE,
         storage: Storage | None = None,
+        outside: Outside | None = None,
     ) -> None:
         loaded = loaded or load(file)
         self.place = place.begun()
         if place.start:
             Link.number_from(place.first_link)
         self.file, self.log = file, log
-        self.view: ServerView = view_of(loaded, name)
         self.state = loaded.folder / STATE
         make_folder(self.state)
         self.limits = place.share(limits or Limits())
         self.loop = asyncio.get_running_loop()
         self.started_at = time.time()
-        self.control_plane: ControlPlane | None = None
-        self.is_managed = False
-        self._follower: Follower | None = None
-        self._sources: RevocationSources | None = None
-        self._stores = ServerStores(self.view, self.state, self.place, self.loop, locations, storage)
+        self.outside = outside or Outside()
+        self._stores = ServerStores(view_of(loaded, name), self.state, self.place, self.loop, locations, storage)
         try:
-            self._build(ServerSetup(self.view, self._stores, self.place, self.limits, self.loop, log))
+            self._build(ServerSetup(loaded, name, self._stores, self.place, self.limits, self.loop, log, self.outside))
         except BaseException:
             self._stores.close()
             raise
@@ -125,21 +92,20 @@ class RunningServer:
     def __repr__(self) -> str:
         return f"<RunningServer {self.view.name} {self.view.role}, {self.dispatch!r}>"
 
-    def attach(self, control_plane: ControlPlane) -> None:
-        """Hand links, requests about the network, and new CRLs to *control_plane* from now on; before `start`."""
-        self.control_plane = control_plane
-        self.dispatch.attach(control_plane)
-        self.revocation.attach(control_plane)
+    @property
+    def view(self) -> ServerView:
+        """The view of the topology in force."""
+        return self.current.value.view
 
-    def attach_managed(self, control_plane: ManagedControlPlane) -> None:
-        """Attach the control plane of a managed server, whose next version comes from management; before `start`."""
-        self.attach(control_plane)
-        self.is_managed = True
-        self.certificates.attach(control_plane)
+    @property
+    def homes(self) -> HomePools:
+        """The home pools of users, as they are in force."""
+        return self.current.value.homes
 
-    def follow_by(self, follower: Follower) -> None:
-        """Have *follower* put in force at other processes what comes into force here; before `start`."""
-        self._follower = self.revocation.follower = self.user_updates.follower = follower
+    @property
+    def is_managed(self) -> bool:
+        """Whether the next version comes from management."""
+        return self.outside.control_plane.is_managed
 
     @property
     def storage(self) -> Storage:
@@ -149,12 +115,7 @@ class RunningServer:
     @property
     def is_settled(self) -> bool:
         """Whether everything that is in force here is so at all processes of this server."""
-        return self._follower is None or self._follower.is_settled
-
-    def fetch_by(self, sources: RevocationSources) -> None:
-        """Let *sources* fetch what the topology names, now and before each new version comes into force."""
-        self._sources = sources
-        sources.follow(self.view.loaded)
+        return self.outside.follower.is_settled
 
     def use_ports(self, ports: Ports) -> None:
         """Listen on the sockets of *ports*, which several processes share; before `start`."""
@@ -169,7 +130,7 @@ class RunningServer:
             stores.locations,
             stores.messages,
         )
-        self.homes, self.branch_prefix, self._rules = setup.homes, setup.branches.prefix, setup.rules
+        self.current, self.branch_prefix, self._setup = setup.current, setup.branches.prefix, setup
         peers = self._peers = PeerParts(setup)
         forwarding = self._forwarding = ForwardingParts(setup, peers, self._registered)
         users = self._users = UserParts(setup, peers, forwarding, self._users_changed)
@@ -178,6 +139,7 @@ class RunningServer:
         self._links = LinkParts(setup, peers, decisions.dispatch, forwarding.outages)
         self._name_parts()
         self.siblings: Siblings | None = None if self.place.is_alone else self._siblings()
+        self._changes = VersionChange(setup, peers, users, self.events, decisions, self._links, self.siblings)
 
     def _name_parts(self) -> None:
         """Name the parts that the control plane, the commands, the metrics and the tests of a server work with."""
@@ -214,7 +176,7 @@ class RunningServer:
 
     def _siblings(self) -> Siblings:
         """Build what knows the other processes of this server."""
-        siblings = Siblings(self.place.number, self.reactor, self.flow_table, self.view, self.log)
+        siblings = Siblings(self.place.number, self.reactor, self.flow_table, self.current, self.log)
         siblings.steps = steps_among(self.place.count)
         self.accounts.observer, self.accounts.on_login = siblings, siblings.logged_in
         self.accounts.addressed.on_addressed = siblings.addressed
@@ -242,65 +204,17 @@ class RunningServer:
             if not self.place.is_supervisor:  # it has no phones
                 self.takeovers.start()
 
-    def prepare(self, loaded: Loaded) -> PreparedVersion:
+    def prepare(self, loaded: Loaded) -> InForce:
         """Compute what `put_prepared` needs; a thread may do so. Raises `OperatorError` if this server is not in *loaded*."""
-        return prepare(loaded, self.view.name, self.tokens.incarnation, self._stores.gruus, self.homes.known_home)
+        return in_force_of(loaded, self.view.name, self._setup.lasting)
 
     def put_in_force(self, loaded: Loaded) -> list[str]:
         """Put a topology in force, as `put_prepared` does, with everything that has to be computed for it."""
         return self.put_prepared(self.prepare(loaded))
 
-    def put_prepared(self, version: PreparedVersion) -> list[str]:
-        """Put a topology in force: judge every live link again, and close those that are refused now; returns their ids.
-
-        A new certificate of ours is used if our peers would accept it; otherwise the old one stays in use. Raises
-        `OperatorError`, and changes nothing, if this server is not in the topology, or has another role in it.
-        """
-        view = version.view
-        self._must_keep_role(view)
-        self._warn_of_restart(view)
-        self.resolver.change(*view.dns_servers)
-        if self._sources is not None:
-            self._sources.follow(view.loaded)
-        self.revocation.keep_pushed(view.loaded)
-        self.certificates.apply_view(view)
-        self.view = view
-        self._apply(version)
-        closed = self._links.judge_again()
-        self.flow_table.judged_anew()
-        if self._follower is not None:
-            self._follower.version_changed()
-        return closed + self.logins.close_changed()
-
-    def _must_keep_role(self, view: ServerView) -> None:
-        if view.role is not self.view.role:
-            raise OperatorError(f"{view.name} would become an {view.role}: restart this server in its new role")
-
-    def _warn_of_restart(self, view: ServerView) -> None:
-        """Tell the operator what of *view* a process can only use from its start."""
-        if (view.listeners, view.metrics) != (self.view.listeners, self.view.metrics):
-            self.log.warning("published addresses or ports differ: restart this server to use them")
-        if view.workers != self.view.workers:
-            self.log.warning("the published number of workers differs: restart this server to use it")
-        if view.pool.name != self.view.pool.name:
-            self.log.warning(
-                "the published pool of this server differs: restart it to use the keys and registrations there"
-            )
-        if self.view.role is Role.FRONT_END and view.stores != self.view.stores:
-            self.log.warning("the published stores differ: restart this server to use them")
-
-    def _apply(self, version: PreparedVersion) -> None:
-        """Have every part use *version* from now on."""
-        self._rules.apply_view(version.view)
-        self._stores.apply_view(version.view)
-        self._links.apply_view(version.view)
-        self._peers.apply(version)
-        if self.siblings is not None:
-            self.siblings.apply_view(version.view)
-        self._users.apply(version)
-        self._forwarding.apply(version)
-        self.events.apply_view(version.view, version.border)
-        self._decisions.apply(version)
+    def put_prepared(self, version: InForce) -> list[str]:
+        """Put a topology in force: see `VersionChange.put`; returns the ids of the closed links."""
+        return self._changes.put(version)
 
     def use(self) -> Use:
         """Return what this server uses and what expires, for the inventory."""
@@ -318,7 +232,7 @@ class RunningServer:
 
     def supplies(self, at: datetime) -> tuple[FetchStatus, ...]:
         """Return the state of every source of CRLs and OCSP responses at time *at*."""
-        return self._sources.supplies(at) if self._sources is not None else ()
+        return self.outside.sources.supplies(at)
 
     async def drain(self) -> None:
         """Stop accepting, write the queued messages, and close everything."""

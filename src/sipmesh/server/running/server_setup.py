@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING, Final
 
 from sipmesh.routing.proxy.branch import Branches
 from sipmesh.routing.proxy.forwarding import WS, ListenerAddress
-from sipmesh.server.proxy.login.home_pools import HomePools
-from sipmesh.server.proxy.roles import border_of
-from sipmesh.server.running.address_rules import AddressRules
+from sipmesh.server.in_force.address_rules import AddressRules
+from sipmesh.server.in_force.in_force import Current, Lasting, in_force_of
 
 if TYPE_CHECKING:
     import asyncio
 
     from sipmesh.server.log import Log
+    from sipmesh.server.proxy.outside import Outside
     from sipmesh.server.running.server_stores import ServerStores
     from sipmesh.server.running.worker_place import WorkerPlace
+    from sipmesh.topology.document.load import Loaded
     from sipmesh.topology.view import ServerView
     from sipmesh.transport.limits import Limits
 
@@ -25,27 +26,35 @@ TOKEN_BYTES: Final = 12
 
 
 class ServerSetup:
-    """The start of one server. Parts keep what they need of it; a later version of the topology is applied to each part."""
+    """The start of one server. Parts keep what they need of it, and read from *current* what a version may change."""
 
     def __init__(
         self,
-        view: ServerView,
+        loaded: Loaded,
+        name: str,
         stores: ServerStores,
         place: WorkerPlace,
         limits: Limits,
         loop: asyncio.AbstractEventLoop,
         log: Log,
+        outside: Outside,
     ) -> None:
-        self.view, self.stores, self.place, self.limits = view, stores, place, limits
-        self.loop, self.log = loop, log
-        self.homes = HomePools(stores.users, view)
-        self.rules = AddressRules(view, self.homes)
-        self.advertised, self.border = advertised_by(view), border_of(view)
+        self.stores, self.place, self.limits = stores, place, limits
+        self.loop, self.log, self.outside = loop, log, outside
+        self.lasting = Lasting(stores.tokens.incarnation, stores.gruus, stores.users)
+        self.current = Current(in_force_of(loaded, name, self.lasting))
+        self.rules = AddressRules(self.current)
+        self.advertised = advertised_by(self.view)
         names = frozenset(listener.sent_by for listener in self.advertised.values())
         self.branches = Branches(place.branches, names)
 
     def __repr__(self) -> str:
         return f"<ServerSetup of {self.process}>"
+
+    @property
+    def view(self) -> ServerView:
+        """The view of the topology in force."""
+        return self.current.value.view
 
     @property
     def process(self) -> str:

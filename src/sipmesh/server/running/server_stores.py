@@ -55,7 +55,7 @@ class ServerStores:
     def __repr__(self) -> str:
         return f"<ServerStores {self.users!r}, {self.locations!r}>"
 
-    def apply_view(self, view: ServerView) -> None:
+    def know_servers(self, view: ServerView) -> None:
         """Know the servers of our pool in another version. What was opened stays so until the next start."""
         if view.pool.name == self._pool:
             self.locations.use_servers(frozenset(view.pool.servers))

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from sipmesh.server.running.forwarding_parts import ForwardingParts
     from sipmesh.server.running.peer_parts import PeerParts
-    from sipmesh.server.running.prepared_version import PreparedVersion
     from sipmesh.server.running.server_setup import ServerSetup
 
 NONCE_LIFETIME_S: Final = 300.0
@@ -33,11 +32,11 @@ class UserParts:
         forwarding: ForwardingParts,
         changed: Callable[[frozenset[str]], None],
     ) -> None:
-        self._homes = setup.homes
+        self._current = setup.current
         self.failures = LoginBackoff(setup.place.share_of_waits(FailureLimits()))
         self.logins = DigestAuth(
             setup.loop,
-            setup.homes,
+            setup.current,
             Nonces(new_nonce_key(), NONCE_LIFETIME_S),
             setup.stores.tokens,
             self.failures,
@@ -47,19 +46,15 @@ class UserParts:
             MovedLogins(setup.loop, setup.limits, forwarding.relay),
         )
         self.logins.withdraw = forwarding.registrations.withdraw
-        self.updates = UserUpdates(setup.stores.users, self.logins, changed, setup.log)
-        self.takeovers = Takeovers(setup.loop, forwarding.outages, peers.flow_table, self._taken_over, setup.log)
-        self.takeovers.apply_view(setup.view)
+        self.updates = UserUpdates(setup.stores.users, self.logins, changed, setup.outside, setup.log)
+        self.takeovers = Takeovers(
+            setup.loop, forwarding.outages, peers.flow_table, setup.current, self._taken_over, setup.log
+        )
 
     def __repr__(self) -> str:
         return f"<UserParts {self.logins!r}>"
 
     def _taken_over(self, pools: frozenset[str]) -> None:
         """Serve the users of these pools in place of their own servers, and give back the users of all others."""
-        self._homes.take_over(pools)
+        self._current.value = self._current.value.taking_over(pools)
         self.logins.close_changed()
-
-    def apply(self, version: PreparedVersion) -> None:
-        """Use the home pools of another version from now on; links whose login is not valid any more stay until judged."""
-        self._homes.apply_view(version.view)
-        self.takeovers.apply_view(version.view)

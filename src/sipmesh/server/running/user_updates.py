@@ -4,34 +4,33 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from sipmesh.errors import OperatorError
 from sipmesh.server.process.off_loop import off_loop
 from sipmesh.storage.users.replicated_users import ReplicatedUsers
 
 if TYPE_CHECKING:
+    from sipmesh.server.in_force.home_pools import KnownUsers
     from sipmesh.server.log import Log
     from sipmesh.server.proxy.login.digest_auth import DigestAuth
-    from sipmesh.server.proxy.login.user_stores import KnownUsers
+    from sipmesh.server.proxy.outside import Outside
     from sipmesh.storage.users.user_document import UserDocument
-
-
-class UserFollower(Protocol):
-    """Who puts the same users in force at the other processes of this server."""
-
-    def users_changed(self, document: UserDocument) -> None:
-        """A document of users is in force."""
 
 
 class UserUpdates:
     """Applies changes of *users*, from their database or from a signed document; *changed* is told who has changed."""
 
     def __init__(
-        self, users: KnownUsers, logins: DigestAuth, changed: Callable[[frozenset[str]], None], log: Log
+        self,
+        users: KnownUsers,
+        logins: DigestAuth,
+        changed: Callable[[frozenset[str]], None],
+        outside: Outside,
+        log: Log,
     ) -> None:
-        self._users, self._logins, self._changed, self._log = users, logins, changed, log
-        self.follower: UserFollower | None = None
+        self._users, self._logins, self._changed = users, logins, changed
+        self._outside, self._log = outside, log
 
     def __repr__(self) -> str:
         return f"<UserUpdates of {self._users!r}, number {self.number}>"
@@ -53,19 +52,15 @@ class UserUpdates:
         if not isinstance(self._users, ReplicatedUsers):
             return 0
         changed = self._users.apply(document)
-        self._tell(document)
+        self._outside.follower.users_changed(document)
         return self._close(changed)
-
-    def _tell(self, document: UserDocument) -> None:
-        if self.follower is not None:
-            self.follower.users_changed(document)
 
     async def accept_large_document(self, document: UserDocument) -> int:
         """Apply a document as `accept_document` does; a thread computes what changes."""
         if not isinstance(self._users, ReplicatedUsers):
             return 0
         changed = self._users.commit(await off_loop(self._users.plan, document))
-        self._tell(document)
+        self._outside.follower.users_changed(document)
         return self._close(changed)
 
     async def refresh(self) -> int:

@@ -61,7 +61,7 @@ MOST_CLOSED: Final = 1_000
 
 
 class Supervisor:
-    """The workers of *node*, which itself has no port. Implements `running_server.Follower`.
+    """The workers of *node*, which itself has no port. Implements `proxy.outside.Follower`.
 
     *changed* is called when there is something new to report: all workers have in force what this process has, or a worker
     has ended or serves again.
@@ -71,7 +71,7 @@ class Supervisor:
         self._node, self._siblings, self._log, self._changed = node, siblings, log, changed
         self._ports = HeldPorts(node.place.count, node.limits, self._port_opened)
         node.use_ports(self._ports)
-        node.follow_by(self)
+        node.outside.follower = self
         self._orders = Orders(siblings, {})
         siblings.ended = self._orders.ended
         self._slots = {number: WorkerSlot(number) for number in range(1, node.place.count + 1)}

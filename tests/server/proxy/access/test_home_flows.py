@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from sipmesh.trust.evidence import LinkKind
 from support.carrying import carrier, logged_in, path_of, registration
 from support.network import FE1, FE3, Network
@@ -50,12 +52,13 @@ async def test_limit_of_one_server_refuses_the_next_login(two_pools: Network) ->
 @on_loop
 async def test_flows_of_a_server_that_may_carry_no_more_end(two_pools: Network) -> None:
     async with two_pools:
-        flows = two_pools.nodes[FE3].home_flows
+        flows, current = two_pools.nodes[FE3].home_flows, two_pools.nodes[FE3].current
         peer = await carrier(two_pools, FE3, FE1, "bob")
         assert await logged_in(peer, path_of(FE1))
-        flows.apply(flows.carriers)
+        flows.end_uncarried()
         assert len(flows) == 1
-        flows.apply(frozenset())
+        current.value = replace(current.value, carriers=frozenset())
+        flows.end_uncarried()
         assert len(flows) == 0
         told = await peer.request_in("REGISTER")
         assert told.values("reason") == [END[1]]

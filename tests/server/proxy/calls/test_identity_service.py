@@ -14,6 +14,7 @@ from routing.messages import ALICES, BOBS, FROM_EDGE, FROM_PARTNER, NEW_LINK, re
 from sipmesh.routing.identity.alias import alias_keys
 from sipmesh.routing.identity.sender import ClientSender, Sender
 from sipmesh.routing.passport.identity_field import names_nobody, read_field
+from sipmesh.server.in_force.roles import signing_partners
 from sipmesh.server.proxy.calls.identity_service import IdentityService
 from sipmesh.topology.document.identity_policy import IdentityPolicy
 from sipmesh.trust.code import Code
@@ -26,11 +27,12 @@ CAROL = "sip:carol@partner.test"
 
 def service(policy: IdentityPolicy | None, key: object = SIGNER.key, told: Told | None = None) -> IdentityService:
     partner = SimpleNamespace(domains=frozenset({"partner.test"}), peer=FROM_PARTNER.peer, identity_policy=policy)
-    view = SimpleNamespace(partners=(partner,), sip_domains=frozenset({"example.test", "lab.test"}))
-    gatekeeper: Any = SimpleNamespace(view=view, clock=lambda: datetime.now(UTC))
+    view: Any = SimpleNamespace(partners=(partner,), sip_domains=frozenset({"example.test", "lab.test"}))
+    current: Any = SimpleNamespace(value=SimpleNamespace(view=view, signing=signing_partners(view)))
+    gatekeeper: Any = SimpleNamespace(clock=lambda: datetime.now(UTC))
     own: Any = SimpleNamespace(chain=SIGNER.chain, key=key)
     log: Any = (told or Told()).log
-    return IdentityService(gatekeeper, lambda: own, log)
+    return IdentityService(current, gatekeeper, lambda: own, log)
 
 
 def flow(sender: Sender) -> Any:

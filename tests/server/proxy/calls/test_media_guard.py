@@ -30,7 +30,9 @@ TO_PARTNER = ServerTarget((PARTNER_EDGE,), LinkKind.PARTNER, "sip:carol@partner.
 
 def guard() -> MediaGuard:
     """Make a guard without the parts that no test here reaches."""
-    return MediaGuard("fe1.example.test", RULES, cast("Any", None), cast("Any", None))
+    view = SimpleNamespace(name="fe1.example.test", trusted={})
+    current: Any = SimpleNamespace(value=SimpleNamespace(view=view, media=RULES))
+    return MediaGuard(current, cast("Any", None), cast("Any", None))
 
 
 def flow(sender: Sender) -> Any:

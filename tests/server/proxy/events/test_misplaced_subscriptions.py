@@ -68,7 +68,7 @@ async def test_watchers_go_to_a_server_that_the_pool_has_got(pool: Network) -> N
         node.outages.names.clear()
         for servers, is_moved in (((FE1, FE2), False), ((OTHER,), True)):
             misplaced._servers = servers
-            misplaced.apply_view(node.view)
+            misplaced.sweep()
             await asyncio.sleep(SETTLED_S)
             misplaced.sweep()
             assert (len(node.events.notifier) == 0) is is_moved

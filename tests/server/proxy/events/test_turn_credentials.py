@@ -16,7 +16,7 @@ from server.proxy.events.test_notifier import subscribe, told, watch
 from sipmesh.demo.organisation import Organisation
 from sipmesh.server.proxy.events.turn_credentials import TurnCredentials
 from sipmesh.topology.document.load import load
-from sipmesh.topology.view import view
+from support.in_force import current_of
 from support.network import FE1, FE2, Network
 from support.running import on_loop
 
@@ -58,7 +58,7 @@ def password_of(name: str, secret: bytes = SECRET) -> str:
 
 
 def profile(network: Network, failed: list[str], clock: Clock | None = None) -> Any:
-    made = TurnCredentials(view(load(network.organisations[0].file), FE1), clock or Clock(), failed.append)
+    made = TurnCredentials(current_of(load(network.organisations[0].file), FE1), clock or Clock(), failed.append)
     return json.loads(made.profile(ALICE))
 
 

@@ -114,8 +114,8 @@ async def test_link_above_the_number_for_all_workers_together_is_closed(example:
 @on_loop
 async def test_control_plane_hears_of_links_of_servers_only(pool: Network) -> None:
     async with pool:
-        heard, lifecycle = HeardLinks(), pool.nodes[FE1].dispatch.links
-        lifecycle.control_plane = heard.plane
+        heard = HeardLinks()
+        pool.nodes[FE1].outside.control_plane = heard.plane
         alice, server = await pool.phone("alice", FE1), await pool.peer(FE1, "alice@example.test", credentials=EDGE)
         assert (await server.ask(server.request("OPTIONS", "sip:example.test"))).status == 200
         await alice.__aexit__()

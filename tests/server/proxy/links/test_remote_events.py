@@ -111,7 +111,7 @@ async def test_server_to_which_each_worker_may_open_a_link_is_reached_by_a_link_
 async def test_control_plane_hears_of_a_server_at_the_other_worker(example: Organisation) -> None:
     async with pair_of(example) as pair:
         heard = HeardLinks()
-        pair.nodes[TWO].dispatch._remote.control_plane = heard.plane
+        pair.nodes[TWO].outside.control_plane = heard.plane
         alice, server = await pair.phone("alice", ONE), await pair.peer("alice", ONE, EDGE)
         assert (await server.ask(server.request("OPTIONS", "sip:example.test"))).status == 200
         await until(lambda: heard.up)

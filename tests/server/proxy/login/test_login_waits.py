@@ -56,7 +56,7 @@ class Scene:
     def login(self, *headers: tuple[str, str], body: bytes = b"") -> PendingLogin:
         """Return a login attempt."""
         request = self.phone.request("REGISTER", "sip:example.test", list(headers), body)
-        place = take_place(request, self.node.dispatch.names, self.node.tokens, self.flow.link.local)
+        place = take_place(request, self.node.current.value.names, self.node.tokens, self.flow.link.local)
         return PendingLogin(self.flow, request, "key", place, ALICE, "loop")
 
     def fail(self, times: int) -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from sipmesh.errors import LocalError, OperatorError
-from sipmesh.server.proxy.login.user_stores import KnownUsers, NoLocations, NoUsers, open_locations, open_users
+from sipmesh.server.in_force.home_pools import KnownUsers
+from sipmesh.server.proxy.login.user_stores import NoLocations, NoUsers, open_locations, open_users
 from sipmesh.storage.location_service.locations import NOTHING_YET, Locations, StoredRows, Write
 from sipmesh.storage.location_service.sqlite_locations import SqliteLocations
 from sipmesh.storage.users.replicated_users import ReplicatedUsers

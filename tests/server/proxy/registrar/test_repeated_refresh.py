@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 
@@ -177,8 +178,8 @@ async def test_user_above_a_limit_is_refused(home: Network) -> None:
 async def test_another_topology_decides_anew(home: Network) -> None:
     async with home:
         phone = await refreshing(home)
-        dispatch = phone.node.dispatch
-        dispatch.route_by(dispatch.names, dispatch.decide)
+        current = phone.node.current
+        current.value = replace(current.value)
         assert (await phone.refresh()).status == 200
         assert phone.read == 2
 

@@ -99,7 +99,7 @@ class Supervisor:
         self.siblings = pair.siblings(ONE)
         self.branch = f"{MAGIC_COOKIE}5f{BETWEEN}"
         self.channel = self.siblings.join(SUPERVISOR, self.branch, ours)
-        pair.nodes[ONE].attach(RemoteControlPlane(self.siblings))
+        pair.nodes[ONE].outside.control_plane = RemoteControlPlane(self.siblings)
         self.sock.settimeout(0)
         self._unread = b""
         self.found: list[bytes] = []

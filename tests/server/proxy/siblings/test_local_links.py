@@ -208,7 +208,7 @@ async def test_request_for_a_link_that_is_unknown_here_gets_an_answer(example: O
 @on_loop
 async def test_message_of_the_control_plane_without_a_supervisor_is_refused(example: Organisation) -> None:
     async with pair_of(example) as pair:
-        pair.nodes[ONE].attach(RemoteControlPlane(pair.siblings(ONE)))
+        pair.nodes[ONE].outside.control_plane = RemoteControlPlane(pair.siblings(ONE))
         mate = await pair.peer("x", ONE, FE2)
         asked = mate.request("NOTIFY", f"sip:{FE1}", [("event", "sipmesh"), ("subscription-state", "active")])
         assert (await mate.ask(asked)).status == 503

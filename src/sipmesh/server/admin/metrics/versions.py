@@ -68,7 +68,7 @@ def _failing(node: RunningServer) -> Metric:
 
 def _versions(node: RunningServer) -> Iterator[Metric]:
     """Yield the metrics of published versions; in a network without management they have no samples."""
-    control_plane, at = node.control_plane, node.view.loaded.number
+    control_plane, at = node.outside.control_plane, node.view.loaded.number
     in_force = GaugeMetricFamily("sipmesh_topology_version", "The version of the topology in force.", labels=())
     newest = GaugeMetricFamily(
         "sipmesh_topology_newest", "The newest version of the topology that this server knows.", labels=()

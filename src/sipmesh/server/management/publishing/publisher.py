@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from sipmesh.topology.view import ServerView
 
 
-class InForce(Protocol):
+class ManagementServer(Protocol):
     """The server whose topology is in force."""
 
     @property
@@ -80,7 +80,7 @@ class Publisher:
 
     def __init__(
         self,
-        server: InForce,
+        server: ManagementServer,
         own_status: Callable[[], ServerStatus],
         versions: PublishedVersion,
         users: Places,

@@ -27,6 +27,7 @@ from sipmesh.trust.role import Role
 if TYPE_CHECKING:
     from sipmesh.routing.identity.tokens import Tokens
     from sipmesh.routing.proxy.forwarding import ListenerAddress
+    from sipmesh.server.in_force.in_force import Current
     from sipmesh.server.proxy.access.end_of_flow import EndOfFlow
     from sipmesh.server.proxy.flow import Flow, SentBranch
     from sipmesh.server.proxy.flow_table import FlowTable
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
     from sipmesh.server.quotas.principals import Principals
     from sipmesh.sip.message import Request, Response
     from sipmesh.topology.server_choice import ServerChoice
-    from sipmesh.topology.view import ServerView
 
 NO_HOME: Final = try_later("no server of the home pool can be reached")
 
@@ -47,7 +47,7 @@ class AccessProxy(Access):
 
     def __init__(
         self,
-        view: ServerView,
+        current: Current,
         tokens: Tokens,
         flow_table: FlowTable,
         logins: DigestAuth,
@@ -59,17 +59,11 @@ class AccessProxy(Access):
     ) -> None:
         self._tokens, self._flow_table, self._logins = tokens, flow_table, logins
         self._accounts, self._relay, self._end_of_flow, self._inside = accounts, relay, end_of_flow, inside
-        self._outages = outages
+        self._current, self._outages = current, outages
         self._by_upstream: dict[int, dict[int, Flow]] = {}
-        self.apply_view(view)
 
     def __repr__(self) -> str:
         return f"<AccessProxy {sum(map(len, self._by_upstream.values()))} links by {len(self._by_upstream)}>"
-
-    def apply_view(self, view: ServerView) -> None:
-        """Use another topology from now on."""
-        self._view = view
-        self._front_ends = sorted(pool.name for pool in view.pools.values() if pool.role is Role.FRONT_END)
 
     def home_of(self, flow: Flow, aor: str) -> str:
         """Give the pool that has to authenticate *aor*; "" if it is this one.
@@ -77,7 +71,7 @@ class AccessProxy(Access):
         A name of nobody has a pool too, always the same: so the time of an answer does not tell whether a user exists. A flow
         that another front end carries goes no further: pools that disagree about a home send nothing in circles.
         """
-        view = self._view
+        view = self._current.value.view
         if view.role is Role.EDGE:
             return self._that_answers(view.next_hop or "")
         if isinstance(flow.link, CarriedLink) and view.trusted[flow.link.access].role is Role.FRONT_END:
@@ -92,25 +86,30 @@ class AccessProxy(Access):
         if not isinstance(flow.link, CarriedLink):
             return False
         pool = self.pool_for(aor)
-        return bool(pool) and self._view.backup_of(pool) == self._view.pool.name
+        return bool(pool) and self._current.value.view.backup_of(pool) == self._current.value.view.pool.name
 
     def _that_answers(self, home: str) -> str:
         """Give *home*, or its backup pool while no server of *home* answers here; the backup pool judges by its own links."""
-        backup = self._view.backup_of(home) if home else ""
-        if backup in {"", self._view.pool.name} or not self._outages.has_all(self._view.servers_of(home)):
+        backup = self._current.value.view.backup_of(home) if home else ""
+        if backup in {"", self._current.value.view.pool.name} or not self._outages.has_all(
+            self._current.value.view.servers_of(home)
+        ):
             return home
         return backup
 
     def pool_for(self, aor: str) -> str:
         """Give the front-end pool that challenges a name; "" for this one."""
-        view = self._view
+        view = self._current.value.view
         home, _ = self._logins.challenged_as(aor)
-        return home if home != view.pool.name and home in self._front_ends else ""
+        if home == view.pool.name:
+            return ""
+        pool = view.pools.get(home)
+        return home if pool is not None and pool.role is Role.FRONT_END else ""
 
     def carry(self, pending: PendingLogin, home: str) -> Answer | None:
         """Forward a REGISTER to a server of *home*, with our Path (RFC 3327); an Answer if there is none."""
         flow, request, aor = pending.flow, pending.request, pending.aor
-        servers = self._view.choice_of(home)
+        servers = self._current.value.view.choice_of(home)
         if not servers:
             return NO_HOME
         token = self._tokens.path(flow.number, aor, named_side(home))

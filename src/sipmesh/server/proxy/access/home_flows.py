@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from sipmesh.routing.identity.dialog_token import LoginToken
     from sipmesh.routing.identity.route_set import RouteSet
     from sipmesh.routing.identity.tokens import Tokens
+    from sipmesh.server.in_force.in_force import Current
     from sipmesh.server.proxy.access.end_of_flow import EndOfFlow
     from sipmesh.server.proxy.flow_table import FlowTable
     from sipmesh.sip.message import Request
@@ -44,7 +45,7 @@ FULL: Final = try_later("too many carried flows of this server")
 
 
 class HomeFlows:
-    """The carried flows of one server. *carriers* are the servers that may carry the links of our users, by name.
+    """The carried flows of one server.
 
     *ended* is called with each flow that has ended, after it was forgotten here.
     """
@@ -57,11 +58,11 @@ class HomeFlows:
         key: bytes,
         end_of_flow: EndOfFlow,
         ended: Callable[[Flow], None],
-        carriers: frozenset[str],
+        current: Current,
     ) -> None:
         self._reactor, self._flow_table = reactor, flow_table
         self._tokens, self._key = tokens, key
-        self._end_of_flow, self._ended, self.carriers = end_of_flow, ended, carriers
+        self._end_of_flow, self._ended, self._current = end_of_flow, ended, current
         self.most_of_server = MOST_OF_SERVER
         self._by_carrier: dict[int, dict[str, Flow]] = {}
         self._of_server: dict[str, set[int]] = {}  # numbers of flows by the name of their server, of all its links
@@ -76,15 +77,14 @@ class HomeFlows:
         """Return the links of the carried flows with a login, those of the oldest link between servers first."""
         return [flow.link for flows in self._by_carrier.values() for flow in flows.values()]
 
-    def apply(self, carriers: frozenset[str]) -> None:
-        """Let these servers carry links from now on, and end the flows of all others."""
-        self.carriers = carriers
+    def end_uncarried(self) -> None:
+        """End the flows of servers that may carry no links of our users any more."""
         for flows in list(self._by_carrier.values()):
             for flow in [flow for flow in flows.values() if not self._may_go_on(flow)]:
                 flow.link.close("its server carries no links of our users any more")
 
     def _may_go_on(self, flow: Flow) -> bool:
-        return flow.carrier is not None and flow.carrier.link.peer_name in self.carriers
+        return flow.carrier is not None and flow.carrier.link.peer_name in self._current.value.carriers
 
     def flow_of(self, by: Flow, request: Request, place: RouteSet) -> Flow | Answer | None:
         """Give the carried flow that a request on the link of *by* comes from; None if it is the server's own request.
@@ -97,7 +97,7 @@ class HomeFlows:
         if (
             request.method != "REGISTER"
             or not isinstance(sender, ServerSender)
-            or sender.peer.name not in self.carriers
+            or sender.peer.name not in self._current.value.carriers
         ):
             return None
         path = self._path_of(request, sender.peer.names)

@@ -7,44 +7,38 @@ from typing import TYPE_CHECKING, Final
 from sipmesh.errors import RemoteError, SipmeshError
 from sipmesh.routing.authentication.digest import Proved
 from sipmesh.routing.outcome import try_later
+from sipmesh.routing.roles.decide import decide
 from sipmesh.server.proxy.execution.user_targets import NO_USERS_YET, NOT_TAKEN_OVER
 
 if TYPE_CHECKING:
-    from sipmesh.routing.identity.route_set import Names
+    from sipmesh.server.in_force.in_force import Current
     from sipmesh.server.proxy.access.access_proxy import AccessProxy
     from sipmesh.server.proxy.execution.executor import Executor
     from sipmesh.server.proxy.execution.responder import Responder
     from sipmesh.server.proxy.login.digest_auth import DigestAuth
     from sipmesh.server.proxy.login.login_waits import LoginWaits, PendingLogin
-    from sipmesh.server.proxy.roles import Decide
 
 TOO_MANY_LOGINS: Final = try_later("too many logins of this user, or from this address, wait")
 
 
 class RequestLogins:
-    """The logins that requests need. *names* and *decide* are of the topology in force."""
+    """The logins that requests need, decided by what is in force."""
 
     def __init__(
         self,
         *,
-        names: Names,
-        decide: Decide,
+        current: Current,
         logins: DigestAuth,
         login_waits: LoginWaits,
         access: AccessProxy,
         executor: Executor,
         responder: Responder,
     ) -> None:
-        self._names, self._decide = names, decide
-        self._logins, self._login_waits = logins, login_waits
+        self._current, self._logins, self._login_waits = current, logins, login_waits
         self._access, self._executor, self._responder = access, executor, responder
 
     def __repr__(self) -> str:
         return f"<RequestLogins {self._login_waits!r}>"
-
-    def route_by(self, names: Names, decide: Decide) -> None:
-        """Route by *names* and *decide*, of another topology, from now on."""
-        self._names, self._decide = names, decide
 
     def give_up(self) -> None:
         """Refuse the requests that wait for their login: this server takes no new request."""
@@ -82,10 +76,10 @@ class RequestLogins:
         if request.method == "REGISTER" and self._access.is_too_early(flow, aor):
             self._responder.answer(flow, request, key, NOT_TAKEN_OVER)
             return
-        names, here = self._names, flow.link.local
-        result = self._logins.check(flow, request, aor, lambda uri: names.ours(uri, here))
+        in_force, here = self._current.value, flow.link.local
+        result = self._logins.check(flow, request, aor, lambda uri: in_force.names.ours(uri, here))
         if isinstance(result, Proved) and flow.sender is not None:
-            outcome = self._decide(request, pending.place, flow.sender)
+            outcome = decide(request, pending.place, flow.sender, in_force.facts)
             self._executor.carry_out(flow, request, key, outcome, pending.loop)
             return
         response = self._logins.answer(flow, request, aor, result)

@@ -23,13 +23,14 @@ from sipmesh.trust.evidence import Direction, LinkKind, PeerEvidence
 from sipmesh.trust.x509.sip_identity import identities
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
+    from sipmesh.server.in_force.in_force import Current
     from sipmesh.server.proxy.flow import Flow
     from sipmesh.server.proxy.gatekeeper import Gatekeeper
     from sipmesh.server.quotas.limited_log import LimitedLog
     from sipmesh.sip.message import Request
-    from sipmesh.topology.view import PartnerView, ServerView
+    from sipmesh.topology.view import PartnerView
     from sipmesh.transport.tls.contexts import Identity
     from sipmesh.trust.trusted_peer import TrustedPeer
 
@@ -45,32 +46,24 @@ _VERIFIES: Final = frozenset({IdentityPolicy.VERIFY, IdentityPolicy.REQUIRED})
 
 
 class IdentityService:
-    """Signs and verifies under the topology that *gatekeeper* has in force. *own* gives our certificate and its key."""
+    """Signs and verifies under the topology in force. *own* gives our certificate and its key."""
 
-    def __init__(self, gatekeeper: Gatekeeper, own: Callable[[], Identity], log: LimitedLog) -> None:
-        self._gatekeeper, self._own, self._log = gatekeeper, own, log
-        self._replays: dict[str, Replays] = {}
+    def __init__(self, current: Current, gatekeeper: Gatekeeper, own: Callable[[], Identity], log: LimitedLog) -> None:
+        self._current, self._gatekeeper, self._own, self._log = current, gatekeeper, own, log
+        self._replays: dict[str, Replays] = {}  # by the name of the partner
         self._is_warned = False
-        self.apply_view(gatekeeper.view)
 
     def __repr__(self) -> str:
         return f"<IdentityService for {len(self._partners)} partners>"
 
-    def apply_view(self, view: ServerView) -> None:
-        """Use the policies of another topology from now on."""
-        self._partners: dict[str, PartnerView] = {
-            name: partner
-            for partner in view.partners
-            if partner.identity_policy is not None
-            for name in (*partner.domains, partner.peer.name)
-        }
-        self._replays = {name: self._replays.get(name, Replays()) for name in self._partners}
-        self._domains = view.sip_domains
+    @property
+    def _partners(self) -> Mapping[str, PartnerView]:
+        return self._current.value.signing
 
     @property
     def is_idle(self) -> bool:
         """Whether no partner has a policy about identity."""
-        return not self._partners
+        return not self._current.value.signing
 
     # Signing
 
@@ -108,7 +101,7 @@ class IdentityService:
         """Give the domain that signs for the user of a request, "" if there is none: of several, the first one for who hides."""
         name = request.from_
         if is_anonymous(name):
-            return min(self._domains.intersection(identities(own.chain[0]).usable), default="")
+            return min(self._current.value.view.sip_domains.intersection(identities(own.chain[0]).usable), default="")
         may_sign = hides_user(name) or (name.is_sip and sender.may_speak_as(name, NO_DOMAINS))
         return host_of(name.uri) if may_sign else ""
 
@@ -174,7 +167,7 @@ class IdentityService:
         domain = domain_of(claims.orig) if is_anonymous(request.from_) else host_of(request.from_.uri)
         self._judge_signer(signed, domain, peer)
         check_claims(claims, request, int(at.timestamp()))
-        if self._replays[peer.name].is_replayed(signed.mark, request, int(at.timestamp())):
+        if self._replays.setdefault(peer.name, Replays()).is_replayed(signed.mark, request, int(at.timestamp())):
             raise RemoteError(
                 "its token was used for another request",
                 rule="RFC 8224 section 12.1",

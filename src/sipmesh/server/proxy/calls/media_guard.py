@@ -18,6 +18,7 @@ from sipmesh.trust.role import Role
 if TYPE_CHECKING:
     from sipmesh.routing.media.rules import MediaRules
     from sipmesh.routing.outcome import Forward
+    from sipmesh.server.in_force.in_force import Current
     from sipmesh.server.proxy.flow import Flow, ProxiedRequest, SentBranch
     from sipmesh.server.proxy.flow_table import FlowTable
     from sipmesh.server.proxy.message_refusals import MessageRefusals
@@ -32,20 +33,27 @@ MISLEADING: Final = MediaFault(
 
 
 class MediaGuard:
-    """Judges what agrees on media by *rules*, of the topology in force. *here* is our host name, for the Warning."""
+    """Judges what agrees on media by the rules in force."""
 
-    def __init__(self, here: str, rules: MediaRules, refusals: MessageRefusals, flow_table: FlowTable) -> None:
-        self._here, self.rules, self._refusals, self._flow_table = here, rules, refusals, flow_table
+    def __init__(self, current: Current, refusals: MessageRefusals, flow_table: FlowTable) -> None:
+        self._current, self._refusals, self._flow_table = current, refusals, flow_table
 
     def __repr__(self) -> str:
         return f"<MediaGuard {self.rules.most}>"
+
+    @property
+    def rules(self) -> MediaRules:
+        """The rules in force."""
+        return self._current.value.media
 
     def refused(self, flow: Flow, request: Request, outcome: Forward) -> Answer | None:
         """Return the answer to a request that may not pass; None if it may."""
         if request.method not in NEGOTIATES:
             return None
         fault: MediaFault | None = None
-        if request.method == "INVITE" and self.rules.misleads(request, by_client=isinstance(flow.sender, ClientSender)):
+        if request.method == "INVITE" and self._current.value.media.misleads(
+            request, by_client=isinstance(flow.sender, ClientSender)
+        ):
             fault = MISLEADING
         elif request.body:
             partner = _partner_of(flow) or _partner_in(outcome)
@@ -98,15 +106,16 @@ class MediaGuard:
         edge knows the partner. So another front end and an edge judge the request instead of this server.
         """
         if partner is not None or request.to.tag is None or not is_anonymous(request.to):
-            return self.rules.policy(request, identity, partner)
+            return self._current.value.media.policy(request, identity, partner)
         if isinstance(target, FlowTarget):
-            return self.rules.policy(request, identity, None, self._flow_table.user_at(target))
-        peer = self._flow_table.view.trusted.get(server_of(target, _first_name(target))) if target is not None else None
+            return self._current.value.media.policy(request, identity, None, self._flow_table.user_at(target))
+        trusted = self._current.value.view.trusted
+        peer = trusted.get(server_of(target, _first_name(target))) if target is not None else None
         is_judged_there = peer is not None and peer.role in JUDGES
-        return MediaPolicy.ANY if is_judged_there else self.rules.policy(request, identity, None)
+        return MediaPolicy.ANY if is_judged_there else self._current.value.media.policy(request, identity, None)
 
     def _answer(self, fault: MediaFault, status: int) -> Answer:
-        return Answer(status, headers=fault.headers(self._here), code=fault.code, why=fault.why)
+        return Answer(status, headers=fault.headers(self._current.value.view.name), code=fault.code, why=fault.why)
 
 
 def _offer_of(proxied: ProxiedRequest) -> Offer:

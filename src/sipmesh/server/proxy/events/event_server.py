@@ -22,36 +22,31 @@ from sipmesh.routing.proxy.target_set import not_registered
 from sipmesh.routing.target import AnotherNotifier, ServerTarget
 from sipmesh.server.proxy.events.misplaced_subscriptions import MisplacedSubscriptions
 from sipmesh.server.proxy.events.notifier_choice import notifier_of
-from sipmesh.storage.messages import MessageLimits, Storing, counts, expire, forget_users
+from sipmesh.storage.messages import Storing, counts, expire, forget_users
 from sipmesh.topology.document.watching import Watching
 from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import LinkKind
 
 if TYPE_CHECKING:
     from sipmesh.errors import OperatorError
-    from sipmesh.routing.identity.border import Border
     from sipmesh.routing.identity.sender import Sender
     from sipmesh.routing.outcome import ToUser
+    from sipmesh.server.in_force.in_force import Current
     from sipmesh.server.log import Log
     from sipmesh.server.proxy.events.message_delivery import MessageDelivery
     from sipmesh.server.proxy.events.message_storing import MessageStoring
     from sipmesh.server.proxy.events.notifier import EventNotifier
     from sipmesh.server.proxy.events.own_requests import OwnRequests
-    from sipmesh.server.proxy.events.turn_credentials import TurnCredentials
     from sipmesh.server.proxy.flow import Flow
     from sipmesh.server.proxy.liveness.outages import Outages
-    from sipmesh.server.proxy.login.home_pools import HomePools
     from sipmesh.sip.message import Request, Response
     from sipmesh.storage.message_queue import MessageQueue
-    from sipmesh.topology.view import ServerView
 
 LOOK_EVERY_S: Final = 2.0
 """How often a server looks who has messages: those that another server has stored, or has left, and those of removed users."""
 
 EXPIRE_EVERY_S: Final = 60.0
 """How often messages are removed that have expired; nobody gets them before."""
-
-DAY_S: Final = 86_400.0
 
 UNNAMED: Final = "a watcher who hides"
 
@@ -67,16 +62,14 @@ class EventServer:
         delivery: MessageDelivery,
         notifier: EventNotifier,
         outages: Outages,
-        turn: TurnCredentials,
-        view: ServerView,
-        homes: HomePools,
+        current: Current,
         clock: Callable[[], float],
         log: Log,
     ) -> None:
         self._queue, self.own_requests, self.storing, self.delivery = queue, own_requests, storing, delivery
-        self.notifier, self._outages, self._turn, self._view = notifier, outages, turn, view
-        self._homes, self._clock, self._log = homes, clock, log
-        self._misplaced = MisplacedSubscriptions(notifier, outages, view, clock)
+        self.notifier, self._outages, self._current = notifier, outages, current
+        self._clock, self._log = clock, log
+        self._misplaced = MisplacedSubscriptions(notifier, outages, current, clock)
         self._look_at = self._expire_at = 0.0
         self._outages_over = 0
         self._waiting: dict[str, int] = {}
@@ -90,15 +83,6 @@ class EventServer:
         """Begin: the ports are ours."""
         self._queue.begin(self)
 
-    def apply_view(self, view: ServerView, border: Border) -> None:
-        """Use another topology from now on."""
-        self._view = view
-        self.storing.limits = message_limits(view)
-        self.own_requests.border = border
-        self._turn.apply_view(view)
-        self._misplaced.apply_view(view)
-        self.notifier.rules_changed()
-
     def served(self, request: Request, outcome: ToUser, sender: Sender | None) -> Serve | Forward | None:
         """Give a SUBSCRIBE or PUBLISH to the notifier of its user, which may be another server of this pool.
 
@@ -106,7 +90,7 @@ class EventServer:
         """
         if not is_for_notifier(request, outcome.aor, outcome.identity):
             return None
-        if isinstance(sender, ServerSender) and sender.peer.pool == self._view.pool.name:
+        if isinstance(sender, ServerSender) and sender.peer.pool == self._current.value.view.pool.name:
             return Serve(outcome.aor, outcome.identity)
         return self.chosen(request, AnotherNotifier(outcome.aor, outcome.identity, frozenset()))
 
@@ -116,8 +100,8 @@ class EventServer:
         If that one does not answer either, the request is decided about again without it.
         """
         down = {*self._outages.names, *what.tried}
-        chosen = notifier_of(what.aor, self._view.pool.servers, down)
-        if chosen in {self._view.name, ""}:
+        chosen = notifier_of(what.aor, self._current.value.view.pool.servers, down)
+        if chosen in {self._current.value.view.name, ""}:
             return Serve(what.aor, what.identity)
         again = AnotherNotifier(what.aor, what.identity, what.tried | {chosen})
         target = ServerTarget((chosen,), LinkKind.SERVER, request.uri, again=again)
@@ -134,19 +118,19 @@ class EventServer:
             needs = f": {event} needs a rule of {outcome.aor} that allows it" if event in WITH_DIALOGS else ""
             why = f"{outcome.identity} may not watch {outcome.aor}{needs}"
             return Answer(403, code=Code.FROM_NOT_ALLOWED, why=why)
-        return not_registered(self._view.name) if watching is Watching.POLITE_BLOCK else None
+        return not_registered(self._current.value.view.name) if watching is Watching.POLITE_BLOCK else None
 
     def _seen_by(self, request: Request, aor: str, watcher: str, event: str) -> Watching:
         """Give what the answer of a phone may tell *watcher*. Only a rule of *aor* counts for what is no package about users."""
         if event in ABOUT_USERS:
             return self._watching(aor, watcher, event)
-        rule = self._homes.watcher_rule(aor, watcher) if watcher != aor and is_unseen(request) else None
+        rule = self._current.value.homes.watcher_rule(aor, watcher) if watcher != aor and is_unseen(request) else None
         return rule or Watching.ALLOW
 
     def _watching(self, aor: str, watcher: str, event: str) -> Watching:
         """Give what *watcher* may see of *aor* by the package *event*; for `WITH_DIALOGS` no default of the topology counts."""
         if event in WITH_DIALOGS and watcher != aor:
-            return self._homes.watcher_rule(aor, watcher) or Watching.BLOCK
+            return self._current.value.homes.watcher_rule(aor, watcher) or Watching.BLOCK
         return self.notifier.watching(aor, watcher)
 
     def refused_notify(self, request: Request, outcome: Forward, owner: str, *, is_of_phone: bool) -> Answer | None:
@@ -172,32 +156,32 @@ class EventServer:
     def _named_watcher(self, request: Request) -> str:
         """Give the watcher in To, "" if there is none."""
         name = name_of(request.to)
-        return "" if name is None else self._homes.owner_of(name.aor) or name.aor
+        return "" if name is None else self._current.value.homes.owner_of(name.aor) or name.aor
 
     def _hidden_watcher(self, identity: str, outcome: Forward, owner: str, event: str) -> str:
         """Give the watcher who hides; `UNNAMED` if nobody could say who it is later on, "" if it need not be known here."""
-        if self._homes.of(identity) != self._view.pool.name:
+        if self._current.value.homes.of(identity) != self._current.value.view.pool.name:
             return ""
         is_unknown = not owner and self._leaves_pool(outcome) and self._hides_from_somebody(identity, event)
         return UNNAMED if is_unknown else owner
 
     def _hides_from_somebody(self, aor: str, event: str) -> bool:
         """Tell whether a watcher without a name may be somebody who may not see what *event* tells of *aor*."""
-        if self._homes.blocks_somebody(aor):
+        if self._current.value.homes.blocks_somebody(aor):
             return True
         return event in WITH_DIALOGS and self._watching(aor, "", event) is not Watching.ALLOW
 
     def _leaves_pool(self, outcome: Forward) -> bool:
         target = outcome.targets[0]
-        return isinstance(target, ServerTarget) and not set(target.names) <= set(self._view.pool.servers)
+        return isinstance(target, ServerTarget) and not set(target.names) <= set(self._current.value.view.pool.servers)
 
     def is_to_store(self, request: Request, aor: str, *, is_registered: bool) -> bool:
         """Tell whether a MESSAGE for *aor* is to be stored: nobody is registered, or earlier ones are being delivered."""
         if is_registered and not self.delivery.is_running(aor):
             return False
-        if self._homes.is_guest(aor):  # it would stay here when the home pool is back
+        if self._current.value.homes.is_guest(aor):  # it would stay here when the home pool is back
             return False
-        return self.storing.limits.per_user > 0 and is_storable(request)
+        return self._current.value.messages.per_user > 0 and is_storable(request)
 
     def store(self, request: Request, aor: str, identity: str | None, done: Callable[[Storing], None]) -> None:
         """Store a MESSAGE for *aor*, who may have registered meanwhile; *done* gets what has become of it."""
@@ -274,7 +258,7 @@ class EventServer:
         self._forget_removed(aors)
 
     def _forget_removed(self, aors: frozenset[str]) -> None:
-        if gone := self._homes.unknown(aors):
+        if gone := self._current.value.homes.unknown(aors):
             self._queue.submit(forget_users(gone))
 
     def drain(self) -> None:
@@ -295,9 +279,3 @@ class EventServer:
         """The database can be used again."""
         self.store_fault = ""
         self._log.info("messages can be stored again")
-
-
-def message_limits(view: ServerView) -> MessageLimits:
-    """Give the limits that the topology sets."""
-    asked = view.loaded.topology.messages
-    return MessageLimits(asked.per_user, asked.per_sender, asked.lifetime_days * DAY_S)

@@ -11,9 +11,10 @@ from sipmesh.routing.events.stored_message import is_deliverable, message_key, s
 from sipmesh.server.proxy.timeout_queue import TimeoutQueue
 from sipmesh.server.quotas.principals import answers_for
 from sipmesh.sip.text import octets_of
-from sipmesh.storage.messages import MessageLimits, NewMessage, Storing, store
+from sipmesh.storage.messages import NewMessage, Storing, store
 
 if TYPE_CHECKING:
+    from sipmesh.server.in_force.in_force import Current
     from sipmesh.sip.message import Request
     from sipmesh.storage.message_queue import MessageQueue, Piece
 
@@ -53,13 +54,13 @@ class MessageStoring:
     def __init__(
         self,
         queue: MessageQueue,
-        limits: MessageLimits,
+        current: Current,
         clock: Callable[[], float],
         wall: Callable[[], datetime],
         partner_of: Callable[[str], str],
         account_of: Callable[[str], int],
     ) -> None:
-        self._queue, self.limits, self._clock, self._wall = queue, limits, clock, wall
+        self._queue, self._current, self._clock, self._wall = queue, current, clock, wall
         self._partner_of, self._account_of = partner_of, account_of
         self._pending: TimeoutQueue[PendingMessage] = TimeoutQueue(WRITE_S)
         self._waiting_of: Counter[str] = Counter()
@@ -71,7 +72,7 @@ class MessageStoring:
     def store(self, request: Request, aor: str, identity: str | None, done: Stored) -> None:
         """Store *request* for *aor*; *done* gets what has become of it. *identity* is its proved sender."""
         octets = stored_octets(request, identity, self._wall())
-        limits = self.limits
+        limits = self._current.value.messages
         if not limits.per_user or not is_deliverable(octets):
             self._end(done, Storing.USER_FULL)
             return

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Final
 from sipmesh.server.proxy.events.notifier_choice import notifier_of
 
 if TYPE_CHECKING:
+    from sipmesh.server.in_force.in_force import Current
     from sipmesh.server.proxy.events.notifier import EventNotifier
     from sipmesh.server.proxy.liveness.outages import Outages
-    from sipmesh.topology.view import ServerView
 
 SETTLED_S: Final = 10.0
 """How long the servers of the pool have to be the same before subscriptions move: each server hears of an outage by itself."""
@@ -25,9 +25,9 @@ class MisplacedSubscriptions:
     Otherwise what a user publishes at its notifier would not reach the watchers at the server that stood in for it.
     """
 
-    def __init__(self, notifier: EventNotifier, outages: Outages, view: ServerView, clock: Callable[[], float]) -> None:
-        self._notifier, self._outages, self._clock = notifier, outages, clock
-        self._here, self._servers = view.name, view.pool.servers
+    def __init__(self, notifier: EventNotifier, outages: Outages, current: Current, clock: Callable[[], float]) -> None:
+        self._notifier, self._outages, self._current, self._clock = notifier, outages, current, clock
+        self._servers = current.value.view.pool.servers
         self._down: frozenset[str] = frozenset()
         self._look_at = 0.0  # 0: there is nothing to look for
         self._misplaced: list[str] = []
@@ -35,17 +35,11 @@ class MisplacedSubscriptions:
     def __repr__(self) -> str:
         return f"<MisplacedSubscriptions of {len(self._misplaced)} users>"
 
-    def apply_view(self, view: ServerView) -> None:
-        """Use another topology from now on."""
-        if view.pool.servers != self._servers:
-            self._servers = view.pool.servers
-            self._look_at = self._clock() + SETTLED_S
-
     def sweep(self) -> None:
         """End some of them; called about twice a second."""
-        now, down = self._clock(), frozenset(self._outages.names)
-        if down != self._down:
-            self._down = down
+        now, down, servers = self._clock(), frozenset(self._outages.names), self._current.value.view.pool.servers
+        if down != self._down or servers != self._servers:
+            self._down, self._servers = down, servers
             self._look_at = now + SETTLED_S
         if self._look_at and now >= self._look_at:
             self._look_at = 0.0
@@ -56,4 +50,4 @@ class MisplacedSubscriptions:
                 self._notifier.moved(aor)
 
     def _is_misplaced(self, aor: str) -> bool:
-        return notifier_of(aor, self._servers, self._down) != self._here
+        return notifier_of(aor, self._servers, self._down) != self._current.value.view.name

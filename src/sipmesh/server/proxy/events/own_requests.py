@@ -18,10 +18,10 @@ from sipmesh.sip.transaction.timers import Timer
 from sipmesh.trust.evidence import LinkKind
 
 if TYPE_CHECKING:
-    from sipmesh.routing.identity.border import Border
     from sipmesh.routing.proxy.branch import Branches
     from sipmesh.routing.proxy.forwarding import ListenerAddress
     from sipmesh.routing.registrar.binding import Binding
+    from sipmesh.server.in_force.in_force import Current
     from sipmesh.server.proxy.flow import Flow
     from sipmesh.server.proxy.flow_table import FlowTable
     from sipmesh.sip.message import Request, Response
@@ -55,10 +55,10 @@ class OwnRequests:
         flow_table: FlowTable,
         branches: Branches,
         listeners: dict[str, ListenerAddress],
-        border: Border,
+        current: Current,
     ) -> None:
         self._server, self._clock, self._flow_table, self._branches = server, clock, flow_table, branches
-        self._listeners, self.border = listeners, border
+        self._listeners, self._current = listeners, current
         self._waiting: dict[Flow, dict[str, OwnRequest]] = {}
         self._due: TimeoutQueue[OwnRequest] = TimeoutQueue(Timer.F.seconds)
 
@@ -103,7 +103,7 @@ class OwnRequests:
         request.prepend("via", f"{self._listeners[link.port].via}{branch}")
         if request.present & ON_THE_WAY_OUT:
             domains = self._flow_table.domains_of(flow)
-            self.border.release(request, link.kind, domains, private=hides_history(request))
+            self._current.value.border.release(request, link.kind, domains, private=hides_history(request))
         data = request.encode()
         if is_too_long(request, len(data)):
             done(Status.MESSAGE_TOO_LARGE)

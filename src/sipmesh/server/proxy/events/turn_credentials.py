@@ -16,10 +16,9 @@ from sipmesh.storage.keyfile import read_password
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
+    from sipmesh.server.in_force.in_force import Current
     from sipmesh.topology.document.parts.services import Turn
-    from sipmesh.topology.view import ServerView
 
 NEEDS_NO_LOGIN: Final = ("stun:", "stuns:")
 
@@ -30,18 +29,15 @@ class TurnCredentials:
     *wall_clock* returns seconds since 1970 (UTC), as TURN servers compare them. *failed* is told why the secret cannot be read.
     """
 
-    def __init__(self, view: ServerView, wall_clock: Callable[[], float], failed: Callable[[str], None]) -> None:
-        self._wall_clock, self._failed = wall_clock, failed
-        self.apply_view(view)
+    def __init__(self, current: Current, wall_clock: Callable[[], float], failed: Callable[[str], None]) -> None:
+        self._current, self._wall_clock, self._failed = current, wall_clock, failed
 
     def __repr__(self) -> str:
         return f"<TurnCredentials for {len(self._turn.servers) if self._turn is not None else 0} servers>"
 
-    def apply_view(self, view: ServerView) -> None:
-        """Use another topology from now on."""
-        topology = view.loaded.topology
-        self._turn: Turn | None = topology.turn
-        self._folder = view.loaded.folder
+    @property
+    def _turn(self) -> Turn | None:
+        return self._current.value.view.loaded.topology.turn
 
     def profile(self, aor: str) -> bytes:
         """Return a JSON object for *aor*, ``sip:user@domain``: `iceServers` as a browser takes it, and `ttl` in seconds.
@@ -55,16 +51,17 @@ class TurnCredentials:
         free = [url for url in turn.servers if url.startswith(NEEDS_NO_LOGIN)]
         entries: list[dict[str, object]] = [{"urls": free}] if free else []
         closed = [url for url in turn.servers if url not in free]
-        secret = self._secret(self._folder / turn.secret_file) if closed else b""
+        secret = self._secret(turn.secret_file) if closed else b""
         if secret:
             name = f"{int(self._wall_clock()) + turn.lifetime_s}:{aor.partition(':')[2]}"
             entries.append({"urls": closed, "username": name, "credential": password(secret, name)})
         return _document(entries, turn.lifetime_s)
 
-    def _secret(self, file: Path) -> bytes:
+    def _secret(self, file: str) -> bytes:
         """Return the secret, without blanks and newlines around it; empty if it cannot be read."""
+        folder = self._current.value.view.loaded.folder
         try:
-            return read_password(file, self._folder).encode()
+            return read_password(folder / file, folder).encode()
         except OperatorError as wrong:
             self._failed(str(wrong))
             return b""

@@ -33,9 +33,9 @@ from sipmesh.trust.evidence import LinkKind
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from sipmesh.routing.identity.border import Border
     from sipmesh.routing.registrar.binding import Binding
     from sipmesh.routing.target import AnotherNotifier
+    from sipmesh.server.in_force.in_force import Current
     from sipmesh.server.proxy.calls.call_release import CallRelease
     from sipmesh.server.proxy.calls.identity_service import IdentityService
     from sipmesh.server.proxy.calls.media_guard import MediaGuard
@@ -44,7 +44,6 @@ if TYPE_CHECKING:
     from sipmesh.server.proxy.execution.responder import Responder
     from sipmesh.server.proxy.execution.user_targets import UserTargets
     from sipmesh.server.proxy.flow import Flow, ProxiedRequest
-    from sipmesh.server.proxy.login.home_pools import HomePools
     from sipmesh.server.proxy.registrar.registrations import Registrations
     from sipmesh.server.proxy.relay import Relay
     from sipmesh.server.proxy.siblings.siblings import Siblings
@@ -53,7 +52,6 @@ if TYPE_CHECKING:
     from sipmesh.server.quotas.principals import Principals
     from sipmesh.server.quotas.usage import Usage
     from sipmesh.sip.message import Request
-    from sipmesh.topology.view import ServerView
 
 MOVED: Final = try_later("another pool serves the user now, and this link closes when its call has ended")
 
@@ -70,21 +68,17 @@ WHY_NOT: Final = {
 
 
 class Executor(Decider):
-    """Carries out decisions: *targets* finds users, *responder* answers here, *relay* forwards.
-
-    *border* is computed from the topology in force.
-    """
+    """Carries out decisions: *targets* finds users, *responder* answers here, *relay* forwards."""
 
     def __init__(
         self,
         *,
-        border: Border,
+        current: Current,
         relay: Relay,
         acks: AckForwarder,
         release: CallRelease,
         registrations: Registrations,
         events: EventServer,
-        homes: HomePools,
         targets: UserTargets,
         phone_events: PhoneEvents,
         responder: Responder,
@@ -93,8 +87,7 @@ class Executor(Decider):
         media: MediaGuard,
         identity: IdentityService,
     ) -> None:
-        self._border = border
-        self._relay, self._registrations, self._events, self._homes = relay, registrations, events, homes
+        self._current, self._relay, self._registrations, self._events = current, relay, registrations, events
         self._targets, self._phone_events, self._responder = targets, phone_events, responder
         self._accounts, self._log = accounts, log
         self._media, self._identity = media, identity
@@ -110,11 +103,6 @@ class Executor(Decider):
         self.siblings = siblings
         self._phone_events.attach_siblings(siblings)
         self._responder.attach_siblings(siblings)
-
-    def apply_view(self, view: ServerView, border: Border) -> None:
-        """Use another topology from now on."""
-        self._targets.apply_view(view)
-        self._border = self._relay.requests.border = border
 
     def carry_out(self, flow: Flow, request: Request, key: str, outcome: Outcome, loop: str) -> None:
         """Do what was decided about a request; *key* is its transaction, *loop* its hash for loop detection."""
@@ -136,7 +124,7 @@ class Executor(Decider):
 
     def _serve_here(self, flow: Flow, request: Request, key: str, outcome: Outcome) -> None:
         """Do what is done with a request that ends at this server."""
-        if isinstance(outcome, Register) and self._homes.elsewhere(outcome.aor):
+        if isinstance(outcome, Register) and self._current.value.homes.elsewhere(outcome.aor):
             self._responder.answer(flow, request, key, MOVED)
         elif isinstance(outcome, Register):
             response = self._registrations.register(flow, request, key, outcome.aor, self._transactions)
@@ -227,7 +215,7 @@ class Executor(Decider):
     def _store(self, flow: Flow, request: Request, key: str, outcome: Store) -> None:
         """Store a MESSAGE for its user, and answer once it is on disk; meanwhile the end of the link finds the request."""
         if request.present & IN_REQUESTS and flow.sender is not None:
-            self._border.admit_request(request, flow.sender)
+            self._current.value.border.admit_request(request, flow.sender)
         account = self._account(flow, request, key, outcome.identity)
         if account is None:
             return
@@ -268,7 +256,7 @@ class Executor(Decider):
             self._carry(flow, request, key, outcome, loop)
             return
         if request.present & IN_REQUESTS and flow.sender is not None:
-            self._border.admit_request(request, flow.sender)
+            self._current.value.border.admit_request(request, flow.sender)
         negotiates = request.method in NEGOTIATES and (request.body or request.method == "INVITE")
         if negotiates and not self._may_negotiate(flow, request, key, outcome):
             return
@@ -302,7 +290,7 @@ class Executor(Decider):
     def _carry(self, flow: Flow, request: Request, key: str, outcome: Forward, loop: str) -> None:
         """Forward between a user's link here and the user's home pool, which judges what passes."""
         if request.present & IN_REQUESTS and isinstance(flow.sender, ServerSender):
-            self._border.admit_request(request, flow.sender)
+            self._current.value.border.admit_request(request, flow.sender)
         if request.method == "ACK":
             self._acks.forward(flow, request, outcome)
             return

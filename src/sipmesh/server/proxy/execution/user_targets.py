@@ -29,13 +29,12 @@ if TYPE_CHECKING:
 
     from sipmesh.routing.identity.sender import Sender
     from sipmesh.routing.registrar.binding import Binding
+    from sipmesh.server.in_force.in_force import Current
     from sipmesh.server.proxy.events.event_server import EventServer
     from sipmesh.server.proxy.execution.phone_events import PhoneEvents
     from sipmesh.server.proxy.flow import Flow
-    from sipmesh.server.proxy.login.home_pools import HomePools
     from sipmesh.server.proxy.registrar.registrations import Registrations
     from sipmesh.sip.message import Request
-    from sipmesh.topology.view import ServerView
 
 NO_USERS_YET: Final = try_later("management has not sent the users yet")
 NOT_TAKEN_OVER: Final = try_later("the servers of the home pool still answer here, or have answered a short time ago")
@@ -43,32 +42,27 @@ EVENT_METHODS: Final = frozenset({"SUBSCRIBE", "PUBLISH"})
 
 
 class UserTargets:
-    """Finds users under *view*, the topology in force."""
+    """Finds users by what is in force."""
 
     def __init__(
         self,
-        view: ServerView,
+        current: Current,
         registrations: Registrations,
         events: EventServer,
-        homes: HomePools,
         phone_events: PhoneEvents,
     ) -> None:
-        self._view, self._registrations, self._events, self._homes = view, registrations, events, homes
+        self._current, self._registrations, self._events = current, registrations, events
         self._phone_events = phone_events
 
     def __repr__(self) -> str:
-        return f"<UserTargets {self._homes!r}>"
-
-    def apply_view(self, view: ServerView) -> None:
-        """Use another topology from now on."""
-        self._view = view
+        return f"<UserTargets {self._current.value.homes!r}>"
 
     def at_contact(self, request: Request, outcome: ToContact) -> ToUser | Forward | Answer:
         """Find whose Contact is addressed: of a user with a link here, or of another server of the pool, which may know it."""
         owner = self._registrations.owner_at(outcome.contact.address)
         if owner and not self._has_namesake(owner):
             return ToUser(owner, outcome.identity, outcome.contact)
-        mates = self._view.pool_mates if outcome.asks_mates else ()
+        mates = self._current.value.view.pool_mates if outcome.asks_mates else ()
         if not mates:
             return Answer(
                 404, code=Code.NO_ROUTE, why=f"no user has registered the Contact {shown(outcome.contact.address)}"
@@ -79,25 +73,27 @@ class UserTargets:
     def _has_namesake(self, aor: str) -> bool:
         """Tell whether another of our domains has a user of the same name, who may have registered the same Contact elsewhere."""
         user = user_of(aor)
-        same = [domain for domain in self._view.sip_domains if self._homes.of(f"sip:{user}@{domain}") is not None]
+        view, homes = self._current.value.view, self._current.value.homes
+        same = [domain for domain in view.sip_domains if homes.of(f"sip:{user}@{domain}") is not None]
         return len(same) > 1
 
     def owned(self, outcome: ToUser) -> tuple[ToUser, str | None]:
         """Replace an alias by the user whose it is, and give the pool that serves this user; None for an unknown user."""
-        home = self._homes.of(outcome.aor)
+        homes = self._current.value.homes
+        home = homes.of(outcome.aor)
         if home is not None:
             return outcome, home
-        owner = self._homes.owner_of(outcome.aor) or outcome.aor
-        return ToUser(owner, outcome.identity, outcome.device, outcome.instead), self._homes.of(owner)
+        owner = homes.owner_of(outcome.aor) or outcome.aor
+        return ToUser(owner, outcome.identity, outcome.device, outcome.instead), homes.of(owner)
 
     def find(
         self, flow: Flow, request: Request, outcome: ToUser, home: str | None
     ) -> Forward | Answer | Store | Serve | None:
         """Find where a user is whom the pool *home* serves (see `owned`); None where the registrations have to be read first."""
-        view = self._view
+        view = self._current.value.view
         if outcome.instead is not None and home != view.pool.name:
             return outcome.instead
-        if home is None and not self._homes.ready:
+        if home is None and not self._current.value.homes.ready:
             return NO_USERS_YET
         if home is None or flow.sender is None:
             return Answer(404, why=f"{outcome.aor} is not a user of this network")
@@ -107,7 +103,7 @@ class UserTargets:
 
     def _to_home(self, sender: Sender, request: Request, outcome: ToUser, home: str) -> Forward | Answer:
         """Send a request to the home pool of its user; another front end that asks its backup pool too early may ask again."""
-        view = self._view
+        view = self._current.value.view
         is_from_front_end = isinstance(sender, ServerSender) and sender.peer.role is Role.FRONT_END
         if is_from_front_end and view.backup_of(home) == view.pool.name:
             return NOT_TAKEN_OVER
@@ -140,8 +136,8 @@ class UserTargets:
         if isinstance(sender, ServerSender) and sender.peer.role is Role.APPLICATION:
             return True
         domain = identity.rpartition("@")[2]
-        pools = self._view.loaded.topology.pools
-        return self._homes.of(identity) is None and any(domain in pool.speaks_for for pool in pools)
+        pools = self._current.value.view.loaded.topology.pools
+        return self._current.value.homes.of(identity) is None and any(domain in pool.speaks_for for pool in pools)
 
     def at_bindings(self, request: Request, outcome: ToUser, held: Sequence[Binding]) -> Forward | Answer | Store:
         """Make the targets of a request for a user with the bindings *held*; a MESSAGE is stored for a user who has none."""
@@ -151,7 +147,7 @@ class UserTargets:
                 return outcome.instead
         elif request.method == "MESSAGE" and self._events.is_to_store(request, outcome.aor, is_registered=bool(held)):
             return Store(outcome.aor, outcome.identity)
-        view = self._view
+        view = self._current.value.view
         found = fork(request, held, outcome.identity, view.name, view.pool_mates)
         if request.method != "MESSAGE" or isinstance(found, Answer) or outcome.device is not None:
             return found

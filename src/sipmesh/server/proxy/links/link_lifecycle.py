@@ -11,13 +11,13 @@ from sipmesh.trust.judgement.explain import headline
 
 if TYPE_CHECKING:
     from sipmesh.errors import RemoteError
-    from sipmesh.server.proxy.control_plane import ControlPlane
     from sipmesh.server.proxy.counters import Counters
     from sipmesh.server.proxy.flow_table import FlowTable
     from sipmesh.server.proxy.gatekeeper import Gatekeeper
     from sipmesh.server.proxy.links.flow_removal import FlowRemoval
     from sipmesh.server.proxy.liveness.keepalives import Liveness
     from sipmesh.server.proxy.liveness.outages import Outages
+    from sipmesh.server.proxy.outside import Outside
     from sipmesh.server.proxy.siblings.siblings import Siblings
     from sipmesh.server.quotas.limited_log import LimitedLog
     from sipmesh.server.quotas.principals import Principals
@@ -27,10 +27,7 @@ if TYPE_CHECKING:
 
 
 class LinkLifecycle:
-    """What one server does when one of its links comes up, is refused or ends; see `LinkEvents` for when each is called.
-
-    *control_plane* hears of links between servers of ours.
-    """
+    """What one server does when one of its links comes up, is refused or ends; see `LinkEvents` for when each is called."""
 
     def __init__(
         self,
@@ -42,12 +39,13 @@ class LinkLifecycle:
         counters: Counters,
         liveness: Liveness,
         outages: Outages,
+        outside: Outside,
         log: LimitedLog,
     ) -> None:
         self._gatekeeper, self._flow_table, self._removal = gatekeeper, flow_table, removal
         self._accounts, self._counters, self._log = accounts, counters, log
         self._liveness, self._outages = liveness, outages
-        self.control_plane: ControlPlane | None = None
+        self._outside = outside
         self._siblings: Siblings | None = None
 
     def __repr__(self) -> str:
@@ -78,8 +76,8 @@ class LinkLifecycle:
             if self._siblings.exceeds(link):
                 link.close("too many links from this peer")
                 return
-        if self.control_plane is not None and link.kind is LinkKind.SERVER:
-            self.control_plane.link_up(link)
+        if link.kind is LinkKind.SERVER:
+            self._outside.control_plane.link_up(link)
         if link.kind is not LinkKind.CLIENT and link.verdict is not None:
             self._log.info(link.peer_name, "link accepted", link=link.id, verdict=headline(link.verdict))
 
@@ -112,8 +110,8 @@ class LinkLifecycle:
         if self._siblings is not None:
             self._siblings.link_down(link, why)
         self._removal.link_down(self._flow_table.flow(link))
-        if self.control_plane is not None and link.kind is LinkKind.SERVER:
-            self.control_plane.link_down(link, why)
+        if link.kind is LinkKind.SERVER:
+            self._outside.control_plane.link_down(link, why)
         if not is_told and (link.kind is not LinkKind.CLIENT or link.direction is Direction.OPENED):
             self._log_end(link, why, verdict)
 

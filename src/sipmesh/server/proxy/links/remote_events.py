@@ -10,25 +10,28 @@ from sipmesh.trust.evidence import LinkKind
 
 if TYPE_CHECKING:
     from sipmesh.server.proxy.access.home_flows import HomeFlows
-    from sipmesh.server.proxy.control_plane import ControlPlane
     from sipmesh.server.proxy.flow_table import FlowTable
     from sipmesh.server.proxy.links.flow_removal import FlowRemoval
+    from sipmesh.server.proxy.outside import Outside
     from sipmesh.server.quotas.principals import Principals
     from sipmesh.transport.link.link import Link
 
 
 class RemoteEvents:
-    """What one process does when a link of another process comes up, has a login or ends.
-
-    *control_plane* hears of links between servers of ours.
-    """
+    """What one process does when a link of another process comes up, has a login or ends."""
 
     def __init__(
-        self, *, flow_table: FlowTable, home_flows: HomeFlows, accounts: Principals, removal: FlowRemoval
+        self,
+        *,
+        flow_table: FlowTable,
+        home_flows: HomeFlows,
+        accounts: Principals,
+        removal: FlowRemoval,
+        outside: Outside,
     ) -> None:
         self._flow_table, self._home_flows = flow_table, home_flows
         self._accounts, self._removal = accounts, removal
-        self.control_plane: ControlPlane | None = None
+        self._outside = outside
         # Links of other processes to servers, by the name of the server, the oldest first.
         self._to_servers: dict[str, list[Link]] = {}
         flow_table.link_elsewhere = self.link_to
@@ -50,8 +53,8 @@ class RemoteEvents:
         if link.kind is LinkKind.SERVER:
             self._to_servers.setdefault(link.names[0], []).append(link)
         self._accounts.came_up_elsewhere(flow)
-        if self.control_plane is not None and link.kind is LinkKind.SERVER:
-            self.control_plane.link_up(link)
+        if link.kind is LinkKind.SERVER:
+            self._outside.control_plane.link_up(link)
 
     def remote_login(self, link: Link, user: str, generation: int) -> None:
         """Know that *user* has logged in on a link of another process; NOT_HERE: at another pool, so it is only counted."""
@@ -70,8 +73,8 @@ class RemoteEvents:
             self._removal.flow_ended(flow)
         else:
             self._removal.link_down(flow)
-        if self.control_plane is not None and link.kind is LinkKind.SERVER:
-            self.control_plane.link_down(link, why)
+        if link.kind is LinkKind.SERVER:
+            self._outside.control_plane.link_down(link, why)
 
     def link_to(self, name: str) -> Link | None:
         """Return the newest link of another process to a server; None if there is none. Those for documents only are older."""

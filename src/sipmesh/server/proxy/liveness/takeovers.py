@@ -13,10 +13,11 @@ if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, TimerHandle
     from collections.abc import Callable
 
+    from sipmesh.server.in_force.in_force import Current
     from sipmesh.server.log import Log
     from sipmesh.server.proxy.flow_table import FlowTable
     from sipmesh.server.proxy.liveness.outages import Outages
-    from sipmesh.topology.view import PoolView, ServerView
+    from sipmesh.topology.view import PoolView
 
 LOOK_S: Final = 0.5
 """Seconds between two looks at the links."""
@@ -35,12 +36,13 @@ class Takeovers:
         loop: AbstractEventLoop,
         outages: Outages,
         flow_table: FlowTable,
+        current: Current,
         changed: Callable[[frozenset[str]], None],
         log: Log,
     ) -> None:
+        self._current = current
         self._loop, self._outages, self._flow_table = loop, outages, flow_table
         self._changed, self._log = changed, log
-        self._backed: tuple[PoolView, ...] = ()
         self._timer: TimerHandle | None = None
         self._is_running = False
         self._elsewhere: dict[int, frozenset[str]] = {}
@@ -50,9 +52,8 @@ class Takeovers:
     def __repr__(self) -> str:
         return f"<Takeovers of {', '.join(sorted(self.pools)) or 'no pool'}>"
 
-    def apply_view(self, view: ServerView) -> None:
-        """Be the backup for the pools of *view* that name ours."""
-        self._backed = tuple(pool for pool in view.pools.values() if pool.backup_pool == view.pool.name)
+    def look_anew(self) -> None:
+        """Look at the links at once, if it has begun: another topology is in force."""
         if self._is_running:
             self.start()
 
@@ -74,12 +75,14 @@ class Takeovers:
 
     def _look(self) -> None:
         self._timer = None
-        for pool in self._backed:
+        view = self._current.value.view
+        backed = [pool for pool in view.pools.values() if pool.backup_pool == view.pool.name]
+        for pool in backed:
             self._keep_links(pool)
-        taken = frozenset(pool.name for pool in self._backed if self._is_gone(pool))
+        taken = frozenset(pool.name for pool in backed if self._is_gone(pool))
         if taken != self.pools:
             self._put(taken)
-        if self._backed:
+        if backed:
             self._timer = self._loop.call_later(LOOK_S, self._look)
 
     def _keep_links(self, pool: PoolView) -> None:

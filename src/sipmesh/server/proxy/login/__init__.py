@@ -1,1 +1,1 @@
-"""Logins of users: digest authentication, waits after failed logins, recorded failures, and home pools."""
+"""Logins of users: digest authentication, waits after failed logins, recorded failures, and the stores of users."""

@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from sipmesh.routing.authentication.digest import MeansUs
     from sipmesh.routing.authentication.digest_sets import Kind
     from sipmesh.routing.identity.tokens import Tokens
+    from sipmesh.server.in_force.in_force import Current
     from sipmesh.server.proxy.flow import ChallengedLogin, Flow
     from sipmesh.server.proxy.flow_table import FlowTable
-    from sipmesh.server.proxy.login.home_pools import HomePools
     from sipmesh.server.proxy.login.moved_logins import MovedLogins
     from sipmesh.server.quotas.limited_log import LimitedLog
     from sipmesh.server.quotas.principals import Principals
@@ -50,7 +50,7 @@ class DigestAuth:
     def __init__(
         self,
         loop: AbstractEventLoop,
-        homes: HomePools,
+        current: Current,
         nonces: Nonces,
         tokens: Tokens,
         failures: LoginBackoff,
@@ -60,7 +60,7 @@ class DigestAuth:
         moved: MovedLogins,
     ) -> None:
         self.moved = moved
-        self._loop, self.homes, self._nonces, self._failures = loop, homes, nonces, failures
+        self._loop, self._current, self._nonces, self._failures = loop, current, nonces, failures
         self._tokens = tokens
         self._flow_table, self._accounts, self._log = flow_table, accounts, log
         self.remembered, self.history = LoginFailures(), LoginHistory()
@@ -73,7 +73,7 @@ class DigestAuth:
         """Told of each link that registers these users no more."""
 
     def __repr__(self) -> str:
-        return f"<DigestAuth of {self.homes!r}, {self._failures!r}>"
+        return f"<DigestAuth of {self._current.value.homes!r}, {self._failures!r}>"
 
     def _entropy(self) -> bytes:
         """Give random octets for one nonce, of which the system makes many at a time."""
@@ -84,11 +84,11 @@ class DigestAuth:
 
     def knows(self, aor: str) -> bool:
         """Whether a login of *aor* can be judged: the users are known, and this user is up to date."""
-        return self.homes.knows(aor)
+        return self._current.value.homes.knows(aor)
 
     def challenged_as(self, aor: str) -> Kind:
         """Return the pool that challenges *aor* and the algorithms that it offers, whether there is such a user or not."""
-        return self.homes.challenged_as(aor, self._tokens.name_hash)
+        return self._current.value.homes.challenged_as(aor, self._tokens.name_hash)
 
     def check(self, flow: Flow, request: Request, aor: str, means_us: MeansUs) -> Authentication:
         """Check the credentials of *request*; a link on which *aor* is logged in is not challenged again (rule R10).
@@ -96,7 +96,7 @@ class DigestAuth:
         *means_us* tells whether a URI means this server on the link of *flow*.
         """
         entropy = self._entropy()
-        verifier, link = self.homes.verifier(aor), flow.number
+        verifier, link = self._current.value.homes.verifier(aor), flow.number
         alike = of_nobody(self.challenged_as(aor)[1])
         at = self._loop.time()  # of this start, as the nonces are: the clock of the machine may be set
         result = authenticate(
@@ -153,13 +153,14 @@ class DigestAuth:
 
     def _remember(self, flow: Flow, agent: str | None, aor: str, flaw: str, *, closes: bool) -> None:
         """Record a failed login, so that an operator can see why this user cannot log in."""
-        known = self.homes.of(aor) is not None
+        known = self._current.value.homes.of(aor) is not None
         self.failed[flaw_class(flaw)] += 1
         self.remembered.record(FailedLogin(aor, known, flaw, flow.link.remote[0], agent or "", closes), time.time())
 
     def failed_elsewhere(self, flow: Flow, request: Request, aor: str, pool: str, server: str) -> None:
         """Count a login that *server*, of the home *pool*, has refused; too many close the link, as those that failed here do."""
-        is_nobody = self.homes.has_users and self.homes.of(aor) is None
+        homes = self._current.value.homes
+        is_nobody = homes.has_users and homes.of(aor) is None
         flaw = "unknown user" if is_nobody else f"its home pool is {pool}: {server} has refused the login"
         if self._failed(flow, request, aor, flaw):
             flow.link.drain()
@@ -170,7 +171,7 @@ class DigestAuth:
         if self.failed_here is not None:
             through = flow.carrier.link.peer_name if flow.carrier is not None else ""
             self.failed_here(str(flow.number), flow.link.remote[0], aor, through)
-        home = self.homes.elsewhere(aor)
+        home = self._current.value.homes.elsewhere(aor)
         self._remember(flow, request.first("user-agent"), aor, flaw, closes=closes)
         self._log.warning(
             flow.account.name,
@@ -208,15 +209,16 @@ class DigestAuth:
         return closed + self.moved.step()
 
     def _outdated(self, flow: Flow, aor: str) -> bool:
-        login = flow.logins.get(aor)
+        login, homes = flow.logins.get(aor), self._current.value.homes
         if login is not None:  # its home pool checks its password; an edge knows no users
-            return self.homes.has_users and not self.homes.may_serve(login.home, aor)
-        verifier = self.homes.verifier(aor)
+            return homes.has_users and not homes.may_serve(login.home, aor)
+        verifier = homes.verifier(aor)
         return verifier is None or verifier.generation != flow.generations.get(aor)
 
     def _has_moved(self, flow: Flow, aor: str) -> bool:
         """Tell whether *aor*, whose login on *flow* counts no more, is still a user, of another pool than at the login."""
-        return self.homes.of(aor) is not None if aor in flow.logins else bool(self.homes.elsewhere(aor))
+        homes = self._current.value.homes
+        return homes.of(aor) is not None if aor in flow.logins else bool(homes.elsewhere(aor))
 
 
 def challenged(request: Request, aor: str, challenge: Challenge) -> ChallengedLogin:

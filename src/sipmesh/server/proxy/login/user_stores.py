@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from sipmesh.errors import LocalError, OperatorError
 from sipmesh.routing.authentication.digest_sets import KIND_OF_NOBODY
@@ -22,55 +22,11 @@ from sipmesh.trust.role import Role
 if TYPE_CHECKING:
     from sipmesh.routing.authentication.digest_sets import Kind
     from sipmesh.routing.authentication.verifier import Verifier
+    from sipmesh.server.in_force.home_pools import KnownUsers
     from sipmesh.storage.location_service.locations import Locations, StoreEvents, Write
     from sipmesh.storage.store_thread import Post
     from sipmesh.topology.document.storage.valkey_url import ValkeyUrl
     from sipmesh.topology.view import ServerView
-
-
-class KnownUsers(Protocol):
-    """What a running server needs to know of the users; see `storage.users.Users` for each method."""
-
-    def verifier(self, aor: str) -> Verifier | None:
-        """Return the password verifier of *aor*; None for an unknown user."""
-
-    def kind(self, aor: str) -> Kind | None:
-        """Return the home pool and the algorithms of *aor*, as a challenge shows them; None for an unknown user."""
-
-    def alike(self, hashed: bytes) -> Kind:
-        """Return the kind of some user, chosen by the keyed hash of an unknown name (`DigestSets`)."""
-
-    @property
-    def names_key(self) -> str:
-        """The key of the organisation for that hash, in hexadecimal; "" if there is none."""
-
-    def is_withheld(self, aor: str) -> bool:
-        """Return whether *aor* may not log in yet: what is known of this user may be out of date."""
-
-    def home(self, aor: str) -> str | None:
-        """Return the home pool of *aor*, "" if none is set; None for an unknown user."""
-
-    def unknown(self, aors: frozenset[str]) -> frozenset[str]:
-        """Return those of *aors* who are no users, without those of whom it is not certain; quick also for 100,000 of them."""
-
-    def owner(self, alias: str) -> str:
-        """Return the user of *alias*, a key (`sipmesh.routing.identity.alias`); "" if it is nobody's."""
-
-    def aliases(self, aor: str) -> Sequence[str]:
-        """Return the aliases of *aor*."""
-
-    def watcher_rules(self, aor: str) -> WatcherRules:
-        """Return the rules about who may see the presence of *aor*."""
-
-    @property
-    def ready(self) -> bool:
-        """Whether the users are known; before that, an unknown address may belong to a user."""
-
-    def refresh(self) -> frozenset[str]:
-        """Read what others have changed; returns the addresses of record that have changed."""
-
-    def close(self) -> None:
-        """Close the store."""
 
 
 class NoUsers:

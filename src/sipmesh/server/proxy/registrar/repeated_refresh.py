@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from sipmesh.routing.identity.sender import Sender
     from sipmesh.routing.overload import OverloadControl
     from sipmesh.routing.registrar.refresh import KnownRefresh
+    from sipmesh.server.in_force.in_force import Current
     from sipmesh.server.proxy.registrar.registrations import Registrations
     from sipmesh.server.proxy.relay import Relay
     from sipmesh.sip.message import Request
@@ -22,19 +23,23 @@ if TYPE_CHECKING:
 class RefreshGate:
     """What this server looks at before it serves a REGISTER, the same for all links.
 
-    *epoch* counts the topologies that were in force. *is_draining*: new requests are refused.
+    *is_draining*: new requests are refused.
     """
 
     def __init__(
-        self, registrations: Registrations, overload: OverloadControl, relay: Relay, max_exchanges: int
+        self,
+        current: Current,
+        registrations: Registrations,
+        overload: OverloadControl,
+        relay: Relay,
+        max_exchanges: int,
     ) -> None:
-        self.registrations = registrations
+        self.current, self.registrations = current, registrations
         self._overload, self._relay, self._max_exchanges = overload, relay, max_exchanges
-        self.epoch = 0
         self.is_draining = False
 
     def __repr__(self) -> str:
-        return f"<RefreshGate of {self.registrations!r}, epoch {self.epoch}>"
+        return f"<RefreshGate of {self.registrations!r}>"
 
     def is_open(self, flow: Flow) -> bool:
         """Tell whether a REGISTER of *flow* would be served now, whatever is in it.
@@ -64,14 +69,14 @@ class RefreshGate:
 class RepeatedRefresh(RepeatedMessage):
     """The REGISTER of one link that is known by its octets.
 
-    It counts while *refresh* is the last REGISTER of the link, *sender* has the rights that it had, and the topology is the same.
+    It counts while *refresh* is the last REGISTER of the link, *sender* has the rights that it had, and nothing else is in force.
     """
 
-    __slots__ = ("_epoch", "_form", "_gate", "_refresh", "_sender")
+    __slots__ = ("_form", "_gate", "_in_force", "_refresh", "_sender")
 
     def __init__(self, gate: RefreshGate, refresh: KnownRefresh, form: RefreshForm, sender: Sender) -> None:
         self._gate, self._refresh, self._form, self._sender = gate, refresh, form, sender
-        self._epoch = gate.epoch
+        self._in_force = gate.current.value
 
     def __repr__(self) -> str:
         return f"<RepeatedRefresh {self._refresh!r}, {self._form!r}>"
@@ -81,7 +86,7 @@ class RepeatedRefresh(RepeatedMessage):
         flow, gate = link.flow, self._gate
         if not isinstance(flow, Flow) or flow.refresh is not self._refresh or flow.sender is not self._sender:
             return False
-        if self._epoch != gate.epoch or not gate.is_open(flow):
+        if self._in_force is not gate.current.value or not gate.is_open(flow):
             return False
         found = self._form.read(octets)
         if found is None:

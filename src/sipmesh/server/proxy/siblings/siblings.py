@@ -48,13 +48,13 @@ if TYPE_CHECKING:
     import socket
 
     from sipmesh.routing.outcome import Answer
+    from sipmesh.server.in_force.in_force import Current
     from sipmesh.server.log import Log
     from sipmesh.server.proxy.flow_table import FlowTable
     from sipmesh.server.proxy.siblings.elsewhere import CountsElsewhere, LinksElsewhere
     from sipmesh.server.proxy.siblings.shared_state import SharedState
     from sipmesh.server.quotas.principals import CountedLink
     from sipmesh.server.quotas.usage import Usage
-    from sipmesh.topology.view import ServerView
     from sipmesh.transport.link.events import LinkEvents
     from sipmesh.transport.link.link import Link
     from sipmesh.transport.reactor.reactor import Reactor
@@ -63,7 +63,7 @@ CLOSED_THERE: Final = "closed at the process that has it"
 
 
 class Siblings(UsageObserver):
-    """The other processes of the server of *view*, by their numbers; *number* is that of this process.
+    """The other processes of this server, by their numbers; *number* is that of this process.
 
     *names* gives every process its name in the choice of a notifier. *order* takes the commands of the supervisor and the
     replies to ours. *ended* hears of the end of a process. *crls_missing* hears at the supervisor that a worker has refused a
@@ -71,8 +71,14 @@ class Siblings(UsageObserver):
     another process has taken over.
     """
 
-    def __init__(self, number: int, reactor: Reactor, flow_table: FlowTable, view: ServerView, log: Log) -> None:
-        self.number, self._reactor, self._flow_table, self._view, self._log = number, reactor, flow_table, view, log
+    def __init__(self, number: int, reactor: Reactor, flow_table: FlowTable, current: Current, log: Log) -> None:
+        self.number, self._reactor, self._flow_table, self._current, self._log = (
+            number,
+            reactor,
+            flow_table,
+            current,
+            log,
+        )
         self._channels: dict[int, WorkerChannel] = {}
         self._by_branch: dict[str, WorkerChannel] = {}
         self._links: dict[int, RemoteLink] = {}
@@ -129,9 +135,8 @@ class Siblings(UsageObserver):
         for channel in list(self._channels.values()):
             channel.close()
 
-    def apply_view(self, view: ServerView) -> None:
-        """Give the links of servers the rights that *view* gives their peers; their own process judges them."""
-        self._view = view
+    def judge_again(self) -> None:
+        """Give the links of servers the rights that their peers have now; their own process judges them."""
         for link in self._links.values():
             verdict = self._verdict(link, link.peer_name) if link.peer_name else None
             if verdict is not None:
@@ -321,7 +326,7 @@ class Siblings(UsageObserver):
 
     def _verdict(self, link: RemoteLink, peer: str) -> Verdict | None:
         """Repeat the verdict of the process that has judged a server; None if the topology here does not have the server."""
-        trusted = self._view.trusted.get(peer)
+        trusted = self._current.value.view.trusted.get(peer)
         if trusted is None:
             return None
         question = CheckQuestion("judged", "the verdict of the process that has the link", "rule R2")

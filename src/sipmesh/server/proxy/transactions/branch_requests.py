@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sipmesh.errors import RemoteError
-from sipmesh.routing.identity.border import ON_THE_WAY_OUT, Border
+from sipmesh.routing.identity.border import ON_THE_WAY_OUT
 from sipmesh.routing.identity.dialog_token import Begun, FlowSide, Side, owner_hash
 from sipmesh.routing.identity.privacy import hides_identity
 from sipmesh.routing.identity.sender import named_side
@@ -36,6 +36,7 @@ from sipmesh.sip.uri import CACHED_LENGTH
 
 if TYPE_CHECKING:
     from sipmesh.routing.proxy.branch import Branches
+    from sipmesh.server.in_force.in_force import Current
     from sipmesh.server.proxy.flow import Flow, ProxiedRequest, SentBranch
     from sipmesh.server.proxy.flow_table import FlowTable
     from sipmesh.server.proxy.transactions.privacy_service import PrivacyService
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
 
 
 class BranchRequests:
-    """Makes the requests of branches; *border* is the border of the topology in force. *branches* mints branch parameters."""
+    """Makes the requests of branches. *branches* mints branch parameters."""
 
     def __init__(
         self,
@@ -52,17 +53,16 @@ class BranchRequests:
         tokens: Tokens,
         branches: Branches,
         listeners: dict[str, ListenerAddress],
-        border: Border,
+        current: Current,
         privacy: PrivacyService,
     ) -> None:
-        self.border = border
-        self.branches = branches
+        self._current, self.branches = current, branches
         self._flow_table, self._tokens = flow_table, tokens
         self._listeners, self._privacy = listeners, privacy
         self._via_forms = {port: ViaForm(listener.via) for port, listener in listeners.items()}
 
     def __repr__(self) -> str:
-        return f"<BranchRequests {self.border!r}>"
+        return f"<BranchRequests {self._current.value.border!r}>"
 
     def make(self, proxied: ProxiedRequest, target: Target, flow: Flow, branch: str) -> Request:
         """Copy a received request for *target*, to be sent on *flow*. Raises `RemoteError` without a sender."""
@@ -126,7 +126,7 @@ class BranchRequests:
         """Remove what the peer of *flow* may not see."""
         domains = self._flow_table.domains_of(flow)
         private, hidden = hides_history(copy), hides_identity(copy)
-        self.border.release(copy, flow.link.kind, domains, private=private, hidden=hidden)
+        self._current.value.border.release(copy, flow.link.kind, domains, private=private, hidden=hidden)
 
     def _recorded_path(self, request: Request, target: Target, flow: Flow) -> str:
         """Give the token for our Record-Route in a dialog of a carried user; "" for other dialogs."""

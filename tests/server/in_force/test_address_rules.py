@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from sipmesh.demo.organisation import Organisation
-from sipmesh.server.proxy.login.home_pools import HomePools
+from sipmesh.server.in_force.address_rules import AddressRules
 from sipmesh.server.proxy.login.user_stores import open_users
-from sipmesh.server.running.address_rules import AddressRules
 from sipmesh.storage.users.user_database import Users
 from sipmesh.topology.document.watching import Watching
 from sipmesh.topology.view import view
+from support.in_force import current_of, put
 from support.network import FE1, PARTNER_EDGES, Network
 
 
@@ -18,7 +18,7 @@ def rules_of(organisation: Organisation) -> AddressRules:
     """The rules of the first front end."""
     own = view(organisation.load(), FE1)
     users = open_users(own)
-    rules = AddressRules(own, HomePools(users, own))
+    rules = AddressRules(current_of(own.loaded, FE1, users))
     users.close()
     return rules
 
@@ -60,7 +60,7 @@ def test_nobody_exists_in_a_blocked_domain(federated_pools: Network) -> None:
     assert isinstance(federation, dict)
     organisation.federate(federation["route"], [], ("partner.test",))
     organisation.write()
-    rules.apply_view(view(organisation.load(), FE1))
+    put(rules._current, organisation)
     assert not rules.may_exist("sip:anybody@partner.test")
     assert rules.partner_of("partner.test") == ""
 

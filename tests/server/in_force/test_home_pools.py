@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sipmesh.demo.organisation import Organisation
-from sipmesh.server.proxy.login.home_pools import HomePools
+from sipmesh.server.in_force.home_pools import HomePools
 from sipmesh.storage.users.user_database import Users
 from sipmesh.topology.document.watching import Watching
 from sipmesh.topology.view import view
@@ -41,13 +41,12 @@ def test_user_of_a_pool_that_was_taken_over_can_log_in_here_until_it_is_given_ba
     two_pools_model: Organisation,
 ) -> None:
     found, users = homes(two_pools_model, FE3)
-    found.take_over(frozenset({POOL}))
+    here, found = found, found.taking_over(frozenset({POOL}))
     assert (found.of(ALICE), found.named(ALICE), found.elsewhere(ALICE)) == (POOL2, POOL, "")
     assert found.verifier(ALICE) is not None
     assert [found.is_guest(user) for user in (ALICE, BOB, NOBODY)] == [True, False, False]
     assert [found.may_serve(pool, ALICE) for pool in (POOL, POOL2)] == [True, False]  # no backup pool in this topology
-    found.take_over(frozenset())
-    assert (found.of(ALICE), found.verifier(ALICE)) == (POOL, None)
+    assert (here.of(ALICE), here.verifier(ALICE)) == (POOL, None)
     users.close()
 
 
@@ -86,8 +85,7 @@ def test_name_of_nobody_is_challenged_as_a_user_by_the_key_of_the_organisation_o
     assert [home for home, _ in kinds[:2]] == [POOL, POOL2]
     assert {POOL, POOL2} <= {home for home, _ in kinds[2:]}
     assert not asked
-    one.take_over(frozenset({POOL2}))
-    assert one.challenged_as(BOB, by_the_pool)[0] == POOL
+    assert one.taking_over(frozenset({POOL2})).challenged_as(BOB, by_the_pool)[0] == POOL
     users._known.names_key = ""
     assert one.challenged_as(NOBODY, by_the_pool) == one.challenged_as("sip:x@example.test", by_the_pool)
     assert asked == [NOBODY, "sip:x@example.test"]
@@ -101,7 +99,7 @@ def test_user_without_a_home_pool_gets_the_default_of_the_topology(
     """With one pool it is that pool; with two it is none, unless the topology names one."""
     found, users = homes(two_pools_model, FE1)
     assert found.of(CAROL) != POOL2
-    found.apply_view(view(example_model.load(), FE1))
+    found = HomePools(users, view(example_model.load(), FE1))
     assert found.of(CAROL) == POOL
     assert found.verifier(CAROL) is not None
     users.close()

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import OperatorError
 from sipmesh.routing.identity.border import Border
@@ -14,22 +13,23 @@ from sipmesh.routing.identity.route_set import Names
 from sipmesh.routing.identity.sender import named_side
 from sipmesh.routing.media.rules import MediaRules
 from sipmesh.routing.registrar.gruu import pool_hash
-from sipmesh.routing.roles import edge, front_end, management
+from sipmesh.routing.roles import edge, front_end
+from sipmesh.storage.messages import MessageLimits
 from sipmesh.topology.document.media_policy import strictest
+from sipmesh.transport.hop import Hop
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.role import Role
 
+DAY_S: Final = 86_400.0
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sipmesh.routing.identity.alias import OwnerOf
     from sipmesh.routing.identity.dialog import Peers
-    from sipmesh.routing.identity.route_set import RouteSet
-    from sipmesh.routing.identity.sender import Sender
-    from sipmesh.routing.outcome import Outcome
     from sipmesh.routing.registrar.gruu import Gruus
-    from sipmesh.sip.message import Request
+    from sipmesh.routing.roles.decide import Facts
     from sipmesh.topology.view import PartnerView, PoolView, ServerView
-
-Decide = Callable[["Request", "RouteSet", "Sender"], "Outcome"]
 
 
 def names_of(view: ServerView) -> Names:
@@ -55,30 +55,40 @@ def media_rules(view: ServerView, owner_of: OwnerOf) -> MediaRules:
     return MediaRules(view.media, partners, links, owner_of)
 
 
-def decide_for(view: ServerView, incarnation: int, gruus: Gruus, home_of: Callable[[str], str]) -> Decide:
-    """Return the decisions of this server's role; raises `OperatorError` for a role that sipmesh does not run.
+def facts_of(view: ServerView, incarnation: int, gruus: Gruus, home_of: Callable[[str], str]) -> Facts:
+    """Return the facts by which this server's role decides; raises `OperatorError` for a role that sipmesh does not run.
 
     *home_of* gives the home pool of a user, "" if it is not known for sure.
     """
     if view.role is Role.FRONT_END:
-        facts = front_end_facts(view, incarnation, gruus, home_of)
-        return lambda request, place, sender: front_end.decide(request, place, sender, facts)
+        return front_end_facts(view, incarnation, gruus, home_of)
     if view.role is Role.EDGE:
-        return _edge(view, incarnation)
+        return edge_facts(view, incarnation)
     if view.role is Role.MANAGEMENT:
-        names = names_of(view)
-        return lambda request, place, sender: management.decide(request, place, sender, names)
+        return names_of(view)
     remedy = f"start its program; its files are named by: sipmesh join accept {view.name}.join"
     raise OperatorError(f"{view.name} is an {view.role}: its program is not sipmesh; {remedy}")
 
 
-def _edge(view: ServerView, incarnation: int) -> Decide:
-    facts = edge_facts(view, incarnation)
+def hops_of(view: ServerView) -> dict[str, Hop]:
+    """Return the way to each of our servers."""
+    return {name: Hop(name, LinkKind.SERVER, (address,)) for name, address in view.addresses.items()}
 
-    def decide(request: Request, place: RouteSet, sender: Sender) -> Outcome:
-        return edge.decide(request, place, sender, facts)
 
-    return decide
+def message_limits(view: ServerView) -> MessageLimits:
+    """Return the limits of the messages that are stored for users."""
+    asked = view.loaded.topology.messages
+    return MessageLimits(asked.per_user, asked.per_sender, asked.lifetime_days * DAY_S)
+
+
+def signing_partners(view: ServerView) -> dict[str, PartnerView]:
+    """Return the partners with a policy about identity, by each domain and by the name of the peer."""
+    return {
+        name: partner
+        for partner in view.partners
+        if partner.identity_policy is not None
+        for name in (*partner.domains, partner.peer.name)
+    }
 
 
 def front_end_facts(

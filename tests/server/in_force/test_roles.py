@@ -9,7 +9,7 @@ from sipmesh.routing.identity.home_rule import unknown
 from sipmesh.routing.identity.route_set import Names
 from sipmesh.routing.identity.sender import named_side
 from sipmesh.routing.registrar.gruu import Gruus, pool_hash
-from sipmesh.server.proxy.roles import applications, decide_for, edge_facts, front_end_facts, names_of, peers_of
+from sipmesh.server.in_force.roles import applications, edge_facts, facts_of, front_end_facts, names_of, peers_of
 from sipmesh.topology.view import ServerView, view
 from sipmesh.trust.evidence import LinkKind
 from support.network import BOT, EDGE, EDGES, EXAMPLE, FE1, FE2, FE3, FE4, PARTNER, PARTNER_EDGES, POOL, POOL2, Network
@@ -97,6 +97,6 @@ def test_names_are_those_of_the_certificate_and_the_addresses_of_the_ports(
 
 def test_application_role_is_refused(federation: Network) -> None:
     with pytest.raises(OperatorError, match="application"):
-        decide_for(seen_from(federation, BOT), 7, GRUUS, unknown)
+        facts_of(seen_from(federation, BOT), 7, GRUUS, unknown)
     for server in (FE1, EDGE):
-        assert callable(decide_for(seen_from(federation, server), 7, GRUUS, unknown))
+        assert facts_of(seen_from(federation, server), 7, GRUUS, unknown)

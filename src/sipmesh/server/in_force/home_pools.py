@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from sipmesh.routing.authentication.digest_sets import name_hash
 from sipmesh.routing.events.watcher_rules import rule_for
@@ -16,31 +16,72 @@ if TYPE_CHECKING:
 
     from sipmesh.routing.authentication.digest_sets import Kind
     from sipmesh.routing.authentication.verifier import Verifier
-    from sipmesh.server.proxy.login.user_stores import KnownUsers
+    from sipmesh.routing.events.watcher_rules import WatcherRules
     from sipmesh.topology.view import ServerView
 
 
-class HomePools:
-    """The known users, and the topology in force that names the default home pool."""
+class KnownUsers(Protocol):
+    """What a running server needs to know of the users; see `storage.users.Users` for each method."""
 
-    def __init__(self, users: KnownUsers, view: ServerView) -> None:
-        self._users = users
-        self._taken: frozenset[str] = frozenset()
-        self.apply_view(view)
+    def verifier(self, aor: str) -> Verifier | None:
+        """Return the password verifier of *aor*; None for an unknown user."""
+
+    def kind(self, aor: str) -> Kind | None:
+        """Return the home pool and the algorithms of *aor*, as a challenge shows them; None for an unknown user."""
+
+    def alike(self, hashed: bytes) -> Kind:
+        """Return the kind of some user, chosen by the keyed hash of an unknown name (`DigestSets`)."""
+
+    @property
+    def names_key(self) -> str:
+        """The key of the organisation for that hash, in hexadecimal; "" if there is none."""
+
+    def is_withheld(self, aor: str) -> bool:
+        """Return whether *aor* may not log in yet: what is known of this user may be out of date."""
+
+    def home(self, aor: str) -> str | None:
+        """Return the home pool of *aor*, "" if none is set; None for an unknown user."""
+
+    def unknown(self, aors: frozenset[str]) -> frozenset[str]:
+        """Return those of *aors* who are no users, without those of whom it is not certain; quick also for 100,000 of them."""
+
+    def owner(self, alias: str) -> str:
+        """Return the user of *alias*, a key (`sipmesh.routing.identity.alias`); "" if it is nobody's."""
+
+    def aliases(self, aor: str) -> Sequence[str]:
+        """Return the aliases of *aor*."""
+
+    def watcher_rules(self, aor: str) -> WatcherRules:
+        """Return the rules about who may see the presence of *aor*."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether the users are known; before that, an unknown address may belong to a user."""
+
+    def refresh(self) -> frozenset[str]:
+        """Read what others have changed; returns the addresses of record that have changed."""
+
+    def close(self) -> None:
+        """Close the store."""
+
+
+class HomePools:
+    """The known *users*, and the topology *view* that names the default home pool.
+
+    *taken* are the pools that this server has taken over: it serves their users too.
+    """
+
+    def __init__(self, users: KnownUsers, view: ServerView, taken: frozenset[str] = frozenset()) -> None:
+        self._users, self._view, self.taken = users, view, taken
+        self._here, self._default = view.pool.name, home_by_default(view.loaded.topology)
 
     def __repr__(self) -> str:
         return f"<HomePools of {self._users!r}, here {self._here}>"
 
-    def apply_view(self, view: ServerView) -> None:
-        """Use *view* from now on."""
-        self._here, self._default = view.pool.name, home_by_default(view.loaded.topology)
-        self._backup_of = view.backup_of
-        self._is_front_end = view.role is Role.FRONT_END
-
     @property
     def has_users(self) -> bool:
         """Whether this server knows which users there are: front ends do."""
-        return self._is_front_end
+        return self._view.role is Role.FRONT_END
 
     @property
     def ready(self) -> bool:
@@ -55,9 +96,9 @@ class HomePools:
         """Return those of *aors* who are certainly no users: for many addresses, much quicker than `knows` and `of` of each."""
         return self._users.unknown(aors)
 
-    def take_over(self, pools: frozenset[str]) -> None:
-        """Serve the users of these *pools* too from now on, and of no others: their servers do not answer."""
-        self._taken = pools
+    def taking_over(self, pools: frozenset[str]) -> HomePools:
+        """Return the same where this server serves the users of *pools* too, and of no others: their servers do not answer."""
+        return HomePools(self._users, self._view, pools)
 
     def of(self, aor: str) -> str | None:
         """Return the pool that serves *aor*: the home pool, or ours in its place; None for an unknown user.
@@ -65,7 +106,7 @@ class HomePools:
         A home pool may be missing in the topology.
         """
         home = self.named(aor)
-        return self._here if home in self._taken else home
+        return self._here if home in self.taken else home
 
     def named(self, aor: str) -> str | None:
         """Return the home pool of *aor*, which serves the user unless its servers are gone; None for an unknown user."""
@@ -78,7 +119,7 @@ class HomePools:
 
     def is_guest(self, aor: str) -> bool:
         """Return whether *aor* is a user of another pool, which ours has taken over."""
-        return self.named(aor) in self._taken
+        return self.named(aor) in self.taken
 
     def owner_of(self, name: str) -> str:
         """Return the user whose name *name* is, "" if it is nobody's: an equal address, an alias, or one in another case.
@@ -113,7 +154,7 @@ class HomePools:
     def may_serve(self, pool: str, aor: str) -> bool:
         """Return whether *pool* is the home pool of *aor*, or the backup pool of it."""
         home = self.named(aor)
-        return home is not None and pool in {home, self._backup_of(home)}
+        return home is not None and pool in {home, self._view.backup_of(home)}
 
     def verifier(self, aor: str) -> Verifier | None:
         """Return the password verifier of *aor*, a user whom our pool serves; None for all others."""
@@ -129,7 +170,7 @@ class HomePools:
         alike = self._users.alike(name_hash(key, aor) if key else hash_of(aor))
         home, algorithms = self._users.kind(aor) or alike
         home = home or self._default
-        return self._here if home in self._taken else home, algorithms
+        return self._here if home in self.taken else home, algorithms
 
     def account_of(self, aor: str) -> int:
         """Return when the account of *aor* was created (`Verifier.created`); 0 if it is not known here."""

@@ -1,0 +1,100 @@
+"""Everything that one server decides by, as one value. A version builds the next value; one assignment puts it in force.
+
+Computing it takes a tenth of a second for 2,000 servers, and needs nothing that changes meanwhile: a thread can do it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from sipmesh.server.in_force.home_pools import HomePools
+from sipmesh.server.in_force.published_addresses import PublishedAddresses, addresses_in
+from sipmesh.server.in_force.roles import (
+    border_of,
+    carriers_of,
+    facts_of,
+    hops_of,
+    media_rules,
+    message_limits,
+    names_of,
+    signing_partners,
+)
+from sipmesh.topology.view import view as view_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sipmesh.routing.identity.border import Border
+    from sipmesh.routing.identity.route_set import Names
+    from sipmesh.routing.media.rules import MediaRules
+    from sipmesh.routing.registrar.gruu import Gruus
+    from sipmesh.routing.roles.decide import Facts
+    from sipmesh.server.in_force.home_pools import KnownUsers
+    from sipmesh.storage.messages import MessageLimits
+    from sipmesh.topology.document.load import Loaded
+    from sipmesh.topology.view import PartnerView, ServerView
+    from sipmesh.transport.hop import Hop
+
+
+@dataclass(frozen=True, slots=True)
+class Lasting:
+    """What no version changes: the *incarnation* of this server, the keys of its GRUUs, and where its users are."""
+
+    incarnation: int
+    gruus: Gruus
+    users: KnownUsers
+
+
+@dataclass(frozen=True, slots=True)
+class InForce:
+    """The *view* of one server, and what is computed from it.
+
+    *facts* are those by which its role decides. *carriers* are the servers that may carry links of our users. *hops* has the way
+    to each of our servers, *signing* each partner with a policy about identity, by each of its names.
+    """
+
+    view: ServerView
+    names: Names
+    facts: Facts
+    border: Border
+    media: MediaRules
+    homes: HomePools
+    hops: Mapping[str, Hop]
+    carriers: frozenset[str]
+    signing: Mapping[str, PartnerView]
+    addresses: PublishedAddresses
+    messages: MessageLimits
+
+    def taking_over(self, pools: frozenset[str]) -> InForce:
+        """Return the next value, in which this server serves the users of *pools* too: their servers do not answer."""
+        return replace(self, homes=self.homes.taking_over(pools))
+
+
+class Current:
+    """The value that is in force now. Who needs it reads it for each message: nobody is told of the next one."""
+
+    def __init__(self, value: InForce) -> None:
+        self.value = value
+
+    def __repr__(self) -> str:
+        return f"<Current {self.value.view!r}>"
+
+
+def in_force_of(loaded: Loaded, name: str, lasting: Lasting) -> InForce:
+    """Compute what the server *name* has in force under *loaded*; raises `OperatorError` if it is not in *loaded*."""
+    view = view_of(loaded, name)
+    homes = HomePools(lasting.users, view)
+    return InForce(
+        view=view,
+        names=names_of(view),
+        facts=facts_of(view, lasting.incarnation, lasting.gruus, homes.known_home),
+        border=border_of(view),
+        media=media_rules(view, homes.owner_of),
+        homes=homes,
+        hops=hops_of(view),
+        carriers=carriers_of(view),
+        signing=signing_partners(view),
+        addresses=addresses_in(view),
+        messages=message_limits(view),
+    )

@@ -1,0 +1,90 @@
+"""Another version comes into force: one assignment, and all that follows from the difference, in order, on this page."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sipmesh.errors import OperatorError
+from sipmesh.trust.role import Role
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sipmesh.server.in_force.in_force import InForce
+    from sipmesh.server.proxy.events.event_server import EventServer
+    from sipmesh.server.proxy.siblings.siblings import Siblings
+    from sipmesh.server.running.decision_parts import DecisionParts
+    from sipmesh.server.running.link_parts import LinkParts
+    from sipmesh.server.running.peer_parts import PeerParts
+    from sipmesh.server.running.server_setup import ServerSetup
+    from sipmesh.server.running.user_parts import UserParts
+    from sipmesh.topology.view import ServerView
+
+
+class VersionChange:
+    """Puts another value in force on one server."""
+
+    def __init__(
+        self,
+        setup: ServerSetup,
+        peers: PeerParts,
+        users: UserParts,
+        events: EventServer,
+        decisions: DecisionParts,
+        links: LinkParts,
+        siblings: Siblings | None,
+    ) -> None:
+        self._setup, self._peers, self._users, self._events = setup, peers, users, events
+        self._decisions, self._links, self._siblings = decisions, links, siblings
+
+    def __repr__(self) -> str:
+        return f"<VersionChange of {self._setup.current!r}>"
+
+    def put(self, new: InForce) -> list[str]:
+        """Judge every live link by *new*, and close those that are refused now; returns their ids.
+
+        A new certificate of ours is used if our peers would accept it; otherwise the old one stays in use. Raises
+        `OperatorError`, and changes nothing, if this server has another role in *new*.
+        """
+        setup, old, view = self._setup, self._setup.current.value, new.view
+        if view.role is not old.view.role:
+            raise OperatorError(f"{view.name} would become an {view.role}: restart this server in its new role")
+        for warning in needs_restart(old.view, view):
+            setup.log.warning(warning)
+        setup.outside.sources.follow(view.loaded)  # it carries over the CRLs and OCSP responses that were fetched
+        self._links.revocation.keep_pushed(view.loaded)
+        setup.current.value = new.taking_over(old.homes.taken)
+        self._change_this_server(view)
+        closed = self._judge_peers()
+        self._users.takeovers.look_anew()
+        self._events.notifier.rules_changed()
+        setup.outside.follower.version_changed()
+        return closed + self._users.logins.close_changed()
+
+    def _change_this_server(self, view: ServerView) -> None:
+        """Use the name servers, certificates, addresses and the stores of the pool that *view* names."""
+        self._links.resolver.change(*view.dns_servers)
+        self._peers.certificates.read_again()
+        self._links.listening.change(view.listeners)
+        self._setup.stores.know_servers(view)
+
+    def _judge_peers(self) -> list[str]:
+        """End the links and flows of those who are refused now, and give all others their present rights."""
+        if self._siblings is not None:
+            self._siblings.judge_again()
+        self._decisions.home_flows.end_uncarried()
+        closed = self._links.judge_again()
+        self._peers.flow_table.judged_anew()
+        return closed
+
+
+def needs_restart(old: ServerView, new: ServerView) -> Iterator[str]:
+    """Tell what of *new* a process can only use from its start."""
+    if (new.listeners, new.metrics) != (old.listeners, old.metrics):
+        yield "published addresses or ports differ: restart this server to use them"
+    if new.workers != old.workers:
+        yield "the published number of workers differs: restart this server to use it"
+    if new.pool.name != old.pool.name:
+        yield "the published pool of this server differs: restart it to use the keys and registrations there"
+    if old.role is Role.FRONT_END and new.stores != old.stores:
+        yield "the published stores differ: restart this server to use them"

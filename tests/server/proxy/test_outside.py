@@ -1,0 +1,36 @@
+"""Nobody is outside of a server until somebody is put there."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sipmesh.server.proxy.control_plane import NoControlPlane
+from sipmesh.server.proxy.outside import Outside
+
+NOTHING: Any = None  # what nobody looks at
+
+
+def test_server_alone_is_settled_and_has_no_sources() -> None:
+    outside = Outside()
+    follower, sources = outside.follower, outside.sources
+    follower.version_changed()
+    follower.crls_changed(())
+    follower.revoked(())
+    follower.users_changed(NOTHING)
+    assert follower.is_settled
+    sources.follow(NOTHING)
+    assert sources.supplies(datetime.now(UTC)) == ()
+    assert repr(outside).startswith("<Outside <NoControlPlane>, <")
+
+
+def test_server_without_management_serves_no_request_of_the_control_plane() -> None:
+    plane = NoControlPlane()
+    for act in (plane.begin, plane.tick, plane.close, plane.certificate_changed):
+        act()
+    plane.link_up(NOTHING)
+    plane.link_down(NOTHING, "it has closed")
+    plane.responded(NOTHING, NOTHING)
+    plane.crls_changed(frozenset())
+    assert plane.requested(NOTHING, NOTHING, NOTHING) is False
+    assert (plane.is_managed, plane.newest) == (False, 0)
