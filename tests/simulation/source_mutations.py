@@ -183,8 +183,8 @@ SOURCE_MUTATIONS: Final[dict[str, SourceMutation]] = {
         "revocation",
         "workers are not told of a pushed revocation",
         "server/running/revocation_updates.py",
-        "            self.follower.revoked(revoked)\n",
-        "            self.follower.revoked(())\n",
+        "        self._outside.follower.revoked(revoked)\n",
+        "        self._outside.follower.revoked(())\n",
     ),
     # Workers
     "new-worker-knows-no-revocation": SourceMutation(
@@ -212,8 +212,8 @@ SOURCE_MUTATIONS: Final[dict[str, SourceMutation]] = {
         "workers",
         "workers are not told of changed users",
         "server/running/user_updates.py",
-        "            self.follower.users_changed(document)\n",
-        "            pass\n",
+        "        self._outside.follower.users_changed(document)\n",
+        "",
     ),
     "new-worker-hears-of-no-links": SourceMutation(
         "workers",

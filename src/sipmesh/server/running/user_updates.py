@@ -51,15 +51,15 @@ class UserUpdates:
         """
         if not isinstance(self._users, ReplicatedUsers):
             return 0
-        changed = self._users.apply(document)
-        self._outside.follower.users_changed(document)
-        return self._close(changed)
+        return self._applied(document, self._users.apply(document))
 
     async def accept_large_document(self, document: UserDocument) -> int:
         """Apply a document as `accept_document` does; a thread computes what changes."""
         if not isinstance(self._users, ReplicatedUsers):
             return 0
-        changed = self._users.commit(await off_loop(self._users.plan, document))
+        return self._applied(document, self._users.commit(await off_loop(self._users.plan, document)))
+
+    def _applied(self, document: UserDocument, changed: frozenset[str]) -> int:
         self._outside.follower.users_changed(document)
         return self._close(changed)
 
