@@ -31,7 +31,7 @@ ENOUGH: Final = 90
 NO_TESTS: Final = "-"
 LIBRARIES: Final = (
     *("pytest", "coverage", "OpenSSL.SSL", "cryptography.x509", "aiohttp.web"),
-    *("dns.asyncresolver", "pydantic", "ruamel.yaml", "sqlalchemy.orm", "jwt", "structlog", "typer", "rich.console"),
+    *("dns.asyncresolver", "pydantic", "ruamel.yaml", "sqlalchemy.orm", "jwt", "typer", "rich.console"),
 )
 """Loaded once and forked: they are the larger part of what a start costs. Nothing of sipmesh may be among them."""
 

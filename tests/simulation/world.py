@@ -10,10 +10,8 @@ import traceback
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from itertools import count
-from typing import TYPE_CHECKING, Any, Final, Self, cast
+from typing import TYPE_CHECKING, Any, Final, Self
 from unittest.mock import patch
-
-import structlog
 
 import sipmesh.server.running.server_stores
 from simulation.checks import Checks
@@ -38,6 +36,7 @@ from simulation.workers import VirtualWorker, replacements, workers_of
 from sipmesh.errors import OperatorError
 from sipmesh.routing.proxy.locate import Srv
 from sipmesh.server.agent.document_applier import DocumentApplier
+from sipmesh.server.log import Log
 from sipmesh.server.management.controller import Controller
 from sipmesh.server.proxy.dispatch import Dispatch
 from sipmesh.server.proxy.login.user_stores import NoLocations
@@ -64,10 +63,9 @@ from support.network import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, MutableMapping
+    from collections.abc import Callable, Iterator
 
     from simulation.faults import Injector
-    from sipmesh.server.log import Log
     from sipmesh.server.running.running_server import RunningServer
     from sipmesh.server.worker_service import WorkerService
     from sipmesh.sip.message import Response
@@ -421,17 +419,15 @@ class World:
             self.tell(name, "continues")
 
     def log_of(self, name: str) -> Log:
-        def keep(_logger: object, level: str, told: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        def keep(level: str, told: dict[str, Any]) -> None:
             event = str(told.get("event"))
             self.tell(
                 name,
                 "log",
                 f"{level} {event} {told.get('code') or ''} {told.get('peer') or ''} {told.get('why') or ''}",
             )
-            raise structlog.DropEvent
 
-        logger = structlog.wrap_logger(None, processors=[keep], wrapper_class=structlog.stdlib.BoundLogger)
-        return cast("Log", logger)
+        return Log(keep)
 
     def controllers(self) -> Iterator[tuple[Server, Controller]]:
         """The management servers that serve."""

@@ -6,16 +6,13 @@ Text from others, such as a reason phrase or the names in a certificate, is made
 from __future__ import annotations
 
 import json
-import logging
 import sys
-from collections.abc import Mapping, MutableMapping
+import traceback
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import Any, Final, TextIO
 
-import structlog
-
 from sipmesh.printable import LONGEST, printable, printable_json, printable_lines
-
-Log = structlog.stdlib.BoundLogger
 
 TRACEBACK: Final = "exception"
 """The only key whose value has several lines: the text of a traceback."""
@@ -25,66 +22,102 @@ MOST_VALUES: Final = 100
 DEEPEST: Final = 4
 """How many items of one list or mapping a line shows, and how deep they may be nested."""
 
+LEVELS: Final = {"debug": "32", "info": "32", "warning": "33", "error": "31"}
+"""The levels, the lowest first, with their colours on a terminal."""
 
-_LEVELS: dict[None, str] = {None: "info"}
+_PLAIN, _BOLD, _DIM, _CYAN, _MAGENTA = "\x1b[0m", "\x1b[1m", "\x1b[2m", "\x1b[36m", "\x1b[35m"
+_WIDTH: Final = 30
+"""Letters of the event on a terminal, so that values begin in one column."""
+
+Write = Callable[[str, dict[str, Any]], None]
+"""Writes a line: its level, and its values with the event."""
+
+
+class Log:
+    """Writes events with their values; *bound* is in each line."""
+
+    __slots__ = ("_bound", "_write")
+
+    def __init__(self, write: Write, **bound: str) -> None:
+        self._write, self._bound = write, bound
+
+    def debug(self, event: str, **values: Any) -> None:
+        """Write what only a developer needs."""
+        self._write("debug", {**self._bound, **values, "event": event})
+
+    def info(self, event: str, **values: Any) -> None:
+        """Write what happens in order."""
+        self._write("info", {**self._bound, **values, "event": event})
+
+    def warning(self, event: str, **values: Any) -> None:
+        """Write what an operator should look at."""
+        self._write("warning", {**self._bound, **values, "event": event})
+
+    def error(self, event: str, **values: Any) -> None:
+        """Write a fault; *exc_info*, an exception, adds its traceback."""
+        self._write("error", {**self._bound, **values, "event": event})
+
+
+class _Output:
+    """Where this process writes its log, and from which level on."""
+
+    def __init__(self, stream: TextIO, level: str) -> None:
+        self._stream, self.level = stream, level
+        self._written = frozenset(list(LEVELS)[list(LEVELS).index(level) :])
+        self._render = _coloured if stream.isatty() else _json
+
+    def write(self, level: str, event: dict[str, Any]) -> None:
+        if level in self._written:
+            fault = event.pop("exc_info", None)
+            trace = {TRACEBACK: "".join(traceback.format_exception(fault)).rstrip("\n")} if fault is not None else {}
+            stamp = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+            self._stream.write(self._render(bounded({**event, **trace, "level": level, "timestamp": stamp})) + "\n")
+            self._stream.flush()
 
 
 def level() -> str:
     """Return the level from which on lines are written, for the other processes of a server."""
-    return _LEVELS[None]
+    return _outputs[None].level
 
 
-def configure(stream: TextIO = sys.stderr, *, level: str = "info") -> None:
-    """Write log lines to *stream*, from *level* on; times are UTC (RFC 3339)."""
-    _LEVELS[None] = level
-    terminal = stream.isatty()
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            bounded,
-            *((made_printable, _coloured()) if terminal else (structlog.processors.JSONRenderer(_json),)),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=structlog.WriteLoggerFactory(file=stream),
-        cache_logger_on_first_use=False,
-    )
+def configure(stream: TextIO | None = None, *, level: str = "info") -> None:
+    """Write log lines to *stream* (standard error), from *level* on; times are UTC (RFC 3339).
+
+    Raises ValueError for an unknown *level*.
+    """
+    _outputs[None] = _Output(stream or sys.stderr, level)
 
 
 def get_log(**bound: str) -> Log:
-    """Return a logger that adds *bound* to each line."""
-    log: Log = structlog.get_logger(**bound)
-    return log
+    """Return a logger for what `configure` has chosen, which adds *bound* to each line."""
+    return Log(_outputs[None].write, **bound)
 
 
-def bounded(_logger: object, _level: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+def bounded(event: dict[str, Any]) -> dict[str, Any]:
     """Cut long values: a peer decides the content of its text, but not how much of our disk it fills."""
-    for key, value in event.items():
-        event[key] = value[:LONGEST_TRACEBACK] if key == TRACEBACK else _cut(value)
-    return event
+    return {key: value[:LONGEST_TRACEBACK] if key == TRACEBACK else _cut(value) for key, value in event.items()}
 
 
-def made_printable(_logger: object, _level: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Make every text printable, for a terminal."""
-    for key, value in event.items():
-        event[key] = _margined(value) if key == TRACEBACK else _shown(value)
-    return event
+def _json(event: dict[str, Any]) -> str:
+    """Return JSON in ASCII, safe for a terminal: DEL is the only control character that JSON does not escape."""
+    return printable_json(json.dumps(event))
+
+
+def _coloured(event: dict[str, Any]) -> str:
+    """Return a line for a person; a traceback follows below it."""
+    trace = "".join(f"\n{_margined(value)}" for value in (event.pop(TRACEBACK, None),) if value)
+    told = {key: _shown(value) for key, value in event.items()}
+    stamp, level, what = (told.pop(key) for key in ("timestamp", "level", "event"))
+    values = "".join(
+        f" {_CYAN}{printable(key)}{_PLAIN}={_MAGENTA}{value if isinstance(value, str) else repr(value)}{_PLAIN}"
+        for key, value in told.items()
+    )
+    return f"{_DIM}{stamp}{_PLAIN} [\x1b[{LEVELS[level]}m{level:<7}{_PLAIN}] {_BOLD}{what:<{_WIDTH}}{_PLAIN}{values}{trace}"
 
 
 def _margined(trace: str) -> str:
     """Indent each line of a traceback: the message of an exception may contain line breaks that look like log lines."""
     return "\n".join(f"  | {line}" for line in printable_lines(trace).split("\n"))
-
-
-def _coloured() -> structlog.dev.ConsoleRenderer:
-    return structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
-
-
-def _json(event: Any, **given: Any) -> str:
-    """Return JSON in ASCII, safe for a terminal: DEL is the only control character that JSON does not escape."""
-    return printable_json(json.dumps(event, **given))
 
 
 def _cut(value: Any, deep: int = 0) -> Any:
@@ -108,3 +141,6 @@ def _shown(value: Any) -> Any:
     if isinstance(value, list):
         return [_shown(item) for item in value]
     return value
+
+
+_outputs: Final = {None: _Output(sys.stderr, "info")}
