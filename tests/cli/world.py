@@ -178,16 +178,16 @@ class Organisation:
             asyncio.run(self._until_ready(name, process))
         self._wait_for_users(names)
 
-    def wait_for(self, name: str) -> None:
+    def wait_for(self, name: str, process: Forked | subprocess.Popen[bytes] | None = None) -> None:
         """Wait until a server that was started answers."""
-        asyncio.run(self._until_ready(name, self.servers[name]))
+        asyncio.run(self._until_ready(name, process or self.servers[name]))
 
     def spawn(self, *arguments: str, log: Path) -> Forked:
         """Start a command that stays, with a pipe to its standard input."""
         with log.open("ab") as stream:
             return forkserver.start((*arguments, "--topology", str(self.file)), stream, stdin=True)
 
-    async def _until_ready(self, name: str, process: Forked) -> None:
+    async def _until_ready(self, name: str, process: Forked | subprocess.Popen[bytes]) -> None:
         socket = self.folder / "state" / f"{name}{SOCKET_SUFFIX}"
         async with asyncio.timeout(START_S):
             while True:

@@ -15,6 +15,7 @@ from typing import Any, Self
 from sipmesh.errors import OperatorError, RemoteError
 from sipmesh.server.agent.agent import Agent
 from sipmesh.server.control_socket import ROLE, WHO, encode
+from sipmesh.server.here import here
 from sipmesh.server.in_force.in_force import InForce, in_force_of
 from sipmesh.server.management.commands import ManagementCommands
 from sipmesh.server.management.controller import Controller
@@ -23,7 +24,6 @@ from sipmesh.server.process.file_stamps import NO_STAMPS, Stamps
 from sipmesh.server.replication.published_version import PublishedVersion
 from sipmesh.server.replication.server_status import ServerStatus
 from sipmesh.server.running.worker_place import ALONE, WorkerPlace
-from sipmesh.server.wiring import here
 from sipmesh.sip.message import Request, Response, respond
 from sipmesh.storage.management_db import ManagementDb
 from sipmesh.storage.users.user_database import Users

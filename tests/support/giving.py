@@ -10,8 +10,8 @@ from typing import Any
 from sipmesh.distribution.event import EVENT, ITEM, SubscriptionDialog
 from sipmesh.distribution.items import Item, ItemKind, ReplicationState
 from sipmesh.pki.authority import EnterpriseCa
+from sipmesh.server.here import here
 from sipmesh.server.replication.stored_users import USERS
-from sipmesh.server.wiring import here
 from sipmesh.sip.message import Request, Response
 from sipmesh.storage.users.user_document import UserDocument
 from sipmesh.trust.evidence import Direction

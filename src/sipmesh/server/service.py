@@ -19,11 +19,8 @@ from sipmesh.pki.files import keep_private, must_be_private
 from sipmesh.server.admin.commands import AdminCommands
 from sipmesh.server.admin.expiry_warnings import ExpiryWarnings, concerning, stock_of, tell
 from sipmesh.server.admin.status_report import status_of
-from sipmesh.server.agent.agent import Agent
 from sipmesh.server.control_socket import SOCKET_SUFFIX, STATE, ControlSocket, is_answered
 from sipmesh.server.draining import Draining
-from sipmesh.server.management.commands import ManagementCommands
-from sipmesh.server.management.controller import Controller
 from sipmesh.server.process.crl_reissue import CrlReissue
 from sipmesh.server.process.gc_tuning import GcTuning
 from sipmesh.server.process.service_manager import READY, STOPPING, notify
@@ -32,7 +29,7 @@ from sipmesh.server.refresh.reloader import Reloader
 from sipmesh.server.replication.topology_source import source_of
 from sipmesh.server.running.running_server import RunningServer
 from sipmesh.server.running.worker_place import ALONE, WorkerPlace
-from sipmesh.server.wiring import attach_control_plane
+from sipmesh.server.wiring import ControlPlaneRole, attach_control_plane
 from sipmesh.sip.text import ascii_lower
 from sipmesh.storage import state_format
 from sipmesh.transport.reactor.descriptors import OUT_OF_RESOURCES
@@ -42,13 +39,14 @@ from sipmesh.trust.role import Role
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
+    from sipmesh.server.agent.agent import Agent
     from sipmesh.server.console.console_server import ConsoleServer
     from sipmesh.server.control_socket import Command
     from sipmesh.server.log import Log
+    from sipmesh.server.management.controller import Controller
     from sipmesh.server.proxy.siblings.siblings import Siblings
     from sipmesh.server.replication.server_status import ServerStatus
     from sipmesh.server.workers.supervisor import Supervisor
-    from sipmesh.storage.management_db import ManagementDb
     from sipmesh.topology.document.load import Loaded
     from sipmesh.topology.document.parts.stores import Storage
 
@@ -145,7 +143,7 @@ class Service:
         self._open = AsyncExitStack()
         self._console: ConsoleServer | None = None
         self._supervisor: Supervisor | None = None
-        self.control_plane: Controller | Agent | None = None
+        self._role = ControlPlaneRole()
         self._told_to_stop, self._hurry, self._drained = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     def __repr__(self) -> str:
@@ -210,7 +208,7 @@ class Service:
         if siblings is not None:
             self._supervise(node, siblings)
         status = self._status if self._supervisor is not None else None
-        self.control_plane = attach_control_plane(node, self._source, self._reading, self._log, status)
+        self._role = attach_control_plane(node, self._source, self._reading, self._log, status)
         socket = node.state / f"{node.view.name}{SOCKET_SUFFIX}"
         self._control = ControlSocket(socket, self._commands(), self._log)
 
@@ -227,8 +225,8 @@ class Service:
 
     def _settled(self) -> None:
         """Report to management what every worker has in force now."""
-        if isinstance(self.control_plane, Agent):
-            self.control_plane.reporter.report_soon()
+        if self._role.agent is not None:
+            self._role.agent.reporter.report_soon()
 
     def _commands(self) -> Mapping[str, Command]:
         """Return the commands of the control socket: those of every server, with those of management if this is management."""
@@ -238,41 +236,23 @@ class Service:
             from sipmesh.server.workers.merged_commands import MergedCommands
 
             return MergedCommands(own, self._supervisor).commands()
-        commands = own.commands()
         if self._controller is None:
-            return commands
-        commands = {**commands, **ManagementCommands(self._controller).commands()}
-        self._console = console = self._console_with(commands, self._controller.management_db)
+            return own.commands()
+        from sipmesh.server.management_wiring import console_with, with_management
+
+        commands = with_management(own.commands(), self._controller)
+        self._console = console = console_with(self._node, self._controller, commands, self._reading, self._log)
         return {**commands, **console.commands()}
 
-    def _console_with(self, commands: Mapping[str, Command], management_db: ManagementDb) -> ConsoleServer:
-        """Make the console; only a management server imports the modules for it."""
-        from sipmesh.server.console.apply_command import ApplyCommand
-        from sipmesh.server.console.commands import ConsoleCommands
-        from sipmesh.server.console.console_server import ConsoleServer
-        from sipmesh.server.console.draft_commands import DraftCommands
-        from sipmesh.server.console.live_commands import LiveCommands
-        from sipmesh.server.console.partner_commands import PartnerCommands
-        from sipmesh.server.console.user_commands import UserCommands
-        from sipmesh.server.management.replies import USERS_IN_FORCE
-
-        further = (
-            ConsoleCommands(self._node, management_db, self._reading.look),
-            UserCommands(self._node, management_db, commands[USERS_IN_FORCE.name]),
-            LiveCommands(self._node),
-            draft := DraftCommands(self._node, management_db),
-            PartnerCommands(draft, commands),
-            ApplyCommand(self._node, management_db, commands),
-        )
-        table = dict(commands)
-        for part in further:
-            table.update(part.commands())
-        return ConsoleServer(self._node, table, self._log)
+    @property
+    def control_plane(self) -> Controller | Agent | None:
+        """The part of this server in the control plane; None in a network without management."""
+        return self._role.controller or self._role.agent
 
     @property
     def _controller(self) -> Controller | None:
         """The controller, if this is the management server; otherwise None."""
-        return self.control_plane if isinstance(self.control_plane, Controller) else None
+        return self._role.controller
 
     async def start(self) -> None:
         """Open the ports, the control socket, the metrics page and the console.

@@ -10,7 +10,7 @@ import pytest
 from sipmesh.distribution.event import STATUS_EVENT
 from sipmesh.distribution.items import Item, ItemKind
 from sipmesh.server.agent.status_reporter import MOST_ERRORS, REPORT_EVERY_S
-from sipmesh.server.wiring import here
+from sipmesh.server.here import here
 from support.control_plane import Host, Plane
 from support.giving import Giver, error
 from support.managed import MGMT, Managed

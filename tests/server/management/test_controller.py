@@ -10,12 +10,12 @@ import pytest
 from cryptography import x509
 
 from sipmesh.distribution.event import EVENT
+from sipmesh.server.here import here
 from sipmesh.server.management.controller import AGAIN_EVERY_S, Controller
 from sipmesh.server.management.network_reply import network_reply
 from sipmesh.server.management.replies import Acknowledgement, MemberReply
 from sipmesh.server.management.server_faults import BEHIND_TOO_LONG
 from sipmesh.server.replication.crl_store import LARGEST_GIVEN
-from sipmesh.server.wiring import here
 from sipmesh.sip.message import Request, Response
 from sipmesh.storage.audit_act import AuditAct
 from sipmesh.storage.history import Slot

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from sipmesh.distribution.event import STATUS_EVENT
-from sipmesh.server.wiring import here
+from sipmesh.server.here import here
 from sipmesh.storage.audit_act import AuditAct
 from support.control_plane import Plane
 from support.managed import MGMT, Managed

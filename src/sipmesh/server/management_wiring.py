@@ -1,0 +1,63 @@
+"""Build the control plane of a management server, its commands and its console. Other servers do not import this module."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from sipmesh.server.admin.status_report import status_of
+from sipmesh.server.console.apply_command import ApplyCommand
+from sipmesh.server.console.commands import ConsoleCommands
+from sipmesh.server.console.console_server import ConsoleServer
+from sipmesh.server.console.draft_commands import DraftCommands
+from sipmesh.server.console.live_commands import LiveCommands
+from sipmesh.server.console.partner_commands import PartnerCommands
+from sipmesh.server.console.user_commands import UserCommands
+from sipmesh.server.here import here
+from sipmesh.server.management.commands import ManagementCommands
+from sipmesh.server.management.controller import Controller
+from sipmesh.server.management.replies import USERS_IN_FORCE
+from sipmesh.storage.seen_users import SeenUsers
+from sipmesh.storage.users.user_database import Users
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sipmesh.server.control_socket import Command
+    from sipmesh.server.log import Log
+    from sipmesh.server.refresh.reloader import Reloader
+    from sipmesh.server.replication.published_version import PublishedVersion
+    from sipmesh.server.running.running_server import RunningServer
+
+
+def attach_controller(node: RunningServer, source: PublishedVersion, reloader: Reloader, log: Log) -> Controller:
+    """Make *node* the management server, which publishes into the history of *source*."""
+    loaded, status = node.view.loaded, partial(status_of, node)
+    users = Users(loaded.users_url, seen=SeenUsers(loaded.folder))
+    controller = Controller(node, reloader, status, source, users, here(node.view), node.loop, node.connector.dial, log)
+    node.outside.control_plane = controller
+    return controller
+
+
+def with_management(own: Mapping[str, Command], controller: Controller) -> dict[str, Command]:
+    """Return the commands of every server, *own*, and those of management."""
+    return {**own, **ManagementCommands(controller).commands()}
+
+
+def console_with(
+    node: RunningServer, controller: Controller, commands: Mapping[str, Command], reloader: Reloader, log: Log
+) -> ConsoleServer:
+    """Make the console of *node*, which has *commands*, those of the control socket, and more of its own."""
+    management_db = controller.management_db
+    further = (
+        ConsoleCommands(node, management_db, reloader.look),
+        UserCommands(node, management_db, commands[USERS_IN_FORCE.name]),
+        LiveCommands(node),
+        draft := DraftCommands(node, management_db),
+        PartnerCommands(draft, commands),
+        ApplyCommand(node, management_db, commands),
+    )
+    table = dict(commands)
+    for part in further:
+        table.update(part.commands())
+    return ConsoleServer(node, table, log)
