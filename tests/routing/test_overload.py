@@ -124,6 +124,30 @@ def test_who_floods_sheds_no_requests_of_others(loss: float) -> None:
         assert refused_of[flood] == pytest.approx(min(1_000, loss * 1_060), abs=70)
 
 
+@pytest.mark.parametrize("loss", [GENTLE, 1.0])
+def test_who_asks_first_in_a_step_does_not_pay_for_the_step_before(loss: float) -> None:
+    """A flood has asked for its fair share at the end of a step, and what is refused for that is not refused yet."""
+    held, flood, other = overloaded(loss), Demand(), Demand()
+    for _ in range(3):
+        step(held, {flood: 1_000, other: 1})
+        for _ in range(held.fair):
+            held.refuses_new(flood, 0)
+        held.measured(LIMIT_S, next(CLOCK))
+        held.loss = loss
+        assert not held.refuses_new(other, 0)
+
+
+def test_nobody_is_refused_before_a_step_has_counted_who_asks_for_how_much() -> None:
+    held, flood, other = control(), Demand(), Demand()
+    hold(held, 0.4, 1.0, 1.5)
+    assert held.active
+    assert not any(held.refuses_new(demand, 0) for _ in range(1_000) for demand in (flood, flood, flood, other))
+    held.measured(0.4, 1.7)
+    refused_of = [sum(held.refuses_new(demand, 0) for _ in range(of)) for demand, of in ((flood, 3_000), (other, 500))]
+    assert refused_of[0] > 0
+    assert refused_of[1] == 0
+
+
 def test_equal_principals_are_refused_alike() -> None:
     held = overloaded(GENTLE)
     asked = {Demand(): 50 for _ in range(20)}

@@ -1,4 +1,4 @@
-"""One login, with 24 links, sends the messages that cost a server most and are not too large: nobody else waits for them.
+"""One login with 24 links, or a stolen server with 16, sends the costliest messages that are accepted: nobody waits for them.
 
 With workers, and with one process: messages of others pass, a revocation takes effect, no worker is taken for hung and no pool
 mate for dead. The same number of ordinary messages passes.
@@ -19,8 +19,9 @@ from cryptography import x509
 from scenarios.test_workers import ONE, TWO, pass_message
 from sipmesh.demo.organisation import Organisation
 from sipmesh.pki.crl.builder import Reason
+from sipmesh.transport.limits import Limits
 from support.descriptions import CLEAR, FINGERPRINT, SDES, SDP, SESSION
-from support.network import FE1, FE2, Network
+from support.network import BOT, FE1, FE2, Network
 from support.peer import Peer
 from support.process import Process, serving
 from support.running import on_loop
@@ -97,12 +98,15 @@ async def _send(peer: Peer, messages: Iterator[bytes]) -> None:
 
 
 @asynccontextmanager
-async def flood(network: Network, what: Callable[[Peer], Iterator[bytes]]) -> AsyncIterator[list[Peer]]:
-    """Let one user send *what* on all of its links meanwhile."""
-    peers = [await network.peer(FE1, "alice") for _ in range(LINKS)]
+async def flood(
+    network: Network, what: Callable[[Peer], Iterator[bytes]], stolen: str | None = None
+) -> AsyncIterator[list[Peer]]:
+    """Let one user, or who has *stolen* the key of that server, send *what* on all of its links meanwhile."""
+    links = LINKS if stolen is None else Limits().links_accepted_per_peer
+    peers = [await network.peer(FE1, "alice", stolen) for _ in range(links)]
     for peer in peers:
         peer.contact = peers[0].contact  # a user has ten Contacts at most
-        assert (await peer.register()).status == 200
+        assert stolen is not None or (await peer.register()).status == 200
     sending = [asyncio.create_task(_send(peer, what(peer))) for peer in peers]
     try:
         await peers[0].final()
@@ -149,17 +153,17 @@ async def test_no_worker_is_killed_and_no_message_of_others_waits_while_one_user
             assert (await other.ask(other.request("OPTIONS", "sip:example.test"))).status == 200
 
 
-@pytest.mark.parametrize("what", [costly, ordinary])
+@pytest.mark.parametrize(("what", "stolen"), [(costly, None), (ordinary, None), (costly, BOT), (ordinary, BOT)])
 @on_loop
-async def test_pool_mate_and_others_are_served_by_one_process_while_one_user_sends_much(
-    example: Organisation, what: Callable[[Peer], Iterator[bytes]]
+async def test_pool_mate_and_others_are_served_by_one_process_while_one_peer_sends_much(
+    example: Organisation, what: Callable[[Peer], Iterator[bytes]], stolen: str | None
 ) -> None:
     """The pool mate keeps its link, and a message through both front ends passes."""
     async with Network((example,), starts=(FE2,)) as network, serving(example, FE1) as server:
         bob, carol = await network.phone("bob", FE1), await network.phone("carol", FE2)
         await _passes(carol, bob)
         before = {link["id"] for link in await server.ask("links") if link["peer"] == FE2}
-        async with flood(network, what):
+        async with flood(network, what, stolen):
             await _passes(carol, bob)
             await _passes(bob, carol)
             after = {link["id"] for link in await server.ask("links") if link["peer"] == FE2}

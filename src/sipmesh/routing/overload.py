@@ -40,16 +40,25 @@ OCTETS_OF_ONE: Final = 4_096
 """A message counts as one request more for each so many octets: with a large body it costs as much as many."""
 
 
+PARTS_OF_USER: Final = 8
+"""A user, a partner or an address that has had more than one of so many parts of the CPU time lately is served last."""
+
+PARTS_OF_SERVER: Final = 2
+"""The same for a server of ours, which carries many users."""
+
+
 class Demand:
     """How many new requests one principal has *asked* for in the *step* of that number, while there is overload.
 
     Each other message that costs as much counts as one of them: an ACK or a response without a transaction, a CANCEL, a
-    retransmission, a request of a dialog. *cpu_s* is the CPU time that it has had lately, until *cpu_at* (`CpuShares`).
+    retransmission, a request of a dialog. *cpu_s* is the CPU time that it has had lately, until *cpu_at* (`CpuShares`). With more
+    than one of *parts* of that of all, it is served last.
     """
 
-    __slots__ = ("asked", "cpu_at", "cpu_s", "step")
+    __slots__ = ("asked", "cpu_at", "cpu_s", "parts", "step")
 
-    def __init__(self) -> None:
+    def __init__(self, parts: int = PARTS_OF_USER) -> None:
+        self.parts = parts
         self.asked = self.step = 0
         self.cpu_s = self.cpu_at = 0.0
 
@@ -132,24 +141,26 @@ class OverloadControl:
         admitted = max(LEAST_FOR_ALL, 1.0 - self.loss) * self._asked
         self.fair = int(admitted / self._principals) if self._principals else 0
         self._owed_most = self.loss * self._asked
-        self._credit = min(
-            self._credit, max(1.0, self._owed_most)
-        )  # else who asks for little pays when a flood is over
+        self._credit = min(self._credit, 1.0)  # else who asks for little pays for the step before
         self._step += 1
         self._asked = self._principals = 0
 
     def _raise(self, age_s: float, now: float) -> None:
-        self._next_step(now)
+        """Begin, or raise the loss. The first step only counts who asks for how much: who is refused follows from that."""
         if not self.active:
             self.active = True
             self.episodes += 1
             self.began_at, self.longest_s = now, age_s
+        else:
+            self.loss = self._raised(age_s)
+        self._next_step(now)
+
+    def _raised(self, age_s: float) -> float:
         most = self._most(age_s)
         if self.loss > most:
-            self.loss = max(most, self.loss * LOWERED)
-            return
+            return max(most, self.loss * LOWERED)
         excess = min(2.0, age_s / self.target_s - 1.0)
-        self.loss = min(most, self.loss + RAISED * max(1.0, excess))
+        return min(most, self.loss + RAISED * max(1.0, excess))
 
     def _most(self, age_s: float) -> float:
         """Give the greatest share at that age: where waiting costs more than refusing, refusing may take the time."""
@@ -163,8 +174,8 @@ class OverloadControl:
     def _lower(self, now: float) -> None:
         if not self.active:
             return
-        self._next_step(now)
         self.loss *= LOWERED
+        self._next_step(now)
         if self.loss < OVER:
             self._end(now)
 

@@ -32,7 +32,7 @@ class Watched:
         return False
 
     def principal(self) -> Demand | None:
-        """Give what the principal asks for whom this serves; None for a server of ours, and for what serves all."""
+        """Give what the principal asks for whom this serves; None for what serves all."""
         return None
 
     def ready(self, mask: int) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sipmesh.routing.overload import Demand
-from sipmesh.transport.reactor.cpu_shares import HEAVY_S, HEAVY_SHARE, CpuShares
+from sipmesh.routing.overload import PARTS_OF_SERVER, PARTS_OF_USER, Demand
+from sipmesh.transport.reactor.cpu_shares import HEAVY_S, CpuShares
 
 
 @pytest.mark.parametrize(("used_s", "is_heavy"), [(HEAVY_S, False), (HEAVY_S + 0.001, True)])
@@ -15,10 +15,11 @@ def test_principal_that_has_had_more_than_so_much_is_heavy(used_s: float, *, is_
     assert shares.is_heavy(demand, 1.0) is is_heavy
 
 
-@pytest.mark.parametrize(("count", "is_heavy"), [(HEAVY_SHARE - 1, True), (HEAVY_SHARE, False)])
-def test_nobody_is_heavy_among_equals(count: int, *, is_heavy: bool) -> None:
-    """Where eight ask for the same, nobody has taken it from others."""
-    shares, demands = CpuShares(), [Demand() for _ in range(count)]
+@pytest.mark.parametrize("parts", [PARTS_OF_USER, PARTS_OF_SERVER])
+@pytest.mark.parametrize(("fewer", "is_heavy"), [(1, True), (0, False)])
+def test_nobody_is_heavy_among_equals(parts: int, fewer: int, *, is_heavy: bool) -> None:
+    """Where eight users, or two servers, ask for the same, nobody has taken it from others."""
+    shares, demands = CpuShares(), [Demand(parts) for _ in range(parts - fewer)]
     for demand in demands:
         shares.charge(demand, 1.0, 1.0)
     assert {shares.is_heavy(demand, 1.0) for demand in demands} == {is_heavy}
@@ -30,8 +31,20 @@ def test_half_of_the_time_is_forgotten_each_second() -> None:
     assert [shares.is_heavy(demand, 1.0 + passed) for passed in (0, 2.9, 3.1)] == [True, True, False]
 
 
-def test_servers_of_ours_are_never_heavy() -> None:
-    """One carries the messages of many users. What it has had counts among all."""
+@pytest.mark.parametrize(("others_s", "is_heavy"), [(0.2, True), (0.8, False)])
+def test_server_with_most_of_the_time_is_heavy_and_one_beside_busy_others_is_not(
+    others_s: float, *, is_heavy: bool
+) -> None:
+    """One carries the messages of many users. Others have their time by what takes too little to be charged."""
+    shares, server, now = CpuShares(), Demand(PARTS_OF_SERVER), 1.0
+    for second in range(1, 10):
+        now += 1.0
+        shares.charge(server, 0.3, now, second * (0.3 + others_s))
+    assert shares.is_heavy(server, now) is is_heavy
+
+
+def test_this_server_is_never_heavy() -> None:
+    """What it has had counts among all."""
     shares, demand = CpuShares(), Demand()
     shares.charge(None, 100.0, 1.0)
     shares.charge(demand, 1.0, 1.0)

@@ -446,6 +446,25 @@ async def test_principal_that_takes_far_more_time_than_others_is_served_behind_t
 
 @pytest.mark.skipif(built() == "compiled", reason="the clock of a compiled reactor is not ours")
 @on_loop
+async def test_wait_of_the_further_descriptors_of_a_heavy_principal_is_no_overload(clock: TurnedClock) -> None:
+    """It has 16, and 50 ms for each: it waits for itself. The twin: 16 principals with one each wait for one another."""
+    for count in (1, 16):
+        reactor = clocked(clock)
+        demands = [Demand() for _ in range(count)]
+        slow = [Slow(reactor, clock, 0.05, []) for _ in range(16)]
+        for at, one in enumerate(slow):
+            one.demand = demands[at % count]
+        reactor.probe._clock = clock
+        for _ in range(200):
+            reactor._turn()
+        assert (reactor.overload.episodes > 0) is (count > 1)
+        for one in slow:
+            one.close()
+        reactor.close()
+
+
+@pytest.mark.skipif(built() == "compiled", reason="the clock of a compiled reactor is not ours")
+@on_loop
 async def test_what_was_left_and_given_up_since_is_not_served(clock: TurnedClock) -> None:
     reactor, order = clocked(clock), list[Slow]()
     first, second = (Slow(reactor, clock, 1.0, order) for _ in range(2))

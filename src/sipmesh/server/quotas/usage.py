@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from sipmesh.routing.overload import Demand
+from sipmesh.routing.overload import PARTS_OF_SERVER, PARTS_OF_USER, Demand
 
 BRANCH_OCTETS: Final = 4_096
 """Octets that a branch takes beside its message: its transaction, its deadlines, the rows of its header."""
@@ -67,7 +67,7 @@ class Usage:
         self.links = self.branches = self.octets = self.refused = 0
         self.branches_elsewhere = self.branches_told = self.octets_elsewhere = self.octets_told = 0
         self.observer: UsageObserver | None = None
-        self.demand = Demand()
+        self.demand = Demand(PARTS_OF_SERVER if kind == "server" else PARTS_OF_USER)
 
     def __repr__(self) -> str:
         return f"<Usage {self.kind} {self.name}: {self.links} links, {self.branches} branches, {self.octets} octets>"

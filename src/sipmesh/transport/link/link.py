@@ -199,8 +199,8 @@ class Link(RegisteredLink):
         return self._deadlines.keepalives
 
     def principal(self) -> Demand | None:
-        """Give what the client or the partner asks for; a server of ours carries many users."""
-        return None if self.kind is LinkKind.SERVER else self.demand
+        """Give what the principal of this link asks for; nobody's before it is known."""
+        return None if self.demand is NOBODYS else self.demand
 
     @property
     def greeting(self) -> bool:

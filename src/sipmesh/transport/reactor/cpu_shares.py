@@ -2,39 +2,46 @@
 
 from __future__ import annotations
 
+from math import log
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from sipmesh.routing.overload import Demand
 
 CHARGED_S: Final = 0.005
-"""What is served in less time is not counted: that is nearly everything, and nobody waits long for it."""
+"""What is served in less time is not charged: that is nearly everything, and nobody waits long for it."""
 
 HEAVY_S: Final = 0.1
 """CPU time of one principal, up to which it is served in its turn. Half of it is forgotten each second."""
 
-HEAVY_SHARE: Final = 8
-"""With more than an eighth of what all have had, a principal is heavy. If all are equal, none is, from eight on."""
+FORGOTTEN: Final = log(2)
+"""What is forgotten of a second, in each second."""
 
 
 class CpuShares:
     """The CPU time of each principal, in its `Demand`, and of all; each second half of it is forgotten. Times are in seconds.
 
-    *total_s* is that of all, when the last was charged. Nobody is heavy while it is not above `HEAVY_S`.
+    *total_s* is that of all, when the last was charged. Nobody is heavy while it is not above `HEAVY_S`. It includes what is
+    charged to none: a server whose many messages are charged together has not had all of the time.
     """
 
-    __slots__ = ("_at", "total_s")
+    __slots__ = ("_at", "_turns_s", "total_s")
 
     def __init__(self) -> None:
-        self.total_s = self._at = 0.0
+        self.total_s = self._at = self._turns_s = 0.0
 
     def __repr__(self) -> str:
         return f"<CpuShares of {self.total_s * 1000:.0f} ms>"
 
-    def charge(self, demand: Demand | None, used_s: float, now: float) -> None:
-        """Count *used_s* for the principal with that *demand*; None is a server of ours, or this server."""
-        self.total_s = remembered(self.total_s, now - self._at) + used_s
-        self._at = now
+    def charge(self, demand: Demand | None, used_s: float, now: float, turns_s: float = 0.0) -> None:
+        """Count *used_s* for the principal with that *demand*, None for this server.
+
+        *turns_s* is what all turns before this one have taken, since the start.
+        """
+        passed_s = now - self._at
+        others_s = as_if_even(turns_s - self._turns_s, passed_s)
+        self.total_s = remembered(self.total_s, passed_s) + max(used_s, others_s)
+        self._at, self._turns_s = now, turns_s
         if demand is not None:
             demand.cpu_s = remembered(demand.cpu_s, now - demand.cpu_at) + used_s
             demand.cpu_at = now
@@ -44,9 +51,14 @@ class CpuShares:
         if demand is None or demand.cpu_s <= HEAVY_S:
             return False
         had_s = remembered(demand.cpu_s, now - demand.cpu_at)
-        return had_s > HEAVY_S and had_s * HEAVY_SHARE > remembered(self.total_s, now - self._at)
+        return had_s > HEAVY_S and had_s * demand.parts > remembered(self.total_s, now - self._at)
 
 
 def remembered(used_s: float, passed_s: float) -> float:
     """Give what is left of *used_s* after *passed_s*."""
     return float(used_s * 0.5**passed_s)
+
+
+def as_if_even(used_s: float, passed_s: float) -> float:
+    """Give what is left of *used_s* that was used evenly over the last *passed_s*."""
+    return used_s / passed_s * (1.0 - remembered(1.0, passed_s)) / FORGOTTEN if passed_s > 0 else used_s

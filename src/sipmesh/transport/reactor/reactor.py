@@ -17,7 +17,7 @@ import select
 import time
 from typing import TYPE_CHECKING, Final, Protocol
 
-from sipmesh.routing.overload import OverloadControl
+from sipmesh.routing.overload import Demand, OverloadControl
 from sipmesh.transport.limits import Limits
 from sipmesh.transport.reactor.call_watchdog import CallWatchdog
 from sipmesh.transport.reactor.cpu_shares import CHARGED_S, HEAVY_S, CpuShares
@@ -246,7 +246,8 @@ class Reactor:
     def _in_order(self, ready: list[Ready]) -> list[Ready]:
         """Put what is *ready* behind what waits since the last turn; behind all, principals that have had far more than others.
 
-        The probe goes with these: it measures how long what is served last has waited.
+        The probe measures how long others wait. That is until one descriptor of each of these was served: what waits longer waits
+        for its own principal.
         """
         left, again = self._left, self._again
         self._left, self._again = [], []
@@ -254,13 +255,23 @@ class Reactor:
         waiting.update(again)
         left += [(watched, READ, watched.generation) for watched in again if watched.generation]
         left += [one for one in ready if one[0] not in waiting]
-        now = self.now
-        heavy = [one for one in left if self.shares.is_heavy(one[0].principal(), now)]
-        if not heavy:
+        now, heavy = self.now, set[Demand]()
+        fair: list[Ready] = []
+        first: list[Ready] = []  # of each heavy principal
+        further: list[Ready] = []
+        for one in left:
+            demand = one[0].principal()
+            if demand is None or not self.shares.is_heavy(demand, now):
+                fair.append(one)
+            elif demand in heavy:
+                further.append(one)
+            else:
+                heavy.add(demand)
+                first.append(one)
+        if not first:
             return left
-        last = {watched for watched, _, _ in heavy}
-        last.add(self.probe)
-        return [one for one in left if one[0] not in last] + [one for one in left if one[0] in last]
+        probe = [one for one in fair if one[0] is self.probe]
+        return [one for one in fair if one[0] is not self.probe] + first + probe + further
 
     def _serve_all(self, ready: list[Ready], *, alone: bool) -> None:
         """Serve what is *ready* until this turn is over. *alone*: it is one, and nothing else is ready."""
@@ -278,7 +289,7 @@ class Reactor:
                 return  # nobody waits
             now = self._clock()
             if now - before > CHARGED_S:
-                self.shares.charge(watched.principal(), now - before, now)
+                self.shares.charge(watched.principal(), now - before, now, self.meter.total)
             if now > until:
                 self._left = ready[at + 1 :]
                 return
