@@ -17,8 +17,9 @@ from sipmesh.pki.ca_rotation import CaGenerations
 from sipmesh.pki.csr import request_for
 from sipmesh.server.management.admission import Admissions, admit
 from sipmesh.server.management.enrolment import Enrolment, EnrolmentRequest
+from sipmesh.server.management.grantor import Grantor
 from sipmesh.server.management.pool.joining import join_pool
-from sipmesh.server.replication.cert_renewal import REQUEST, Grantor
+from sipmesh.server.replication.renewal import REQUEST
 from sipmesh.storage.management_db import ManagementDb
 from sipmesh.topology.document.named_files.trust_anchors import read_certificates
 from sipmesh.topology.document.operators.console_role import ConsoleRole

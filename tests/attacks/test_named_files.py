@@ -21,8 +21,8 @@ from sipmesh.pki.files import key_pem, new_key
 from sipmesh.pki.issuance.profiles import LEAF_LIFETIME
 from sipmesh.server.management.enrolment import Enrolment, EnrolmentRequest
 from sipmesh.server.management.issuing import issue_for
+from sipmesh.server.management.own_renewal import renew_own
 from sipmesh.server.proxy.login.user_stores import open_locations, open_valkey
-from sipmesh.server.replication.cert_renewal import renew_own
 from sipmesh.server.replication.crl_store import CrlStore
 from sipmesh.topology.document.load import Loaded
 from sipmesh.topology.document.names import is_url

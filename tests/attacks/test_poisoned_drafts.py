@@ -12,7 +12,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from sipmesh.demo.organisation import PoolPlan
 from sipmesh.pki import files
 from sipmesh.pki.csr import request_for
-from sipmesh.server.replication.cert_renewal import REQUEST, Grantor
+from sipmesh.server.management.grantor import Grantor
+from sipmesh.server.replication.renewal import REQUEST
 from sipmesh.topology.document.media_policy import MediaPolicy
 from sipmesh.topology.document.named_files.trust_anchors import read_certificates
 from sipmesh.topology.versions.jose import sign

@@ -28,8 +28,8 @@ from sipmesh.pki.ca_rotation import CaGenerations
 from sipmesh.pki.crl.builder import Reason
 from sipmesh.pki.crl.earlier import number_of
 from sipmesh.pki.ledger.ledger import FENCED
+from sipmesh.server.management.own_renewal import renew_own
 from sipmesh.server.management.publishing.publish import OF_HOST, PublishRequest, publish
-from sipmesh.server.replication.cert_renewal import renew_own
 from sipmesh.server.replication.document_store import DocumentStore
 from sipmesh.server.replication.published_version import PublishedVersion
 from sipmesh.storage.management_db import ManagementDb

@@ -14,10 +14,10 @@ from sipmesh.database.shared import SharedDatabase
 from sipmesh.demo.organisation import Organisation, PoolPlan
 from sipmesh.pki.ca_rotation import CaGenerations
 from sipmesh.server.management.admission import admit
+from sipmesh.server.management.own_renewal import renew_own
 from sipmesh.server.management.pool.file_replication import FileGiver
 from sipmesh.server.management.pool.joining import join_pool
 from sipmesh.server.management.publishing.offline_publish import publish_at_rest
-from sipmesh.server.replication.cert_renewal import renew_own
 from sipmesh.storage.backup.create import copy_users
 from sipmesh.storage.management_db import ManagementDb
 from sipmesh.storage.management_move import move

@@ -21,7 +21,7 @@ from sipmesh.pki import files
 from sipmesh.pki.csr import request_for
 from sipmesh.server.quotas.principals import Principals, answers_for
 from sipmesh.server.quotas.usage import Usage
-from sipmesh.server.replication.cert_renewal import REQUEST
+from sipmesh.server.replication.renewal import REQUEST
 from sipmesh.server.replication.server_status import ServerStatus
 from sipmesh.server.running.running_server import RunningServer
 from sipmesh.sip.message import Request

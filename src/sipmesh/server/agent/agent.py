@@ -13,6 +13,7 @@ from sipmesh.distribution.items import ItemKind
 from sipmesh.distribution.notifier import Notifier
 from sipmesh.distribution.subscriber import Subscriber
 from sipmesh.pki.file_error import FileError
+from sipmesh.server.agent.applicant import Applicant, read_issuing
 from sipmesh.server.agent.crl_receiver import CrlReceiver
 from sipmesh.server.agent.document_applier import DocumentApplier
 from sipmesh.server.agent.known_versions import KnownVersions
@@ -21,7 +22,6 @@ from sipmesh.server.agent.probing.peer_checks import PeerChecks
 from sipmesh.server.agent.status_reporter import StatusReporter
 from sipmesh.server.agent.stored_items import StoredItems
 from sipmesh.server.process.clock import now_utc
-from sipmesh.server.replication.cert_renewal import Applicant, read_issuing
 from sipmesh.server.replication.control_links import ControlLinks, edges_behind, hop_to
 from sipmesh.sip.message import Request, Response, respond
 from sipmesh.trust.evidence import Direction

@@ -8,14 +8,15 @@ from sipmesh.database.number_ceilings import USERS_NUMBERS
 from sipmesh.distribution.items import Item, ItemKind, ReplicationState
 from sipmesh.errors import OperatorError, RemoteError
 from sipmesh.pki.file_error import FileError
+from sipmesh.server.agent.applicant import Applicant
 from sipmesh.server.agent.document_queue import DocumentQueue
 from sipmesh.server.agent.storage_retry import StorageRetry
 from sipmesh.server.agent.user_storage import UserStorage
 from sipmesh.server.process.clock import now_utc
 from sipmesh.server.process.file_stamps import stamp
 from sipmesh.server.process.off_loop import LARGE, off_loop
-from sipmesh.server.replication.cert_renewal import CERTIFICATE, Applicant
 from sipmesh.server.replication.control_links import edges_behind
+from sipmesh.server.replication.renewal import CERTIFICATE
 from sipmesh.server.replication.revocation_push import REVOKED, named_in
 from sipmesh.storage.users.user_document import UserDocument
 from sipmesh.trust.role import Role

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from sipmesh.errors import RemoteError
+from sipmesh.server.agent.applicant import read_issuing
 from sipmesh.server.process.clock import now_utc
 from sipmesh.server.repeated_log import RepeatedLog
-from sipmesh.server.replication.cert_renewal import read_issuing
 from sipmesh.server.replication.server_status import ServerStatus, relayed_reports, text
 
 if TYPE_CHECKING:
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from typing import Any
 
     from sipmesh.distribution.items import Key
+    from sipmesh.server.agent.applicant import Applicant
     from sipmesh.server.agent.managed_server import ManagedServer
     from sipmesh.server.agent.stored_items import StoredItems
     from sipmesh.server.log import Log
-    from sipmesh.server.replication.cert_renewal import Applicant
     from sipmesh.server.replication.document_store import DocumentStore
     from sipmesh.trust.trusted_peer import TrustedPeer
 

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from sipmesh.errors import OperatorError, Problem
 from sipmesh.pki import files
-from sipmesh.server.replication.cert_renewal import is_server_certificate
+from sipmesh.server.management.grantor import is_server_certificate
 from sipmesh.server.replication.document_store import signers_of
 from sipmesh.sip.text import ascii_lower
 from sipmesh.storage.audit_act import AuditAct

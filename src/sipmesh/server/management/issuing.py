@@ -12,10 +12,11 @@ from sipmesh.errors import OperatorError
 from sipmesh.pki.ca_rotation import CaGenerations
 from sipmesh.pki.issuance.profiles import LEAF_LIFETIME, CertificateKind
 from sipmesh.pki.key_pair import must_be_a_pair
+from sipmesh.server.management.grantor import Grantor, about
+from sipmesh.server.management.own_renewal import finish_own, renew_own, show_own, signer_chain
 from sipmesh.server.management.publishing.decommission import CA
 from sipmesh.server.management.publishing.document_signing import sign_as
 from sipmesh.server.process.clock import now_utc
-from sipmesh.server.replication.cert_renewal import Grantor, about, finish_own, renew_own, show_own, signer_chain
 from sipmesh.storage.audit_act import AuditAct
 from sipmesh.topology.view import certificate_names, unknown_server
 from sipmesh.trust.role import Role

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from sipmesh.server.log import Log
+    from sipmesh.server.management.grantor import Grantor
     from sipmesh.server.management.publishing.publisher import ManagementServer
-    from sipmesh.server.replication.cert_renewal import Grantor
     from sipmesh.storage.management_db import ManagementDb
     from sipmesh.trust.trusted_peer import TrustedPeer
     from sipmesh.trust.x509.certificate import CertificateId

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from sipmesh.server.log import Log
+    from sipmesh.server.management.grantor import Grantor
     from sipmesh.server.management.publishing.publisher import ManagementServer
     from sipmesh.server.management.server_reports import ServerReports
-    from sipmesh.server.replication.cert_renewal import Grantor
     from sipmesh.storage.audit import Audit
     from sipmesh.trust.trusted_peer import TrustedPeer
 

@@ -33,13 +33,14 @@ from sipmesh.pki.issuance.profiles import CertificateKind
 from sipmesh.pki.keys.sealing import NotSealedForUsError, seal, unseal
 from sipmesh.pki.offline.request import DETACHED, ROOT_KEY
 from sipmesh.server.management.admission import Admissions, key_digest, withdraw_left
+from sipmesh.server.management.grantor import about, is_server_certificate
 from sipmesh.server.management.publishing.decommission import CA
 from sipmesh.server.management.publishing.document_signing import sign_as
 from sipmesh.server.process.clock import now_utc
-from sipmesh.server.replication.cert_renewal import about, is_due, is_server_certificate
 from sipmesh.server.replication.crl_store import CrlStore, is_portable
 from sipmesh.server.replication.document_store import DocumentStore, signers_of
 from sipmesh.server.replication.highest_number import HighestNumber
+from sipmesh.server.replication.renewal import is_due
 from sipmesh.storage.audit_act import AuditAct
 from sipmesh.storage.management_files import ManagementFiles, StoredFile
 from sipmesh.strict_json import read_json

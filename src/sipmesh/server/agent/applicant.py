@@ -1,0 +1,148 @@
+"""A managed server that requests its next certificate while the present one is valid (`server/replication/renewal.py`)."""
+
+from __future__ import annotations
+
+from base64 import b64decode
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from sipmesh.errors import OperatorError, RemoteError
+from sipmesh.pki import files
+from sipmesh.pki.csr import request_for
+from sipmesh.pki.key_pair import must_be_a_pair, write_pair
+from sipmesh.server.replication.renewal import REQUEST, is_due
+from sipmesh.strict_json import read_json
+from sipmesh.topology.document.named_files.read import UnusableFileError
+from sipmesh.topology.document.named_files.trust_anchors import read_certificates
+from sipmesh.topology.versions.jose import sign
+from sipmesh.trust.x509.certificate import UNREADABLE, issued_by
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    from sipmesh.topology.view import ServerView
+
+
+class Applicant:
+    """The requesting server; its next key stays in the folder *state* until its certificate has arrived."""
+
+    def __init__(self, server: str, state: Path) -> None:
+        self._server, self._key_file = server, state / f"{server}.next-key"
+        self._made: tuple[x509.Certificate, str] | None = None
+
+    def __repr__(self) -> str:
+        return f"<Applicant {self._server}>"
+
+    def request(self, view: ServerView, at: datetime, issuing: x509.Certificate | None = None) -> str | None:
+        """Return the request for the next certificate, signed with the present key; None if it is not needed or not possible.
+
+        It is needed at two thirds of the certificate's life, and if another CA than the certificate's issuer is *issuing* now.
+        Nobody has signed *issuing*: it counts if it leads to an anchor in force. Otherwise whoever passes it on would have us ask
+        for a certificate without end.
+
+        A certificate that is not from our own authority is never renewed: its owner has to do that.
+        """
+        try:
+            chain = read_certificates(view.certificate)
+            is_other_ca = issuing is not None and not issued_by(chain[0], issuing) and _is_in_force(issuing, view, at)
+            if not (is_other_ca or is_due(chain[0], at)) or not _is_ours(chain, view):
+                return None
+            if self._made is None or self._made[0] != chain[0]:
+                request = request_for(self._server, self._next_key())
+                self._made = chain[0], sign(request, REQUEST, chain, files.read_key(view.key)).decode()
+            return self._made[1]
+        except (UnusableFileError, OperatorError):  # `ca inventory` and the log report what is wrong with the files
+            return None
+
+    def _next_key(self) -> ec.EllipticCurvePrivateKey:
+        if self._key_file.exists():
+            return files.read_key(self._key_file)
+        key = files.new_key()
+        files.write(self._key_file, files.key_pem(key), files.SECRET)
+        return key
+
+    def show(self, issuing: x509.Certificate, view: ServerView, at: datetime) -> bool:
+        """Present this certificate of the issuing CA from now on, if it issued ours and leads to an anchor in force.
+
+        It must be valid at the instant *at*, and not revoked. An earlier one of the same CA does not replace one that counts:
+        another server may have kept it, and pass it on.
+        """
+        try:
+            chain = read_certificates(view.certificate)
+        except UnusableFileError:
+            return False
+        if chain[1:] == [issuing] or not issued_by(chain[0], issuing) or not _is_in_force(issuing, view, at):
+            return False
+        if any(_is_earlier(issuing, present) and _is_in_force(present, view, at) for present in chain[1:]):
+            return False
+        files.write(
+            view.certificate, b"".join(certificate.public_bytes(Encoding.PEM) for certificate in (chain[0], issuing))
+        )
+        return True
+
+    def accept_certificate(self, payload: bytes, view: ServerView) -> bool:
+        """Store a certificate with its key; return False if it is not for the waiting key, for example an earlier answer.
+
+        Raises `RemoteError` for a certificate of another server.
+        """
+        server, chain = _read(payload)
+        if server != self._server:
+            raise RemoteError(f"a certificate of {server}", rule="rule R6", status=488)
+        if not self._key_file.exists():
+            return False
+        key = files.read_key(self._key_file)
+        if chain[0].public_key() != key.public_key():
+            return False
+        pem = b"".join(certificate.public_bytes(Encoding.PEM) for certificate in chain)
+        must_be_a_pair(view.certificate, view.key)
+        write_pair(view.certificate, pem, view.key, files.key_pem(key))
+        self._key_file.unlink()
+        self._made = None
+        return True
+
+
+def read_issuing(text: str) -> x509.Certificate | None:
+    """Read the certificate of the issuing CA in a replication state; None if it is empty or unreadable."""
+    try:
+        return x509.load_der_x509_certificate(b64decode(text, validate=True)) if text else None
+    except (ValueError, *UNREADABLE):
+        return None
+
+
+def _is_earlier(issuing: x509.Certificate, present: x509.Certificate) -> bool:
+    """Tell whether *issuing* began before *present*, and both are of the same CA and from the same issuer.
+
+    A certificate from another issuer, such as a cross-certificate, may rightly have begun earlier than the one it replaces.
+    """
+    if (issuing.subject, issuing.issuer) != (present.subject, present.issuer):
+        return False
+    return issuing.public_key() == present.public_key() and issuing.not_valid_before_utc < present.not_valid_before_utc
+
+
+def _is_in_force(issuing: x509.Certificate, view: ServerView, at: datetime) -> bool:
+    """Tell whether an anchor in force has issued a certificate that is valid at the instant *at*, and has not revoked it."""
+    authority = view.loaded.authority
+    if not issuing.not_valid_before_utc <= at <= issuing.not_valid_after_utc:
+        return False
+    for anchor in authority.anchors:
+        crl = authority.lists.find(issuing, anchor)
+        if issued_by(issuing, anchor) and (crl is None or issuing.serial_number not in crl.serials):
+            return True
+    return False
+
+
+def _is_ours(chain: list[x509.Certificate], view: ServerView) -> bool:
+    anchors = {anchor.subject for anchor in view.loaded.authority.anchors}
+    return chain[-1].issuer in anchors
+
+
+def _read(payload: bytes) -> tuple[str, list[x509.Certificate]]:
+    try:
+        document = read_json(payload)
+        return str(document["server"]), x509.load_pem_x509_certificates(document["chain"].encode())
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, *UNREADABLE):
+        raise RemoteError("a certificate that cannot be read", rule="rule R6", status=488) from None
