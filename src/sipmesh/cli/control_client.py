@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
+from sipmesh.cli.management_socket import managers, running_management
 from sipmesh.cli.output import BAD, GOOD, WARN, Cell, Grid, cell, duration, plural, say, show, table
 from sipmesh.errors import SipmeshError
 
@@ -190,7 +191,6 @@ def tell_users_changed(place: Place) -> None:
 
 def _say_users_in_force(place: Place) -> None:
     """Say on which front ends the changes of users are not in force; a network without management has no such servers."""
-    from sipmesh.cli.topology.publish import managers, running_management
     from sipmesh.server.management.replies import USERS_IN_FORCE
 
     socket = running_management(place)

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sipmesh.cli.control_client import ask_one, links_of, reload, say_reloaded
+from sipmesh.cli.management_socket import managers
 from sipmesh.cli.output import GOOD, WARN, cell, say, say_json, second, show, table
 from sipmesh.cli.place import HERE, AsJson, Place, TopologyFile
-from sipmesh.cli.topology.publish import management_socket, managers
+from sipmesh.cli.topology.publish import management_socket
 from sipmesh.cli.topology.remote_servers import must_lead
 from sipmesh.errors import OperatorError, Problem
 from sipmesh.pki.offline.request import OfflineKind

@@ -11,9 +11,9 @@ from typing import Annotated, Final
 
 import typer
 
+from sipmesh.cli.management_socket import managers, running_management
 from sipmesh.cli.output import GOOD, say
 from sipmesh.cli.place import HERE, Place, TopologyFile
-from sipmesh.cli.topology.publish import managers, running_management
 from sipmesh.errors import OperatorError
 
 AGAIN_S: Final = 0.5

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import typer
 
 from sipmesh.cli.control_client import links_of, reload, say_closed, say_reloaded
+from sipmesh.cli.management_socket import running_management
 from sipmesh.cli.output import WARN, say
-from sipmesh.cli.topology.publish import publish_at_rest, publish_draft, running_management, say_rested, unpublished
+from sipmesh.cli.topology.publish import publish_at_rest, publish_draft, say_rested, unpublished
 from sipmesh.errors import OperatorError
 from sipmesh.topology.document.changes import PARTNER_FILES
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sipmesh.cli.control_client import ask_one
+from sipmesh.cli.management_socket import managers, running_management
 from sipmesh.cli.output import BAD, GOOD, WARN, cell, plural, say, say_document, say_json, second, show, table
 from sipmesh.cli.place import HERE, AsJson, Place, TopologyFile
 from sipmesh.cli.topology.planning.reading import ReadPlan, must_be_read
@@ -329,24 +330,6 @@ def management_socket(place: Place) -> Path:
             remedy = f"run this command on the machine of {named[0]}"
         raise OperatorError(f"no management server runs on this machine; {remedy}")
     return socket
-
-
-def running_management(place: Place) -> Path | None:
-    """Return the control socket of the management server of this machine, None if none runs."""
-    from sipmesh.server.control_socket import SOCKET_SUFFIX, STATE, is_answered
-
-    for name in managers(place):
-        socket = place.folder / STATE / f"{name}{SOCKET_SUFFIX}"
-        if is_answered(socket):
-            return socket
-    return None
-
-
-def managers(place: Place) -> list[str]:
-    """Return the management servers of the newest version, or of the draft if no version is published."""
-    from sipmesh.server.replication.document_store import signers_of
-
-    return sorted(signers_of(place.in_force()))
 
 
 def _ever_published(place: Place) -> bool:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from sipmesh.cli.control_client import ask_one
+from sipmesh.cli.management_socket import running_management
 from sipmesh.cli.output import GOOD, WARN, plural, say
 from sipmesh.errors import SipmeshError
 
@@ -60,7 +61,6 @@ def audit_of(place: Place) -> Iterator[Audit | None]:
 
 def reported_servers(place: Place) -> Sequence[MemberReply]:
     """Return what servers have reported to management; nothing if no management server runs here, or does not answer."""
-    from sipmesh.cli.topology.publish import running_management
     from sipmesh.server.management.replies import NETWORK
 
     socket = running_management(place)
@@ -72,7 +72,6 @@ def reported_servers(place: Place) -> Sequence[MemberReply]:
 
 def say_given(place: Place, here: list[str]) -> None:
     """Print which servers, other than those *here*, receive new CRLs from management, and which it does not reach."""
-    from sipmesh.cli.topology.publish import running_management
     from sipmesh.server.management.replies import NETWORK
     from sipmesh.server.replication.topology_source import published_in
 

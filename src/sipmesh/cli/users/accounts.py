@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
-from datetime import datetime
 from enum import StrEnum
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, Self
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from sipmesh.cli.control_client import tell_users_changed
 from sipmesh.cli.output import GOOD, WARN, cell, say, say_json, show, table
 from sipmesh.cli.place import HERE, AsJson, Place, TopologyFile
+from sipmesh.cli.users.account_report import AccountReport, plain_address
 from sipmesh.cli.users.pages import After, Limit, say_next
 from sipmesh.cli.users.passwords import FromStdin, new_password
 from sipmesh.errors import OperatorError
@@ -38,28 +37,6 @@ class Digest(StrEnum):
 
     MD5 = "md5"
     SHA_256 = "sha-256"
-
-
-@dataclass(frozen=True, slots=True)
-class AccountReport:
-    """One user as ``sipmesh user list --json`` prints it: *pool* is the home pool, *digest* the algorithms, strongest first.
-
-    *aliases* are further names of the user, as ``sipmesh user alias list`` prints them. *disabled* is since when the user cannot
-    log in, None for others.
-    """
-
-    user: str
-    pool: str
-    digest: tuple[str, ...]
-    created: datetime
-    aliases: tuple[str, ...]
-    disabled: datetime | None = None
-
-    @classmethod
-    def of(cls, user: User, default: str) -> Self:
-        """Report one user; *default* is the home pool of users without one."""
-        digest, aliases = tuple(map(str, user.algorithms)), tuple(map(shown_name, user.aliases))
-        return cls(_plain(user), user.pool or default, digest, user.created, aliases, user.disabled)
 
 
 Digests = Annotated[
@@ -104,12 +81,7 @@ def add(
         made = accounts.add(aor, password, algorithms_of(digest), pool)
     tell_users_changed(place)
     at = f" at {made.pool}" if made.pool else ""
-    say(f"{_plain(made)} may log in{at} ({_in_words(made.algorithms)}).", style=GOOD)
-
-
-def shown_name(key: str) -> str:
-    """Return a name of a user as operators write it: a number as a tel URI, another name without its scheme."""
-    return key.removeprefix("sip:")
+    say(f"{plain_address(made)} may log in{at} ({_in_words(made.algorithms)}).", style=GOOD)
 
 
 def algorithms_of(digest: Sequence[Digest] | None) -> tuple[Algorithm, ...]:
@@ -118,10 +90,6 @@ def algorithms_of(digest: Sequence[Digest] | None) -> tuple[Algorithm, ...]:
 
     wanted = {str(name).upper() for name in digest or ()}
     return tuple(algorithm for algorithm in (Algorithm.SHA_256, Algorithm.MD5) if algorithm in wanted)
-
-
-def _plain(user: User) -> str:
-    return user.aor.removeprefix("sip:")
 
 
 def _in_words(algorithms: Collection[Algorithm]) -> str:
@@ -198,7 +166,7 @@ def move(
     with place.accounts() as accounts:
         moved, before = accounts.move(user, pool)
     tell_users_changed(place)
-    say(f"{_plain(moved)} has moved from {before} to {moved.pool}.", style=GOOD)
+    say(f"{plain_address(moved)} has moved from {before} to {moved.pool}.", style=GOOD)
 
 
 @app.command()
@@ -211,7 +179,7 @@ def password(
     with place.accounts() as accounts:
         changed = accounts.set_password(user, new, algorithms_of(digest))
     tell_users_changed(place)
-    say(f"{_plain(changed)} has a new password ({_in_words(changed.algorithms)}).", style=GOOD)
+    say(f"{plain_address(changed)} has a new password ({_in_words(changed.algorithms)}).", style=GOOD)
 
 
 @app.command()

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from cli.world import Organisation
+from sipmesh.cli.management_socket import running_management
 from sipmesh.cli.place import Place as Cli
 from sipmesh.cli.topology.planning.verification import run_checks, say_checks, say_left_out
-from sipmesh.cli.topology.publish import running_management
 from sipmesh.server.management.publishing.link_checks import (
     MOST_CHECKS,
     Check,

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sipmesh.cli.output import BAD, GOOD, WARN, cell, say, say_document, say_json, show, table
+from sipmesh.cli.output import cell, say, say_document, say_json, show, table
 from sipmesh.cli.place import HERE, AsJson, Place, TopologyFile
+from sipmesh.cli.topology.dns.findings import say_findings
 from sipmesh.topology.builder.dns_records import DnsRecord, Purpose, dns_records
 
 if TYPE_CHECKING:
@@ -152,13 +153,3 @@ def check(
 def _say(findings: Sequence[DnsFinding], servers: Sequence[str]) -> None:
     say(f"As {', '.join(servers)} say{'s' if len(servers) == 1 else ''}:", style="bold")
     say_findings(findings)
-
-
-def say_findings(findings: Sequence[DnsFinding]) -> None:
-    """Print each finding, with what mends it."""
-    for finding in findings:
-        is_good = finding.state == "good"
-        seen = ", ".join(finding.seen) or "nothing"
-        text = f"  {'✓' if is_good else '✗'} {finding.name}. {finding.type}: {finding.state}, {finding.dnssec}: {seen}"
-        say(text, style=GOOD if is_good else WARN if finding.state == "unanswered" else BAD)
-        say(*(f"      → {line}" for line in finding.mend), style="cyan")

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.cli.control_client import ask_one
+from sipmesh.cli.management_socket import running_management
 from sipmesh.cli.output import BAD, GOOD, say, say_json
-from sipmesh.cli.topology.publish import running_management
+from sipmesh.cli.topology.dns.findings import say_findings
 from sipmesh.errors import OperatorError
 from sipmesh.topology.builder.dns_findings import DnsAnswer, Dnssec, State, compare
 from sipmesh.trust.role import Role
@@ -91,8 +92,6 @@ def _dnssec(said: str) -> Dnssec:
 
 def _say(report: ServerDnsReport) -> None:
     """Print what is wrong, and of what is right the number."""
-    from sipmesh.cli.topology.dns.command import say_findings
-
     wrong = [finding for finding in report.findings if finding.state is not State.GOOD]
     say(f"As {report.server} sees DNS:", style="bold")
     if report.fault:

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from sipmesh.cli.control_client import ask_one, links_of, reload
+from sipmesh.cli.management_socket import running_management
 from sipmesh.cli.output import BAD, GOOD, WARN, say, say_json
 from sipmesh.cli.place import HERE, AsJson, Place, TopologyFile
 from sipmesh.cli.topology.planning.plan import planned_for, say_plan
 from sipmesh.cli.topology.planning.reading import ReadPlan, must_be_read
 from sipmesh.cli.topology.planning.verification import run_checks, say_checks
-from sipmesh.cli.topology.publish import WAIT_S, Force, Wait, publish_at_rest, running_management, say_rested
+from sipmesh.cli.topology.publish import WAIT_S, Force, Wait, publish_at_rest, say_rested
 from sipmesh.cli.topology.remote_servers import note
 from sipmesh.errors import LocalError, OperatorError
 

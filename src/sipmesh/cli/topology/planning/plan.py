@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sipmesh.cli.control_client import ask_one
+from sipmesh.cli.management_socket import running_management
 from sipmesh.cli.output import BAD, GOOD, WARN, say, say_json
 from sipmesh.cli.place import HERE, AsJson, Place, TopologyFile
 from sipmesh.cli.topology.change import must_have_draft
 from sipmesh.cli.topology.planning.reading import name_of
-from sipmesh.cli.topology.publish import running_management
 from sipmesh.errors import OperatorError
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Final
 
 import typer
 
+from sipmesh.cli.management_socket import running_management
 from sipmesh.cli.output import BAD, GOOD, WARN, say, say_json
 from sipmesh.cli.place import HERE, AsJson, Place, TopologyFile
-from sipmesh.cli.topology.publish import running_management
 from sipmesh.errors import OperatorError
 from sipmesh.server.management.publishing.link_checks import MOST_CHECKS, Check, Checked, checks_for, is_here
 

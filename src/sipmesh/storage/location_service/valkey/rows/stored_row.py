@@ -133,20 +133,20 @@ def _row(aor: str, values: list[object]) -> Binding | None:
             and all(_is_number(number) for number in (reg_id or 0, cseq, incarnation, flow, interval_s))
         ):
             return Binding(
-                plain(aor),
-                contact,
-                instance,
-                reg_id,
-                float(q),
-                call_id,
-                cseq,
-                server,
-                incarnation,
-                flow,
-                token,
-                NEVER,
-                user_agent,
-                interval_s,
+                aor=plain(aor),
+                contact=contact,
+                instance=instance,
+                reg_id=reg_id,
+                q=float(q),
+                call_id=call_id,
+                cseq=cseq,
+                server=server,
+                incarnation=incarnation,
+                flow=flow,
+                token=token,
+                expires_at=NEVER,
+                user_agent=user_agent,
+                interval_s=interval_s,
             )
     return None
 
