@@ -32,6 +32,11 @@ COMMANDS: Final[tuple[DeferredCommand, ...]] = (
         "sipmesh.cli.diagnosis.status",
     ),
     deferred_command(
+        "doctor",
+        "Check this host, and the network as management knows it: each check in one sentence, with what mends it.",
+        "sipmesh.cli.doctor.command",
+    ),
+    deferred_command(
         "backup",
         "Write all data that cannot be recreated to an encrypted file: CA, topology, history, audit log, users, keys.",
         "sipmesh.cli.organisation.backup",

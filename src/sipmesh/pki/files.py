@@ -22,7 +22,7 @@ from sipmesh.pki.file_error import file_errors
 from sipmesh.pki.keys import passphrase
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
@@ -182,13 +182,20 @@ def keep_private(folder: Path) -> Sequence[Path]:
     `OperatorError` if a file belongs to another user.
     """
     found = []
-    for path in (folder, *sorted(folder.rglob("*"))):
+    for path in others_can_write_to(folder):
         with suppress(FileNotFoundError):  # another process of ours has removed it
+            _take_from_others(path, stat.S_IMODE(path.lstat().st_mode))
+            found.append(path)
+    return found
+
+
+def others_can_write_to(folder: Path) -> Iterator[Path]:
+    """Yield *folder* and each file and folder in it to which other users can write; symbolic links are left out."""
+    for path in (folder, *sorted(folder.rglob("*"))):
+        with suppress(FileNotFoundError):
             mode = path.lstat().st_mode
             if mode & _OTHERS_WRITE and (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-                _take_from_others(path, stat.S_IMODE(mode))
-                found.append(path)
-    return found
+                yield path
 
 
 def _take_from_others(path: Path, mode: int) -> None:

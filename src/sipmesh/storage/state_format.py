@@ -19,6 +19,7 @@ FORMAT: Final = 1
 """Raise it with each change of a file that the release before would misread, or would write back without what is new."""
 
 NAME: Final = "format"
+REMEDY: Final = "install the release that wrote them, or a newer one; or restore the backup from before the update"
 LONGEST: Final = 20
 
 
@@ -27,13 +28,11 @@ def take(state: Path) -> None:
 
     Servers of the older release that run already go on until they are restarted. Files without the note are older.
     """
-    file = state / NAME
-    found = _read(file)
+    file, found = state / NAME, found_in(state)
     if found > FORMAT:
-        remedy = "install the release that wrote them, or a newer one; or restore the backup from before the update"
         raise OperatorError(
             f"the files of servers in {state} have format {found}, and this release of sipmesh knows formats up to {FORMAT}; "
-            f"{remedy}"
+            f"{REMEDY}"
         )
     if found < FORMAT:
         with suppress(OSError, OperatorError):  # a full disk must not keep a server from its start
@@ -41,7 +40,9 @@ def take(state: Path) -> None:
             files.write(file, f"{FORMAT}\n".encode(), files.SECRET)
 
 
-def _read(file: Path) -> int:
+def found_in(state: Path) -> int:
+    """Return the format of the files beside *state*, 0 without a note; raises `OperatorError` if the note has no number."""
+    file = state / NAME
     try:
         text = file.read_bytes()[:LONGEST].strip()
     except FileNotFoundError:

@@ -36,29 +36,34 @@ def status(
 
     network = ask_one(management_socket(Place(topology)), NETWORK)
     servers = [network.master, *network.servers]
-    faulty = [*((one.server, one.faults) for one in servers), *((one.peer, one.faults) for one in network.peers)]
-    faulty = [(name, faults) for name, faults in faulty if faults]
+    faults = faults_of(network)
     if as_json:
-        say_json({**members(network), "ok": not faulty})
+        say_json({**members(network), "ok": not faults})
     else:
-        _say_faults(faulty)
+        _say_faults(faults)
         _show(network, servers)
         for server in servers:
             if links and server.refused:
                 say(f"{server.server} refused recently:", *(f"  {line}" for line in server.refused))
-    if faulty:
+    if faults:
         raise typer.Exit(1)
 
 
-def _say_faults(faulty: Sequence[tuple[str, Sequence[Fault]]]) -> None:
-    """Print each fault once, with all servers that have it."""
-    names: dict[tuple[str, str], list[str]] = {}
-    for name, faults in faulty:
+def faults_of(network: NetworkReply) -> Sequence[tuple[Sequence[str], Fault]]:
+    """Return each fault of the network once, with all servers and peers that have it."""
+    named: list[tuple[str, Sequence[Fault]]] = [(one.server, one.faults) for one in (network.master, *network.servers)]
+    named += [(one.peer, one.faults) for one in network.peers]
+    found: dict[tuple[str, str], tuple[list[str], Fault]] = {}
+    for name, faults in named:
         for fault in faults:
-            names.setdefault((fault.what, fault.remedy), []).append(name)
-    for (what, remedy), servers in names.items():
-        say(f"✗ {', '.join(servers)}: {what}", style=BAD)
-        say(*([f"    → {remedy}"] if remedy else []), style=MARKS["→"])
+            found.setdefault((fault.what, fault.remedy), ([], fault))[0].append(name)
+    return list(found.values())
+
+
+def _say_faults(faults: Sequence[tuple[Sequence[str], Fault]]) -> None:
+    for names, fault in faults:
+        say(f"✗ {', '.join(names)}: {fault.what}", style=BAD)
+        say(*([f"    → {fault.remedy}"] if fault.remedy else []), style=MARKS["→"])
 
 
 def _show(network: NetworkReply, servers: Sequence[ServerReply]) -> None:

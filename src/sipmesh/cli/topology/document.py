@@ -50,7 +50,7 @@ def check(*, topology: TopologyFile = HERE, as_json: AsJson = False) -> None:
             raise
         say_json(CheckReport(ok=False, problems=wrong.problems, warnings=()))
         raise typer.Exit(1) from None
-    warnings = (*stale, *certificates_in_need(loaded, now), *_losses(Place(topology), loaded))
+    warnings = (*stale, *certificates_in_need(loaded, now), *losses(Place(topology), loaded))
     pending = unpublished(Place(topology), loaded)
     if as_json:
         say_json(_good(warnings, pending))
@@ -62,7 +62,7 @@ def check(*, topology: TopologyFile = HERE, as_json: AsJson = False) -> None:
         say_problems(warnings)
 
 
-def _losses(place: Place, loaded: Loaded) -> Iterator[Problem]:
+def losses(place: Place, loaded: Loaded) -> Iterator[Problem]:
     """Yield what a failover of the databases loses; only databases that are in force, and that the draft keeps, are asked."""
     from sipmesh.storage.durability import what_a_failover_loses
 

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from heapq import nlargest
 from typing import TYPE_CHECKING, Any, Final
 
+from sipmesh import __version__
 from sipmesh.errors import SipmeshError
 from sipmesh.routing.registrar.binding import NEVER
 from sipmesh.server.admin.replies import (
@@ -125,6 +126,7 @@ class AdminCommands:
             work=self._work(),
             client_certificates=client_chain_replies(use),
             partner_certificates=partner_chain_replies(use),
+            release=__version__,
         )
 
     def _work(self) -> WorkReply:

@@ -118,6 +118,7 @@ class StatusReply:
     """One server, and every certificate and CRL that it uses; *up_s* is the time since its start, in seconds.
 
     *links* is how many links are live, *topology* the digest of the document in force, *sources* what the server fetches.
+    *release* is that of sipmesh.
     """
 
     server: str
@@ -135,6 +136,7 @@ class StatusReply:
     client_certificates: tuple[ChainReply, ...] = ()  # the same
     workers: tuple[WorkerReply, ...] = ()  # empty for a server of one process
     partner_certificates: tuple[ChainReply, ...] = ()  # a server of an older release does not say it
+    release: str = ""  # the same
 
     @property
     def use(self) -> Use:

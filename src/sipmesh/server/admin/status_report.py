@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from sipmesh import __version__
 from sipmesh.server.replication.server_status import (
     MOST_NAMES,
     MOST_NEIGHBOURS,
@@ -43,6 +44,7 @@ def status_of(node: RunningServer) -> ServerStatus:
         if at - verdict.at <= LATELY and verdict.kind is not LinkKind.CLIENT
     ]
     return ServerStatus(
+        release=__version__,
         number=node.view.loaded.number,
         started_at=datetime.fromtimestamp(node.started_at, UTC),
         certificate=shown_certificate(node.certificates.presented.of(LinkKind.SERVER).chain),

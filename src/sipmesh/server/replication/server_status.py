@@ -165,7 +165,7 @@ class Probed(_Part):
 
 
 class ServerFacts(_Part):
-    """What a server reports and `sipmesh status` shows. *at* is the server's own clock.
+    """What a server reports and `sipmesh status` shows. *at* is the server's own clock. *release* is that of sipmesh.
 
     *highest* is the highest version that it knows of, and *fencing* the highest fencing number that it has seen.
 
@@ -178,6 +178,7 @@ class ServerFacts(_Part):
     *peer_faults* are the applications and partners to which no link works.
     """
 
+    release: Name = ""
     digest: Hex = ""
     highest: Count = 0
     fencing: Count = 0

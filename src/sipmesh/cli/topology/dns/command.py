@@ -17,6 +17,7 @@ from sipmesh.topology.builder.dns_records import DnsRecord, Purpose, dns_records
 if TYPE_CHECKING:
     from sipmesh.topology.builder.dns_findings import DnsFinding
     from sipmesh.topology.document.load import Loaded
+    from sipmesh.topology.document.model import Topology
 
 app = typer.Typer(help="The DNS records that the topology needs, and whether DNS has them.")
 
@@ -125,29 +126,52 @@ def check(
 
     Exit codes: 0 if everything is right, 1 otherwise.
     """
-    from sipmesh.server.agent.probing.dns_lookups import look_up, name_servers
-    from sipmesh.topology.builder.dns_findings import State, compare, questions
-    from sipmesh.topology.builder.dns_records import partner_records
+    from sipmesh.topology.builder.dns_findings import State
 
     place = Place(topology)
     loaded = place.in_force()
-    records = [*_records(place, loaded, purpose)]
-    if not purpose or Purpose.SERVERS in purpose:
-        records += partner_records(loaded.topology)
+    records = _with_partners(place, loaded, purpose)
     if each_server:
         from sipmesh.cli.topology.dns.each_server import check_from_each
 
         raise typer.Exit(check_from_each(place, loaded, records, as_json=as_json))
-    named = loaded.topology.dns.servers if loaded.topology.dns is not None else ()
-    servers = name_servers(server or named)
-    findings = compare(records, look_up(questions(records), servers))
+    findings, shown = seen_in_dns(loaded.topology, records, server)
     good = all(finding.state is State.GOOD for finding in findings)
-    shown = [f"{host} port {port}" for host, port in servers]
     if as_json:
         say_json(DnsReport(shown, good, findings))
     else:
         _say(findings, shown)
     raise typer.Exit(0 if good else 1)
+
+
+def _with_partners(place: Place, loaded: Loaded, purpose: Sequence[Purpose] | None) -> Sequence[DnsRecord]:
+    """Return the records that the network needs, and those of partners that are found by DNS."""
+    from sipmesh.topology.builder.dns_records import partner_records
+
+    records = [*_records(place, loaded, purpose)]
+    if not purpose or Purpose.SERVERS in purpose:
+        records += partner_records(loaded.topology)
+    return records
+
+
+def needed_records(place: Place, loaded: Loaded) -> Sequence[DnsRecord]:
+    """Return every record that the network of *loaded* needs, those of its partners too."""
+    return _with_partners(place, loaded, None)
+
+
+def seen_in_dns(
+    topology: Topology, records: Sequence[DnsRecord], server: Sequence[str] | None = None
+) -> tuple[Sequence[DnsFinding], Sequence[str]]:
+    """Ask DNS for *records*, at the name servers *server*, or at those of *topology*, or of this machine.
+
+    Returns the findings, and the name servers in words. Raises `OperatorError` if this machine has no name server.
+    """
+    from sipmesh.server.agent.probing.dns_lookups import look_up, name_servers
+    from sipmesh.topology.builder.dns_findings import compare, questions
+
+    servers = name_servers(server or (topology.dns.servers if topology.dns is not None else ()))
+    findings = compare(records, look_up(questions(records), servers))
+    return findings, [f"{host} port {port}" for host, port in servers]
 
 
 def _say(findings: Sequence[DnsFinding], servers: Sequence[str]) -> None:

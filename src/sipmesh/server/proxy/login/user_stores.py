@@ -163,8 +163,13 @@ def open_valkey(view: ServerView, url: ValkeyUrl, pool_key: bytes, workers: int)
         raise OperatorError(f"{url} cannot be used without hiredis; install it: pip install 'sipmesh[valkey]'")
     from sipmesh.storage.location_service.valkey.valkey_locations import ValkeyLocations
 
+    return ValkeyLocations(valkey_settings(view, url, pool_key, workers))
+
+
+def valkey_settings(view: ServerView, url: ValkeyUrl, pool_key: bytes = b"", workers: int = 1) -> ValkeySettings:
+    """Return how a server reaches the store of its pool; without the *pool_key* it can only log in there."""
     part, folder = view.bindings_storage.valkey, view.loaded.folder
-    settings = ValkeySettings(
+    return ValkeySettings(
         url,
         view.organisation,
         view.pool.name,
@@ -179,7 +184,6 @@ def open_valkey(view: ServerView, url: ValkeyUrl, pool_key: bytes, workers: int)
         folder / part.key if part.key else None,
         part.sentinel,
     )
-    return ValkeyLocations(settings)
 
 
 def open_messages(view: ServerView, post: Post) -> MessageQueue:

@@ -1,0 +1,35 @@
+"""What management knows of the network: the faults of `sipmesh status`, each once, at its cause."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from sipmesh.cli.doctor.check import bad, good
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Sequence
+
+    from sipmesh.cli.doctor.check import Check
+    from sipmesh.server.management.server_faults import Fault
+
+NETWORK: Final = "network"
+SERVERS: Final = "servers"
+
+
+def server_checks(here: Sequence[str], running: Collection[str]) -> Iterator[Check]:
+    """Tell which servers whose keys are on this host do not run."""
+    stopped = [server for server in here if server not in running]
+    if stopped:
+        yield bad(SERVERS, f"{', '.join(stopped)} does not run here", f"start it: sipmesh serve {' '.join(stopped)}")
+    elif here:
+        yield good(SERVERS, f"all {len(here)} servers of this host run" if len(here) > 1 else f"{here[0]} runs")
+
+
+def fault_checks(faults: Sequence[tuple[Sequence[str], Fault]], stopped: Collection[str]) -> Iterator[Check]:
+    """Tell each fault with the servers that have it; those of *stopped* servers of this host are told already."""
+    told = []
+    for names, fault in faults:
+        left = [name for name in names if name not in stopped]
+        if left:
+            told.append(bad(NETWORK, f"{', '.join(left)}: {fault.what}", fault.remedy or f"read the log of {left[0]}"))
+    yield from told or [good(NETWORK, "management knows of no fault")]

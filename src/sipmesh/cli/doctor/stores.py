@@ -1,0 +1,47 @@
+"""Whether the databases and stores that the topology names can be reached from this host."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+from sipmesh.cli.doctor.check import bad, good, warning
+from sipmesh.errors import OperatorError
+from sipmesh.trust.role import Role
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from sipmesh.cli.doctor.check import Check
+    from sipmesh.errors import Problem
+    from sipmesh.storage.location_service.valkey.settings import ValkeySettings
+    from sipmesh.topology.view import ServerView
+
+STORES: Final = "stores"
+
+
+def database_checks(losses: Iterable[Problem]) -> Iterator[Check]:
+    """Tell what `sipmesh topology check` finds in the databases of users and messages."""
+    for problem in losses:
+        yield warning(STORES, problem.reason, problem.remedy)
+
+
+def valkey_checks(views: Mapping[str, ServerView]) -> Iterator[Check]:
+    """Log in to the store of each pool of front ends, as the server of its view does."""
+    from sipmesh.server.proxy.login.user_stores import valkey_settings
+
+    for pool, view in views.items():
+        if view.role is Role.FRONT_END and view.valkey_url is not None:
+            yield asyncio.run(_tried(pool, valkey_settings(view, view.valkey_url)))
+
+
+async def _tried(pool: str, settings: ValkeySettings) -> Check:
+    from sipmesh.storage.location_service.valkey.dial import dial
+
+    try:
+        connection = await dial(settings)
+    except OperatorError as wrong:
+        told = f"the registrations of {pool} cannot be stored: {wrong.message}"
+        return bad(STORES, told, "start the store, or correct `storage` of the topology and the password file")
+    connection.close()
+    return good(STORES, f"the store of the registrations of {pool} answers")

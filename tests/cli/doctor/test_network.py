@@ -1,0 +1,26 @@
+"""The servers of this host, and the faults that management knows: each once, at its cause."""
+
+from __future__ import annotations
+
+from sipmesh.cli.doctor.check import State
+from sipmesh.cli.doctor.network import fault_checks, server_checks
+from sipmesh.server.management.server_faults import Fault
+
+FE1, FE2 = "fe1.example.com", "fe2.example.com"
+SILENT = Fault("no report from it yet", "start it")
+
+
+def test_servers_of_this_host_that_do_not_run_are_one_fault() -> None:
+    [stopped], [runs], nothing = server_checks([FE1, FE2], [FE1]), server_checks([FE1], [FE1]), [*server_checks([], [])]
+    assert (stopped.state, stopped.remedy) == (State.BAD, f"start it: sipmesh serve {FE2}")
+    assert (runs.told, nothing) == (f"{FE1} runs", [])
+
+
+def test_fault_of_a_server_that_is_stopped_here_is_told_once() -> None:
+    [check] = fault_checks([((FE1, FE2), SILENT), ((FE2,), SILENT)], [FE2])
+    assert check.told == f"{FE1}: no report from it yet"
+
+
+def test_network_without_a_fault_is_good_and_a_fault_without_a_remedy_leads_to_the_log() -> None:
+    [good], [fault] = fault_checks([], []), fault_checks([((FE1,), Fault("odd"))], [])
+    assert (good.state, fault.remedy) == (State.GOOD, f"read the log of {FE1}")
