@@ -42,3 +42,10 @@ def test_new_part_is_compared_with_its_defaults() -> None:
 def test_partner_that_goes_is_one_change() -> None:
     gone = MANAGED[: MANAGED.index("    - domains: [other.test")] + MANAGED[MANAGED.index("  # never again") :]
     assert keys(MANAGED, gone) == ["federation", "partner other.test federation.partners"]
+
+
+def test_entries_of_a_part_that_goes_are_gone_too() -> None:
+    console = changed(
+        part("console: {listen: 8444, operators: [{name: ada, role: operator, token_sha256: " + "a" * 64 + "}]}")
+    )
+    assert keys(console, MANAGED) == ["console", "ada console.operators"]

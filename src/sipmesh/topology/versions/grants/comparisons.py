@@ -14,7 +14,7 @@ from sipmesh.trust.formatting import tell_list
 from sipmesh.trust.role import ClientUsage, Role
 
 if TYPE_CHECKING:
-    from sipmesh.topology.document.parts.console import Console, ConsoleOperator
+    from sipmesh.topology.document.parts.console import ConsoleOperator
     from sipmesh.topology.document.parts.media import Media
     from sipmesh.topology.document.parts.pool import Pool
     from sipmesh.topology.versions.grants.rule import Finds
@@ -137,13 +137,6 @@ def officer_fewer(change: KeyChange) -> Iterable[str]:
     old, new = change.old, change.new
     if _is_officer(old) and not _is_officer(new):
         yield old.name
-
-
-def officers_without_console(change: KeyChange) -> Iterable[str]:
-    """Find the security officers of a console that is removed."""
-    old: Console | None = change.old
-    if old is not None and change.new is None:
-        yield from [operator.name for operator in old.operators if _is_officer(operator)]
 
 
 def _is_officer(operator: ConsoleOperator | None) -> bool:

@@ -1,7 +1,7 @@
 """Each key of the document in two versions, side by side. Entries of a list are matched by what they are, not by their place.
 
 A key is named by its path without indexes, such as ``pools.servers.key``. A part that only the new version has is compared with
-the defaults of its keys. A part that only the old version has is one change, that of the part.
+the defaults of its keys. A part that only the old version has is one change, and one for each entry of its lists.
 """
 
 from __future__ import annotations
@@ -103,6 +103,17 @@ class _Walk:
             yield from self.part(key, place, old if isinstance(old, BaseModel) else None, new)
         elif old != new or key.endswith(".anchors"):
             yield from self._change(key, place, parts, self._with_content(key, parts, values))
+            if isinstance(old, BaseModel) and new is None and not self.is_whole(key):
+                yield from self._gone(key, old)
+
+    def _gone(self, key: str, old: BaseModel) -> Iterator[KeyChange]:
+        """Yield the entries of a part that only the old version has: they are gone too."""
+        for name in type(old).model_fields:
+            path, value = f"{key}.{name}", getattr(old, name)
+            if path in ENTRIES:
+                yield from self._entries(path, (old, None))
+            elif isinstance(value, BaseModel):
+                yield from self._gone(path, value)
 
     def _change(self, key: str, place: str, parts: tuple[Any, Any], values: tuple[Any, Any]) -> Iterator[KeyChange]:
         if values[0] != values[1]:
@@ -188,7 +199,7 @@ def _partners(versions: Versions, _old: object, _new: object) -> Entries:
 
 def _operators(_versions: Versions, old: Any, new: Any) -> Entries:
     before = {operator.name: operator for operator in old.operators} if old is not None else {}
-    yield from _matched(before, {operator.name: operator for operator in new.operators})
+    yield from _matched(before, {operator.name: operator for operator in new.operators} if new is not None else {})
 
 
 def _matched(old: Mapping[str, T], new: Mapping[str, T]) -> Entries:

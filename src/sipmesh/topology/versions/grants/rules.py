@@ -21,7 +21,6 @@ from sipmesh.topology.versions.grants.comparisons import (
     more_usages,
     new_origins,
     officer_fewer,
-    officers_without_console,
     removed,
     weaker_identity,
     weaker_media,
@@ -270,15 +269,7 @@ _OF_SERVICES: Final[Rules] = {
 }
 
 _OF_OPERATORS: Final[Rules] = {
-    "console": (
-        Rule(
-            Gain.DECIDE,
-            "removed, with a security officer",
-            "who publishes without that officer",
-            "{value} is no security officer any more: there is no console",
-            officers_without_console,
-        ),
-    ),
+    "console": (NoGrant("its keys have rules"),),
     "console.listen": (
         Rule(Gain.DECIDE, "any change", "who reaches it", "the console listens on {value}", any_change),
     ),
