@@ -107,7 +107,7 @@ class Documents:
         flows = [flow for one in others for flow in one.flow_table.sessions() if flow.link.is_here]
         links = {flow.number for flow in flows} | {link.number for one in (*others, node) for link in one.reactor.links}
         usable = {flow.number for flow in flows if flow.sender is not None and flow.link.usable}
-        known = {link.number for link in of_worker.siblings.links()}
+        known = {link.number for link in of_worker.siblings.remote.links.values()}
         for number in known - links:
             self._must_end("no link of a dead worker", f"{who} knows link {number}", server, wrong=True)
         for number in usable - known:

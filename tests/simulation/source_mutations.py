@@ -197,8 +197,8 @@ SOURCE_MUTATIONS: Final[dict[str, SourceMutation]] = {
     "links-of-dead-workers-stay": SourceMutation(
         "workers",
         "the links of a worker that has ended stay known to the others",
-        "server/proxy/siblings/siblings.py",
-        "            self._end(number)\n",
+        "server/proxy/links/reception.py",
+        "            self._end(link)\n",
         "            pass\n",
     ),
     "worker-is-replaced-once": SourceMutation(
@@ -219,8 +219,8 @@ SOURCE_MUTATIONS: Final[dict[str, SourceMutation]] = {
         "workers",
         "a worker that joins is not told which links the others have",
         "server/proxy/siblings/siblings.py",
-        "                channel.send(UP, flow.number, _announced(flow.link, flow))\n",
-        "                _announced(flow.link, flow)\n",
+        "                channel.send(UP, flow.number, announced(flow.link, flow))\n",
+        "                announced(flow.link, flow)\n",
     ),
     # Versions of the topology
     "record-is-written-last": SourceMutation(

@@ -11,7 +11,9 @@ from dataclasses import dataclass, field, replace
 
 from sipmesh.demo.organisation import Organisation
 from sipmesh.demo.ports import HOST
+from sipmesh.server.proxy.links.reception import Reception
 from sipmesh.server.proxy.siblings.channel import SUPERVISOR
+from sipmesh.server.proxy.siblings.remote_link import RemoteLink
 from sipmesh.server.proxy.siblings.siblings import Siblings
 from sipmesh.server.running.running_server import RunningServer
 from sipmesh.server.running.worker_place import WorkerPlace
@@ -61,8 +63,8 @@ class Pair:
     def connect(self, one: int = ONE, other: int = TWO) -> None:
         """Connect two processes."""
         first, second = socket.socketpair()
-        self.siblings(one).join(other, self.nodes[other].branch_prefix, first)
-        self.siblings(other).join(one, self.nodes[one].branch_prefix, second)
+        self.reception(one).join(other, self.nodes[other].branch_prefix, first)
+        self.reception(other).join(one, self.nodes[one].branch_prefix, second)
 
     async def drain(self) -> None:
         """End every process."""
@@ -82,6 +84,16 @@ class Pair:
         siblings = self.nodes[worker].siblings
         assert siblings is not None
         return siblings
+
+    def reception(self, worker: int) -> Reception:
+        """Where a worker hears of the other."""
+        reception = self.nodes[worker].reception
+        assert reception is not None
+        return reception
+
+    def links_elsewhere(self, worker: int) -> list[RemoteLink]:
+        """The links of other processes that a worker knows and may use."""
+        return list(self.siblings(worker).remote.links.values())
 
     def address(self, worker: int, kind: LinkKind = LinkKind.CLIENT) -> tuple[str, int]:
         """The address of a port of *worker*."""

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from sipmesh.server.control_socket import Command
     from sipmesh.server.log import Log
     from sipmesh.server.management.controller import Controller
-    from sipmesh.server.proxy.siblings.siblings import Siblings
+    from sipmesh.server.proxy.links.reception import Reception
     from sipmesh.server.replication.server_status import ServerStatus
     from sipmesh.server.workers.supervisor import Supervisor
     from sipmesh.topology.document.load import Loaded
@@ -190,33 +190,31 @@ class Service:
         self.fetching = FetchOnDemand(node, self._look, self._log, fetches_crls=place.is_alone or place.is_supervisor)
         node.outside.sources = self.fetching
         self.fetching.follow(node.view.loaded)
-        if place.is_supervisor and node.siblings is not None:
-            node.siblings.crls_missing = self.fetching.fetch_again
         self._open.push_async_callback(self.fetching.close)
         self._reading = reading = Reloader(node, self._source, loop, self._log)
         self._open.callback(reading.close)
         self.crl_reissue = CrlReissue(node.view.loaded.folder / "ca", self._follows, self._clocks_s, loop, self._log)
-        self._attach(node, node.siblings)
+        self._attach(node)
 
     def _place_of(self) -> WorkerPlace:
         """Return the place of this process: the only one of the server, or its supervisor."""
         count = workers_of(self._loaded, ascii_lower(self._name))
         return WorkerPlace(count=count) if count > 1 else ALONE
 
-    def _attach(self, node: RunningServer, siblings: Siblings | None) -> None:
+    def _attach(self, node: RunningServer) -> None:
         """Attach the control plane, the workers if there are some, and the control socket."""
-        if siblings is not None:
-            self._supervise(node, siblings)
+        if node.reception is not None:
+            self._supervise(node, node.reception)
         status = self._status if self._supervisor is not None else None
         self._role = attach_control_plane(node, self._source, self._reading, self._log, status)
         socket = node.state / f"{node.view.name}{SOCKET_SUFFIX}"
         self._control = ControlSocket(socket, self._commands(), self._log)
 
-    def _supervise(self, node: RunningServer, siblings: Siblings) -> None:
+    def _supervise(self, node: RunningServer, reception: Reception) -> None:
         """Keep workers; the modules for it are imported only for a server that has some."""
         from sipmesh.server.workers.supervisor import Supervisor
 
-        self._supervisor = Supervisor(node, siblings, self._log, self._settled)
+        self._supervisor = Supervisor(node, reception, self._log, self._settled)
         self._open.push_async_callback(self._supervisor.close)
 
     def _status(self) -> ServerStatus:

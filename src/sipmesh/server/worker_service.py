@@ -90,16 +90,17 @@ class WorkerService(Service):
     def _place_of(self) -> WorkerPlace:
         return self._place
 
-    def _attach(self, node: RunningServer, siblings: Siblings | None) -> None:
+    def _attach(self, node: RunningServer) -> None:
         """Attach what takes orders."""
+        siblings = node.siblings
         if siblings is None:
             raise LocalError("a worker has other processes beside it")
         node.outside.control_plane = RemoteControlPlane(siblings)
         node.use_ports(self._ports)
         if isinstance(node.users, ReplicatedUsers):
             load_users(DocumentStore(node.view.loaded.folder, node.view.name).users, node.users, self._log)
-        self._orders = Orders(siblings, {**self._commands(), **self._of_workers()}, self._in_order())
-        siblings.ended = self._ended
+        commands = {**self._commands(), **self._of_workers()}
+        self._orders = node.outside.orders = Orders(siblings, commands, self._in_order(), self._ended)
         self._open.callback(self._orders.close)
 
     def _of_workers(self) -> Mapping[str, Command]:
@@ -126,7 +127,6 @@ class WorkerService(Service):
 
     def _ended(self, process: int) -> None:
         """End with the supervisor: nobody else would tell this process of a revocation."""
-        self._orders.ended(process)
         if process == SUPERVISOR:
             self._end_alone("the supervisor has ended: this worker ends too")
 
@@ -161,8 +161,8 @@ class WorkerService(Service):
             asyncio.get_running_loop().remove_reader(self._given)
             return
         what, sock = json.loads(words), socket.socket(fileno=descriptors[0])
-        if "process" in what and self._node.siblings is not None:
-            self._node.siblings.join(what["process"], what["branch"], sock)
+        if "process" in what and self._node.reception is not None:
+            self._node.reception.join(what["process"], what["branch"], sock)
         elif "port" in what:
             self._take_port(what, sock)
 

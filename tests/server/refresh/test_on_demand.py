@@ -65,11 +65,10 @@ async def test_peer_that_a_worker_refuses_for_want_of_crls_has_the_supervisor_fe
         async with pair_of(example) as pair:
             first, second = socket.socketpair()
             worker, supervisor = pair.nodes[ONE], pair.nodes[TWO]
-            pair.siblings(ONE).join(SUPERVISOR, "s", first)
-            pair.siblings(TWO).join(ONE, worker.branch_prefix, second)
+            pair.reception(ONE).join(SUPERVISOR, "s", first)
+            pair.reception(TWO).join(ONE, worker.branch_prefix, second)
             here = FetchOnDemand(worker, lambda _: None, pair.told[ONE].log, fetches_crls=False)
             there = FetchOnDemand(supervisor, lambda _: None, pair.told[TWO].log)
-            pair.siblings(TWO).crls_missing = there.fetch_again
             for sources, node in ((here, worker), (there, supervisor)):
                 node.outside.sources = sources
                 sources.follow(node.view.loaded)

@@ -100,6 +100,8 @@ async def test_sources_are_followed_before_their_version_is_in_force(home: Netwo
             def supplies(self, _at: object) -> tuple[()]:
                 return ()
 
+            def fetch_again(self, _owner: str) -> None: ...
+
         node.outside.sources = Sources()
         before, loaded = node.view.loaded, home.organisations[0].load()
         node.put_in_force(loaded)

@@ -10,6 +10,7 @@ import pytest
 
 from sipmesh.demo.organisation import Organisation
 from sipmesh.errors import OperatorError
+from sipmesh.server.control_socket import Command
 from sipmesh.server.workers.orders import Orders, WorkerEndedError
 from support.running import on_loop
 from support.siblings import ONE, TWO, Pair, pair_of
@@ -18,8 +19,19 @@ from support.siblings import ONE, TWO, Pair, pair_of
 def as_supervisor(pair: Pair) -> None:
     """Let the first process be the supervisor of the second."""
     siblings = pair.siblings(TWO)
-    siblings._channels[0] = siblings._channels.pop(ONE)
-    siblings._channels[0].number = 0
+    siblings.channels[0] = siblings.channels.pop(ONE)
+    siblings.channels[0].number = 0
+
+
+def orders_of(
+    pair: Pair,
+    worker: int,
+    commands: Mapping[str, Command] | None = None,
+    in_order: Mapping[str, Command] | None = None,
+) -> Orders:
+    """What takes the orders at a worker."""
+    orders = pair.nodes[worker].outside.orders = Orders(pair.siblings(worker), commands or {}, in_order)
+    return orders
 
 
 @on_loop
@@ -39,8 +51,8 @@ async def test_orders_are_carried_out_in_turn_and_questions_are_not_kept_waiting
 
     async with pair_of(example) as pair:
         as_supervisor(pair)
-        ours = Orders(pair.siblings(ONE), {})
-        theirs = Orders(pair.siblings(TWO), {"quick": quick, "refuses": refuses}, {"slow": slow})
+        ours = orders_of(pair, ONE)
+        theirs = orders_of(pair, TWO, {"quick": quick, "refuses": refuses}, {"slow": slow})
         theirs.begin()
         asked = [asyncio.create_task(ours.ask(TWO, "slow", 10.0, name=name)) for name in ("a", "b")]
         assert await ours.ask(TWO, "quick", 10.0) == 5
@@ -63,8 +75,8 @@ async def test_worker_that_is_no_supervisor_gives_no_orders(example: Organisatio
         raise AssertionError
 
     async with pair_of(example) as pair:
-        ours = Orders(pair.siblings(ONE), {})
-        Orders(pair.siblings(TWO), {"serve": never})
+        ours = orders_of(pair, ONE)
+        orders_of(pair, TWO, {"serve": never})
         with pytest.raises(TimeoutError):
             await ours.ask(TWO, "serve", 0.05)
 
@@ -72,8 +84,7 @@ async def test_worker_that_is_no_supervisor_gives_no_orders(example: Organisatio
 @on_loop
 async def test_question_ends_with_the_process_that_was_asked(example: Organisation) -> None:
     async with pair_of(example) as pair:
-        ours = Orders(pair.siblings(ONE), {})
-        pair.siblings(ONE).ended = ours.ended
+        ours = orders_of(pair, ONE)
         asked = asyncio.create_task(ours.ask(TWO, "anything", 10.0))
         await asyncio.sleep(0)
         pair.siblings(TWO).close()

@@ -42,6 +42,7 @@ class Worker:
         self.questions = {"alive": self._alive, "drain": self.done, "hurry": self.done, "fails": self._fails}
         self.orders = Orders(pair.siblings(TWO), self.questions, {name: self._follower(name) for name in names})
         self._node, self.siblings = pair.nodes[TWO], pair.siblings(TWO)
+        self._node.outside.orders = self.orders
         self.orders.begin()
 
     def _follower(self, name: str) -> Any:
@@ -72,11 +73,11 @@ class Scene:
 
     def __init__(self, pair: Pair, process: WorkerProcess) -> None:
         siblings = pair.siblings(TWO)
-        siblings._channels[0] = siblings._channels.pop(ONE)
-        siblings._channels[0].number = 0
+        siblings.channels[0] = siblings.channels.pop(ONE)
+        siblings.channels[0].number = 0
         self.log, self.settled, self.process = Told(), 0, process
         self.worker = Worker(pair)
-        self.supervisor = Supervisor(pair.nodes[ONE], pair.siblings(ONE), self.log.log, self._settled)
+        self.supervisor = Supervisor(pair.nodes[ONE], pair.reception(ONE), self.log.log, self._settled)
         self.supervisor._slots[TWO].process = process
         process.is_serving = True
 

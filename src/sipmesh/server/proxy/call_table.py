@@ -8,9 +8,8 @@ from sipmesh.routing.budget import Budget
 from sipmesh.sip.text_cache import short_key
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from sipmesh.server.proxy.flow import Flow
+    from sipmesh.server.proxy.other_processes import OtherProcesses
     from sipmesh.server.quotas.usage import Usage
     from sipmesh.sip.message import Request
 
@@ -42,15 +41,13 @@ class CallTable:
     A principal has as many calls here as it may have branches; then its own oldest call is forgotten. So nobody makes the
     server forget the calls of all others.
 
-    In a server of several processes, the process that has forwarded the INVITE has the call. *began_across* tells the process
-    of the callee's link, which has it among the calls elsewhere: they are not counted, and keep the link. A BYE may pass any
-    process; *ended_anywhere* tells the others (`siblings.shared_calls.SharedCalls`).
+    In a server of several processes, the process that has forwarded the INVITE has the call. It tells the process of the
+    callee's link, which has it among the calls elsewhere: they are not counted, and keep the link. A BYE may pass any
+    process, so that the others are told of it.
     """
 
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self.began_across: Callable[[str, Flow], None] = _tell_no_process
-        self.ended_anywhere: Callable[[str], None] = _no_process_to_tell
+    def __init__(self, most: int, siblings: OtherProcesses) -> None:
+        self._most, self._siblings = most, siblings
         self._calls: dict[str, UpCall] = {}
         self._elsewhere: dict[str, tuple[int, float]] = {}  # the number of the link here, and the loop time
         self._of_principals: Budget[str] = Budget(most, most)
@@ -73,7 +70,7 @@ class CallTable:
         self._of_principals.add(principal, key)
         call = self._calls[key] = UpCall(invite, now, came_on, went_on, principal)
         if call.is_shared:
-            self.began_across(key, went_on)
+            self._siblings.call_began(key, went_on)
 
     def began_elsewhere(self, key: str, number: int, now: float) -> None:
         """Another process has a call with the link *number* of this one; in a full table, the oldest one gives way."""
@@ -106,7 +103,7 @@ class CallTable:
         call = self._forget(key)
         self._elsewhere.pop(key, None)
         if call is None or call.is_shared:
-            self.ended_anywhere(key)
+            self._siblings.call_ended(key)
 
     def ended_elsewhere(self, key: str) -> None:
         """A BYE has passed another process."""
@@ -136,11 +133,3 @@ class CallTable:
     def up(self) -> list[UpCall]:
         """List the calls, oldest first."""
         return list(self._calls.values())
-
-
-def _tell_no_process(_key: str, _callee: Flow) -> None:
-    """Do nothing: a server of one process."""
-
-
-def _no_process_to_tell(_key: str) -> None:
-    """Do nothing: a server of one process."""

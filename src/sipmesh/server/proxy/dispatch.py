@@ -45,10 +45,9 @@ if TYPE_CHECKING:
     from sipmesh.server.proxy.execution.responder import Responder
     from sipmesh.server.proxy.flow_table import FlowTable
     from sipmesh.server.proxy.links.link_lifecycle import LinkLifecycle
-    from sipmesh.server.proxy.links.remote_events import RemoteEvents
+    from sipmesh.server.proxy.other_processes import OtherProcesses
     from sipmesh.server.proxy.outside import Outside
     from sipmesh.server.proxy.registrar.registrations import Registrations
-    from sipmesh.server.proxy.siblings.siblings import Siblings
     from sipmesh.server.quotas.limited_log import LimitedLog
     from sipmesh.server.quotas.overload_admission import OverloadAdmission
     from sipmesh.server.quotas.principals import Principals
@@ -85,7 +84,6 @@ class Dispatch(LinkEvents):
         current: Current,
         flow_table: FlowTable,
         links: LinkLifecycle,
-        remote: RemoteEvents,
         request_logins: RequestLogins,
         admission: OverloadAdmission,
         relay: Relay,
@@ -101,11 +99,12 @@ class Dispatch(LinkEvents):
         home_flows: HomeFlows,
         access: AccessProxy,
         outside: Outside,
+        siblings: OtherProcesses,
         call_soon: Callable[[Callable[[], None]], object],
         max_exchanges: int = 50_000,
     ) -> None:
         self._current = current
-        self._flow_table, self.links, self._remote, self._relay = flow_table, links, remote, relay
+        self._flow_table, self.links, self._relay = flow_table, links, relay
         self._registrations, self._executor, self._events = registrations, executor, events
         self._responder = responder
         self._request_logins = request_logins
@@ -116,18 +115,11 @@ class Dispatch(LinkEvents):
         self._refresh_gate = RefreshGate(current, registrations, overload, relay, max_exchanges)
         self._outside = outside
         self.home_flows, self.access = home_flows, access
-        self._siblings: Siblings | None = None
+        self._siblings = siblings
         self._call_soon = call_soon
 
     def __repr__(self) -> str:
         return f"<Dispatch {self._relay!r}, {self._executor!r}>"
-
-    def attach_siblings(self, siblings: Siblings) -> None:
-        """Announce links to the other processes of this server from now on, and use theirs."""
-        self._siblings = siblings
-        self._executor.attach_siblings(siblings)
-        self.links.attach_siblings(siblings)
-        siblings.attach(self, self._remote, self.accounts)
 
     def drain(self) -> None:
         """Refuse each request outside dialogs from now on, those among them that wait for their login."""
@@ -196,7 +188,7 @@ class Dispatch(LinkEvents):
         try:
             if self._relay.responded(flow, response) or self._events.responded(flow, response):
                 return
-            if self._siblings is not None and self._siblings.responded(flow, response):
+            if self._siblings.responded(flow, response):
                 return
             self._admission.count_stray(flow.link, response)
             if flow.link.kind is LinkKind.SERVER:
@@ -206,8 +198,9 @@ class Dispatch(LinkEvents):
 
     def _is_answered_without_end(self, flow: Flow, response: Response) -> bool:
         """Tell whether a branch of this process, or of another one, has had more responses than phones send."""
-        is_elsewhere = self._siblings is not None and self._siblings.is_answered_without_end(flow, response)
-        return is_elsewhere or self._relay.is_answered_without_end(flow, response)
+        return self._siblings.is_answered_without_end(flow, response) or self._relay.is_answered_without_end(
+            flow, response
+        )
 
     def _malformed(self, flow: Flow, response: Response, wrong: RemoteError) -> None:
         """End the request of a response that breaks a rule; of a request of our own, the status counts."""

@@ -29,17 +29,14 @@ NO_DOMAINS: Final[frozenset[str]] = frozenset()
 
 
 class FlowTable:
-    """Knows every flow of the server, and opens links to servers and partners.
-
-    *link_elsewhere* gives a link of another process of this server to one of our servers, which has opened it.
-    """
+    """Knows every flow of the server, and opens links to servers and partners."""
 
     def __init__(self, current: Current, incarnation: int) -> None:
         self._current, self.incarnation = current, incarnation
         self._obtain: Callable[[Hop], Link] = _nowhere
         self._obtain_past: Callable[[Hop, Link], Link] = _nowhere_else
         self._has_link: Callable[[Hop], bool] = _has_each_link
-        self.link_elsewhere: Callable[[str], Link | None] = _no_link_elsewhere
+        self._elsewhere: dict[str, list[Link]] = {}  # links of other processes to servers, by server, the oldest first
         self._flows: dict[int, Flow] = {}
         self._owners: dict[bytes, int] = {}
 
@@ -167,10 +164,27 @@ class FlowTable:
         hop = self._current.value.hops.get(name)
         if hop is None:
             return None
-        link = self.link_elsewhere(name)
+        link = self._link_elsewhere(name)
         if link is not None and self._opens_links(name) and not self._has_link(hop):
             return self.flow(link)
         return self.flow(self._obtain(hop))
+
+    def up_elsewhere(self, link: Link, *, may_send: bool) -> None:
+        """Another process has a link to a server; unless *may_send*, nothing is sent there by this process."""
+        if link.kind is LinkKind.SERVER and may_send:
+            self._elsewhere.setdefault(link.names[0], []).append(link)
+
+    def down_elsewhere(self, link: Link) -> None:
+        """Such a link has ended."""
+        if link.kind is LinkKind.SERVER and link in (links := self._elsewhere.get(link.names[0], [])):
+            links.remove(link)
+
+    def _link_elsewhere(self, name: str) -> Link | None:
+        """Return the newest link of another process to a server; None if there is none. Those for documents only are older."""
+        for link in reversed(self._elsewhere.get(name, ())):
+            if link.usable and not link.reserved:
+                return link
+        return None
 
     def _opens_links(self, name: str) -> bool:
         """Tell whether *name* opens the links to us: it alone may do so, or it is an application, which may accept none."""
@@ -213,8 +227,3 @@ def _nowhere_else(_hop: Hop, past: Link) -> Link:
 def _has_each_link(_hop: Hop) -> bool:
     """Return True: no other process is to be asked."""
     return True
-
-
-def _no_link_elsewhere(_name: str) -> Link | None:
-    """Return no link: a server of one process."""
-    return None

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from sipmesh.server.proxy.siblings.channel import WorkerChannel
     from sipmesh.storage.users.user_document import UserDocument
     from sipmesh.topology.document.load import Loaded
     from sipmesh.topology.expiry.fetch_status import FetchStatus
@@ -29,6 +30,19 @@ class RevocationSources(Protocol):
 
     def supplies(self, at: datetime) -> tuple[FetchStatus, ...]:
         """Return the state of every source at time *at*."""
+
+    def fetch_again(self, owner: str) -> None:
+        """Fetch the CRLs of an authority again: a peer was refused for want of them; *owner* is the partner, "" for our own."""
+
+
+class Orders(Protocol):
+    """Who takes the commands of the supervisor, and the replies to ours."""
+
+    def take(self, channel: WorkerChannel, kind: int, number: int, payload: bytes) -> None:
+        """A command or a reply has come."""
+
+    def ended(self, process: int) -> None:
+        """A process has ended."""
 
 
 class Follower(Protocol):
@@ -61,6 +75,19 @@ class NoSources:
         """Return nothing."""
         return ()
 
+    def fetch_again(self, owner: str) -> None:
+        """Do nothing."""
+
+
+class NoOrders:
+    """Takes no command."""
+
+    def take(self, channel: WorkerChannel, kind: int, number: int, payload: bytes) -> None:
+        """Do nothing."""
+
+    def ended(self, process: int) -> None:
+        """Do nothing."""
+
 
 class NoFollower:
     """The other processes of a server that has none, and of a worker, which only follows."""
@@ -90,6 +117,7 @@ class Outside:
         self.control_plane: ControlPlane = NoControlPlane()
         self.sources: RevocationSources = NoSources()
         self.follower: Follower = NoFollower()
+        self.orders: Orders = NoOrders()
 
     def __repr__(self) -> str:
-        return f"<Outside {self.control_plane!r}, {self.sources!r}, {self.follower!r}>"
+        return f"<Outside {self.control_plane!r}, {self.sources!r}, {self.follower!r}, {self.orders!r}>"

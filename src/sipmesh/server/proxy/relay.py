@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from sipmesh.server.proxy.flow import Flow, ProxiedRequest, SentBranch
     from sipmesh.server.proxy.flow_table import FlowTable
     from sipmesh.server.proxy.liveness.outages import Outages
+    from sipmesh.server.proxy.other_processes import OtherProcesses
     from sipmesh.server.proxy.transactions.answerers import Answerers
     from sipmesh.server.proxy.transactions.branch_requests import BranchRequests
     from sipmesh.server.proxy.transactions.client_transactions import ClientTransactions
@@ -74,16 +75,10 @@ class Decider:
 NO_DECIDER: Final = Decider()
 
 
-def nothing_waits(_link: Link) -> bool:
-    """Return False: a server of one process."""
-    return False
-
-
 class Relay:
     """The way of each request through this server: from its server transaction to its branches, and of the responses back.
 
     *clock* gives loop time in seconds. *forget* is told the bindings whose flow is gone. *calls* are the calls that are up.
-    *waits_elsewhere* tells whether another process of this server waits for a response on a link of this one.
     """
 
     def __init__(
@@ -101,6 +96,7 @@ class Relay:
         calls: CallTable,
         media: MediaGuard,
         release: CallRelease,
+        siblings: OtherProcesses,
     ) -> None:
         self.server_transactions, self.client_transactions = server_transactions, client_transactions
         self.requests, self.calls = requests, calls
@@ -112,7 +108,7 @@ class Relay:
         self.calls_started = 0
         self._served_before: list[ProxiedRequest] = []  # of closed links
         self._sent_before: list[SentBranch] = []
-        self.waits_elsewhere: Callable[[Link], bool] = nothing_waits
+        self._siblings = siblings
 
     def __repr__(self) -> str:
         return f"<Relay {self.client_transactions!r}, {self.server_transactions!r}>"
@@ -352,7 +348,7 @@ class Relay:
 
         The request may be one of another process of this server.
         """
-        if self.waits_elsewhere(flow.link):
+        if self._siblings.waits_on(flow.link):
             return True
         for proxied in flow.served.values():
             if proxied.flow is flow and not proxied.is_answered:

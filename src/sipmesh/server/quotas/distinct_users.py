@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from hashlib import blake2b
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from sipmesh.sip.text import ascii_lower
+
+if TYPE_CHECKING:
+    from sipmesh.server.quotas.usage import UsageObserver
 
 WINDOW_S: Final = 3600.0
 """A user counts for one to two of these after the last request."""
@@ -39,14 +42,16 @@ class DistinctUsers:
     """Counts at most *most* users for each partner; *clock* returns seconds that never go back.
 
     One sender of a partner adds at most *most_of_sender* in a window, so that the other senders find users too. Only hashes are
-    kept, so that a partner fills no memory with long names. *on_addressed* is told each further user of a partner: the
+    kept, so that a partner fills no memory with long names. *observer* is told each further user of a partner: the
     partner, and the hashes of the sender and of the user, which are the same in each process of this server.
     """
 
-    def __init__(self, most: int, most_of_sender: int, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, most: int, most_of_sender: int, clock: Callable[[], float], observer: UsageObserver | None = None
+    ) -> None:
         self._most, self._most_of_sender, self._clock = most, most_of_sender, clock
         self._partners: dict[str, _Addressed] = {}
-        self.on_addressed: Callable[[str, int, int], None] | None = None
+        self._observer = observer
 
     def __repr__(self) -> str:
         return f"<DistinctUsers of {len(self._partners)} partners, {self._most} at most>"
@@ -70,8 +75,8 @@ class DistinctUsers:
             if is_full or addressed.found_by[finder] >= self._most_of_sender:
                 return False
         addressed.add(finder, mark)
-        if self.on_addressed is not None:
-            self.on_addressed(partner, finder, mark)
+        if self._observer is not None:
+            self._observer.addressed(partner, finder, mark)
         return True
 
     def addressed_elsewhere(self, partner: str, finder: int, user: int) -> None:

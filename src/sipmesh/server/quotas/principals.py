@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from sipmesh.routing.authentication.backoff import network_of
 from sipmesh.routing.budget import Budget
 from sipmesh.server.quotas.distinct_users import DistinctUsers
-from sipmesh.server.quotas.usage import NOBODY, Usage, UsageObserver
+from sipmesh.server.quotas.usage import NOBODY, CountedLink, Usage, UsageObserver
 from sipmesh.transport.pace import Pace
 from sipmesh.trust.evidence import LinkKind
 
@@ -53,17 +53,6 @@ def answers_for(user: str, partner_of: Callable[[str], str]) -> str:
     return f"partner {partner}" if partner else user
 
 
-class CountedLink(Protocol):
-    """What is counted of a flow: its link, the users who have logged in on it, and its account."""
-
-    link: Link
-    account: Usage
-
-    @property
-    def logged_in(self) -> frozenset[str]:
-        """The addresses of record that logged in on this link, here or at another pool."""
-
-
 class Principals:
     """Gives each link its account: the account of its address until a user has logged in, then the user's.
 
@@ -79,17 +68,17 @@ class Principals:
         neighbours: KnownAddresses,
         partner_of: Callable[[str], str],
         clock: Callable[[], float] = time.monotonic,
+        observer: UsageObserver | None = None,
     ) -> None:
         self._limits, self._neighbours, self._partner_of, self._clock = limits, neighbours, partner_of, clock
+        self._observer = observer
         self._direct: dict[tuple[str, str], Usage] = {}
         self._carried: dict[tuple[str, str], Usage] = {}  # by server, and by identity or partner
         self.strangers: Budget[Link] = Budget(limits.strangers_per_address, limits.strangers_in_all)
         self.of_users: Budget[Link] = Budget(limits.links_per_user, 1 << 31)
         self._crowded: set[str] = set()  # users who have logged in at several processes at once, on too many links
         self.pace = Pace(limits.authenticate_s / LOGINS)  # from a link that is up to its login
-        self.addressed = DistinctUsers(limits.users_per_partner, limits.users_per_sender, clock)
-        self.on_login: Callable[[CountedLink, str], None] | None = None  # tells them of logins
-        self.observer: UsageObserver | None = None  # tells the other processes of this server what is used here
+        self.addressed = DistinctUsers(limits.users_per_partner, limits.users_per_sender, clock, observer)
         self._elsewhere: dict[tuple[str, str], dict[int, tuple[int, int]]] = {}  # by principal, then by process
         self.refused: Counter[str] = Counter()  # requests that got 503, since the start, by kind of principal
 
@@ -124,8 +113,8 @@ class Principals:
         elif flow.account.kind == "server":  # a carried flow, which is not counted before its login
             flow.account = NOBODY
             self._move(flow, self._account("user", user))
-        if self.on_login is not None:
-            self.on_login(flow, user)
+        if self._observer is not None:
+            self._observer.logged_in(flow, user)
         displaced = self.of_users.add(user, flow.link)
         if displaced is not None:
             displaced.close(REPLACED)
@@ -213,8 +202,8 @@ class Principals:
 
     def _observed(self, account: Usage) -> Usage:
         """Tell the other processes of *account* from now on, if there are any."""
-        if self.observer is not None:
-            account.observer = self.observer
+        if self._observer is not None:
+            account.observer = self._observer
             self._add_elsewhere(account)
         return account
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from sipmesh.routing.overload import PARTS_OF_SERVER, PARTS_OF_USER, Demand
+
+if TYPE_CHECKING:
+    from sipmesh.transport.link.link import Link
 
 BRANCH_OCTETS: Final = 4_096
 """Octets that a branch takes beside its message: its transaction, its deadlines, the rows of its header."""
@@ -19,6 +22,17 @@ def steps_among(processes: int) -> int:
     return max(STEPS, 2 * processes)
 
 
+class CountedLink(Protocol):
+    """What is counted of a flow: its link, the users who have logged in on it, and its account."""
+
+    link: Link
+    account: Usage
+
+    @property
+    def logged_in(self) -> frozenset[str]:
+        """The addresses of record that logged in on this link, here or at another pool."""
+
+
 class UsageObserver:
     """Hears of every change of an account by one step; the other processes of this server count it.
 
@@ -29,6 +43,14 @@ class UsageObserver:
 
     def changed(self, account: Usage) -> None:
         """The counts of *account* differ by a step from those that were told last."""
+        raise NotImplementedError
+
+    def logged_in(self, flow: CountedLink, user: str) -> None:
+        """A *user* has logged in on a link."""
+        raise NotImplementedError
+
+    def addressed(self, partner: str, finder: int, user: int) -> None:
+        """A partner has addressed one user more: the hashes of the sender and of the user."""
         raise NotImplementedError
 
 

@@ -66,7 +66,7 @@ class Fetcher:
             log,
         )
         self._crls = CrlSources(node.view.role, loaded, self._schedule, issuers, lambda file: look([file]), chance)
-        ask = node.siblings.ask_for_crls if not fetches_crls and node.siblings is not None else self._crls.fetch_again
+        ask = node.siblings.ask_for_crls if node.siblings is not None and not fetches_crls else self._crls.fetch_again
         self._ocsp = OcspSources(node, self._schedule, issuers, log, chance, ask)
 
     def __repr__(self) -> str:

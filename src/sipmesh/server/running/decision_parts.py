@@ -15,6 +15,7 @@ from sipmesh.server.proxy.execution.responder import Responder
 from sipmesh.server.proxy.execution.user_targets import UserTargets
 from sipmesh.server.proxy.links.flow_removal import FlowRemoval
 from sipmesh.server.proxy.links.link_lifecycle import LinkLifecycle
+from sipmesh.server.proxy.links.reception import Reception
 from sipmesh.server.proxy.links.remote_events import RemoteEvents
 from sipmesh.server.proxy.login.login_waits import LoginWaits
 from sipmesh.server.quotas.overload_admission import OverloadAdmission
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from sipmesh.server.proxy.events.event_server import EventServer
     from sipmesh.server.proxy.flow import Flow
     from sipmesh.server.proxy.login.digest_auth import DigestAuth
+    from sipmesh.server.proxy.siblings.siblings import Siblings
     from sipmesh.server.running.forwarding_parts import ForwardingParts
     from sipmesh.server.running.peer_parts import PeerParts
     from sipmesh.server.running.server_setup import ServerSetup
@@ -38,7 +40,7 @@ class DecisionParts:
         self, setup: ServerSetup, peers: PeerParts, forwarding: ForwardingParts, users: UserParts, events: EventServer
     ) -> None:
         transactions = forwarding.relay.server_transactions
-        self._responder = Responder(transactions, forwarding.refusals, peers.accounts, peers.peer_log)
+        self._responder = Responder(transactions, peers.refusals, peers.accounts, peers.peer_log)
         self.executor = _executor(setup, peers, forwarding, events, self._responder)
         end_of_flow = EndOfFlow(setup.view.name, events.own_requests, new_token, peers.peer_log)
         self.home_flows = HomeFlows(
@@ -80,15 +82,38 @@ class DecisionParts:
             registrations=forwarding.registrations,
             relay=forwarding.relay,
             events=events,
+            siblings=peers.siblings,
         )
 
-    def _remote_events(self, setup: ServerSetup, peers: PeerParts) -> RemoteEvents:
-        return RemoteEvents(
+    def reception(
+        self,
+        workers: Siblings,
+        setup: ServerSetup,
+        peers: PeerParts,
+        forwarding: ForwardingParts,
+        users: UserParts,
+    ) -> Reception:
+        """Build what receives from the other processes of this server."""
+        remote_events = RemoteEvents(
             flow_table=peers.flow_table,
             home_flows=self.home_flows,
             accounts=peers.accounts,
             removal=self.removal,
             outside=setup.outside,
+        )
+        return Reception(
+            workers,
+            peers.reactor,
+            self.dispatch,
+            remote_events,
+            peers.accounts,
+            users.takeovers,
+            forwarding.relay.calls,
+            forwarding.registrations,
+            users.failures,
+            setup.outside,
+            setup.loop.time,
+            setup.log,
         )
 
     def _dispatch(
@@ -105,7 +130,6 @@ class DecisionParts:
             current=setup.current,
             flow_table=peers.flow_table,
             links=_link_lifecycle(setup, peers, forwarding, self.removal),
-            remote=self._remote_events(setup, peers),
             request_logins=RequestLogins(
                 current=setup.current,
                 logins=logins,
@@ -128,6 +152,7 @@ class DecisionParts:
             home_flows=self.home_flows,
             access=self.access,
             outside=setup.outside,
+            siblings=peers.siblings,
             call_soon=setup.loop.call_soon,
         )
 
@@ -135,7 +160,7 @@ class DecisionParts:
 def _executor(
     setup: ServerSetup, peers: PeerParts, forwarding: ForwardingParts, events: EventServer, responder: Responder
 ) -> Executor:
-    phone_events = PhoneEvents(peers.flow_table, events)
+    phone_events = PhoneEvents(peers.flow_table, events, peers.siblings)
     return Executor(
         current=setup.current,
         relay=forwarding.relay,
@@ -150,6 +175,7 @@ def _executor(
         log=peers.peer_log,
         media=forwarding.media,
         identity=forwarding.identity,
+        siblings=peers.siblings,
     )
 
 
@@ -165,6 +191,7 @@ def _link_lifecycle(
         liveness=forwarding.liveness,
         outages=forwarding.outages,
         outside=setup.outside,
+        siblings=peers.siblings,
         log=peers.peer_log,
     )
 

@@ -11,7 +11,6 @@ from sipmesh.server.proxy.calls.identity_service import IdentityService
 from sipmesh.server.proxy.calls.media_guard import MediaGuard
 from sipmesh.server.proxy.liveness.keepalives import Liveness
 from sipmesh.server.proxy.liveness.outages import Outages
-from sipmesh.server.proxy.message_refusals import MessageRefusals
 from sipmesh.server.proxy.registrar.registrations import Registrations
 from sipmesh.server.proxy.relay import Relay
 from sipmesh.server.proxy.transactions.ack_forwarder import AckForwarder
@@ -36,18 +35,17 @@ class ForwardingParts:
         self.registrations = _registrations(setup, peers, registered)
         self.outages = Outages(setup.loop, peers.flow_table, setup.limits, peers.peer_log)
         self.liveness = Liveness(setup.loop, setup.limits, self.outages)
-        self.refusals = MessageRefusals(setup.view.name, peers.peer_log, peers.counters)
         self.identity = IdentityService(
             setup.current, peers.gatekeeper, lambda: peers.certificates.presented.of(LinkKind.SERVER), peers.peer_log
         )
-        self.media = MediaGuard(setup.current, self.refusals, peers.flow_table)
+        self.media = MediaGuard(setup.current, peers.refusals, peers.flow_table)
         self.relay = self._relay(setup, peers)
 
     def __repr__(self) -> str:
         return f"<ForwardingParts {self.relay!r}, {self.registrations!r}>"
 
     def _relay(self, setup: ServerSetup, peers: PeerParts) -> Relay:
-        clock, calls = setup.loop.time, CallTable(setup.limits.calls_named)
+        clock, calls = setup.loop.time, CallTable(setup.limits.calls_named, peers.siblings)
         answerers = Answerers(setup.stores.tokens)
         privacy = PrivacyService(setup.stores.tokens, answerers)
         requests = BranchRequests(
@@ -69,6 +67,7 @@ class ForwardingParts:
             calls,
             self.media,
             self.release,
+            peers.siblings,
         )
 
 
@@ -87,4 +86,5 @@ def _registrations(setup: ServerSetup, peers: PeerParts, registered: Callable[[s
         setup.stores.gruus,
         client_port.sent_by if client_port is not None else "",
         registered,
+        peers.siblings,
     )

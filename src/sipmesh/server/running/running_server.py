@@ -12,11 +12,6 @@ from sipmesh.server.certificates.expiring_files import anchors_of, lists_of
 from sipmesh.server.control_socket import STATE
 from sipmesh.server.in_force.in_force import in_force_of
 from sipmesh.server.proxy.outside import Outside
-from sipmesh.server.proxy.siblings.shared_calls import SharedCalls
-from sipmesh.server.proxy.siblings.shared_contacts import SharedContacts
-from sipmesh.server.proxy.siblings.shared_failures import SharedFailures
-from sipmesh.server.proxy.siblings.siblings import Siblings
-from sipmesh.server.quotas.usage import steps_among
 from sipmesh.server.running.decision_parts import DecisionParts
 from sipmesh.server.running.event_parts import event_server
 from sipmesh.server.running.forwarding_parts import ForwardingParts
@@ -138,8 +133,11 @@ class RunningServer:
         decisions = self._decisions = DecisionParts(setup, peers, forwarding, users, self.events)
         self._links = LinkParts(setup, peers, decisions.dispatch, forwarding.outages)
         self._name_parts()
-        self.siblings: Siblings | None = None if self.place.is_alone else self._siblings()
-        self._changes = VersionChange(setup, peers, users, self.events, decisions, self._links, self.siblings)
+        self._changes = VersionChange(setup, peers, users, self.events, decisions, self._links)
+        self.siblings = peers.workers
+        self.reception = (
+            None if peers.workers is None else decisions.reception(peers.workers, setup, peers, forwarding, users)
+        )
 
     def _name_parts(self) -> None:
         """Name the parts that the control plane, the commands, the metrics and the tests of a server work with."""
@@ -152,7 +150,7 @@ class RunningServer:
             forwarding.outages,
             forwarding.liveness,
         )
-        self.refusals, self.identity, self.media = forwarding.refusals, forwarding.identity, forwarding.media
+        self.refusals, self.identity, self.media = peers.refusals, forwarding.identity, forwarding.media
         self.relay, self.release = forwarding.relay, forwarding.release
         self.logins, self.failures = users.logins, users.failures
         self.user_updates, self.takeovers = users.updates, users.takeovers
@@ -173,21 +171,6 @@ class RunningServer:
     def _registered(self, aor: str) -> None:
         """Deliver what waits for a user who has registered; the events are built after the registrations."""
         self.events.registered(aor)
-
-    def _siblings(self) -> Siblings:
-        """Build what knows the other processes of this server."""
-        siblings = Siblings(self.place.number, self.reactor, self.flow_table, self.current, self.log)
-        siblings.steps = steps_among(self.place.count)
-        self.accounts.observer, self.accounts.on_login = siblings, siblings.logged_in
-        self.accounts.addressed.on_addressed = siblings.addressed
-        self.dispatch.attach_siblings(siblings)
-        takeovers = self._users.takeovers
-        siblings.taken_elsewhere, takeovers.tell = takeovers.taken_elsewhere, siblings.taken_over
-        self.relay.waits_elsewhere = siblings.waits_on
-        SharedCalls(siblings, self.relay.calls, self.loop.time)
-        SharedContacts(siblings, self.registrations)
-        self.logins.failed_here = SharedFailures(siblings, self.failures, self.loop.time).failed
-        return siblings
 
     def tick(self) -> None:
         """Sweep what has a deadline, and tell the operator of overload; called about twice a second."""
@@ -241,8 +224,7 @@ class RunningServer:
         self.takeovers.close()
         self.logins.moved.close()
         await self._links.drain()
-        if self.siblings is not None:
-            self.siblings.close()
+        self._peers.siblings.close()
         self.liveness.close()
         self.reactor.close()
         self.events.close()

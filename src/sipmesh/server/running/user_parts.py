@@ -44,11 +44,12 @@ class UserParts:
             peers.accounts,
             peers.peer_log,
             MovedLogins(setup.loop, setup.limits, forwarding.relay),
+            forwarding.registrations.withdraw,
+            peers.siblings,
         )
-        self.logins.withdraw = forwarding.registrations.withdraw
         self.updates = UserUpdates(setup.stores.users, self.logins, changed, setup.outside, setup.log)
         self.takeovers = Takeovers(
-            setup.loop, forwarding.outages, peers.flow_table, setup.current, self._taken_over, setup.log
+            setup.loop, forwarding.outages, peers.flow_table, setup.current, self._taken_over, peers.siblings, setup.log
         )
 
     def __repr__(self) -> str:

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
 
     from sipmesh.server.in_force.in_force import InForce
     from sipmesh.server.proxy.events.event_server import EventServer
-    from sipmesh.server.proxy.siblings.siblings import Siblings
     from sipmesh.server.running.decision_parts import DecisionParts
     from sipmesh.server.running.link_parts import LinkParts
     from sipmesh.server.running.peer_parts import PeerParts
@@ -32,10 +31,9 @@ class VersionChange:
         events: EventServer,
         decisions: DecisionParts,
         links: LinkParts,
-        siblings: Siblings | None,
     ) -> None:
         self._setup, self._peers, self._users, self._events = setup, peers, users, events
-        self._decisions, self._links, self._siblings = decisions, links, siblings
+        self._decisions, self._links = decisions, links
 
     def __repr__(self) -> str:
         return f"<VersionChange of {self._setup.current!r}>"
@@ -70,8 +68,7 @@ class VersionChange:
 
     def _judge_peers(self) -> list[str]:
         """End the links and flows of those who are refused now, and give all others their present rights."""
-        if self._siblings is not None:
-            self._siblings.judge_again()
+        self._peers.siblings.judge_again()
         self._decisions.home_flows.end_uncarried()
         closed = self._links.judge_again()
         self._peers.flow_table.judged_anew()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,17 +23,24 @@ class WorkerEndedError(SipmeshError):
 
 
 class Orders:
-    """Asks other processes, and answers them: *commands* in any order, *in_order* one after the other."""
+    """Asks other processes, and answers them: *commands* in any order, *in_order* one after the other.
+
+    *also_ended* hears of the end of a process too.
+    """
 
     def __init__(
-        self, siblings: Siblings, commands: Mapping[str, Command], in_order: Mapping[str, Command] | None = None
+        self,
+        siblings: Siblings,
+        commands: Mapping[str, Command],
+        in_order: Mapping[str, Command] | None = None,
+        also_ended: Callable[[int], None] | None = None,
     ) -> None:
         self._siblings, self._commands, self._in_order = siblings, commands, in_order or {}
+        self._also_ended = also_ended
         self._numbers = count(1)
         self._asked: dict[int, tuple[int, asyncio.Future[Any]]] = {}
         self._waiting: asyncio.Queue[tuple[WorkerChannel, int, bytes]] = asyncio.Queue()
         self._tasks: set[asyncio.Task[None]] = set()
-        siblings.order = self._take
 
     def __repr__(self) -> str:
         return f"<Orders {len(self._asked)} asked, {self._waiting.qsize()} waiting>"
@@ -69,8 +76,11 @@ class Orders:
         for asked, future in self._asked.values():
             if asked == process and not future.done():
                 future.set_exception(WorkerEndedError(f"worker {process} has ended"))
+        if self._also_ended is not None:
+            self._also_ended(process)
 
-    def _take(self, channel: WorkerChannel, kind: int, number: int, payload: bytes) -> None:
+    def take(self, channel: WorkerChannel, kind: int, number: int, payload: bytes) -> None:
+        """Carry out a command, or take the reply to one of ours."""
         if kind == REPLY:
             self._replied(channel.number, number, payload)
         elif channel.number != SUPERVISOR:

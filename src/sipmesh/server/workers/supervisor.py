@@ -28,7 +28,7 @@ from sipmesh.server.workers.worker_slot import WorkerSlot
 if TYPE_CHECKING:
     from sipmesh.server.admin.replies import WorkerReply
     from sipmesh.server.log import Log
-    from sipmesh.server.proxy.siblings.siblings import Siblings
+    from sipmesh.server.proxy.links.reception import Reception
     from sipmesh.server.running.running_server import RunningServer
     from sipmesh.server.running.worker_place import WorkerPlace
     from sipmesh.storage.users.user_document import UserDocument
@@ -67,13 +67,12 @@ class Supervisor:
     has ended or serves again.
     """
 
-    def __init__(self, node: RunningServer, siblings: Siblings, log: Log, changed: Callable[[], None]) -> None:
-        self._node, self._siblings, self._log, self._changed = node, siblings, log, changed
+    def __init__(self, node: RunningServer, reception: Reception, log: Log, changed: Callable[[], None]) -> None:
+        self._node, self._reception, self._log, self._changed = node, reception, log, changed
         self._ports = HeldPorts(node.place.count, node.limits, self._port_opened)
         node.use_ports(self._ports)
         node.outside.follower = self
-        self._orders = Orders(siblings, {})
-        siblings.ended = self._orders.ended
+        node.outside.orders = self._orders = Orders(reception.siblings, {})
         self._slots = {number: WorkerSlot(number) for number in range(1, node.place.count + 1)}
         self._starts = 0
         self._seed = secrets.randbelow(1 << 32)
@@ -205,7 +204,7 @@ class Supervisor:
         ours, theirs = socket.socketpair()
         with theirs:
             process.give({"process": 0, "branch": self._node.branch_prefix}, theirs.fileno())
-        self._siblings.join(process.number, branch, ours)
+        self._reception.join(process.number, branch, ours)
         for other in (slot.process for slot in self._slots.values()):
             if other is not None and other is not process:
                 one, two = socket.socketpair()
@@ -298,7 +297,7 @@ class Supervisor:
 
     def _heard(self, number: int) -> int:
         """Return how many octets the worker *number* has sent; 0 if it has ended."""
-        channel = self._siblings.channel(number)
+        channel = self._reception.siblings.channel(number)
         return channel.received if channel is not None else 0
 
     def _run(self, work: Any) -> None:

@@ -92,9 +92,9 @@ async def test_link_is_announced_to_the_other_worker_until_it_ends(example: Orga
     async with pair_of(example) as pair:
         server = await pair.peer("alice", ONE, EDGE)
         assert (await server.ask(server.request("OPTIONS", "sip:example.test"))).status == 200
-        await until(lambda: list(pair.siblings(TWO).links()))
+        await until(lambda: pair.links_elsewhere(TWO))
         await server.__aexit__()
-        await until(lambda: not list(pair.siblings(TWO).links()))
+        await until(lambda: not pair.links_elsewhere(TWO))
 
 
 @on_loop
@@ -104,7 +104,7 @@ async def test_link_above_the_number_for_all_workers_together_is_closed(example:
         server = await pair.peer("alice", ONE, EDGE)
         assert (await server.ask(server.request("OPTIONS", "sip:example.test"))).status == 200
         most = pair.nodes[ONE].reactor.limits.links_accepted_per_peer * 2
-        siblings._accepted[LinkKind.SERVER, EDGE] = most
+        siblings.remote.accepted[LinkKind.SERVER, EDGE] = most
         above = await pair.peer("alice", ONE, EDGE)
         with pytest.raises((HungUpError, OSError)):
             await above.receive()

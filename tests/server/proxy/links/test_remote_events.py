@@ -37,7 +37,7 @@ async def test_login_at_one_worker_is_known_at_the_other_until_its_link_closes(e
         await until(lambda: elsewhere(other) == [ALICE])
         await alice.__aexit__()
         await until(lambda: not other.flow_table.sessions())
-        assert repr(other.dispatch._remote).startswith("<RemoteEvents <FlowTable ")
+        assert repr(pair.reception(TWO)._elsewhere).startswith("<RemoteEvents <FlowTable ")
 
 
 @on_loop
@@ -45,7 +45,7 @@ async def test_link_of_a_server_is_known_at_the_other_worker(example: Organisati
     async with pair_of(example) as pair:
         server = await pair.peer("alice", ONE, EDGE)
         assert (await server.ask(server.request("OPTIONS", "sip:example.test"))).status == 200
-        await until(lambda: [link.peer_name for link in pair.siblings(TWO).links()] == [EDGE])
+        await until(lambda: [link.peer_name for link in pair.links_elsewhere(TWO)] == [EDGE])
 
 
 @pytest.mark.parametrize("worker", [ONE, TWO])
@@ -74,7 +74,7 @@ async def linked_server(pair: Pair, name: str) -> Peer:
     """A server with a link to the first worker, of which the second one knows."""
     server = await pair.peer("bob", ONE, name)
     assert (await server.ask(server.request("OPTIONS", "sip:example.test"))).status == 200
-    await until(lambda: list(pair.siblings(TWO).links()))
+    await until(lambda: pair.links_elsewhere(TWO))
     return server
 
 
@@ -94,7 +94,7 @@ async def test_server_that_has_to_open_its_links_is_reached_from_the_other_worke
         assert way_to(pair.nodes[TWO], FE3).link.is_here
         await own.__aexit__()
         await server.__aexit__()
-        await until(lambda: not list(pair.siblings(TWO).links()))
+        await until(lambda: not pair.links_elsewhere(TWO))
         await until(lambda: not way_to(pair.nodes[TWO], FE3).link.usable)  # it is dialled, and the judge refuses it
 
 
@@ -127,8 +127,8 @@ async def test_login_at_another_pool_is_counted_and_proves_nothing(example: Orga
         other = pair.nodes[TWO]
         await pair.phone("alice", ONE)
         await until(lambda: elsewhere(other) == [ALICE])
-        [link] = pair.siblings(TWO).links()
-        other.dispatch._remote.remote_login(link, "sip:bob@example.test", NOT_HERE)
+        [link] = pair.links_elsewhere(TWO)
+        pair.reception(TWO)._elsewhere.remote_login(link, "sip:bob@example.test", NOT_HERE)
         assert elsewhere(other) == [ALICE]
         assert other.accounts.of_users.count("sip:bob@example.test") == 1
 
@@ -139,9 +139,9 @@ async def test_flow_whose_carrier_is_not_known_is_forgotten(example: Organisatio
         other = pair.nodes[TWO]
         await pair.phone("alice", ONE)
         await until(lambda: elsewhere(other) == [ALICE])
-        [link] = pair.siblings(TWO).links()
+        [link] = pair.links_elsewhere(TWO)
         link.carrier = 1 << 40
-        other.dispatch._remote.remote_up(link)
+        pair.reception(TWO)._elsewhere.remote_up(link)
         assert not other.flow_table.sessions()
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from sipmesh.routing.registrar.binding import Binding
+from sipmesh.server.proxy.other_processes import OtherProcesses
 from sipmesh.server.proxy.registrar.binding_lookups import LOOKUP_S, MOST_READS, BindingLookups
 from sipmesh.server.proxy.registrar.known_bindings import KnownBindings
 from sipmesh.storage.location_service.locations import StoredRows, WriteResult
@@ -33,7 +34,7 @@ class Lookups:
 
     def __init__(self) -> None:
         self.now, self.store = 100.0, Asked()
-        self.known = KnownBindings(FE1, self.store.versions, self.store.slot)
+        self.known = KnownBindings(FE1, self.store.versions, self.store.slot, OtherProcesses())
         self.lookups = BindingLookups(self.known, self.store, lambda: self.now, self.missing)
         self.given: list[Sequence[Binding] | None] = []
         self.again: list[Binding] = []

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from sipmesh.routing.registrar.binding import Binding
+from sipmesh.server.proxy.other_processes import OtherProcesses
 from sipmesh.server.proxy.registrar.known_bindings import KnownBindings, address_of
 from sipmesh.storage.location_service.locations import StoredRows, WriteResult
 from storage.members import ALICE, BOB, ELSEWHERE, FE1, PHONE
@@ -20,7 +21,7 @@ class Known:
 
     def __init__(self, most_kept: int = 10) -> None:
         self.versions = [5, 5]
-        self.known = KnownBindings(FE1, self.versions, lambda aor: int(aor == BOB), most_kept)
+        self.known = KnownBindings(FE1, self.versions, lambda aor: int(aor == BOB), OtherProcesses(), most_kept)
 
     def written(self, *put: object, version: int = 6) -> None:
         """A write of ours was made."""
@@ -65,7 +66,9 @@ def test_what_was_read_counts_until_somebody_changes_it(one: Known) -> None:
 
 def test_rows_are_read_again_while_news_of_a_late_store_was_not_read(one: Known) -> None:
     behind = [False]
-    one.known = KnownBindings(FE1, one.versions, lambda aor: int(aor == BOB), is_behind=lambda: behind[0])
+    one.known = KnownBindings(
+        FE1, one.versions, lambda aor: int(aor == BOB), OtherProcesses(), is_behind=lambda: behind[0]
+    )
     one.stored(ELSEWHERE)
     assert one.known.of(ALICE, NOW) == [ELSEWHERE]
     behind[0] = True
@@ -73,7 +76,7 @@ def test_rows_are_read_again_while_news_of_a_late_store_was_not_read(one: Known)
 
 
 def test_late_store_is_asked_each_time_for_a_user_without_rows(one: Known) -> None:
-    one.known = KnownBindings(FE1, one.versions, lambda aor: int(aor == BOB), is_behind=lambda: False)
+    one.known = KnownBindings(FE1, one.versions, lambda aor: int(aor == BOB), OtherProcesses(), is_behind=lambda: False)
     one.stored()
     assert one.known.of(ALICE, NOW) is None
     assert one.known.kept(ALICE, NOW) == []

@@ -9,6 +9,7 @@ import pytest
 
 from sipmesh.errors import OperatorError
 from sipmesh.routing.registrar.binding import Binding
+from sipmesh.server.proxy.other_processes import OtherProcesses
 from sipmesh.server.proxy.registrar.binding_lookups import BindingLookups
 from sipmesh.server.proxy.registrar.known_bindings import KnownBindings
 from sipmesh.server.proxy.registrar.pending_registration import RunningChange
@@ -49,7 +50,7 @@ class Following:
 
     def __init__(self, *rows: Binding) -> None:
         self.now, self.store, self.told = 100.0, Written(), Told()
-        self.known = KnownBindings(FE1, self.store.versions, self.store.slot)
+        self.known = KnownBindings(FE1, self.store.versions, self.store.slot, OtherProcesses())
         self.changes: dict[str, RunningChange] = {}
         self.follower = StoreFollower(self.known, self.store, self.changes, lambda: self.now, self.told.log)
         self.lookups = BindingLookups(self.known, self.store, lambda: self.now, self.follower.missing)

@@ -98,7 +98,7 @@ class Supervisor:
         pair.stack.callback(self.sock.close)
         self.siblings = pair.siblings(ONE)
         self.branch = f"{MAGIC_COOKIE}5f{BETWEEN}"
-        self.channel = self.siblings.join(SUPERVISOR, self.branch, ours)
+        self.channel = pair.reception(ONE).join(SUPERVISOR, self.branch, ours)
         pair.nodes[ONE].outside.control_plane = RemoteControlPlane(self.siblings)
         self.sock.settimeout(0)
         self._unread = b""
@@ -166,7 +166,7 @@ async def test_responses_that_nobody_waits_for_leave_the_channel_to_another_work
         ours, theirs = socket.socketpair()
         pair.stack.callback(theirs.close)
         branch = f"{MAGIC_COOKIE}5f{BETWEEN}"
-        channel = pair.siblings(ONE).join(3, branch, ours)
+        channel = pair.reception(ONE).join(3, branch, ours)
         alice = await pair.phone("alice", ONE)
         for _ in range(40):
             await alice.send(*answers(alice, f"{branch}7{BETWEEN}1", 10, bytes(16_000)))

@@ -45,7 +45,7 @@ async def test_phone_that_never_answers_the_other_worker_is_awaited_as_long_as_i
         await bob.request_in("MESSAGE")
         assert pair.siblings(TWO).waits_on(link)
         ended = asyncio.get_running_loop().time() + Timer.F.seconds
-        assert not pair.siblings(TWO)._local._awaited.is_awaited(link.number, ended)
+        assert not pair.siblings(TWO).local._awaited.is_awaited(link.number, ended)
 
 
 @on_loop
@@ -89,7 +89,7 @@ async def test_request_that_another_worker_serves_is_answered_when_that_worker_e
     async with pair_of(example) as pair:
         numbers = (n for n in count(3) if notifier_of("sip:bob@example.test", ["1", "2", str(n)], ()) == str(n))
         ours, theirs = socket.socketpair()
-        pair.siblings(ONE).join(next(numbers), f"{MAGIC_COOKIE}5fx", ours)
+        pair.reception(ONE).join(next(numbers), f"{MAGIC_COOKIE}5fx", ours)
         alice = await pair.phone("alice", ONE)
         asked = (("event", "presence"), ("contact", "<sip:alice@host>"), ("expires", "60"))
         await alice.send(alice.request("SUBSCRIBE", "sip:bob@example.test", asked))
@@ -180,7 +180,7 @@ async def test_reference_of_another_worker_is_refused_while_the_call_of_the_phon
         await bob.request_in("ACK")
         channel.send(SEND, link.number, refer.encode())
         assert (await bob.request_in("REFER")).call_id == ringing.call_id
-        assert "LocalLinks" in repr(pair.siblings(TWO)._local)
+        assert "LocalLinks" in repr(pair.siblings(TWO).local)
 
 
 @on_loop
@@ -199,8 +199,8 @@ async def test_request_for_a_link_that_is_unknown_here_gets_an_answer(example: O
         alice, channel = await pair.phone("alice", ONE), pair.siblings(ONE).channel(TWO)
         link = next(flow.link for flow in pair.nodes[ONE].flow_table.sessions() if flow.link.is_here)
         assert channel is not None
-        await until(lambda: link.number in pair.siblings(TWO)._links)
-        pair.siblings(TWO)._remote_down(link.number, "not known")
+        await until(lambda: link.number in pair.siblings(TWO).remote.links)
+        pair.reception(TWO)._remote_down(link.number, "not known")
         channel.send(ARRIVED, link.number, alice.request("SUBSCRIBE", "sip:bob@example.test").encode())
         assert (await alice.final(method="SUBSCRIBE")).status == 503
 

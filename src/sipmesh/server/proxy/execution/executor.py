@@ -44,9 +44,9 @@ if TYPE_CHECKING:
     from sipmesh.server.proxy.execution.responder import Responder
     from sipmesh.server.proxy.execution.user_targets import UserTargets
     from sipmesh.server.proxy.flow import Flow, ProxiedRequest
+    from sipmesh.server.proxy.other_processes import OtherProcesses
     from sipmesh.server.proxy.registrar.registrations import Registrations
     from sipmesh.server.proxy.relay import Relay
-    from sipmesh.server.proxy.siblings.siblings import Siblings
     from sipmesh.server.proxy.transactions.ack_forwarder import AckForwarder
     from sipmesh.server.quotas.limited_log import LimitedLog
     from sipmesh.server.quotas.principals import Principals
@@ -86,23 +86,18 @@ class Executor(Decider):
         log: LimitedLog,
         media: MediaGuard,
         identity: IdentityService,
+        siblings: OtherProcesses,
     ) -> None:
         self._current, self._relay, self._registrations, self._events = current, relay, registrations, events
         self._targets, self._phone_events, self._responder = targets, phone_events, responder
         self._accounts, self._log = accounts, log
         self._media, self._identity = media, identity
-        self.siblings: Siblings | None = None
+        self._siblings = siblings
         self._transactions, self._acks, self._release = relay.server_transactions, acks, release
         relay.decider = self
 
     def __repr__(self) -> str:
         return f"<Executor {self._responder!r}>"
-
-    def attach_siblings(self, siblings: Siblings) -> None:
-        """Use the links of the other processes of this server from now on, and keep what is refused to them."""
-        self.siblings = siblings
-        self._phone_events.attach_siblings(siblings)
-        self._responder.attach_siblings(siblings)
 
     def carry_out(self, flow: Flow, request: Request, key: str, outcome: Outcome, loop: str) -> None:
         """Do what was decided about a request; *key* is its transaction, *loop* its hash for loop detection."""
@@ -200,7 +195,7 @@ class Executor(Decider):
 
     def _notify(self, flow: Flow, request: Request, key: str, outcome: Serve) -> None:
         """Give a request to the notifier; the NOTIFY of a new subscription follows the answer."""
-        if self.siblings is not None and self.siblings.hand_over(flow, request, outcome.aor):
+        if self._siblings.hand_over(flow, request, outcome.aor):
             return
         if self._account(flow, request, key, outcome.identity) is None:
             return

@@ -19,23 +19,18 @@ if TYPE_CHECKING:
     from sipmesh.server.proxy.events.event_server import EventServer
     from sipmesh.server.proxy.flow import Flow
     from sipmesh.server.proxy.flow_table import FlowTable
-    from sipmesh.server.proxy.siblings.siblings import Siblings
+    from sipmesh.server.proxy.other_processes import OtherProcesses
     from sipmesh.sip.message import Request
 
 
 class PhoneEvents:
     """Judges requests about events that are on their way to a phone at this server, or from one."""
 
-    def __init__(self, flow_table: FlowTable, events: EventServer) -> None:
-        self._flow_table, self._events = flow_table, events
-        self._siblings: Siblings | None = None
+    def __init__(self, flow_table: FlowTable, events: EventServer, siblings: OtherProcesses) -> None:
+        self._flow_table, self._events, self._siblings = flow_table, events, siblings
 
     def __repr__(self) -> str:
         return f"<PhoneEvents {self._flow_table!r}>"
-
-    def attach_siblings(self, siblings: Siblings) -> None:
-        """Ask the other processes of this server too whether a phone rings."""
-        self._siblings = siblings
 
     def refused(self, flow: Flow, request: Request, outcome: Forward) -> Answer | None:
         """Refuse a SUBSCRIBE, NOTIFY or REFER that a phone, or the watcher of a phone, may not get; None if it may pass."""
@@ -57,8 +52,5 @@ class PhoneEvents:
         reached = self._flow_table.find(Start(0, target)) if isinstance(target, FlowTarget) else None
         if reached is None:
             return None
-        link, siblings = reached.carrier or reached, self._siblings
-        rings = link.rings(request.call_id) if siblings is None else siblings.rings(link, request.call_id)
-        if not rings:
-            return None
-        return EARLY_REFERENCE
+        rings = self._siblings.rings(reached.carrier or reached, request.call_id)
+        return EARLY_REFERENCE if rings else None

@@ -18,7 +18,6 @@ from sipmesh.sip.transaction.key import server_key
 if TYPE_CHECKING:
     from sipmesh.server.proxy.flow import Flow
     from sipmesh.server.proxy.message_refusals import MessageRefusals
-    from sipmesh.server.proxy.siblings.siblings import Siblings
     from sipmesh.server.proxy.transactions.server_transactions import ServerTransactions
     from sipmesh.server.quotas.limited_log import LimitedLog
     from sipmesh.server.quotas.principals import Principals
@@ -36,10 +35,6 @@ class Responder:
 
     def __repr__(self) -> str:
         return f"<Responder {self._refusals!r}>"
-
-    def attach_siblings(self, siblings: Siblings) -> None:
-        """Keep what is refused to the other processes of this server too."""
-        siblings.refuse_by(self._refusals.record)
 
     def record(self, flow: Flow, request: Request, refused: Answer) -> str:
         """Remember a refusal that is not answered; returns its reference."""

@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     from sipmesh.server.proxy.flow_table import FlowTable
     from sipmesh.server.proxy.login.digest_auth import DigestAuth
     from sipmesh.server.proxy.login.login_waits import LoginWaits
+    from sipmesh.server.proxy.other_processes import OtherProcesses
     from sipmesh.server.proxy.registrar.registrations import Registrations
     from sipmesh.server.proxy.relay import Relay
-    from sipmesh.server.proxy.siblings.siblings import Siblings
     from sipmesh.server.quotas.principals import Principals
 
 
 class FlowRemoval:
-    """The parts of a server that know its flows. *siblings*: the other processes of this server, None if it has none."""
+    """The parts of a server that know its flows."""
 
     def __init__(
         self,
@@ -33,12 +33,13 @@ class FlowRemoval:
         registrations: Registrations,
         relay: Relay,
         events: EventServer,
+        siblings: OtherProcesses,
     ) -> None:
         self._flow_table, self._login_waits, self._accounts = flow_table, login_waits, accounts
         self._logins = logins
         self._access, self._home_flows = access, home_flows
         self._registrations, self._relay, self._events = registrations, relay, events
-        self.siblings: Siblings | None = None
+        self._siblings = siblings
 
     def __repr__(self) -> str:
         return f"<FlowRemoval from {self._flow_table!r}>"
@@ -56,8 +57,7 @@ class FlowRemoval:
         """Remove a carried flow that has ended, with its bindings and its branches; the link that carries it stays."""
         flow.closed = True
         self._home_flows.flow_ended(flow)
-        if self.siblings is not None:
-            self.siblings.link_down(flow.link, flow.link.why)
+        self._siblings.link_down(flow.link, flow.link.why)
         self._forget(flow)
         self._access.link_down(flow)
         self._relay.flow_ended(flow)

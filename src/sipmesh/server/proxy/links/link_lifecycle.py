@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from sipmesh.server.proxy.links.flow_removal import FlowRemoval
     from sipmesh.server.proxy.liveness.keepalives import Liveness
     from sipmesh.server.proxy.liveness.outages import Outages
+    from sipmesh.server.proxy.other_processes import OtherProcesses
     from sipmesh.server.proxy.outside import Outside
-    from sipmesh.server.proxy.siblings.siblings import Siblings
     from sipmesh.server.quotas.limited_log import LimitedLog
     from sipmesh.server.quotas.principals import Principals
     from sipmesh.transport.link.link import Link
@@ -40,20 +40,17 @@ class LinkLifecycle:
         liveness: Liveness,
         outages: Outages,
         outside: Outside,
+        siblings: OtherProcesses,
         log: LimitedLog,
     ) -> None:
         self._gatekeeper, self._flow_table, self._removal = gatekeeper, flow_table, removal
         self._accounts, self._counters, self._log = accounts, counters, log
         self._liveness, self._outages = liveness, outages
         self._outside = outside
-        self._siblings: Siblings | None = None
+        self._siblings = siblings
 
     def __repr__(self) -> str:
         return f"<LinkLifecycle {self._flow_table!r}>"
-
-    def attach_siblings(self, siblings: Siblings) -> None:
-        """Announce links to the other processes of this server from now on."""
-        self._siblings = self._removal.siblings = siblings
 
     def judge(self, link: Link, evidence: PeerEvidence) -> Verdict:
         """Return the verdict on the peer of *link*."""
@@ -71,11 +68,10 @@ class LinkLifecycle:
         self._liveness.link_up(link)
         if link.verdict is not None:
             self._counters.judged(link.verdict)
-        if self._siblings is not None:
-            self._siblings.link_up(link)
-            if self._siblings.exceeds(link):
-                link.close("too many links from this peer")
-                return
+        self._siblings.link_up(link)
+        if self._siblings.exceeds(link):
+            link.close("too many links from this peer")
+            return
         if link.kind is LinkKind.SERVER:
             self._outside.control_plane.link_up(link)
         if link.kind is not LinkKind.CLIENT and link.verdict is not None:
@@ -107,8 +103,7 @@ class LinkLifecycle:
         self._outages.link_down(link, why, verdict)
         if link.kind is LinkKind.CLIENT and link.peer.accepted and not link.authenticated:
             self._gatekeeper.client_ended(link, why)
-        if self._siblings is not None:
-            self._siblings.link_down(link, why)
+        self._siblings.link_down(link, why)
         self._removal.link_down(self._flow_table.flow(link))
         if link.kind is LinkKind.SERVER:
             self._outside.control_plane.link_down(link, why)

@@ -32,9 +32,6 @@ class RemoteEvents:
         self._flow_table, self._home_flows = flow_table, home_flows
         self._accounts, self._removal = accounts, removal
         self._outside = outside
-        # Links of other processes to servers, by the name of the server, the oldest first.
-        self._to_servers: dict[str, list[Link]] = {}
-        flow_table.link_elsewhere = self.link_to
 
     def __repr__(self) -> str:
         return f"<RemoteEvents {self._flow_table!r}>"
@@ -50,8 +47,7 @@ class RemoteEvents:
             flow.carried_by(by, link.path)
             self._home_flows.count(flow)
         flow.came_up()
-        if link.kind is LinkKind.SERVER:
-            self._to_servers.setdefault(link.names[0], []).append(link)
+        self._flow_table.up_elsewhere(link, may_send=isinstance(link, RemoteLink) and link.worker != SUPERVISOR)
         self._accounts.came_up_elsewhere(flow)
         if link.kind is LinkKind.SERVER:
             self._outside.control_plane.link_up(link)
@@ -67,18 +63,10 @@ class RemoteEvents:
     def remote_down(self, link: Link, why: str) -> None:
         """Forget a link of another process, or a flow that such a link carries."""
         flow = self._flow_table.flow(link)
-        if link.kind is LinkKind.SERVER and link in (links := self._to_servers.get(link.names[0], [])):
-            links.remove(link)
+        self._flow_table.down_elsewhere(link)
         if flow.carrier is not None:
             self._removal.flow_ended(flow)
         else:
             self._removal.link_down(flow)
         if link.kind is LinkKind.SERVER:
             self._outside.control_plane.link_down(link, why)
-
-    def link_to(self, name: str) -> Link | None:
-        """Return the newest link of another process to a server; None if there is none. Those for documents only are older."""
-        for link in reversed(self._to_servers.get(name, ())):
-            if link.usable and not link.reserved and isinstance(link, RemoteLink) and link.worker != SUPERVISOR:
-                return link
-        return None

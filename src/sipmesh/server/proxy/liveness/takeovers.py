@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from sipmesh.server.log import Log
     from sipmesh.server.proxy.flow_table import FlowTable
     from sipmesh.server.proxy.liveness.outages import Outages
+    from sipmesh.server.proxy.other_processes import OtherProcesses
     from sipmesh.topology.view import PoolView
 
 LOOK_S: Final = 0.5
@@ -24,7 +25,7 @@ LOOK_S: Final = 0.5
 
 
 class Takeovers:
-    """Decides which pools are taken over; *changed*, then *tell*, is told all of them, each time that they differ.
+    """Decides which pools are taken over; *changed* is told all of them, each time that they differ, and *siblings* after it.
 
     A pool is taken over when none of its servers has answered for its ``takeover_after``, and given back when the first of them
     answers again. What another process of this server has taken over needs no more time, but its servers must not answer here
@@ -38,16 +39,16 @@ class Takeovers:
         flow_table: FlowTable,
         current: Current,
         changed: Callable[[frozenset[str]], None],
+        siblings: OtherProcesses,
         log: Log,
     ) -> None:
         self._current = current
         self._loop, self._outages, self._flow_table = loop, outages, flow_table
-        self._changed, self._log = changed, log
+        self._changed, self._siblings, self._log = changed, siblings, log
         self._timer: TimerHandle | None = None
         self._is_running = False
         self._elsewhere: dict[int, frozenset[str]] = {}
         self.pools: frozenset[str] = frozenset()
-        self.tell: Callable[[frozenset[str]], None] = _nobody_told
 
     def __repr__(self) -> str:
         return f"<Takeovers of {', '.join(sorted(self.pools)) or 'no pool'}>"
@@ -106,8 +107,4 @@ class Takeovers:
             self._log.warning("pool given back", pool=pool)
         self.pools = taken
         self._changed(taken)
-        self.tell(taken)
-
-
-def _nobody_told(_pools: frozenset[str]) -> None:
-    """Tell no other process: there is none."""
+        self._siblings.taken_over(taken)

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from sipmesh.server.proxy.flow import ChallengedLogin, Flow
     from sipmesh.server.proxy.flow_table import FlowTable
     from sipmesh.server.proxy.login.moved_logins import MovedLogins
+    from sipmesh.server.proxy.other_processes import OtherProcesses
     from sipmesh.server.quotas.limited_log import LimitedLog
     from sipmesh.server.quotas.principals import Principals
     from sipmesh.sip.digest import Nonces
@@ -45,7 +46,7 @@ OFFERED: Final = re.compile("algorithm=([A-Za-z0-9-]+)")
 
 
 class DigestAuth:
-    """The logins on one server."""
+    """The logins on one server. *withdraw* is told of each link that registers some users no more."""
 
     def __init__(
         self,
@@ -58,19 +59,17 @@ class DigestAuth:
         accounts: Principals,
         log: LimitedLog,
         moved: MovedLogins,
+        withdraw: Callable[[Flow, Iterable[str]], None],
+        siblings: OtherProcesses,
     ) -> None:
-        self.moved = moved
+        self.moved, self._withdraw, self._siblings = moved, withdraw, siblings
         self._loop, self._current, self._nonces, self._failures = loop, current, nonces, failures
         self._tokens = tokens
         self._flow_table, self._accounts, self._log = flow_table, accounts, log
         self.remembered, self.history = LoginFailures(), LoginHistory()
         self.succeeded = 0
         self._random: list[bytes] = []
-        self.failed_here: Callable[[str, str, str, str], None] | None = None
-        """Told of each failed login: link, address of the peer, user, and the server that carries the link or ""."""
         self.failed: Counter[str] = Counter()  # by flaw class
-        self.withdraw: Callable[[Flow, Iterable[str]], None] = _nothing
-        """Told of each link that registers these users no more."""
 
     def __repr__(self) -> str:
         return f"<DigestAuth of {self._current.value.homes!r}, {self._failures!r}>"
@@ -168,9 +167,8 @@ class DigestAuth:
     def _failed(self, flow: Flow, request: Request, aor: str, flaw: str) -> bool:
         """Count a failed login; return True if the link has to be closed: too many failures, and no user logged in on it."""
         closes = self._failures.failed(attempt_of(flow, aor), self._loop.time()) and not flow.has_login
-        if self.failed_here is not None:
-            through = flow.carrier.link.peer_name if flow.carrier is not None else ""
-            self.failed_here(str(flow.number), flow.link.remote[0], aor, through)
+        through = flow.carrier.link.peer_name if flow.carrier is not None else ""
+        self._siblings.login_failed(str(flow.number), flow.link.remote[0], aor, through)
         home = self._current.value.homes.elsewhere(aor)
         self._remember(flow, request.first("user-agent"), aor, flaw, closes=closes)
         self._log.warning(
@@ -201,7 +199,7 @@ class DigestAuth:
                 continue
             is_first = changed is None or flow not in self.moved  # a second change may be that of the password
             if is_first and all(self._has_moved(flow, aor) for aor in outdated):
-                self.withdraw(flow, outdated)
+                self._withdraw(flow, outdated)
                 self.moved.add(flow)
             else:
                 flow.link.close("the user was removed, or has a new password")
@@ -224,7 +222,3 @@ class DigestAuth:
 def challenged(request: Request, aor: str, challenge: Challenge) -> ChallengedLogin:
     """Keep of a REGISTER what is recorded if the challenge is not answered."""
     return aor[:LONGEST_USER], (request.first("user-agent") or "")[:LONGEST_AGENT], challenge.headers
-
-
-def _nothing(flow: Flow, aors: Iterable[str]) -> None:
-    """Do nothing: no user has registered."""

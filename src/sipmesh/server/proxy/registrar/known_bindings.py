@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from heapq import nsmallest
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from sipmesh.routing.authentication.verifier import user_of
 from sipmesh.routing.registrar.binding import Binding, BindingKey
@@ -23,6 +23,7 @@ from sipmesh.sip.uri import SipUri
 from sipmesh.storage.location_service.locations import NOTHING_YET
 
 if TYPE_CHECKING:
+    from sipmesh.server.proxy.other_processes import OtherProcesses
     from sipmesh.storage.location_service.locations import StoredRows, WriteResult
 
 MOST_KEPT: Final = 10_000
@@ -30,13 +31,6 @@ MOST_KEPT: Final = 10_000
 
 UNKNOWN: Final = -1
 """No version: the rows have to be read before they count."""
-
-
-class ContactChanged(Protocol):
-    """Hears that a row with a Contact of *address* is there, or is gone."""
-
-    def __call__(self, address: str, aor: str, *, is_added: bool) -> None:
-        """Take note of it."""
 
 
 class KnownRows:
@@ -56,8 +50,8 @@ class KnownBindings:
 
     *versions* are the store's, by the slot that *slot_of* gives. At most *most_kept* addresses of record without a flow of
     ours are kept; the one that was read first gives way. *is_behind* is for a store whose news can be late: while it is true,
-    all rows are read again, and a user without rows is looked up each time. *contact_changed* hears of each Contact of ours, and
-    *aors_elsewhere* knows those of other processes of this server (`siblings.shared_contacts.SharedContacts`).
+    all rows are read again, and a user without rows is looked up each time. *siblings* hear of each Contact of ours, and know
+    theirs.
     """
 
     def __init__(
@@ -65,19 +59,18 @@ class KnownBindings:
         server: str,
         versions: Sequence[int],
         slot_of: Callable[[str], int],
+        siblings: OtherProcesses,
         most_kept: int = MOST_KEPT,
         is_behind: Callable[[], bool] | None = None,
     ) -> None:
         self._server, self._versions, self._slot_of, self._most_kept = server, versions, slot_of, most_kept
-        self._is_behind = is_behind
+        self._siblings, self._is_behind = siblings, is_behind
         self._here: dict[str, KnownRows] = {}
         self._elsewhere: dict[str, KnownRows] = {}
         self._flows: dict[int, list[str]] = {}
         self._ends: DueTimes[BindingKey] = DueTimes()  # when each row of ours is looked at
         self._aors_at: dict[str, list[str]] = {}  # by the address of a Contact of ours: one for each row
         self._displaced = DisplacedRows()
-        self.contact_changed: ContactChanged = _tell_nobody
-        self.aors_elsewhere: Callable[[str], Iterable[str]] = _know_nobody
 
     def __repr__(self) -> str:
         return f"<KnownBindings {len(self._ends)} here, {len(self._elsewhere)} users elsewhere>"
@@ -203,7 +196,7 @@ class KnownBindings:
         address = address_of(row)
         if address:
             self._aors_at.setdefault(address, []).append(row.aor)
-            self.contact_changed(address, row.aor, is_added=True)
+            self._siblings.contact_changed(address, row.aor, is_added=True)
         self._ends.put(row.key, row.expires_at)
 
     def refresh(self, row: Binding) -> None:
@@ -264,7 +257,7 @@ class KnownBindings:
         aors.remove(row.aor)
         if not aors:
             del self._aors_at[address]
-        self.contact_changed(address, row.aor, is_added=False)
+        self._siblings.contact_changed(address, row.aor, is_added=False)
 
     def owner_at(self, address: str) -> str:
         """Give the address of record whose Contact on a flow of ours has *address* (`contact_address`); "" if there is none.
@@ -272,7 +265,7 @@ class KnownBindings:
         "" too if several users have one: two users of different domains with one name. The flow may be one of another process
         of this server.
         """
-        aors = {*self._aors_at.get(address, ()), *self.aors_elsewhere(address)}
+        aors = {*self._aors_at.get(address, ()), *self._siblings.aors_at(address)}
         return aors.pop() if len(aors) == 1 else ""
 
     def contacts(self) -> list[tuple[str, str]]:
@@ -327,12 +320,3 @@ def _preference(row: Binding) -> float:
 
 def _key_of(row: Binding) -> BindingKey:
     return row.key
-
-
-def _tell_nobody(address: str, aor: str, *, is_added: bool) -> None:
-    """Do nothing: a server of one process."""
-
-
-def _know_nobody(_address: str) -> Iterable[str]:
-    """Return nobody: a server of one process."""
-    return ()

@@ -29,7 +29,7 @@ from sipmesh.routing.registrar.registrar import (
 )
 from sipmesh.server.proxy.flow import Flow
 from sipmesh.server.proxy.registrar.binding_lookups import BindingLookups, Then
-from sipmesh.server.proxy.registrar.known_bindings import ContactChanged, KnownBindings
+from sipmesh.server.proxy.registrar.known_bindings import KnownBindings
 from sipmesh.server.proxy.registrar.pending_registration import PendingRegistration, RunningChange
 from sipmesh.server.proxy.registrar.store_follower import StoreFollower
 from sipmesh.server.proxy.timeout_queue import TimeoutQueue
@@ -43,6 +43,7 @@ from sipmesh.storage.location_service.locations import Write, WriteResult
 if TYPE_CHECKING:
     from sipmesh.routing.identity.tokens import Tokens
     from sipmesh.server.log import Log
+    from sipmesh.server.proxy.other_processes import OtherProcesses
     from sipmesh.server.proxy.transactions.server_transactions import ServerTransactions
     from sipmesh.server.quotas.limited_log import LimitedLog
     from sipmesh.storage.location_service.locations import Locations, StoreHealth
@@ -80,6 +81,7 @@ class Registrations:
         gruus: Gruus,
         sent_by: str,
         on_registered: Callable[[str], None],
+        siblings: OtherProcesses,
         wall: Callable[[], float] = time.time,
     ) -> None:
         self._gruus, self._sent_by, self._wall = gruus, sent_by, wall
@@ -88,7 +90,7 @@ class Registrations:
         self._tokens, self._locations, self._limits = tokens, locations, limits
         self._clock, self._peer_log = clock, peer_log
         is_behind = None if locations.knows_absence else locations.is_behind
-        self._known = KnownBindings(server, locations.versions, locations.slot, is_behind=is_behind)
+        self._known = KnownBindings(server, locations.versions, locations.slot, siblings, is_behind=is_behind)
         self._changes: dict[str, RunningChange] = {}
         self._store_follower = StoreFollower(self._known, locations, self._changes, clock, log)
         self._lookups = BindingLookups(self._known, locations, clock, self._store_follower.missing)
@@ -126,10 +128,6 @@ class Registrations:
     def owner_at(self, address: str) -> str:
         """The user who has registered the Contact with *address* on a link of this server; "" if there is none."""
         return self._known.owner_at(address)
-
-    def share_contacts(self, changed: ContactChanged, elsewhere: Callable[[str], Iterable[str]]) -> None:
-        """Tell *changed* of each Contact on a link of this process, and ask *elsewhere* for those of the others."""
-        self._known.contact_changed, self._known.aors_elsewhere = changed, elsewhere
 
     def contacts_here(self) -> Sequence[tuple[str, str]]:
         """The addresses of the Contacts on links of this process, each with its user."""

@@ -16,11 +16,10 @@ from sipmesh.sip.status import FIRST_FINAL
 from sipmesh.trust.evidence import LinkKind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from sipmesh.server.log import Log
     from sipmesh.server.proxy.flow import Flow
     from sipmesh.server.proxy.flow_table import FlowTable
+    from sipmesh.server.proxy.message_refusals import MessageRefusals
     from sipmesh.server.proxy.siblings.channel import WorkerChannel
     from sipmesh.transport.reactor.reactor import Reactor
 
@@ -38,13 +37,12 @@ NO_ROOM: Final = Answer(480)
 class LocalLinks:
     """The links of *flow_table* that this process has, and what other processes wait for on them.
 
-    *refused* keeps what is refused in place of a phone, and returns its Warning.
+    *refusals* keep what is refused in place of a phone.
     """
 
-    def __init__(self, reactor: Reactor, flow_table: FlowTable, log: Log) -> None:
-        self._reactor, self._flow_table, self._log = reactor, flow_table, log
+    def __init__(self, reactor: Reactor, flow_table: FlowTable, refusals: MessageRefusals, log: Log) -> None:
+        self._reactor, self._flow_table, self._refusals, self._log = reactor, flow_table, refusals, log
         self._awaited, self._orphans, self._handed = AwaitedRequests(), OrphanedInvites(), HandedRequests()
-        self.refused: Callable[[Flow, Request, Answer], str] = _not_kept
 
     def __repr__(self) -> str:
         return f"<LocalLinks: {self._awaited!r}, {self._orphans!r}, {self._handed!r}>"
@@ -83,7 +81,7 @@ class LocalLinks:
         """Answer a request in place of the phone; a refusal carries a Warning with a reference to our log."""
         request = self.parsed(data)
         if isinstance(request, Request) and request.method != "ACK":
-            warned = () if answer.code is None else (("Warning", self.refused(flow, request, answer)),)
+            warned = () if answer.code is None else (("Warning", self._refusals.record(flow, request, answer)),)
             channel.send(ARRIVED, flow.number, respond(request, answer.status, headers=warned).encode())
 
     def _is_early(self, carrier: Flow, data: bytes) -> bool:
@@ -171,8 +169,3 @@ class LocalLinks:
         except FramingError as wrong:
             self._log.error("a message from another process cannot be read", why=str(wrong))
             return None
-
-
-def _not_kept(_flow: Flow, _request: Request, _answer: Answer) -> str:
-    """Keep no refusal."""
-    return ""

@@ -1,0 +1,83 @@
+"""The other processes of this server, as its parts see them: told of what happens here, and asked for what they have."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sipmesh.server.proxy.flow import Flow
+    from sipmesh.sip.message import Request, Response
+    from sipmesh.transport.link.link import Link
+
+NO_USERS: tuple[str, ...] = ()
+
+
+class OtherProcesses:
+    """Those of a server that has none; `siblings.siblings.Siblings` are those of a server with workers."""
+
+    def __repr__(self) -> str:
+        return "<OtherProcesses none>"
+
+    # Told
+
+    def link_up(self, link: Link) -> None:
+        """A link of ours is up."""
+
+    def link_down(self, link: Link, why: str) -> None:
+        """A link of ours has ended."""
+
+    def taken_over(self, pools: frozenset[str]) -> None:
+        """This process has taken over these *pools*, and no others."""
+
+    def call_began(self, key: str, callee: Flow) -> None:
+        """A call has begun, whose callee has a link of another process."""
+
+    def call_ended(self, key: str) -> None:
+        """A BYE has passed here."""
+
+    def contact_changed(self, address: str, aor: str, *, is_added: bool) -> None:
+        """A user has registered the Contact *address* on a link of ours, or has it there no more."""
+
+    def login_failed(self, link: str, remote: str, aor: str, through: str) -> None:
+        """A login has failed; *through* is the server that carries the link, or ""."""
+
+    def judge_again(self) -> None:
+        """Another topology is in force: the peers of links elsewhere may have other rights."""
+
+    def close(self) -> None:
+        """Talk to them no more."""
+
+    # Asked
+
+    def exceeds(self, link: Link) -> bool:  # noqa: ARG002 - the limit of this process is looked at elsewhere
+        """Tell whether a peer has opened more links to all processes together than it may; *link* is the newest."""
+        return False
+
+    def responded(self, flow: Flow, response: Response) -> bool:  # noqa: ARG002 - no branch is theirs
+        """Hand on a response to the process whose branch it answers; False if it is none of another process."""
+        return False
+
+    def is_answered_without_end(self, flow: Flow, response: Response) -> bool:  # noqa: ARG002 - no branch is theirs
+        """Tell whether *response* is for another process, and one more than phones send."""
+        return False
+
+    def waits_on(self, link: Link) -> bool:  # noqa: ARG002 - nobody waits
+        """Tell whether a request of another process waits for its response on a link of ours."""
+        return False
+
+    def rings(self, flow: Flow, call_id: str) -> bool:
+        """Tell whether the INVITE of a new call waits on the link of *flow*, also one of another process."""
+        return flow.rings(call_id)
+
+    def hand_over(self, flow: Flow, request: Request, aor: str) -> bool:  # noqa: ARG002 - this process is every notifier
+        """Hand a request on to the process that is the notifier of *aor*; False if this process is it."""
+        return False
+
+    def aors_at(self, address: str) -> Iterable[str]:  # noqa: ARG002 - they have no Contact
+        """Give the users with a Contact of that address at other processes."""
+        return NO_USERS
+
+    def ask_for_crls(self, owner: str) -> None:
+        """Have the CRLs of an authority fetched again by the process that fetches them."""
