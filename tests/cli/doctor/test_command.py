@@ -44,7 +44,7 @@ def test_fault_of_the_network_is_told_once_at_its_cause(organisation: Organisati
     """The front end does not run here: that management has no report of it is not told again."""
     organisation.serve(MGMT)
     said = organisation.type("doctor", "--json")
-    assert wrong(said) == {"servers": f"start it: sipmesh serve {FE1}"}
+    assert wrong(said) == {"servers": f"start: sipmesh serve {FE1}"}
 
 
 def test_everything_that_has_expired_is_told_and_the_remedies_mend_it(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ SILENT = Fault("no report from it yet", "start it")
 
 def test_servers_of_this_host_that_do_not_run_are_one_fault() -> None:
     [stopped], [runs], nothing = server_checks([FE1, FE2], [FE1]), server_checks([FE1], [FE1]), [*server_checks([], [])]
-    assert (stopped.state, stopped.remedy) == (State.BAD, f"start it: sipmesh serve {FE2}")
+    assert (stopped.state, stopped.remedy) == (State.BAD, f"start: sipmesh serve {FE2}")
     assert (runs.told, nothing) == (f"{FE1} runs", [])
 
 

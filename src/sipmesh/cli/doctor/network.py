@@ -20,7 +20,8 @@ def server_checks(here: Sequence[str], running: Collection[str]) -> Iterator[Che
     """Tell which servers whose keys are on this host do not run."""
     stopped = [server for server in here if server not in running]
     if stopped:
-        yield bad(SERVERS, f"{', '.join(stopped)} does not run here", f"start it: sipmesh serve {' '.join(stopped)}")
+        verb = "does" if len(stopped) == 1 else "do"
+        yield bad(SERVERS, f"{', '.join(stopped)} {verb} not run here", f"start: sipmesh serve {' '.join(stopped)}")
     elif here:
         yield good(SERVERS, f"all {len(here)} servers of this host run" if len(here) > 1 else f"{here[0]} runs")
 

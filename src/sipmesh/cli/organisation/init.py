@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import mkdtemp
@@ -11,7 +13,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sipmesh.cli.output import GOOD, say
+from sipmesh.cli.doctor.command import say_check
+from sipmesh.cli.organisation.first_steps import findings_of, servers_of, steps
+from sipmesh.cli.organisation.wishes import Wishes
+from sipmesh.cli.output import GOOD, WARN, say
 from sipmesh.cli.place import CA, HERE, Place
 from sipmesh.cli.topology.publish import publish_first
 from sipmesh.cli.users.accounts import Digests, algorithms_of
@@ -21,59 +26,14 @@ from sipmesh.errors import OperatorError, Problem
 if TYPE_CHECKING:
     from pydantic_core import PydanticCustomError
 
+    from sipmesh.cli.doctor.check import Check
+    from sipmesh.cli.organisation.layout import Layout
+
 LONGEST_ORGANISATION = 64
 """RFC 5280 A.1, ub-organization-name: every certificate has the name of the organisation."""
 
 FOLDER_MODE = 0o755
 """Other users may read the folder: secret files, the CA, keys and users, have modes of their own."""
-
-TEMPLATE = """\
-# The network of {domain}. It names every server and partner that is trusted. All others are refused.
-# This is a draft. Servers use the published version. To publish the draft: sipmesh topology publish -m "why"
-
-sipmesh: 1  # the version of this format
-organisation: {organisation}
-
-# The domains of your users, as in alice@{domain}.
-sip_domains: [{domain}]
-
-# Your own certificate authority, and its revocation lists: one for each CA of the chain. See: sipmesh ca status
-authority:
-  anchors: [ca/root.pem]
-  crls: [ca/root.crl, ca/issuing.crl]
-
-pools:
-  # The management server signs each version and sends it to all other servers. It carries no calls.
-  - name: mgmt.{domain}
-    role: management
-    servers:
-      - {{name: mgmt.{domain}, address: {address}, ports: {{server: 5070}}}}
-
-  # Front ends. Phones log in on port 5061, your other servers connect on port 5062; `ports` sets others.
-  # A server listens on `address`, and other servers connect to it there. Without `address`, the server listens on
-  # every address, and other servers find it by DNS.
-  - name: pool1.{domain}
-    role: front-end
-    servers:
-      - {{name: fe1.{domain}, address: {address}}}
-      #- {{name: fe2.{domain}, address: {address}, ports: {{client: 5063, server: 5064}}}}
-
-  # An edge connects to partners. To have an edge, remove the # in front of these lines.
-  #- name: sip.{domain}
-  #  role: edge
-  #  servers:
-  #    - {{name: edge1.{domain}, address: {address}, ports: {{server: 5066, partner: 5067}}}}
-  #  internal_name: edge-int.{domain}
-  #  next_hop: pool1.{domain}
-
-# Phones in web pages connect to front ends by secure WebSocket, on port 8443, if you add a line `websocket: {{}}` here.
-# Pages of https://{domain} may connect then; `websocket: {{origins: [...]}}` names other sites.
-# `websocket: {{phone: true}}` serves a phone for browsers, at https://SERVER:8443/phone.
-
-# Federation. `sipmesh partner add` writes the partners. Without partners, no other organisation can connect.
-#federation:
-#  route: sip.{domain}
-"""
 
 
 def init(
@@ -92,28 +52,70 @@ def init(
         str,
         typer.Option(
             metavar="ADDRESS",
-            help="The address on which the servers listen. Other machines cannot reach a loopback address.",
+            help="The address of this host, for management and one front end. Other machines cannot reach a loopback address."
+            " Without this and the next three options, a terminal is asked, and else it is 127.0.0.1.",
         ),
-    ] = "127.0.0.1",
+    ] = "",
+    management: Annotated[
+        str,
+        typer.Option(
+            metavar="ADDRESS", help="The address of this host for the management server. By default --address."
+        ),
+    ] = "",
+    front_end: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="The address of a front end; may be repeated. Front ends at one address are one pool. By default --address.",
+        ),
+    ] = None,
+    edge: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ADDRESS", help="The address of an edge to partners; may be repeated. By default none."),
+    ] = None,
+    administrator: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="Who administers the network in the console, such as ada. By default no operator is named.",
+        ),
+    ] = "",
     user: Annotated[str, typer.Option(metavar="NAME", help="Add a first user, such as alice.")] = "",
     digest: Digests = None,
     password_stdin: FromStdin = False,
 ) -> None:
-    """Create an organisation in a folder: CA, topology, server certificates and, if wanted, a first user."""
+    """Create an organisation in a folder: CA, topology, server certificates and, if wanted, a first user.
+
+    On a terminal it asks for the addresses and for who administers, unless options say it. For a network that other machines
+    reach it checks this host and DNS too. It prints what is left to do, in order.
+    """
     name = _domain(domain)
     target = folder or Path(name)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         problem = Problem(target, 0, "", "exists already", "name another folder with --dir")
         raise OperatorError("sipmesh does not overwrite an organisation", (problem,))
+    called = _organisation(organisation or name)
+    wished = Wishes(address, management, tuple(front_end or ()), tuple(edge or ()), administrator)
+    layout = wished.layout(name)
+    home = next(iter(layout.pools.values())) if len(layout.pools) > 1 else ""
     password = new_password(f"{user}@{name}", from_stdin=password_stdin) if user else ""
+    with _beside(target) as made:
+        _build(made, layout, called)
+        if user:
+            with Place(made / HERE).accounts() as accounts:
+                accounts.add(user, password, algorithms_of(digest), pool=home)
+        findings = findings_of(Place(made / HERE)) if layout.is_reached else ()
+    _tell(target, layout, user, findings)
+
+
+@contextmanager
+def _beside(target: Path) -> Iterator[Path]:
+    """Give a folder that becomes *target*, completely or not at all."""
     target.parent.mkdir(parents=True, exist_ok=True)
     is_there = target.exists()  # such as the home of a service, or a volume: it stays, with its owner and its mode
     beside = Path(mkdtemp(prefix=f".{target.name}.", dir=target if is_there else target.parent))
     try:
-        _build(beside, name, _organisation(organisation or name), _address(address))
-        if user:
-            with Place(beside / HERE).accounts() as accounts:
-                accounts.add(user, password, algorithms_of(digest))
+        yield beside
         if is_there:
             _move_into(target, beside)
         else:
@@ -121,7 +123,6 @@ def init(
             beside.rename(target)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
-    _tell(target, name, user)
 
 
 def _move_into(target: Path, made: Path) -> None:
@@ -141,17 +142,6 @@ def _domain(text: str) -> str:
         raise _unfit(wrong) from None
 
 
-def _address(text: str) -> str:
-    from pydantic_core import PydanticCustomError
-
-    from sipmesh.topology.document.names import address
-
-    try:
-        return address(text)
-    except PydanticCustomError as wrong:
-        raise _unfit(wrong) from None
-
-
 def _unfit(wrong: PydanticCustomError) -> OperatorError:
     context = wrong.context or {}
     return OperatorError(f"{context['reason']}; {context['remedy']}")
@@ -163,20 +153,17 @@ def _organisation(name: str) -> str:
     return name
 
 
-def _build(folder: Path, domain: str, organisation: str, address: str) -> None:
+def _build(folder: Path, layout: Layout, organisation: str) -> None:
+    """Make the CA, the draft, the certificates of the servers on this host, and version 1."""
     from sipmesh.pki.authority import EnterpriseCa
     from sipmesh.server.management.issuing import issue_for
-    from sipmesh.topology.document.yaml_edit import written
 
     now = datetime.now(UTC)
-    ca = EnterpriseCa.create(folder / CA, organisation, now, crl_base=f"http://crl.{domain}")
-    text = TEMPLATE.format(
-        domain=domain, organisation=written(organisation), address=address if address.count(".") else written(address)
-    )
-    _write_draft(folder / HERE, text)
+    ca = EnterpriseCa.create(folder / CA, organisation, now, crl_base=f"http://crl.{layout.domain}")
+    _write_draft(folder / HERE, layout.draft(organisation, folder / HERE))
     loaded = Place(folder / HERE).load()
-    for server in (server for pool in loaded.topology.pools for server in pool.servers):
-        issue_for(loaded, ca, server.name, now, note=lambda *_, **__: None)  # the audit log begins with version 1
+    for server in servers_of(loaded, layout, here=True):
+        issue_for(loaded, ca, server, now, note=lambda *_, **__: None)  # the audit log begins with version 1
     publish_first(Place(folder / HERE), f"{organisation} begins")
 
 
@@ -188,16 +175,17 @@ def _write_draft(file: Path, text: str) -> None:
         opened.write(text)
 
 
-def _tell(folder: Path, domain: str, user: str) -> None:
-    say(f"{folder} contains the organisation {domain}.", style=GOOD)
+def _tell(folder: Path, layout: Layout, user: str, findings: Sequence[Check]) -> None:
+    say(f"{folder} contains the organisation {layout.domain}.", style=GOOD)
     say(
         f"  {folder / HERE}  the topology: your servers and partners. Read it. Version 1 is published.",
         f"  {folder / CA}  your certificate authority. Keep it secret, and keep a copy.",
         f"  {folder / CA / 'root.pem'}  your root certificate. Give it to phones and partners.",
         "",
-        "Next:",
-        f"  cd {folder}",
-        *([] if user else [f"  sipmesh user add alice@{domain}"]),
-        f"  sipmesh serve mgmt.{domain} fe1.{domain}",
-        *(["  sipmesh links"] if user else []),
     )
+    if findings:
+        say("What keeps it from working today:", style=WARN)
+        for check in findings:
+            say_check(check)
+        say("")
+    say("Next:", *(f"  {step}" for step in steps(folder, layout, Place(folder / HERE).load(), user)))

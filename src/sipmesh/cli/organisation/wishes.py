@@ -1,0 +1,119 @@
+"""What the operator wants of a new network: from options, or asked on the terminal."""
+
+from __future__ import annotations
+
+import re
+import sys
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from ipaddress import ip_address
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import typer
+from pydantic_core import PydanticCustomError
+
+from sipmesh.errors import OperatorError
+from sipmesh.topology.document.names import address as checked
+from sipmesh.trust.x509.operator_name import is_operator_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from sipmesh.cli.organisation.layout import Layout
+
+ADDRESSES: Final = Path("/proc/net/fib_trie")
+"""The routes of this machine: an address of its own is a host route with the scope LOCAL."""
+
+_LOCAL: Final = re.compile(r"\|-- ([0-9.]+)\n\s+/32 host LOCAL")
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """The options of `sipmesh init`; what is empty was not given."""
+
+    address: str = ""
+    management: str = ""
+    front_ends: tuple[str, ...] = ()
+    edges: tuple[str, ...] = ()
+    administrator: str = ""
+
+    def layout(self, domain: str) -> Layout:
+        """Return the layout; asks for it if no option names an address, and there is a terminal.
+
+        Raises `OperatorError` for what is no address or no name of an operator, and for an address that is missing.
+        """
+        from sipmesh.cli.organisation.layout import LOOPBACK, Layout
+
+        if self.administrator and not is_operator_name(self.administrator):
+            raise OperatorError(
+                f"{self.administrator!r} is not a name of an operator: use up to 32 of a-z, 0-9, dot, hyphen, underscore"
+            )
+        wished = asked(self) if not self.has_addresses and sys.stdin.isatty() and own_addresses() else self
+        if wished.edges and not (wished.address or wished.management or wished.front_ends):
+            raise OperatorError(
+                "an edge needs a front end that it can reach: name the address of this host with --address"
+            )
+        here = _checked(wished.management or wished.address or (wished.front_ends or (LOOPBACK,))[0])
+        front_ends = wished.front_ends or (wished.address or here,)
+        return Layout(
+            domain, here, tuple(map(_checked, front_ends)), tuple(map(_checked, wished.edges)), wished.administrator
+        )
+
+    @property
+    def has_addresses(self) -> bool:
+        """Whether an option names an address."""
+        return bool(self.address or self.management or self.front_ends or self.edges)
+
+
+def _checked(text: str) -> str:
+    try:
+        return checked(text)
+    except PydanticCustomError as wrong:
+        context = wrong.context or {}
+        raise OperatorError(f"{context['reason']}; {context['remedy']}") from None
+
+
+def own_addresses() -> list[str]:
+    """Return the IPv4 addresses of this machine that others may reach; empty if it has none, or does not say it."""
+    with suppress(OSError):
+        found = dict.fromkeys(_LOCAL.findall(ADDRESSES.read_text()))
+        return [address for address in found if not ip_address(address).is_loopback]
+    return []
+
+
+def asked(wishes: Wishes) -> Wishes:
+    """Ask on the terminal for what only the operator knows. An empty first answer is a network for this machine alone."""
+    known = ", ".join(own_addresses())
+    here = _ask(f"Address of this host that other machines reach, such as {known} (empty: this machine alone)", _one)
+    if not here:
+        return wishes
+    front_ends = _ask(f"Addresses of the front ends, separated by blanks (empty: {here[0]})", _all)
+    edges = _ask("Addresses of edges to partners (empty: none)", _all)
+    named = wishes.administrator or _ask("Who administers it in the console, such as ada (empty: no operator)", _name)
+    return replace(wishes, management=here[0], front_ends=front_ends or here, edges=edges, administrator="".join(named))
+
+
+def _ask(question: str, read: Callable[[str], Iterator[str]]) -> tuple[str, ...]:
+    """Ask until the answer can be used; the error says what is wrong."""
+    while True:
+        typed: str = typer.prompt(question, default="", show_default=False, err=True)
+        try:
+            return tuple(read(typed.strip()))
+        except OperatorError as wrong:
+            typer.echo(wrong.message, err=True)
+
+
+def _one(text: str) -> Iterator[str]:
+    if text:
+        yield _checked(text)
+
+
+def _all(text: str) -> Iterator[str]:
+    yield from map(_checked, text.replace(",", " ").split())
+
+
+def _name(text: str) -> Iterator[str]:
+    if text and not is_operator_name(text):
+        raise OperatorError("use up to 32 of a-z, 0-9, dot, hyphen, underscore")
+    yield from [text] if text else ()
