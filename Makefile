@@ -76,8 +76,8 @@ browsers:
 	@tools/browser
 	@tools/web_phone || [ $$? = 3 ]
 
-transcript: $(READY) ## type the tutorial of two sites again, and write what it prints into docs/tutorial/
-	@TRANSCRIPT=docs/tutorial/two-sites-transcript.md SIPMESH_SOAK=1 $(BIN)/pytest -q -m soak -n 0 -o timeout=0 tests/cli/test_two_sites.py
+transcript: $(READY) ## type the tutorials of two sites and two hosts again, and write what it prints into docs/tutorial/
+	@TRANSCRIPT=docs/tutorial/two-sites-transcript.md TRANSCRIPT_HOSTS=docs/tutorial/two-hosts-transcript.md SIPMESH_SOAK=1 $(BIN)/pytest -q -m soak -n 0 -o timeout=0 tests/cli/test_two_sites.py tests/cli/test_two_hosts.py
 
 soak: $(READY) peers browsers ## the tests that take minutes each
 	@SIPMESH_SOAK=1 $(BIN)/pytest -q -m "soak or more_in_soak" -o timeout=0 -rs $(ARGS)

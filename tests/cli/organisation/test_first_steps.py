@@ -34,12 +34,12 @@ def test_keys_of_servers_on_other_hosts_are_not_made_here(tmp_path: Path) -> Non
 def test_steps_are_commands_in_the_order_of_their_use(tmp_path: Path) -> None:
     loaded = load(made(tmp_path / "o"))
     assert list(steps(tmp_path / "o", LAYOUT, loaded, ""))[1:] == [
-        "sipmesh user add alice@example.com --pool pool1.example.com",
         "sipmesh console certificate ada --role security-officer",
         "sipmesh serve mgmt.example.com fe1.example.com",
         f"on {THERE}, in an empty folder:  sipmesh join request fe2.example.com",
         "here, with that file:  sipmesh join grant fe2.example.com.csr",
         f"on {THERE}, with that file:  sipmesh join accept fe2.example.com.join && sipmesh serve fe2.example.com",
+        "sipmesh user add alice@example.com --pool pool1.example.com",
         "sipmesh topology dns        # the records that DNS needs",
         "sipmesh doctor              # until it finds nothing that is to be done",
     ]

@@ -35,14 +35,16 @@ def steps(folder: Path, layout: Layout, loaded: Loaded, user: str) -> Iterator[s
     """Yield the commands that are left, in order."""
     here, there = servers_of(loaded, layout, here=True), servers_of(loaded, layout, here=False)
     yield f"cd {folder}"
-    if not user:
-        home = f" --pool {next(iter(layout.pools.values()))}" if len(layout.pools) > 1 else ""
-        yield f"sipmesh user add alice@{layout.domain}{home}"
     if layout.administrator:
         yield f"sipmesh console certificate {layout.administrator} --role security-officer"
+    if not user and not there:
+        yield f"sipmesh user add alice@{layout.domain}"
     yield f"sipmesh serve {' '.join(here)}"
     for server in there:
         yield from _joining(server, loaded)
+    if not user and there:  # once all front ends run, they get it at once
+        home = f" --pool {next(iter(layout.pools.values()))}" if len(layout.pools) > 1 else ""
+        yield f"sipmesh user add alice@{layout.domain}{home}"
     if user and not layout.is_reached:
         yield "sipmesh links"
     if layout.is_reached:
