@@ -29,7 +29,12 @@ COMPILED = ("sip", "routing", "transport", "server/in_force", "server/proxy", "s
 FROM_SOURCE = {
     **dict.fromkeys(("transport/connector", "transport/accept/listener", "transport/resolver"), "has coroutines"),
     **dict.fromkeys(
-        ("transport/reactor/event_loop", "server/proxy/login/user_stores", "server/proxy/control_plane"),
+        (
+            "transport/reactor/event_loop",
+            "server/proxy/login/user_stores",
+            "server/proxy/control_plane",
+            "server/proxy/outside",
+        ),
         "is the base of a class that is not compiled",
     ),
     **dict.fromkeys(

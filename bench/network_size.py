@@ -28,6 +28,7 @@ from sipmesh.routing.registrar.gruu import Gruus
 from sipmesh.server.in_force.in_force import Current, Lasting, in_force_of
 from sipmesh.server.proxy.gatekeeper import Gatekeeper
 from sipmesh.server.proxy.login.user_stores import NoUsers
+from sipmesh.server.proxy.outside import Outside
 from sipmesh.topology.document.load import load_text
 from sipmesh.topology.versions.difference import difference
 from sipmesh.topology.versions.jose import open_signed, sign
@@ -158,7 +159,7 @@ def measure_one(folder: Path, servers: int, partners: int, repeats: int) -> Size
     size.take("view of one server", lambda: view(loaded, ME))
     evidence, keeper = (
         network.evidence(),
-        Gatekeeper(Current(in_force_of(loaded, ME, Lasting(1, Gruus(b"key", ME), NoUsers())))),
+        Gatekeeper(Current(in_force_of(loaded, ME, Lasting(1, Gruus(b"key", ME), NoUsers()))), Outside()),
     )
     if not keeper.judge(evidence).accepted:
         raise ValueError("the peer is not let in")

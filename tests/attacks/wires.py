@@ -18,6 +18,7 @@ from typing import Any, Final, cast
 
 from sipmesh.demo.organisation import Organisation, PoolPlan
 from sipmesh.errors import RemoteError
+from sipmesh.server.proxy.outside import NoLinks
 from sipmesh.server.running.running_server import RunningServer
 from sipmesh.sip.digest import answer, parse_challenge
 from sipmesh.sip.fields import NameAddr
@@ -247,6 +248,25 @@ class Call:
     tag: str
 
 
+class Wired(NoLinks):
+    """Links that are wires of the world, by what *opens* them."""
+
+    def __init__(self, opens: Callable[[Hop], Link]) -> None:
+        self._opens = opens
+
+    def obtain(self, hop: Hop) -> Link:
+        """See `Links`."""
+        return self._opens(hop)
+
+    def obtain_past(self, _hop: Hop, past: Link) -> Link:
+        """See `Links`."""
+        return past
+
+    def has(self, _hop: Hop) -> bool:
+        """See `Links`."""
+        return True
+
+
 class World:
     """The servers of one organisation, and everybody at their links."""
 
@@ -259,7 +279,7 @@ class World:
         }
         for node in self.nodes.values():
             node.registrations.begin()
-            node.flow_table.open_by(self._opener(node))
+            node.outside.links = Wired(self._opener(node))
         self.subscribed: set[tuple[str, str]] = (
             set()
         )  # by whom and under which Call-ID; servers know it in later rounds

@@ -49,7 +49,7 @@ class ServerParts:
         self.users = UserParts(setup, self.peers, self.forwarding, self.changed.append)
         self.events = event_server(setup, self.peers, self.forwarding)
         self.decisions = DecisionParts(setup, self.peers, self.forwarding, self.users, self.events)
-        self.links = LinkParts(setup, self.peers, self.decisions.dispatch, self.forwarding.outages)
+        self.links = LinkParts(setup, self.peers, self.decisions.dispatch)
 
     def put(self, organisation: Organisation) -> InForce:
         """Put in force what *organisation* has written now; nothing follows from it."""

@@ -51,7 +51,7 @@ class Pair:
         """Start one worker on ports that the kernel chooses; *start* is the number of the start."""
         node = self.build(number, start)
         ports = GivenPorts()
-        node.use_ports(ports)
+        node.outside.ports = ports
         specs = []
         for spec in node.view.listeners:
             sock = socket.socket()

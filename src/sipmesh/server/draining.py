@@ -94,7 +94,7 @@ class Draining:
         return phones + self._node.home_flows.links()
 
     def _is_busy(self, link: Link) -> bool:
-        return isinstance(link.flow, Flow) and self._node.relay.waits_on(link.flow)
+        return isinstance(link.flow, Flow) and self._node.under_way.waits_on(link.flow)
 
     def _end(self) -> None:
         given_up = self._node.relay.give_up(RETRY_AFTER_S)

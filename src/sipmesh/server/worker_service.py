@@ -96,7 +96,7 @@ class WorkerService(Service):
         if siblings is None:
             raise LocalError("a worker has other processes beside it")
         node.outside.control_plane = RemoteControlPlane(siblings)
-        node.use_ports(self._ports)
+        node.outside.ports = self._ports
         if isinstance(node.users, ReplicatedUsers):
             load_users(DocumentStore(node.view.loaded.folder, node.view.name).users, node.users, self._log)
         commands = {**self._commands(), **self._of_workers()}

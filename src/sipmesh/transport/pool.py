@@ -22,10 +22,15 @@ if TYPE_CHECKING:
 
 
 class LinkPool:
-    """Finds a link for a hop, or opens one; closes links whose peer is no longer accepted."""
+    """Finds a link for a hop, or opens one; closes links whose peer is no longer accepted.
 
-    def __init__(self, reactor: Reactor, connector: Connector, limits: Limits | None = None) -> None:
-        self._reactor, self._connector = reactor, connector
+    *trials* opens links to servers that do not answer.
+    """
+
+    def __init__(
+        self, reactor: Reactor, connector: Connector, limits: Limits | None = None, trials: Connector | None = None
+    ) -> None:
+        self._reactor, self._connector, self._trials = reactor, connector, trials or connector
         self._limits = limits or reactor.limits
 
     def __repr__(self) -> str:
@@ -51,6 +56,14 @@ class LinkPool:
         The link that is returned has failed if no other address is known.
         """
         return self._best_of(hop, past)
+
+    def dial(self, hop: Hop) -> Link:
+        """Open a link, whatever links there are."""
+        return self._connector.dial(hop)
+
+    def try_out(self, hop: Hop) -> Link:
+        """Open a link to a server that does not answer: the attempt ends soon."""
+        return self._trials.dial(hop)
 
     def _best_of(self, hop: Hop, past: Link | None) -> Link:
         best: Link | None = None

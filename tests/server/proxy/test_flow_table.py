@@ -11,6 +11,7 @@ from sipmesh.routing.proxy.effects import Start
 from sipmesh.routing.target import FlowTarget, Found, RemoteFlowTarget, ServerTarget, Target
 from sipmesh.server.proxy.flow import Flow
 from sipmesh.server.proxy.flow_table import PARTNER_SERVICE, FlowTable
+from sipmesh.server.proxy.outside import Outside
 from sipmesh.server.running.running_server import RunningServer
 from sipmesh.trust.evidence import LinkKind
 from support.in_force import current_of
@@ -96,7 +97,7 @@ async def test_client_asserts_no_domain(home: Network) -> None:
 
 
 def test_link_cannot_be_opened_before_there_is_a_pool_of_links(federation: Network) -> None:
-    table = FlowTable(current_of(federation.of(FE1).load(), FE1), 7)
+    table = FlowTable(current_of(federation.of(FE1).load(), FE1), 7, Outside())
     with pytest.raises(LocalError, match=FE2):
         table.find(Start(0, ServerTarget((FE2,), LinkKind.SERVER, BOB), FE2))
     assert (table.pool_of(EDGE), table.pool_of("nobody.test")) == (EDGES, "nobody.test")

@@ -10,6 +10,7 @@ import pytest
 from sipmesh.demo.ports import HOST
 from sipmesh.server.in_force.in_force import Current
 from sipmesh.server.proxy.gatekeeper import REMEMBERED_REFUSALS, Gatekeeper
+from sipmesh.server.proxy.outside import Outside
 from sipmesh.topology.view import view
 from sipmesh.trust.evidence import Direction, HandshakeFailure, LinkKind, PeerEvidence
 from sipmesh.trust.verdict import Seen, Verdict
@@ -28,7 +29,7 @@ def _current(federation: Network) -> Current:
 @pytest.fixture(name="gatekeeper")
 def _gatekeeper(current: Current) -> Gatekeeper:
     """The gatekeeper of the first front end."""
-    return Gatekeeper(current)
+    return Gatekeeper(current, Outside())
 
 
 def test_policy_is_made_once_for_each_kind_and_each_name(gatekeeper: Gatekeeper) -> None:
@@ -62,7 +63,7 @@ def test_new_topology_is_used_at_once(current: Current, gatekeeper: Gatekeeper, 
 
 def test_front_end_refuses_partners(gatekeeper: Gatekeeper, federation: Network) -> None:
     assert not gatekeeper.policy(ACCEPTED, LinkKind.PARTNER, "").may_open
-    edge = Gatekeeper(current_of(federation.of(EDGE).load(), EDGE))
+    edge = Gatekeeper(current_of(federation.of(EDGE).load(), EDGE), Outside())
     assert edge.policy(ACCEPTED, LinkKind.PARTNER, "").may_open == {PARTNER_EDGES}
 
 

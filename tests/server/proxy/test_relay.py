@@ -108,10 +108,10 @@ async def test_request_that_is_given_up_gets_503_and_nothing_waits_for_it_any_mo
         await alice.send(alice.request("INVITE", "sip:bob@example.test"))
         await bob.reply(await bob.request_in("INVITE"), 180)
         flows = node.flow_table.sessions()
-        await until(lambda: all(node.relay.waits_on(flow) for flow in flows))
+        await until(lambda: all(node.under_way.waits_on(flow) for flow in flows))
         assert node.relay.give_up("5") == 1
         assert (await alice.final()).status == 503
-        assert not any(node.relay.waits_on(flow) for flow in flows)
+        assert not any(node.under_way.waits_on(flow) for flow in flows)
         await bob.reply(await bob.request_in("CANCEL"), 200)
         assert node.relay.give_up("5") == 0
 
@@ -143,5 +143,5 @@ async def test_call_that_is_up_waits_for_nothing(home: Network) -> None:
     async with ticking(home) as (node, alice, bob):
         await talking(alice, bob)
         await bob.request_in("ACK")
-        assert not any(node.relay.waits_on(flow) for flow in node.flow_table.sessions())
+        assert not any(node.under_way.waits_on(flow) for flow in node.flow_table.sessions())
         assert node.relay.give_up("5") == 0

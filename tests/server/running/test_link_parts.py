@@ -59,7 +59,7 @@ async def test_only_client_ports_count_strangers(example: Organisation) -> None:
 @on_loop
 async def test_ports_of_a_worker_are_the_sockets_that_it_was_given(example: Organisation) -> None:
     async with server_parts(example, FE1, WorkerPlace(1, 2)) as parts:
-        given = parts.links.ports = GivenSocket()
+        given = parts.setup.outside.ports = GivenSocket()
         parts.peers.certificates.load()
         client, server = sorted(parts.setup.view.listeners, key=lambda spec: spec.kind is not LinkKind.CLIENT)
         parts.links.listening.adopt(client)

@@ -102,6 +102,8 @@ async def test_sources_are_followed_before_their_version_is_in_force(home: Netwo
 
             def fetch_again(self, _owner: str) -> None: ...
 
+            def judged(self, _evidence: object, _policy: object, _verdict: object) -> None: ...
+
         node.outside.sources = Sources()
         before, loaded = node.view.loaded, home.organisations[0].load()
         node.put_in_force(loaded)

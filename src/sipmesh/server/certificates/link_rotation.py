@@ -10,10 +10,10 @@ from sipmesh.server.proxy.flow import Flow
 from sipmesh.transport.link.state import LinkState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
     from datetime import datetime
 
-    from sipmesh.transport.hop import Hop
+    from sipmesh.server.proxy.outside import Outside
     from sipmesh.transport.link.link import Link
 
 BEFORE: Final = timedelta(hours=1)
@@ -51,10 +51,10 @@ class RetiredCertificate:
 
 
 class LinkRotation:
-    """The links of one server that are being replaced; *dial* opens a link. New requests use the newest link anyway."""
+    """The links of one server that are being replaced; *outside* opens links. New requests use the newest link anyway."""
 
-    def __init__(self, dial: Callable[[Hop], Link]) -> None:
-        self._dial, self.quiet_s = dial, QUIET_S
+    def __init__(self, outside: Outside) -> None:
+        self._outside, self.quiet_s = outside, QUIET_S
         self._old: dict[str, RetiredCertificate] = {}
 
     def __repr__(self) -> str:
@@ -86,7 +86,7 @@ class LinkRotation:
         failed = old.successor is not None and old.successor.state is LinkState.CLOSED
         due = old.again_at is None or at >= old.again_at
         if old.link.hop is not None and due and (old.successor is None or failed):
-            old.successor, old.again_at = self._dial(old.link.hop), at + AGAIN
+            old.successor, old.again_at = self._outside.links.dial(old.link.hop), at + AGAIN
             old.successor.ping()  # RFC 5626 4.4.1: the answer proves that the peer has accepted us
 
     def _is_quiet(self, old: RetiredCertificate, now: float) -> bool:

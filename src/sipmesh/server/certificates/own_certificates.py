@@ -28,7 +28,7 @@ from sipmesh.trust.x509.sip_identity import identities
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from sipmesh.server.in_force.in_force import Current
     from sipmesh.server.log import Log
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from sipmesh.transport.accept.listener import Spec
     from sipmesh.transport.hop import Hop
     from sipmesh.transport.link.link import Link
-    from sipmesh.transport.pool import LinkPool
 
 LOOK_AGAIN_S = 60.0
 PARTNER_NOT_TAKEN = "certificate for a partner rejected: the partner gets what it got before"
@@ -58,6 +57,7 @@ class OwnCertificates:
         self, current: Current, loop: asyncio.AbstractEventLoop, gatekeeper: Gatekeeper, outside: Outside, log: Log
     ) -> None:
         self._current, self._loop, self._gatekeeper, self._outside, self._log = current, loop, gatekeeper, outside, log
+        self.rotation = LinkRotation(outside)
         self.presented = PresentedCertificates({})
         self.for_clients = ClientCertificates()
         self.for_partners = PartnerCertificates()
@@ -69,10 +69,6 @@ class OwnCertificates:
 
     def __repr__(self) -> str:
         return f"<OwnCertificates of {self._view.name}: {len(self.presented.certificates)} certificates>"
-
-    def open_by(self, dial: Callable[[Hop], Link], pool: LinkPool) -> None:
-        """Replace links of *pool*, by means of *dial*, when their certificate is about to expire."""
-        self._pool, self.rotation = pool, LinkRotation(dial)
 
     def load(self) -> None:
         """Read the certificates at the start; raises `OperatorError` if a file cannot be used."""
@@ -257,7 +253,7 @@ class OwnCertificates:
     def _opened(self, kinds: set[LinkKind]) -> list[Link]:
         return [
             link
-            for link in self._pool.all()
+            for link in self._outside.links.all()
             if link.direction is Direction.OPENED and link.kind in kinds and not link.reserved
         ]
 

@@ -19,10 +19,12 @@ from sipmesh.trust.evidence import LinkKind
 if TYPE_CHECKING:
     from sipmesh.routing.identity.dialog_token import Begun
     from sipmesh.routing.media.judgement import Offer
+    from sipmesh.routing.outcome import Store
     from sipmesh.routing.proxy.forwarding import ListenerAddress
     from sipmesh.routing.proxy.received import Mark
     from sipmesh.routing.proxy.response_context import ResponseContext
     from sipmesh.routing.registrar.refresh import KnownRefresh
+    from sipmesh.routing.target import AnotherNotifier
     from sipmesh.server.proxy.timeout_queue import TimeoutQueue
     from sipmesh.server.quotas.usage import Usage
     from sipmesh.sip.message import Request
@@ -133,6 +135,14 @@ class Flow:
             self.sender = ClientSender(self.incarnation, self.number, owner_of=self.owner_of)
 
     @property
+    def is_waited_on(self) -> bool:
+        """Whether a final response is still to come or to go on it; carried flows share their transactions."""
+        for proxied in self.served.values():
+            if proxied.flow is self and not proxied.is_answered:
+                return True
+        return any(sent.flow is self and sent.waits and not sent.proxied.is_answered for sent in self.sent.values())
+
+    @property
     def users(self) -> frozenset[str]:
         """The addresses of record that logged in on this link."""
         return self.sender.users if isinstance(self.sender, ClientSender) else frozenset()
@@ -187,6 +197,14 @@ class Flow:
         self.sender = ClientSender(self.incarnation, self.number, users, self.owner_of, logins)
 
 
+class Decider:
+    """Who has decided about a request, and is asked again if nothing that it has chosen can be reached."""
+
+    def decide_again(self, proxied: ProxiedRequest, what: AnotherNotifier | Store) -> None:
+        """Decide about *proxied*, whose notifier or whose phones cannot be reached."""
+        raise NotImplementedError
+
+
 class ProxiedRequest:
     """A received request: *key* is its transaction, *context* collects the responses, *sent* are its branches.
 
@@ -202,6 +220,7 @@ class ProxiedRequest:
         "begun",
         "came_by",
         "context",
+        "decider",
         "flow",
         "identity",
         "key",
@@ -218,6 +237,7 @@ class ProxiedRequest:
     def __init__(self, flow: Flow, request: Request, key: str, transaction: ServerTransaction) -> None:
         self.flow, self.request, self.key, self.transaction = flow, request, key, transaction
         self.context: ResponseContext | None = None
+        self.decider: Decider | None = None
         self.identity: str | None = None
         self.came_by: ListenerAddress | None = None
         self.begun: Begun | None = None

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from sipmesh.errors import LocalError
 from sipmesh.routing.identity.dialog import NO_FLOW
 from sipmesh.routing.identity.dialog_token import owner_hash
 from sipmesh.routing.identity.sender import ServerSender
@@ -19,6 +17,7 @@ from sipmesh.trust.role import Role
 if TYPE_CHECKING:
     from sipmesh.routing.proxy.effects import Start
     from sipmesh.server.in_force.in_force import Current
+    from sipmesh.server.proxy.outside import Outside
     from sipmesh.topology.view import PartnerView, ServerView
     from sipmesh.transport.link.link import Link
 
@@ -31,11 +30,8 @@ NO_DOMAINS: Final[frozenset[str]] = frozenset()
 class FlowTable:
     """Knows every flow of the server, and opens links to servers and partners."""
 
-    def __init__(self, current: Current, incarnation: int) -> None:
-        self._current, self.incarnation = current, incarnation
-        self._obtain: Callable[[Hop], Link] = _nowhere
-        self._obtain_past: Callable[[Hop, Link], Link] = _nowhere_else
-        self._has_link: Callable[[Hop], bool] = _has_each_link
+    def __init__(self, current: Current, incarnation: int, outside: Outside) -> None:
+        self._current, self.incarnation, self._outside = current, incarnation, outside
         self._elsewhere: dict[str, list[Link]] = {}  # links of other processes to servers, by server, the oldest first
         self._flows: dict[int, Flow] = {}
         self._owners: dict[bytes, int] = {}
@@ -47,22 +43,6 @@ class FlowTable:
     def view(self) -> ServerView:
         """The view of the topology in force."""
         return self._current.value.view
-
-    def open_by(
-        self,
-        obtain: Callable[[Hop], Link],
-        obtain_past: Callable[[Hop, Link], Link] | None = None,
-        has_link: Callable[[Hop], bool] | None = None,
-    ) -> None:
-        """Use *obtain* to get links to servers from now on, and *obtain_past* for one to another address than a link has.
-
-        *has_link* tells whether there is one already.
-        """
-        self._obtain = obtain
-        if has_link is not None:
-            self._has_link = has_link
-        if obtain_past is not None:
-            self._obtain_past = obtain_past
 
     def flow(self, link: Link) -> Flow:
         """Return the flow of *link*; it is created at the first call. That of a closed link is known to nobody else."""
@@ -165,9 +145,9 @@ class FlowTable:
         if hop is None:
             return None
         link = self._link_elsewhere(name)
-        if link is not None and self._opens_links(name) and not self._has_link(hop):
+        if link is not None and self._opens_links(name) and not self._outside.links.has(hop):
             return self.flow(link)
-        return self.flow(self._obtain(hop))
+        return self.flow(self._outside.links.obtain(hop))
 
     def up_elsewhere(self, link: Link, *, may_send: bool) -> None:
         """Another process has a link to a server; unless *may_send*, nothing is sent there by this process."""
@@ -206,7 +186,9 @@ class FlowTable:
         if partner is None:
             return None
         hop = partner_hop(partner, name)
-        return self.flow(self._obtain(hop) if past is None else self._obtain_past(hop, past))
+        return self.flow(
+            self._outside.links.obtain(hop) if past is None else self._outside.links.obtain_past(hop, past)
+        )
 
 
 def partner_hop(partner: PartnerView, name: str) -> Hop:
@@ -214,16 +196,3 @@ def partner_hop(partner: PartnerView, name: str) -> Hop:
     addresses = partner.addresses
     service = PARTNER_SERVICE if addresses is None else None
     return Hop(partner.meant_name(name), LinkKind.PARTNER, addresses, service)
-
-
-def _nowhere(hop: Hop) -> Link:
-    raise LocalError(f"no pool of links to reach {hop.name} with")
-
-
-def _nowhere_else(_hop: Hop, past: Link) -> Link:
-    return past
-
-
-def _has_each_link(_hop: Hop) -> bool:
-    """Return True: no other process is to be asked."""
-    return True

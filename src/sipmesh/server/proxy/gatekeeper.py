@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime
 from heapq import merge
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from sipmesh.server.process.clock import now_utc
 from sipmesh.server.proxy.login.client_refusals import ClientRefusals, reason_of_end
@@ -21,6 +21,7 @@ from sipmesh.trust.verdict import Verdict
 if TYPE_CHECKING:
     from sipmesh.errors import RemoteError
     from sipmesh.server.in_force.in_force import Current
+    from sipmesh.server.proxy.outside import Outside
     from sipmesh.topology.view import ServerView
     from sipmesh.transport.link.link import Link
     from sipmesh.trust.policy import LinkPolicy
@@ -29,32 +30,20 @@ REMEMBERED_REFUSALS = 500
 """Refusals that are kept for `sipmesh explain`; older ones are only in the log."""
 
 
-class VerdictObserver(Protocol):
-    """Is called for verdicts on servers and partners."""
-
-    def judged(self, evidence: PeerEvidence, policy: LinkPolicy, verdict: Verdict) -> None:
-        """A peer was judged by *policy*."""
-
-
 class Gatekeeper:
     """Judges every link of one server by the topology in force."""
 
-    def __init__(self, current: Current, clock: Callable[[], datetime] = now_utc) -> None:
-        self._current, self.clock = current, clock
+    def __init__(self, current: Current, outside: Outside, clock: Callable[[], datetime] = now_utc) -> None:
+        self._current, self._outside, self.clock = current, outside, clock
         self._judges: dict[tuple[Direction, LinkKind, str], Judge] = {}
         self._judges_of = current.value.view
         self._newest = 0
         self.refusals: deque[Verdict] = deque(maxlen=REMEMBERED_REFUSALS)
         self._refusals_of_clients: deque[Verdict] = deque(maxlen=REMEMBERED_REFUSALS)
         self.client_refusals = ClientRefusals()
-        self._observer: VerdictObserver | None = None
 
     def __repr__(self) -> str:
         return f"<Gatekeeper of {self.view.name}: {len(self.refusals)} refusals remembered>"
-
-    def attach(self, observer: VerdictObserver | None) -> None:
-        """Call *observer* for every verdict on a server or a partner from now on; None stops the calls."""
-        self._observer = observer
 
     @property
     def view(self) -> ServerView:
@@ -91,8 +80,8 @@ class Gatekeeper:
         judge, at = self._judge(evidence.direction, evidence.kind, meant), self.clock()
         evidence = recheck_path(evidence, judge.policy, at)
         verdict = judge.judge(evidence, at=at, live=live)
-        if self._observer is not None and evidence.kind is not LinkKind.CLIENT:
-            self._observer.judged(evidence, judge.policy, verdict)
+        if evidence.kind is not LinkKind.CLIENT:
+            self._outside.sources.judged(evidence, judge.policy, verdict)
         return verdict
 
     def remember(self, verdict: Verdict) -> None:

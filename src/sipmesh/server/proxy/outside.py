@@ -1,6 +1,6 @@
-"""What works with a running server from outside: its control plane, what fetches its CRLs, and its other processes.
+"""What works with the parts of a running server from outside: its links, its control plane, what fetches its CRLs, its workers.
 
-Each of them is built from the parts of the server, and so after it. The server has one `Outside` from its start. Until
+Each of them is built from these parts, and so after them. The server has one `Outside` from its start. Until
 something is put there, nobody is there: no part asks whether there is somebody.
 """
 
@@ -8,18 +8,57 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from sipmesh.errors import LocalError
 from sipmesh.server.proxy.control_plane import ControlPlane, NoControlPlane
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Collection
     from datetime import datetime
     from pathlib import Path
 
-    from sipmesh.server.proxy.siblings.channel import WorkerChannel
     from sipmesh.storage.users.user_document import UserDocument
+    from sipmesh.topology.document.listeners import ListenerSpec
     from sipmesh.topology.document.load import Loaded
     from sipmesh.topology.expiry.fetch_status import FetchStatus
+    from sipmesh.transport.hop import Hop
+    from sipmesh.transport.link.link import Link
+    from sipmesh.trust.evidence import PeerEvidence
+    from sipmesh.trust.policy import LinkPolicy
+    from sipmesh.trust.verdict import Verdict
     from sipmesh.trust.x509.certificate import CertificateId
+
+
+class Links(Protocol):
+    """Finds and opens links to servers and partners (`transport.pool.LinkPool`)."""
+
+    def obtain(self, hop: Hop) -> Link:
+        """Return a link to the identity that *hop* means; dial one if there is none."""
+
+    def obtain_past(self, hop: Hop, past: Link) -> Link:
+        """Return a link to the same identity at another address than that of the link *past*."""
+
+    def has(self, hop: Hop) -> bool:
+        """Tell whether `obtain` would find a link without dialling."""
+
+    def dial(self, hop: Hop) -> Link:
+        """Open a link, whatever links there are."""
+
+    def try_out(self, hop: Hop) -> Link:
+        """Open a link to a server that does not answer."""
+
+    def all(self) -> list[Link]:
+        """List every link that is being opened or is up."""
+
+
+class Ports(Protocol):
+    """The listening sockets of a server of several processes."""
+
+    def socket_for(self, spec: ListenerSpec) -> socket.socket | None:
+        """Return the socket of this process that listens as *spec* says; raises `OperatorError` if there is none.
+
+        None: the process opens its port itself.
+        """
 
 
 class RevocationSources(Protocol):
@@ -31,14 +70,26 @@ class RevocationSources(Protocol):
     def supplies(self, at: datetime) -> tuple[FetchStatus, ...]:
         """Return the state of every source at time *at*."""
 
+    def judged(self, evidence: PeerEvidence, policy: LinkPolicy, verdict: Verdict) -> None:
+        """A server or a partner was judged by *policy*: the status of its certificates may have to be asked."""
+
     def fetch_again(self, owner: str) -> None:
         """Fetch the CRLs of an authority again: a peer was refused for want of them; *owner* is the partner, "" for our own."""
+
+
+class Channel(Protocol):
+    """The way to another process of this server (`siblings.channel.WorkerChannel`)."""
+
+    number: int
+
+    def send(self, kind: int, number: int, payload: bytes) -> None:
+        """Send a frame."""
 
 
 class Orders(Protocol):
     """Who takes the commands of the supervisor, and the replies to ours."""
 
-    def take(self, channel: WorkerChannel, kind: int, number: int, payload: bytes) -> None:
+    def take(self, channel: Channel, kind: int, number: int, payload: bytes) -> None:
         """A command or a reply has come."""
 
     def ended(self, process: int) -> None:
@@ -65,6 +116,36 @@ class Follower(Protocol):
         """A document of users is in force."""
 
 
+class NoLinks:
+    """Has no links: none was built yet."""
+
+    def obtain(self, hop: Hop) -> Link:
+        """Raise `LocalError`: no part may send before the links are built."""
+        raise LocalError(f"no pool of links to reach {hop.name} with")
+
+    def obtain_past(self, hop: Hop, past: Link) -> Link:  # noqa: ARG002 - it has no link at all
+        """Raise `LocalError`."""
+        return self.obtain(hop)
+
+    dial = try_out = obtain
+
+    def has(self, hop: Hop) -> bool:  # noqa: ARG002 - it has no link at all
+        """Return False."""
+        return False
+
+    def all(self) -> list[Link]:
+        """Return nothing."""
+        return []
+
+
+class OwnPorts:
+    """The ports of a server of one process, which opens them itself."""
+
+    def socket_for(self, spec: ListenerSpec) -> socket.socket | None:  # noqa: ARG002 - no port was opened before
+        """Return None."""
+        return None
+
+
 class NoSources:
     """Fetches nothing."""
 
@@ -75,6 +156,9 @@ class NoSources:
         """Return nothing."""
         return ()
 
+    def judged(self, evidence: PeerEvidence, policy: LinkPolicy, verdict: Verdict) -> None:
+        """Do nothing."""
+
     def fetch_again(self, owner: str) -> None:
         """Do nothing."""
 
@@ -82,7 +166,7 @@ class NoSources:
 class NoOrders:
     """Takes no command."""
 
-    def take(self, channel: WorkerChannel, kind: int, number: int, payload: bytes) -> None:
+    def take(self, channel: Channel, kind: int, number: int, payload: bytes) -> None:
         """Do nothing."""
 
     def ended(self, process: int) -> None:
@@ -118,6 +202,8 @@ class Outside:
         self.sources: RevocationSources = NoSources()
         self.follower: Follower = NoFollower()
         self.orders: Orders = NoOrders()
+        self.links: Links = NoLinks()
+        self.ports: Ports = OwnPorts()
 
     def __repr__(self) -> str:
         return f"<Outside {self.control_plane!r}, {self.sources!r}, {self.follower!r}, {self.orders!r}>"

@@ -26,17 +26,15 @@ from sipmesh.sip.transaction.state import Do, Input, of_status
 from sipmesh.trust.evidence import LinkKind
 
 if TYPE_CHECKING:
-    from sipmesh.routing.outcome import Answer, Forward, Store
+    from sipmesh.routing.outcome import Answer, Forward
     from sipmesh.routing.registrar.binding import Binding
-    from sipmesh.routing.target import AnotherNotifier
     from sipmesh.server.in_force.in_force import Current
     from sipmesh.server.proxy.call_table import CallTable
     from sipmesh.server.proxy.calls.call_release import CallRelease
     from sipmesh.server.proxy.calls.media_guard import MediaGuard
-    from sipmesh.server.proxy.flow import Flow, ProxiedRequest, SentBranch
+    from sipmesh.server.proxy.flow import Decider, Flow, ProxiedRequest, SentBranch
     from sipmesh.server.proxy.flow_table import FlowTable
     from sipmesh.server.proxy.liveness.outages import Outages
-    from sipmesh.server.proxy.other_processes import OtherProcesses
     from sipmesh.server.proxy.transactions.answerers import Answerers
     from sipmesh.server.proxy.transactions.branch_requests import BranchRequests
     from sipmesh.server.proxy.transactions.client_transactions import ClientTransactions
@@ -61,20 +59,6 @@ class Access:
         raise NotImplementedError
 
 
-NO_ACCESS: Final = Access()
-
-
-class Decider:
-    """What a relay asks when a request needs another decision than the one that it carries out."""
-
-    def decide_again(self, proxied: ProxiedRequest, what: AnotherNotifier | Store) -> None:
-        """Decide about *proxied*, whose notifier or whose phones cannot be reached."""
-        raise NotImplementedError
-
-
-NO_DECIDER: Final = Decider()
-
-
 class Relay:
     """The way of each request through this server: from its server transaction to its branches, and of the responses back.
 
@@ -84,6 +68,7 @@ class Relay:
     def __init__(
         self,
         current: Current,
+        access: Access,
         clock: Callable[[], float],
         flow_table: FlowTable,
         forget: Callable[[Binding], None],
@@ -96,19 +81,16 @@ class Relay:
         calls: CallTable,
         media: MediaGuard,
         release: CallRelease,
-        siblings: OtherProcesses,
     ) -> None:
         self.server_transactions, self.client_transactions = server_transactions, client_transactions
         self.requests, self.calls = requests, calls
-        self.access: Access = NO_ACCESS
-        self.decider: Decider = NO_DECIDER
-        self._current, self._clock, self._flow_table, self._forget = current, clock, flow_table, forget
+        self._current, self._access, self._clock = current, access, clock
+        self._flow_table, self._forget = flow_table, forget
         self._privacy, self._answerers, self._outages = privacy, answerers, outages
         self._media, self._release = media, release
         self.calls_started = 0
         self._served_before: list[ProxiedRequest] = []  # of closed links
         self._sent_before: list[SentBranch] = []
-        self._siblings = siblings
 
     def __repr__(self) -> str:
         return f"<Relay {self.client_transactions!r}, {self.server_transactions!r}>"
@@ -154,8 +136,9 @@ class Relay:
 
     # Requests in
 
-    def forward(self, proxied: ProxiedRequest, outcome: Forward, loop: str) -> None:
-        """Send the request to its targets."""
+    def forward(self, proxied: ProxiedRequest, outcome: Forward, loop: str, decider: Decider | None = None) -> None:
+        """Send the request to its targets; *decider* is asked if another decision is needed."""
+        proxied.decider = decider
         proxied.identity, proxied.loop = outcome.identity, loop
         proxied.context = ResponseContext.of(proxied.request, outcome.targets, outcome.unreached)
         if proxied.context.invite:
@@ -212,7 +195,7 @@ class Relay:
         response.pop_via()
         if sent.request.method == "REGISTER":
             settle_registration(response, sent.proxied.request)
-            self.access.answered(sent, response)
+            self._access.answered(sent, response)
         else:
             in_force = self._current.value
             settle(response, sent.proxied.request, flow.sender, in_force.border, in_force.view.name)
@@ -270,7 +253,7 @@ class Relay:
         if sent.flow.carrier is not None:
             sent.flow.link.close("its client has gone")
         else:
-            self.access.flow_failed(sent)
+            self._access.flow_failed(sent)
 
     def _process_response(self, sent: SentBranch, context: ResponseContext, response: Response) -> None:
         given = of_status(response.status)
@@ -343,18 +326,6 @@ class Relay:
 
     # The end of this server
 
-    def waits_on(self, flow: Flow) -> bool:
-        """Tell whether a final response is still to come or to go on *flow*; carried flows share their transactions.
-
-        The request may be one of another process of this server.
-        """
-        if self._siblings.waits_on(flow.link):
-            return True
-        for proxied in flow.served.values():
-            if proxied.flow is flow and not proxied.is_answered:
-                return True
-        return any(sent.flow is flow and sent.waits and not sent.proxied.is_answered for sent in flow.sent.values())
-
     def give_up(self, retry_after_s: str) -> int:
         """Answer 503 to each request that still waits for its final response; gives their number."""
         given_up = 0
@@ -392,7 +363,8 @@ class Relay:
             elif isinstance(effect, AwaitSilent):
                 self.server_transactions.await_silent(proxied)
             elif isinstance(effect, DecideAgain):
-                self.decider.decide_again(proxied, effect.what)
+                if proxied.decider is not None:
+                    proxied.decider.decide_again(proxied, effect.what)
             else:
                 self.server_transactions.drop(proxied)
 

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from sipmesh.server.running.running_server import RunningServer
     from sipmesh.topology.document.load import Loaded
     from sipmesh.topology.expiry.fetch_status import FetchStatus
+    from sipmesh.trust.evidence import PeerEvidence
+    from sipmesh.trust.policy import LinkPolicy
+    from sipmesh.trust.verdict import Verdict
 
 Look = Callable[[Collection[Path]], object]
 
@@ -82,7 +85,10 @@ class Fetcher:
         if self._fetches_crls:
             self._crls.follow(loaded)
         self._ocsp.follow(loaded)
-        self._gatekeeper.attach(self._ocsp)
+
+    def judged(self, evidence: PeerEvidence, policy: LinkPolicy, verdict: Verdict) -> None:
+        """Ask about the certificates of a peer that was judged."""
+        self._ocsp.judged(evidence, policy, verdict)
 
     def fetch_again(self, owner: str) -> None:
         """Fetch the CRLs of an authority that are of no use: another process of this server has refused a peer without them."""
@@ -98,7 +104,6 @@ class Fetcher:
 
     async def close(self) -> None:
         """Stop every fetch."""
-        self._gatekeeper.attach(None)
         await self._schedule.close()
         await self._http.close()
 

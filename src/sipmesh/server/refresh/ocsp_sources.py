@@ -70,7 +70,7 @@ class _Responders:
 
 
 class OcspSources:
-    """The OCSP jobs of one server. Implements `proxy.gatekeeper.VerdictObserver`; *chance* is for `Backoff`.
+    """The OCSP jobs of one server. *chance* is for `Backoff`.
 
     *refused* is called with the owner of the authority of a peer that is refused only because its revocation status is unknown.
     """

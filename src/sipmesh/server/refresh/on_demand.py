@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from sipmesh.server.running.running_server import RunningServer
     from sipmesh.topology.document.load import Loaded
     from sipmesh.topology.expiry.fetch_status import FetchStatus
+    from sipmesh.trust.evidence import PeerEvidence
+    from sipmesh.trust.policy import LinkPolicy
+    from sipmesh.trust.verdict import Verdict
 
 
 class FetchOnDemand:
@@ -32,6 +35,7 @@ class FetchOnDemand:
     ) -> None:
         self._node, self._look, self._log, self._fetches_crls = node, look, log, fetches_crls
         self.fetcher: Fetcher | None = None
+        self._is_closed = False
 
     def __repr__(self) -> str:
         return f"<FetchOnDemand by {self.fetcher!r}>"
@@ -46,6 +50,11 @@ class FetchOnDemand:
             self.fetcher = Fetcher(self._node, self._look, self._log, fetches_crls=self._fetches_crls)
         self.fetcher.follow(loaded)
 
+    def judged(self, evidence: PeerEvidence, policy: LinkPolicy, verdict: Verdict) -> None:
+        """Ask about the certificates of a peer that was judged, until `close`."""
+        if self.fetcher is not None and not self._is_closed:
+            self.fetcher.judged(evidence, policy, verdict)
+
     def fetch_again(self, owner: str) -> None:
         """Fetch the CRLs of an authority again, for another process of this server; *owner* is the partner, "" for our own."""
         if self.fetcher is not None:
@@ -57,5 +66,6 @@ class FetchOnDemand:
 
     async def close(self) -> None:
         """Stop all fetching."""
+        self._is_closed = True
         if self.fetcher is not None:
             await self.fetcher.close()

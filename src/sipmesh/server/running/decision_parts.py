@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from sipmesh.server.proxy.events.event_server import EventServer
     from sipmesh.server.proxy.flow import Flow
     from sipmesh.server.proxy.login.digest_auth import DigestAuth
+    from sipmesh.server.proxy.relay import Relay
     from sipmesh.server.proxy.siblings.siblings import Siblings
     from sipmesh.server.running.forwarding_parts import ForwardingParts
     from sipmesh.server.running.peer_parts import PeerParts
@@ -39,9 +40,7 @@ class DecisionParts:
     def __init__(
         self, setup: ServerSetup, peers: PeerParts, forwarding: ForwardingParts, users: UserParts, events: EventServer
     ) -> None:
-        transactions = forwarding.relay.server_transactions
-        self._responder = Responder(transactions, peers.refusals, peers.accounts, peers.peer_log)
-        self.executor = _executor(setup, peers, forwarding, events, self._responder)
+        self._responder = Responder(forwarding.server_transactions, peers.refusals, peers.accounts, peers.peer_log)
         end_of_flow = EndOfFlow(setup.view.name, events.own_requests, new_token, peers.peer_log)
         self.home_flows = HomeFlows(
             peers.reactor,
@@ -52,7 +51,9 @@ class DecisionParts:
             self._carried_flow_ended,
             setup.current,
         )
-        forwarding.relay.access = self.access = _access(setup, peers, forwarding, users, end_of_flow)
+        self.access = _access(setup, peers, forwarding, users, end_of_flow)
+        self.relay = forwarding.relay(setup, peers, self.access)
+        self.executor = _executor(setup, peers, forwarding, events, self.relay, self._responder)
         login_waits = LoginWaits(setup.loop, users.failures, peers.accounts)
         self.removal = self._removal(peers, forwarding, events, users.logins, login_waits)
         self.dispatch = self._dispatch(setup, peers, forwarding, events, users.logins, login_waits)
@@ -80,7 +81,7 @@ class DecisionParts:
             home_flows=self.home_flows,
             accounts=peers.accounts,
             registrations=forwarding.registrations,
-            relay=forwarding.relay,
+            relay=self.relay,
             events=events,
             siblings=peers.siblings,
         )
@@ -108,7 +109,7 @@ class DecisionParts:
             remote_events,
             peers.accounts,
             users.takeovers,
-            forwarding.relay.calls,
+            forwarding.calls,
             forwarding.registrations,
             users.failures,
             setup.outside,
@@ -139,7 +140,7 @@ class DecisionParts:
                 responder=self._responder,
             ),
             admission=OverloadAdmission(overload, tokens),
-            relay=forwarding.relay,
+            relay=self.relay,
             registrations=forwarding.registrations,
             executor=self.executor,
             responder=self._responder,
@@ -158,12 +159,17 @@ class DecisionParts:
 
 
 def _executor(
-    setup: ServerSetup, peers: PeerParts, forwarding: ForwardingParts, events: EventServer, responder: Responder
+    setup: ServerSetup,
+    peers: PeerParts,
+    forwarding: ForwardingParts,
+    events: EventServer,
+    relay: Relay,
+    responder: Responder,
 ) -> Executor:
     phone_events = PhoneEvents(peers.flow_table, events, peers.siblings)
     return Executor(
         current=setup.current,
-        relay=forwarding.relay,
+        relay=relay,
         acks=forwarding.acks,
         release=forwarding.release,
         registrations=forwarding.registrations,
@@ -205,7 +211,6 @@ def _access(
         peers.flow_table,
         users.logins,
         peers.accounts,
-        forwarding.relay,
         end_of_flow,
         setup.advertised[LinkKind.SERVER],
         forwarding.outages,

@@ -19,11 +19,13 @@ from sipmesh.server.proxy.transactions.branch_requests import BranchRequests
 from sipmesh.server.proxy.transactions.client_transactions import ClientTransactions
 from sipmesh.server.proxy.transactions.privacy_service import PrivacyService
 from sipmesh.server.proxy.transactions.server_transactions import ServerTransactions
+from sipmesh.server.proxy.under_way import UnderWay
 from sipmesh.trust.evidence import LinkKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from sipmesh.server.proxy.access.access_proxy import AccessProxy
     from sipmesh.server.running.peer_parts import PeerParts
     from sipmesh.server.running.server_setup import ServerSetup
 
@@ -33,41 +35,50 @@ class ForwardingParts:
 
     def __init__(self, setup: ServerSetup, peers: PeerParts, registered: Callable[[str], None]) -> None:
         self.registrations = _registrations(setup, peers, registered)
-        self.outages = Outages(setup.loop, peers.flow_table, setup.limits, peers.peer_log)
+        self.outages = Outages(
+            setup.loop,
+            peers.flow_table,
+            setup.limits,
+            setup.outside,
+            peers.peer_log,
+            for_control=setup.place.is_supervisor,
+        )
         self.liveness = Liveness(setup.loop, setup.limits, self.outages)
         self.identity = IdentityService(
             setup.current, peers.gatekeeper, lambda: peers.certificates.presented.of(LinkKind.SERVER), peers.peer_log
         )
         self.media = MediaGuard(setup.current, peers.refusals, peers.flow_table)
-        self.relay = self._relay(setup, peers)
+        self.calls = CallTable(setup.limits.calls_named, peers.siblings)
+        self.under_way = UnderWay(self.calls, peers.siblings)
+        self.answerers = Answerers(setup.stores.tokens)
+        self.privacy = PrivacyService(setup.stores.tokens, self.answerers)
+        self.requests = BranchRequests(
+            peers.flow_table, setup.stores.tokens, setup.branches, setup.advertised, setup.current, self.privacy
+        )
+        self.acks = AckForwarder(peers.flow_table, self.requests, self.outages, self.calls)
+        self.release = CallRelease(self.requests, self.acks, self.calls)
+        self.server_transactions = ServerTransactions(setup.loop.time, setup.advertised)
 
     def __repr__(self) -> str:
-        return f"<ForwardingParts {self.relay!r}, {self.registrations!r}>"
+        return f"<ForwardingParts {self.server_transactions!r}, {self.registrations!r}>"
 
-    def _relay(self, setup: ServerSetup, peers: PeerParts) -> Relay:
-        clock, calls = setup.loop.time, CallTable(setup.limits.calls_named, peers.siblings)
-        answerers = Answerers(setup.stores.tokens)
-        privacy = PrivacyService(setup.stores.tokens, answerers)
-        requests = BranchRequests(
-            peers.flow_table, setup.stores.tokens, setup.branches, setup.advertised, setup.current, privacy
-        )
-        self.acks = AckForwarder(peers.flow_table, requests, self.outages, calls)
-        self.release = CallRelease(requests, self.acks, calls)
+    def relay(self, setup: ServerSetup, peers: PeerParts, access: AccessProxy) -> Relay:
+        """Build the relay; *access* hears of the requests that are carried to and from other pools."""
         return Relay(
             setup.current,
-            clock,
+            access,
+            setup.loop.time,
             peers.flow_table,
             self.registrations.forget,
-            requests,
-            privacy,
-            answerers,
-            ServerTransactions(clock, setup.advertised),
-            ClientTransactions(clock),
+            self.requests,
+            self.privacy,
+            self.answerers,
+            self.server_transactions,
+            ClientTransactions(setup.loop.time),
             self.outages,
-            calls,
+            self.calls,
             self.media,
             self.release,
-            peers.siblings,
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from sipmesh.server.running.listening import Listening
 from sipmesh.server.running.revocation_updates import RevocationUpdates
@@ -19,34 +19,22 @@ from sipmesh.transport.websocket.upgrade import UpgradePolicy
 from sipmesh.trust.evidence import LinkKind
 
 if TYPE_CHECKING:
-    import socket
-
     from sipmesh.server.proxy.dispatch import Dispatch
-    from sipmesh.server.proxy.liveness.outages import Outages
     from sipmesh.server.running.peer_parts import PeerParts
     from sipmesh.server.running.server_setup import ServerSetup
     from sipmesh.topology.document.listeners import ListenerSpec
     from sipmesh.topology.reachable_addresses import ReachableAddresses
     from sipmesh.topology.view import ServerView
-    from sipmesh.transport.hop import Hop
-    from sipmesh.transport.link.link import Link
     from sipmesh.transport.tls.contexts import AcceptingContext
 
 
-class Ports(Protocol):
-    """The listening sockets of a server of several processes."""
-
-    def socket_for(self, spec: ListenerSpec) -> socket.socket:
-        """Return the socket of this process that listens as *spec* says; raises `OperatorError` if there is none."""
-
-
 class LinkParts:
-    """The links of one server; *dispatch* gets what they bring. *ports* has the sockets if other processes share them."""
+    """The links of one server; *dispatch* gets what they bring."""
 
-    def __init__(self, setup: ServerSetup, peers: PeerParts, dispatch: Dispatch, outages: Outages) -> None:
+    def __init__(self, setup: ServerSetup, peers: PeerParts, dispatch: Dispatch) -> None:
         self._current, self._peers, self._dispatch = setup.current, peers, dispatch
         self._accepts, self._workers = not setup.place.is_supervisor, setup.place.count
-        self.ports: Ports | None = None
+        self._outside = setup.outside
         reactor, certificates = peers.reactor, peers.certificates
         context = certificates.opening_context
         self.resolver = DnsResolver(*setup.view.dns_servers)
@@ -54,10 +42,8 @@ class LinkParts:
         # no attempt to reach a server that does not answer is refused for the failure before it
         limits = replace(setup.limits, dial_s=setup.limits.server_dial_s, redial_s=0.0)
         self.trials = Connector(reactor, dispatch, context, self.resolver, limits=limits, reachable=self._reachable)
-        outages.open_by(self._try_for_control if setup.place.is_supervisor else self.trials.dial)
-        self.pool = LinkPool(reactor, self.connector)
-        certificates.open_by(self.connector.dial, self.pool)
-        peers.flow_table.open_by(self.pool.obtain, self.pool.obtain_past, self.pool.has)
+        self.pool = LinkPool(reactor, self.connector, trials=self.trials)
+        setup.outside.links = self.pool
         self.listening = Listening(self._listener, certificates.accepting_context, setup.log)
         self.revocation = RevocationUpdates(
             peers.gatekeeper,
@@ -71,10 +57,6 @@ class LinkParts:
     def __repr__(self) -> str:
         return f"<LinkParts {self.listening!r}, {self.pool!r}>"
 
-    def _try_for_control(self, hop: Hop) -> Link:
-        """Open a link of a supervisor to a server that does not answer."""
-        return self.trials.dial(hop.for_control())
-
     def _reachable(self) -> ReachableAddresses:
         return self._current.value.view.reachable
 
@@ -85,7 +67,7 @@ class LinkParts:
 
     def _listener(self, spec: ListenerSpec, context: AcceptingContext) -> Listener:
         peers, dispatch = self._peers, self._dispatch
-        sock = self.ports.socket_for(spec) if self.ports is not None else None
+        sock = self._outside.ports.socket_for(spec)
         listener = Listener(peers.reactor, spec, context, dispatch, sock=sock, accepts=self._accepts)
         if sock is not None and self._accepts:
             choose_at_random(sock, self._workers)

@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from sipmesh.server.in_force.home_pools import HomePools
     from sipmesh.server.in_force.in_force import InForce
     from sipmesh.server.log import Log
-    from sipmesh.server.running.link_parts import Ports
     from sipmesh.storage.location_service.locations import Locations
     from sipmesh.topology.document.listeners import ListenerSpec
     from sipmesh.topology.document.load import Loaded
@@ -112,10 +111,6 @@ class RunningServer:
         """Whether everything that is in force here is so at all processes of this server."""
         return self.outside.follower.is_settled
 
-    def use_ports(self, ports: Ports) -> None:
-        """Listen on the sockets of *ports*, which several processes share; before `start`."""
-        self._links.ports = ports
-
     def _build(self, setup: ServerSetup) -> None:
         """Build the parts, from the judge to the pool of links; nothing listens yet. Each part knows those before it."""
         stores = setup.stores
@@ -131,7 +126,7 @@ class RunningServer:
         users = self._users = UserParts(setup, peers, forwarding, self._users_changed)
         self.events = event_server(setup, peers, forwarding)
         decisions = self._decisions = DecisionParts(setup, peers, forwarding, users, self.events)
-        self._links = LinkParts(setup, peers, decisions.dispatch, forwarding.outages)
+        self._links = LinkParts(setup, peers, decisions.dispatch)
         self._name_parts()
         self._changes = VersionChange(setup, peers, users, self.events, decisions, self._links)
         self.siblings = peers.workers
@@ -151,7 +146,7 @@ class RunningServer:
             forwarding.liveness,
         )
         self.refusals, self.identity, self.media = peers.refusals, forwarding.identity, forwarding.media
-        self.relay, self.release = forwarding.relay, forwarding.release
+        self.relay, self.release, self.under_way = self._decisions.relay, forwarding.release, forwarding.under_way
         self.logins, self.failures = users.logins, users.failures
         self.user_updates, self.takeovers = users.updates, users.takeovers
         self.dispatch, self.home_flows = self._decisions.dispatch, self._decisions.home_flows

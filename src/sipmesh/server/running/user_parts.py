@@ -43,7 +43,7 @@ class UserParts:
             peers.flow_table,
             peers.accounts,
             peers.peer_log,
-            MovedLogins(setup.loop, setup.limits, forwarding.relay),
+            MovedLogins(setup.loop, setup.limits, forwarding.under_way),
             forwarding.registrations.withdraw,
             peers.siblings,
         )

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sipmesh.errors import SipmeshError
 from sipmesh.server.control_socket import Command, carry_out, encode, result_of
-from sipmesh.server.proxy.siblings.channel import ORDER, REPLY, SUPERVISOR, WorkerChannel
+from sipmesh.server.proxy.siblings.channel import ORDER, REPLY, SUPERVISOR
 
 if TYPE_CHECKING:
+    from sipmesh.server.proxy.outside import Channel
     from sipmesh.server.proxy.siblings.siblings import Siblings
 
 THE_SUPERVISOR: Final = "the supervisor"
@@ -39,7 +40,7 @@ class Orders:
         self._also_ended = also_ended
         self._numbers = count(1)
         self._asked: dict[int, tuple[int, asyncio.Future[Any]]] = {}
-        self._waiting: asyncio.Queue[tuple[WorkerChannel, int, bytes]] = asyncio.Queue()
+        self._waiting: asyncio.Queue[tuple[Channel, int, bytes]] = asyncio.Queue()
         self._tasks: set[asyncio.Task[None]] = set()
 
     def __repr__(self) -> str:
@@ -79,7 +80,7 @@ class Orders:
         if self._also_ended is not None:
             self._also_ended(process)
 
-    def take(self, channel: WorkerChannel, kind: int, number: int, payload: bytes) -> None:
+    def take(self, channel: Channel, kind: int, number: int, payload: bytes) -> None:
         """Carry out a command, or take the reply to one of ours."""
         if kind == REPLY:
             self._replied(channel.number, number, payload)
@@ -109,6 +110,6 @@ class Orders:
             await self._carry_out(self._in_order, *await self._waiting.get())
 
     @staticmethod
-    async def _carry_out(commands: Mapping[str, Command], channel: WorkerChannel, number: int, payload: bytes) -> None:
+    async def _carry_out(commands: Mapping[str, Command], channel: Channel, number: int, payload: bytes) -> None:
         answer = encode(await carry_out(commands, payload, THE_SUPERVISOR))
         channel.send(REPLY, number, answer)

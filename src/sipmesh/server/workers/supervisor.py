@@ -70,7 +70,7 @@ class Supervisor:
     def __init__(self, node: RunningServer, reception: Reception, log: Log, changed: Callable[[], None]) -> None:
         self._node, self._reception, self._log, self._changed = node, reception, log, changed
         self._ports = HeldPorts(node.place.count, node.limits, self._port_opened)
-        node.use_ports(self._ports)
+        node.outside.ports = self._ports
         node.outside.follower = self
         node.outside.orders = self._orders = Orders(reception.siblings, {})
         self._slots = {number: WorkerSlot(number) for number in range(1, node.place.count + 1)}

@@ -164,6 +164,6 @@ async def test_pool_without_servers_is_answered_503_and_our_own_users_are_never_
         access = two_pools.nodes[FE1].access
         [flow] = [flow for flow in two_pools.nodes[FE1].flow_table.sessions() if flow.link.kind is LinkKind.CLIENT]
         pending: Any = SimpleNamespace(flow=flow, request=request("REGISTER"), aor=BOB, key="", loop="")
-        assert access.carry(pending, "pool9.example.test") == NO_HOME
+        assert access.carried(pending, "pool9.example.test") == NO_HOME
         assert not access.is_too_early(flow, BOB)
         assert not access.is_too_early(flow, ALICE)

@@ -16,6 +16,7 @@ from sipmesh.routing.identity.sender import ClientSender, Sender
 from sipmesh.routing.passport.identity_field import names_nobody, read_field
 from sipmesh.server.in_force.roles import signing_partners
 from sipmesh.server.proxy.calls.identity_service import IdentityService
+from sipmesh.server.quotas.limited_log import LimitedLog
 from sipmesh.topology.document.identity_policy import IdentityPolicy
 from sipmesh.trust.code import Code
 from support.call_signer import SIGNER
@@ -31,7 +32,7 @@ def service(policy: IdentityPolicy | None, key: object = SIGNER.key, told: Told 
     current: Any = SimpleNamespace(value=SimpleNamespace(view=view, signing=signing_partners(view)))
     gatekeeper: Any = SimpleNamespace(clock=lambda: datetime.now(UTC))
     own: Any = SimpleNamespace(chain=SIGNER.chain, key=key)
-    log: Any = (told or Told()).log
+    log = LimitedLog((told or Told()).log, lambda: 0.0, each=9, total=9, window_s=60.0)
     return IdentityService(current, gatekeeper, lambda: own, log)
 
 

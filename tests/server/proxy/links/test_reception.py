@@ -100,7 +100,7 @@ async def test_link_is_not_closed_while_another_worker_calls_its_phone(example: 
         await alice.send(inside_of(dialog, alice, "ACK"))
         await bob.request_in("ACK")
         await until(lambda: flow.number in calls(pair, TWO).links())
-        assert not node.relay.waits_on(flow)
+        assert not node.under_way.waits_on(flow)
         assert node.logins.moved.step() == []
         await hang_up(alice, bob, dialog)
         await bob.hung_up()

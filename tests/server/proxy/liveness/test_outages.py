@@ -20,6 +20,7 @@ from sipmesh.trust.evidence import LinkKind
 from support.managed import MGMT, Managed
 from support.network import FE1, FE2, Network
 from support.running import on_jumping_loop, until
+from support.trials import try_by
 
 PAUSE_S = Limits().trial_pause_s
 
@@ -32,7 +33,7 @@ def dialled(node: RunningServer) -> list[float]:
         times.append(node.loop.time())
         return node.trials.dial(hop)
 
-    node.outages.open_by(dial)
+    try_by(node, dial)
     return times
 
 
@@ -123,7 +124,7 @@ async def test_link_of_a_trial_belongs_to_nobody_before_the_server_has_answered(
 async def test_link_that_the_server_opens_itself_ends_its_outage(pool: Network) -> None:
     async with pool:
         node, mate = pool.nodes[FE1], pool.nodes[FE2]
-        node.outages.open_by(mate.trials.dial)  # nothing that leads there
+        try_by(node, mate.trials.dial)  # nothing that leads there
         node.outages.silent(FE2, "test")
         mate.pool.obtain(Hop(FE1, LinkKind.SERVER, (pool.address(FE1, LinkKind.SERVER),)))
         await until(lambda: not node.outages.names)
@@ -149,7 +150,7 @@ async def test_impostor_at_the_address_of_a_silent_server_is_told(pool: Network)
     async with pool:
         node, told = pool.nodes[FE1], pool.told[FE1]
         elsewhere = Hop(FE2, LinkKind.SERVER, (pool.address(FE1, LinkKind.SERVER),))
-        node.outages.open_by(lambda _: node.trials.dial(elsewhere))
+        try_by(node, lambda _: node.trials.dial(elsewhere))
         node.outages.silent(FE2, "test")
         await until(lambda: any(verdict.meant == FE2 for verdict in node.gatekeeper.refused()))
         [refused, *_] = [verdict for verdict in node.gatekeeper.refused() if verdict.meant == FE2]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from support.network import FE1, FE2, Network
 from support.running import on_jumping_loop, on_loop
 from support.talking import inside_of, talking
+from support.trials import try_by
 
 
 @on_loop
@@ -34,7 +35,7 @@ async def test_nothing_goes_to_a_server_that_does_not_answer(pool: Network) -> N
         node, alice, bob = pool.nodes[FE1], await pool.phone("alice", FE1), await pool.phone("bob", FE2)
         _, _, dialog = await talking(alice, bob)
         await bob.request_in("ACK")
-        node.outages.open_by(node.pool.obtain)  # no trial: the link is there
+        try_by(node, node.pool.obtain)  # no trial: the link is there
         node.outages.silent(FE2, "test")
         await alice.send(inside_of(dialog, alice, "ACK"))
         assert (await alice.ask(alice.request("OPTIONS", "sip:bob@example.test"))).status == 480

@@ -12,7 +12,6 @@ from sipmesh.errors import RemoteError
 from sipmesh.routing.identity.dialog_token import PathToken
 from sipmesh.routing.identity.sender import CarriedLogin, ServerSender, named_side
 from sipmesh.routing.outcome import Answer, Forward, try_later
-from sipmesh.routing.proxy.branch import carried_loop
 from sipmesh.routing.target import Carriage, ServerTarget
 from sipmesh.server.proxy.access.carried_link import CarriedLink
 from sipmesh.server.proxy.access.client_address import received_parameter
@@ -34,7 +33,6 @@ if TYPE_CHECKING:
     from sipmesh.server.proxy.liveness.outages import Outages
     from sipmesh.server.proxy.login.digest_auth import DigestAuth
     from sipmesh.server.proxy.login.login_waits import PendingLogin
-    from sipmesh.server.proxy.relay import Relay
     from sipmesh.server.quotas.principals import Principals
     from sipmesh.sip.message import Request, Response
     from sipmesh.topology.server_choice import ServerChoice
@@ -52,13 +50,12 @@ class AccessProxy(Access):
         flow_table: FlowTable,
         logins: DigestAuth,
         accounts: Principals,
-        relay: Relay,
         end_of_flow: EndOfFlow,
         inside: ListenerAddress,
         outages: Outages,
     ) -> None:
         self._tokens, self._flow_table, self._logins = tokens, flow_table, logins
-        self._accounts, self._relay, self._end_of_flow, self._inside = accounts, relay, end_of_flow, inside
+        self._accounts, self._end_of_flow, self._inside = accounts, end_of_flow, inside
         self._current, self._outages = current, outages
         self._by_upstream: dict[int, dict[int, Flow]] = {}
 
@@ -106,8 +103,8 @@ class AccessProxy(Access):
         pool = view.pools.get(home)
         return home if pool is not None and pool.role is Role.FRONT_END else ""
 
-    def carry(self, pending: PendingLogin, home: str) -> Answer | None:
-        """Forward a REGISTER to a server of *home*, with our Path (RFC 3327); an Answer if there is none."""
+    def carried(self, pending: PendingLogin, home: str) -> Forward | Answer:
+        """Make of a REGISTER one for a server of *home*, with our Path (RFC 3327); an Answer if there is no server."""
         flow, request, aor = pending.flow, pending.request, pending.aor
         servers = self._current.value.view.choice_of(home)
         if not servers:
@@ -119,11 +116,7 @@ class AccessProxy(Access):
         received = received_parameter(flow.link.remote[0])
         request.prepend("path", f"<sip:{token}@{self._inside.sent_by};transport=tls;lr;ob{received}>")
         keep_credentials(request, aor.rpartition("@")[2])
-        target = self._target(flow, request, aor, token, servers)
-        proxied = self._relay.server_transactions.open(flow, request, pending.key)
-        proxied.registers = aor
-        self._relay.forward(proxied, Forward((target,), None), carried_loop(pending.loop))
-        return None
+        return Forward((self._target(flow, request, aor, token, servers),), None)
 
     def _target(self, flow: Flow, request: Request, aor: str, token: str, servers: ServerChoice) -> ServerTarget:
         """Choose the server of the home pool that knows the user, or that has challenged the user, on the same link.

@@ -69,9 +69,7 @@ class RequestLogins:
         flow, request, key, aor = pending.flow, pending.request, pending.key, pending.aor
         home = self._access.home_of(flow, aor) if request.method == "REGISTER" else ""
         if home:
-            refused = self._access.carry(pending, home)
-            if refused is not None:
-                self._responder.answer(flow, request, key, refused)
+            self._executor.carry_login(pending, self._access.carried(pending, home))
             return
         if request.method == "REGISTER" and self._access.is_too_early(flow, aor):
             self._responder.answer(flow, request, key, NOT_TAKEN_OVER)

@@ -24,7 +24,7 @@ from sipmesh.routing.outcome import (
 from sipmesh.routing.proxy.branch import carried_loop
 from sipmesh.routing.target import is_carried
 from sipmesh.server.proxy.events.notifier import UNKNOWN
-from sipmesh.server.proxy.relay import Decider
+from sipmesh.server.proxy.flow import Decider
 from sipmesh.server.quotas.usage import BRANCH_OCTETS
 from sipmesh.storage.messages import Storing
 from sipmesh.trust.code import Code
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from sipmesh.server.proxy.execution.responder import Responder
     from sipmesh.server.proxy.execution.user_targets import UserTargets
     from sipmesh.server.proxy.flow import Flow, ProxiedRequest
+    from sipmesh.server.proxy.login.login_waits import PendingLogin
     from sipmesh.server.proxy.other_processes import OtherProcesses
     from sipmesh.server.proxy.registrar.registrations import Registrations
     from sipmesh.server.proxy.relay import Relay
@@ -94,7 +95,6 @@ class Executor(Decider):
         self._media, self._identity = media, identity
         self._siblings = siblings
         self._transactions, self._acks, self._release = relay.server_transactions, acks, release
-        relay.decider = self
 
     def __repr__(self) -> str:
         return f"<Executor {self._responder!r}>"
@@ -116,6 +116,16 @@ class Executor(Decider):
             self._responder.answer(flow, request, key, outcome)
         else:
             self._serve_here(flow, request, key, outcome)
+
+    def carry_login(self, pending: PendingLogin, outcome: Forward | Answer) -> None:
+        """Forward a REGISTER to the home pool of its user, which judges the login; or refuse it."""
+        flow, request, key = pending.flow, pending.request, pending.key
+        if isinstance(outcome, Answer):
+            self._responder.answer(flow, request, key, outcome)
+            return
+        proxied = self._transactions.open(flow, request, key)
+        proxied.registers = pending.aor
+        self._relay.forward(proxied, outcome, carried_loop(pending.loop), self)
 
     def _serve_here(self, flow: Flow, request: Request, key: str, outcome: Outcome) -> None:
         """Do what is done with a request that ends at this server."""
@@ -268,7 +278,7 @@ class Executor(Decider):
             return
         proxied = self._transactions.open(flow, request, key)
         proxied.account = account
-        self._relay.forward(proxied, outcome, loop)
+        self._relay.forward(proxied, outcome, loop, self)
 
     def _may_negotiate(self, flow: Flow, request: Request, key: str, outcome: Forward) -> bool:
         """Judge the media of a request and its signed identity, and sign it; a refusal is sent."""
@@ -293,7 +303,7 @@ class Executor(Decider):
         if account is not None:
             proxied = self._transactions.open(flow, request, key)
             proxied.account = account
-            self._relay.forward(proxied, outcome, carried_loop(loop))
+            self._relay.forward(proxied, outcome, carried_loop(loop), self)
 
     def _refuse_media(self, flow: Flow, request: Request, key: str, outcome: Forward, refused: Answer) -> None:
         """Refuse a request for its media. An ACK has no response, so its call is ended with both sides."""

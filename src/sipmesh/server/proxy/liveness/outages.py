@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sipmesh.errors import LocalError
 from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import Direction, LinkKind
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, TimerHandle
-    from collections.abc import Callable, Collection
+    from collections.abc import Collection
 
     from sipmesh.server.proxy.flow_table import FlowTable
+    from sipmesh.server.proxy.outside import Outside
     from sipmesh.server.quotas.limited_log import LimitedLog
     from sipmesh.transport.hop import Hop
     from sipmesh.transport.limits import Limits
@@ -49,23 +49,28 @@ class Outage:
 class Outages:
     """The servers that do not answer, by name. An outage ends with the first octet of the server on a new link.
 
-    *started* counts the outages of each server.
+    *started* counts the outages of each server. A supervisor tries each server *for_control*.
     """
 
-    def __init__(self, loop: AbstractEventLoop, flow_table: FlowTable, limits: Limits, log: LimitedLog) -> None:
+    def __init__(
+        self,
+        loop: AbstractEventLoop,
+        flow_table: FlowTable,
+        limits: Limits,
+        outside: Outside,
+        log: LimitedLog,
+        *,
+        for_control: bool = False,
+    ) -> None:
         self._loop, self._flow_table, self._log = loop, flow_table, log
         self._limits = limits
-        self._dial: Callable[[Hop], Link] = _nowhere
+        self._outside, self._for_control = outside, for_control
         self._is_closed = False
         self.names: dict[str, Outage] = {}
         self.started: dict[str, int] = {}
 
     def __repr__(self) -> str:
         return f"<Outages of {', '.join(self.names) or 'no server'}>"
-
-    def open_by(self, dial: Callable[[Hop], Link]) -> None:
-        """Ask *dial* for the links of trials from now on; they end soon where the server does not answer."""
-        self._dial = dial
 
     def forbids(self, server: str, *, has_others: bool) -> bool:
         """Tell whether a request may not go to *server* now.
@@ -150,9 +155,5 @@ class Outages:
         if hop is None:  # the topology in force has no such server, or allows no link to it any more
             del self.names[outage.name]
             return
-        outage.trial = self._dial(hop)
+        outage.trial = self._outside.links.try_out(hop.for_control() if self._for_control else hop)
         outage.trial.is_trial = True
-
-
-def _nowhere(hop: Hop) -> Link:
-    raise LocalError(f"nothing opens a link to {hop.name}")

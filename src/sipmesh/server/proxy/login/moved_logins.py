@@ -5,13 +5,13 @@ The user has proved the password on such a link, and is still a user of ours. So
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, TimerHandle
 
-    from sipmesh.server.proxy.call_table import CallTable
     from sipmesh.server.proxy.flow import Flow
+    from sipmesh.server.proxy.under_way import UnderWay
     from sipmesh.transport.limits import Limits
 
 STEP_S: Final = 0.05
@@ -21,17 +21,6 @@ LONGEST_CALL_S: Final = 3600.0
 """How long a call may keep such a link: what the new pool learns of the password is not known here."""
 
 WHY: Final = "the user was moved to another pool"
-
-
-class UnderWay(Protocol):
-    """What is under way on each link (`server.proxy.relay.Relay`)."""
-
-    @property
-    def calls(self) -> CallTable:
-        """The calls that are up."""
-
-    def waits_on(self, flow: Flow) -> bool:
-        """Tell whether a final response is still to come or to go on *flow*."""
 
 
 class MovedLogins:
