@@ -17,7 +17,7 @@ WIDE := $(RUN) -m "(wide or hypothesis) and not soak"
 BOTH := $(RUN) -m "not soak"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-wide test-changed mirror compiled test-compiled check format conformance soak transcript simulate fuzz peers browsers clean docs changelog diagrams
+.PHONY: help demo test test-wide test-changed mirror compiled test-compiled check format conformance soak transcript simulate fuzz peers browsers clean docs reference changelog diagrams
 
 # A line "##@ GROUP" begins a group of this list; a comment "## TEXT" behind a target is its line.
 help: ## show this list
@@ -54,6 +54,7 @@ check: $(READY) ## what CI checks first: format, lint, types, import order, text
 	@$(BIN)/python tools/lint_text.py
 	@$(BIN)/python tools/lint_language.py
 	@$(BIN)/python tools/mirror.py --names
+	@$(BIN)/python tools/docs/reference.py --check
 
 test: $(READY) peers ## the tests that you wait for; as root on Debian or Ubuntu, real phones and servers are installed
 	@tools/run_tests $(BIN)/pytest $(QUICK) $(ARGS)
@@ -130,6 +131,9 @@ lock: ## write packaging/*requirements.txt again, with the newest versions and t
 $(DOCS_READY): $(READY)
 	@$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[docs]'
 	@touch $@
+
+reference: $(READY) ## write docs/reference/commands and log-events.md again, from the code
+	@$(BIN)/python tools/docs/reference.py
 
 docs: $(DOCS_READY) ## build the documentation as a site, in build/site
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict

@@ -8,14 +8,28 @@ from cli.world import sipmesh
 from sipmesh.topology.document.model import Topology
 from sipmesh.topology.document.parts.federation import Partner
 from support.checkout import DOCS, ROOT
-from tools.docs import cli_page, log_page, topology_page
+from tools.docs import cli_page, log_page, reference, topology_page
+
+LONGEST_PAGE = 500
+"""Lines of one page of the reference: more is not read, but searched."""
+
+
+def test_pages_that_are_made_from_the_code_are_current() -> None:
+    """`make reference` writes them. A page that differs is named."""
+    made = reference.pages()
+    assert reference.outdated(made) == []
+    assert reference.outdated({**made, "commands.md": "", "commands/new.md": ""}) == ["commands.md", "commands/new.md"]
+    assert [name for name, text in made.items() if len(text.splitlines()) > LONGEST_PAGE] == []
 
 
 @pytest.mark.wide
-def test_page_of_commands_has_a_section_for_each_command() -> None:
-    shown = re.findall(r"^#+ `sipmesh ?(.*)`$", cli_page.page(), re.MULTILINE)
-    assert {"init", "topology publish", "ca root prepare", "partner add", "join grant"} <= set(shown)
+def test_pages_of_commands_have_a_section_for_each_command() -> None:
+    shown = re.findall(r"^## `sipmesh (.*)`$", "".join(cli_page.pages().values()), re.MULTILINE)
+    assert {"init", "topology publish", "ca root prepare", "partner add", "join grant", "audit", "audit verify"} <= set(
+        shown
+    )
     assert all(sipmesh(*words.split(), "--help").code == 0 for words in shown)
+    assert len(shown) == len(set(shown))
 
 
 def test_page_of_the_topology_has_each_key() -> None:

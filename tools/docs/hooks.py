@@ -1,4 +1,4 @@
-"""Pages of the site that are made when it is built: commands, topology, log events, two of the root."""
+"""Pages of the site that are made when it is built: topology, and two of the root."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from mkdocs.structure.files import File
 
-from tools.docs import cli_page, log_page, topology_page
+from tools.docs import topology_page
 
 if TYPE_CHECKING:
     from mkdocs.config.defaults import MkDocsConfig
@@ -23,9 +23,7 @@ def of_root(name: str) -> Callable[[], str]:
 
 
 PAGES: dict[str, Callable[[], str]] = {
-    "reference/commands.md": cli_page.page,
     "reference/topology.md": topology_page.page,
-    "reference/log-events.md": log_page.page,
     "contributing.md": of_root("CONTRIBUTING.md"),
     "changelog.md": of_root("CHANGELOG.md"),
 }

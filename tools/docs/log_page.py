@@ -9,7 +9,9 @@ from pathlib import Path
 
 SOURCE = Path(__file__).resolve().parents[2] / "src" / "sipmesh"
 LEVELS = ("debug", "info", "warning", "error")
-HEAD = """# Log events
+HEAD = """<!-- made by tools/docs/reference.py: make reference -->
+
+# Log events
 
 A server writes one line of JSON for each event to its standard error; on a terminal the same line is coloured text.
 Each line has `event`, `level`, `timestamp` (UTC) and `server`, and the fields of the table. `serve --log-level` sets the level.
