@@ -5,10 +5,15 @@ Computing it takes a tenth of a second for 2,000 servers, and needs nothing that
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
-from sipmesh.server.in_force.home_pools import HomePools
+from sipmesh.routing.identity.border import Border
+from sipmesh.routing.identity.route_set import Names
+from sipmesh.routing.media.rules import MediaRules
+from sipmesh.routing.registrar.gruu import Gruus
+from sipmesh.routing.roles.decide import Facts
+from sipmesh.server.in_force.home_pools import HomePools, KnownUsers
 from sipmesh.server.in_force.published_addresses import PublishedAddresses, addresses_in
 from sipmesh.server.in_force.roles import (
     border_of,
@@ -20,21 +25,11 @@ from sipmesh.server.in_force.roles import (
     names_of,
     signing_partners,
 )
+from sipmesh.storage.messages import MessageLimits
+from sipmesh.topology.document.load import Loaded
+from sipmesh.topology.view import PartnerView, ServerView
 from sipmesh.topology.view import view as view_of
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from sipmesh.routing.identity.border import Border
-    from sipmesh.routing.identity.route_set import Names
-    from sipmesh.routing.media.rules import MediaRules
-    from sipmesh.routing.registrar.gruu import Gruus
-    from sipmesh.routing.roles.decide import Facts
-    from sipmesh.server.in_force.home_pools import KnownUsers
-    from sipmesh.storage.messages import MessageLimits
-    from sipmesh.topology.document.load import Loaded
-    from sipmesh.topology.view import PartnerView, ServerView
-    from sipmesh.transport.hop import Hop
+from sipmesh.transport.hop import Hop
 
 
 @dataclass(frozen=True, slots=True)
