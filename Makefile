@@ -17,7 +17,7 @@ WIDE := $(RUN) -m "(wide or hypothesis) and not soak"
 BOTH := $(RUN) -m "not soak"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-wide test-changed mirror compiled test-compiled check format conformance soak transcript simulate fuzz peers browsers clean docs reference changelog diagrams
+.PHONY: help demo test test-wide test-pythons test-lowest test-changed mirror compiled test-compiled check format conformance soak transcript simulate fuzz peers browsers clean docs reference changelog diagrams
 
 # A line "##@ GROUP" begins a group of this list; a comment "## TEXT" behind a target is its line.
 help: ## show this list
@@ -69,6 +69,12 @@ test-changed: $(READY) ## the tests that a change touches, from where the branch
 mirror: $(READY) peers ## how much of each module its own tests reach (ARGS="server/agent sip")
 	@$(BIN)/python tools/mirror.py $(ARGS)
 
+test-pythons: ## the tests that depend most on Python, and the demo, with each Python of this machine (PYTHONS=...)
+	@for python in $(PYTHONS); do tools/test_python $$python $(QUICK) $(ARGS) || exit; done
+
+test-lowest: ## the same tests with the lowest version of each library that pyproject.toml admits
+	@tools/test_python "$(PYTHON)" lowest $(QUICK) $(ARGS)
+
 test-compiled: $(COMPILED_READY) peers ## both tiers of tests with the compiled install
 	@tools/run_tests $(COMPILED)/bin/pytest --compiled -o pythonpath="tests ." $(BOTH) $(ARGS)
 
@@ -99,7 +105,7 @@ format: $(READY) ## format the code
 	@$(BIN)/ruff check --fix .
 
 clean: ## remove what make has made
-	rm -rf $(VENV) $(COMPILED) build src/sipmesh/server/web_phone/bundle .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(VENV)-3.* $(COMPILED) build src/sipmesh/server/web_phone/bundle .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 ##@ Measure
 
@@ -113,8 +119,8 @@ conformance: $(READY) ## write the tables of docs/reference/conformance.md again
 
 ##@ Release
 
-.PHONY: release wheels lock
-PYTHONS ?= /usr/bin/python3
+.PHONY: release reproduce wheels lock
+PYTHONS ?= $(shell tools/pythons)
 OUT ?= build/dist
 
 wheels: ## sdist, wheel of sources, and a compiled wheel for each of PYTHONS, in OUT (build/dist)
@@ -122,6 +128,9 @@ wheels: ## sdist, wheel of sources, and a compiled wheel for each of PYTHONS, in
 
 release: ## all of a release from the tag of this commit: wheels, Debian package, image, SBOM, checksums, signature; each tried
 	@tools/release/release $(OUT) $(PYTHONS)
+
+reproduce: ## build the release in OUT again, in a fresh clone in another folder, and compare each octet
+	@tools/release/reproduce $(OUT) $(PYTHONS)
 
 lock: ## write packaging/*requirements.txt again, with the newest versions and their hashes
 	@tools/release/lock

@@ -1,0 +1,128 @@
+"""What refuses to make a release, and how a user verifies one, with the commands of SECURITY.md."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from support.checkout import ROOT
+
+FILE = "sipmesh-0.1.0-py3-none-any.whl"
+AUTHOR = {f"GIT_{who}_{what}": "release@example.test" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+
+
+def run(folder: Path, *command: str | Path, **settings: str) -> subprocess.CompletedProcess[str]:
+    """Run a command in *folder*, as somebody whose own settings name no key."""
+    environment = (
+        {name: value for name, value in os.environ.items() if not name.startswith("RELEASE")} | AUTHOR | settings
+    )
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=60)
+
+
+def key(folder: Path, name: str) -> str:
+    """Make a key that signs, in a file of this name; gives its public part."""
+    run(folder, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", name)
+    return (folder / f"{name}.pub").read_text()
+
+
+def sign(folder: Path, name: str) -> None:
+    """Sign the checksums as `tools/release/release` does."""
+    (command,) = re.findall(
+        r"^ +(ssh-keygen -q -Y sign .*)$", (ROOT / "tools/release/release").read_text(), re.MULTILINE
+    )
+    (folder / "SHA256SUMS.sig").unlink(missing_ok=True)
+    assert run(folder, "sh", "-c", command, RELEASE_KEY=name, made=".").returncode == 0
+
+
+@pytest.fixture(name="release")
+def _release(tmp_path: Path) -> Path:
+    """Give a signed release of one file, with the public key of the maintainers beside it."""
+    (tmp_path / "packaging").mkdir()
+    (tmp_path / "packaging/allowed_signers").write_text(f"release {key(tmp_path, 'ours')}")
+    (tmp_path / FILE).write_text("the wheel")
+    (tmp_path / "SHA256SUMS").write_text(run(tmp_path, "sha256sum", FILE).stdout)
+    sign(tmp_path, "ours")
+    return tmp_path
+
+
+def verified(release: Path) -> bool:
+    """Type what SECURITY.md says."""
+    (commands,) = re.findall(
+        r"^```sh\n(ssh-keygen .*?)^```", (ROOT / "SECURITY.md").read_text(), re.MULTILINE | re.DOTALL
+    )
+    return run(release, "sh", "-ec", commands).returncode == 0
+
+
+def test_release_of_the_maintainers_is_verified(release: Path) -> None:
+    assert verified(release)
+    assert run(release, ROOT / "tools/release/verify", ".", "packaging/allowed_signers").returncode == 0
+
+
+def test_file_that_was_changed_is_refused(release: Path) -> None:
+    (release / FILE).write_text("another wheel")
+    assert not verified(release)
+
+
+def test_file_and_checksum_that_were_changed_are_refused(release: Path) -> None:
+    (release / FILE).write_text("another wheel")
+    (release / "SHA256SUMS").write_text(run(release, "sha256sum", FILE).stdout)
+    assert not verified(release)
+
+
+def test_release_that_another_key_has_signed_is_refused(release: Path) -> None:
+    key(release, "theirs")
+    sign(release, "theirs")
+    assert not verified(release)
+
+
+@pytest.fixture(name="clone")
+def _clone(tmp_path: Path) -> Path:
+    """Give a repository that has what `tools/release/release` looks at before it builds; it builds nothing here."""
+    (tmp_path / "tools/release").mkdir(parents=True)
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    shutil.copy(ROOT / "tools/release/release", tmp_path / "tools/release")
+    for step in ("build", "try"):
+        (tmp_path / f"tools/release/{step}").write_text(f'#!/bin/sh\nmkdir -p "$1"; echo {step} >>"$1/steps"\n')
+        (tmp_path / f"tools/release/{step}").chmod(0o755)
+    run(tmp_path, "git", "init", "-q")
+    run(tmp_path, "git", "add", "-A")
+    run(tmp_path, "git", "commit", "-q", "-m", "first")
+    return tmp_path
+
+
+def released(clone: Path, **settings: str) -> tuple[int, str]:
+    """Make a release of *clone*; gives the exit code and the error."""
+    done = run(clone, "tools/release/release", clone.parent / "made", "python3", **settings)
+    return done.returncode, done.stderr.strip()
+
+
+def tag(clone: Path) -> None:
+    (version,) = re.findall(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+    run(clone, "git", "-c", "tag.gpgSign=false", "tag", "-a", "-m", version, f"v{version}")
+
+
+def test_release_is_made_of_a_tag_only(clone: Path) -> None:
+    code, said = released(clone, UNSIGNED="1")
+    assert (code, "has no tag v" in said) == (1, True)
+
+
+def test_release_is_made_of_what_is_committed_only(clone: Path) -> None:
+    tag(clone)
+    (clone / "new.py").touch()
+    assert released(clone, UNSIGNED="1") == (1, "there are changes that are not committed")
+
+
+def test_release_without_a_key_is_asked_for(clone: Path) -> None:
+    tag(clone)
+    assert released(clone) == (1, "name the key that signs: RELEASE_KEY=FILE")
+
+
+def test_release_is_built_and_tried(clone: Path) -> None:
+    tag(clone)
+    assert released(clone, UNSIGNED="1") == (0, "")
+    assert (clone.parent / "made/steps").read_text().split() == ["build", "try"]
