@@ -55,7 +55,7 @@ class DigestSets:
         self._counts = dict(counts or {})
 
     def __repr__(self) -> str:
-        return f"<DigestSets {self._counts}>"
+        return f"<DigestSets {dict(sorted(self._counts.items()))}>"
 
     def copy(self) -> DigestSets:
         """Give a copy, which changes alone."""
