@@ -69,7 +69,7 @@ test-changed: $(READY) ## the tests that a change touches, from where the branch
 mirror: $(READY) peers ## how much of each module its own tests reach (ARGS="server/agent sip")
 	@$(BIN)/python tools/mirror.py $(ARGS)
 
-test-pythons: ## the tests that depend most on Python, and the demo, with each Python of this machine (PYTHONS=...)
+test-pythons: $(READY) ## the tests that depend most on Python, and the demo, with each other Python of this machine (PYTHONS=...)
 	@for python in $(PYTHONS); do tools/test_python $$python $(QUICK) $(ARGS) || exit; done
 
 test-lowest: ## the same tests with the lowest version of each library that pyproject.toml admits
