@@ -148,3 +148,16 @@ async def test_signing_of_crls_waits_for_no_change_of_the_draft(tmp_path: Path) 
             assert (await officer.ask("POST", "/api/v1/sign-crls", json={})).status == 200
         assert not changing.done()
         assert (await changing).status == 409, "a list in a list is no site"
+
+
+@on_loop
+async def test_one_request_changes_no_draft_at_so_many_places_that_others_wait_for_minutes(tmp_path: Path) -> None:
+    """Each change reads the whole draft again, and makes it longer. The twin has as many changes, which are short."""
+    async with management_with_console(tmp_path) as network, Visitor(network, "otto-token") as operator:
+        await operator.ask("POST", "/api/v1/draft/add-site", json={"name": "berlin"})
+        for item, status in ((f"[{','.join('a' * 480)}]", 409), ("", 200)):
+            changes = [f"sites+={item or f's{number}'}" for number in range(64)]
+            given = {"name": "network", "changes": changes, "dry_run": True}
+            done = await operator.ask("POST", "/api/v1/draft/change", json=given)
+            assert done.status == status, done.text
+            assert ("at too many places for one request" in done.text) is (status == 409)

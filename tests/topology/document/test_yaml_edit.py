@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sipmesh.errors import LocalError
-from sipmesh.topology.document.yaml_edit import append, drop, put, remove, rewritten, written
+from sipmesh.errors import LocalError, OperatorError
+from sipmesh.topology.document.yaml_edit import append, at_most, drop, put, remove, rewritten, written
 from sipmesh.topology.document.yaml_tree import parse
 
 if TYPE_CHECKING:
@@ -235,3 +235,17 @@ def test_whatever_is_written_is_read_back(value: object) -> None:
         plain = parse(text.encode(), Path("x"))[0].plain()
         assert isinstance(plain, dict)
         assert len(plain["a"]) == 1
+
+
+def test_edits_read_no_more_octets_than_they_may() -> None:
+    """The first edit of a large text is always made, and nothing counts outside of the block."""
+    text = "a: [x]\n"
+    with at_most(2 * len(text)):
+        for _ in range(2):
+            text = append(text, ("a",), "x")
+        with pytest.raises(OperatorError, match="at too many places for one request"):
+            append(text, ("a",), "x")
+    for _ in range(9):
+        text = append(text, ("a",), "x")
+    with at_most(0):
+        append(text, ("a",), "x")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sipmesh.errors import OperatorError
 from sipmesh.server.console.commands import noting
+from sipmesh.server.console.edit_turns import EditTurns
 from sipmesh.server.console.operations import (
     ADD_DOMAIN,
     ADD_POOL,
@@ -26,6 +27,7 @@ from sipmesh.topology.builder import additions, assignments, removal, renaming
 from sipmesh.topology.builder.additions import NewPool, NewServer
 from sipmesh.topology.builder.assignments import Assignment
 from sipmesh.topology.builder.outline import Kind
+from sipmesh.topology.document import yaml_edit
 from sipmesh.topology.document.changes import edit_text
 from sipmesh.topology.document.names import is_url
 from sipmesh.topology.versions.difference import difference
@@ -48,6 +50,7 @@ class DraftCommands:
     def __init__(self, node: RunningServer, management_db: ManagementDb) -> None:
         self._node, self._management_db = node, management_db
         self.file = node.view.loaded.folder / DRAFT
+        self._turns = EditTurns()
 
     def __repr__(self) -> str:
         return f"<DraftCommands of {self.file}>"
@@ -68,11 +71,13 @@ class DraftCommands:
 
     async def edit(self, name: str, asked: Asked, change: Callable[[str], str]) -> Edit:
         """Change the draft, and write the audit log; raises `OperatorError` as the commands do, and then nothing has changed."""
-        return await later(self._edit, name, asked, change)
+        async with self._turns.of(str(asked[WHO])):
+            return await later(self._edit, name, asked, change)
 
     def _edit(self, name: str, asked: Asked, change: Callable[[str], str]) -> Edit:
         self._management_db.lease.must_lead()  # the draft is on the host of the leader
-        made = edit_text(self.file, change, dry_run=bool(asked["dry_run"]))
+        with yaml_edit.at_most(MOST_READ):
+            made = edit_text(self.file, change, dry_run=bool(asked["dry_run"]))
         if made.after != made.before and not asked["dry_run"]:
             noting(self._management_db, str(asked[WHO]))(AuditAct.DRAFT, change=name, lines=_changed_lines(made))
         return made
@@ -87,6 +92,9 @@ def _changed_lines(made: Edit) -> list[str]:
     changed = [line for line in made.diff if line[:1] in {"+", "-"} and line[:3] not in {"+++", "---"}]
     return changed[:MOST_LINES]
 
+
+MOST_READ: Final = 128 << 10
+"""Octets that the edits of one request may read. Python's YAML reader takes a few seconds for so many."""
 
 MOST_LINES: Final = 50
 """Lines of a changed draft in one line of the audit log."""

@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
@@ -27,6 +30,32 @@ _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9._/-]*(?::[0-9]{1,5})?|(?:[0-9]{1,3}\.){
 _NOT_TEXT = frozenset({"true", "false", "yes", "no", "on", "off", "null", "y", "n"})
 _WIDTH = 100
 """Maximum columns of a line. A longer value is written as a block."""
+
+
+_left: Final[ContextVar[int | None]] = ContextVar("octets that edits may still read", default=None)
+
+
+@contextmanager
+def at_most(octets: int) -> Iterator[None]:
+    """Let the edits in the block read so many *octets* of text; raises `OperatorError` there. The first edit is always made.
+
+    Each edit reads the whole text, so many edits of a large one take minutes.
+    """
+    before = _left.set(octets)
+    try:
+        yield
+    finally:
+        _left.reset(before)
+
+
+def _spend(octets: int) -> None:
+    left = _left.get()
+    if left is None:
+        return
+    if left < 0:
+        remedy = "send it as several requests, or type the command on the management host"
+        raise OperatorError(f"this changes the draft at too many places for one request; {remedy}")
+    _left.set(left - octets)
 
 
 def written(value: object) -> str:
@@ -113,6 +142,7 @@ def rewritten(text: str) -> str:
 
 def _checked(text: str, wanted: object) -> str:
     """Return *text* if its value is *wanted*; otherwise raise LocalError."""
+    _spend(len(text))
     try:
         if _plain(text) == wanted:
             return text
