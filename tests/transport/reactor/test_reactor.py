@@ -422,6 +422,22 @@ async def test_turn_ends_after_its_time_whatever_is_ready_and_the_next_one_goes_
 
 
 @pytest.mark.skipif(built() == "compiled", reason="the clock of a compiled reactor is not ours")
+@pytest.mark.parametrize(("waits_s", "each_turn"), [(0.0, 3), (0.001, 21)])
+@on_loop
+async def test_turn_is_short_while_the_loop_has_something_to_do(
+    clock: TurnedClock, waits_s: float, each_turn: int
+) -> None:
+    """A command, or what another process has sent, takes many steps of the loop, and each waits for a turn."""
+    reactor, order = clocked(clock), list[Slow]()
+    slow = [Slow(reactor, clock, 0.001, order) for _ in range(40)]
+    reactor.wait(waits_s)
+    assert len(order) == each_turn
+    for one in slow:
+        one.close()
+    reactor.close()
+
+
+@pytest.mark.skipif(built() == "compiled", reason="the clock of a compiled reactor is not ours")
 @on_loop
 async def test_principal_that_takes_far_more_time_than_others_is_served_behind_them(clock: TurnedClock) -> None:
     """It has 24 descriptors, and 50 ms for each; another one that is ready waits for one of these, and not for all."""

@@ -4,8 +4,8 @@ A wake-up reads what is ready, writes each link that has queued messages once, a
 a closed descriptor cannot be used again within the same batch. If a wake-up brings a single message, what follows from the
 message is written as it is sent: no other message could share the write, and the rest of our work overlaps with its travel.
 
-A turn ends after `Limits.turn_s`, whatever is ready: the rest is served in the next turns, in its order, and the loop runs
-between two. A principal that has had far more CPU time than others lately is served behind them.
+A turn ends after `Limits.turn_s`, whatever is ready, and sooner if the loop has something to do: the rest is served in the next
+turns, in its order, and the loop runs between two. A principal that has had far more CPU time than others lately is served last.
 
 Connections in their handshake have an epoll of their own, which is one more descriptor in the first. Each turn takes a few of
 its events. In one epoll, thousands of phones that come back at once would be reported in each turn, for the few steps of a turn.
@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 
 BUSY_EVENTS: Final = 8
 """With more events in one turn, the age of the queue is measured."""
+
+SHORT_TURN_S: Final = 0.002
+"""A turn ends after this if the loop has something to do: what it does takes many steps, such as an answer to a command."""
 
 Ready = tuple[Watched, int, int]
 """What is ready, the mask of epoll, and the registration that it is for."""
@@ -87,6 +90,7 @@ class Reactor:
         self._soon: asyncio.Handle | None = None
         self._closed = False
         self._most_events = self.limits.events_per_turn
+        self._turn_s = self.limits.turn_s
         self._woken = False
         self.prompt = False
         self._loop_fd = loop.wait_in(self) if isinstance(loop, Loop) else None
@@ -182,6 +186,8 @@ class Reactor:
     def wait(self, timeout: float | None) -> bool:
         """Serve the links until the loop has something to do; see :meth:`sipmesh.transport.reactor.event_loop.Host.wait`."""
         self._woken = False
+        has_work = timeout is not None and timeout <= 0
+        self._turn_s = min(self.limits.turn_s, SHORT_TURN_S) if has_work else self.limits.turn_s
         until = 0.0 if timeout is None else self._clock() + timeout
         remaining = timeout
         while not self._turn(0 if self._again or self._left else remaining):
@@ -241,7 +247,7 @@ class Reactor:
     @property
     def is_turn_over(self) -> bool:
         """Whether this turn has lasted for as long as it may: what can wait waits for the next one."""
-        return self._clock() - self.now > self.limits.turn_s
+        return self._clock() - self.now > self._turn_s
 
     def _in_order(self, ready: list[Ready]) -> list[Ready]:
         """Put what is *ready* behind what waits since the last turn; behind all, principals that have had far more than others.
@@ -275,7 +281,7 @@ class Reactor:
 
     def _serve_all(self, ready: list[Ready], *, alone: bool) -> None:
         """Serve what is *ready* until this turn is over. *alone*: it is one, and nothing else is ready."""
-        before, until = self.now, self.now + self.limits.turn_s
+        before, until = self.now, self.now + self._turn_s
         for at, (watched, mask, generation) in enumerate(ready):
             if watched.generation != generation:
                 continue  # given up within this batch
