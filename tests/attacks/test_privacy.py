@@ -439,6 +439,29 @@ async def test_callee_cannot_guess_inside_the_call_who_hides(pool: Network, serv
         assert not tells_of_alice(told, alice.address[1])
 
 
+@pytest.mark.parametrize(("field", "server"), [("replaces", FE1), ("join", FE2), ("target-dialog", FE1)])
+@on_loop
+async def test_callee_cannot_ask_each_phone_whether_it_has_the_dialog(pool: Network, field: str, server: str) -> None:
+    """A phone takes a call that names its dialog, and each other phone refuses it. In the twin she does not hide.
+
+    Her own second phone names the dialog in both, and takes the call over.
+    """
+    async with pool:
+        alice, bob = await pool.phone("alice", FE1), await pool.phone("bob", server)
+        carol, own = await pool.phone("carol", server), await pool.phone("alice", FE1)
+        for privacy, hides in (((), True), ((("privacy", "none"),), False)):
+            arrived = await invited(alice, bob, *privacy)
+            await answered(alice, bob, arrived)
+            tags = "local-tag={};remote-tag={}" if field == "target-dialog" else "to-tag={};from-tag={}"
+            named = f"{arrived.call_id};{tags.format(arrived.from_.tag, bob.tag)}"
+            for asking, known in ((carol, not hides), (own, True)):
+                await asking.send(asking.request("INVITE", ALICE, [(field, named)]))
+                asked = await alice.request_in("INVITE")
+                assert (asked.values(field) == [named]) is known
+                await alice.reply(asked, 481)
+                await alice.request_in("ACK")
+
+
 @pytest.mark.parametrize("privacy", ["id", "none"])
 @on_loop
 async def test_stored_message_tells_no_more_of_a_sender_who_hides(home: Network, privacy: str) -> None:

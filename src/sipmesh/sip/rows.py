@@ -44,6 +44,8 @@ RECORD_ROUTE: Final[i64] = BITS["record-route"]
 EVENT: Final[i64] = BITS["event"]
 PRIVACY: Final[i64] = BITS["privacy"]
 PROXY_REQUIRE: Final[i64] = BITS["proxy-require"]
+REPLACES: Final[i64] = BITS["replaces"]
+JOIN: Final[i64] = BITS["join"]
 P_ASSERTED_IDENTITY: Final[i64] = BITS["p-asserted-identity"]
 P_PREFERRED_IDENTITY: Final[i64] = BITS["p-preferred-identity"]
 

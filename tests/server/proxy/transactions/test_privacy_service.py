@@ -69,7 +69,7 @@ def test_hidden_contact_is_opened_for_its_owner_only(owner: str, *, opened: bool
     copy = invite()
     SERVICE.hide_sender(copy, OF_CLIENT, ALICE, LinkKind.CLIENT, AnonymousBody(copy))
     back = request("BYE", copy.contacts[0].uri)
-    SERVICE.open_contact(back, replace(TO_ALICE, owner=owner_hash(owner)))
+    SERVICE.open_contact(back, replace(TO_ALICE, owner=owner_hash(owner)), None)
     assert (back.uri == CONTACT) is opened
 
 
@@ -88,7 +88,7 @@ def test_answer_of_the_only_user_of_a_link_is_hidden_as_that_users() -> None:
     answer = response(200, ("contact", f"<{CONTACT}>"), ("privacy", "header"))
     SERVICE.hide_answer(sent(inside(CONTACT), BOB), answer)
     back = request("BYE", answer.contacts[0].uri)
-    SERVICE.open_contact(back, replace(TO_ALICE, owner=owner_hash(BOB)))
+    SERVICE.open_contact(back, replace(TO_ALICE, owner=owner_hash(BOB)), None)
     assert back.uri == CONTACT
 
 
@@ -104,7 +104,7 @@ def test_answer_in_a_dialog_with_a_hidden_contact_is_of_the_user_who_can_open_it
     answer = response(200, ("contact", f"<{CONTACT}>"), ("privacy", "header"))
     SERVICE.hide_answer(sent(inside(copy.contacts[0].uri), BOB, ALICE), answer)
     back = request("BYE", answer.contacts[0].uri)
-    SERVICE.open_contact(back, TO_ALICE)
+    SERVICE.open_contact(back, TO_ALICE, None)
     assert back.uri == CONTACT
 
 

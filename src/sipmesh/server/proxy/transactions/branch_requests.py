@@ -113,7 +113,9 @@ class BranchRequests:
         kind = flow.link.kind
         released = released_identity(identity, kind, hidden=hidden is not None)
         copy = branch_copy(request, target, via=via, recorded=recorded, identity=released)
-        self._privacy.open_contact(copy, target)
+        self._privacy.open_contact(copy, target, identity)
+        if hidden is not None:
+            self._privacy.remember(copy, identity)
         if hidden is not None and not is_carried(target):
             self._privacy.hide_sender(copy, came_on, identity, kind, hidden)
         if copy.present & ON_THE_WAY_OUT and copy.method != "REGISTER":  # that goes to the home pool of its user

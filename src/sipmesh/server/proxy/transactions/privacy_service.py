@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sipmesh.routing.identity.dialog_token import owner_hash
+from sipmesh.routing.identity.hidden_dialogs import HiddenDialogs
 from sipmesh.routing.identity.privacy import (
     answer_hides_sender,
     hidden_contact,
@@ -37,13 +38,26 @@ class PrivacyService:
 
     def __init__(self, tokens: Tokens, answerers: Answerers) -> None:
         self._tokens, self._answerers = tokens, answerers
+        self._dialogs = HiddenDialogs()
 
     def __repr__(self) -> str:
         return f"<PrivacyService {self._tokens!r}>"
 
-    def open_contact(self, copy: Request, target: Target) -> None:
-        """Give a user its own hidden Contact back."""
-        if isinstance(target, FlowTarget) and is_hidden(copy.uri):
+    def remember(self, request: Request, identity: str | None) -> None:
+        """Remember the dialog that *identity*, who hides, begins with *request*."""
+        if identity is not None and request.method == "INVITE":
+            self._dialogs.add(owner_hash(identity), request.call_id)
+
+    def open_contact(self, copy: Request, target: Target, identity: str | None) -> None:
+        """Give a user its own hidden Contact back.
+
+        A request of another *identity* than this user names no dialog in which the user hides.
+        """
+        if not isinstance(target, FlowTarget):
+            return
+        if copy.method == "INVITE" and (identity is None or owner_hash(identity) != target.owner):
+            self._dialogs.unname(copy, target.owner)
+        if is_hidden(copy.uri):
             contact = self._tokens.reveal(copy.ruri.user or "", target.owner)
             if contact is not None:
                 copy.set_uri(contact)
@@ -75,7 +89,10 @@ class PrivacyService:
         """
         asks = bool(response.present & PRIVACY) and answer_hides_sender(response)
         if asks or hides_user(sent.proxied.request.to):
-            self._hide_contact(response, self._answerers.owner_of(sent))
+            owner = self._answerers.owner_of(sent)
+            if owner and sent.request.method == "INVITE":
+                self._dialogs.add(owner, response.call_id)
+            self._hide_contact(response, owner)
             hide_answer_fields(response)
             AnonymousBody(response).put_into(response)
 
