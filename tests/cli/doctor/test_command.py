@@ -7,7 +7,7 @@ import socket
 from pathlib import Path
 
 from cli.world import FE1, FE2, MGMT, Organisation, Result, name_server, sipmesh
-from upgrades.conftest import until_good
+from upgrades.conftest import until_good, until_told
 from upgrades.recorded_folder import recorded
 
 A = ("fe1.example.com", "A")
@@ -59,6 +59,18 @@ def test_everything_that_has_expired_is_told_and_the_remedies_mend_it(tmp_path: 
     assert typed >= {"sipmesh ca crl", f"sipmesh ca issue {FE1}"}
     left = [check for check in organisation.type("doctor", "--json").json["host"] if check["name"] == "expiry"]
     assert [check["state"] for check in left] == ["good"]
+
+
+def test_certificate_that_was_revoked_is_one_fault_that_its_remedy_mends(organisation: Organisation) -> None:
+    organisation.serve(MGMT, FE1)
+    until_good(organisation)
+    organisation.type("ca", "revoke", FE1, "--reason", "key-compromise")
+    until_told(organisation, "revoked")
+    remedy = wrong(organisation.type("doctor", "--json"))
+    assert remedy == {"expiry": f"sipmesh ca issue {FE1}"}
+    assert organisation.type(*shlex.split(remedy["expiry"])[1:]).code == 0
+    until_good(organisation)
+    assert organisation.type("doctor").code == 0
 
 
 def test_port_of_another_program_keeps_a_server_from_its_start(organisation: Organisation) -> None:

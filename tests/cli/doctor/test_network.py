@@ -21,6 +21,15 @@ def test_fault_of_a_server_that_is_stopped_here_is_told_once() -> None:
     assert check.told == f"{FE1}: no report from it yet"
 
 
+def test_certificate_that_peers_refuse_is_told_once_as_that() -> None:
+    """The twin: the same link fails for another reason, or the certificate of that server is good."""
+    revoked, silent = Fault("no link to it: 127.0.0.1 port 5064: revoked"), Fault("no link to it: Connection refused")
+    [told] = fault_checks([((FE1,), revoked), ((FE1,), silent)], [], [FE1])
+    assert told.told == f"{FE1}: no link to it: Connection refused"
+    [other] = fault_checks([((FE1,), revoked)], [], [FE2])
+    assert other.told.endswith("revoked")
+
+
 def test_network_without_a_fault_is_good_and_a_fault_without_a_remedy_leads_to_the_log() -> None:
     [good], [fault] = fault_checks([], []), fault_checks([((FE1,), Fault("odd"))], [])
     assert (good.state, fault.remedy) == (State.GOOD, f"read the log of {FE1}")

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sipmesh.cli.place import Place
     from sipmesh.server.admin.replies import StatusReply
     from sipmesh.topology.document.load import Loaded
+    from sipmesh.topology.expiry.inventory import Inventory
     from sipmesh.topology.view import ServerView
 
 
@@ -115,11 +116,16 @@ def _files(host: Host) -> Iterator[Check]:
 
 def expiry_of(host: Host) -> Iterator[Check]:
     """Judge all that expires."""
+    yield from expiry.expiry_checks(stock_of(host))
+
+
+def stock_of(host: Host) -> Inventory:
+    """Return everything that expires, as this host knows it."""
     from sipmesh.cli.place import CA
     from sipmesh.server.certificates.network_inventory import network_inventory
 
     uses = [reply.use for reply in host.running.values()]
-    yield from expiry.expiry_checks(network_inventory(host.loaded, host.place.folder / CA, uses, host.at))
+    return network_inventory(host.loaded, host.place.folder / CA, uses, host.at)
 
 
 def _releases(host: Host) -> Iterator[Check]:

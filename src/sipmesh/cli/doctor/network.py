@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.cli.doctor.check import bad, good
+from sipmesh.trust.code import Code
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -26,11 +27,21 @@ def server_checks(here: Sequence[str], running: Collection[str]) -> Iterator[Che
         yield good(SERVERS, f"all {len(here)} servers of this host run" if len(here) > 1 else f"{here[0]} runs")
 
 
-def fault_checks(faults: Sequence[tuple[Sequence[str], Fault]], stopped: Collection[str]) -> Iterator[Check]:
-    """Tell each fault with the servers that have it; those of *stopped* servers of this host are told already."""
+CERTIFICATE_CODES: Final = (Code.REVOKED, Code.EXPIRED)
+"""The verdicts whose cause is the certificate of the server itself."""
+
+
+def fault_checks(
+    faults: Sequence[tuple[Sequence[str], Fault]], stopped: Collection[str], refused: Collection[str] = ()
+) -> Iterator[Check]:
+    """Tell each fault with the servers that have it.
+
+    The faults of *stopped* servers of this host are told already, and so is why peers refuse the certificates of *refused* ones.
+    """
     told = []
     for names, fault in faults:
-        left = [name for name in names if name not in stopped]
+        is_refused = fault.what.endswith(tuple(f": {code}" for code in CERTIFICATE_CODES))
+        left = [name for name in names if name not in stopped and not (is_refused and name in refused)]
         if left:
             told.append(bad(NETWORK, f"{', '.join(left)}: {fault.what}", fault.remedy or f"read the log of {left[0]}"))
     yield from told or [good(NETWORK, "management knows of no fault")]
