@@ -11,7 +11,7 @@ import pytest
 
 from cli.world import EDGE, FE1, MGMT, Organisation
 from sipmesh.demo.forkserver import die_with_parent
-from sipmesh.server.proxy.control_plane import NoControlPlane
+from sipmesh.server.proxy.control_plane import ControlPlane
 from support.network import FE1 as FRONT_END
 from support.network import Network
 from support.running import on_loop
@@ -29,7 +29,7 @@ OF_WORKERS = {"sipmesh.server.workers"}
 async def test_server_of_a_network_without_management_has_neither_role(home: Network) -> None:
     async with service_here(home.organisations[0], Told(), FRONT_END) as (service, node):
         assert service.control_plane is None
-        assert (node.is_managed, type(node.outside.control_plane)) == (False, NoControlPlane)
+        assert (node.is_managed, type(node.outside.control_plane)) == (False, ControlPlane)
 
 
 def imported(name: str, organisation: Organisation, folder: Path) -> set[str]:

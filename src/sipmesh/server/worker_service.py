@@ -17,7 +17,7 @@ from sipmesh.server.agent.users_at_start import load_users
 from sipmesh.server.control_socket import Command
 from sipmesh.server.process.file_stamps import stamp
 from sipmesh.server.process.off_loop import off_loop
-from sipmesh.server.proxy.control_plane import NoControlPlane
+from sipmesh.server.proxy.control_plane import ControlPlane
 from sipmesh.server.proxy.siblings.channel import BEAT, SUPERVISOR
 from sipmesh.server.proxy.siblings.siblings import Siblings
 from sipmesh.server.replication.document_store import DocumentStore
@@ -50,7 +50,7 @@ Ticks of this process and not a time: a machine that was stopped as a whole is o
 """
 
 
-class RemoteControlPlane(NoControlPlane):
+class RemoteControlPlane(ControlPlane):
     """The control plane as a worker has it: requests and responses are for the supervisor, to which each link is announced."""
 
     def __init__(self, siblings: Siblings) -> None:

@@ -15,7 +15,7 @@ from sipmesh.demo.forge import CLIENT_AUTH, SERVER_AUTH, Forge
 from sipmesh.demo.organisation import Organisation
 from sipmesh.errors import OperatorError
 from sipmesh.server.certificates.own_certificates import CLIENTS_NOT_TAKEN, OwnCertificates
-from sipmesh.server.proxy.control_plane import NoControlPlane
+from sipmesh.server.proxy.control_plane import ControlPlane
 from sipmesh.topology.view import view
 from sipmesh.transport.accept.listener import PlainSpec
 from sipmesh.transport.hop import Hop
@@ -78,7 +78,7 @@ async def test_new_certificate_is_used_and_told_to_the_control_plane(example: Or
     async with server_parts(example, FE1) as parts:
         certificates, told = parts.peers.certificates, list[str]()
         certificates.load()
-        plane = type("Plane", (NoControlPlane,), {"certificate_changed": lambda _: told.append("changed")})
+        plane = type("Plane", (ControlPlane,), {"certificate_changed": lambda _: told.append("changed")})
         parts.setup.outside.control_plane = plane()
         before = certificates.presented.of(LinkKind.SERVER).leaf
         put_in_force(example, certificates)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from sipmesh.server.proxy.control_plane import NoControlPlane
+from sipmesh.server.proxy.control_plane import ControlPlane
 from sipmesh.server.proxy.outside import Outside
 
 NOTHING: Any = None  # what nobody looks at
@@ -24,11 +24,11 @@ def test_server_alone_is_settled_and_has_no_sources() -> None:
     sources.fetch_again("")
     outside.orders.take(NOTHING, 0, 0, b"")
     outside.orders.ended(1)
-    assert repr(outside).startswith("<Outside <NoControlPlane>, <")
+    assert repr(outside).startswith("<Outside <ControlPlane>, <")
 
 
 def test_server_without_management_serves_no_request_of_the_control_plane() -> None:
-    plane = NoControlPlane()
+    plane = ControlPlane()
     for act in (plane.begin, plane.tick, plane.close, plane.certificate_changed):
         act()
     plane.link_up(NOTHING)

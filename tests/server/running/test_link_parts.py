@@ -9,6 +9,7 @@ import pytest
 
 from sipmesh.demo.organisation import Organisation
 from sipmesh.errors import OperatorError
+from sipmesh.server.proxy.outside import Ports
 from sipmesh.server.running.link_parts import upgrade_policy
 from sipmesh.server.running.worker_place import WorkerPlace
 from sipmesh.topology.document.listeners import ListenerSpec
@@ -23,7 +24,7 @@ from support.web_peer import open_websocket
 ORIGIN = "https://phone.example.test"
 
 
-class GivenSocket:
+class GivenSocket(Ports):
     """One socket that another process has opened."""
 
     def __init__(self) -> None:

@@ -11,8 +11,8 @@ from cryptography import x509
 
 from sipmesh.demo.organisation import Organisation
 from sipmesh.pki.crl.builder import Reason
-from sipmesh.server.proxy.control_plane import NoControlPlane
-from sipmesh.server.proxy.outside import NoFollower
+from sipmesh.server.proxy.control_plane import ControlPlane
+from sipmesh.server.proxy.outside import Follower
 from sipmesh.server.running import revocation_updates
 from sipmesh.trust.revocation.ocsp import OcspAnswers
 from sipmesh.trust.x509.certificate import CertificateId
@@ -21,7 +21,7 @@ from support.running import on_loop
 from support.server_parts import server_parts
 
 
-class Plane(NoControlPlane):
+class Plane(ControlPlane):
     """A control plane; *named* has what each CRL revokes newly."""
 
     def __init__(self) -> None:
@@ -32,7 +32,7 @@ class Plane(NoControlPlane):
         self.named.append(revoked)
 
 
-class Followed(NoFollower):
+class Followed(Follower):
     """The other processes of this server, beside a control plane."""
 
     def __init__(self) -> None:

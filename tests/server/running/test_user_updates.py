@@ -9,7 +9,7 @@ import pytest
 from sipmesh.demo.organisation import Organisation
 from sipmesh.errors import OperatorError
 from sipmesh.routing.authentication.verifier import Verifier
-from sipmesh.server.proxy.outside import NoFollower, Outside
+from sipmesh.server.proxy.outside import Follower, Outside
 from sipmesh.server.running.user_updates import UserUpdates
 from sipmesh.sip.digest import Algorithm
 from sipmesh.storage.users.replicated_users import ReplicatedUsers
@@ -77,7 +77,7 @@ class Logins:
         return ["a-link"]
 
 
-class Managed(NoFollower):
+class Managed(Follower):
     """The users of a managed server, whose documents come from management; *told* are those that its processes get."""
 
     def __init__(self) -> None:

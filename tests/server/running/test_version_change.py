@@ -12,6 +12,7 @@ from server.running.test_running_server import linked
 from sipmesh.demo.organisation import Organisation
 from sipmesh.demo.ports import free_port
 from sipmesh.errors import OperatorError
+from sipmesh.server.proxy.outside import Follower, RevocationSources
 from sipmesh.topology.view import view
 from sipmesh.trust.evidence import LinkKind
 from support.network import EDGE, FE1, FE2, POOL, POOL2, Network
@@ -93,16 +94,9 @@ async def test_sources_are_followed_before_their_version_is_in_force(home: Netwo
     async with home:
         node, followed = home.nodes[FE1], list[tuple[object, object]]()
 
-        class Sources:
+        class Sources(RevocationSources):
             def follow(self, loaded: object) -> None:
                 followed.append((loaded, node.view.loaded))
-
-            def supplies(self, _at: object) -> tuple[()]:
-                return ()
-
-            def fetch_again(self, _owner: str) -> None: ...
-
-            def judged(self, _evidence: object, _policy: object, _verdict: object) -> None: ...
 
         node.outside.sources = Sources()
         before, loaded = node.view.loaded, home.organisations[0].load()
@@ -113,21 +107,15 @@ async def test_sources_are_followed_before_their_version_is_in_force(home: Netwo
 
 @on_loop
 async def test_other_processes_put_the_same_in_force(example: Organisation) -> None:
-    class Follower:
+    class Other(Follower):
         is_settled = False
         versions = 0
 
         def version_changed(self) -> None:
             self.versions += 1
 
-        def crls_changed(self, _files: object) -> None: ...
-
-        def revoked(self, _named: object) -> None: ...
-
-        def users_changed(self, _document: object) -> None: ...
-
     async with pair_of(example) as pair:
-        node, follower = pair.nodes[ONE], Follower()
+        node, follower = pair.nodes[ONE], Other()
         assert node.is_settled
         node.outside.follower = follower
         node.put_in_force(example.load())

@@ -22,6 +22,7 @@ from sipmesh.server.agent.probing.peer_checks import PeerChecks
 from sipmesh.server.agent.status_reporter import StatusReporter
 from sipmesh.server.agent.stored_items import StoredItems
 from sipmesh.server.process.clock import now_utc
+from sipmesh.server.proxy.control_plane import ControlPlane
 from sipmesh.server.replication.control_links import ControlLinks, edges_behind, hop_to
 from sipmesh.sip.message import Request, Response, respond
 from sipmesh.trust.evidence import Direction
@@ -44,8 +45,8 @@ if TYPE_CHECKING:
     from sipmesh.trust.x509.certificate import CertificateId
 
 
-class Agent:
-    """The control plane of a front end or an edge: its links and messages. Implements `proxy.control_plane.ControlPlane`.
+class Agent(ControlPlane):
+    """The control plane of a front end or an edge: its links and messages.
 
     *loader* puts versions and files in force. *own_status* returns the status of this server. *fetch_crls* fetches each CRL
     of the topology in force once.

@@ -25,6 +25,7 @@ from sipmesh.server.management.server_reports import ServerReports
 from sipmesh.server.process.clock import now_utc
 from sipmesh.server.process.file_stamps import NO_STAMPS, stamp
 from sipmesh.server.process.off_loop import when_large
+from sipmesh.server.proxy.control_plane import ControlPlane
 from sipmesh.server.replication.control_links import ControlLinks, hops_to
 from sipmesh.server.replication.crl_store import LARGEST_GIVEN, too_large
 from sipmesh.server.replication.document_store import signers_of
@@ -77,8 +78,8 @@ class VersionLoader(Protocol):
         """
 
 
-class Controller:
-    """The control plane of the management server. Implements `proxy.control_plane.ControlPlane`.
+class Controller(ControlPlane):
+    """The control plane of the management server.
 
     *server* has the topology in force; the draft ``topology.yaml`` is in its folder. *own_status* returns the status of this
     server, and *loader* puts a new version in force.
@@ -310,14 +311,6 @@ class Controller:
         return fault
 
     # Figures
-
-    def certificate_changed(self) -> None:
-        """Do nothing: it knows its own certificate."""
-
-    @property
-    def is_managed(self) -> bool:
-        """False: the next version is made here."""
-        return False
 
     @property
     def newest(self) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from sipmesh.sip.message import Request, Response
@@ -11,11 +11,15 @@ if TYPE_CHECKING:
     from sipmesh.trust.x509.certificate import CertificateId
 
 
-class ControlPlane(Protocol):
+class ControlPlane:
     """This server's end of the control plane: the controller on the management server, the agent on a managed server.
 
-    It receives the links between servers of ours, the requests about the network itself, and new CRLs.
+    It receives the links between servers of ours, the requests about the network itself, and new CRLs. This one is that of a
+    server in a network without management: it serves nothing.
     """
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}>"
 
     def begin(self) -> None:
         """Open links to the other servers, now that this server listens."""
@@ -32,8 +36,9 @@ class ControlPlane(Protocol):
     def link_down(self, link: Link, why: str) -> None:
         """A link between our servers has ended, or never came up."""
 
-    def requested(self, link: Link, peer: TrustedPeer, request: Request) -> bool:
+    def requested(self, link: Link, peer: TrustedPeer, request: Request) -> bool:  # noqa: ARG002 - it serves no request
         """Serve *request* if it is of our event package; return False if it is not."""
+        return False
 
     def responded(self, link: Link, response: Response) -> None:
         """Take a response that belongs to no branch of the proxy."""
@@ -46,46 +51,10 @@ class ControlPlane(Protocol):
 
     @property
     def newest(self) -> int:
-        """The highest version of the topology that is known to exist."""
+        """The highest version of the topology that is known to exist; 0 if none is published."""
+        return 0
 
     @property
     def is_managed(self) -> bool:
         """Whether the next version comes from management."""
-
-
-class NoControlPlane:
-    """The control plane of a server in a network without management."""
-
-    newest = 0
-    is_managed = False
-
-    def __repr__(self) -> str:
-        return "<NoControlPlane>"
-
-    def begin(self) -> None:
-        """Do nothing."""
-
-    def close(self) -> None:
-        """Do nothing."""
-
-    def tick(self) -> None:
-        """Do nothing."""
-
-    def link_up(self, link: Link) -> None:
-        """Do nothing."""
-
-    def link_down(self, link: Link, why: str) -> None:
-        """Do nothing."""
-
-    def requested(self, link: Link, peer: TrustedPeer, request: Request) -> bool:  # noqa: ARG002 - it serves no request
-        """Return False: no request is of our event package."""
         return False
-
-    def responded(self, link: Link, response: Response) -> None:
-        """Do nothing."""
-
-    def crls_changed(self, revoked: frozenset[CertificateId]) -> None:
-        """Do nothing."""
-
-    def certificate_changed(self) -> None:
-        """Do nothing."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from sipmesh.errors import LocalError
-from sipmesh.server.proxy.control_plane import ControlPlane, NoControlPlane
+from sipmesh.server.proxy.control_plane import ControlPlane
 
 if TYPE_CHECKING:
     import socket
@@ -51,24 +51,26 @@ class Links(Protocol):
         """List every link that is being opened or is up."""
 
 
-class Ports(Protocol):
-    """The listening sockets of a server of several processes."""
+class Ports:
+    """The listening sockets of a server of several processes; a server of one process opens its ports itself."""
 
-    def socket_for(self, spec: ListenerSpec) -> socket.socket | None:
+    def socket_for(self, spec: ListenerSpec) -> socket.socket | None:  # noqa: ARG002 - no port was opened before
         """Return the socket of this process that listens as *spec* says; raises `OperatorError` if there is none.
 
         None: the process opens its port itself.
         """
+        return None
 
 
-class RevocationSources(Protocol):
-    """What fetches the CRLs and OCSP responses that a topology names by URL."""
+class RevocationSources:
+    """What fetches the CRLs and OCSP responses that a topology names by URL; without one, nothing is fetched."""
 
     def follow(self, loaded: Loaded) -> None:
         """Fetch the sources of *loaded*, which is about to be in force, and no others."""
 
-    def supplies(self, at: datetime) -> tuple[FetchStatus, ...]:
+    def supplies(self, at: datetime) -> tuple[FetchStatus, ...]:  # noqa: ARG002 - there is no source
         """Return the state of every source at time *at*."""
+        return ()
 
     def judged(self, evidence: PeerEvidence, policy: LinkPolicy, verdict: Verdict) -> None:
         """A server or a partner was judged by *policy*: the status of its certificates may have to be asked."""
@@ -86,7 +88,7 @@ class Channel(Protocol):
         """Send a frame."""
 
 
-class Orders(Protocol):
+class OrderTaker:
     """Who takes the commands of the supervisor, and the replies to ours."""
 
     def take(self, channel: Channel, kind: int, number: int, payload: bytes) -> None:
@@ -96,12 +98,13 @@ class Orders(Protocol):
         """A process has ended."""
 
 
-class Follower(Protocol):
-    """Who puts the same in force at the other processes of this server."""
+class Follower:
+    """Who puts the same in force at the other processes of this server, if there are any that follow this one."""
 
     @property
     def is_settled(self) -> bool:
         """Whether every other process has in force what this one has."""
+        return True
 
     def version_changed(self) -> None:
         """Another version of the topology is in force, with its certificates."""
@@ -138,72 +141,16 @@ class NoLinks:
         return []
 
 
-class OwnPorts:
-    """The ports of a server of one process, which opens them itself."""
-
-    def socket_for(self, spec: ListenerSpec) -> socket.socket | None:  # noqa: ARG002 - no port was opened before
-        """Return None."""
-        return None
-
-
-class NoSources:
-    """Fetches nothing."""
-
-    def follow(self, loaded: Loaded) -> None:
-        """Do nothing."""
-
-    def supplies(self, at: datetime) -> tuple[FetchStatus, ...]:  # noqa: ARG002 - it has none at any time
-        """Return nothing."""
-        return ()
-
-    def judged(self, evidence: PeerEvidence, policy: LinkPolicy, verdict: Verdict) -> None:
-        """Do nothing."""
-
-    def fetch_again(self, owner: str) -> None:
-        """Do nothing."""
-
-
-class NoOrders:
-    """Takes no command."""
-
-    def take(self, channel: Channel, kind: int, number: int, payload: bytes) -> None:
-        """Do nothing."""
-
-    def ended(self, process: int) -> None:
-        """Do nothing."""
-
-
-class NoFollower:
-    """The other processes of a server that has none, and of a worker, which only follows."""
-
-    @property
-    def is_settled(self) -> bool:
-        """True: there is no other process."""
-        return True
-
-    def version_changed(self) -> None:
-        """Do nothing."""
-
-    def crls_changed(self, files: Collection[Path]) -> None:
-        """Do nothing."""
-
-    def revoked(self, named: Collection[CertificateId]) -> None:
-        """Do nothing."""
-
-    def users_changed(self, document: UserDocument) -> None:
-        """Do nothing."""
-
-
 class Outside:
     """Who works with one server from outside. Whoever builds them puts them here, before the server starts."""
 
     def __init__(self) -> None:
-        self.control_plane: ControlPlane = NoControlPlane()
-        self.sources: RevocationSources = NoSources()
-        self.follower: Follower = NoFollower()
-        self.orders: Orders = NoOrders()
+        self.control_plane = ControlPlane()
+        self.sources = RevocationSources()
+        self.follower = Follower()
+        self.orders = OrderTaker()
         self.links: Links = NoLinks()
-        self.ports: Ports = OwnPorts()
+        self.ports = Ports()
 
     def __repr__(self) -> str:
         return f"<Outside {self.control_plane!r}, {self.sources!r}, {self.follower!r}, {self.orders!r}>"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sipmesh.server.proxy.outside import RevocationSources
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
     from datetime import datetime
@@ -19,8 +21,8 @@ if TYPE_CHECKING:
     from sipmesh.trust.verdict import Verdict
 
 
-class FetchOnDemand:
-    """The sources of CRLs and OCSP responses of one server. Implements `proxy.outside.RevocationSources`.
+class FetchOnDemand(RevocationSources):
+    """The sources of CRLs and OCSP responses of one server.
 
     *look* reads files that were written. Without *fetches_crls*, another process of this server fetches the CRLs.
     """

@@ -6,6 +6,7 @@ import socket
 from typing import TYPE_CHECKING
 
 from sipmesh.errors import OperatorError
+from sipmesh.server.proxy.outside import Ports
 from sipmesh.transport.accept.listener import PlainSpec, bind, bind_shared
 from sipmesh.transport.sockets import address_of
 
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
     from sipmesh.transport.limits import Limits
 
 
-class HeldPorts:
-    """The sockets of all workers, by the key of their port. Implements `link_parts.Ports` in the supervisor.
+class HeldPorts(Ports):
+    """The sockets of all workers, by the key of their port.
 
     The sockets stay open here: what connects when no worker serves waits for the next one. *opened* is called with the key of
     each port that was opened.
@@ -69,8 +70,8 @@ class HeldPorts:
         self._sockets.clear()
 
 
-class GivenPorts:
-    """The sockets that a worker was given. Implements `link_parts.Ports` in the worker."""
+class GivenPorts(Ports):
+    """The sockets that a worker was given."""
 
     def __init__(self) -> None:
         self._sockets: dict[str, socket.socket] = {}

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sipmesh.errors import SipmeshError
 from sipmesh.server.control_socket import Command, carry_out, encode, result_of
+from sipmesh.server.proxy.outside import OrderTaker
 from sipmesh.server.proxy.siblings.channel import ORDER, REPLY, SUPERVISOR
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ class WorkerEndedError(SipmeshError):
     """The worker that was asked has ended."""
 
 
-class Orders:
+class Orders(OrderTaker):
     """Asks other processes, and answers them: *commands* in any order, *in_order* one after the other.
 
     *also_ended* hears of the end of a process too.

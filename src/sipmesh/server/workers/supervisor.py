@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sipmesh.errors import OperatorError, SipmeshError
 from sipmesh.routing.proxy.branch import Branches
 from sipmesh.server.process.off_loop import off_loop
+from sipmesh.server.proxy.outside import Follower
 from sipmesh.server.replication.server_status import ServerStatus, text
 from sipmesh.server.workers.given_version import packed
 from sipmesh.server.workers.held_ports import HeldPorts
@@ -60,8 +61,8 @@ MOST_CLOSED: Final = 1_000
 """Ids of closed links that are kept for the next reply of the control socket."""
 
 
-class Supervisor:
-    """The workers of *node*, which itself has no port. Implements `proxy.outside.Follower`.
+class Supervisor(Follower):
+    """The workers of *node*, which itself has no port.
 
     *changed* is called when there is something new to report: all workers have in force what this process has, or a worker
     has ended or serves again.
