@@ -66,7 +66,3 @@ def test_unknown_command_is_answered_with_the_nearest(app: typer.Typer) -> None:
     told = CliRunner().invoke(app, ["drian"])
     assert told.exit_code == 2
     assert "Did you mean 'drain'?" in told.output
-
-
-def test_deferred_command_shows_its_name() -> None:
-    assert repr(deferred_command("drain", "Drain a server.", MODULE)) == "<DeferredCommand drain>"

@@ -146,7 +146,6 @@ def test_lost_link_ends_all_exchanges(loop: JumpingLoop) -> None:
     for exchange in held:
         with pytest.raises(NoAnswerError, match="the link is gone"):
             finish(loop, exchange)
-    assert repr(wire.exchanges) == "<Exchanges []>"
 
 
 def test_closed_link_fails_a_request_at_once(loop: JumpingLoop) -> None:

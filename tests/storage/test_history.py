@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import make_url, text
+from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
 from sipmesh.database.number_ceilings import VERSIONS
@@ -359,10 +359,3 @@ def test_file_that_is_no_database_is_an_operator_error(url: str, file: Path) -> 
     file.chmod(0o600)
     with pytest.raises(OperatorError, match=r"the history in .* cannot be used"):
         opened(url)
-
-
-def test_repr_is_short(history: History, audit: Audit, url: str) -> None:
-    publish(history, 0)
-    where = make_url(url).render_as_string(hide_password=True)
-    assert (repr(history), repr(audit)) == (f"<History in {where}>", f"<Audit in {where}>")
-    assert repr(history.get(1)).startswith("<Kept 1, ")

@@ -21,9 +21,6 @@ class DeferredCommand(TyperCommand):
         super().__init__(name, help=help_line)
         self._load = load
 
-    def __repr__(self) -> str:
-        return f"<DeferredCommand {self.name}>"
-
     @cached_property
     def loaded(self) -> TyperCommand | TyperGroup:
         """The command itself, which is imported and made once."""

@@ -101,9 +101,6 @@ class UserAgent(LinkEvents):
         self._flow_timer_s = inf  # from the server's Flow-Timer; infinite without one
         self._registration, self._cseq = secrets.token_hex(12), 0
 
-    def __repr__(self) -> str:
-        return f"<UserAgent {self.party.aor} {self.link!r}>"
-
     async def __aenter__(self) -> Self:
         return self
 

@@ -44,9 +44,6 @@ class Answering:
         self.calls: list[Call] = []
         self._ringing: dict[str, IncomingCall] = {}
 
-    def __repr__(self) -> str:
-        return f"<Answering {len(self.calls)} calls, {self.events.qsize()} events waiting>"
-
     def serve(self, request: Request) -> None:
         """Answer one request; a malformed one gets the status for its fault."""
         try:

@@ -31,9 +31,6 @@ class Call:
         self.offered = self.answered_with = b""
         self._over = asyncio.Event()
 
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} with {self.remote} {self.state.name}>"
-
     @property
     def is_up(self) -> bool:
         """Whether the call is established."""

@@ -50,9 +50,6 @@ class Exchange:
         self._cancelled = False
         self._follow_timer()
 
-    def __repr__(self) -> str:
-        return f"<Exchange {self.request.method} {self.request.uri} {self.transaction.state.name}>"
-
     async def final(self) -> Outcome:
         """Wait for the final response; raises `NoAnswerError`, or the error that ended the link."""
         return await asyncio.shield(self._final)
@@ -132,9 +129,6 @@ class Exchanges:
     def __init__(self, loop: asyncio.AbstractEventLoop, send: Callable[[Request], bool]) -> None:
         self.loop, self.send = loop, send
         self._exchanges: dict[str, Exchange] = {}
-
-    def __repr__(self) -> str:
-        return f"<Exchanges {list(self._exchanges.values())}>"
 
     def start(self, request: Request, provisional: Hear = ignore, success: Hear = ignore) -> Exchange:
         """Send *request*; `Exchange.final` returns the final response."""

@@ -25,9 +25,6 @@ class ClientLink:
         self.loop, self.link, self.party, self.login = loop, link, party, login
         self.exchanges = Exchanges(loop, self.send)
 
-    def __repr__(self) -> str:
-        return f"<ClientLink {self.party.aor} on {self.link!r}>"
-
     def send(self, message: Request | Response) -> bool:
         """Write one message; return False if the link does not accept it."""
         return self.link.send(message.encode())

@@ -76,9 +76,6 @@ class KeptRegistration:
     ) -> None:
         self._connect, self._expires_s, self._watcher, self._backoff = connect, expires_s, watcher, backoff
 
-    def __repr__(self) -> str:
-        return f"<KeptRegistration for {self._expires_s} s, {self._backoff.failures} failures>"
-
     async def keep(self) -> Outcome:
         """Stay registered until a server refuses finally; returns that response.
 

@@ -107,9 +107,6 @@ class Lease:
                 is_beyond = FENCING_NUMBERS.why_beyond(number, datetime.now(UTC))
                 self.fencing = 0 if self.is_of_pool or is_beyond else number
 
-    def __repr__(self) -> str:
-        return f"<Lease of {self.holder or 'one server'}, fencing number {self.fencing}>"
-
     @property
     def is_of_pool(self) -> bool:
         """Whether several management servers share the database."""

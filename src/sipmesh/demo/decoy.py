@@ -31,9 +31,6 @@ class Decoy:
         self.received = 0
         self._thread = threading.Thread(target=self._accept, daemon=True)
 
-    def __repr__(self) -> str:
-        return f"<Decoy at {self.address[0]}:{self.address[1]}, {self.received} requests>"
-
     def __enter__(self) -> Self:
         self._thread.start()
         return self

@@ -137,9 +137,6 @@ class Forge:
         self.made = 0
         self._keys: dict[KeyKind, Key] = {}
 
-    def __repr__(self) -> str:
-        return f"<Forge at {self.at:%Y-%m-%d %H:%M}, {self.made} made>"
-
     def root(self, common_name: str, **changes: Any) -> Forged:
         """Return a CA that signs itself."""
         return self.forge(Wish(common_name, ca=True, usages=(), ends=timedelta(days=3650)), **changes)

@@ -68,9 +68,6 @@ class Forked:
         self.returncode: int | None = None
         self._status = status
 
-    def __repr__(self) -> str:
-        return f"<Forked {self.pid}, {'runs' if self.returncode is None else f'ended with {self.returncode}'}>"
-
     def poll(self) -> int | None:
         """Give the exit status, negative for a signal; None while the command runs."""
         return self._wait(0)
@@ -135,9 +132,6 @@ class ForkServer:
             self._process = subprocess.Popen(
                 command, env=environment, pass_fds=(theirs.fileno(),), start_new_session=True
             )
-
-    def __repr__(self) -> str:
-        return f"<ForkServer {self._process.pid}>"
 
     def start(
         self,

@@ -34,9 +34,6 @@ class NameServer(asyncio.DatagramProtocol):
         self.address: tuple[str, int] = ("", 0)
         self._transport: asyncio.DatagramTransport | None = None
 
-    def __repr__(self) -> str:
-        return f"<NameServer {self.setting} {len(self.records)} records, {self.asked.total()} questions>"
-
     @property
     def setting(self) -> str:
         """The address in the form of the topology's `dns` setting."""

@@ -30,9 +30,6 @@ class PortBlock:
         self._first: int = self._claim.getsockname()[1]
         self._given = 0
 
-    def __repr__(self) -> str:
-        return f"<PortBlock {self._first} to {self._first + BLOCK - 1}>"
-
     def free_port(self, host: str) -> int:
         """Give the next port of *host* that nobody uses; raises `OperatorError` where every port of the block is used."""
         for _ in range(BLOCK - 1):

@@ -80,9 +80,6 @@ class Notifier:
         self._here, self._shelf, self._on_status, self._users = here, shelf, on_status, users
         self._subscriptions: dict[Link, Subscription] = {}
 
-    def __repr__(self) -> str:
-        return f"<Notifier of {self._here.name}: {len(self._subscriptions)} subscriptions>"
-
     @property
     def subscribers(self) -> list[str]:
         """The names of the subscribed servers."""

@@ -52,9 +52,6 @@ class Subscriber:
         self._made: dict[Link, Made] = {}
         self._asked: dict[str, Link] = {}
 
-    def __repr__(self) -> str:
-        return f"<Subscriber of {self._here.name}: {', '.join(made.dialog.peer for made in self._made.values())}>"
-
     @property
     def standing(self) -> list[Link]:
         """The links with an active subscription."""

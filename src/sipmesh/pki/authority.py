@@ -67,9 +67,6 @@ class EnterpriseCa:
         self._revoker = Revoker(folder, ledger, self.records, self.crls)
         self.offline_root = OfflineRoot(self, ledger)
 
-    def __repr__(self) -> str:
-        return f"<EnterpriseCa {self.organisation} in {self.folder}>"
-
     @classmethod
     def create(
         cls,

@@ -53,9 +53,6 @@ class CaGenerations:
         self.folder = folder
         self._slots = self._read()
 
-    def __repr__(self) -> str:
-        return f"<CaGenerations in {self.folder}: {self._slots.current} of {self.numbers}>"
-
     @staticmethod
     def are_in(folder: Path) -> bool:
         """Tell whether there is a CA in *folder*."""

@@ -31,9 +31,6 @@ class Revoker:
     def __init__(self, folder: Path, ledger: Ledger, records: CheckedRecords, crls: CrlUpdater) -> None:
         self._folder, self._ledger, self._records, self._crls = folder, ledger, records, crls
 
-    def __repr__(self) -> str:
-        return f"<Revoker of {self._folder}>"
-
     def revoke(self, serial: int, reason: Reason, at: datetime, lost: str = "") -> Record:
         """Revoke one certificate and publish the new CRL. If it is revoked already, time and reason stay the same.
 

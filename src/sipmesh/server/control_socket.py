@@ -81,9 +81,6 @@ class ControlSocket:
         self._serving: set[asyncio.Task[None]] = set()
         self._writers: set[asyncio.StreamWriter] = set()
 
-    def __repr__(self) -> str:
-        return f"<ControlSocket {self.path}: {', '.join(self._commands)}>"
-
     async def open(self) -> None:
         """Listen, and replace the socket of an earlier run; raises `OperatorError` if that is impossible."""
         try:

@@ -41,9 +41,6 @@ class Draining:
         self._released = 0
         self._per_s = float(node.limits.released_per_s)
 
-    def __repr__(self) -> str:
-        return f"<Draining of {self._node.view.name}: {self._released} links released>"
-
     async def run(self, hurry: asyncio.Event) -> None:
         """Return when nothing is under way and no phone is left, after ``stop_s`` at the latest, or once *hurry* is set.
 

@@ -14,9 +14,6 @@ class RepeatedLog:
         self._period_s = period_s
         self._last: dict[str, float] = {}
 
-    def __repr__(self) -> str:
-        return f"<RepeatedLog {len(self._last)} keys, one line in {self._period_s:g} s each>"
-
     def is_due(self, key: str, at: float) -> bool:
         """Return whether there was no line for *key* in the last period; *at* is in seconds of a monotonic clock."""
         last = self._last.get(key)

@@ -146,9 +146,6 @@ class Service:
         self._role = ControlPlaneRole()
         self._told_to_stop, self._hurry, self._drained = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
-    def __repr__(self) -> str:
-        return f"<Service {self._name} of {self._file}>"
-
     async def serve(self, ready: Callable[[RunningServer], None] | None = None) -> None:
         """Run this server alone: see `serve_all`."""
         await serve_all([self], ready)

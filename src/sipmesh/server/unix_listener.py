@@ -41,9 +41,6 @@ class UnixListener:
             raise
         self._go_on()
 
-    def __repr__(self) -> str:
-        return f"<UnixListener {self._socket!r}>"
-
     def _go_on(self) -> None:
         self._paused = None
         self._loop.add_reader(self._socket, self._accept)

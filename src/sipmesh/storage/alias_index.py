@@ -17,9 +17,6 @@ class AliasIndex:
         self._owners: dict[str, str] = {}
         self._keys: dict[str, Sequence[str]] = {}
 
-    def __repr__(self) -> str:
-        return f"<AliasIndex of {len(self._owners)} aliases of {len(self._keys)} users>"
-
     def __len__(self) -> int:
         return len(self._owners)
 

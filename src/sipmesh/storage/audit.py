@@ -101,9 +101,6 @@ class Audit:
         self._database, self._lease, self._own_head = database, lease, own_head
         database.migrate(MANAGEMENT)
 
-    def __repr__(self) -> str:
-        return f"<Audit in {self._database.where}>"
-
     def append(self, who: str, act: AuditAct, about: Mapping[str, Any] = NOTHING_ABOUT, *, at: datetime) -> AuditLine:
         """Add a line; it is on the disk when this returns. *about* may contain whatever JSON can represent."""
         with self.changing() as db:

@@ -55,9 +55,6 @@ class FramedLog:
         self.file = file
         self._end: _End | None = None
 
-    def __repr__(self) -> str:
-        return f"<FramedLog {self.file}>"
-
     def read(self) -> Frames:
         """Read the records; a missing file has none. Raises `FileError` if the file cannot be read."""
         found = Frames()

@@ -100,9 +100,6 @@ class History:
         self._database, self._audit, self._lease = database, audit, lease
         database.migrate(MANAGEMENT)
 
-    def __repr__(self) -> str:
-        return f"<History in {self._database.where}>"
-
     def publish(
         self,
         base: int,

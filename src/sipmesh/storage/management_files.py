@@ -50,9 +50,6 @@ class ManagementFiles:
         self._database, self._lease = database, lease
         database.migrate(MANAGEMENT)
 
-    def __repr__(self) -> str:
-        return f"<ManagementFiles in {self._database.where}>"
-
     def digests(self, server: str) -> Mapping[str, str]:
         """Return the digest of each file of *server*, by name."""
         with self._database.border(), self._database.engine.connect() as db:

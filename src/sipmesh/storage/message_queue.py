@@ -55,9 +55,6 @@ class Piece:
     def __init__(self, work: Work[Any], done: Callable[[Any], None], *, only_reads: bool) -> None:
         self.work, self.done, self.only_reads, self.withdrawn = work, done, only_reads, False
 
-    def __repr__(self) -> str:
-        return f"<Piece {self.work!r}>"
-
     def run(self, db: sql.Connection) -> object:
         """Do the work inside a transaction; None if it was withdrawn."""
         return None if self.withdrawn else self.work(db)
@@ -74,9 +71,6 @@ class MessageQueue:
         self._faults: StoreFaults | None = None
         self._is_failing = False
         self.waiting = 0
-
-    def __repr__(self) -> str:
-        return f"<MessageQueue {self._store or 'closed'}, {self.waiting} waiting>"
 
     def begin(self, faults: StoreFaults) -> None:
         """Start the thread; *faults* hears of the database from now on."""

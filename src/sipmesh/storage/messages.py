@@ -146,9 +146,6 @@ class MessageStore:
         self._database = Database(url, "stored messages")
         self._database.migrate(MESSAGES)
 
-    def __repr__(self) -> str:
-        return f"<MessageStore {self._database.where}>"
-
     def carry_out(self, works: Sequence[Work[T]], *, only_reads: bool = False) -> list[T]:
         """Carry out all *works* in one transaction, or none; raises `OperatorError` if the database cannot be used.
 

@@ -35,9 +35,6 @@ class SeenUsers:
         self._file = folder / FILE
         self._number, self._aor = 0, ""
 
-    def __repr__(self) -> str:
-        return f"<SeenUsers up to {self._number}>"
-
     def why_older(self, number: int, aor_of: Callable[[int], str | None]) -> str:
         """Return why a database whose users have the *number* is older than what this host has seen; "" if it is not."""
         self._read()

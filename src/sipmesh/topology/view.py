@@ -185,9 +185,6 @@ class TopologyEntries:
             processes=processes_of(server),
         )
 
-    def __repr__(self) -> str:
-        return f"<TopologyEntries {len(self.servers)} servers, {len(self.partners)} partners>"
-
 
 def processes_of(server: Server) -> int:
     """Tell how many processes a server has at most: its workers, and the one that supervises them."""

@@ -91,7 +91,6 @@ async def test_disk_that_does_not_store_is_reported_until_it_does(managed: Manag
         assert len(list(plane.hosts[FE1].told.events("document not stored: sipmesh tries again"))) == 1
         reporter.mend(key)
         assert error(plane) == "{}"
-        assert repr(reporter) == f"<StatusReporter of {FE1}: 0 errors, 0 edges>"
 
 
 @on_jumping_loop

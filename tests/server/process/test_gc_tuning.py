@@ -120,7 +120,6 @@ def test_what_was_left_out_is_collected_with_all_the_rest(collector: GcTuning) -
     assert seen() is not None
     collector.tick(QUIET_EVERY_S, busy=False)
     assert seen() is None
-    assert "0 collections left out" in repr(collector)
 
 
 @pytest.mark.parametrize(("after", "busy", "looked"), [

@@ -123,4 +123,3 @@ def test_certificate_of_our_ca_is_judged_with_our_crls_and_one_of_another_ca_is_
     front_end = (example.folder / "servers" / f"{FE1}.pem").read_bytes()
     der = x509.load_pem_x509_certificate(front_end).public_bytes(Encoding.DER)
     assert stranger.refusal(der, EXAMPLE) == f"it names the server {FE1} of the topology"
-    assert repr(stranger) == f"<HttpsServerCheck of {FE1}>"

@@ -23,4 +23,3 @@ def test_shortage_is_two_lines_however_often_it_is_noticed(later_s: float, lines
     ][:lines]
     assert told.lines[0]["remedies"] == [REMEDY]
     assert shortage.episodes == 1
-    assert repr(report).startswith("<ShortageReport of <DescriptorShortage")

@@ -27,7 +27,6 @@ async def test_topology_without_a_url_starts_no_fetching(home: Network, example:
         sources.follow(example.load())
         assert sources.fetcher is None
         assert sources.supplies(datetime.now(UTC)) == ()
-        assert repr(sources) == "<FetchOnDemand by None>"
         await sources.close()
 
 

@@ -224,4 +224,3 @@ async def test_version_is_put_in_force_with_its_crls(example: Organisation) -> N
         assert service._reading.put_in_force(loaded) == []
         assert node.view.loaded is loaded
         await service._reading.prepared()
-        assert FE1 in repr(service._reading)

@@ -56,4 +56,3 @@ def test_websocket_port_is_taken_where_the_network_has_it() -> None:
 def test_unknown_role_is_none() -> None:
     pools = Outline("pools: [{name: a.test, role: boss, servers: [{name: b.test, address: 127.0.0.1}]}]\n", FILE).pools
     assert role_of(pools[0]) is None
-    assert "names" in repr(numbering("pools: [{name: a.test, role: boss, servers: [b.test]}]\n"))

@@ -23,7 +23,6 @@ def test_each_part_has_its_place(outline: Outline) -> None:
     fe3 = outline.one(Kind.SERVER, "FE3.example.test")
     assert (fe3.loc, fe3.short, fe3.pool and fe3.pool.name) == (("pools", 1, "servers", 0), True, "pool2.example.test")
     assert outline.partner("second.test").loc == ("federation", "partners", 1)
-    assert repr(outline) == "<Outline of topology.yaml: 4 pools, 5 servers>"
 
 
 def test_pool_and_its_only_server_share_a_name(outline: Outline) -> None:

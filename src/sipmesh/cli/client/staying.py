@@ -76,9 +76,6 @@ class Staying:
         self._greeted = False
         self._calls: set[asyncio.Task[None]] = set()
 
-    def __repr__(self) -> str:
-        return f"<Staying {self._agent!r}, {len(self._calls)} calls>"
-
     def close(self) -> None:
         """Stop waiting for the ends of calls."""
         for call in self._calls:

@@ -98,9 +98,6 @@ class Probe(LinkEvents):
         self._accepted: Verdict | None = None
         self._last: Verdict | None = None
 
-    def __repr__(self) -> str:
-        return f"<Probe of {self._aim.hop.name}>"
-
     async def run(self) -> ProbeResult:
         """Open the link, send OPTIONS, and return the result."""
         reactor = Reactor(self._loop)

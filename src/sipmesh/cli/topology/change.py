@@ -41,9 +41,6 @@ class Change:
         self._draft = place.load()
         self._pending = unpublished(place, self._draft)
 
-    def __repr__(self) -> str:
-        return f"<Change of {self._place.file}, {self._pending}>"
-
     @property
     def publishes(self) -> bool:
         """Whether this network has a published version."""

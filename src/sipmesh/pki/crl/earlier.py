@@ -28,9 +28,6 @@ class EarlierCrl:
         self._file, self._issuer, self._kind = file, issuer, kind
         self._crl = _signed_by(file, issuer)
 
-    def __repr__(self) -> str:
-        return f"<EarlierCrl {self._file}, number {self.number}>"
-
     @property
     def is_there(self) -> bool:
         """Whether there is such a CRL."""

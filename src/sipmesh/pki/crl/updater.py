@@ -34,9 +34,6 @@ class CrlUpdater:
     def __init__(self, folder: Path, ledger: Ledger, certificates: Mapping[CertificateKind, x509.Certificate]) -> None:
         self._folder, self._ledger, self._certificates = folder, ledger, certificates
 
-    def __repr__(self) -> str:
-        return f"<CrlUpdater of {self._folder}>"
-
     def publish(self, at: datetime, kind: CertificateKind = CertificateKind.ISSUING) -> Path:
         """Sign and publish the next CRL, whether it is due or not; returns its file."""
         with ca_lock(self._folder):

@@ -25,9 +25,6 @@ class CaSigner:
     def __init__(self, kind: CertificateKind, key_file: Path, certificate: x509.Certificate | None = None) -> None:
         self.kind, self.key_file, self.certificate = kind, key_file, certificate
 
-    def __repr__(self) -> str:
-        return f"<CaSigner {self.kind} {self.key_file}>"
-
     def sign(self, builder: x509.CertificateBuilder, ticket: Ticket) -> x509.Certificate:
         """Sign the certificate of *ticket*. A ticket is valid for one signature."""
         if ticket.issuer is not self.kind:

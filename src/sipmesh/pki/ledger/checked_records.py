@@ -25,9 +25,6 @@ class CheckedRecords:
     def __init__(self, ledger: Ledger, issuers: Mapping[CertificateKind, x509.Certificate]) -> None:
         self._ledger, self._issuers = ledger, issuers
 
-    def __repr__(self) -> str:
-        return f"<CheckedRecords of {self._ledger}>"
-
     @property
     def sound(self) -> tuple[Record, ...]:
         """All certificates, oldest first, without rows that were changed: a changed row must stop no other certificate."""

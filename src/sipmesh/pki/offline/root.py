@@ -34,9 +34,6 @@ class OfflineRoot:
     def __init__(self, ca: CaFolder, ledger: Ledger) -> None:
         self._ca, self._ledger = ca, ledger
 
-    def __repr__(self) -> str:
-        return f"<OfflineRoot of {self._ca.folder}>"
-
     def request_crl(self, at: datetime) -> OfflineRequest:
         """Return the request for the next CRL of the root; its number is reserved in the ledger."""
         with ca_lock(self._ca.folder):

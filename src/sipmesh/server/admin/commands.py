@@ -83,9 +83,6 @@ class AdminCommands:
     ) -> None:
         self._node, self._reload, self._look, self._drain = node, reload, look, drain
 
-    def __repr__(self) -> str:
-        return f"<AdminCommands of {self._node.view.name}>"
-
     def commands(self) -> Mapping[str, Command]:
         """Return every command by its name."""
         return {

@@ -32,9 +32,6 @@ class ExpiryWarnings:
     def __init__(self) -> None:
         self._given: dict[Key, tuple[Urgency, datetime]] = {}
 
-    def __repr__(self) -> str:
-        return f"<ExpiryWarnings: {len(self._given)} given>"
-
     def due(self, stock: Inventory) -> list[InventoryEntry]:
         """Return the entries that need a warning now, and forget the entries that were renewed."""
         urgent = {_key(entry): entry for entry in stock.entries if entry.level or entry.broken or entry.old}

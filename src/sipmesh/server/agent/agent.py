@@ -85,9 +85,6 @@ class Agent(ControlPlane):
         self._links = ControlLinks(loop, dial)
         self._heard_at = loop.time()
 
-    def __repr__(self) -> str:
-        return f"<Agent {self._server.view.name}, version {self._server.view.loaded.number}>"
-
     def begin(self) -> None:
         """Open links to the edges behind us, and ask the servers of our pool for the highest version that they know."""
         self._keep_links()

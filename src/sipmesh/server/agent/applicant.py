@@ -34,9 +34,6 @@ class Applicant:
         self._server, self._key_file = server, state / f"{server}.next-key"
         self._made: tuple[x509.Certificate, str] | None = None
 
-    def __repr__(self) -> str:
-        return f"<Applicant {self._server}>"
-
     def request(self, view: ServerView, at: datetime, issuing: x509.Certificate | None = None) -> str | None:
         """Return the request for the next certificate, signed with the present key; None if it is not needed or not possible.
 

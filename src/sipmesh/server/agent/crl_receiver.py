@@ -56,9 +56,6 @@ class CrlReceiver:
         self._reading: dict[str, asyncio.Task[None]] = {}  # tasks that read large CRLs, by digest
         self._not_begun: dict[str, asyncio.TimerHandle] = {}  # of the newest CRL of each name
 
-    def __repr__(self) -> str:
-        return f"<CrlReceiver of {self._server.view.name}: {len(self._early)} early, {len(self._reading)} being read>"
-
     def close(self) -> None:
         """Stop reading CRLs."""
         for task in self._reading.values():

@@ -87,11 +87,6 @@ class DocumentApplier:
         self._complete = b""  # a large version that waits for no CRL any more
         self._leader = documents.fencing  # the fencing number of what is held
 
-    def __repr__(self) -> str:
-        return (
-            f"<DocumentApplier of {self._server.view.name}, {'a version waits' if self._pending else 'nothing waits'}>"
-        )
-
     def close(self) -> None:
         """Stop reading CRLs, and apply no waiting version any more."""
         self._crls.close()

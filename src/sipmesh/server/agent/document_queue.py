@@ -27,9 +27,6 @@ class DocumentQueue:
         self._waiting: deque[tuple[str, Item]] = deque()
         self._task: asyncio.Task[None] | None = None
 
-    def __repr__(self) -> str:
-        return f"<DocumentQueue of {len(self._waiting)} documents>"
-
     @property
     def is_busy(self) -> bool:
         """Whether a document is being applied: a later one must not overtake it."""

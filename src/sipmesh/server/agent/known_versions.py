@@ -20,9 +20,6 @@ class KnownVersions:
         self._server, self._documents = server, documents
         self._claims: dict[Link, int] = {}
 
-    def __repr__(self) -> str:
-        return f"<KnownVersions up to {self.newest}, {len(self._claims)} claims>"
-
     @property
     def newest(self) -> int:
         """The highest version that is signed or claimed; 0 if none is known."""

@@ -60,9 +60,6 @@ class StatusReporter:
         self._errors: dict[Key, str] = {}  # why a document was refused, by kind and name, until it is accepted
         self._reported_at = 0.0
 
-    def __repr__(self) -> str:
-        return f"<StatusReporter of {self._server.view.name}: {len(self._errors)} errors, {len(self._relayed)} edges>"
-
     def attach(self, outlet: Outlet) -> None:
         """Send reports through *outlet* from now on."""
         self._outlet = outlet

@@ -27,9 +27,6 @@ class Pace:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop, self._pause, self._next_at = loop, FIRST_PAUSE_S, 0.0
 
-    def __repr__(self) -> str:
-        return f"<Pace {self._pause:g} s>"
-
     @property
     def is_due(self) -> bool:
         """Whether the pause after the last failure is over."""
@@ -54,9 +51,6 @@ class StorageRetry:
     def __init__(self, receive: Callable[[str, Item], None], loop: asyncio.AbstractEventLoop) -> None:
         self._receive, self._pace = receive, Pace(loop)
         self._waiting: dict[Key, tuple[str, Item]] = {}
-
-    def __repr__(self) -> str:
-        return f"<StorageRetry of {len(self._waiting)} documents>"
 
     def has(self, item: Item) -> bool:
         """Return whether this very *item* waits."""

@@ -30,9 +30,6 @@ class StoredItems:
         self.certificates_of_edges: dict[str, Item] = {}
         self.issuing = ""
 
-    def __repr__(self) -> str:
-        return f"<StoredItems of {self._server.view.name}, version {self.topology.number}>"
-
     def forget_earlier_leader(self, first: Item) -> None:
         """Pass on no more what an earlier leader of management has signed; *first* is the first item of the present leader.
 

@@ -50,9 +50,6 @@ class UserStorage:
         self._task: asyncio.Task[None] | None = None
         self._waiting: list[tuple[Sequence[bytes], bool]] = []
 
-    def __repr__(self) -> str:
-        return f"<UserStorage in {self._file!r}, {len(self._waiting)} documents wait>"
-
     def must_have_room(self) -> None:
         """Raise `OperatorError` if so much waits for the disk that no further change can be accepted."""
         if self._octets > MOST_OCTETS:

@@ -57,9 +57,6 @@ class LinkRotation:
         self._outside, self.quiet_s = outside, QUIET_S
         self._old: dict[str, RetiredCertificate] = {}
 
-    def __repr__(self) -> str:
-        return f"<LinkRotation of {len(self._old)} links>"
-
     def rotated(self, links: Iterable[Link], ends: datetime) -> None:
         """Replace *links*, opened under an old certificate that expires at *ends*; the earliest *ends* of a link counts."""
         for link in links:

@@ -67,9 +67,6 @@ class OwnCertificates:
     def _view(self) -> ServerView:
         return self._current.value.view
 
-    def __repr__(self) -> str:
-        return f"<OwnCertificates of {self._view.name}: {len(self.presented.certificates)} certificates>"
-
     def load(self) -> None:
         """Read the certificates at the start; raises `OperatorError` if a file cannot be used."""
         view, at = self._view, self._gatekeeper.clock()

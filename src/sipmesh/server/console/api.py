@@ -41,9 +41,6 @@ class Api:
     def __init__(self, operations: Operations, guard: Guard) -> None:
         self._operations, self._guard = operations, guard
 
-    def __repr__(self) -> str:
-        return f"<Api of {self._operations!r}>"
-
     def routes(self) -> list[web.RouteDef]:
         """Return every path of the API."""
         paths = [web.get(DOCUMENT, self._document, expect_handler=_met)]

@@ -60,9 +60,6 @@ class ApplyCommand:
         self._node, self._management_db, self._commands = node, management_db, commands
         self._turn = asyncio.Lock()
 
-    def __repr__(self) -> str:
-        return f"<ApplyCommand of {self._node.view.name}>"
-
     def commands(self) -> Mapping[str, Command]:
         """Return both operations by their names: `plan` adds to the command of management what follows from its plan."""
         return {PLAN.name: self._plan, APPLY: self._apply}
@@ -111,9 +108,6 @@ class ConsoleHost:
         self._node, self._management_db, self._commands = node, management_db, commands
         self._operator = {key: asked[key] for key in (WHO, ROLE)}
         self.draft = DRAFT
-
-    def __repr__(self) -> str:
-        return f"<ConsoleHost for {self._operator[WHO]}>"
 
     def ask(self, command: ControlCommand[T], timeout_s: float, /, **given: object) -> T:
         """See `Host`."""

@@ -60,9 +60,6 @@ class ConsoleCommands:
         self._check: asyncio.Task[AuditCheckReply] | None = None
         self._checked_at = 0.0
 
-    def __repr__(self) -> str:
-        return f"<ConsoleCommands of {self._node.view.name}>"
-
     def commands(self) -> Mapping[str, Command]:
         """Return every operation by its name."""
         return {

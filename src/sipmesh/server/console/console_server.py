@@ -60,9 +60,6 @@ class ConsoleServer:
         self._listener: ConsoleListener | None = None
         self._listens_as: tuple[object, ...] = ()
 
-    def __repr__(self) -> str:
-        return f"<ConsoleServer of {self._node.view.name} at {self._node.view.console}>"
-
     async def open(self) -> None:
         """Listen if the topology has a console; raises `OperatorError` if the address cannot be used."""
         frame = Frame(self._operations, self._guard, lambda: self._node.view)

@@ -52,9 +52,6 @@ class DraftCommands:
         self.file = node.view.loaded.folder / DRAFT
         self._turns = EditTurns()
 
-    def __repr__(self) -> str:
-        return f"<DraftCommands of {self.file}>"
-
     def commands(self) -> Mapping[str, Command]:
         """Return every operation by its name."""
         return {name: self._changing(name, change) for name, change in CHANGES.items()}

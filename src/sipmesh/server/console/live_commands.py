@@ -32,9 +32,6 @@ class LiveCommands:
     def __init__(self, node: RunningServer) -> None:
         self._node = node
 
-    def __repr__(self) -> str:
-        return f"<LiveCommands of {self._node.view.name}>"
-
     def commands(self) -> Mapping[str, Command]:
         """Return every operation by its name."""
         return {REGISTRATIONS.name: self._registrations, VERDICTS: self._verdicts, EXPLAIN.name: self._explain}

@@ -237,9 +237,6 @@ class Operations:
         self._commands = commands
         self._reading: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
-    def __repr__(self) -> str:
-        return f"<Operations: {len(TABLE)}>"
-
     async def run(self, operation: Operation, operator: Operator, given: Given) -> Any:
         """Run one operation, and return its reply.
 

@@ -42,9 +42,6 @@ class PartnerCommands:
         self._draft, self._commands = draft, commands
         self._turn = asyncio.Lock()
 
-    def __repr__(self) -> str:
-        return f"<PartnerCommands of {self._draft.file}>"
-
     def commands(self) -> Mapping[str, Command]:
         """Return every operation by its name."""
         return {BLOCK.name: self._block, **{name: self._changing(name) for name in CHANGES}}

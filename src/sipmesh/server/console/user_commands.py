@@ -55,9 +55,6 @@ class UserCommands:
     def __init__(self, node: RunningServer, management_db: ManagementDb, in_force: Command) -> None:
         self._node, self._management_db, self._in_force = node, management_db, in_force
 
-    def __repr__(self) -> str:
-        return f"<UserCommands of {self._node.view.name}>"
-
     def commands(self) -> Mapping[str, Command]:
         """Return every operation by its name."""
         changes = {name: self._changing(change) for name, change in CHANGES.items()}

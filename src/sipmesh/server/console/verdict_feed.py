@@ -33,9 +33,6 @@ class VerdictFeed:
         self.last = 0
         self.changed = asyncio.Condition()
 
-    def __repr__(self) -> str:
-        return f"<VerdictFeed: {self.last} verdicts, {self._watchers} pages>"
-
     def note(self, reply: VerdictsReply) -> int:
         """Number the verdicts that are new, the oldest first; returns the highest number."""
         known = self._last_reply | {_key(entry) for _, entry in self._kept}

@@ -52,9 +52,6 @@ class ManagementCommands:
         self._controller, self._publisher = controller, controller.publisher
         self._root_rotation, self._management_db = controller.root_rotation, controller.management_db
 
-    def __repr__(self) -> str:
-        return f"<ManagementCommands of {self._controller!r}>"
-
     def commands(self) -> Mapping[str, Command]:
         """Return every command by its name."""
         return {

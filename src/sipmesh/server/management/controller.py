@@ -133,9 +133,6 @@ class Controller(ControlPlane):
         if self.leadership.leads:
             self._renew_own()  # before it listens: certificates that expired while it was off must not stop it from starting
 
-    def __repr__(self) -> str:
-        return f"<Controller {self._server.view.name}, version {self.newest}>"
-
     def begin(self) -> None:
         """Open a link to every front end, if this server leads."""
         self._log_refused()

@@ -73,9 +73,6 @@ class Enrolment:
     def __init__(self, management_db: ManagementDb, generations: CaGenerations, folder: Path) -> None:
         self._management_db, self._generations, self._folder = management_db, generations, folder
 
-    def __repr__(self) -> str:
-        return f"<Enrolment in {self._folder}>"
-
     def enrol(self, request: EnrolmentRequest) -> Enrolled:
         """Issue the certificate and make the grant; the audit log gets a line for a grant and for a refusal.
 

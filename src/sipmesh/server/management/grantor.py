@@ -55,9 +55,6 @@ class Grantor:
         self._payloads: dict[str, bytes] = {}
         self._granted_at: dict[str, list[datetime]] = {}
 
-    def __repr__(self) -> str:
-        return f"<Grantor in {self._folder}: {', '.join(self._items)}>"
-
     def item(self, server: str) -> Item | None:
         """Return the item with the last certificate that was granted to *server*, None if there is none."""
         granted = self._items.get(server)

@@ -47,9 +47,6 @@ class Issuing:
         self.shown = ""  # the certificate of the present issuing CA, in DER and base64
         self.ledger_fault = ""  # which rows of the ledger somebody has changed
 
-    def __repr__(self) -> str:
-        return f"<Issuing by {self._folder}>"
-
     def finish_own(self) -> None:
         """Finish a renewal of ours that ended before its files were in place; the files are read after this, at the start."""
         try:

@@ -34,9 +34,6 @@ class LinkProbing:
         self._network, self._send = network, send
         self._number, self._turn = 0, asyncio.Lock()
 
-    def __repr__(self) -> str:
-        return f"<LinkProbing of {self._server.view.name}, last order {self._number}>"
-
     async def probe(self, wanted: Mapping[str, Sequence[str]], wait_s: float) -> Sequence[ProbedReply]:
         """Have each server of *wanted* open a link to each of its targets; returns a result for each within *wait_s* seconds.
 

@@ -126,9 +126,6 @@ class Network:
         self._news = asyncio.Event()
         self._joined: frozenset[str] = frozenset()  # added by a version since this process has started
 
-    def __repr__(self) -> str:
-        return f"<Network of {self._server.view.name}: {len(self.members())} servers>"
-
     def members(self) -> list[Member]:
         """Return every front end and every edge."""
         pools = self._server.view.pools.values()

@@ -109,9 +109,6 @@ class Offers:
         self.issuing, self.fencing = "", 0
         self.offer_version(document)
 
-    def __repr__(self) -> str:
-        return f"<Offers of version {self.number}>"
-
     @property
     def number(self) -> int:
         """The version that every server should have in force."""

@@ -41,9 +41,6 @@ class RefusalAudit:
     def __init__(self) -> None:
         self._last: dict[str, _Refused] = {}
 
-    def __repr__(self) -> str:
-        return f"<RefusalAudit of {len(self._last)} servers>"
-
     def line(self, server: str, why: str, at: datetime) -> RefusalLine | None:
         """Count a refusal; return the line to write, or None if the last line is less than an hour old."""
         last = self._last.get(server)

@@ -44,9 +44,6 @@ class ReportReceiver:
         self._audit, self._loop, self._log = audit, loop, log
         self._dropped, self._not_granted = RepeatedLog(), RefusalAudit()
 
-    def __repr__(self) -> str:
-        return f"<ReportReceiver of {self._server.view.name}>"
-
     def receive(self, peer: TrustedPeer, report: Mapping[str, object]) -> str:
         """Accept the report of a server, with the relayed reports of edges; return the fault of its own report, or empty."""
         own = {key: value for key, value in report.items() if key != "relayed"}

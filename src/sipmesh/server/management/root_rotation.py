@@ -45,9 +45,6 @@ class RootRotation:
         self._folder, self._server, self._own_status, self._members = folder, server, own_status, members
         self._audit, self._changed, self._log = audit, changed, log
 
-    def __repr__(self) -> str:
-        return f"<RootRotation in {self._folder}>"
-
     def activate(self, who: str) -> RootStep:
         """Let the prepared CA issue from now on; raises `OperatorError` unless every server trusts its root."""
         generations = CaGenerations(self._folder)

@@ -35,9 +35,6 @@ class ClockWatch:
         self._seen: tuple[float, datetime] | None = None
         self._doubted_since: float | None = None
 
-    def __repr__(self) -> str:
-        return f"<ClockWatch {'in doubt' if self._doubted_since is not None else 'steady'}>"
-
     def look(self, steady: float, wall: datetime) -> bool:
         """Compare both clocks; True if the machine's clock is in doubt from now on."""
         before, self._seen = self._seen, (steady, wall)

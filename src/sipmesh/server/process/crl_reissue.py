@@ -44,9 +44,6 @@ class CrlReissue:
         self._tried_at = 0.0
         self._task: asyncio.Task[None] | None = None
 
-    def __repr__(self) -> str:
-        return f"<CrlReissue in {self._folder}, {self._clock!r}>"
-
     def soon(self) -> None:
         """Check the CRLs with the next `tick`."""
         self._tried_at = 0.0

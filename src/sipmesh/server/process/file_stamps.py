@@ -31,9 +31,6 @@ class WatchedFiles:
         self._seen = {path: stamp(path) for path in files}
         self._unstable: dict[Path, Stamp] = {}
 
-    def __repr__(self) -> str:
-        return f"<WatchedFiles {len(self._seen)} files>"
-
     def restart(self, files: Iterable[Path]) -> None:
         """Watch *files* from now on, with their present stamps."""
         self._seen = {path: stamp(path) for path in files}

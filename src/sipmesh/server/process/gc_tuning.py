@@ -53,9 +53,6 @@ class GcTuning:
         self._every_s = QUIET_EVERY_S
         self._left_out = self._to_leave_out = self._missed = 0
 
-    def __repr__(self) -> str:
-        return f"<Collector, last at {self._looked_at:.0f} s, {self._left_out} collections left out>"
-
     def begin(self) -> None:
         """Exclude the objects that exist now; a process calls this once, after its server has started."""
         gc.collect()

@@ -45,9 +45,6 @@ class HttpsServerCheck(aiohttp.Fingerprint):
         super().__init__(_UNUSED)
         self._here, self._loaded, self._issuers, self._clock = here, loaded, issuers, clock
 
-    def __repr__(self) -> str:
-        return f"<HttpsServerCheck of {self._here}>"
-
     def check(self, transport: asyncio.Transport) -> None:
         """Close *transport* and raise `aiohttp.ClientError` if its other end is refused; called before a request is sent."""
         tls: ssl.SSLObject | None = transport.get_extra_info("ssl_object")

@@ -27,9 +27,6 @@ class MemoryReturn:
         self._most = self._last = self._quiet = 0
         self.returned = 0  # how often memory was given back
 
-    def __repr__(self) -> str:
-        return f"<MemoryReturn from {self._most} links, {self.returned} times>"
-
     def tick(self, links: int) -> None:
         """Hear how many *links* there are; called about twice a second."""
         self._quiet = self._quiet + 1 if links >= self._last else 0

@@ -19,9 +19,6 @@ class RequestRate:
         self._most, self._clock = most, clock
         self._window, self._counts = 0.0, dict[str, int]()
 
-    def __repr__(self) -> str:
-        return f"<RequestRate {self._most} a minute, {len(self._counts)} addresses>"
-
     def admits(self, address: str) -> bool:
         """Count a request of *address*, and tell whether it may be served."""
         count = self._count(address)

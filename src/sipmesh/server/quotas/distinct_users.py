@@ -53,9 +53,6 @@ class DistinctUsers:
         self._partners: dict[str, _Addressed] = {}
         self._observer = observer
 
-    def __repr__(self) -> str:
-        return f"<DistinctUsers of {len(self._partners)} partners, {self._most} at most>"
-
     def count(self, partner: str) -> int:
         """Return how many users *partner* has addressed."""
         addressed = self._partners.get(partner)

@@ -31,10 +31,6 @@ class KnownAddresses:
         self._found: dict[str, frozenset[str]] = {}
         self._proved: OrderedDict[str, None] = OrderedDict()
 
-    def __repr__(self) -> str:
-        written = self._current.value.addresses.networks
-        return f"<KnownAddresses at {len(written)} addresses, {len(self._found)} names, {len(self._proved)} proved>"
-
     def has(self, address: str) -> bool:
         """Return whether a server or a partner may connect from *address*."""
         where, published = network_of(address), self._current.value.addresses

@@ -51,9 +51,6 @@ class LimitedLog:
         self._written, self._began = 0, clock()
         self.summed = 0  # lines that were only counted, since the start
 
-    def __repr__(self) -> str:
-        return f"<LimitedLog {len(self._sums)} sums, {self.summed} lines summed>"
-
     def debug(self, event: str, **fields: object) -> None:
         """Write a line for developers; the default level does not show it."""
         self._log.debug(event, **cut(fields))

@@ -30,9 +30,6 @@ class OverloadAdmission:
     def __init__(self, overload: OverloadControl, tokens: Tokens) -> None:
         self._overload, self._tokens = overload, tokens
 
-    def __repr__(self) -> str:
-        return f"<OverloadAdmission {self._overload!r}>"
-
     def count_stray(self, link: Link, message: Message) -> None:
         """Count a *message* that cannot be refused, or need not be served, as a request of its sender under overload."""
         if self._overload.active:

@@ -18,9 +18,6 @@ class OverloadReport:
         self._refused = self._refused_last = 0
         self._open = False
 
-    def __repr__(self) -> str:
-        return f"<OverloadReport of {self.control!r}>"
-
     def tick(self, now: float) -> None:
         """Write what has changed until *now*, in seconds of the loop's clock."""
         control = self.control

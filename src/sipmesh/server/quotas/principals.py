@@ -82,9 +82,6 @@ class Principals:
         self._elsewhere: dict[tuple[str, str], dict[int, tuple[int, int]]] = {}  # by principal, then by process
         self.refused: Counter[str] = Counter()  # requests that got 503, since the start, by kind of principal
 
-    def __repr__(self) -> str:
-        return f"<Principals of {len(self)} principals, {self.strangers!r}, {self.of_users!r}>"
-
     def __len__(self) -> int:
         return len(self._direct) + len(self._carried)
 

@@ -18,9 +18,6 @@ class ShortageReport:
         self._shortage, self._log = shortage, log
         self._open = False
 
-    def __repr__(self) -> str:
-        return f"<ShortageReport of {self._shortage!r}>"
-
     def tick(self, now: float) -> None:
         """Write what has changed until *now*, in seconds of the loop's clock."""
         shortage = self._shortage

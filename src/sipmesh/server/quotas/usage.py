@@ -91,9 +91,6 @@ class Usage:
         self.observer: UsageObserver | None = None
         self.demand = Demand(PARTS_OF_SERVER if kind == "server" else PARTS_OF_USER)
 
-    def __repr__(self) -> str:
-        return f"<Usage {self.kind} {self.name}: {self.links} links, {self.branches} branches, {self.octets} octets>"
-
     @property
     def full(self) -> bool:
         """Whether new requests are refused until some of the principal's requests are answered."""

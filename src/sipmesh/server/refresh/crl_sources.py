@@ -41,9 +41,6 @@ class CrlSources:
         self._jobs: dict[str, CrlFetchJob] = {}
         self._entries_of: dict[str, Sequence[ListFile]] = {}  # by the owner of the authority
 
-    def __repr__(self) -> str:
-        return f"<CrlSources from {len(self._jobs)} URLs>"
-
     def follow(self, loaded: Loaded) -> None:
         """Fetch the URLs that *loaded* names, and no others; a new URL is fetched at once."""
         self._carry(loaded)

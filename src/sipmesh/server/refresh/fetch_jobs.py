@@ -82,9 +82,6 @@ class CrlFetchJob:
         self._is_elsewhere = partial(is_elsewhere, file)
         self._validators = UNKNOWN
 
-    def __repr__(self) -> str:
-        return f"<CrlFetchJob {self.name}, {self.pace.failures} failures>"
-
     @property
     def item(self) -> DatedItem | None:
         """See `FetchJob`."""
@@ -170,9 +167,6 @@ class OcspFetchJob:
         self.urls, self.about, self.owner, self.grace, self.pace = tuple(urls), about, owner, grace, pace
         self._held_now, self._put = held_now, put
         self._hashes: tuple[hashes.HashAlgorithm, ...] = (hashes.SHA256(), hashes.SHA1())  # noqa: S303 - the certID
-
-    def __repr__(self) -> str:
-        return f"<OcspFetchJob {self.name}, {self.pace.failures} failures>"
 
     @property
     def name(self) -> str:

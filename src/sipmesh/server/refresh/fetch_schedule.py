@@ -57,10 +57,6 @@ class FetchSchedule:
         self._runs: dict[FetchJob, _Run] = {}
         self._turns = FetchTurns()
 
-    def __repr__(self) -> str:
-        failing = sum(job.pace.failing_since is not None for job in self._runs)
-        return f"<FetchSchedule of {len(self._runs)} jobs, {failing} of which fail>"
-
     def start(self, job: FetchJob, is_wanted: Callable[[], bool] = lambda: True) -> None:
         """Run *job* now and again and again; *is_wanted* is asked before each repetition, and may stop the job."""
         self._runs[job] = run = _Run(job, is_wanted)

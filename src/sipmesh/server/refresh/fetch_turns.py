@@ -27,9 +27,6 @@ class FetchTurns:
         self._of_owner: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
         self._of_partners = asyncio.Semaphore(MOST_OF_PARTNERS)
 
-    def __repr__(self) -> str:
-        return f"<FetchTurns of {len(self._of_owner)} owners>"
-
     @asynccontextmanager
     async def turn_of(self, owner: str) -> AsyncIterator[None]:
         """Wait for the turn of *owner*; the turn ends with the block."""

@@ -72,9 +72,6 @@ class Fetcher:
         ask = node.siblings.ask_for_crls if node.siblings is not None and not fetches_crls else self._crls.fetch_again
         self._ocsp = OcspSources(node, self._schedule, issuers, log, chance, ask)
 
-    def __repr__(self) -> str:
-        return f"<Fetcher with {self._schedule!r}>"
-
     def _now(self) -> datetime:
         """Return the present instant: the gatekeeper's clock may be replaced."""
         return self._gatekeeper.clock()

@@ -105,9 +105,6 @@ class HttpFetcher:
         self._check = check
         self._session: aiohttp.ClientSession | None = None
 
-    def __repr__(self) -> str:
-        return f"<HttpFetcher {self._resolver!r}, {'closed' if self._session is None else 'open'}>"
-
     async def get(self, url: str, largest: int, known: Validators = UNKNOWN) -> Fetched:
         """Fetch at most *largest* octets from *url*; *known* makes the request conditional; raises `FetchError`."""
         return await self._bounded("GET", url, largest, known.headers, None)

@@ -41,9 +41,6 @@ class FileEvents:
         else:
             loop.add_reader(self._kernel.fileno(), self._read_events)
 
-    def __repr__(self) -> str:
-        return f"<FileEvents of {len(self._folders)} folders>"
-
     def watch(self, files: Iterable[Path]) -> None:
         """Watch *files* from now on, and no others; the target of a symbolic link is watched as well."""
         if self._kernel is None:

@@ -56,9 +56,6 @@ class KnownIntermediates:
         self._folder = folder
         self._of_anchor: dict[x509.Certificate, _Below] = {}
 
-    def __repr__(self) -> str:
-        return f"<KnownIntermediates of {len(self._of_anchor)} anchors in {self._folder}>"
-
     def remember(self, path: CertificationPath) -> bool:
         """Store the CAs between leaf and anchor of a verified *path*; returns whether one of them is new."""
         anchor, between = path[-1], path[1:-1]

@@ -91,10 +91,6 @@ class OcspSources:
         self._seen: dict[tuple[bytes, ...], None] = {}
         self._owners: dict[int, str] = {}  # by the id of the authority
 
-    def __repr__(self) -> str:
-        jobs = sum(len(responders.jobs) for responders in self._responders.values())
-        return f"<OcspSources about {jobs} certificates>"
-
     def follow(self, loaded: Loaded) -> None:
         """Give every authority of *loaded* the answers that are known, and stop jobs of authorities without responders."""
         self._seen.clear()

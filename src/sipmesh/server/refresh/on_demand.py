@@ -39,9 +39,6 @@ class FetchOnDemand(RevocationSources):
         self.fetcher: Fetcher | None = None
         self._is_closed = False
 
-    def __repr__(self) -> str:
-        return f"<FetchOnDemand by {self.fetcher!r}>"
-
     def follow(self, loaded: Loaded) -> None:
         """Fetch the sources of *loaded*, which is about to be in force, and no others."""
         if self.fetcher is None:

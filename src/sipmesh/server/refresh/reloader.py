@@ -34,9 +34,6 @@ class Reloader:
         self._notices = FileEvents(loop, self.look, log)
         self._follow()
 
-    def __repr__(self) -> str:
-        return f"<Reloader for {self._node.view.name} from {self._source!r}>"
-
     def close(self) -> None:
         """Stop watching, and stop reading CRLs."""
         for task in self._ahead.values():

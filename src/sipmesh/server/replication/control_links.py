@@ -47,9 +47,6 @@ class ControlLinks:
         self._unopened: deque[str] = deque()
         self._opens: asyncio.TimerHandle | None = None
 
-    def __repr__(self) -> str:
-        return f"<ControlLinks to {', '.join(self._links)}>"
-
     def keep(self, hops: Mapping[str, Hop]) -> None:
         """Keep links to these servers from now on, and to no others; *hops* are by server name."""
         for name in [name for name in self._links if name not in hops]:

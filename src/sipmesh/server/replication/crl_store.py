@@ -52,9 +52,6 @@ class CrlStore:
         self._folder = folder
         self._seen: dict[str, tuple[Stamp, Item]] = {}
 
-    def __repr__(self) -> str:
-        return f"<CrlStore of {self._folder}: {', '.join(self._seen)}>"
-
     def items(self, loaded: Loaded) -> Iterable[Item]:
         """Return every CRL that *loaded* names and that is on this machine. A file that is no CRL is left out."""
         for name in loaded.list_names:

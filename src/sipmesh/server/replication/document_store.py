@@ -61,9 +61,6 @@ class DocumentStore:
         self._fencing = HighestFencing(folder, name)
         self.known_to_exist = 0  # the highest version that management has signed and that has arrived, accepted or not
 
-    def __repr__(self) -> str:
-        return f"<DocumentStore of {self.name} in {self.folder}>"
-
     @property
     def is_there(self) -> bool:
         """Whether this server has ever stored a publication; if so, it loads nothing else."""

@@ -29,9 +29,6 @@ class HighestFencing:
     def __init__(self, folder: Path, name: str) -> None:
         self._highest = HighestNumber(folder, name, SUFFIX)
 
-    def __repr__(self) -> str:
-        return f"<HighestFencing {self.file}>"
-
     @property
     def file(self) -> Path:
         """Where the number is."""

@@ -22,9 +22,6 @@ class HighestNumber:
         self._value: int | None = None
         self._stored = 0
 
-    def __repr__(self) -> str:
-        return f"<HighestNumber {self.file}>"
-
     @property
     def value(self) -> int:
         """The number, 0 if there is no file; raises `OperatorError` for an unreadable file."""

@@ -86,9 +86,6 @@ class PublicationRecordFile:
         self.file = folder / "servers" / f"{name}{SUFFIX}"
         self._kept: PublicationRecord | None = None
 
-    def __repr__(self) -> str:
-        return f"<PublicationRecordFile {self.file}>"
-
     def read(self) -> PublicationRecord | None:
         """Read the record once; None if there is none. Raises `OperatorError` for an unreadable record.
 

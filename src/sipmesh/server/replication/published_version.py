@@ -52,9 +52,6 @@ class PublishedVersion:
         self.refused: Collection[str] = frozenset()
         self._judged: tuple[object, float] = (None, 0.0)
 
-    def __repr__(self) -> str:
-        return f"<PublishedVersion {self.management_db!r}>"
-
     @classmethod
     def of(cls, management_db: ManagementDb) -> Self | None:
         """Return the versions as the management server of this host has them; None if it has never signed here."""

@@ -64,9 +64,6 @@ class StoredUsers:
         self._behind = file.with_name(f"{file.name}-behind")
         self.number = 0
 
-    def __repr__(self) -> str:
-        return f"<StoredUsers {self.file}, number {self.number}>"
-
     def read(self) -> HeldUsers:
         """Read the documents with a valid signature, up to the first fault; nothing on the disk changes."""
         return self._read()[0]

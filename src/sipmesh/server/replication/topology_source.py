@@ -35,9 +35,6 @@ class DraftFile:
     def __init__(self, file: Path) -> None:
         self._file = file
 
-    def __repr__(self) -> str:
-        return f"<DraftFile {self._file}>"
-
     def load(self) -> Loaded:
         """Read the file; raises `OperatorError`."""
         return load(self._file)

@@ -46,9 +46,6 @@ class BindingWriter:
         self._told = False
         self.health = StoreHealth()
 
-    def __repr__(self) -> str:
-        return f"<BindingWriter to {self._store!r}>"
-
     def begin(self, server: str, incarnation: int, events: StoreEvents, post: Post) -> None:
         """Write for *incarnation* of *server* from now on, and tell *events* on the loop, which *post* reaches."""
         self._server, self._incarnation = server, incarnation

@@ -106,9 +106,6 @@ class BindingStore:
         self.path = path.resolve()  # what lies beside it lies beside the file that all servers share
         self._db, self.identity, self.versions = _open(self.path, versions)
 
-    def __repr__(self) -> str:
-        return f"<BindingStore {self.path}>"
-
     def begin(self, server: str, incarnation: int) -> int:
         """Start *incarnation* of *server*: from now on rows of earlier ones are dead. Returns how many were dropped.
 

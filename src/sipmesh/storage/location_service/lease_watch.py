@@ -25,9 +25,6 @@ class LeaseWatch:
         self._server = server
         self._missed: dict[str, tuple[tuple[int, int], int]] = {}
 
-    def __repr__(self) -> str:
-        return f"<LeaseWatch of {self._server} on {len(self._missed)} servers>"
-
     def renewed(self, leases: Mapping[str, tuple[int, int]]) -> list[tuple[str, int]]:
         """Take note of all *leases* (incarnation and renewals) after one of ours was renewed; gives those that have ended."""
         missed: dict[str, tuple[tuple[int, int], int]] = {}

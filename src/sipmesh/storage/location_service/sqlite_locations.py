@@ -59,9 +59,6 @@ class SqliteLocations:
         self._threads: list[Thread] = []
         self.lookups = 0
 
-    def __repr__(self) -> str:
-        return f"<SqliteLocations {self._reading.path}>"
-
     @property
     def outstanding(self) -> int:
         """How many lookups and writes have not been answered yet."""

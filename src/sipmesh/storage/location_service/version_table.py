@@ -52,9 +52,6 @@ class VersionTable:
         """Tell whether *path* has a table that was made by this class."""
         return path.is_file() and path.stat().st_size >= SLOTS * ENTRY_BYTES
 
-    def __repr__(self) -> str:
-        return f"<VersionTable {self._count} marks made here>"
-
     def mark(self, slots: Iterable[int]) -> int:
         """Give all of *slots* one new version, which is returned."""
         version = self.next_version()

@@ -34,9 +34,6 @@ class Accounts:
     def __init__(self, users: Users, topology: Topology, note: Note, must_lead: Callable[[], object]) -> None:
         self._users, self._topology, self._note, self._must_lead = users, topology, note, must_lead
 
-    def __repr__(self) -> str:
-        return f"<Accounts in {self._users!r}>"
-
     def add(self, user: str, password: str, algorithms: Sequence[Algorithm] = (), pool: str = "") -> User:
         """Add a user; without *algorithms* the user gets all. *pool* is needed if there is a choice of home pools."""
         aor = self._to_change(user)

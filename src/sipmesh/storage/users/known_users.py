@@ -30,9 +30,6 @@ class KnownUsers:
         self._rules: dict[str, WatcherRules] = {}
         self.number, self.names_key = 0, ""
 
-    def __repr__(self) -> str:
-        return f"<KnownUsers {len(self._verifiers)} version={self.number}>"
-
     def __len__(self) -> int:
         return len(self._verifiers)
 

@@ -103,10 +103,6 @@ class ReplicatedUsers:
         self._withheld: frozenset[str] = frozenset()
         self._until = 0
 
-    def __repr__(self) -> str:
-        known = len(self._users.verifiers) if self._users is not None else 0
-        return f"<ReplicatedUsers of {self._pool} known={known} number={self.number}>"
-
     @property
     def number(self) -> int:
         """The version of the users that is in force, 0 before the first one; later changes are requested since this version."""

@@ -103,9 +103,6 @@ class Users:
             with self._database.border():
                 self._load()
 
-    def __repr__(self) -> str:
-        return f"<Users {self.where} known={len(self._known)} version={self.number}>"
-
     def add(
         self,
         aor: str,

@@ -56,9 +56,6 @@ class Numbering:
         for server in outline.servers:
             self._ports.setdefault(server.value.get("address"), set()).update(_ports(server, web=self._web))
 
-    def __repr__(self) -> str:
-        return f"<Numbering {len(self._names)} names>"
-
     def take(self, name: str) -> str:
         """Record that *name* is taken; returns it."""
         self._names.add(name)

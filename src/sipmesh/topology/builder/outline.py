@@ -55,9 +55,6 @@ class Outline:
         self.sites = tuple(self._listed(Kind.SITE, ("sites",), "name"))
         self.partners = tuple(self._listed(Kind.PARTNER, ("federation", "partners"), "domains"))
 
-    def __repr__(self) -> str:
-        return f"<Outline of {self._file}: {len(self.pools)} pools, {len(self.servers)} servers>"
-
     def plain(self, loc: Loc) -> object:
         """Give the plain value at *loc*, None if there is none."""
         entry = self._root.at(loc)

@@ -21,9 +21,6 @@ class ProblemReport:
         self.problems: list[Problem] = []
         self._places: set[Loc] = set()
 
-    def __repr__(self) -> str:
-        return f"<ProblemReport {self.file} {len(self.problems)} problems>"
-
     def add(self, loc: Loc, reason: str, remedy: str) -> None:
         """Add a problem of the value at *loc*. If there is none, the place is the nearest value above it."""
         self.problems.append(self.problem(loc, reason, remedy))

@@ -182,9 +182,6 @@ class _Reader:
         self.problems = list[Problem]()
         self._left = MOST_ENTRIES
 
-    def __repr__(self) -> str:
-        return f"<_Reader {len(self.problems)} problems>"
-
     def note(self, node: Node, path: Loc, reason: str, remedy: str) -> None:
         self.problems.append(Problem(_NO_FILE, node.start_mark.line + 1, dotted(path), reason, remedy))
 

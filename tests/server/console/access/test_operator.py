@@ -137,6 +137,5 @@ def test_colleagues_with_codes_of_one_operator_displace_nobody() -> None:
 def test_all_sessions_and_codes_end_together() -> None:
     operators = Operators(lambda: 0.0)
     code, secret = operators.new_code(ADA), operators.begin(CodeLogin(ADA))
-    assert repr(operators) == "<Operators: 1 sessions>"
     assert operators.log_out_all() == 1
     assert (operators.session(secret), operators.log_in(code)) == (None, None)

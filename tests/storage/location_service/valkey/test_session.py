@@ -65,8 +65,3 @@ def test_rows_are_stored_again_once_for_each_loss(parts: Parts) -> None:
     parts.session.forgotten()
     assert parts.told == ["forgotten"]
     assert not parts.session.is_restored
-
-
-def test_session_says_whether_it_is_connected(parts: Parts) -> None:
-    assert repr(parts.session) == "<StoreSession valkey://store, not connected>"
-    assert repr(parts.connected().session) == "<StoreSession valkey://store, connected>"

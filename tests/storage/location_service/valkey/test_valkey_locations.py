@@ -24,7 +24,7 @@ from sipmesh.storage.location_service.valkey.session import StoreSession
 from sipmesh.storage.location_service.valkey.settings import PASSWORD_VARIABLE
 from sipmesh.storage.location_service.valkey.valkey_locations import TICK_S
 from storage.members import ALICE, BOB, ELSEWHERE, FE1, FE2, PATIENCE_S, PHONE
-from storage.valkey_members import ORGANISATION, POOL, POOL_KEY, SEAL, ValkeyMember, settings_of, valkey_members
+from storage.valkey_members import ORGANISATION, POOL, POOL_KEY, SEAL, ValkeyMember, valkey_members
 from support.pool_user import add_pool_user
 from support.running import LOOK_AGAIN_S
 from support.tiers import wide_after
@@ -529,7 +529,3 @@ def test_hiredis_tells_errors_from_replies() -> None:
     assert isinstance(error, Exception)
     assert isinstance(push, hiredis.PushNotification)
     assert mapped == {b"a": 1}
-
-
-def test_settings_of_a_test_name_no_secret(valkey: ValkeyServer) -> None:
-    assert repr(module.ValkeyLocations(settings_of(valkey))) == f"<ValkeyLocations valkey://127.0.0.1:{valkey.port}>"

@@ -40,9 +40,6 @@ class CommandHost:
     def __init__(self, place: Place, socket: Path | None) -> None:
         self._place, self._socket = place, socket
 
-    def __repr__(self) -> str:
-        return f"<CommandHost {self._place.folder}>"
-
     @property
     def draft(self) -> str:
         """See `Host`."""

@@ -100,9 +100,6 @@ class Given:
         }
         self._used = bool(others)
 
-    def __repr__(self) -> str:
-        return f"<Given {self._loaded!r}>"
-
     def decisions(self, hop: LinkHop, user: str) -> Iterator[Decision]:
         """Yield the decisions about one link, and about a message or login of *user* on it."""
         from sipmesh.cli.topology.simulation.decisions import (

@@ -71,9 +71,6 @@ class MetricsPage:
         self._rate = RequestRate(REQUESTS_A_MINUTE, node.loop.time)
         self._figures, self._figures_until, self._collecting = b"", 0.0, asyncio.Lock()
 
-    def __repr__(self) -> str:
-        return f"<MetricsPage of {self._node.view.name} at {self._node.view.metrics}>"
-
     async def open(self) -> None:
         """Listen on the address that the topology has; raises `OperatorError` without an address, or if it cannot be used."""
         if self._node.view.metrics is None:

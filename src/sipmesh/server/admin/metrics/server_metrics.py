@@ -26,9 +26,6 @@ class ServerMetrics(Collector):
     def __init__(self, node: RunningServer) -> None:
         self._node = node
 
-    def __repr__(self) -> str:
-        return f"<ServerMetrics of {self._node.view.name}>"
-
     def collect(self) -> Iterator[Metric]:
         """Yield every metric with its present value."""
         for metrics in (link_metrics, message_metrics, user_metrics, load_metrics, version_metrics):

@@ -19,9 +19,6 @@ class Inquiry(Generic[T]):
         self._task: asyncio.Task[None] | None = None
         self.answers: T | None = None
 
-    def __repr__(self) -> str:
-        return f"<Inquiry{' asks' if self.is_asking else ''}>"
-
     @property
     def is_asking(self) -> bool:
         """Whether the result is missing."""

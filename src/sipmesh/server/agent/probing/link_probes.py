@@ -93,9 +93,6 @@ class LinkProbes:
         self._dns: Inquiry[tuple[DnsSeen, ...]] = Inquiry(loop)
         self._crls: Inquiry[tuple[FetchedCrl, ...]] = Inquiry(loop)
 
-    def __repr__(self) -> str:
-        return f"<LinkProbes of {self._server.view.name}: {len(self._attempts)} links, {len(self._waiting)} wait>"
-
     @property
     def report(self) -> Probed | None:
         """The result of the last order, once it is complete; None for most of the time."""

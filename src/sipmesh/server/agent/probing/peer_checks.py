@@ -71,9 +71,6 @@ class PeerChecks:
         self._peers: dict[str, CheckedPeer] = {}
         self._is_closed = False
 
-    def __repr__(self) -> str:
-        return f"<PeerChecks of {self._server.view.name}: {len(self._peers)} peers>"
-
     @property
     def faults(self) -> tuple[PeerFault, ...]:
         """The peers to which no link works now."""

@@ -94,9 +94,6 @@ class Places:
         self._strangers: Budget[ConsoleConnection] = Budget(MOST_OF_ADDRESS, MOST_CONNECTIONS)
         self._operators: Budget[ConsoleConnection] = Budget(MOST_OF_OPERATOR, MOST_CONNECTIONS)
 
-    def __repr__(self) -> str:
-        return f"<Places: {len(self._strangers)} of strangers, {len(self._operators)} of operators>"
-
     def enter(self, connection: ConsoleConnection) -> None:
         """Give a new connection a place; the oldest one of its address makes room, or of the address with the most."""
         self._add(self._strangers, connection)

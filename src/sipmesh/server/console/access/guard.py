@@ -88,9 +88,6 @@ class Guard:
         self._of_known = RequestRate(REQUESTS_A_MINUTE, clock)
         self._failures = RequestRate(FAILURES_A_MINUTE, clock)
 
-    def __repr__(self) -> str:
-        return f"<Guard with {self.operators!r}>"
-
     @web.middleware
     async def answer_safely(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Refuse a wrong host, another site, and too many requests; set the security headers of each answer, of errors too.

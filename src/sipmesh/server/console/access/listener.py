@@ -51,9 +51,6 @@ class ConsoleListener:
         self._serving = set[asyncio.Task[None]]()
         self._accepting = asyncio.get_running_loop().create_task(self._accept())
 
-    def __repr__(self) -> str:
-        return f"<ConsoleListener with {self._places!r}>"
-
     async def close(self) -> None:
         """Stop listening; connections end by themselves, or with their server."""
         self._accepting.cancel()
@@ -97,9 +94,6 @@ class HandshakeTurns:
 
     def __init__(self) -> None:
         self._next = dict[str, float]()
-
-    def __repr__(self) -> str:
-        return f"<HandshakeTurns of {len(self._next)} addresses>"
 
     async def turn_of(self, address: str) -> None:
         """Wait for the turn of one handshake of *address*; so many wait as an address has connections."""

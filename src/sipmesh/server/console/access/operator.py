@@ -131,9 +131,6 @@ class Operators:
             MOST_SESSIONS, SESSION_LIFETIME_S, clock, SESSION_IDLE_S, most_of_owner=MOST_OF_OPERATOR
         )
 
-    def __repr__(self) -> str:
-        return f"<Operators: {len(self._sessions)} sessions>"
-
     def new_code(self, operator: Operator) -> str:
         """Return a code by which *operator* may log in once."""
         return self._codes.add(operator)

@@ -37,9 +37,6 @@ class OperatorCertificates:
     ) -> None:
         self._view, self._issuers, self._clock = view, issuers, clock
 
-    def __repr__(self) -> str:
-        return f"<OperatorCertificates of {self._view().name}>"
-
     def proved_by(self, request: web.Request) -> str:
         """Return the name of the operator whose certificate the connection has proved; "" if there is none, or it is refused."""
         presented = certificate_of(request)

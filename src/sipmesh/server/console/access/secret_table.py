@@ -44,9 +44,6 @@ class SecretTable(Generic[T]):
         self._most, self._lifetime_s, self._idle_s, self._clock = most, lifetime_s, idle_s, clock
         self._entries: dict[str, _Entry[T]] = {}
 
-    def __repr__(self) -> str:
-        return f"<SecretTable with {len(self._entries)} of {self._most} values>"
-
     def __len__(self) -> int:
         return len(self._entries)
 

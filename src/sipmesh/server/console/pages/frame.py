@@ -48,9 +48,6 @@ class Frame:
         self._templates.filters |= FILTERS
         self._templates.globals |= {"HEIGHT": HEIGHT, "REFRESH_S": REFRESH_S}
 
-    def __repr__(self) -> str:
-        return f"<Frame of {self.view().name}>"
-
     async def read(self, request: web.Request, operation: str, /, **given: object) -> Any:
         """Run an operation for the operator of *request*; raises as `Operations.run` does."""
         return await self._operations.read(operation, request[OPERATOR], given)

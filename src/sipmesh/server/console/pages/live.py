@@ -22,9 +22,6 @@ class LivePages:
     def __init__(self, frame: Frame) -> None:
         self._frame = frame
 
-    def __repr__(self) -> str:
-        return f"<LivePages of {self._frame!r}>"
-
     def pages(self) -> Mapping[str, Show]:
         """Return every page by its path."""
         return {

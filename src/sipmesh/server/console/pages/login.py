@@ -37,9 +37,6 @@ class LoginPages:
     def __init__(self, frame: Frame, flow: OpenIdFlow) -> None:
         self._frame, self._guard, self._flow = frame, frame.guard, flow
 
-    def __repr__(self) -> str:
-        return f"<LoginPages of {self._guard!r}>"
-
     def routes(self) -> list[web.RouteDef]:
         """Return the paths."""
         return [

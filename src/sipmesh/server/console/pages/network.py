@@ -34,9 +34,6 @@ class NetworkPages:
     def __init__(self, frame: Frame) -> None:
         self._frame, self._view = frame, frame.view
 
-    def __repr__(self) -> str:
-        return f"<NetworkPages of {self._view().name}>"
-
     def pages(self) -> Mapping[str, Show]:
         """Return every page by its path."""
         return {

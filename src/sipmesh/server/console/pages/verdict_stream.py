@@ -48,9 +48,6 @@ class VerdictStream:
         self._readers: dict[int, Operator] = {}
         self._feed = VerdictFeed(self._read)
 
-    def __repr__(self) -> str:
-        return f"<VerdictStream: {self._open.total()} open>"
-
     async def page(self, request: web.Request) -> tuple[str, Mapping[str, Any]]:
         """Return the template of the page, with the number of the newest verdict."""
         told = await self._frame.read(request, VERDICTS)

@@ -81,9 +81,6 @@ class FileGiver:
         self.waiting: tuple[str, ...] = ()
         """The management servers that get nothing: they are not admitted, or their certificate does not count any more."""
 
-    def __repr__(self) -> str:
-        return f"<FileGiver of {self._management_db!r}>"
-
     def give(self, view: ServerView) -> list[str]:
         """Seal what has changed for each other management server; returns what was given, as ``SERVER: FILE``.
 
@@ -186,9 +183,6 @@ class FileReceiver:
         self._management_db, self._documents = management_db, documents
         self._number = HighestNumber(documents.folder, documents.name, SUFFIX)
         self._crls = CrlStore(documents.folder)
-
-    def __repr__(self) -> str:
-        return f"<FileReceiver of {self._documents.name}, number {self._number.value}>"
 
     def receive(self, in_force: Loaded, certificate: Path, key_file: Path) -> list[str]:
         """Write the files that the leader has sealed for this server since the last call; returns their names.

@@ -49,9 +49,6 @@ class Leadership:
         self._taking_over: asyncio.Task[None] | None = None
         self.members: list[PoolMember] = []
 
-    def __repr__(self) -> str:
-        return f"<Leadership of {self._lease.holder or 'the only server'}: {'leads' if self.leads else 'follows'}>"
-
     def begin(self) -> None:
         """Let a thread renew the lease, from now on, whenever the event loop is too busy to claim it in time."""
         if self._lease.is_of_pool:

@@ -33,9 +33,6 @@ class LeaseRenewal:
         self._lease, self._claimed_at = lease, time.monotonic()
         self._over, self._thread = threading.Event(), threading.Thread(target=self._run, name="lease", daemon=True)
 
-    def __repr__(self) -> str:
-        return f"<LeaseRenewal of {self._lease!r}>"
-
     def start(self) -> None:
         """Renew the lease from now on whenever a claim is late."""
         self._thread.start()

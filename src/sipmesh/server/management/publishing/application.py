@@ -126,9 +126,6 @@ class Certificates:
         self._host, self._planned = host, planned
         self._kept: dict[Path, bytes] = {}
 
-    def __repr__(self) -> str:
-        return f"<Certificates: {len(self._kept)} files kept>"
-
     def issue(self) -> Sequence[str]:
         """Issue what is missing, and return the servers. Raises `OperatorError` if the CA is on another machine."""
         names = [need.server for need in self._planned.certificates if need.by is IssuedBy.APPLY]
@@ -173,9 +170,6 @@ class Application:
     def __init__(self, host: Host, planned: Publication) -> None:
         self._host, self._planned = host, planned
         self._certificates = Certificates(host, planned)
-
-    def __repr__(self) -> str:
-        return f"<Application of {self._planned.digest[:12]}>"
 
     def run(self, why: str, wait: float, *, force: bool, rolls_back: bool) -> ApplyReport:
         """Carry the plan out. Raises `OperatorError` if nothing is published; then the certificates are as before."""

@@ -93,9 +93,6 @@ class Publisher:
         self._users, self._reports, self._apply, self._log = users, reports, apply, log
         self._folder, self.turn = server.view.loaded.folder, asyncio.Lock()
 
-    def __repr__(self) -> str:
-        return f"<Publisher in {self._folder}>"
-
     async def plan(self, name: str = DRAFT) -> Plan:
         """Return what publishing the file *name* would change; raises `OperatorError` for a draft with problems.
 

@@ -44,9 +44,6 @@ class StoreCommands:
         self._index = self.keys.rows_of(server)
         self._print = f"{seal.print} {settings.processes}"  # the end of our entry: our key, and the number of workers
 
-    def __repr__(self) -> str:
-        return f"<StoreCommands of {self._server}>"
-
     def join(self, *, complete: bool, ended: str) -> Words:
         """Enter ourselves. *complete*: our rows are in the store. *ended* is the lease of a later process that is gone."""
         keys = self.keys

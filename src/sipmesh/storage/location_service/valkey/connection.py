@@ -44,9 +44,6 @@ class StoreConnection(asyncio.Protocol):
         self.lost: asyncio.Future[str] = loop.create_future()
         self.told: Callable[[Sequence[Reply]], None] = lambda _push: None
 
-    def __repr__(self) -> str:
-        return f"<StoreConnection {len(self._awaited)} replies awaited>"
-
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Remember the socket (asyncio)."""
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 - asyncio gives no other one here

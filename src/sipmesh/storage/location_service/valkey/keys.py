@@ -33,9 +33,6 @@ class Keys:
         self.dead = self.prefix + b"dead"
         self._users = self.prefix + b"aor:"
 
-    def __repr__(self) -> str:
-        return f"<Keys {self.prefix!r}>"
-
     def bindings(self, aor: str) -> bytes:
         """Give the key of the rows of an address of record."""
         return self._users + self.hidden(aor).encode()

@@ -37,9 +37,6 @@ class Lookups:
         self._versions, self._servers = versions, servers
         self._waiting: list[tuple[str, Found]] = []
 
-    def __repr__(self) -> str:
-        return f"<Lookups, {len(self._waiting)} waiting>"
-
     def add(self, aor: str, found: Found) -> None:
         """Queue a lookup of the rows of *aor*."""
         self._waiting.append((aor, found))

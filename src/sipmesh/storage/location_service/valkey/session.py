@@ -41,9 +41,6 @@ class StoreSession:
         self.is_restored = False
         self._told = False
 
-    def __repr__(self) -> str:
-        return f"<StoreSession {self._name}, {'connected' if self.ready else 'not connected'}>"
-
     def send(self, commands: Sequence[tuple[Words, Then]]) -> None:
         """Send *commands*, if the store can be asked."""
         if self.ready is not None:

@@ -46,9 +46,6 @@ class StoreWriter:
         self._made: list[tuple[Write, frozenset[BindingKey]]] = []
         self._retry_at = 0.0
 
-    def __repr__(self) -> str:
-        return f"<StoreWriter {self.queue!r}>"
-
     def joined(self) -> None:
         """A new connection is ready: try at once; what was to be said to the store about our rows is decided anew."""
         self.queue.forget_marks()

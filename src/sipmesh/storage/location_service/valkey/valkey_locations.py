@@ -65,9 +65,6 @@ class ValkeyLocations:
         self._task: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
 
-    def __repr__(self) -> str:
-        return f"<ValkeyLocations {self._settings.url}>"
-
     @property
     def identity(self) -> str:
         """The name of the store, "" before it was reached."""

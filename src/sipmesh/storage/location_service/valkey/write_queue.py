@@ -23,9 +23,6 @@ class WriteQueue:
         self._waiting: deque[Write | None] = deque()
         self.in_flight: list[Write] = []
 
-    def __repr__(self) -> str:
-        return f"<WriteQueue {len(self._waiting)} waiting, {len(self.in_flight)} in flight>"
-
     def __len__(self) -> int:
         return len(self._waiting) + len(self.in_flight)
 

@@ -66,9 +66,6 @@ class _Reader:
         self._installed: dict[ServiceKey, ClusterKey] = {}
         self._services: dict[tuple[ClusterKey, str], list[Element]] = {}
 
-    def __repr__(self) -> str:
-        return f"<_Reader {len(self._clusters)} clusters>"
-
     def read(self) -> Imported:
         self._read_domains()
         self._read_sites()

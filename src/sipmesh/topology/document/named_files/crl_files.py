@@ -77,9 +77,6 @@ class ListFiles:
         self._later: set[Loc] = set()
         self.read([crl_file.file for crl_file in files])
 
-    def __repr__(self) -> str:
-        return f"<ListFiles {', '.join(crl_file.name for crl_file in self.files)}: {len(self._found)} usable>"
-
     @property
     def issuers(self) -> tuple[x509.Certificate, ...]:
         """The known CAs of the authority, including its anchors."""

@@ -76,9 +76,6 @@ class RecordedAnchors:
             self.files[name] = self._inner(name)
         return self.files[name]
 
-    def __repr__(self) -> str:
-        return f"<RecordedAnchors {', '.join(self.files)}>"
-
 
 def embedded_anchors(files: Mapping[str, bytes]) -> Anchors:
     """Give anchors from *files* only, never from disk."""

@@ -87,9 +87,6 @@ class OpenIdFlow:
         self._key = secrets.token_bytes(32)
         self._provider: OpenIdProvider | None = None
 
-    def __repr__(self) -> str:
-        return f"<OpenIdFlow to {self._provider!r}>"
-
     @property
     def is_on(self) -> bool:
         """Whether the topology in force has a provider."""

@@ -46,9 +46,6 @@ class OpenIdProvider:
         self._metadata: ProviderMetadata | None = None
         self._read_at = 0.0
 
-    def __repr__(self) -> str:
-        return f"<OpenIdProvider {self.entry.issuer}>"
-
     async def metadata(self) -> ProviderMetadata:
         """Return what the provider says of itself; raises `OpenIdError`."""
         now = self._clock()

@@ -30,9 +30,6 @@ class Seal:
         self._key = blake2s(key, person=_USE).digest()
         self.print = blake2s(_FORMAT, key=self._key, digest_size=PRINT_BYTES).hexdigest()
 
-    def __repr__(self) -> str:
-        return f"<Seal {self.print}>"
-
     def of(self, aor: bytes, name: bytes, text: bytes) -> bytes:
         """Give the seal of *text* under *name* of *aor*: 16 characters."""
         parts = b"%d %d " % (len(aor), len(name)) + aor + name + text

@@ -17,9 +17,6 @@ class SlotVersions:
         self._values = [1] * SLOTS
         self.values: Sequence[int] = self._values
 
-    def __repr__(self) -> str:
-        return f"<SlotVersions {self._count}>"
-
     def of(self, aor: str) -> int:
         """Give the version of the slot of *aor*."""
         return self._values[slot_of(aor)]

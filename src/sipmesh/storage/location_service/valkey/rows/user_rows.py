@@ -35,9 +35,6 @@ class RowReader:
     def __init__(self, seal: Seal, table: ServerTable, server: str, incarnation: int) -> None:
         self._seal, self._table, self._server, self._incarnation = seal, table, server, incarnation
 
-    def __repr__(self) -> str:
-        return f"<RowReader of {self._server}>"
-
     def read(self, aor: str, values: Mapping[bytes, bytes], now: float) -> UserRows:
         """Read *values* of *aor* by their names; *now* is in epoch seconds, for removals."""
         rows = {name: read_row(aor, name, value, self._seal) for name, value in values.items()}

@@ -25,9 +25,6 @@ class LaterProcess:
     def __init__(self) -> None:
         self._lease, self._since = "", 0.0
 
-    def __repr__(self) -> str:
-        return f"<LaterProcess {self._lease!r}>"
-
     def seen(self, refusal: str, now: float) -> bool:
         """Take note of a refusal of the store; False if it has another reason."""
         if not refusal.startswith(REPLACED):

@@ -30,9 +30,6 @@ class LeaseKeeper:
         self.watch = LeaseWatch(server)
         self._renew_at, self._sweeps = 0.0, 0
 
-    def __repr__(self) -> str:
-        return f"<LeaseKeeper {self.watch!r}>"
-
     def joined(self) -> None:
         """Renew the lease with the next `tick`."""
         self._renew_at = 0.0

@@ -46,9 +46,6 @@ class ServerTable:
         self._known: dict[str, KnownServer] = {}
         self._run, self._waits_until, self._missing_until = "", 0.0, 0.0
 
-    def __repr__(self) -> str:
-        return f"<ServerTable {len(self._known)} processes>"
-
     def joined(self, run: str, age_s: float, now: float) -> None:
         """Begin anew with the process *run* of a store that has existed for *age_s*: others may have to store their rows."""
         self._run = run

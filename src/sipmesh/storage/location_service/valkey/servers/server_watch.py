@@ -39,9 +39,6 @@ class ServerWatch:
         self._key, self._pool = key, pool
         self._is_due, self._read_at = False, 0.0
 
-    def __repr__(self) -> str:
-        return f"<ServerWatch {self.table!r}>"
-
     @property
     def share_one_key(self) -> bool:
         """Whether no server of the pool seals its rows with another key."""
