@@ -151,5 +151,6 @@ docs: $(DOCS_READY) ## build the documentation as a site, in build/site
 changelog: $(DOCS_READY) ## show what the fragments in changes/ will add to CHANGELOG.md
 	@$(BIN)/towncrier build --draft --version unreleased
 
-diagrams: $(READY) ## draw the state machines of the documents again from their tables
+diagrams: $(READY) ## write the state machines and the limits of the documents again from the code
 	@$(BIN)/python tools/state_diagrams.py --write
+	@$(BIN)/python tools/limits_table.py --write

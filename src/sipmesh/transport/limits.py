@@ -132,7 +132,7 @@ class Limits:
     message_s: float = _limit(32.0, "the sender of a message has given it up by then (RFC 3261 timer F)")
     message_bytes_per_s: int = _limit(4_096, "extra time for each octet of the message that has arrived")
     keepalives_per_s: float = _limit(
-        4.0, "a keepalive of a client costs time and counts as no request; a phone sends one each minute or two"
+        4.0, "a link of a client with more is closed: `too many keepalives`. A phone sends one each minute or two"
     )
     keepalives_at_once: int = _limit(50, "a network that was away for a moment delivers what has waited")
     server_keepalives_per_s: float = _limit(
@@ -157,12 +157,10 @@ class Limits:
     start_line_bytes: int = _limit(16_384, "method and Request-URI; longer is 414")
     header_bytes: int = _limit(65_536, "all header fields of one message")
     header_stranger_bytes: int = _limit(
-        32_768, "before a login: a REGISTER or an INVITE with credentials has a few thousand, and what is begun is held"
+        32_768, "before a login, more is 513 and the link ends: an INVITE with credentials has a few thousand"
     )
     body_client_bytes: int = _limit(131_072, "what a client may send in one body")
-    body_stranger_bytes: int = _limit(
-        16_384, "before a login: a REGISTER has no body, and a larger one cannot wait for its login"
-    )
+    body_stranger_bytes: int = _limit(16_384, "before a login, more is 413 and the link ends: a REGISTER has no body")
     body_server_bytes: int = _limit(5_000_000, "what another server may forward in one body")
 
     def turn_bytes(self, kind: LinkKind) -> int:
