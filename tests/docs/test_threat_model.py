@@ -45,3 +45,8 @@ def test_row_is_short_and_names_a_test_that_exists(row: list[str]) -> None:
     named = re.fullmatch(r"`(tests/[a-z_/0-9]+\.py)::(test_[a-z_0-9]+)`", test)
     assert named is not None, test
     assert named[2] in functions_of(ROOT / named[1]), f"{named[1]} has no {named[2]}"
+
+
+def test_every_cell_of_the_page_is_short() -> None:
+    cells = [cell for line in PAGE.read_text().splitlines() if line.startswith("|") for cell in line.split("|")]
+    assert [cell for cell in cells if len(cell.split()) > MOST_WORDS] == []

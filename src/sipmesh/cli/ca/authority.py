@@ -215,7 +215,7 @@ def revoke(
     server: Annotated[
         str,
         typer.Argument(
-            help="Revoke every valid certificate of this server, its document signer included, or operator."
+            help="The server or operator whose valid certificates are revoked, with the certificate that signs its documents."
         ),
     ] = "",
     serial: Annotated[

@@ -57,8 +57,8 @@ def to_home(request: Request, login: CarriedLogin) -> Forward:
 def to_phone(request: Request, token: PathToken, sender: Sender, incarnation: int) -> Forward | Answer | Drop:
     """Send a request of the home pool down the flow that its Route names (RFC 5626 section 5.3.1).
 
-    The home pool has judged who sends it. For its own user it may say who calls, and nobody else may use the token. A token of a
-    Record-Route is the word of a side of some dialog, also if the home pool has forwarded it.
+    The home pool has judged who sends it. For its own user it may say who calls, and no other peer may use the token. A token
+    in a Record-Route comes from one side of a dialog: the home pool may have forwarded it, but has not judged it.
     """
     is_home = isinstance(sender, ServerSender) and sender.kind is LinkKind.SERVER and sender.is_side(token.home)
     if not is_home or token.is_recorded or request.method == "REGISTER":

@@ -56,7 +56,7 @@ class Directory(Protocol):
 
     @property
     def older(self) -> str:
-        """Why the database counts no more, as of the last `refresh`: this host has seen a newer state of it; "" if it counts."""
+        """Why the database is not used, as of the last `refresh`: this host has seen a newer state of it; "" if it is used."""
 
     @property
     def unusable(self) -> Mapping[str, str]:

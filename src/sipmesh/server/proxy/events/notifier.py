@@ -151,7 +151,7 @@ class EventNotifier:
         return self._granted(request, subscription, granted.expires_s)
 
     def answered(self, request: Request, aor: str, response: Response | Answer) -> None:
-        """Tell what follows from a request for *aor* that was answered: nobody is told of it before its sender."""
+        """Send the notifications that follow from an answered request for *aor*. Its sender has its response by now."""
         if request.method == "PUBLISH":
             if changes_state(request, response):
                 self._changed(aor, (PRESENCE,))
