@@ -3,7 +3,9 @@
 
 An operator reads each string literal of the source that has two words or more: help, errors, remedies, findings, metrics.
 An operator reads the events of the log too, whatever their length, and the docstring of each command, which is its help.
-A docstring that is not of a command, SQL, and what ``__repr__`` returns are not checked.
+SQL, and what ``__repr__`` returns, are not checked.
+
+Docstrings, the pages of the documents and the names of tests are read too, for the phrases of `EVERYWHERE`.
 
 Three rules hold for a text: no sentence is longer than 25 words, no phrase of `RIDDLES` is in it, and a help ends with a
 full stop. ``.``, ``?``, ``!``, ``;`` and ``:`` end a sentence: what is behind a colon is often a command.
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 ROOT: Final = Path(__file__).resolve().parent.parent
 SOURCE: Final = ROOT / "src" / "sipmesh"
 COMMANDS: Final = SOURCE / "cli" / "main.py"
+RULES: Final = ROOT / "docs" / "language.md"
+"""It quotes the phrases."""
 
 LONGEST_SENTENCE: Final = 25
 """Words of one sentence. A value that is filled in counts as one word."""
@@ -37,24 +41,29 @@ LONGEST_TITLE: Final = 72
 SINCE: Final = "82c198f"
 """The rules for titles hold for the commits after this."""
 
-RIDDLES: Final[dict[str, str]] = {
-    r"\bone that\b": "name the thing: 'a server that', 'a certificate that'",
-    r"\bthe one (?:who|that|of|in|before|after)\b": "name the thing",
-    r"\bones\b": "name the things",
-    r"\bwhoever\b|\bwhomever\b|\bwhatever\b": "name the person or the thing",
+EVERYWHERE: Final[dict[str, str]] = {
     r"\bstands? (?:on|by|in|at|here|there|behind|under|alone)\b": "say 'is in', 'uses' or 'depends on'",
     r"\b(?:its|their|our|his) (?:last )?words?\b": "say which statement, signature or certificate",
     r"\bcounts? (?:no more|no longer|for nothing)\b": "say 'has expired', 'was revoked' or 'is ignored'",
-    r"\b(?:is|are|was|were) told\b": "say who gets which message",
-    r"\b(?:nobody|somebody|anybody|everybody)\b": "name the role: user, server, peer, operator",
-    r"\bnothing else\b|\bno more\b|\bas well\b": "say the limit itself, or use 'also'",
     r"\banew\b|\bheld by\b|\bhears? (?:of|from)\b|\bheard of\b": "use 'again', 'has', 'receives'",
-    r"\b(?:it|they|he|she|we) has to say\b": "say who does what",
     r"\bpapers?\b": "say 'certificate' or 'document'",
     r"\blet (?:in|out)\b": "say 'accepted'",
     r"\brightful\b|\btwin\b": "say 'control', and explain it",
 }
-"""Phrases that a reader has to guess at, and what to write."""
+"""Phrases that a reader has to guess at, and what to write. They are in no docstring, page or name of a test."""
+
+RIDDLES: Final[dict[str, str]] = {
+    **EVERYWHERE,
+    r"\bone that\b": "name the thing: 'a server that', 'a certificate that'",
+    r"\bthe one (?:who|that|of|in|before|after)\b": "name the thing",
+    r"\bones\b": "name the things",
+    r"\bwhoever\b|\bwhomever\b|\bwhatever\b": "name the person or the thing",
+    r"\b(?:is|are|was|were) told\b": "say who gets which message",
+    r"\b(?:nobody|somebody|anybody|everybody)\b": "name the role: user, server, peer, operator",
+    r"\bnothing else\b|\bno more\b|\bas well\b": "say the limit itself, or use 'also'",
+    r"\b(?:it|they|he|she|we) has to say\b": "say who does what",
+}
+"""The same in texts of operators, which have more rules."""
 
 ENDS: Final = re.compile(r"[.?!;:](?:\s|$)|\n\s*\n|\n\s*[-*#] ")
 WORD: Final = re.compile(r"[A-Za-z0-9{][^\s]*")
@@ -200,8 +209,35 @@ def titles() -> list[tuple[str, str]]:
     return [(short, title) for short, _, title in (line.partition(" ") for line in told.splitlines())]
 
 
+def prose() -> Iterator[tuple[Path, int, str]]:
+    """Give the docstrings of the package, the lines of the pages and the names of tests, each with its place."""
+    for file in sorted(SOURCE.rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+            if (
+                isinstance(node, ast.Expr)
+                and isinstance(node.value, ast.Constant)
+                and isinstance(node.value.value, str)
+            ):
+                yield file, node.lineno, node.value.value
+    for page in sorted({*(ROOT / "docs").rglob("*.md"), ROOT / "README.md", ROOT / "CONTRIBUTING.md"} - {RULES}):
+        yield from ((page, number, line) for number, line in enumerate(page.read_text("utf-8").splitlines(), 1))
+    for file in sorted((ROOT / "tests").rglob("test_*.py")):
+        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
+                yield file, node.lineno, node.name.replace("_", " ")
+
+
+def prose_faults(words: str) -> Iterator[str]:
+    """Give the phrases of `EVERYWHERE` in a text."""
+    for riddle, better in EVERYWHERE.items():
+        for found in re.finditer(riddle, words, re.IGNORECASE):
+            yield f"{found[0]!r}: {better}: {_short(words)}"
+
+
 def complaints(named: list[Path]) -> Iterator[str]:
-    """Give a line for each fault in the *named* files; without names, in the package and in the titles."""
+    """Give a line for each fault in the *named* files; without names, in the package, in all prose and in the titles."""
+    for file, line, words in () if named else prose():
+        yield from (f"{file}:{line}: {what}" for what in prose_faults(words))
     for file in named or sorted(SOURCE.rglob("*.py")):
         for text in texts_of(file):
             yield from (f"{file}:{text.line}: {what}" for what in faults(text))

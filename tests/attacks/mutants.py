@@ -177,7 +177,7 @@ def _files(files: object) -> list[str]:
 
 def _of_the_demo(one: Impostor) -> Row:
     return Row(
-        one.title, lambda s: one.credentials(s.cast), one.wanted, lambda s: one.twin(s.cast), DOORS[one.listener]
+        one.title, lambda s: one.credentials(s.cast), one.wanted, lambda s: one.control(s.cast), DOORS[one.listener]
     )
 
 

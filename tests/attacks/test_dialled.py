@@ -92,7 +92,7 @@ def test_every_impostor_of_the_catalogue_is_dialled_too() -> None:
 
 
 @pytest.mark.parametrize("title", DIALLED, ids=lambda title: title.replace(" ", "-"))
-def test_impostor_who_is_dialled_gets_nothing_and_its_twin_a_request(stage: Stage, title: str) -> None:
+def test_impostor_who_is_dialled_gets_nothing_and_its_control_a_request(stage: Stage, title: str) -> None:
     impostor = next(one for one in IMPOSTORS if one.title == title)
     came = stage.dial(*WAYS[impostor.listener], impostor.credentials)
     if DIALLED[title] == "accepted":

@@ -89,12 +89,12 @@ def explains(verdict: Verdict | None, code: Code) -> None:
 
 
 @pytest.mark.parametrize("impostor", IMPOSTORS, ids=lambda impostor: impostor.title.replace(" ", "-"))
-def test_impostor_is_refused_and_its_twin_is_served(stage: Stage, impostor: Impostor) -> None:
+def test_impostor_is_refused_and_its_control_is_served(stage: Stage, impostor: Impostor) -> None:
     world = stage.world
     came = stage.runner.run(world.knock_at(impostor.listener, impostor.credentials(world.cast)))
     explains(came.verdict, impostor.wanted)
     assert came.answer == ""
-    twin = stage.runner.run(world.knock_at(impostor.listener, impostor.twin(world.cast)))
+    twin = stage.runner.run(world.knock_at(impostor.listener, impostor.control(world.cast)))
     assert twin.answer == SERVED, twin
 
 
@@ -195,7 +195,7 @@ async def test_certificate_that_was_revoked_does_not_come_in(model: Model, tmp_p
 
 
 @on_loop
-async def test_revocation_closes_the_links_that_stand_on_it_and_no_others(model: Model, tmp_path: Path) -> None:
+async def test_revocation_closes_the_links_of_the_certificate_and_no_others(model: Model, tmp_path: Path) -> None:
     async with running(model, tmp_path / "e", FE1) as world:
         credentials = of_fe2(world)
         fe2, edge = [await world.network.peer(FE1, credentials=name) for name in (FE2, EDGE)]

@@ -161,7 +161,7 @@ def red(outcomes: Outcomes) -> Outcomes:
 
 @pytest.mark.wide
 @on_loop
-async def test_with_every_check_each_impostor_gets_its_code_and_each_twin_an_answer(stage: Stage) -> None:
+async def test_with_every_check_each_impostor_gets_its_code_and_each_control_an_answer(stage: Stage) -> None:
     async with stage.network:
         assert red(await stage.run()) == {}
         assert await stage.run_twins() == {row.title: ACCEPTED for row in ROWS}

@@ -138,7 +138,7 @@ async def test_t4_an_empty_list_of_partners_lets_nobody_in(stage: Stage) -> None
 
 
 @on_loop
-async def test_t4_an_application_without_a_next_hop_is_let_in_nowhere(stage: Stage) -> None:
+async def test_t4_an_application_without_a_next_hop_is_accepted_nowhere(stage: Stage) -> None:
     """A server of the topology that no line of the table of links lets in: there is no 'everybody of ours'."""
     application = Row("an application", lambda s: named(BOT)(s.cast), "", lambda s: named(BOT)(s.cast))
     edge = replace(application, door=DOORS[AttackedListener.INSIDE])

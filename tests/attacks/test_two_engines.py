@@ -285,7 +285,7 @@ def reasons(verdict: Verdict) -> set[str]:
 
 
 @every
-def test_faulty_chain_is_refused_and_its_twin_served(stage: Stage, row: Row) -> None:
+def test_faulty_chain_is_refused_and_its_control_served(stage: Stage, row: Row) -> None:
     came = stage.knock(row, stage.impostor(row))
     assert came.verdict is not None
     assert (came.code, came.spoke) == (row.code, False)

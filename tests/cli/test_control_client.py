@@ -50,7 +50,7 @@ def hang_up(network: Organisation) -> None:
 
 
 @pytest.mark.wide
-def test_a_revocation_closes_the_links_that_stand_on_it_and_tells_which(network: Organisation) -> None:
+def test_a_revocation_closes_the_links_of_the_certificate_and_tells_which(network: Organisation) -> None:
     held = linked(network)
     (link, *_) = (
         one["id"] for one in network.type("links", "--json").json if (one["server"], one["peer"]) == (FE1, FE2)

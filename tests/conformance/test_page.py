@@ -55,7 +55,7 @@ def test_enough_of_what_a_suite_calls_valid_comes_in(suite: Suite) -> None:
 
 @pytest.mark.wide
 @pytest.mark.peer("openssl")
-def test_no_fewer_valid_cases_of_pkits_come_in_than_both_engines_let_in_together() -> None:
+def test_no_fewer_valid_cases_of_pkits_come_in_than_both_engines_accept_together() -> None:
     (suite,) = [there(one) for one in SUITES if "PKITS" in one.name]
     good = [one for one in results(suite) if one.trial.good]
     together = [one for one in good if engines.openssl(one.trial) and engines.pyca(one.trial)]

@@ -30,7 +30,7 @@ def names_of(credentials: Forged | None) -> tuple[str, ...]:
 @pytest.mark.parametrize("impostor", IMPOSTORS, ids=lambda impostor: impostor.title)
 def test_control_has_a_certificate_for_the_port_that_it_connects_to(cast: Cast, impostor: Impostor) -> None:
     """And the impostor shows another one, or none."""
-    control, shown = impostor.twin(cast), impostor.credentials(cast)
+    control, shown = impostor.control(cast), impostor.credentials(cast)
     assert control is not None
     expected = (
         {"sip.partner.test", "other.test"} if impostor.listener is AttackedListener.PARTNER else {"fe2.example.test"}

@@ -165,3 +165,27 @@ def test_a_fault_fails_the_check_and_names_its_line(tmp_path: Path) -> None:
     file.write_text("\nraise OperatorError('whoever holds the key')\n")
     checked = subprocess.run([sys.executable, TOOL, file], capture_output=True, text=True, check=False)
     assert (f"{file}:2: 'whoever'" in checked.stdout, checked.returncode) == (True, 1)
+
+
+@pytest.mark.parametrize(
+    ("words", "faults"),
+    [
+        ("what stands in a CRL", ["'stands in'"]),
+        ("a login that counts no more", ["'counts no more'"]),
+        ("test phone subscribes anew", ["'anew'"]),
+        ("the rightful CRL", ["'rightful'"]),
+        ("Nobody reads this phrase of an operator's text alone", []),
+        ("what is in a CRL", []),
+    ],
+)
+def test_prose_has_the_rules_that_hold_everywhere(words: str, faults: list[str]) -> None:
+    assert [what.partition(": ")[0] for what in lint_language.prose_faults(words)] == faults
+
+
+def test_prose_is_docstrings_pages_and_names_of_tests() -> None:
+    read = {(file.relative_to(ROOT).parts[0], words) for file, _line, words in lint_language.prose()}
+    assert ("src", "Decisions about messages: pure functions that return values.") in {
+        (folder, words.partition("\n")[0]) for folder, words in read
+    }
+    assert ("docs", "# Limits") in read
+    assert ("tests", "test prose is docstrings pages and names of tests") in read

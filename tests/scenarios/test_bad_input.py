@@ -191,7 +191,7 @@ async def test_large_message_of_a_server_passes_at_the_least_rate_and_not_below(
 
 
 @on_loop
-async def test_user_who_never_reads_is_closed_in_time_and_whoever_sends_to_it_hears_of_it(home: Network) -> None:
+async def test_user_who_never_reads_is_closed_in_time_and_its_senders_get_an_answer(home: Network) -> None:
     """What waits for it stays below its bound; the sender is told at once, not after half a minute."""
     home.limits = replace(LIMITS, stall_s=0.2)
     async with home, two_who_talk(home) as (alice, _):

@@ -81,7 +81,7 @@ async def test_call_across_the_border_can_be_taken_back(federation: Network) -> 
 
 
 @on_loop
-async def test_identity_towards_a_partner_is_taken_away_and_made_anew_from_the_checked_from(
+async def test_identity_towards_a_partner_is_removed_and_made_again_from_the_checked_from(
     federation: Network,
 ) -> None:
     async with federation, await partners_edge(federation) as theirs:

@@ -107,7 +107,7 @@ async def test_call_to_the_other_pool_can_be_taken_back(two_pools: Network) -> N
 
 
 @on_loop
-async def test_two_devices_of_the_other_pool_ring_and_the_one_that_loses_hears_of_it(two_pools: Network) -> None:
+async def test_two_devices_of_the_other_pool_ring_and_the_second_gets_a_cancel(two_pools: Network) -> None:
     async with two_pools:
         alice = await two_pools.phone("alice", FE1)
         desk, mobile = await two_pools.phone("bob", FE3), await two_pools.phone("bob", FE4)

@@ -162,7 +162,7 @@ async def carried(network: Network, server: str) -> Peer:
 
 @pytest.mark.parametrize("server", [FE3, FE4])
 @on_loop
-async def test_carried_watcher_hears_of_presence_until_it_unsubscribes(two_pools: Network, server: str) -> None:
+async def test_carried_watcher_gets_presence_until_it_unsubscribes(two_pools: Network, server: str) -> None:
     """Of these, one server is the notifier of dora."""
     async with two_pools:
         bob, dora = await carried(two_pools, server), await two_pools.phone("dora", FE4)

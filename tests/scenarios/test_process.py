@@ -55,7 +55,7 @@ async def test_changed_topology_is_taken_without_being_asked_and_a_bad_one_is_no
 
 
 @on_loop
-async def test_sighup_has_the_files_read_anew(example: Organisation) -> None:
+async def test_sighup_has_the_files_read_again(example: Organisation) -> None:
     async with Network((example,)), serving(example, FE1) as server:
         server.started.send_signal(signal.SIGHUP)
         while "topology in force" not in server.log:

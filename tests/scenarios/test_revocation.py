@@ -443,9 +443,7 @@ async def test_list_that_has_ended_still_brings_down_whom_it_names(example: Orga
 
 @pytest.mark.parametrize("spoil", ["unreadable", "of another key", "missing"])
 @on_loop
-async def test_list_that_cannot_be_relied_on_ends_what_stands_on_it_whatever_its_time(
-    example: Organisation, spoil: str
-) -> None:
+async def test_crl_that_is_not_valid_ends_the_links_that_need_it_at_any_time(example: Organisation, spoil: str) -> None:
     """The twin stands on another issuing CA, whose list has ended and is in order."""
     issuing = second_issuing_ca(example)
     async with Scene(example, FE1) as scene:

@@ -50,7 +50,7 @@ async def at_the_listeners(network: DemoNetwork, score: Score) -> None:
     await old_tls(network, act)
     for impostor in IMPOSTORS:
         server, kind = PLACES[impostor.listener]
-        credentials, control = impostor.credentials(network.cast), impostor.twin(network.cast)
+        credentials, control = impostor.credentials(network.cast), impostor.control(network.cast)
         await refused(network, act, impostor.title, (server, kind), credentials, impostor.wanted, control=control)
 
 

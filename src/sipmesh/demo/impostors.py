@@ -28,14 +28,14 @@ class AttackedListener(Enum):
 class Impostor:
     """A peer that must be refused in the handshake.
 
-    *wanted* is the code of its verdict. *credentials* makes its certificate, *twin* the certificate of its control.
+    *wanted* is the code of its verdict. *credentials* makes its certificate, *control* the certificate of its control.
     """
 
     title: str
     listener: AttackedListener
     credentials: Credentials
     wanted: Code
-    twin: Credentials
+    control: Credentials
 
 
 def front_end(**changes: Any) -> Credentials:
@@ -81,8 +81,8 @@ def _at_server(title: str, credentials: Credentials, wanted: Code) -> Impostor:
     return Impostor(title, AttackedListener.SERVER, credentials, wanted, front_end())
 
 
-def _at_partner(title: str, credentials: Credentials, wanted: Code, twin: Credentials | None = None) -> Impostor:
-    return Impostor(title, AttackedListener.PARTNER, credentials, wanted, twin or partner_edge())
+def _at_partner(title: str, credentials: Credentials, wanted: Code, control: Credentials | None = None) -> Impostor:
+    return Impostor(title, AttackedListener.PARTNER, credentials, wanted, control or partner_edge())
 
 
 DAY = timedelta(days=1)

@@ -105,7 +105,7 @@ class ServerTarget:
 
     *instead* is the target to try if none of the servers can be reached. *asks*: the servers are
     asked for a device that they may not know. Then their 404 counts only if nobody else answers, and so does their absence.
-    *carries*: the request is of a user who has logged in there, by us. *again* is what to decide anew if none of the servers
+    *carries*: the request is of a user who has logged in there, by us. *again* is what to decide again if none of the servers
     can be reached.
     """
 

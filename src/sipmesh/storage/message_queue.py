@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 
 class StoreFaults(Protocol):
-    """Who hears of the database, on the loop. Each is told once."""
+    """What is called with each change of the database's state, on the loop."""
 
     def store_failing(self, problem: OperatorError) -> None:
         """The database cannot be used."""
@@ -73,7 +73,7 @@ class MessageQueue:
         self.waiting = 0
 
     def begin(self, faults: StoreFaults) -> None:
-        """Start the thread; *faults* hears of the database from now on."""
+        """Start the thread; *faults* gets the state of the database from now on."""
         self._faults = faults
         self._thread = Thread(target=self._run, name="stored-messages", daemon=True)
         self._thread.start()

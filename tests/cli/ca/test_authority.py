@@ -106,7 +106,7 @@ def test_a_serial_that_is_none_is_a_usage_error(organisation: Organisation) -> N
     assert organisation.type("ca", "revoke", "--serial", "xyz").code == 2
 
 
-def test_crl_writes_both_lists_anew(organisation: Organisation) -> None:
+def test_crl_writes_both_lists_again(organisation: Organisation) -> None:
     numbers = [one["number"] for one in organisation.type("ca", "status", "--json").json["lists"]]
     assert organisation.type("ca", "crl").code == 0
     after = [one["number"] for one in organisation.type("ca", "status", "--json").json["lists"]]

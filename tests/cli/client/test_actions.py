@@ -91,7 +91,7 @@ def test_a_server_is_given_as_host_and_port(running: Organisation, wrong: str) -
 
 
 @pytest.mark.wide
-def test_stay_registers_anew_when_its_server_comes_back_and_ends_when_the_password_changes(
+def test_stay_registers_again_when_its_server_comes_back_and_ends_when_the_password_changes(
     organisation: Organisation,
 ) -> None:
     """Nobody has to look after it: what it says is what a monitor reads."""

@@ -61,7 +61,7 @@ def test_a_root_may_be_given_where_no_topology_knows_the_server(running: Organis
     assert "--ca FILE" in without.err
 
 
-def test_a_certificate_of_ours_would_be_let_in(running: Organisation) -> None:
+def test_a_certificate_of_ours_would_be_accepted(running: Organisation) -> None:
     file = running.folder / "servers" / f"{FE2}.pem"
     told = running.type("explain", file, "--as", "front-end", "--json")
     assert (told.code, told.json["server"], told.json["verdict"]["code"]) == (0, FE1, Code.ACCEPTED)

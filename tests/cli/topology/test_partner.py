@@ -227,7 +227,7 @@ def test_a_root_that_is_prepared_is_of_no_use_to_a_partner_without_its_list(open
 
 
 @pytest.mark.wide
-def test_a_partner_who_changes_its_root_is_let_in_once_the_next_list_is_named(
+def test_a_partner_who_changes_its_root_is_accepted_once_the_next_list_is_named(
     open_: Organisation, tmp_path: Path
 ) -> None:
     """Its new certificate leads to the old root, and is refused all the same while no list speaks for the next issuing CA."""

@@ -131,7 +131,7 @@ def shown(node: RunningServer) -> DatedItem:
     return leaf
 
 
-def test_list_that_was_not_made_anew_is_a_warning_each_day() -> None:
+def test_crl_that_was_not_made_again_is_a_warning_each_day() -> None:
     item = DatedItem("CN=a", "CN=a", "7", "7", NOON - 2 * DAY, NOON + 5 * DAY)
     entry = InventoryEntry(
         ExpiringKind.LIST, "CN=a", "example.test", Urgency.FINE, "all", "this", on_disk=item, old=True

@@ -98,7 +98,7 @@ async def test_waiting_documents_take_limited_memory() -> None:
 
 
 @on_jumping_loop
-async def test_pause_starts_anew_after_a_success() -> None:
+async def test_pause_starts_again_after_a_success() -> None:
     pace, loop = Pace(asyncio.get_running_loop()), asyncio.get_running_loop()
     assert pace.is_due
     for _ in range(10):

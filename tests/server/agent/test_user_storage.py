@@ -29,13 +29,13 @@ class Disk:
         self.faults: dict[Key, str] = {}
         self.storage = UserStorage(self, self, asyncio.get_running_loop())
 
-    def keep(self, parts: Sequence[bytes], *, anew: bool) -> None:
+    def keep(self, parts: Sequence[bytes], *, whole: bool) -> None:
         """Store a document."""
         if self.is_full:
             raise FileError(Path("state/fe1.users"), OSError(errno.ENOSPC, "No space left on device"))
         if len(parts[0]) >= LARGE and threading.current_thread() is threading.main_thread():
             self.on_loop.append(parts)
-        self.kept.append((parts, anew))
+        self.kept.append((parts, whole))
 
     def storage_failed(self, key: Key, why: str) -> None:
         """Note a fault."""
@@ -49,10 +49,10 @@ class Disk:
 @on_jumping_loop
 async def test_changes_are_stored_in_order_when_there_is_room() -> None:
     disk = Disk()
-    disk.storage.store([b"all"], anew=True)
+    disk.storage.store([b"all"], whole=True)
     disk.is_full = True
     for change in (b"one", b"two"):
-        disk.storage.store([change], anew=False)
+        disk.storage.store([change], whole=False)
     assert disk.faults[STORED].startswith(
         "users are in force, but not stored: state/fe1.users cannot be written: No space"
     )
@@ -68,9 +68,9 @@ async def test_changes_are_stored_in_order_when_there_is_room() -> None:
 async def test_all_users_make_waiting_changes_obsolete() -> None:
     disk = Disk()
     disk.is_full = True
-    disk.storage.store([b"one"], anew=False)
+    disk.storage.store([b"one"], whole=False)
     disk.is_full = False
-    disk.storage.store([b"all"], anew=True)
+    disk.storage.store([b"all"], whole=True)
     assert disk.kept == [([b"all"], True)]
 
 
@@ -78,9 +78,9 @@ async def test_all_users_make_waiting_changes_obsolete() -> None:
 async def test_changes_are_refused_when_too_much_waits() -> None:
     disk = Disk()
     disk.is_full = True
-    disk.storage.store([bytes(MOST_OCTETS)], anew=False)
+    disk.storage.store([bytes(MOST_OCTETS)], whole=False)
     disk.storage.must_have_room()
-    disk.storage.store([b"1"], anew=False)
+    disk.storage.store([b"1"], whole=False)
     with pytest.raises(OperatorError, match="make room on the disk of this server"):
         disk.storage.must_have_room()
 
@@ -90,12 +90,12 @@ async def test_large_documents_are_stored_by_a_thread_in_their_order() -> None:
     """Also those that come while the thread writes, and after a failure."""
     disk, large = Disk(), bytes(LARGE)
     disk.is_full = True
-    await disk.storage.store_large([large], anew=True)
+    await disk.storage.store_large([large], whole=True)
     assert STORED in disk.faults
     disk.is_full, disk.storage._pace = False, Pace(asyncio.get_running_loop())
     disk.storage.tick()
-    disk.storage.store([b"one"], anew=False)
-    await disk.storage.store_large([b"two"], anew=False)
+    disk.storage.store([b"one"], whole=False)
+    await disk.storage.store_large([b"two"], whole=False)
     await until(lambda: len(disk.kept) == 3)
     assert disk.kept == [([large], True), ([b"one"], False), ([b"two"], False)]
     assert (disk.faults, disk.on_loop) == ({}, [])

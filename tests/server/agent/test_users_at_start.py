@@ -22,7 +22,7 @@ def keep(managed: Managed, number: int, since: int, *aors: str) -> None:
     signed = managed.signed(UserDocument(EXAMPLE, POOL, number, since, verifiers=verifiers).encode(), kind=USERS)
     stored = managed.holding(FE1).users
     stored.open()
-    stored.keep([signed], anew=not since)
+    stored.keep([signed], whole=not since)
 
 
 def test_users_who_may_have_changed_wait_and_the_log_names_them(managed: Managed) -> None:

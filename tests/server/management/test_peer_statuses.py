@@ -55,7 +55,7 @@ def test_report_about_a_name_that_is_no_application_and_no_partner_is_left_out()
     assert set(told(known(FE1, "evil.test"))) == {BOT, PARTNER}
 
 
-def test_fault_stands_at_its_cause_alone() -> None:
+def test_fault_is_listed_at_its_cause_alone() -> None:
     """The edge sends no report, so that it has the fault; FE2 reports, so that the way from FE1 to it has one."""
     members = [(Member(name, POOL, Role.FRONT_END), known(name)) for name in (FE2,)]
     members.append((Member(FE1, POOL, Role.FRONT_END), known(FE1, BOT, EDGE, FE2)))

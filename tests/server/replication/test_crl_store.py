@@ -178,7 +178,7 @@ def test_crl_of_an_unknown_issuer_does_not_replace_an_expired_one_of_a_known_ca(
     assert store.put(item, loaded, later)
 
 
-def test_forged_crl_keeps_the_rightful_one_out_only_until_its_ca_is_known(loaded: Loaded) -> None:
+def test_forged_crl_keeps_out_that_of_the_ca_only_until_the_ca_is_known(loaded: Loaded) -> None:
     """A stolen front end has made it, with the name of a CA that is not known here, and a later time."""
     ca, store, file = EnterpriseCa.open(loaded.folder / "ca"), CrlStore(loaded.folder), loaded.folder / NAME
     rightful, at = Item(ItemKind.LIST, file.read_bytes(), NAME), NOON + HOUR

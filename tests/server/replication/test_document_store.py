@@ -165,7 +165,7 @@ def test_join_lowers_a_number_that_management_cannot_reach(
     managed: Managed, store: DocumentStore, version: int, number: int
 ) -> None:
     """An earlier release has accepted such a number: nothing could follow it."""
-    store.users.keep([users(managed, number, "alice")], anew=True)
+    store.users.keep([users(managed, number, "alice")], whole=True)
     assert store.record is not None
     store._record.write(replace(store.record, number=version))
     (store.folder / "servers" / f"{FE1}.fencing").write_bytes(b"%d" % (2**53 - 1))
@@ -226,16 +226,16 @@ def test_users_survive_a_restart(managed: Managed, store: DocumentStore) -> None
     whole, change = users(managed, 3, "alice", "bob"), users(managed, 4, "carol", since=3)
     payload = store.newer_users(whole, store.load(), now())
     assert UserDocument.decode(payload).number == 3
-    store.users.keep([whole], anew=True)
-    store.users.keep([change], anew=False)
+    store.users.keep([whole], whole=True)
+    store.users.keep([change], whole=False)
     assert [held.number for held in restarted(managed).users.read().documents] == [3, 4]
-    store.users.keep([users(managed, 5)], anew=True)
+    store.users.keep([users(managed, 5)], whole=True)
     assert [held.number for held in restarted(managed).users.read().documents] == [5]
 
 
 def test_truncated_or_wrongly_signed_users_are_not_loaded(managed: Managed, store: DocumentStore) -> None:
     """Management then sends all users again."""
-    store.users.keep([users(managed, 3, "alice"), users(managed, 4, "bob", since=3)], anew=True)
+    store.users.keep([users(managed, 3, "alice"), users(managed, 4, "bob", since=3)], whole=True)
     file = store.state / f"{FE1}.users"
     whole = file.read_bytes()
     file.write_bytes(whole[:-100])

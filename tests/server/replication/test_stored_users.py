@@ -42,8 +42,8 @@ def document(managed: Managed, number: int, since: int = 0, parts: tuple[int, in
 
 def replace_alices_password(managed: Managed, users: StoredUsers) -> None:
     """Store alice and bob, then another password of alice, as a running server does."""
-    users.keep([document(managed, 3, alice=OLD, bob=OLD)], anew=True)
-    users.keep([document(managed, 4, since=3, alice=NEW)], anew=False)
+    users.keep([document(managed, 3, alice=OLD, bob=OLD)], whole=True)
+    users.keep([document(managed, 4, since=3, alice=NEW)], whole=False)
 
 
 def restarted(managed: Managed, told: Told | None = None) -> ReplicatedUsers:
@@ -77,7 +77,7 @@ def test_replaced_password_never_counts_after_a_cut_at_any_octet(
     replace_alices_password(managed, store.users)
     file, record = store.users.file, store._record.file
     whole, recorded = file.read_bytes(), record.read_bytes()
-    store.users.keep([document(managed, 3, alice=OLD, bob=OLD)], anew=True)
+    store.users.keep([document(managed, 3, alice=OLD, bob=OLD)], whole=True)
     first = len(file.read_bytes())
     record.write_bytes(recorded)
     near = {at + by for at in (0, first, len(whole)) for by in range(-25, 26)}
@@ -124,14 +124,14 @@ def test_changed_octet_of_the_record_stops_the_server(managed: Managed, store: D
 def test_half_written_change_that_the_record_does_not_know_refuses_all(managed: Managed, store: DocumentStore) -> None:
     """A release without announcements wrote the record last. The refusal outlasts another restart, until the users arrive."""
     users = store.users
-    users.keep([document(managed, 3, alice=OLD, bob=OLD)], anew=True)
+    users.keep([document(managed, 3, alice=OLD, bob=OLD)], whole=True)
     with users.file.open("ab") as opened:
         opened.write(document(managed, 4, since=3, alice=NEW)[:-40])
     for _ in range(2):
         assert password_of(restarted(managed), ALICE) == password_of(restarted(managed), BOB) == "refused"
     again = managed.holding(FE1).users
     assert again.open().number == 0
-    again.keep([document(managed, 4, alice=NEW, bob=OLD)], anew=True)
+    again.keep([document(managed, 4, alice=NEW, bob=OLD)], whole=True)
     assert password_of(restarted(managed), ALICE) == NEW
 
 
@@ -148,9 +148,9 @@ def test_file_of_an_earlier_release_is_read_and_rewritten(managed: Managed, stor
 
 def test_missing_middle_and_incomplete_parts_are_found(managed: Managed, store: DocumentStore) -> None:
     first, second, third = (document(managed, n, since=n - 1 if n > 3 else 0, alice=NEW) for n in (3, 4, 5))
-    store.users.keep([first], anew=True)
-    store.users.keep([second], anew=False)
-    store.users.keep([third], anew=False)
+    store.users.keep([first], whole=True)
+    store.users.keep([second], whole=False)
+    store.users.keep([third], whole=False)
     store.users._log.replace([first, third])
     assert password_of(restarted(managed), ALICE) == "refused"
     part = document(managed, 6, parts=(1, 2), alice=OLD)
@@ -163,24 +163,24 @@ def test_missing_middle_and_incomplete_parts_are_found(managed: Managed, store: 
 def test_change_that_does_not_fit_on_the_disk_is_in_doubt(managed: Managed, store: DocumentStore, room: int) -> None:
     """With no room at all, not even the record can be written: then the documents are renamed, which needs no room."""
     users = store.users
-    users.keep([document(managed, 3, alice=OLD, bob=OLD)], anew=True)
+    users.keep([document(managed, 3, alice=OLD, bob=OLD)], whole=True)
     change = document(managed, 4, since=3, alice=NEW)
     with limited_to(room), pytest.raises(FileError):
-        users.keep([change], anew=False)
+        users.keep([change], whole=False)
     assert password_of(restarted(managed), ALICE) == "refused"
     assert password_of(restarted(managed), BOB) == (OLD if room else "refused")
-    users.keep([change], anew=False)
+    users.keep([change], whole=False)
     assert (password_of(restarted(managed), ALICE), password_of(restarted(managed), BOB)) == (NEW, OLD)
 
 
 def test_second_change_keeps_the_doubt_about_the_first(managed: Managed, store: DocumentStore) -> None:
     """Two changes were announced, and the disk had room for neither."""
     users = store.users
-    users.keep([document(managed, 3, alice=OLD, bob=OLD, carol=OLD)], anew=True)
+    users.keep([document(managed, 3, alice=OLD, bob=OLD, carol=OLD)], whole=True)
     both = [document(managed, 4, since=3, alice=NEW), document(managed, 5, since=4, bob=NEW)]
     for change in both:
         with limited_to(700), pytest.raises(FileError):
-            users.keep([change], anew=False)
+            users.keep([change], whole=False)
     found = restarted(managed)
     assert [password_of(found, aor) for aor in (ALICE, BOB, f"sip:carol@{EXAMPLE}")] == ["refused", "refused", OLD]
 
@@ -188,12 +188,12 @@ def test_second_change_keeps_the_doubt_about_the_first(managed: Managed, store: 
 def test_record_names_a_limited_number_of_changed_users(managed: Managed, store: DocumentStore) -> None:
     """With one more, all users wait after a crash."""
     users = store.users
-    users.keep([document(managed, 3, alice=OLD)], anew=True)
+    users.keep([document(managed, 3, alice=OLD)], whole=True)
     for count, named in ((MOST_NAMED, MOST_NAMED), (MOST_NAMED + 1, None)):
         aors = frozenset(f"sip:{n}@{EXAMPLE}" for n in range(count))
         change = managed.signed(UserDocument("example.test", POOL, 3 + count, 3, gone=aors).encode(), kind=USERS)
         with limited_to(120_000), pytest.raises(FileError):
-            users.keep([change] * 8, anew=False)
+            users.keep([change] * 8, whole=False)
         record = store.record
         assert record is not None
         assert (len(record.users_changed) if record.users_changed is not None else None) == named
@@ -203,15 +203,15 @@ def test_users_fit_again_when_a_full_disk_has_room(managed: Managed, store: Docu
     """A real file system: what was written of a record before it was full is cut off again."""
     with small_disk(tmp_path / "disk", 128 << 10) as disk:
         users = StoredUsers(disk.folder / "users", store._record, store._pinned)
-        users.keep([document(managed, 3, alice=OLD)], anew=True)
+        users.keep([document(managed, 3, alice=OLD)], whole=True)
         whole = users.file.read_bytes()
         disk.fill()
         change = document(managed, 4, since=3, alice=NEW)
         with pytest.raises(
             FileError, match="users cannot be written: No space left on device; make room on the disk of"
         ):
-            users.keep([change] * 2, anew=False)
+            users.keep([change] * 2, whole=False)
         assert users.file.read_bytes() == whole
         disk.empty()
-        users.keep([change], anew=False)
+        users.keep([change], whole=False)
         assert users.read().number == 4

@@ -20,7 +20,7 @@ def test_server_that_renews_now_and_then_keeps_its_lease() -> None:
         assert watch.renewed({FE2: (3, number // (MOST_MISSED - 1))}) == []
 
 
-def test_server_that_was_started_again_begins_anew() -> None:
+def test_server_that_was_started_again_begins_from_nothing() -> None:
     watch = LeaseWatch(FE1)
     for incarnation in (3, 4):
         for _ in range(MOST_MISSED):

@@ -50,7 +50,7 @@ def test_everything_about_a_user_is_found_by_address_and_alias() -> None:
     assert repr(users.sets) == repr(DigestSets({("pool1", OLD): 1, ("", OLD): 1}))
 
 
-def test_user_who_moves_and_one_who_is_gone_count_no_more_where_they_were() -> None:
+def test_user_who_moves_and_one_who_is_gone_are_not_known_where_they_were() -> None:
     users = known()
     users.replace(frozenset({ALICE, BOB}), [row(ALICE, "pool2")], AliasIndex(), {}, 8, KEY)
     assert (users.kind(ALICE), users.kind(BOB)) == (("pool2", OLD), None)

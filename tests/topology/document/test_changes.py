@@ -37,7 +37,7 @@ def removed(before: str, after: str) -> list[str]:
     return [line for line in before.splitlines() if line not in after.splitlines()]
 
 
-def test_a_new_partner_stands_behind_the_others() -> None:
+def test_a_new_partner_is_written_behind_the_others() -> None:
     after = add_partner(TOPOLOGY, NEW)
     assert removed(TOPOLOGY, after) == []
     new = (

@@ -183,7 +183,7 @@ def test_value_cannot_be_set_where_another_would_change(loc: Loc) -> None:
         put("a: &l [x]\nb: *l\nc: 1\n" if loc != ("b",) else "a: &l [x]\n? [b]\n: 1\n- x\n", loc, "new")
 
 
-def test_document_is_written_anew_without_comments() -> None:
+def test_document_is_written_again_without_comments() -> None:
     text = "a: [x  # one\n  ]\nb:\n  - c: {d: [1, 2]}\ne: |\n  f\n"
     assert rewritten(text) == 'a: [x]\nb:\n  - c:\n      d: [1, 2]\ne: "f\\n"\n'
     with pytest.raises(LocalError):

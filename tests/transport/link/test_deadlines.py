@@ -89,10 +89,10 @@ def test_alarm_comes_each_minute_where_a_deadline_is_far() -> None:
 
 def test_deadline_of_an_unfinished_message_starts_again_only_with_another_message() -> None:
     found = deadlines(LinkKind.SERVER)
-    assert found.wait_for_the_rest(10, 2.0, anew=False)
-    assert not found.wait_for_the_rest(5, 3.0, anew=False)
+    assert found.wait_for_the_rest(10, 2.0, again=False)
+    assert not found.wait_for_the_rest(5, 3.0, again=False)
     assert (found.begun_at, found.begun_octets) == (2.0, 15)
-    assert found.wait_for_the_rest(1, 4.0, anew=True)
+    assert found.wait_for_the_rest(1, 4.0, again=True)
     assert (found.begun_at, found.begun_octets) == (4.0, 1)
 
 

@@ -80,7 +80,7 @@ def export(
 
 
 def _written(rows: Sequence[Sequence[str]]) -> str:
-    """Write a table; a name with a comma, which SIP permits, stands in quotes.
+    """Write a table; a name with a comma, which SIP permits, is written in quotes.
 
     A name that a spreadsheet would read as a formula gets an apostrophe before it, which `_without_apostrophe` removes.
     """

@@ -123,7 +123,7 @@ class LoginBackoff:
                 yield FailureCount(of_address, key, count, at - last)
 
     def failed_before(self, earlier: FailureCount, at: float) -> None:
-        """Count the failures that another process of this server has counted; it may have heard of some that this one knows."""
+        """Count the failures that another process of this server has counted; it may have got some that this one knows."""
         table = self._addresses if earlier.of_address else self._users
         table.at_least(earlier.key, earlier.failed, at - earlier.age_s)
 

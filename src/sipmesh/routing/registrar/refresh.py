@@ -95,7 +95,7 @@ class KnownRefresh:
         return [self._to if row.bit == TO else row for row in copied_rows(request)]
 
     def fresh(self, at: float, date: Row, mint: GruuMint | None) -> list[Row]:
-        """Give the rows of the answer that are written anew each time: after those of the request, and before *rows*."""
+        """Give the rows of the answer that are written each time: after those of the request, and before *rows*."""
         return [made_row("contact", contact_value(self.row, at, mint)), date] if self.gives_gruu else [date]
 
 

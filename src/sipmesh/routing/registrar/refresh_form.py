@@ -90,7 +90,7 @@ class RefreshForm:
 
 
 def fits(gap: int, value: bytes) -> bool:
-    """Tell whether *value* can stand in a *gap*, and is read by each parser as it is by ours."""
+    """Tell whether *value* can fill a *gap*, and is read by each parser as it is by ours."""
     if gap == NUMBER:
         return value.isdigit() and len(value) <= MOST_DIGITS and (len(value) == 1 or not value.startswith(b"0"))
     if gap == CREDENTIALS:
@@ -143,7 +143,7 @@ def _pieces(request: Request, branch: str, via: str) -> tuple[tuple[bytes, ...],
 
 
 def _via_parts(via: str, branch: str) -> tuple[str, int, str]:
-    """Give a Via before and after the value of its branch; no gap where that value does not stand there once."""
+    """Give a Via before and after the value of its branch; no gap where that value is not there once."""
     before, found, after = via.partition(f"{_BRANCH}{branch}")
     if not found or _BRANCH in after:
         return f"Via: {via}", 0, ""

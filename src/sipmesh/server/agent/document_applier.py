@@ -291,7 +291,7 @@ class DocumentApplier:
         before = users.number
         closed = users.accept_document(document)
         if parts := self._complete_parts(jws, document, before):
-            self._user_storage.store(parts, anew=not document.since)
+            self._user_storage.store(parts, whole=not document.since)
             self._users_in_force(closed)
 
     async def _accept_large_users(self, jws: bytes) -> None:
@@ -302,7 +302,7 @@ class DocumentApplier:
         before = users.number
         closed = await users.accept_large_document(document)
         if parts := self._complete_parts(jws, document, before):
-            await self._user_storage.store_large(parts, anew=not document.since)
+            await self._user_storage.store_large(parts, whole=not document.since)
             self._users_in_force(closed)
 
     def _read_users(self, jws: bytes, in_force: Loaded, at: datetime) -> UserDocument:

@@ -27,7 +27,7 @@ STORED: Final[Key] = (ItemKind.USERS, "storage")
 class UserFile(Protocol):
     """Where users' documents are stored (`replication.stored_users.StoredUsers`)."""
 
-    def keep(self, parts: Sequence[bytes], *, anew: bool) -> None:
+    def keep(self, parts: Sequence[bytes], *, whole: bool) -> None:
         """Store a document in its *parts*; raises `FileError`."""
 
 
@@ -57,15 +57,15 @@ class UserStorage:
                 f"rejected: more than {MOST_OCTETS >> 20} MB of users wait to be stored; make room on the disk of this server"
             )
 
-    def store(self, parts: Sequence[bytes], *, anew: bool) -> None:
+    def store(self, parts: Sequence[bytes], *, whole: bool) -> None:
         """Store a document that is in force: now, or when the disk has room."""
-        self._add(parts, anew=anew)
+        self._add(parts, whole=whole)
         if not self._is_writing:
             self._attempt()
 
-    async def store_large(self, parts: Sequence[bytes], *, anew: bool) -> None:
+    async def store_large(self, parts: Sequence[bytes], *, whole: bool) -> None:
         """Store a document as `store` does; a thread writes it."""
-        self._add(parts, anew=anew)
+        self._add(parts, whole=whole)
         if not self._is_writing:
             await self._attempt_in_thread()
 
@@ -83,16 +83,16 @@ class UserStorage:
     def _octets(self) -> int:
         return sum(len(part) for parts, _ in self._waiting for part in parts)
 
-    def _add(self, parts: Sequence[bytes], *, anew: bool) -> None:
-        if anew:
+    def _add(self, parts: Sequence[bytes], *, whole: bool) -> None:
+        if whole:
             self._waiting.clear()
-        self._waiting.append((parts, anew))
+        self._waiting.append((parts, whole))
 
     def _attempt(self) -> None:
         try:
             while self._waiting:
-                parts, anew = self._waiting[0]
-                self._file.keep(parts, anew=anew)
+                parts, whole = self._waiting[0]
+                self._file.keep(parts, whole=whole)
                 del self._waiting[0]
         except FileError as wrong:
             self._failed(wrong)
@@ -114,8 +114,8 @@ class UserStorage:
         finally:
             self._is_writing = False
 
-    def _keep(self, parts: Sequence[bytes], anew: bool) -> None:  # noqa: FBT001 - arguments of a thread have no names
-        self._file.keep(parts, anew=anew)
+    def _keep(self, parts: Sequence[bytes], whole: bool) -> None:  # noqa: FBT001 - arguments of a thread have no names
+        self._file.keep(parts, whole=whole)
 
     def _failed(self, wrong: FileError) -> None:
         self._pace.failed()

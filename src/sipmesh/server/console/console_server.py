@@ -71,7 +71,7 @@ class ConsoleServer:
         await self._listen()
 
     def _provider_check(self) -> HttpsServerCheck:
-        """Return the check of the OpenID provider; our issuing CAs are read anew for each connection to it."""
+        """Return the check of the OpenID provider; our issuing CAs are read again for each connection to it."""
         node = self._node
         return HttpsServerCheck(
             node.view.name,

@@ -1,4 +1,4 @@
-"""The addresses of servers and partners that stand in a topology, and the names whose addresses DNS knows."""
+"""The addresses of servers and partners that a topology names, and the names whose addresses DNS knows."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ class Snapshot:
     peers: Sequence[tuple[str, PeerKind]] = ()
 
     def status(self) -> NetworkStatus:
-        """Return every server with its faults; a fault of a server that others see too stands at that server alone."""
+        """Return every server with its faults; a fault of a server that others see too is listed at that server alone."""
         split = apart(known for _, known in self.known)
         elsewhere = frozenset(name for name, _ in self.peers).union(
             known.server for _, known in self.known if known.is_silent(self.at)

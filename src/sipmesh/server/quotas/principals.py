@@ -180,7 +180,7 @@ class Principals:
         self.addressed.addressed_elsewhere(partner, finder, user)
 
     def process_ended(self, process: int) -> None:
-        """Count no more what was used at a process that has ended."""
+        """Forget what was used at a process that has ended."""
         for kind, name in [key for key, uses in self._elsewhere.items() if process in uses]:
             self.used_elsewhere(process, kind, name, 0, 0)
 

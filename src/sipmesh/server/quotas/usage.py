@@ -34,7 +34,7 @@ class CountedLink(Protocol):
 
 
 class UsageObserver:
-    """Hears of every change of an account by one step; the other processes of this server count it.
+    """Gets every change of an account by one step; the other processes of this server count it.
 
     *steps* is how many steps a limit has.
     """

@@ -92,7 +92,7 @@ class CrlFetchJob:
     def is_of_use(self) -> bool:
         """Whether a known CA has signed the CRL in force, and no other file has it.
 
-        Otherwise "not modified" is no answer: an attacker may have sent another CRL with the validators of the rightful one.
+        Otherwise "not modified" is no answer: an attacker may have sent another CRL with the validators of the right one.
         """
         stored = self._held_now(self._file)
         return stored is not None and stored.is_confirmed(self._issuers(self._file)) and not self._is_elsewhere(stored)

@@ -163,7 +163,7 @@ def _is_refuted(stored: RevocationList, name: str, loaded: Loaded) -> bool:
     """Return whether a handshake has brought the CA of a *stored* CRL, and that CA has not signed it.
 
     A CRL of an unknown CA is accepted, so that the CRL of a partner is here before its first link. An attacker who passes
-    CRLs on may have made one with that name and a later time; it must not keep the rightful one out.
+    CRLs on may have made one with that name and a later time; it must not keep out the CRL of the CA.
     """
     read = (crl for files in loaded.list_files for entry, crl in files.by_file() if entry.name == name)
     return any(crl.is_refuted and _same(crl, stored) for crl in read)

@@ -112,8 +112,8 @@ class StoredUsers:
             return HeldUsers((), 0, None, wanted, fault)
         return HeldUsers(tuple(found.documents), found.number, possibly_changed, wanted, fault)
 
-    def keep(self, parts: Sequence[bytes], *, anew: bool) -> None:
-        """Store a users' document in its *parts*; *anew* replaces the earlier documents, otherwise it is appended.
+    def keep(self, parts: Sequence[bytes], *, whole: bool) -> None:
+        """Store a users' document in its *parts*; *whole* replaces the earlier documents, otherwise it is appended.
 
         Raises `FileError`. Then the next start does not use earlier documents for the users that change.
         """
@@ -121,11 +121,11 @@ class StoredUsers:
         number = documents[-1].number if documents else self.number
         try:
             self._put_back()
-            self._announce(number, None if anew else _changed_in(parts))
+            self._announce(number, None if whole else _changed_in(parts))
         except FileError:
             self._mark_behind()
             raise
-        if anew:
+        if whole:
             self._log.replace(parts)
         else:
             self._log.append(parts)

@@ -63,7 +63,7 @@ class ForwardingParts:
         return f"<ForwardingParts {self.server_transactions!r}, {self.registrations!r}>"
 
     def relay(self, setup: ServerSetup, peers: PeerParts, access: AccessProxy) -> Relay:
-        """Build the relay; *access* hears of the requests that are carried to and from other pools."""
+        """Build the relay; *access* gets the requests that are carried to and from other pools."""
         return Relay(
             setup.current,
             access,

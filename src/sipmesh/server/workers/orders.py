@@ -27,7 +27,7 @@ class WorkerEndedError(SipmeshError):
 class Orders(OrderTaker):
     """Asks other processes, and answers them: *commands* in any order, *in_order* one after the other.
 
-    *also_ended* hears of the end of a process too.
+    *also_ended* is called at the end of a process too.
     """
 
     def __init__(

@@ -229,7 +229,7 @@ def _open(path: Path, versions: VersionTable | None) -> tuple[sqlite3.Connection
 
 
 def _sound(path: Path) -> sqlite3.Connection:
-    """Connect; a file of ours that cannot be read, or that an earlier release has made, is set aside and made anew."""
+    """Connect; a file of ours that cannot be read, or that an earlier release has made, is set aside, and a new one is made."""
     try:
         return _connect(path)
     except sqlite3.OperationalError:

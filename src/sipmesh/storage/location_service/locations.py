@@ -86,7 +86,7 @@ class Write:
 
 
 class StoreEvents(Protocol):
-    """Who hears of the store, on the loop."""
+    """What is called with each change of the store's state, on the loop."""
 
     def forgotten(self) -> None:
         """The store has lost our rows, such as after this process was stopped for long: store them again."""

@@ -61,7 +61,7 @@ class VersionTable:
         return version
 
     def mark_all(self) -> None:
-        """Give every slot a new version: what any server has read counts no more."""
+        """Give every slot a new version: what any server has read is out of date."""
         self._memory[:] = self.next_version().to_bytes(ENTRY_BYTES, sys.byteorder) * SLOTS
 
     def clear(self) -> None:

@@ -88,7 +88,7 @@ class Users:
         """Open or create the database; a path means SQLite. Raises `OperatorError` if it cannot be used.
 
         Logins need all users in memory. Without *in_memory* only the database is asked, which takes the same time however many
-        users there are. With *seen*, what a management host has seen of it, `older` says why the database counts no more.
+        users there are. With *seen*, what a management host has seen of it, `older` says why the database is not used.
         """
         self._seen, self.older = seen, ""
         self._database = Database(url, "users")

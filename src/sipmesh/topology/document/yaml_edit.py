@@ -132,7 +132,7 @@ def drop(text: str, loc: Loc) -> str:
 
 
 def rewritten(text: str) -> str:
-    """Write the document *text* anew, without its comments, in a form that can be edited."""
+    """Write the document *text* again, without its comments, in a form that can be edited."""
     plain = _plain(text)
     if not isinstance(plain, dict):
         raise LocalError("the document is not a mapping")

@@ -109,13 +109,13 @@ class LinkDeadlines:
         self._keepalives_until = until
         return (until - now) * rate < at_once + 0.5  # half a keepalive, since sums of times are not exact
 
-    def wait_for_the_rest(self, count: int, now: float, *, anew: bool) -> bool:
+    def wait_for_the_rest(self, count: int, now: float, *, again: bool) -> bool:
         """Count *count* octets of an unfinished message; return whether its deadline is new.
 
-        The message has ``message_s``, plus one second for each ``message_bytes_per_s`` octets that have arrived. *anew*: the
+        The message has ``message_s``, plus one second for each ``message_bytes_per_s`` octets that have arrived. *again*: the
         octets begin another message.
         """
-        is_new = anew or not self.begun_at
+        is_new = again or not self.begun_at
         if is_new:
             self.begun_at, self.begun_octets = now, 0
         self.begun_octets += count

@@ -53,7 +53,7 @@ class LinkPeer:
         self.ends = verdict.ends.timestamp() + A_SECOND if verdict.ends is not None else 0.0
 
     def expired_evidence(self, wall: float) -> PeerEvidence | None:
-        """Return what to judge anew if a certificate of the path has expired at *wall*, the wall clock time in seconds."""
+        """Return what to judge again if a certificate of the path has expired at *wall*, the wall clock time in seconds."""
         return self.evidence if self.ends and self.ends <= wall else None
 
     def late_refusal(self, why: str) -> PeerEvidence | None:

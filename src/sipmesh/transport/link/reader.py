@@ -154,7 +154,7 @@ class LinkReader:
         if not self._handle_all(link, messages) or self._is_paused:
             return
         if messages.unfinished:
-            self._wait_for_the_rest(link, len(chunk), anew=link.messages_in != before)
+            self._wait_for_the_rest(link, len(chunk), again=link.messages_in != before)
         else:
             self._deadlines.begun_at = 0.0
 
@@ -222,9 +222,9 @@ class LinkReader:
         link.messages_out += result.refused - 1  # sending counts one
         link.send(result.answers)
 
-    def _wait_for_the_rest(self, link: Link, count: int, *, anew: bool) -> None:
-        """Set the deadline of a message that has partly arrived, the last *count* octets included; *anew* restarts it."""
-        if self._deadlines.wait_for_the_rest(count, self._reactor.now, anew=anew):
+    def _wait_for_the_rest(self, link: Link, count: int, *, again: bool) -> None:
+        """Set the deadline of a message that has partly arrived, the last *count* octets included; *again* restarts it."""
+        if self._deadlines.wait_for_the_rest(count, self._reactor.now, again=again):
             link.set_alarm()
 
     def _keepalive(self, link: Link, item: Keepalive) -> None:

@@ -88,7 +88,7 @@ class WebSocketReader(LinkReader):
             link.close(f"no WebSocket: {refusal}")
             return b""
         if answer is None:
-            self._wait_for_the_rest(link, len(chunk), anew=False)
+            self._wait_for_the_rest(link, len(chunk), again=False)
             return b""
         self._deadlines.begun_at = 0.0
         self._upgrade = None
@@ -108,12 +108,12 @@ class WebSocketReader(LinkReader):
             self.frames.most_octets = most_octets(self.limits(link))
 
     def _read_frames(self, link: Link, frames: WebSocketFrames, chunk: bytes) -> None:
-        anew = False
+        again = False
         try:
             frames.add(chunk)
             while (item := frames.next()) is not None:
                 if isinstance(item, bytes):
-                    anew = True  # a Ping between two fragments ends no message (RFC 6455 section 5.5)
+                    again = True  # a Ping between two fragments ends no message (RFC 6455 section 5.5)
                     self._message(link, item)
                 elif isinstance(item, Control):
                     self._control(link, item)
@@ -128,7 +128,7 @@ class WebSocketReader(LinkReader):
             link.close(f"unframeable: {wrong}")
             return
         if frames.unfinished:
-            self._wait_for_the_rest(link, len(chunk), anew=anew)
+            self._wait_for_the_rest(link, len(chunk), again=again)
         else:
             self._deadlines.begun_at = 0.0
 

@@ -427,6 +427,6 @@ CHECKS: Mapping[str, Check] = MappingProxyType(
     }
 )
 # Run at every handshake, also for certificates that were accepted before: their results are not cached.
-ANEW = frozenset({"handshake", "validity", "revocation"})
+REPEATED = frozenset({"handshake", "validity", "revocation"})
 WITHOUT_CERTIFICATE = frozenset({"handshake", "engine", "certificate"})  # the other checks need a certificate
 CLIENT_CHECKS: Mapping[str, Check] = MappingProxyType({"handshake": handshake, "certificate": no_certificate_asked})

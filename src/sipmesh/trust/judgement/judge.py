@@ -13,7 +13,7 @@ from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.finding import CheckQuestion, Finding
 from sipmesh.trust.formatting import tell, tell_address
-from sipmesh.trust.judgement.checks import ANEW, CHECKS, CLIENT_CHECKS, WITHOUT_CERTIFICATE, Check
+from sipmesh.trust.judgement.checks import CHECKS, CLIENT_CHECKS, REPEATED, WITHOUT_CERTIFICATE, Check
 from sipmesh.trust.judgement.evaluation import Evaluation
 from sipmesh.trust.judgement.priority import choose
 from sipmesh.trust.judgement.remedy import remedies
@@ -88,12 +88,12 @@ def _judge_in_full(evaluation: Evaluation, cache: VerdictCache | None) -> Verdic
 
 
 def _follow(precedent: CachedVerdict, evidence: PeerEvidence, at: datetime, *, live: bool) -> Verdict | None:
-    """Accept again if the checks in ANEW pass too. None if the case must be judged in full."""
+    """Accept again if the checks in REPEATED pass too. None if the case must be judged in full."""
     evaluation = precedent.evaluation.again(evidence, at, live=live)
     found = precedent.found
     findings: list[Finding] = []
     for name, check in _table(evaluation).items():
-        finding = ask(check, evaluation) if name in ANEW or check not in found else found[check]
+        finding = ask(check, evaluation) if name in REPEATED or check not in found else found[check]
         if finding is not None:
             findings.append(finding)
             if not finding.passed:

@@ -112,7 +112,7 @@ async def test_link_above_the_number_for_all_workers_together_is_closed(example:
 
 
 @on_loop
-async def test_control_plane_hears_of_links_of_servers_only(pool: Network) -> None:
+async def test_control_plane_gets_links_of_servers_only(pool: Network) -> None:
     async with pool:
         heard = HeardLinks()
         pool.nodes[FE1].outside.control_plane = heard.plane

@@ -108,7 +108,7 @@ async def test_server_to_which_each_worker_may_open_a_link_is_reached_by_a_link_
 
 
 @on_loop
-async def test_control_plane_hears_of_a_server_at_the_other_worker(example: Organisation) -> None:
+async def test_control_plane_gets_a_server_at_the_other_worker(example: Organisation) -> None:
     async with pair_of(example) as pair:
         heard = HeardLinks()
         pair.nodes[TWO].outside.control_plane = heard.plane

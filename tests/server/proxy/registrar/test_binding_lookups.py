@@ -120,7 +120,7 @@ def test_lookup_that_takes_too_long_is_given_up(one: Lookups, late_s: float, giv
     assert one.given[-1] == [ELSEWHERE], "the answer was kept all the same"
 
 
-def test_rows_of_our_own_flows_stand_in_where_the_store_cannot_be_read(one: Lookups) -> None:
+def test_rows_of_our_own_flows_are_used_where_the_store_cannot_be_read(one: Lookups) -> None:
     ours = replace(PHONE, expires_at=one.now + 60)
     one.known.accept_written(ALICE, [ours], (), WriteResult(frozenset(), 5, 6))
     one.ask()

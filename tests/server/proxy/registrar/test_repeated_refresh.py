@@ -175,7 +175,7 @@ async def test_user_above_a_limit_is_refused(home: Network) -> None:
 
 
 @on_loop
-async def test_another_topology_decides_anew(home: Network) -> None:
+async def test_another_topology_decides_again(home: Network) -> None:
     async with home:
         phone = await refreshing(home)
         current = phone.node.current
@@ -185,7 +185,7 @@ async def test_another_topology_decides_anew(home: Network) -> None:
 
 
 @on_loop
-async def test_another_login_on_the_link_decides_anew(home: Network) -> None:
+async def test_another_login_on_the_link_decides_again(home: Network) -> None:
     async with home:
         phone = await refreshing(home)
         [flow] = phone.node.flow_table.sessions()

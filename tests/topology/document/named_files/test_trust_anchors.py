@@ -179,7 +179,7 @@ def test_anchors_with_the_same_key_are_the_same(tmp_path: Path) -> None:
     assert key_of(ca.root) != key_of(other.root)
 
 
-def test_lists_are_read_anew_with_the_topology(place: Place, tmp_path: Path, authorities: Path) -> None:
+def test_lists_are_read_again_with_the_topology(place: Place, tmp_path: Path, authorities: Path) -> None:
     before = {held.number for held in place.load().authority.lists}
     own = tmp_path / "own-ca"  # the CA of all tests stays as it is
     shutil.copytree(authorities / "ca", own)

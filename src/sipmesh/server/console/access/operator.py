@@ -32,7 +32,7 @@ class Operator:
 
 
 class Login(Protocol):
-    """What a session stands on."""
+    """What a session depends on."""
 
     @property
     def owner(self) -> str:
@@ -141,7 +141,7 @@ class Operators:
         return self.begin(CodeLogin(operator, hash_of(code))) if operator is not None else None
 
     def begin(self, login: Login) -> str:
-        """Begin a session that stands on *login*, in place of the oldest of too many of the same operator; returns its secret."""
+        """Begin a session for *login*, in place of the oldest of too many of the same operator; returns its secret."""
         return self._sessions.add(Session(login), login.owner)
 
     def session(self, secret: str, *, counts: bool = True) -> Session | None:

@@ -1,4 +1,4 @@
-"""Subscriptions at a server that is not the notifier of their user any more: they end, and the watchers subscribe anew."""
+"""Subscriptions at a server that is not the notifier of their user any more: they end, and the watchers subscribe again."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from sipmesh.server.proxy.liveness.outages import Outages
 
 SETTLED_S: Final = 10.0
-"""How long the servers of the pool have to be the same before subscriptions move: each server hears of an outage by itself."""
+"""How long the servers of the pool have to be the same before subscriptions move: each server notices an outage by itself."""
 
 MOST_MOVED: Final = 200
 """Users whose subscriptions end in one sweep."""

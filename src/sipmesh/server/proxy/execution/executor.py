@@ -189,7 +189,7 @@ class Executor(Decider):
     def decide_again(self, proxied: ProxiedRequest, what: AnotherNotifier | Store) -> None:
         """Serve a SUBSCRIBE or PUBLISH whose notifier cannot be reached, here or at the next server; store a MESSAGE.
 
-        A subscription that it had is lost with it: the phone subscribes anew after a 481 (RFC 6665 section 4.1.2.2).
+        A subscription that it had is lost with it: the phone subscribes again after a 481 (RFC 6665 section 4.1.2.2).
         """
         flow, request, key = proxied.flow, proxied.request, proxied.key
         if flow.served.get(key) is not proxied:

@@ -59,7 +59,7 @@ ADDED: Final = True
 
 
 class Reception:
-    """The end of the channels that *siblings* use. *events* gets the messages, *elsewhere* hears of links and logins.
+    """The end of the channels that *siblings* use. *events* gets the messages, *elsewhere* gets links and logins.
 
     *outside* has who takes orders and replies. *clock* gives loop time in seconds.
     """
@@ -105,7 +105,7 @@ class Reception:
         return channel
 
     def _tell_failures(self, channel: WorkerChannel) -> None:
-        """Tell a new worker of failed logins: the supervisor hears of all of them, and ends with the server."""
+        """Tell a new worker of failed logins: the supervisor gets all of them, and ends with the server."""
         counts = [(*count,) for count in self._failures.counts(self._clock())]
         for begin in range(0, len(counts), COUNTS_OF_FRAME):
             channel.send(EARLIER_FAILURES, 0, packed(*counts[begin : begin + COUNTS_OF_FRAME]))

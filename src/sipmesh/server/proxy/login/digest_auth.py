@@ -214,7 +214,7 @@ class DigestAuth:
         return verifier is None or verifier.generation != flow.generations.get(aor)
 
     def _has_moved(self, flow: Flow, aor: str) -> bool:
-        """Tell whether *aor*, whose login on *flow* counts no more, is still a user, of another pool than at the login."""
+        """Tell whether *aor*, whose login on *flow* has ended, is still a user, of another pool than at the login."""
         homes = self._current.value.homes
         return homes.of(aor) is not None if aor in flow.logins else bool(homes.elsewhere(aor))
 

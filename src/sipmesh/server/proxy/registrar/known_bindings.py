@@ -50,7 +50,7 @@ class KnownBindings:
 
     *versions* are the store's, by the slot that *slot_of* gives. At most *most_kept* addresses of record without a flow of
     ours are kept; the one that was read first gives way. *is_behind* is for a store whose news can be late: while it is true,
-    all rows are read again, and a user without rows is looked up each time. *siblings* hear of each Contact of ours, and know
+    all rows are read again, and a user without rows is looked up each time. *siblings* get each Contact of ours, and know
     theirs.
     """
 

@@ -57,7 +57,7 @@ class StoreCommands:
         return ("EVALSHA", _SERVERS, 1, self.keys.servers, MOST_PROCESSES)
 
     def end(self, server: str, incarnation: int) -> Words:
-        """End an incarnation of a process: its rows count no more."""
+        """End an incarnation of a process: its rows are ignored from then on."""
         keys = self.keys
         return ("EVALSHA", _END, 2, keys.servers, keys.leases, keys.prefix, server, incarnation)
 

@@ -51,7 +51,7 @@ class StoreConnection(asyncio.Protocol):
         self._poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
 
     def send(self, commands: Sequence[tuple[tuple[str | float | bytes, ...], Then]]) -> None:
-        """Send *commands* in one piece; each is its words, and what is called with its reply."""
+        """Send *commands* in one piece; each is a list of arguments, and what is called with its reply."""
         if self._transport is None or self._transport.is_closing():
             for _, then in commands:
                 then(ConnectionError(self._reason))

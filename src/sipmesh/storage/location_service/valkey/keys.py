@@ -38,7 +38,7 @@ class Keys:
         return self._users + self.hidden(aor).encode()
 
     def hidden(self, aor: str) -> str:
-        """Give the encrypted address of record, as it stands in its key."""
+        """Give the encrypted address of record, as its key has it."""
         return base64url.encode(self._cipher.encrypt(plain(aor).encode(), None))
 
     def aor(self, key: bytes) -> str | None:

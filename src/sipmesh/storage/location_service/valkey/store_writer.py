@@ -47,7 +47,7 @@ class StoreWriter:
         self._retry_at = 0.0
 
     def joined(self) -> None:
-        """A new connection is ready: try at once; what was to be said to the store about our rows is decided anew."""
+        """A new connection is ready: try at once; what was to be said to the store about our rows is decided again."""
         self.queue.forget_marks()
         self._retry_at = 0.0
 

@@ -78,7 +78,7 @@ class DatabaseUrl:
         return self.leaves_this_machine and not (named and given.get("sslmode") == "verify-full")
 
     def faults(self) -> Iterator[tuple[str, str]]:
-        """Give what must not stand in a topology, each with a remedy; no text repeats what could be a password."""
+        """Give what a topology must not have, each with a remedy; no text repeats what could be a password."""
         names = [key for key, _ in self.parameters]
         if has_password(self.url):
             remedy = "remove it, and name a file: passfile=secrets/FILE, in the form HOST:PORT:DATABASE:USER:PASSWORD"

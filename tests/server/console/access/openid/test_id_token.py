@@ -41,7 +41,7 @@ def check(text: str, *keys: jwt.PyJWK) -> Any:
 
 
 @pytest.mark.parametrize("changes", [{}, {"aud": [CLIENT]}, {"aud": [CLIENT, "b"], "azp": CLIENT}, {"azp": CLIENT}])
-def test_rightful_token_is_accepted(changes: dict[str, Any]) -> None:
+def test_token_of_the_provider_is_accepted(changes: dict[str, Any]) -> None:
     assert check(token(**changes))["sub"] == "ada"
 
 

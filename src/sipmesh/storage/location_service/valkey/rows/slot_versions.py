@@ -1,4 +1,4 @@
-"""The version of each slot, in memory: it changes with every change of a user's rows in the store that we hear of."""
+"""The version of each slot, in memory: it changes with every change of a user's rows in the store of which we get notice."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ class ServerTable:
         self._run, self._waits_until, self._missing_until = "", 0.0, 0.0
 
     def joined(self, run: str, age_s: float, now: float) -> None:
-        """Begin anew with the process *run* of a store that has existed for *age_s*: others may have to store their rows."""
+        """Begin again with the process *run* of a store that has existed for *age_s*: others may have to store their rows."""
         self._run = run
         self._waits_until = now + REJOINED_WITHIN_S
         self._missing_until = now + REJOINED_WITHIN_S - max(0.0, age_s)
@@ -62,7 +62,7 @@ class ServerTable:
         self._known = found
 
     def use_servers(self, servers: frozenset[str]) -> None:
-        """Know which servers the pool has: the entries of others count no more, and those of new ones have to be read."""
+        """Know which servers the pool has: the entries of others are ignored, and those of new ones have to be read."""
         self._servers = servers
         self._known = {name: known for name, known in self._known.items() if self._is_of_pool(name)}
 
