@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections import Counter
 from typing import TYPE_CHECKING, Final
+from xml.etree.ElementTree import TreeBuilder
 
 from defusedxml.common import DefusedXmlException
-from defusedxml.ElementTree import ParseError, fromstring
+from defusedxml.ElementTree import DefusedXMLParser, ParseError
 
 from sipmesh.errors import OperatorError
 from sipmesh.topology.builder.additions import NewPool, NewServer
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
 NAMESPACE: Final = "urn:schema:Microsoft.Rtc.Management.Deploy.Topology.2008"
+LONGEST_NAMESPACE: Final = 256
+"""Characters of the name of a namespace, which the parser repeats in each name that has it: a file must not fill the memory."""
+
 ROLE_OF: Final[Mapping[str, Role]] = {
     "Registrar": Role.FRONT_END,
     "EdgeServer": Role.EDGE,
@@ -42,8 +46,10 @@ def read_topology(content: bytes) -> Imported:
 
 
 def _root(content: bytes) -> Element:
+    parser = DefusedXMLParser(target=_Tree(), forbid_dtd=True)
     try:
-        root = fromstring(content, forbid_dtd=True)
+        parser.feed(content)
+        root = parser.close()
     except (ParseError, DefusedXmlException, ValueError) as wrong:
         raise OperatorError(f"this is not the XML of Get-CsTopology -AsXml ({wrong})") from None
     found = root if root.tag == f"{{{NAMESPACE}}}Topology" else root.find(f".//{{{NAMESPACE}}}Topology")
@@ -52,6 +58,37 @@ def _root(content: bytes) -> Element:
             f"the XML has no Topology of the namespace {NAMESPACE}; export it by: Get-CsTopology -AsXml"
         )
     return found
+
+
+class _Tree:
+    """The elements of an export, while they are parsed: one with a longer namespace than any of Microsoft is read no further.
+
+    It has a `TreeBuilder` and is none: a compiled class cannot inherit from a class in C.
+    """
+
+    def __init__(self) -> None:
+        self._builder = TreeBuilder()
+
+    def start_ns(self, _prefix: str, name: str) -> None:
+        """Take the declaration of a namespace."""
+        if len(name) > LONGEST_NAMESPACE:
+            raise ValueError(f"a namespace has more than {LONGEST_NAMESPACE} characters")
+
+    def start(self, tag: str, attrs: dict[str, str]) -> Element:
+        """Take the start of an element."""
+        return self._builder.start(tag, attrs)
+
+    def end(self, tag: str) -> Element:
+        """Take the end of an element."""
+        return self._builder.end(tag)
+
+    def data(self, text: str) -> None:
+        """Take text."""
+        self._builder.data(text)
+
+    def close(self) -> Element:
+        """Give the root."""
+        return self._builder.close()
 
 
 class _Reader:
