@@ -11,11 +11,11 @@ from support.server_parts import server_parts
 @on_loop
 async def test_media_policy_of_another_version_is_used(example: Organisation) -> None:
     async with server_parts(example, FE1) as parts:
-        before = parts.forwarding.media.rules
+        before = parts.setup.current.value.media
         example.document["media"] = "any"
         example.write()
         parts.put(example)
-        assert parts.forwarding.media.rules is not before
+        assert parts.setup.current.value.media is not before
 
 
 @on_loop

@@ -25,8 +25,6 @@ from sipmesh.trust.evidence import LinkKind
 if TYPE_CHECKING:
     from sipmesh.server.proxy.events.event_server import EventServer
     from sipmesh.server.proxy.flow import Flow
-    from sipmesh.server.proxy.login.digest_auth import DigestAuth
-    from sipmesh.server.proxy.relay import Relay
     from sipmesh.server.proxy.siblings.siblings import Siblings
     from sipmesh.server.running.forwarding_parts import ForwardingParts
     from sipmesh.server.running.peer_parts import PeerParts
@@ -40,6 +38,7 @@ class DecisionParts:
     def __init__(
         self, setup: ServerSetup, peers: PeerParts, forwarding: ForwardingParts, users: UserParts, events: EventServer
     ) -> None:
+        self._setup, self._peers, self._forwarding, self._users, self._events = setup, peers, forwarding, users, events
         self._responder = Responder(forwarding.server_transactions, peers.refusals, peers.accounts, peers.peer_log)
         end_of_flow = EndOfFlow(setup.view.name, events.own_requests, new_token, peers.peer_log)
         self.home_flows = HomeFlows(
@@ -51,31 +50,22 @@ class DecisionParts:
             self._carried_flow_ended,
             setup.current,
         )
-        self.access = _access(setup, peers, forwarding, users, end_of_flow)
+        self.access = AccessProxy(
+            setup.current,
+            setup.stores.tokens,
+            peers.flow_table,
+            users.logins,
+            peers.accounts,
+            end_of_flow,
+            setup.advertised[LinkKind.SERVER],
+            forwarding.outages,
+        )
         self.relay = forwarding.relay(setup, peers, self.access)
-        self.executor = _executor(setup, peers, forwarding, events, self.relay, self._responder)
+        self.executor = self._executor()
         login_waits = LoginWaits(setup.loop, users.failures, peers.accounts)
-        self.removal = self._removal(peers, forwarding, events, users.logins, login_waits)
-        self.dispatch = self._dispatch(setup, peers, forwarding, events, users.logins, login_waits)
-
-    def __repr__(self) -> str:
-        return f"<DecisionParts {self.dispatch!r}>"
-
-    def _carried_flow_ended(self, flow: Flow) -> None:
-        """Remove a carried flow; the removal is built after what knows the flows."""
-        self.removal.flow_ended(flow)
-
-    def _removal(
-        self,
-        peers: PeerParts,
-        forwarding: ForwardingParts,
-        events: EventServer,
-        logins: DigestAuth,
-        login_waits: LoginWaits,
-    ) -> FlowRemoval:
-        return FlowRemoval(
+        self.removal = FlowRemoval(
             flow_table=peers.flow_table,
-            logins=logins,
+            logins=users.logins,
             login_waits=login_waits,
             access=self.access,
             home_flows=self.home_flows,
@@ -85,16 +75,85 @@ class DecisionParts:
             events=events,
             siblings=peers.siblings,
         )
+        self.dispatch = self._dispatch(login_waits)
 
-    def reception(
-        self,
-        workers: Siblings,
-        setup: ServerSetup,
-        peers: PeerParts,
-        forwarding: ForwardingParts,
-        users: UserParts,
-    ) -> Reception:
+    def __repr__(self) -> str:
+        return f"<DecisionParts {self.dispatch!r}>"
+
+    def _carried_flow_ended(self, flow: Flow) -> None:
+        """Remove a carried flow; the removal is built after what knows the flows."""
+        self.removal.flow_ended(flow)
+
+    def _executor(self) -> Executor:
+        setup, peers, forwarding, events = self._setup, self._peers, self._forwarding, self._events
+        phone_events = PhoneEvents(peers.flow_table, events, peers.siblings)
+        return Executor(
+            current=setup.current,
+            relay=self.relay,
+            acks=forwarding.acks,
+            release=forwarding.release,
+            registrations=forwarding.registrations,
+            events=events,
+            targets=UserTargets(setup.current, forwarding.registrations, events, phone_events),
+            phone_events=phone_events,
+            responder=self._responder,
+            accounts=peers.accounts,
+            log=peers.peer_log,
+            media=forwarding.media,
+            identity=forwarding.identity,
+            siblings=peers.siblings,
+        )
+
+    def _link_lifecycle(self) -> LinkLifecycle:
+        return LinkLifecycle(
+            gatekeeper=self._peers.gatekeeper,
+            flow_table=self._peers.flow_table,
+            removal=self.removal,
+            accounts=self._peers.accounts,
+            counters=self._peers.counters,
+            liveness=self._forwarding.liveness,
+            outages=self._forwarding.outages,
+            outside=self._setup.outside,
+            siblings=self._peers.siblings,
+            log=self._peers.peer_log,
+        )
+
+    def _dispatch(self, login_waits: LoginWaits) -> Dispatch:
+        setup, peers, forwarding = self._setup, self._peers, self._forwarding
+        tokens, overload = setup.stores.tokens, peers.reactor.overload
+        return Dispatch(
+            current=setup.current,
+            flow_table=peers.flow_table,
+            links=self._link_lifecycle(),
+            request_logins=RequestLogins(
+                current=setup.current,
+                logins=self._users.logins,
+                login_waits=login_waits,
+                access=self.access,
+                executor=self.executor,
+                responder=self._responder,
+            ),
+            admission=OverloadAdmission(overload, tokens),
+            relay=self.relay,
+            registrations=forwarding.registrations,
+            executor=self.executor,
+            responder=self._responder,
+            events=self._events,
+            tokens=tokens,
+            branches=setup.branches,
+            log=peers.peer_log,
+            accounts=peers.accounts,
+            overload=overload,
+            home_flows=self.home_flows,
+            access=self.access,
+            outside=setup.outside,
+            siblings=peers.siblings,
+            call_soon=setup.loop.call_soon,
+        )
+
+    def reception(self, workers: Siblings) -> Reception:
         """Build what receives from the other processes of this server."""
+        setup, peers, forwarding, users = self._setup, self._peers, self._forwarding, self._users
         remote_events = RemoteEvents(
             flow_table=peers.flow_table,
             home_flows=self.home_flows,
@@ -116,102 +175,3 @@ class DecisionParts:
             setup.loop.time,
             setup.log,
         )
-
-    def _dispatch(
-        self,
-        setup: ServerSetup,
-        peers: PeerParts,
-        forwarding: ForwardingParts,
-        events: EventServer,
-        logins: DigestAuth,
-        login_waits: LoginWaits,
-    ) -> Dispatch:
-        tokens, overload = setup.stores.tokens, peers.reactor.overload
-        return Dispatch(
-            current=setup.current,
-            flow_table=peers.flow_table,
-            links=_link_lifecycle(setup, peers, forwarding, self.removal),
-            request_logins=RequestLogins(
-                current=setup.current,
-                logins=logins,
-                login_waits=login_waits,
-                access=self.access,
-                executor=self.executor,
-                responder=self._responder,
-            ),
-            admission=OverloadAdmission(overload, tokens),
-            relay=self.relay,
-            registrations=forwarding.registrations,
-            executor=self.executor,
-            responder=self._responder,
-            events=events,
-            tokens=tokens,
-            branches=setup.branches,
-            log=peers.peer_log,
-            accounts=peers.accounts,
-            overload=overload,
-            home_flows=self.home_flows,
-            access=self.access,
-            outside=setup.outside,
-            siblings=peers.siblings,
-            call_soon=setup.loop.call_soon,
-        )
-
-
-def _executor(
-    setup: ServerSetup,
-    peers: PeerParts,
-    forwarding: ForwardingParts,
-    events: EventServer,
-    relay: Relay,
-    responder: Responder,
-) -> Executor:
-    phone_events = PhoneEvents(peers.flow_table, events, peers.siblings)
-    return Executor(
-        current=setup.current,
-        relay=relay,
-        acks=forwarding.acks,
-        release=forwarding.release,
-        registrations=forwarding.registrations,
-        events=events,
-        targets=UserTargets(setup.current, forwarding.registrations, events, phone_events),
-        phone_events=phone_events,
-        responder=responder,
-        accounts=peers.accounts,
-        log=peers.peer_log,
-        media=forwarding.media,
-        identity=forwarding.identity,
-        siblings=peers.siblings,
-    )
-
-
-def _link_lifecycle(
-    setup: ServerSetup, peers: PeerParts, forwarding: ForwardingParts, removal: FlowRemoval
-) -> LinkLifecycle:
-    return LinkLifecycle(
-        gatekeeper=peers.gatekeeper,
-        flow_table=peers.flow_table,
-        removal=removal,
-        accounts=peers.accounts,
-        counters=peers.counters,
-        liveness=forwarding.liveness,
-        outages=forwarding.outages,
-        outside=setup.outside,
-        siblings=peers.siblings,
-        log=peers.peer_log,
-    )
-
-
-def _access(
-    setup: ServerSetup, peers: PeerParts, forwarding: ForwardingParts, users: UserParts, end_of_flow: EndOfFlow
-) -> AccessProxy:
-    return AccessProxy(
-        setup.current,
-        setup.stores.tokens,
-        peers.flow_table,
-        users.logins,
-        peers.accounts,
-        end_of_flow,
-        setup.advertised[LinkKind.SERVER],
-        forwarding.outages,
-    )

@@ -29,32 +29,11 @@ def event_server(setup: ServerSetup, peers: PeerParts, forwarding: ForwardingPar
     delivery = MessageDelivery(setup.process, queue, registrations, own_requests, account_of, clock, peers.peer_log)
     storing = MessageStoring(queue, current, clock, lambda: datetime.now(UTC), setup.rules.partner_of, account_of)
     turn = TurnCredentials(current, time.time, lambda why: peers.peer_log.error("turn", "no secret for TURN", why=why))
-    notifier = _notifier(setup, peers, forwarding, own_requests, turn)
-    return EventServer(
-        queue,
-        own_requests,
-        storing,
-        delivery,
-        notifier,
-        forwarding.outages,
-        current,
-        clock,
-        setup.log,
-    )
-
-
-def _notifier(
-    setup: ServerSetup,
-    peers: PeerParts,
-    forwarding: ForwardingParts,
-    own_requests: OwnRequests,
-    turn: TurnCredentials,
-) -> EventNotifier:
-    rules, clock = setup.rules, setup.loop.time
-    return EventNotifier(
+    rules = setup.rules
+    notifier = EventNotifier(
         peers.flow_table,
         own_requests,
-        forwarding.registrations,
+        registrations,
         Publications(clock, new_token),
         setup.advertised,
         rules.watching,
@@ -66,3 +45,4 @@ def _notifier(
         new_token,
         clock,
     )
+    return EventServer(queue, own_requests, storing, delivery, notifier, forwarding.outages, current, clock, setup.log)

@@ -130,9 +130,7 @@ class RunningServer:
         self._name_parts()
         self._changes = VersionChange(setup, peers, users, self.events, decisions, self._links)
         self.siblings = peers.workers
-        self.reception = (
-            None if peers.workers is None else decisions.reception(peers.workers, setup, peers, forwarding, users)
-        )
+        self.reception = None if peers.workers is None else decisions.reception(peers.workers)
 
     def _name_parts(self) -> None:
         """Name the parts that the control plane, the commands, the metrics and the tests of a server work with."""

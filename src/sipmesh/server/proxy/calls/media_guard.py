@@ -16,7 +16,6 @@ from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
-    from sipmesh.routing.media.rules import MediaRules
     from sipmesh.routing.outcome import Forward
     from sipmesh.server.in_force.in_force import Current
     from sipmesh.server.proxy.flow import Flow, ProxiedRequest, SentBranch
@@ -39,12 +38,7 @@ class MediaGuard:
         self._current, self._refusals, self._flow_table = current, refusals, flow_table
 
     def __repr__(self) -> str:
-        return f"<MediaGuard {self.rules.most}>"
-
-    @property
-    def rules(self) -> MediaRules:
-        """The rules in force."""
-        return self._current.value.media
+        return f"<MediaGuard {self._current.value.media.most}>"
 
     def refused(self, flow: Flow, request: Request, outcome: Forward) -> Answer | None:
         """Return the answer to a request that may not pass; None if it may."""
