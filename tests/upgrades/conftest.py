@@ -6,6 +6,7 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,9 @@ from sipmesh.demo.ports import free_port
 from upgrades.recorded_folder import recorded
 
 RELEASES = ("3f4f5b6", "0.1.0")
+
+LISTED_UNTIL = datetime(2027, 10, 1, tzinfo=UTC)
+"""A CRL has no certificate that has expired: from then on it is refused for that."""
 
 
 @pytest.fixture(name="release", params=RELEASES)

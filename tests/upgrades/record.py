@@ -1,5 +1,7 @@
 """Record the folder of an organisation as a release makes it: ``python tests/upgrades/record.py 0.1.0``.
 
+With ``postgresql`` behind the release it moves that folder into PostgreSQL, as the release does, and records the rows.
+
 It needs `faketime` (apt), so that all certificates and CRLs in the folder are old: a test must not depend on the day it runs.
 """
 
@@ -16,8 +18,9 @@ from typing import Final
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from support.postgres import Cluster
 from upgrades.earlier_release import EarlierRelease
-from upgrades.recorded_folder import record
+from upgrades.recorded_folder import RECORDED, name_of, record, recorded
 
 MOMENT: Final = "2026-09-01 10:00:00"
 FE1, FE2, MGMT = "fe1.example.com", "fe2.example.com", "mgmt.example.com"
@@ -85,5 +88,18 @@ def stop(process: subprocess.Popen[bytes]) -> None:
     process.wait(READY_S)
 
 
+def in_postgresql(release: str) -> None:
+    """Record the rows of the recorded folder in PostgreSQL: versions, audit log, ledger, users."""
+    with tempfile.TemporaryDirectory() as made, Cluster() as cluster, cluster.database() as url:
+        earlier, folder = EarlierRelease.taken(release, Path(made) / "release"), Path(made) / "example.com"
+        recorded(release, folder)
+        earlier.run("management", "move", url, where=folder)
+        earlier.run("user", "import", "users.db", "--into", url, where=folder)
+        (RECORDED / f"{release}.sql").write_bytes(cluster.dump(name_of(url)))
+
+
 if __name__ == "__main__":
-    main(sys.argv[1])
+    if "postgresql" in sys.argv:
+        in_postgresql(sys.argv[1])
+    else:
+        main(sys.argv[1])

@@ -76,3 +76,8 @@ def recorded(release: str, folder: Path) -> None:
 def record(release: str, folder: Path) -> None:
     """Keep *folder* as the one that *release* leaves behind."""
     (RECORDED / f"{release}.json").write_text(json.dumps(fold(folder), indent=1) + "\n")
+
+
+def name_of(url: str) -> str:
+    """The database of a URL of `support.postgres`."""
+    return url.partition("@/")[2].partition("?")[0]

@@ -10,12 +10,9 @@ from pathlib import Path
 from cli.world import FE1, FE2, MGMT, Organisation, environment, until
 from sipmesh.pki.authority import EnterpriseCa
 from sipmesh.trust.role import Role
-from upgrades.conftest import at, follow_the_page, password, until_good
+from upgrades.conftest import LISTED_UNTIL, at, follow_the_page, password, until_good
 
 STOLEN = f"stolen/{FE2}.pem"
-LISTED_UNTIL = datetime(2027, 10, 1, tzinfo=UTC)
-"""A CRL has no certificate that has expired: from then on it is refused for that."""
-
 OLD_BY = timedelta(days=25)
 
 
