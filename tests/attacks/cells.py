@@ -165,7 +165,8 @@ class World:
         """No link of *server* is left, so that the next one has to be opened, and no refusal is held against anybody."""
         node = self.node(server)
         node.connector.forget_failures()
-        node.pool.close_where(lambda _: True, "the next attempt")
+        for link in node.pool.all():
+            link.close("the next attempt")
         async with asyncio.timeout(ATTEMPT_S):
             await until(lambda: not node.pool.all())
 

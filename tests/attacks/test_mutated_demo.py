@@ -83,7 +83,9 @@ class Play:
 
     def wrong(self) -> set[str]:
         """The lines that are not as they must be."""
-        self.network.nodes[EDGE].pool.close_where(lambda link: link.meant == OTHER, "the last play is over")
+        for link in self.network.nodes[EDGE].pool.all():
+            if link.meant == OTHER:
+                link.close("the last play is over")
         score = quiet_score()
         self.runner.run(self._play(score))
         assert score.right

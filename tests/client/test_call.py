@@ -18,7 +18,11 @@ async def test_a_call_goes_from_invite_to_bye(certificates: Certificates) -> Non
         alice, bob = await home.agent("alice"), await home.agent("bob")
         call = await alice.call("bob@example.test")
         answered = await incoming(bob)
-        assert (call.is_up, call.hops, answered.remote) == (True, ("home.example.test",), "sip:alice@example.test")
+        assert (call.state, call.hops, answered.remote) == (
+            DialogState.CONFIRMED,
+            ("home.example.test",),
+            "sip:alice@example.test",
+        )
         assert [media.formats for media in read_media(call.answered_with)] == [("8",)]
         bye = await call.hang_up()
         await answered.over()
@@ -94,8 +98,8 @@ async def test_a_2xx_is_repeated_and_acknowledged_again_until_its_ack_arrives(ce
         first, second = await home.hears("ACK"), await home.hears("ACK", 2)
         home.silent = frozenset()
         assert (first.cseq, first.to) == (second.cseq, second.to)
-        assert (await incoming(bob)).is_up
-        assert call.is_up
+        assert (await incoming(bob)).state is DialogState.CONFIRMED
+        assert call.state is DialogState.CONFIRMED
 
 
 @running
@@ -111,7 +115,7 @@ async def test_a_second_fork_that_answers_is_acknowledged_and_hung_up(certificat
         assert (await call.answered()).status == 200
         bye = await home.hears("BYE")
         assert (bye.to.tag, [request.to.tag for request in home.heard[3:5]]) == ("two", ["one", "two"])
-        assert call.is_up
+        assert call.state is DialogState.CONFIRMED
 
 
 @running

@@ -202,7 +202,7 @@ class Network:
         )
         locations = node.locations
         if isinstance(node.loop, JumpingLoop) and isinstance(locations, SqliteLocations):
-            node.loop.threads.append(lambda: locations.outstanding)
+            node.loop.threads.append(lambda: locations.lookups + locations.health.waiting)
             node.loop.threads.append(lambda: node.message_queue.waiting)
         node.start()
         return node

@@ -10,7 +10,6 @@ import pytest
 
 from sipmesh.transport.hop import Hop
 from sipmesh.transport.limits import Limits
-from sipmesh.transport.link.state import LinkState
 from sipmesh.trust.evidence import HandshakeFailure, LinkKind
 from transport.world import WITHIN_S, Node, Peer, bodies, dns_names, on_loop, predictable, request
 
@@ -171,21 +170,6 @@ async def test_rejudging_closes_the_links_that_are_refused_now_and_no_others(
             assert verdict is not None
             assert verdict.code == "revoked"
             assert len(server.pool.all()) == 2
-
-
-@on_loop
-async def test_close_where_closes_only_matching_links(ca: Authority, here: Identity, there: Identity) -> None:
-    async with Node(ca, here) as node:
-        listener = node.listen(LinkKind.CLIENT)
-        first, second = await Peer.dial(listener, ca, there), await Peer.dial(listener, ca, there)
-        async with first, second:
-            await node.heard.until(lambda: len(node.heard.up) == 2)
-            node.heard.up[0].flow = "alice"
-            closed = node.pool.close_where(lambda link: link.flow == "alice", "password changed")
-            await node.heard.until(lambda: node.heard.down)
-            assert closed == [node.heard.up[0]]
-            assert node.heard.down[0][1] == "password changed"
-            assert node.heard.up[1].state is LinkState.UP
 
 
 @on_loop

@@ -83,7 +83,7 @@ class Network:
 
     def opening(self, meant: TrustedPeer | None, meant_name: str, **changes: Any) -> LinkPolicy:
         """What we expect of a link that we open to *meant_name*."""
-        kind = LinkKind.PARTNER if meant and meant.is_partner else LinkKind.SERVER
+        kind = LinkKind.PARTNER if meant and meant.role is None else LinkKind.SERVER
         return self.policy(kind, meant=meant, meant_name=meant_name, **changes)
 
     def swapped(self, entry: TrustedPeer, **changes: Any) -> TrustedPeers:

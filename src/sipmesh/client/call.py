@@ -31,11 +31,6 @@ class Call:
         self.offered = self.answered_with = b""
         self._over = asyncio.Event()
 
-    @property
-    def is_up(self) -> bool:
-        """Whether the call is established."""
-        return self.state is DialogState.CONFIRMED
-
     async def over(self) -> None:
         """Wait until the call has ended, by either side."""
         await self._over.wait()

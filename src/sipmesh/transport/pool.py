@@ -86,13 +86,6 @@ class LinkPool:
         link = self._reactor.links.get(link_id)
         return link if isinstance(link, Link) else None
 
-    def close_where(self, predicate: Callable[[Link], bool], why: str) -> list[Link]:
-        """Close every link for which *predicate* holds; return the closed links."""
-        closed = [link for link in self.all() if predicate(link)]
-        for link in closed:
-            link.close(why)
-        return closed
-
     def rejudge(self, judge: Callable[[Link, PeerEvidence], Verdict]) -> list[Link]:
         """Judge every live link again on its evidence; close those that are refused now; return the closed links."""
         return [link for link in self.all() if self._is_refused_now(link, judge)]

@@ -30,10 +30,5 @@ class TrustedPeer:
         """All names that are accepted in a certificate of this entry."""
         return self.names | self.identity
 
-    @property
-    def is_partner(self) -> bool:
-        """Whether this is another organisation."""
-        return self.role is None
-
     def __repr__(self) -> str:
         return f"<TrustedPeer {self.name} {self.role or 'partner'} under {self.authority.name}>"

@@ -67,9 +67,9 @@ def test_lookups_that_wait_are_answered_together(begin: Callable[[str, int], Mem
     assert isinstance(locations, SqliteLocations)
     for number in range(100):
         locations.find(f"sip:u{number}@example.test", found.append)
-    assert locations.outstanding == locations.lookups == 100
+    assert (locations.lookups, locations.health.waiting) == (100, 0)
     fe1.until(lambda: len(found) == 100)
-    assert locations.outstanding == 0
+    assert (locations.lookups, locations.health.waiting) == (0, 0)
 
 
 def test_file_that_cannot_be_read_is_told_to_who_asks(begin: Callable[[str, int], Member]) -> None:

@@ -59,11 +59,6 @@ class SqliteLocations:
         self._threads: list[Thread] = []
         self.lookups = 0
 
-    @property
-    def outstanding(self) -> int:
-        """How many lookups and writes have not been answered yet."""
-        return self.lookups + self.health.waiting
-
     def is_behind(self) -> bool:
         """Return False: the versions are in memory that all servers share."""
         return False
