@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from sipmesh.errors import OperatorError
+from sipmesh.database.shared import SharedDatabase
+from sipmesh.errors import NotLeadingError, OperatorError
 from sipmesh.storage.audit_act import AuditAct
 from sipmesh.storage.management_db import DATABASE, ManagementDb
+from sipmesh.storage.users.user_database import Users
 from storage.publishing import made
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -35,6 +37,30 @@ def test_version_and_audit_line_are_in_one_database(tmp_path: Path) -> None:
     [line] = management_db.audit.read()
     assert (line.act, line.who) == (AuditAct.PUBLISH, "ada")
     management_db.close()
+
+
+def test_overtaken_leader_writes_to_no_other_database_either(tmp_path: Path) -> None:
+    """It has stood still while another server began to lead; what it records of the users then would be of an older version."""
+    url, users = f"sqlite:///{tmp_path / 'shared.db'}", Users(tmp_path / "users.db")
+    first, second = (ManagementDb(tmp_path, SharedDatabase(url, name)) for name in ("one.test", "other.test"))
+    assert first.lease.claim()
+    with first.leading():
+        users.set_backups({"a.test": "b.test"})
+    users.refresh()
+    recorded = users.number
+    fencing = first.lease.jump(0)  # its lease ends
+    assert second.lease.claim()
+    assert second.lease.fencing > fencing
+    with pytest.raises(NotLeadingError, match=r"other\.test leads"), first.leading():
+        users.set_backups({})
+    users.refresh()
+    assert users.number == recorded
+    with second.leading():
+        users.set_backups({})
+    users.refresh()
+    assert users.number > recorded
+    for database in (users, first, second):
+        database.close()
 
 
 def test_file_that_is_no_database_is_refused(tmp_path: Path) -> None:

@@ -5,8 +5,9 @@ It is a file, or a PostgreSQL database that the management servers of a pool sha
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from sipmesh.database.connection import Database
 from sipmesh.database.lease import Lease, fencing_in
@@ -14,6 +15,9 @@ from sipmesh.database.shared import SharedDatabase
 from sipmesh.storage.audit import Audit
 from sipmesh.storage.history import History
 from sipmesh.storage.management_files import ManagementFiles
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _ONE_INSTANT: Final = {"sqlite": "SERIALIZABLE", "postgresql": "REPEATABLE READ"}
 DATABASE: Final = "management.db"
@@ -52,6 +56,16 @@ class ManagementDb:
     def is_in(folder: Path) -> bool:
         """Return whether the organisation in *folder* has such a database."""
         return (folder / DATABASE).is_file() or SharedDatabase.find(folder) is not None
+
+    @contextmanager
+    def leading(self) -> Iterator[None]:
+        """Write to another database as the leader: no other server leads until the end.
+
+        Raises `NotLeadingError` if another one leads already.
+        """
+        with self._database.border(), self._database.engine.begin() as db:
+            self.lease.enter(db)
+            yield
 
     def copy_to(self, other: ManagementDb) -> None:
         """Copy all versions and audit lines into a database that has none, in one transaction; the fencing number follows.

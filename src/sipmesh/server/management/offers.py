@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Protocol
 
 from sipmesh.distribution.items import Item, ItemKind, ReplicationState
-from sipmesh.errors import OperatorError
+from sipmesh.errors import NotLeadingError, OperatorError
 from sipmesh.server.management.publishing.document_signing import sign_as
 from sipmesh.server.process.clock import now_utc
 from sipmesh.server.process.off_loop import off_loop
@@ -265,8 +266,9 @@ class Offers:
         self._users.refresh()
         is_new = wanted != self._recorded and not self._users.older
         if is_new and (lease.fencing or not lease.is_of_pool):
-            self._users.set_backups(backups)
-            self._recorded = wanted
+            with suppress(NotLeadingError), self._management_db.leading():  # another one records those of its version
+                self._users.set_backups(backups)
+                self._recorded = wanted
             self._users.refresh()
 
     def _sign(self, payload: bytes, kind: str) -> bytes:
