@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from simulation.faults import LOSE_LINKS
+from simulation.leaders import LINKED_S
 from simulation.operations import PROMISE_S
 from simulation.organisations import FRONT_ENDS, MANAGED, MANAGERS, SPOKEN_FOR, WORKERS
 from simulation.phone import MARK
@@ -38,6 +39,9 @@ FOLLOWED_S: Final = 40.0
 
 STOPS_RINGING_S: Final = 8.0
 
+GIVEN_BACK_S: Final = 8.0
+"""Within this time after a server answers again, its pool is given back: trials have pauses of up to 5 s."""
+
 SILENT_S: Final = 15.0
 """Within this time a server has closed a link whose peer cannot be heard."""
 
@@ -45,8 +49,15 @@ LEASE_BACK_S: Final = 6.0
 """Within this time after a server has hung, it has renewed its lease, and stored its registrations again."""
 
 DELAY_ANSWERS: Final = LOSE_LINKS | {"deaf_phone"}
-DELAY_DOCUMENTS: Final = LOSE_LINKS | {"slow_store", "fill_disk", "database_down", "cut_database", "older_database"}
-REFUSE_STARTS: Final = {"fill_disk", "lock_store", "descriptors", "database_down", "cut_database"}
+DELAY_DOCUMENTS: Final = LOSE_LINKS | {
+    "slow_store",
+    "fill_disk",
+    "database_down",
+    "cut_database",
+    "older_database",
+    "jump_clock",
+}
+REFUSE_STARTS: Final = {"lock_store", "descriptors", "database_down", "cut_database"}
 
 
 @dataclass
@@ -94,11 +105,14 @@ class Checks:
         self._from_its_sender(phone, injected, request)
 
     def _once(self, phone: Phone, injected: Injected, request: Request) -> None:
-        """No message arrives twice, unless a link was lost on its way: then a proxy tries another way (RFC 3261 16.9)."""
+        """No message arrives twice, unless a link was lost on its way: then a proxy tries another way (RFC 3261 16.9).
+
+        A phone that loses its link before it has answered gets it again too.
+        """
         before = injected.arrived.get(phone.name)
         injected.arrived[phone.name] = self.world.loop.now
         sent_at = injected.transaction.sent_at
-        if before is not None and self.world.troubled_at(LOSE_LINKS) < sent_at - SLACK_S:
+        if before is not None and phone.up_at < before and self.world.troubled_at(LOSE_LINKS) < sent_at - SLACK_S:
             self.world.violated("no message twice", f"{request.method} {injected.transaction.mark} to {phone.name}")
 
     def _to_its_addressee(self, phone: Phone, injected: Injected, request: Request) -> None:
@@ -136,12 +150,19 @@ class Checks:
         if again or (transaction.finals and transaction.method != "INVITE"):
             self.world.violated("no message twice", f"{response.status} after {transaction.finals} at {phone.name}")
 
+    def cancel_answered(self, phone: Phone, response: Response, transaction: Transaction | None) -> None:
+        """A CANCEL is answered once, and hop by hop (RFC 3261 9.2): the response to another one is for nobody here."""
+        if transaction is None or not transaction.cancelled_at or transaction.cancel_answers:
+            self.world.violated("each response has a request", f"{response!r} came to {phone.name}")
+        if transaction is not None:
+            transaction.cancel_answers += 1
+
     def must_be_answered(self, phone: Phone, transaction: Transaction, sock: object) -> None:
         """A message of a calm time: its sender has a 200 by now."""
         if phone.sock is not sock or self._calm_s() < self.world.loop.now - transaction.sent_at:
             return
         devices = [other for other in self.world.phones if other.aor == transaction.request.ruri.aor]
-        if any(other.up_at > transaction.sent_at or not other.registered_at for other in devices):
+        if any(other.up_at > transaction.sent_at or not other.is_registered for other in devices):
             return
         if self.world.stored.have_waited(
             transaction.request.ruri.aor, transaction.sent_at
@@ -174,9 +195,10 @@ class Checks:
         if phone.sock is sock and phone.up and calm and call_id not in phone.acknowledged:
             self.world.violated("a refusal is acknowledged", f"{call_id} at {phone.name}")
 
-    def registered(self, phone: Phone) -> None:
+    def registered(self, phone: Phone, transaction: Transaction) -> None:
         """A phone has read the 200 to its REGISTER: the registration is visible at once."""
         self._visible(phone)
+        self.world.accounts.logged_in(phone, transaction)
         operations, now = self.world.operations, self.world.loop.now
         changed_at = operations.locked_out.get(phone.aor, operations.removed.get(phone.aor, now))
         if min(now - changed_at, self._calm_s(DELAY_DOCUMENTS)) > PROMISE_S and not phone.chain:
@@ -190,7 +212,7 @@ class Checks:
             return
         injector = self.world.injector
         active = {fault.kind for fault in injector.active} if injector is not None else set()
-        if not active & REFUSE_STARTS:
+        if not active & REFUSE_STARTS and not server.process.full:
             problems = "; ".join(f"{problem.file.name}: {problem.reason}" for problem in wrong.problems)
             self.world.violated("a server starts", f"{server.name}: {wrong.message} ({problems})")
 
@@ -225,11 +247,13 @@ class Checks:
             if server.name in (*MANAGED, *MANAGERS):
                 self._follows(server)
             self._gone_are_gone(server, node)
+            self._serves_no_other_pool(server, node)
             self._registrations_have_links(server, node)
         self._versions_stay()
         self.world.stored.each_second()
         self.world.leaders.each_second()
         self.world.documents.each_second()
+        self.world.accounts.each_second()
 
     def _note_trouble(self, phone: Phone) -> None:
         network, server = self.world.network, phone.server
@@ -246,8 +270,8 @@ class Checks:
             return
         if any(asked.method == "REGISTER" and not asked.finals for asked in phone.pending.values()):
             return
-        wanted = bool(phone.registered_at) and self.world.loop.now < phone.registered_until
-        if not wanted and not phone.unregistered_at:
+        wanted = phone.is_registered
+        if not wanted and not phone.unregistered_at and not self._has_lapsed(phone):
             return
         home = end.process
         if home.state is not ProcessState.RUNNING or self.world.loop.now - home.hung_until < LEASE_BACK_S:
@@ -261,23 +285,29 @@ class Checks:
                     continue
                 self.world.inside(server, self._look_up, phone, server, node, since)
 
+    def _has_lapsed(self, phone: Phone) -> bool:
+        """Tell whether the time of a registration is over (RFC 3261 10.3), and each server has had time to drop it."""
+        now, calm_s = self.world.loop.now, self.world.calm_of(*phone.servers)
+        return bool(phone.registered_at) and now > phone.registered_until + SLACK_S and calm_s > 2 * SLACK_S
+
     def _look_up(self, phone: Phone, server: Server, node: RunningServer, since: tuple[float, float]) -> None:
         """Look at the rows once the server has read them, unless they have changed meanwhile.
 
         A server whose store takes too long goes on with the rows of its own flows (`BindingLookups`).
         """
-        sock, slow_s = phone.sock, server.process.slow_s
+        sock, slow_s, wanted = phone.sock, server.process.slow_s, phone.is_registered
 
         def found(rows: Sequence[Binding] | None) -> None:
             end = sock.peer if sock is not None else None
             gone = end is None or end.process is None or end.closed or end.error or end.eof or not end.process.alive
             changed = phone.sock is not sock or since != (phone.registered_at, phone.unregistered_at)
+            changed = changed or wanted is not phone.is_registered
             asks = any(asked.method == "REGISTER" and not asked.finals for asked in phone.pending.values())
             removed = phone.aor in self.world.operations.removed
             takes_long = max(slow_s, server.process.slow_s) * MOST_READS >= LOOKUP_S
             own_only = takes_long and rows is not None and all(row.server == server.name for row in rows)
             if rows is not None and not (gone or changed or asks or removed or own_only) and server.serves:
-                self._hold(phone, server, rows, wanted=bool(phone.registered_at))
+                self._hold(phone, server, rows, wanted=phone.is_registered)
 
         node.registrations.look_up(phone.aor, found)
 
@@ -345,6 +375,14 @@ class Checks:
             if link.is_here and link.peer_name in silent and link.opened_at < before:
                 self.world.violated("a silent link is closed", f"{link!r} on {server.name}")
 
+    def _serves_no_other_pool(self, server: Server, node: RunningServer) -> None:
+        """A backup pool serves the users of a pool only while none of its servers answers."""
+        for pool in node.takeovers.pools:
+            for other in node.view.pools[pool].servers:
+                well_s = min(self.world.calm_of(server.name, other), self.world.loop.now - self.world.up_since(other))
+                if well_s > GIVEN_BACK_S and self.world.servers[other].serves:
+                    self.world.violated("a pool that answers is not taken over", f"{pool} on {server.name}")
+
     # Versions
 
     def _follows(self, server: Server) -> None:
@@ -387,15 +425,22 @@ class Checks:
             aor for aor, at in (*operations.removed.items(), *operations.locked_out.items()) if now - at > PROMISE_S
         }
         revoked = {serial for serial, at in operations.revoked.items() if now - at > PROMISE_S}
-        if not gone and not revoked:
-            return
-        for flow in node.flow_table.sessions():
-            if flow.users & gone:
-                self.world.violated("a removed user has no link", f"{sorted(flow.users & gone)} on {server.name}")
-        if server.name not in (*MANAGED, *MANAGERS):
-            return
-        for link in _up(node):
-            verdict = link.verdict
+        if gone:
+            for flow in node.flow_table.sessions():
+                if flow.users & gone:
+                    self.world.violated("a removed user has no link", f"{sorted(flow.users & gone)} on {server.name}")
+        if revoked and server.name in (*MANAGED, *MANAGERS):
+            self._relies_on_none(server, node, revoked)
+
+    def revoked(self, leader: str, serial: int) -> None:
+        """A certificate was revoked a second ago: no link relies on it, where management could reach the server (rule R7)."""
+        for server, node in self.world.nodes():
+            if server.name in MANAGED and self.world.calm_of(leader, server.name) > LINKED_S:
+                self._relies_on_none(server, node, {serial})
+
+    def _relies_on_none(self, server: Server, node: RunningServer, revoked: set[int]) -> None:
+        for link in node.pool.all():
+            verdict = link.verdict if link.state in (LinkState.UP, LinkState.DRAINING) else None
             if verdict is not None and any(serial in revoked for _, serial in verdict.relied_on):
                 self.world.violated("a revoked certificate has no link", f"{link!r} on {server.name}")
 
@@ -410,9 +455,18 @@ class Checks:
         for server in self.world.servers.values():
             if not server.serves:
                 self.world.violated("a server starts", f"{server.name} is down at the end")
+        for pool, store in self.world.stores.items():
+            registered = sum(
+                len(node.registrations.here(500, ("", "")))
+                for _, node in self.world.nodes()
+                if node.view.pool.name == pool
+            )
+            if store.count() > registered:
+                self.world.violated("nothing grows", f"{store.count()} rows of {pool}, for {registered} registrations")
         self.world.stored.at_rest()
         self.world.leaders.at_rest()
         self.world.documents.at_rest()
+        self.world.accounts.at_rest()
 
     def _sizes(self, server: Server, node: RunningServer) -> Iterator[tuple[str, int, int]]:
         """Name everything that a server keeps, how much there is of it, and how much there may be at rest."""

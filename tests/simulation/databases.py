@@ -6,6 +6,7 @@ statements, and each transaction is one step of the run, so that transactions ne
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import sqlite3.dbapi2
 from collections import defaultdict
@@ -35,6 +36,9 @@ UNIX_EPOCH: Final = 2_440_587.5
 SUFFIXES: Final = ("", "-wal")
 
 
+WRITES: Final = re.compile(r'(?:INSERT INTO|UPDATE|DELETE FROM) "?(\w+)')
+"""A statement that changes rows, and of which table."""
+
 NUMBERED: Final = "seq BIGINT NOT NULL"
 """How SQLAlchemy writes a column for SQLite that a PostgreSQL server numbers by itself."""
 
@@ -50,7 +54,19 @@ class VirtualCursor(sqlite3.Cursor):
             return self
         if statement == WAL and self.connection.total_changes:
             return self
-        return super().execute(statement.replace(NUMBERED, "seq BIGINT DEFAULT (next_row()) NOT NULL"), *args)
+        super().execute(statement.replace(NUMBERED, "seq BIGINT DEFAULT (next_row()) NOT NULL"), *args)
+        if self.rowcount > 0 and (written := WRITES.match(statement)) is not None:
+            assert isinstance(self.connection, VirtualConnection)
+            self.connection.written.add(written[1])
+        return self
+
+    def executemany(self, statement: str, *args: Any) -> Self:
+        """Execute a statement for several rows."""
+        super().executemany(statement, *args)
+        if (written := WRITES.match(statement)) is not None:
+            assert isinstance(self.connection, VirtualConnection)
+            self.connection.written.add(written[1])
+        return self
 
 
 class VirtualConnection(sqlite3.Connection):
@@ -59,10 +75,11 @@ class VirtualConnection(sqlite3.Connection):
     databases: Databases
     path: Path
     synchronous: str = "FULL"
+    written: set[str]
 
     def prepare(self, databases: Databases, path: Path) -> VirtualConnection:
         """Belong to *databases*."""
-        self.databases, self.path = databases, path
+        self.databases, self.path, self.written = databases, path, set()
         super().execute(f"{SYNCHRONOUS} = OFF").close()
         self.create_function("julianday", 1, lambda _: UNIX_EPOCH + databases.now(path) / 86_400.0)
         self.create_function("next_row", 0, lambda: next(databases.rows))
@@ -77,6 +94,12 @@ class VirtualConnection(sqlite3.Connection):
         if self.in_transaction:
             self.databases.committing(self)
         super().commit()
+        self.written.clear()
+
+    def rollback(self) -> None:
+        """Undo what is not committed."""
+        super().rollback()
+        self.written.clear()
 
     def close(self) -> None:
         """Undo what is not committed, and wait for the next use."""
@@ -92,6 +115,7 @@ class VirtualConnection(sqlite3.Connection):
 class Databases:
     """All databases of a run. *root* is below the folders of the servers; *servers* has the files of the database servers.
 
+    *committed* is told of each transaction of a process that changes rows on a database server.
     *wall* gives the time of a process, or of a database server, in seconds since 1970. *down* are the database servers that do
     not answer, by the names of their files; *cut* are pairs of a host and such a name. *undone* has the content of a file that a
     loss of power brings back: what was committed since is not durable.
@@ -106,6 +130,7 @@ class Databases:
     cut: set[tuple[str, str]] = field(default_factory=set)
     idle: dict[Path, list[VirtualConnection]] = field(default_factory=lambda: defaultdict(list))
     undone: dict[Path, dict[str, bytes]] = field(default_factory=dict)
+    committed: Callable[[VirtualConnection, Process], None] = lambda *_: None
 
     def opened(self, database: Any, *args: Any, **keys: Any) -> Any:
         """Connect, as `sqlite3.connect` does; raises `sqlite3.OperationalError` where the database server does not answer."""
@@ -133,6 +158,9 @@ class Databases:
         """A transaction is about to be committed: it is durable, or a loss of power takes it back."""
         path = connection.path
         self._must_answer(path)
+        process = CURRENT.get()
+        if path.parent == self.servers and connection.written and process is not None:
+            self.committed(connection, process)
         if connection.synchronous not in DURABLE and path not in self.undone:
             self.undone[path] = self._content(path)
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
+from simulation.leaders import number_on_disk
 from simulation.organisations import FRONT_ENDS, MANAGED, MANAGERS, WORKERS
 from simulation.processes import CURRENT, Process, ProcessState
 from simulation.workers import workers_of
@@ -46,6 +47,8 @@ class Documents:
             self._appliers[process.name] = process, applier
             self._received.setdefault(process.name, []).append(item)
             receive(applier, peer, item)
+            if process.alive:
+                self.world.accounts.received(self.world.servers[process.name])
 
         return tell
 
@@ -60,10 +63,7 @@ class Documents:
         if process is not self.world.servers[name].process or process.state is not ProcessState.RUNNING:
             return
         assert applier is not None
-        kinds = sorted({item.kind for item in self._received[name]} - {ItemKind.CERTIFICATE, ItemKind.PROBE})
-        kind = kinds[int(len(kinds) * draw)]
-        of_kind = [item for item in self._received[name] if item.kind is kind]
-        item = of_kind[int(len(of_kind) * (len(kinds) * draw % 1.0) ** 2)]
+        item = _older_one(self._received[name], draw)
         self.world.tell(name, "receives late", f"{item.kind} {item.name} {item.digest[:8]}")
         self.world.inside(self.world.servers[name], self._receive, applier, item)
 
@@ -128,7 +128,7 @@ class Documents:
     def at_rest(self) -> None:
         """Each server has the newest version, CRLs and fencing number, and all its workers."""
         leader = self.world.leader
-        if leader is None or leader[0].node is None or self.world.has_happened("jump_clock"):
+        if leader is None or leader[0].node is None:
             return
         newest, number = leader[1].newest, leader[1].management_db.lease.fencing
         crls = _crls_of(leader[0].node.view.loaded)
@@ -147,8 +147,7 @@ class Documents:
         self._has_workers()
 
     def _has_fencing(self, server: Server, number: int) -> None:
-        file = self.world.folders.of(server.name) / "servers" / f"{server.name}.fencing"
-        stored = int(file.read_bytes()) if file.exists() else 0
+        stored = number_on_disk(self.world, server.name)
         if stored != number:
             what = f"{server.name} has {stored}, and the leader {number}"
             self.world.violated("each server has the newest fencing number", what)
@@ -166,3 +165,18 @@ def _crls_of(loaded: Loaded) -> dict[bytes, int]:
     for crl in loaded.authority.lists:
         found[crl.issuer_der] = max(crl.number, found.get(crl.issuer_der, 0))
     return found
+
+
+def _older_one(received: list[Item], draw: float) -> Item:
+    """Choose a document that a server has received and that a newer one has followed, if there is one; each kind as often."""
+    by_key: dict[tuple[ItemKind, str], list[Item]] = {}
+    for item in received:
+        if item.kind not in {ItemKind.CERTIFICATE, ItemKind.PROBE}:
+            before = by_key.setdefault((item.kind, item.name), [])
+            if not before or before[-1].digest != item.digest:
+                before.append(item)
+    followed = {key: items[:-1] for key, items in by_key.items() if len(items) > 1} or by_key
+    kinds = sorted({kind for kind, _ in followed})
+    kind, rest = kinds[int(len(kinds) * draw)], len(kinds) * draw % 1.0
+    of_kind = [item for key, items in followed.items() if key[0] is kind for item in items]
+    return of_kind[int(len(of_kind) * rest)]

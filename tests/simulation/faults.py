@@ -33,11 +33,29 @@ WAYS: Final = (
 """Where servers have links with each other."""
 
 MOST_STEP_S: Final = 200.0
-"""How far a wall clock is set: less than what is left of a registration when it is refreshed."""
+"""How far a wall clock is set, at most, and mostly less: less than what is left of a registration when it is refreshed."""
 
+
+LONGER_S: Final = 9.0
+"""How long after that it may have a full disk."""
+
+MOST_OPERATIONS: Final = 24
+"""How many operations on files it takes to store a version."""
+
+STORES_S: Final = 3.0
+"""Within this time a version or changed users arrive."""
+
+WRONG_S: Final = 3.0
+"""How long a clock is wrong while something is changed."""
+
+ALONE_S: Final = 12.0
+"""How long a front end that begins again with a full disk reaches no management server, at least."""
 
 TAKEN_OVER_S: Final = 8.0
 """How long the leader of management hangs at least: another server leads meanwhile."""
+
+SLOW_S: Final = 8.0
+"""How much later a slow store answers, at most: later than a server waits for it."""
 
 JUMP_S: Final = 7_200.0
 """How far a wall clock jumps, at most: further than registrations and nonces live."""
@@ -70,18 +88,21 @@ ALL_KINDS: Final = (
     *(*LINK_FAULTS, *SERVER_FAULTS, *DATABASE_FAULTS, "lock_store", "deaf_phone", *OPERATIONS),
     *("hang_leader", "outage", "older_state", "older_database", "kill_worker", "hang_worker"),
     *("late_document", "publish_to_full_disk", "kill_worker_again", "revoke_and_publish", "change_and_kill"),
+    *("cut_and_kill", "store_and_die", "change_on_filling_disk", "act_with_wrong_clock"),
 )
 
 LOSE_LINKS: Final = frozenset(
     {*LINK_FAULTS, "kill", "kill_at_write", "power", "hang", "restart", "descriptors", "revoke"}
     | {"outage", "hang_leader", "older_state", "kill_worker", "hang_worker"}
     | {"kill_worker_again", "revoke_and_publish", "change_and_kill"}
+    | {"cut_and_kill", "store_and_die", "change_on_filling_disk", "act_with_wrong_clock"}
 )
 """What may end a link between servers, or keep it from being opened in time."""
 
 
 MOMENTS: Final = frozenset(
     {"late_document", "publish_to_full_disk", "kill_worker_again", "revoke_and_publish", "change_and_kill"}
+    | {"cut_and_kill", "store_and_die", "change_on_filling_disk", "act_with_wrong_clock"}
 )
 """Two events within one second, or a document that comes late: what the profiles draw that are about it."""
 
@@ -136,6 +157,11 @@ def _draw(chance: random.Random, kind: str, begin: float, end: float) -> Fault:
         "late_document": MANAGED,
         "publish_to_full_disk": MANAGED,
         "change_and_kill": tuple(USERS),
+        "change_on_filling_disk": tuple(USERS),
+        "store_and_die": MANAGED,
+        "cut_and_kill": FRONT_ENDS,
+        "act_with_wrong_clock": FRONT_ENDS,
+        "slow_store": (*FRONT_ENDS, *SERVERS),
         **dict.fromkeys(OPERATIONS, tuple(USERS)),
     }
     if kind in of_kind:
@@ -164,7 +190,7 @@ class Injector:
         if self.world.operations.is_older and fault.one in MANAGERS and fault.kind in STOPS_MANAGEMENT:
             return
         self.world.tell("fault", fault.kind, str(fault))
-        self.world.troubled(fault.kind)
+        self._note(fault)
         self.active[fault] = None
         end: Callable[[], None] | None = getattr(self, f"_{fault.kind}")(fault)
         self.world.loop.call_at(fault.at + fault.lasts_s, self._end, fault, end)
@@ -174,7 +200,7 @@ class Injector:
             end()
             self.world.tell("fault", "over", str(fault))
         self.active.pop(fault, None)
-        self.world.troubled(fault.kind)
+        self._note(fault)
 
     # Links
 
@@ -240,7 +266,7 @@ class Injector:
 
     def _step_clock(self, fault: Fault) -> Callable[[], None]:
         process = self.world.servers[fault.one].process
-        process.offset_s = (2 * fault.size - 1) * MOST_STEP_S
+        process.offset_s = (2 * fault.size - 1) ** 3 * MOST_STEP_S
         return lambda: setattr(self.world.servers[fault.one].process, "offset_s", 0.0)
 
     def _jump_clock(self, fault: Fault) -> Callable[[], None]:
@@ -257,7 +283,7 @@ class Injector:
         return lambda: setattr(self.world.servers[fault.one].process, "full", False)
 
     def _slow_store(self, fault: Fault) -> Callable[[], None]:
-        self.world.servers[fault.one].process.slow_s = 5.0 * fault.size
+        self.world.servers[fault.one].process.slow_s = SLOW_S * fault.size**0.5
         return lambda: setattr(self.world.servers[fault.one].process, "slow_s", 0.0)
 
     def _descriptors(self, fault: Fault) -> Callable[[], None]:
@@ -328,12 +354,82 @@ class Injector:
         self.world.loop.call_later(at[0], self.world.operations.revoke_one_more)
         self.world.loop.call_later(at[1], self.world.operations.publish)
 
+    def _store_and_die(self, fault: Fault) -> Callable[[], None]:
+        """Let a server die at one of the operations by which it stores a version or changed users."""
+        serving = [name for name in MANAGED if self.world.servers[name].serves]
+        name = fault.one if fault.one in serving or not serving else self._chance.choice(serving)
+        self.world.servers[name].process.crash_in = 1 + int(MOST_OPERATIONS * fault.size)
+        if self._chance.random() < 0.6:
+            self.world.operations.publish()
+        else:
+            self.world.operations.change_password(self._chance.choice(list(USERS)))
+        self.world.loop.call_later(max(fault.lasts_s, STORES_S), self._survived, name)
+        return lambda: self._note(fault)
+
+    def _change_on_filling_disk(self, fault: Fault) -> Callable[[], None]:
+        """Change a password while the disk of a front end becomes full; it dies, and begins again without management."""
+        pair = (FE1, FE2) if USERS[fault.one] == POOL else (FE3, FE4)
+        name, call_later = pair[int(2 * self._chance.random())], self.world.loop.call_later
+        self.world.servers[name].process.full_in = 1 + int(8 * fault.size)
+        self.world.operations.change_password(fault.one)
+        call_later(0.6 + 0.9 * self._chance.random(), self._cut_off_and_kill, name)
+        call_later(3.0, self._begin_again, name)
+        call_later(max(fault.lasts_s, ALONE_S), self._reach_again, name)
+        return lambda: self._note(fault)
+
+    def _cut_off_and_kill(self, name: str) -> None:
+        for manager in MANAGERS:
+            self.world.network.cut_between(name, manager, both=True)
+        self.world.crash(self.world.servers[name].process)
+
+    def _reach_again(self, name: str) -> None:
+        for manager in MANAGERS:
+            self.world.network.heal(name, manager)
+        self._has_room(name)
+        self.world.loop.call_later(4.0, self._begin_again, name)
+        self.world.troubled("change_on_filling_disk")
+        self.world.troubled_host(name)
+
     def _change_and_kill(self, fault: Fault) -> None:
         """Change a password while the workers are replaced."""
         for name in WORKERS:
             for worker in list(self.world.servers[name].workers):
                 self.world.loop.call_later(2.0 * fault.size, self._kill_number, name, worker.process.number)
         self.world.operations.change_password(fault.one)
+
+    def _act_with_wrong_clock(self, fault: Fault) -> Callable[[], None]:
+        """Change something while the clock of a front end is behind: by seconds, or to before the dates of its certificates."""
+        operations, call_later = self.world.operations, self.world.loop.call_later
+        users, draw = self._chance.sample(list(USERS), 2), self._chance.random()
+        is_little = draw < 0.35
+        self.world.servers[fault.one].process.offset_s = -(2.0 + 18.0 * fault.size) if is_little else -JUMP_S
+        if is_little:
+            call_later(0.1, operations.revoke_one_more)
+            call_later(0.4, operations.publish)
+        else:
+            call_later(0.1, operations.change_password, users[0])
+            if draw < 0.7:
+                call_later(0.2, operations.publish)
+            call_later(WRONG_S + 0.5, operations.change_password, users[1])
+        call_later(WRONG_S, self._set_right, fault.one)
+        return lambda: self._note(fault)
+
+    def _set_right(self, name: str) -> None:
+        self.world.servers[name].process.offset_s = 0.0
+        self.world.troubled("jump_clock")
+        self.world.troubled_host(name)
+
+    # The two front ends of a pool
+
+    def _cut_and_kill(self, fault: Fault) -> Callable[[], None]:
+        """Cut the two front ends of a pool from each other for some seconds, and let one of them die before it can deliver."""
+        pair = (FE1, FE2) if fault.one in (FE1, FE2) else (FE3, FE4)
+        other = pair[1 - pair.index(fault.one)]
+        self.world.network.cut_between(fault.one, other, both=True)
+        for after_s, act in ((6.0, self._kill), (6.1, lambda _: self.world.network.heal(fault.one, other))):
+            self.world.loop.call_later(after_s, act, fault)
+        self.world.loop.call_later(max(fault.lasts_s, 7.0), self._begin_again, fault.one)
+        return lambda: self._note(fault)
 
     # Databases
 
@@ -364,16 +460,33 @@ class Injector:
         process.slow_s = slow_s
         if leader is not None:
             self.world.operations.publish_on(leader[0])
-        self.world.loop.call_later(4.0 * slow_s * self._chance.random(), self.world.hang, name)
+        if self._chance.random() < 0.5:
+            self._fill_for(name, fault.lasts_s + LONGER_S)
+        hangs = self.world.loop.call_later(4.0 * slow_s * self._chance.random(), self.world.hang, name)
         if fault.lasts_s >= TAKEN_OVER_S:
             user = self._chance.choice(list(USERS))
             self.world.loop.call_later(fault.lasts_s - 0.3, self.world.operations.change_password, user)
 
         def go_on() -> None:
+            hangs.cancel()
             process.slow_s = 0.0
+            is_overtaken = process.state is ProcessState.HUNG and name in MANAGERS
             self.world.resume(name)
+            if is_overtaken:
+                self.world.operations.act_on(self.world.servers[name], self._chance.random())
 
         return go_on
+
+    def _fill_for(self, name: str, seconds: float) -> None:
+        """Let a disk be full for some seconds."""
+        self.world.troubled("fill_disk")
+        self.world.servers[name].process.full = True
+        self.world.loop.call_later(seconds, self._has_room, name)
+
+    def _has_room(self, name: str) -> None:
+        process = self.world.servers[name].process
+        process.full, process.full_in = False, None
+        self.world.troubled("fill_disk")
 
     def _outage(self, fault: Fault) -> Callable[[], None]:
         """Several servers end at once, in one of three ways, and are started again in any order."""
@@ -435,8 +548,26 @@ class Injector:
     def note(self) -> None:
         """Tell the world which faults are at work now."""
         for fault in self.active:
-            self.world.troubled(fault.kind)
-        if any(server.process.state is not ProcessState.RUNNING for server in self.world.servers.values()):
-            self.world.troubled("kill")
-        if any(server.stopping for server in self.world.servers.values()):
-            self.world.troubled("restart")
+            self._note(fault)
+        for name, server in self.world.servers.items():
+            process = server.process
+            if process.state is not ProcessState.RUNNING:
+                self.world.troubled("kill")
+            if server.stopping:
+                self.world.troubled("restart")
+            is_wrong = process.state is not ProcessState.RUNNING or server.stopping or process.slow_s or process.full
+            if is_wrong or any(worker.process.state is not ProcessState.RUNNING for worker in server.workers):
+                self.world.troubled_host(name)
+
+    def _note(self, fault: Fault) -> None:
+        """A fault is at work now."""
+        self.world.troubled(fault.kind)
+        if fault.kind in OPERATIONS:
+            return
+        hosts: Sequence[str] = {
+            "lock_store": (FE1, FE2) if fault.one == POOL else (FE3, FE4),
+            "database_down": MANAGERS if fault.other == MANAGEMENT else FRONT_ENDS,
+            "older_database": MANAGERS,
+        }.get(fault.kind, (fault.one, fault.other))
+        for host in hosts:
+            self.world.troubled_host(host)

@@ -27,17 +27,17 @@ CRASHED: Final = "no exception reaches the loop"
 """What tells of a fault, but not of a promise that is broken."""
 
 PROFILES_OF: Final = {
-    "stored messages": ("stores", "calm", "usual"),
-    "management pool": ("late", "pool"),
-    "revocation": ("operators", "late", "replaced", "pool", "restored", "workers"),
+    "stored messages": ("stores", "calm"),
+    "management pool": ("late", "restored", "pool"),
+    "revocation": ("full", "behind", "replaced", "operators"),
     "workers": ("replaced", "workers"),
-    "topology versions": ("full", "late", "crashes", "pool", "usual"),
-    "registrations": ("calm", "stores", "usual", "crashes"),
-    "documents of users": ("late", "operators", "crashes", "pool", "usual"),
+    "topology versions": ("storing", "behind", "late"),
+    "registrations": ("crashes", "calm", "stores", "usual"),
+    "documents of users": ("storing", "behind"),
     "transactions": ("calm", "usual", "stores"),
     "dialogs": ("calm", "usual"),
-    "outages": ("cuts", "usual", "stores", "pool"),
-    "quotas": ("calm", "stores", "usual"),
+    "outages": ("cuts", "crashes"),
+    "quotas": ("stores", "calm"),
 }
 """The profiles that are tried for an area, in turn."""
 

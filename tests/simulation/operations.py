@@ -29,6 +29,9 @@ ALGORITHMS: Final = (Algorithm.SHA_256, Algorithm.MD5)
 LOST: Final = 1_000_000
 """The serial numbers of certificates that the ledger has lost begin here."""
 
+REVOKED_S: Final = 1.1
+"""A second, and a tenth for the virtual network: a message takes up to 4.5 ms, or 3 s between hosts with a fault."""
+
 PROMISE_S: Final = 10.0
 """Within this time a removed user and a revoked certificate have no live link, where nothing is in trouble."""
 
@@ -46,6 +49,7 @@ class Operations:
         self.is_older = (
             False  # the database of management was restored from an older state, and nobody has gone on from it yet
         )
+        self.restored_at = 0.0
         self._drafts = 0
 
     # Versions
@@ -97,6 +101,7 @@ class Operations:
             self.world.databases.restore(MANAGEMENT, content)
             self.acknowledged, self.removed, self.locked_out = before
             self.is_older = True
+            self.world.accounts.database_is_older()
             self.world.tell("operator", "restores", "the database of management")
             self.world.loop.call_later(3.0, self._go_on)
 
@@ -131,12 +136,17 @@ class Operations:
         users = self._users()
         try:
             users.remove(aor)
+            self._has_changed(aor, users)
         except SipmeshError:
             return
         finally:
             users.close()
         self.removed[aor] = self.last_removed[aor] = self.world.loop.now
         self.world.tell("operator", "removes", user)
+
+    def _has_changed(self, aor: str, users: Users) -> None:
+        users.refresh()
+        self.world.accounts.changed[aor] = users.number
 
     def change_password(self, user: str) -> None:
         """Give a user another password, which no phone knows."""
@@ -148,6 +158,7 @@ class Operations:
             return
         users = self._users()
         users.set_password(aor, password, ALGORITHMS)
+        self._has_changed(aor, users)
         users.close()
         self.locked_out[aor] = self.world.loop.now
         self.world.tell("operator", "sets", f"password of {user}")
@@ -156,8 +167,10 @@ class Operations:
         """Add each removed user again, and give each user the password that the phones know."""
         if self.world.management is None:
             return
+        self.restored_at = self.world.loop.now
         for aor in list(self.locked_out):
             self._change_password(_user(aor), f"{_user(aor)}-secret")
+        self.world.accounts.changed.clear()
         users = self._users()
         for aor in list(self.removed):
             user = _user(aor)
@@ -185,6 +198,15 @@ class Operations:
         elif leader is not None:
             self.world.inside(leader[0], self._revoke, leader[0], LOST + before, BOT)
 
+    def act_on(self, server: Server, draw: float) -> None:
+        """Revoke a certificate or publish on a management server that led until now, whoever leads."""
+        if not server.serves:
+            return
+        if draw < 0.5:
+            self.world.inside(server, self._revoke, server, LOST + len(self.revoked), BOT)
+        else:
+            self.publish_on(server)
+
     def _revoke(self, leader: Server, serial: int, lost: str = "") -> None:
         at = datetime.fromtimestamp(BEGAN.timestamp() + self.world.loop.now, BEGAN.tzinfo)
         folder = self.world.folders.of(leader.name)
@@ -194,6 +216,8 @@ class Operations:
             self.world.tell("operator", "refused", f"revocation on {leader.name}: {wrong.message}")
             return
         self.revoked[serial] = self.world.loop.now
+        checks = self.world.checks
+        self.world.outside(self.world.loop.call_later, REVOKED_S, checks.revoked, leader.name, serial)
         self.world.tell("operator", "revokes", f"{serial:x} on {leader.name}")
         if leader.service is not None:  # as the command does
             leader.service._look([folder / "ca" / "issuing.crl"])

@@ -69,6 +69,12 @@ DEVICES: Final = (
 )
 """The phones of our users, by user and number."""
 
+TAKEOVER_AFTER_S: Final = 10
+"""When the first pool serves the users of the second one, none of whose servers has answered meanwhile."""
+
+STAY: Final = ("bob", "carol", "gina")
+"""The users whose phones register once for long, and move only if they lose their links."""
+
 PARTNER_USER: Final = "erin"
 SPOKEN_FOR: Final = "bots.test"
 
@@ -149,6 +155,8 @@ def _example(folder: Path) -> Organisation:
     organisation.document["sip_domains"] = [EXAMPLE, SPOKEN_FOR]
     management, messages = (f"postgresql+psycopg://localhost/{name}" for name in (MANAGEMENT, MESSAGES))
     organisation.document["storage"] = {"users": management, "management": management, "messages": messages}
+    pools: Any = organisation.document["pools"]
+    next(pool for pool in pools if pool["name"] == POOL2).update(backup_pool=POOL, takeover_after=TAKEOVER_AFTER_S)
     organisation.document["messages"] = {"per_user": PER_USER, "per_sender": PER_SENDER}
     _finish(organisation)
     for user, pool in USERS.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -18,8 +19,15 @@ if TYPE_CHECKING:
     from simulation.world import World
 
 MARK: Final = "x-mark"
+EXPIRES_PARAMETER: Final = re.compile(r";expires=(\d+)")
 EXPIRES_S: Final = 110
 REFRESH_S: Final = 60.0
+LONG_S: Final = 3_600
+"""The registration of a phone that stays where it is: it is not refreshed within a run."""
+
+LAPSED_S: Final = 15.0
+"""How long a phone has no registration whose time is over, before it registers again."""
+
 PING_S: Final = 50.0
 PATIENCE_S: Final = 12.0
 """When a caller gives up, and cancels."""
@@ -48,6 +56,7 @@ class Transaction:
     proved: bool = False
     ringing: bool = False
     cancelled_at: float = 0.0
+    cancel_answers: int = 0
     ended_at: float = 0.0
     repeated: bool = False
 
@@ -68,14 +77,23 @@ class Ringing:
 class Phone:
     """A device of *user* in *domain*; *servers* are the names of the front ends that it tries in turn.
 
-    *chain* is the certificate chain of an application: it connects to the server port, and does not register.
+    *chain* is the certificate chain of an application: it connects to the server port, and does not register. A phone that
+    *stays* registers once for long, and moves only if it loses its link.
     """
 
     def __init__(
-        self, world: World, name: str, aor: str, password: str, servers: tuple[str, ...], chain: tuple[bytes, ...] = ()
+        self,
+        world: World,
+        name: str,
+        aor: str,
+        password: str,
+        servers: tuple[str, ...],
+        chain: tuple[bytes, ...] = (),
+        *,
+        stays: bool = False,
     ) -> None:
         self.world, self.name, self.aor, self.password = world, name, aor, password
-        self.servers, self.chain = servers, chain
+        self.servers, self.chain, self.stays = servers, chain, stays
         self.user, _, self.domain = aor.removeprefix("sip:").partition("@")
         self.server = ""
         self.sock: VirtualSocket | None = None
@@ -83,6 +101,8 @@ class Phone:
         self.up_at = 0.0
         self.registered_at = 0.0  # loop time of the 200 to our newest REGISTER on this link; 0.0 if there is none
         self.registered_until = 0.0
+        self.asked_at = 0.0  # when we sent our newest REGISTER without a proof
+        self._brief_until = 0.0  # until then nothing is refreshed
         self.unregistered_at = 0.0  # loop time of the 200 to a REGISTER with expires 0, until the next REGISTER
         self.troubled_at = -1e9  # when the way to our server, or the server, was last in trouble
         self.wanted = True  # False: the phone stays off
@@ -99,8 +119,9 @@ class Phone:
 
     @property
     def contact(self) -> str:
-        """Our Contact: the same on each link of this device."""
-        return f"<sip:{self.user}@{self.name}.invalid;transport=tls>"
+        """Our Contact: the same on each link, or another one on each, as behind a NAT."""
+        link = f"-{self._attempts}" if self.name.endswith("2") else ""
+        return f"<sip:{self.user}@{self.name}{link}.invalid;transport=tls>"
 
     # The link
 
@@ -175,7 +196,7 @@ class Phone:
             self.world.tell(self.name, "link down", f"{self.server}: {why}")
             self._pause = 0.5
         self._tls.close()
-        self.up, self.registered_at, self.unregistered_at = False, 0.0, 0.0
+        self.up, self.registered_at, self.unregistered_at, self._brief_until = False, 0.0, 0.0, 0.0
         self.pending.clear()
         self.rings.clear()
         self._pause = min(self._pause * 2, MOST_PAUSE_S)
@@ -205,15 +226,35 @@ class Phone:
 
     # Requests out
 
-    def register(self, sock: VirtualSocket | None = None, expires_s: int = EXPIRES_S) -> None:
+    @property
+    def is_registered(self) -> bool:
+        """Whether a registration of ours was answered with 200, and its time is not over."""
+        return bool(self.registered_at) and self.world.loop.now < self.registered_until
+
+    @property
+    def is_brief(self) -> bool:
+        """Whether our registration is to run out."""
+        return self.world.loop.now < self._brief_until
+
+    def register(self, sock: VirtualSocket | None = None, expires_s: int | None = None) -> None:
         """Register, and again at intervals as long as this link is up."""
         if self.sock is None or not self.up or (sock is not None and sock is not self.sock):
             return
-        self.unregistered_at = 0.0
-        expires = (("expires", str(expires_s)),)
-        self.request("REGISTER", f"sip:{self.domain}", to=self.aor, call_id=f"r-{self.name}", headers=expires)
         if sock is not None:
             self._alarm(REFRESH_S * (0.7 + 0.6 * self.world.chance.random()), self.register, sock)
+        if expires_s is None and (self.is_brief or (self.stays and self.is_registered)):
+            return
+        self.unregistered_at, self.asked_at = 0.0, self.world.loop.now
+        usual = LONG_S if self.stays else EXPIRES_S
+        expires = (("expires", str(usual if expires_s is None else expires_s)),)
+        self.request("REGISTER", f"sip:{self.domain}", to=self.aor, call_id=f"r-{self.name}", headers=expires)
+
+    def register_briefly(self, expires_s: int) -> None:
+        """Register for *expires_s* seconds, and again some seconds after that time is over."""
+        now = self.world.loop.now
+        self._brief_until = now + expires_s + LAPSED_S
+        self.register(expires_s=expires_s)
+        self._alarm(expires_s + LAPSED_S, self._register_again, self.sock)
 
     def request(
         self,
@@ -354,9 +395,10 @@ class Phone:
             self._alarm(ACKNOWLEDGED_S, self.world.checks.must_be_acknowledged, self, self.sock, request.call_id, now)
 
     def _responded(self, response: Response) -> None:
-        if response.cseq.method == "CANCEL":
-            return
         transaction = self.pending.get(response.top_via.branch or "")
+        if response.cseq.method == "CANCEL":
+            self.world.checks.cancel_answered(self, response, transaction)
+            return
         self.world.checks.response_arrived(self, response, transaction)
         if transaction is None:
             return
@@ -372,7 +414,7 @@ class Phone:
         elif response.cseq.method == "BYE":
             self.world.checks.call_ended(self, transaction, response.status)
         elif response.cseq.method == "REGISTER" and response.status == 200:
-            self._registered(transaction)
+            self._registered(transaction, response)
         elif response.cseq.method == "REGISTER" and response.status >= 500:
             self.registered_at = self.unregistered_at = 0.0  # the server may have stored it, or not
             self._alarm(RETRY_S, self._register_again, self.sock)
@@ -381,13 +423,19 @@ class Phone:
         if self.sock is sock:
             self.register()
 
-    def _registered(self, transaction: Transaction) -> None:
-        expires = int(transaction.request.first("expires") or "0")
-        now = self.world.loop.now
+    def _granted(self, response: Response, asked: int) -> int:
+        """Return for how many seconds the server has taken our Contact."""
+        ours = (value for value in response.values("contact") if self.name in value)
+        found = EXPIRES_PARAMETER.search(next(ours, ""))
+        return int(found[1]) if found is not None else asked
+
+    def _registered(self, transaction: Transaction, response: Response) -> None:
+        asked, now = int(transaction.request.first("expires") or "0"), self.world.loop.now
+        expires = min(asked, self._granted(response, asked))
         self.registered_at, self.unregistered_at = (now, 0.0) if expires else (0.0, now)
         self.registered_until = now + expires
         self._pause = 0.25
-        self.world.checks.registered(self)
+        self.world.checks.registered(self, transaction)
 
     def _prove(self, transaction: Transaction, response: Response) -> None:
         field = "www-authenticate" if response.status == 401 else "proxy-authenticate"

@@ -30,8 +30,9 @@ class Process:
     """One run of one server: *offset_s* and *drift* (seconds per second) are the errors of its wall clock.
 
     *crash_in* is the number of disk operations before the process dies at one of them; None for never. *full*: the disk accepts
-    no octet. *slow_s*: how long each call in a thread takes. *hung_until* and *threads_until* are loop times: when it went on
-    after it hung, and when its last call in a thread ends. A worker has the supervisor for its *parent*, and a *number*.
+    no octet; *full_in* is the number of disk operations until then. *slow_s*: how long each call in a thread takes. *hung_until*
+    and *threads_until* are loop times: when it went on after it hung, and when its last call in a thread ends. A worker has the
+    supervisor for its *parent*, and a *number*.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Process:
     drift: float = 0.0
     state: ProcessState = ProcessState.RUNNING
     crash_in: int | None = None
+    full_in: int | None = None
     full: bool = False
     without_descriptors: bool = False
     slow_s: float = 0.0

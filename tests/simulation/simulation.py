@@ -38,6 +38,23 @@ PROFILES: Final[dict[str, Profile]] = {
     "usual": Profile(USUAL, (1,)),
     "crashes": Profile(FaultSettings(18, ("publish", "power", "kill_at_write", "kill")), (2,)),
     "clocks": Profile(FaultSettings(12, ("step_clock", "jump_clock", "drift", "hang")), (2,)),
+    "behind": Profile(
+        FaultSettings(
+            16,
+            (
+                *("act_with_wrong_clock", "act_with_wrong_clock", "act_with_wrong_clock", "act_with_wrong_clock"),
+                *("jump_clock", "step_clock", "publish", "remove_user", "revoke_and_publish"),
+            ),
+        ),
+        (1,),
+    ),
+    "storing": Profile(
+        FaultSettings(
+            12,
+            ("store_and_die", "store_and_die", "change_on_filling_disk", "change_on_filling_disk", "power", "publish"),
+        ),
+        (1,),
+    ),
     "operators": Profile(FaultSettings(8, ("revoke", "remove_user", "change_password", "publish")), (1, 2)),
     "calm": Profile(FaultSettings(4, ("publish", "change_password")), (1,)),
     "pool": Profile(
@@ -59,14 +76,22 @@ PROFILES: Final[dict[str, Profile]] = {
         (1,),
     ),
     "cuts": Profile(FaultSettings(14, ("cut", "cut", "cut_one_way", "hang")), (1,)),
-    "full": Profile(FaultSettings(12, ("publish_to_full_disk", "change_password", "late_document")), (1,)),
+    "full": Profile(
+        FaultSettings(14, ("publish_to_full_disk", "change_password", "late_document", "revoke_and_publish")), (1,)
+    ),
     "replaced": Profile(
         FaultSettings(14, ("kill_worker_again", "revoke_and_publish", "change_and_kill", "change_password")), (1,)
     ),
-    "restored": Profile(FaultSettings(10, ("older_database", "publish", "revoke", "reset", "kill_worker")), (1,)),
+    "restored": Profile(
+        FaultSettings(10, ("older_database", "publish", "revoke", "reset", "kill_worker", "hang_leader")), (1,)
+    ),
     "stores": Profile(
         FaultSettings(
-            12, ("database_down", "database_down", "cut_database", "slow_store", "kill", "lock_store", "hang")
+            14,
+            (
+                *("database_down", "database_down", "cut_database", "slow_store", "slow_store", "kill", "lock_store"),
+                *("hang", "cut_and_kill", "cut_and_kill", "cut_and_kill"),
+            ),
         ),
         (1,),
     ),
@@ -75,7 +100,7 @@ PROFILES: Final[dict[str, Profile]] = {
 
 ROTATED: Final = (
     *("usual", "calm", "pool", "stores", "usual", "crashes", "operators", "restored", "workers"),
-    *("late", "full", "replaced", "cuts"),
+    *("late", "full", "replaced", "cuts", "behind", "storing"),
 )
 """Whose settings one seed after the other has, if nobody chooses: 1 has those of the second one."""
 

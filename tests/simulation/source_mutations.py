@@ -131,8 +131,8 @@ SOURCE_MUTATIONS: Final[dict[str, SourceMutation]] = {
         "management pool",
         "a leader uses a number of an older database again",
         "server/management/controller.py",
-        "        management_db.lease.floor = versions.documents.fencing\n",
-        "",
+        "        await self._catch_up()\n        self.management_db.lease.floor = self._versions.documents.fencing\n",
+        "        await self._catch_up()\n",
     ),
     "new-leader-signs-nothing": SourceMutation(
         "management pool",
@@ -285,7 +285,7 @@ SOURCE_MUTATIONS: Final[dict[str, SourceMutation]] = {
         "documents of users",
         "after a crash an old password counts until management has sent the users again",
         "server/replication/stored_users.py",
-        "            self._announce(number, None if anew else _changed_in(parts))\n",
+        "            self._announce(number, None if whole else _changed_in(parts))\n",
         "",
     ),
     "withheld-users-log-in": SourceMutation(
@@ -310,19 +310,19 @@ SOURCE_MUTATIONS: Final[dict[str, SourceMutation]] = {
         "self._perform(sent.proxied, context.timed_out(sent.number) if context is not None else [])",
         "self._perform(sent.proxied, [])",
     ),
-    "branches-of-closed-links-stay": SourceMutation(
+    "branches-of-closed-links-wait": SourceMutation(
         "transactions",
-        "branches on a link that has closed are never forgotten",
+        "a branch on a link that has closed is forgotten, and its request is not answered",
         "server/proxy/relay.py",
-        "            self.client_transactions.drop(self._sent_before.pop())\n",
-        "            self._sent_before.pop()\n",
+        "            self._lose(sent)\n        self._served_before += flow.served.values()\n",
+        "            pass\n        self._served_before += flow.served.values()\n",
     ),
-    "response-of-a-cancel": SourceMutation(
+    "others-ring-on": SourceMutation(
         "transactions",
-        "the response to a CANCEL is taken for that of its INVITE",
-        "server/proxy/relay.py",
-        "if sent is None or response.cseq.method != sent.request.method:\n            return False\n        sent.responses",
-        "if sent is None:\n            return False\n        sent.responses",
+        "the other phones of a user ring on when one of them has answered",
+        "routing/proxy/response_context.py",
+        "return [SendResponse(response), *self._cancel_running(ELSEWHERE)]",
+        "return [SendResponse(response)]",
     ),
     "refused-calls-get-no-ack": SourceMutation(
         "transactions",

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from simulation.world import World
 
 SLACK_S: Final = 4.0
+LATE_S: Final = 1.0
+"""How long after its Expires a message may arrive: the database counts from when it was stored."""
+
 STORES_WAIT: Final = frozenset({"slow_store", "database_down", "cut_database"})
 REPEATS: Final = LOSE_LINKS | STORES_WAIT | {"deaf_phone", "outage", "hang_leader"}
 """What may lose an answer, so that a message is delivered again."""
@@ -135,7 +138,7 @@ class StoredMessages:
         now = self.world.loop.now
         waits = now - self._ignored_at.get(promise.target, -inf) < ANSWER_S + SLACK_S
         calm = self.world.troubled_at(REPEATS) < promise.expires_at - ANSWER_S
-        if now > promise.expires_at + SLACK_S and calm and not waits and not promise.arrived:
+        if now > promise.expires_at + LATE_S and calm and not waits and not promise.arrived:
             self.world.violated("no message after its Expires", f"{promise.mark} at {now - promise.expires_at:.1f} s")
 
     def have_waited(self, aor: str, since: float) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 
 from simulation.locations import PoolStore, VirtualLocations
 from simulation.loop import VirtualLoop
@@ -54,28 +55,30 @@ def _loop() -> VirtualLoop:
     return VirtualLoop(random.Random(1), lambda *_: None)
 
 
-def test_what_waits_for_a_lock_is_stored_after_it() -> None:
-    loop, store = _loop(), PoolStore(locks=0)
+def test_what_waits_for_a_lock_is_stored_after_it(tmp_path: Path) -> None:
+    loop, store = _loop(), PoolStore.open(tmp_path / "pool")
     member = Member(loop, store, "fe1")
     store.locks = 1
     member.register()
     loop.run(5.0)
-    assert (member.told, store.rows) == (["failing"], {})
+    assert (member.told, store.count()) == (["failing"], 0)
     store.locks = 0
     loop.run(6.0)
     assert member.told == ["failing", "working", "stored"]
-    assert len(store.rows) == 1
+    assert store.count() == 1
 
 
-def test_rows_of_a_server_that_renews_no_lease_end() -> None:
+def test_rows_of_a_server_that_renews_no_lease_end(tmp_path: Path) -> None:
     """Both servers have a row each; one of them stops to renew, without an end."""
-    loop, store = _loop(), PoolStore()
+    loop, store = _loop(), PoolStore.open(tmp_path / "pool")
     gone, other = Member(loop, store, "fe1"), Member(loop, store, "fe2")
     gone.register()
     other.register()
     loop.run(1.0)
-    assert len(store.rows) == 2
+    assert store.count() == 2
     gone.locations._timers["renew"].cancel()
     loop.run((MOST_MISSED + 3) * RENEW_EVERY_S)
-    assert [row.server for row, _ in store.rows.values()] == ["fe2"]
+    [rows] = store.bindings.find([AOR], "fe2", 1)
+    assert [row.server for row in rows.rows] == ["fe2"]
+    assert store.count() == 1
     assert "forgotten" not in other.told

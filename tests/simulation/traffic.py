@@ -12,7 +12,15 @@ if TYPE_CHECKING:
     from simulation.phone import Phone
     from simulation.world import World
 
-EVERY_S: Final = 0.5
+EVERY_S: Final = 0.15
+"""What a run costs is nearly the same with ten times as many messages: most of it are the timers of the servers."""
+
+MOVES: Final = 0.4
+"""How often a phone moves that might: calls and registrations have to last for some time."""
+
+BRIEF_S: Final = 60
+"""The shortest registration that servers grant."""
+
 ANSWERED_S: Final = 8.0
 """In calm, a message to a user who is registered is answered within this time."""
 
@@ -30,11 +38,12 @@ class Traffic:
             *([self._lie] * 2),
             self._say_twice,
             self._ask_options,
-            self._register_anew,
-            self._reconnect,
-            self._leave,
+            *([self._register_anew, self._reconnect, self._leave, self._register_and_go, self._register_briefly]),
             *([self._say_again] * 2),
             *([self._write_to_somebody_away] * 4),
+        )
+        self._of_movers = (
+            *(self._register_anew, self._reconnect, self._leave, self._register_and_go, self._register_briefly),
         )
 
     def begin(self) -> None:
@@ -48,6 +57,9 @@ class Traffic:
         # the same draws whatever happens, so that a run without some faults stays close to the run with them
         phone, act = self._chance.choice(self.world.phones), self._chance.choice(self._acts)
         target, draw = self._aor(), self._chance.random()
+        if act in self._of_movers:
+            is_held = phone.stays or phone.is_brief or draw >= MOVES
+            act, draw = self._ask_options if is_held else act, draw / MOVES
         if phone.up:
             act(phone, target, draw)
         self.world.loop.call_later(EVERY_S * 2 * self._chance.random(), self._next)
@@ -67,7 +79,7 @@ class Traffic:
     def _is_online(self, aor: str) -> bool:
         """Whether each device of a user is registered, so that a message must arrive."""
         devices = [phone for phone in self.world.phones if phone.aor == aor]
-        return bool(devices) and all(phone.registered_at for phone in devices)
+        return bool(devices) and all(phone.is_registered for phone in devices)
 
     def _call(self, phone: Phone, target: str, _draw: float) -> None:
         phone.request("INVITE", target)
@@ -92,6 +104,19 @@ class Traffic:
         if not phone.chain and phone.registered_at:
             phone.register(expires_s=0)
             self.world.loop.call_later(4.0, phone.register)
+
+    def _register_and_go(self, phone: Phone, _target: str, draw: float) -> None:
+        """Unregister, and end the link at the moment at which the next registration is stored."""
+        if not phone.chain and phone.registered_at:
+            phone.register(expires_s=0)
+            after_s = 0.012 * draw if draw < 0.7 else 6.0 * (draw - 0.7)
+            self.world.loop.call_later(1.0, phone.register)
+            self.world.loop.call_later(1.0 + after_s, phone.hang_up, "the user moves")
+
+    def _register_briefly(self, phone: Phone, _target: str, _draw: float) -> None:
+        """Let a registration run out while the link stays, and register again some seconds later."""
+        if not phone.chain and phone.registered_at and not self.calm and not self.world.is_settling:
+            phone.register_briefly(BRIEF_S)
 
     def _leave(self, phone: Phone, _target: str, draw: float) -> None:
         """Stay away for a while, with all devices; messages are stored meanwhile."""

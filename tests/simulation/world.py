@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import gc
 import random
 import threading
 import traceback
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from unittest.mock import patch
 
 import sipmesh.server.running.server_stores
+from simulation.accounts import Accounts
 from simulation.checks import Checks
 from simulation.databases import Databases
 from simulation.disk import Disk
@@ -24,7 +26,17 @@ from simulation.loop import VirtualLoop
 from simulation.messages import VirtualMessages
 from simulation.network import Network
 from simulation.operations import Operations
-from simulation.organisations import DEVICES, MANAGERS, MESSAGES, SERVERS, SPOKEN_FOR, USERS, Folders, address_of
+from simulation.organisations import (
+    DEVICES,
+    MANAGERS,
+    MESSAGES,
+    SERVERS,
+    SPOKEN_FOR,
+    STAY,
+    USERS,
+    Folders,
+    address_of,
+)
 from simulation.patches import TableResolver, virtual_machine, wall_clock
 from simulation.phone import Phone
 from simulation.processes import CURRENT, Process, ProcessState, outside, within
@@ -75,6 +87,9 @@ if TYPE_CHECKING:
     from sipmesh.transport.link.link import Link
 
 
+COLLECTED_AFTER: Final = (50_000, 20, 50)
+"""When garbage is collected in a run: as seldom as memory allows, since that takes a tenth of its time otherwise."""
+
 RESTART_S: Final = 2.0
 """How long a supervisor waits before it starts a server again that could not start."""
 
@@ -83,8 +98,8 @@ RESTART_S: Final = 2.0
 class Server:
     """One server over all its runs; *service* and *node* are of the present run, None while it is down.
 
-    *stopping*: the present run was told to stop. *highest* is the newest version that it has had in force. *rolled_back*: an
-    older state was put into its folder, so that it may refuse to start. *graveyard* keeps
+    *stopping*: the present run was told to stop. *started_at* is when it began to serve. *highest* is the newest version that it
+    has had in force. *rolled_back*: an older state was put into its folder, so that it may refuse to start. *graveyard* keeps
     what dead processes have left until the run is over: the garbage collector would run their handlers at a moment that no seed
     decides.
     """
@@ -96,6 +111,7 @@ class Server:
     task: asyncio.Task[None] | None = None
     stopping: bool = False
     highest: int = 0
+    started_at: float = 0.0
     rolled_back: bool = False
     workers: list[Server] = field(default_factory=list)
     graveyard: list[object] = field(default_factory=list)
@@ -125,10 +141,12 @@ class World:
         self.stores: dict[str, PoolStore] = {}
         self.document: dict[str, Any] = {}
         self._troubled_at: dict[str, float] = {}
+        self._host_troubled_at: dict[str, float] = {}
         self._marks = 0
         self._virtual: dict[Process, VirtualWorker] = {}
         self.checks, self.traffic, self.operations = Checks(self), Traffic(self), Operations(self)
         self.stored, self.leaders, self.documents = StoredMessages(self), Leaders(self), Documents(self)
+        self.accounts = Accounts(self)
         self.is_settling = False
         self.injector: Injector | None = None
         self._stack = ExitStack()
@@ -154,7 +172,11 @@ class World:
         self._stack.enter_context(
             patch.object(sipmesh.server.running.server_stores, "open_messages", self._open_messages)
         )
+        self.databases.committed = self.leaders.has_written
+        self._stack.callback(gc.set_threshold, *gc.get_threshold())
+        gc.set_threshold(*COLLECTED_AFTER)
         self._stack.callback(self.databases.end)
+        self._stack.callback(self._close_stores)
         for server in (*SERVERS, BOT):
             self.network.name(server, address_of(server))
         TableResolver.records = {
@@ -178,7 +200,13 @@ class World:
 
     def store(self, pool: str) -> PoolStore:
         """Return the bindings of a pool."""
-        return self.stores.setdefault(pool, PoolStore(identity=pool.encode().hex()))
+        if pool not in self.stores:
+            self.stores[pool] = PoolStore.open(self.folders.databases / f"{pool}.bindings")
+        return self.stores[pool]
+
+    def _close_stores(self) -> None:
+        for store in self.stores.values():
+            store.close()
 
     def _open_locations(self, view: ServerView, *_: object) -> Locations:
         if view.role is not Role.FRONT_END:
@@ -239,6 +267,18 @@ class World:
         """Note that a fault of *kind* is at work now."""
         self._troubled_at[kind] = self.loop.now
 
+    def troubled_host(self, host: str) -> None:
+        """Note that something is wrong with a host, or with its network, now."""
+        self._host_troubled_at[host] = self.loop.now
+
+    def calm_of(self, *hosts: str) -> float:
+        """Return the seconds since something was wrong with one of *hosts*, or with its network."""
+        return self.loop.now - max((self._host_troubled_at.get(host, 0.0) for host in hosts), default=0.0)
+
+    def up_since(self, server: str) -> float:
+        """Return the loop time at which the present process of a server has started to serve."""
+        return self.servers[server].started_at
+
     def has_happened(self, kind: str) -> bool:
         """Tell whether there was a fault of *kind*."""
         return kind in self._troubled_at
@@ -287,7 +327,7 @@ class World:
             again = self.rejoin if server.rolled_back else self.start
             self.outside(self.loop.call_later, RESTART_S, again, server.name)
             return
-        server.node = service._node
+        server.node, server.started_at = service._node, self.loop.now
         service.begin(None)
         self.checks.started(server)
         await service.work()
@@ -477,6 +517,7 @@ class World:
         else:
             self.tell(name, "joins again")
             self.leaders.rejoined(name)
+            self.accounts.began_again(name)
             self.servers[name].rolled_back = False
         self.start(name)
 
@@ -488,7 +529,8 @@ class World:
             self.start(name)
         for user, number in DEVICES:
             servers = (FE1, FE2) if USERS[user] == POOL else (FE3, FE4)
-            self._add(f"{user}{number}", f"sip:{user}@{EXAMPLE}", f"{user}-secret", servers[:: 1 if number % 2 else -1])
+            name, aor, order = f"{user}{number}", f"sip:{user}@{EXAMPLE}", 1 if number % 2 else -1
+            self._add(name, aor, f"{user}-secret", servers[::order], stays=user in STAY)
         self._add("erin1", f"sip:erin@{PARTNER}", "erin-secret", (PARTNER_FE,))
         own = self.folders.example / "servers"
         chain = ders(Identity.load(own / f"{BOT}.pem", own / f"{BOT}.key").chain)
@@ -496,8 +538,17 @@ class World:
         for number, phone in enumerate(self.phones):
             self.loop.call_later(1.0 + 0.1 * number, phone.connect)
 
-    def _add(self, name: str, aor: str, password: str, servers: tuple[str, ...], chain: tuple[bytes, ...] = ()) -> None:
-        self.phones.append(Phone(self, name, aor, password, servers, chain))
+    def _add(
+        self,
+        name: str,
+        aor: str,
+        password: str,
+        servers: tuple[str, ...],
+        chain: tuple[bytes, ...] = (),
+        *,
+        stays: bool = False,
+    ) -> None:
+        self.phones.append(Phone(self, name, aor, password, servers, chain, stays=stays))
 
     # Time
 
