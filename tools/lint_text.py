@@ -82,7 +82,6 @@ ALLOWED: Final[dict[tuple[str, str, str], str]] = {
     ("routing/registrar/refresh_form.py", "fits", "isalnum"): "of octets: no Unicode",
     ("client/judge.py", "judge_server", "lower"): "names that the user of the command has typed",
     ("trust/revocation/crl_decoding.py", "der_of", "split"): "of octets: no Unicode",
-    ("server/log.py", "configure", "upper"): "the level of the log, from the command line",
     ("server/service.py", "Service.role", "lower"): "the name of a server, from the command line",
     ("server/replication/topology_source.py", "source_of", "lower"): "the name of a server, from the command line",
     ("topology/document/names.py", "fqdn", "lower"): "refused afterwards where it was not ASCII",
