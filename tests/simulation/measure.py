@@ -29,7 +29,7 @@ CRASHED: Final = "no exception reaches the loop"
 PROFILES_OF: Final = {
     "stored messages": ("stores", "calm"),
     "management pool": ("late", "restored", "pool"),
-    "revocation": ("full", "behind", "replaced", "operators"),
+    "revocation": ("operators", "full", "behind", "replaced"),
     "workers": ("replaced", "workers"),
     "topology versions": ("storing", "behind", "late"),
     "registrations": ("crashes", "calm", "stores", "usual"),

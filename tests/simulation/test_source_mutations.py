@@ -27,6 +27,15 @@ FOUND = (
     "answer-has-no-token",
     "ended-calls-stay",
     "one-trial-only",
+    "overtaken-leader-writes",
+    "new-leader-signs-nothing",
+    "withheld-users-log-in",
+    "gap-in-the-users",
+    "changed-users-are-not-announced",
+    "nobody-restores-rows",
+    "timed-out-branch-is-not-answered",
+    "branches-of-closed-links-wait",
+    "others-ring-on",
 )
 """What the first seeds of its area find, one after the other."""
 
