@@ -19,6 +19,7 @@ from sipmesh.pki.issuance.profiles import CertificateKind
 from sipmesh.server.refresh import crl_sources, intermediates
 from sipmesh.server.refresh.fetch_turns import MOST_OF_PARTNERS
 from sipmesh.server.refresh.fetcher import Fetcher
+from sipmesh.server.refresh.on_demand import FetchOnDemand
 from sipmesh.sip.message import Response
 from sipmesh.trust.evidence import LinkKind
 from support.network import BEGAN, BOT, EDGE, EDGES, FE1, FE2, Network
@@ -67,12 +68,15 @@ async def edge_of(example: Organisation, folder: Path, partners: Iterable[dict[s
     example.write()
     async with Network((example,), starts=(EDGE,)) as network:
         node = network.nodes[EDGE]
-        fetcher = Fetcher(node, lambda files: node.revocation.accept_crls(set(files)), network.told[EDGE].log)
-        fetcher.follow(node.view.loaded)
+        log = network.told[EDGE].log
+        sources = FetchOnDemand(node, lambda files: node.revocation.accept_crls(set(files)), log)
+        fetcher = sources.fetcher = Fetcher(node, lambda files: node.revocation.accept_crls(set(files)), log)
+        node.outside.sources = sources
+        sources.follow(node.view.loaded)
         try:
             yield Edge(network, fetcher, folder, Forge(BEGAN))
         finally:
-            await fetcher.close()
+            await sources.close()
 
 
 def partner(folder: Path, domain: str, root: Forged, **keys: object) -> dict[str, object]:
