@@ -121,14 +121,15 @@ def test_backup_of_a_shared_database_is_restored_to_files(
     published: Organisation, shared: SharedDatabase, tmp_path: Path
 ) -> None:
     before = moved(published, shared)
-    records, lines, fencing = published.ca.certificates, before.audit.read(), before.lease.fencing
+    records, lines, lease = published.ca.certificates, before.audit.read(), before.lease.state()
     back_up(published.file, tmp_path / "x.backup", PASSPHRASE, datetime.now(UTC))
     restored = restore(tmp_path / "x.backup", tmp_path / "new", PASSPHRASE, "ada", datetime.now(UTC))
     after = ManagementDb(tmp_path / "new")
     assert after.shared is None
     assert [line.hash for line in after.audit.read()][: len(lines)] == [line.hash for line in lines]
     assert after.history.verify() == []
-    assert after.lease.fencing == fencing + restored.jump
+    assert lease is not None
+    assert after.lease.fencing == lease.fencing + restored.jump
     assert EnterpriseCa.open(tmp_path / "new" / "ca").certificates == records
     for opened in (before, after):
         opened.close()
