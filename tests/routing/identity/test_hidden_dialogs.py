@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from sipmesh.routing.identity import hidden_dialogs
 from sipmesh.routing.identity.hidden_dialogs import MOST_OF_USER, OF_NOBODY, HiddenDialogs
 from sipmesh.sip.message import Request
 
@@ -44,9 +43,8 @@ def test_last_calls_of_a_user_are_remembered() -> None:
         assert (asked.values("replaces") == [OF_NOBODY]) is known
 
 
-def test_users_who_have_hidden_last_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hidden_dialogs, "MOST_USERS", 2)
-    held = HiddenDialogs()
+def test_users_who_have_hidden_last_are_remembered() -> None:
+    held = HiddenDialogs(most=2)
     for owner in (ALICE, CAROL, ALICE, b"bob45678"):
         held.add(owner, "c1")
     assert "2 users" in repr(held)

@@ -29,10 +29,11 @@ _NAMING: Final = ("replaces", "join", "target-dialog")
 
 
 class HiddenDialogs:
-    """Remembers the Call-IDs of calls in which users hide, by the hash of each user (`owner_hash`)."""
+    """Remembers the Call-IDs of calls in which users hide, by the hash of each user (`owner_hash`), for *most* users."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = MOST_USERS) -> None:
         self._of: OrderedDict[bytes, list[bytes]] = OrderedDict()
+        self._most = most
 
     def __repr__(self) -> str:
         return f"<HiddenDialogs of {len(self._of)} users>"
@@ -44,7 +45,7 @@ class HiddenDialogs:
         if hashed not in known:
             known.append(hashed)
             del known[:-MOST_OF_USER]
-        if len(self._of) > MOST_USERS:
+        if len(self._of) > self._most:
             self._of.popitem(last=False)
 
     def unname(self, copy: Request, owner: bytes) -> None:

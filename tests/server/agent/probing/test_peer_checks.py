@@ -36,8 +36,10 @@ async def application(organisation: Organisation, answer: bytes) -> AsyncIterato
     certificate, key = organisation.credentials(BOT)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
+    open_links: list[asyncio.StreamWriter] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        open_links.append(writer)
         request = (await reader.readuntil(b"\r\n\r\n")).decode().splitlines()
         names = ("via", "from", "to", "call-id", "cseq")
         echoed = [line for line in request[1:] if line.partition(":")[0].lower() in names]
@@ -48,6 +50,8 @@ async def application(organisation: Organisation, answer: bytes) -> AsyncIterato
     port = organisation.ports[BOT][LinkKind.SERVER]
     async with await asyncio.start_server(serve, HOST, port, ssl=context):
         yield
+        for link in open_links:  # the end of the server waits for each
+            link.close()
 
 
 def checks_of(managed: Managed, server: str) -> PeerChecks:
