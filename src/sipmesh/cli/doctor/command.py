@@ -81,7 +81,6 @@ def _host(place: Place) -> Host | None:
 
 def _network(host: Host) -> Iterator[Check]:
     from sipmesh.cli.diagnosis.status import faults_of
-    from sipmesh.cli.doctor.host import stock_of
     from sipmesh.cli.doctor.network import NETWORK, fault_checks
     from sipmesh.cli.doctor.releases import pool_checks
     from sipmesh.cli.management_socket import running_management
@@ -94,7 +93,7 @@ def _network(host: Host) -> Iterator[Check]:
         )
         return
     known = ask_one(socket, ASK_NETWORK)
-    refused = [entry.name for entry in stock_of(host).entries if entry.urgent]
+    refused = [entry.name for entry in host.stock.entries if entry.urgent]
     yield from fault_checks(faults_of(known), host.stopped, refused)
     yield from pool_checks([(one.pool, one.server, one.release) for one in known.servers if one.number is not None])
 

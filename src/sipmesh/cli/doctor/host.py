@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from sipmesh import __version__
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from sipmesh.topology.view import ServerView
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Host:
     """This host at the instant *at*: the topology in force, and the answers of the servers that run here."""
 
@@ -30,6 +31,15 @@ class Host:
     loaded: Loaded
     running: Mapping[str, StatusReply]
     at: datetime
+
+    @cached_property
+    def stock(self) -> Inventory:
+        """Everything that expires, as this host knows it."""
+        from sipmesh.cli.place import CA
+        from sipmesh.server.certificates.network_inventory import network_inventory
+
+        uses = [reply.use for reply in self.running.values()]
+        return network_inventory(self.loaded, self.place.folder / CA, uses, self.at)
 
     @property
     def servers(self) -> list[str]:
@@ -116,16 +126,7 @@ def _files(host: Host) -> Iterator[Check]:
 
 def expiry_of(host: Host) -> Iterator[Check]:
     """Judge all that expires."""
-    yield from expiry.expiry_checks(stock_of(host))
-
-
-def stock_of(host: Host) -> Inventory:
-    """Return everything that expires, as this host knows it."""
-    from sipmesh.cli.place import CA
-    from sipmesh.server.certificates.network_inventory import network_inventory
-
-    uses = [reply.use for reply in host.running.values()]
-    return network_inventory(host.loaded, host.place.folder / CA, uses, host.at)
+    yield from expiry.expiry_checks(host.stock)
 
 
 def _releases(host: Host) -> Iterator[Check]:

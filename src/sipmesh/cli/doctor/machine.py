@@ -82,16 +82,18 @@ def descriptor_checks(process: str, most: int) -> Iterator[Check]:
 
 def own_descriptors() -> int:
     """Give the limit of this process, which a server that is started by hand inherits."""
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return 1 << 31 if soft == resource.RLIM_INFINITY else soft
+    return _most(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
 
 
 def descriptors_of(pid: int) -> int | None:
     """Give the limit of a process; None if it has ended, or does not tell us."""
     try:
-        soft, _ = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+        return _most(resource.prlimit(pid, resource.RLIMIT_NOFILE)[0])
     except (OSError, ValueError):
         return None
+
+
+def _most(soft: int) -> int:
     return 1 << 31 if soft == resource.RLIM_INFINITY else soft
 
 

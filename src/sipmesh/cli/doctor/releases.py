@@ -38,11 +38,7 @@ def _tables(folder: Path) -> Iterator[Check]:
         for schema in SCHEMAS:
             found = _revision(file, schema.version_table)
             if found and found > schema.head:
-                yield bad(
-                    RELEASES,
-                    f"{file} was written by a newer release: it has revision {found}, and this one knows {schema.head}",
-                    state_format.REMEDY,
-                )
+                yield _newer(file, f"revision {found}", schema.head)
             elif found and found < schema.head:
                 told = f"the next start brings {file} from revision {found} to {schema.head}"
                 yield warning(RELEASES, told, _BACK)
@@ -63,11 +59,7 @@ def _registrations(file: Path) -> Iterator[Check]:
     with suppress(sqlite3.Error), closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as db:
         [found] = db.execute("PRAGMA user_version").fetchone()
         if found > SCHEMA_VERSION:
-            yield bad(
-                RELEASES,
-                f"{file} was written by a newer release: it has format {found}, and this one knows {SCHEMA_VERSION}",
-                state_format.REMEDY,
-            )
+            yield _newer(file, f"format {found}", SCHEMA_VERSION)
         elif 0 < found < SCHEMA_VERSION:
             told = (
                 f"{file} has format {found}, and this release writes {SCHEMA_VERSION}: until all servers of the pool run this "
@@ -79,11 +71,12 @@ def _registrations(file: Path) -> Iterator[Check]:
 def _state(state: Path) -> Iterator[Check]:
     found = state_format.found_in(state)
     if found > state_format.FORMAT:
-        yield bad(
-            RELEASES,
-            f"{state} was written by a newer release: it has format {found}, and this one knows {state_format.FORMAT}",
-            state_format.REMEDY,
-        )
+        yield _newer(state, f"format {found}", state_format.FORMAT)
+
+
+def _newer(path: Path, has: str, known: object) -> Check:
+    told = f"{path} was written by a newer release: it has {has}, and this one knows {known}"
+    return bad(RELEASES, told, state_format.REMEDY)
 
 
 def running_checks(installed: str, here: Mapping[str, str]) -> Iterator[Check]:
