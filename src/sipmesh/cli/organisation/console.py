@@ -142,10 +142,10 @@ def certificate(
 
 
 def _must_name_an_operator(place: Place, name: str) -> None:
-    from sipmesh.trust.x509.operator_name import is_operator_name
+    from sipmesh.trust.x509.operator_name import NAME_REMEDY, is_operator_name
 
     if not is_operator_name(name):
-        raise OperatorError(f"{name!r} is not a name of an operator: use up to 32 of a-z, 0-9, dot, hyphen, underscore")
+        raise OperatorError(f"{name!r} is not a name of an operator: {NAME_REMEDY}")
     if place.load().topology.pool_of(name) is not None:
         raise OperatorError(f"{name} is a server of the topology: give the operator another name")
 

@@ -15,7 +15,7 @@ from pydantic_core import PydanticCustomError
 
 from sipmesh.errors import OperatorError
 from sipmesh.topology.document.names import address as checked
-from sipmesh.trust.x509.operator_name import is_operator_name
+from sipmesh.trust.x509.operator_name import NAME_REMEDY, is_operator_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -46,9 +46,7 @@ class Wishes:
         from sipmesh.cli.organisation.layout import LOOPBACK, Layout
 
         if self.administrator and not is_operator_name(self.administrator):
-            raise OperatorError(
-                f"{self.administrator!r} is not a name of an operator: use up to 32 of a-z, 0-9, dot, hyphen, underscore"
-            )
+            raise OperatorError(f"{self.administrator!r} is not a name of an operator: {NAME_REMEDY}")
         wished = asked(self) if not self.has_addresses and sys.stdin.isatty() and own_addresses() else self
         if wished.edges and not (wished.address or wished.management or wished.front_ends):
             raise OperatorError(
@@ -115,5 +113,5 @@ def _all(text: str) -> Iterator[str]:
 
 def _name(text: str) -> Iterator[str]:
     if text and not is_operator_name(text):
-        raise OperatorError("use up to 32 of a-z, 0-9, dot, hyphen, underscore")
+        raise OperatorError(NAME_REMEDY)
     yield from [text] if text else ()

@@ -12,6 +12,9 @@ from sipmesh.trust.x509.sip_identity import alternative_names
 SCHEME: Final = "sipmesh-operator"
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,31}", re.ASCII)
 
+NAME_REMEDY: Final = "use up to 32 of a-z, 0-9, dot, hyphen, underscore"
+"""What to do about another name."""
+
 
 def is_operator_name(name: str) -> bool:
     """Return whether an operator can have this name, as in the topology."""
