@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
+    from cryptography import x509
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
 PUBLIC = 0o644
@@ -112,6 +113,11 @@ def new_key(curve: ec.EllipticCurve | None = None) -> ec.EllipticCurvePrivateKey
 def new_rsa_key() -> rsa.RSAPrivateKey:
     """Make a new RSA key, for phones that support no other."""
     return rsa.generate_private_key(public_exponent=65537, key_size=RSA_BITS)
+
+
+def certificates_pem(certificates: Iterable[x509.Certificate]) -> bytes:
+    """Give the certificates as PEM, in their order."""
+    return b"".join(certificate.public_bytes(Encoding.PEM) for certificate in certificates)
 
 
 def key_pem(key: PrivateKeyTypes) -> bytes:

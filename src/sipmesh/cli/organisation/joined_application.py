@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cryptography.hazmat.primitives.serialization import Encoding
-
 from sipmesh.cli.output import say
 from sipmesh.pki import files
 from sipmesh.trust.role import Role
@@ -27,7 +25,7 @@ def is_application(name: str, loaded: Loaded) -> bool:
 def say_application(name: str, loaded: Loaded, folder: Path) -> None:
     """Write the roots for the program, and print its files and its links."""
     roots = folder / "servers" / f"{name}.roots.pem"
-    files.write(roots, b"".join(anchor.public_bytes(Encoding.PEM) for anchor in loaded.authority.anchors))
+    files.write(roots, files.certificates_pem(loaded.authority.anchors))
     server, opens_to = _links(name, loaded)
     say(f"It is an application: its program is not sipmesh. Configure the program with these files in {folder}:")
     say(

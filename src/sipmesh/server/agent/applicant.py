@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
 
 from sipmesh.errors import OperatorError, RemoteError
 from sipmesh.pki import files
@@ -76,9 +75,7 @@ class Applicant:
             return False
         if any(_is_earlier(issuing, present) and _is_in_force(present, view, at) for present in chain[1:]):
             return False
-        files.write(
-            view.certificate, b"".join(certificate.public_bytes(Encoding.PEM) for certificate in (chain[0], issuing))
-        )
+        files.write(view.certificate, files.certificates_pem((chain[0], issuing)))
         return True
 
     def accept_certificate(self, payload: bytes, view: ServerView) -> bool:
@@ -94,9 +91,8 @@ class Applicant:
         key = files.read_key(self._key_file)
         if chain[0].public_key() != key.public_key():
             return False
-        pem = b"".join(certificate.public_bytes(Encoding.PEM) for certificate in chain)
         must_be_a_pair(view.certificate, view.key)
-        write_pair(view.certificate, pem, view.key, files.key_pem(key))
+        write_pair(view.certificate, files.certificates_pem(chain), view.key, files.key_pem(key))
         self._key_file.unlink()
         self._made = None
         return True

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
 
 from sipmesh.pki import files
 from sipmesh.pki.ca_rotation import CaGenerations
@@ -81,7 +80,7 @@ def _finish_from_ledger(certificate: Path, key_file: Path, ca: EnterpriseCa) -> 
     leaf = _issued_for(key.public_key(), ca)
     if leaf is None:
         return False
-    chain = b"".join(one.public_bytes(Encoding.PEM) for one in (leaf, ca.shown))
+    chain = files.certificates_pem((leaf, ca.shown))
     must_be_a_pair(certificate, key_file)
     write_pair(certificate, chain, key_file, files.key_pem(key))
     waiting.unlink()
@@ -109,7 +108,7 @@ def show_own(view: ServerView, folder: Path) -> None:
         with suppress(UnusableFileError):
             leaf, *above = read_certificates(file)
             if above != [shown] and issued_by(leaf, shown):
-                files.write(file, b"".join(certificate.public_bytes(Encoding.PEM) for certificate in (leaf, shown)))
+                files.write(file, files.certificates_pem((leaf, shown)))
 
 
 def signer_chain(view: ServerView) -> list[x509.Certificate]:

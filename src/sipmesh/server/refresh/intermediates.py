@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
 
 from sipmesh.pki import files
 from sipmesh.pki.file_error import FileError
@@ -65,7 +64,7 @@ class KnownIntermediates:
         below.add(between)
         file = self._file(anchor)
         with suppress(FileError):  # a certificate that cannot be stored is known until this process ends
-            files.write(file, b"".join(found.public_bytes(Encoding.PEM) for found in below.known))
+            files.write(file, files.certificates_pem(below.known))
             below.stamp = stamp(file)
         return True
 

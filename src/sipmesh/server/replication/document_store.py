@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
 
 from sipmesh.database.number_ceilings import FENCING_NUMBERS, USERS_NUMBERS, VERSIONS
 from sipmesh.errors import OperatorError, Problem, RemoteError
@@ -268,7 +267,7 @@ class DocumentStore:
         The record is written first. So a crash leaves the old version or the new one, and never allows an older version.
         """
         make_folder(self.state)
-        pem = b"".join(anchor.public_bytes(Encoding.PEM) for anchor in loaded.authority.anchors)
+        pem = files.certificates_pem(loaded.authority.anchors)
         record = self.record
         new_record = replace(
             record or PublicationRecord(),

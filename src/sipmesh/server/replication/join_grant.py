@@ -101,7 +101,7 @@ class JoinGrant:
     @property
     def pem(self) -> bytes:
         """The server's certificate with its issuers, in PEM."""
-        return b"".join(certificate.public_bytes(Encoding.PEM) for certificate in self.chain)
+        return files.certificates_pem(self.chain)
 
     def judged(self, confirmed: Collection[str], folder: Path, at: datetime) -> JudgedGrant:
         """Check the grant at time *at*, for a server in *folder*; *confirmed* are the fingerprints that the operator compared.
