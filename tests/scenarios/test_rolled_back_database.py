@@ -86,6 +86,12 @@ class Rolled:
         status, printed = await asyncio.to_thread(forkserver.run, arguments, self.folder, typed, COLUMNS="200")
         return status, printed if status else ""
 
+    async def stop_leader(self) -> tuple[str, str]:
+        """Stop the leader; gives its name, and that of the other management server."""
+        overtaken = self.leader
+        await self.pool.network.stop(overtaken)
+        return overtaken, MGMT2 if overtaken == MGMT else MGMT
+
     async def go_on(self) -> int:
         """Go on from the older state, as the remedy says."""
         plan = await self.pool.network.ask(self.leader, "plan")
@@ -164,9 +170,7 @@ async def test_server_that_takes_over_an_older_state_says_so_too(rolled: Rolled)
     async with network:
         await rolled.begin()
         await rolled.roll_back()
-        overtaken = rolled.leader
-        other = MGMT2 if overtaken == MGMT else MGMT
-        await network.stop(overtaken)
+        overtaken, other = await rolled.stop_leader()
         rolled.pool.end_lease()
         await until(lambda: rolled.pool.leads(other) and len(rolled.told()) == 2)
         assert (network.nodes[FE1].user_updates.number, network.number(FE1)) == (3, 4)
@@ -181,9 +185,7 @@ async def test_server_that_never_saw_the_newer_users_learns_of_them_from_the_fro
     async with network:
         await rolled.begin()
         await rolled.roll_back()
-        overtaken = rolled.leader
-        other = MGMT2 if overtaken == MGMT else MGMT
-        await network.stop(overtaken)
+        _, other = await rolled.stop_leader()
         (network.folder(other) / FILE).write_text(rolled.seen_before, "utf-8")
         rolled.pool.end_lease()
         said = f"{FE1} has users of number 3, which the database, at 2, lacks"
