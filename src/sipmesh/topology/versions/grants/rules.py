@@ -105,7 +105,7 @@ _OF_FEDERATION: Final[Rules] = {
         Rule(Gain.READ, "another pool", "that pool", "requests to partners go through {value}", is_set),
     ),
     "federation.discovery": (
-        Rule(Gain.SIGN, "any change", "anybody", "partners are found by discovery: {value}", any_change),
+        Rule(Gain.SIGN, "any change", "any organisation", "partners are found by discovery: {value}", any_change),
     ),
     "federation.blocked": (
         Rule(Gain.SIGN, "a name fewer", "the owner of that name", "{value} is no longer blocked", removed),
