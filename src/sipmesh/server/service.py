@@ -226,11 +226,12 @@ class Service:
     def _commands(self) -> Mapping[str, Command]:
         """Return the commands of the control socket: those of every server, with those of management if this is management."""
         reading = self._reading
-        own = AdminCommands(self._node, reload=reading.reload, look=reading.look, drain=self.drain)
+        parts = (self._node, reading.reload, reading.look, self.drain)
         if self._supervisor is not None:
             from sipmesh.server.workers.merged_commands import MergedCommands
 
-            return MergedCommands(own, self._supervisor).commands()
+            return MergedCommands(*parts, self._supervisor).commands()
+        own = AdminCommands(*parts)
         if self._controller is None:
             return own.commands()
         from sipmesh.server.management_wiring import console_with, with_management

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from sipmesh.server.admin import commands
 from sipmesh.server.admin.commands import AdminCommands
 from sipmesh.server.control_socket import encode
 from sipmesh.server.refresh.reload_result import ReloadResult
+from sipmesh.server.running.running_server import RunningServer
 from sipmesh.storage.users.user_database import Users
 from sipmesh.trust.evidence import LinkKind
 from support.network import FE1, FE2, Network
@@ -23,13 +25,20 @@ from support.talking import talking
 
 
 def operator_of(network: Network, server: str = FE1) -> AdminCommands:
-    """The desk of one server; *reload* and *look* only say that they were asked for."""
-    return AdminCommands(
-        network.nodes[server],
-        reload=lambda: ReloadResult(taken=True, closed=()),
-        look=lambda: ReloadResult(taken=True, closed=()),
-        drain=network.nodes[server].dispatch.drain,
-    )
+    """The commands of one server; *reload* and *look* only say that they were asked for."""
+    return AdminCommands(*parts_of(network, server))
+
+
+def parts_of(
+    network: Network, server: str
+) -> tuple[RunningServer, Callable[[], ReloadResult], Callable[[], ReloadResult], Callable[[], None]]:
+    """What the commands of a server are built from."""
+    node = network.nodes[server]
+    return node, _taken, _taken, node.dispatch.drain
+
+
+def _taken() -> ReloadResult:
+    return ReloadResult(taken=True, closed=())
 
 
 async def asked(network: Network, command: str, **given: Any) -> Any:

@@ -80,7 +80,7 @@ async def test_security_officer_issues_a_certificate_that_the_server_uses_at_onc
 async def test_what_is_read_from_files_is_answered_and_a_revocation_is_noted(tmp_path: Path) -> None:
     async with management_with_console(tmp_path) as network, Visitor(network, "sona-token") as officer:
         await network.ask(MGMT, "block", name="evil.test")
-        assert [row["is_blocked"] for row in (await officer.get("/api/v1/partners")).json] == [True]
+        assert (await officer.get("/api/v1/partners")).json == {"partners": [], "blocked": ["evil.test"]}
         entries = (await officer.get("/api/v1/certificates")).json["entries"]
         entry = next(one for one in entries if (one["what"], one["name"]) == ("server", FE1))
         assert (await officer.get("/api/v1/audit/check")).json["faults"] == []

@@ -73,7 +73,7 @@ async def test_partner_comes_changes_and_goes_each_in_a_version(tmp_path: Path, 
             assert done.status == 200, done.text
             assert (done.json["what"], done.json["version"], network.number(MGMT)) == (what, number, number)
             partners = (await viewer.get("/api/v1/partners")).json
-            assert [one["name"] for one in partners] == ([] if path == "remove" else [PARTNER])
+            assert [one["domains"][0] for one in partners["partners"]] == ([] if path == "remove" else [PARTNER])
         assert (await operator.ask("POST", "/api/v1/block", json={"name": "evil.test"})).status == 200
         history = (await viewer.get("/api/v1/versions")).json
         assert [(one["by"], one["why"]) for one in history][2:5] == [

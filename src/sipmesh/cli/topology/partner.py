@@ -142,17 +142,14 @@ def _named(file: Path, folder: Path) -> str:
 @app.command("list")
 def list_partners(*, topology: TopologyFile = HERE, as_json: AsJson = False) -> None:
     """List the partners in force, with their edges and the remaining time of their lists, and the blocked domains."""
-    from sipmesh.cli.topology.reports import PartnerReport, PartnersReport
+    from sipmesh.server.admin.partners_report import PartnersReport
 
-    loaded, now = Place(topology).in_force(), datetime.now(UTC)
-    federation = loaded.topology.federation
-    pairs = zip(federation.partners, loaded.partners, strict=True)
-    partners = [PartnerReport.of(partner, authority, now) for partner, authority in pairs]
+    found = PartnersReport.of(Place(topology).in_force(), datetime.now(UTC))
     if as_json:
-        say_json(PartnersReport(partners, tuple(federation.blocked)))
+        say_json(found)
         return
     made = table("", "partner", "reached by", "trusted by", "client usage", "lists", "left")
-    for partner in partners:
+    for partner in found.partners:
         left = partner.left_s
         made.add_row(
             cell(", ".join(partner.domains)),
@@ -162,11 +159,11 @@ def list_partners(*, topology: TopologyFile = HERE, as_json: AsJson = False) -> 
             cell(", ".join(partner.crls)),
             cell(duration(left) if left is not None else "no list in force", BAD if left is None or left < 0 else GOOD),
         )
-    if partners:
+    if found.partners:
         show(made)
     else:
         say("There are no partners. To add one: sipmesh partner add --help", style="dim")
-    say(*([f"Blocked: {', '.join(federation.blocked)}"] if federation.blocked else []))
+    say(*([f"Blocked: {', '.join(found.blocked)}"] if found.blocked else []))
 
 
 @app.command()

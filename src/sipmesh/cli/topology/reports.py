@@ -4,17 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from sipmesh.errors import Problem
-    from sipmesh.topology.document.identity_policy import IdentityPolicy
-    from sipmesh.topology.document.media_policy import MediaPolicy
-    from sipmesh.topology.document.parts.federation import Partner
-    from sipmesh.trust.authority import Authority
-    from sipmesh.trust.role import ClientUsage
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,46 +74,6 @@ class ViewReport:
 
 
 @dataclass(frozen=True, slots=True)
-class PartnerReport:
-    """One partner in force; *left_s* is the time until its first CRL expires, in seconds, and None if a CRL is missing."""
-
-    domains: tuple[str, ...]
-    edge: str | None
-    address: str | None
-    anchors: tuple[str, ...]
-    crls: tuple[str, ...]
-    client_usage: ClientUsage
-    media: MediaPolicy | None
-    identity: IdentityPolicy | None
-    third_party: bool
-    left_s: int | None
-
-    @classmethod
-    def of(cls, partner: Partner, authority: Authority, at: datetime) -> Self:
-        """Report one partner with its authority, at the instant *at*."""
-        return cls(
-            domains=tuple(partner.domains),
-            edge=partner.edge,
-            address=partner.address,
-            anchors=tuple(partner.anchors),
-            crls=tuple(partner.crls),
-            client_usage=partner.client_usage,
-            media=partner.media,
-            identity=partner.identity,
-            third_party=partner.third_party,
-            left_s=_left(authority, at),
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class PartnersReport:
-    """What ``sipmesh partner list --json`` prints."""
-
-    partners: list[PartnerReport]
-    blocked: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class FirstReport:
     """What ``sipmesh topology publish --json`` prints for version 1; *digest* is in hex."""
 
@@ -163,9 +117,3 @@ class DocumentReport:
     by: str
     why: str
     topology: str
-
-
-def _left(authority: Authority, now: datetime) -> int | None:
-    """Return the seconds until the first CRL expires; None if a CRL is missing."""
-    ends = [crl.next_update for crl in authority.lists]
-    return int((min(ends) - now).total_seconds()) if ends and not authority.lists.faults else None

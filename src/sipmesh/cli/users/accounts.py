@@ -13,10 +13,10 @@ import typer
 from sipmesh.cli.control_client import tell_users_changed
 from sipmesh.cli.output import GOOD, WARN, cell, say, say_json, show, table
 from sipmesh.cli.place import HERE, AsJson, Place, TopologyFile
-from sipmesh.cli.users.account_report import AccountReport, plain_address
 from sipmesh.cli.users.pages import After, Limit, say_next
 from sipmesh.cli.users.passwords import FromStdin, new_password
 from sipmesh.errors import OperatorError
+from sipmesh.storage.users.account_report import AccountReport, plain_address
 from sipmesh.topology.user_address import full_address
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ import typer
 from sipmesh.cli.control_client import tell_users_changed
 from sipmesh.cli.output import GOOD, cell, say, say_json, show, table
 from sipmesh.cli.place import HERE, AsJson, Place, TopologyFile
-from sipmesh.cli.users.account_report import shown_name
 from sipmesh.cli.users.accounts import Address
+from sipmesh.storage.users.account_report import shown_name
 from sipmesh.topology.user_address import full_address
 
 app = typer.Typer(help="Further names of a user: telephone numbers, or other SIP names.", no_args_is_help=True)

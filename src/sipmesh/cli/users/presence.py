@@ -11,8 +11,8 @@ from sipmesh.cli.control_client import tell_users_changed
 from sipmesh.cli.output import GOOD, cell, say, say_json, show, table
 from sipmesh.cli.place import HERE, AsJson, Place, TopologyFile
 from sipmesh.cli.topology.remote_servers import must_lead, note
-from sipmesh.cli.users.account_report import shown_name
 from sipmesh.cli.users.accounts import Address
+from sipmesh.storage.users.account_report import shown_name
 from sipmesh.topology.document.watching import Watching
 from sipmesh.topology.user_address import full_address
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from sipmesh.cli.control_client import FromServer, ask_all
 from sipmesh.cli.output import BAD, GOOD, MARKS, WARN, say, say_json, show
-from sipmesh.cli.users.account_report import shown_name
 from sipmesh.cli.users.client_links import client_refusals_table, link_remedies
 from sipmesh.cli.users.login_tables import failures_table, logins_table, registrations_table, why_digest
 from sipmesh.errors import OperatorError
+from sipmesh.storage.users.account_report import shown_name
 from sipmesh.topology.user_address import full_address
 
 if TYPE_CHECKING:

@@ -18,8 +18,8 @@ import typer
 from sipmesh.cli.control_client import tell_users_changed
 from sipmesh.cli.output import GOOD, WARN, plural, say, say_document
 from sipmesh.cli.place import HERE, Place, TopologyFile
-from sipmesh.cli.users.account_report import AccountReport
 from sipmesh.errors import OperatorError, Problem
+from sipmesh.storage.users.account_report import AccountReport
 from sipmesh.topology.user_address import full_address
 
 if TYPE_CHECKING:

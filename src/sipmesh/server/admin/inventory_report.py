@@ -77,7 +77,7 @@ class EntryReport:
 
 @dataclass(frozen=True, slots=True)
 class InventoryReport:
-    """What ``sipmesh ca inventory --json`` prints, at the instant *at*; *worst* is the most urgent level of all entries."""
+    """Everything that expires, the first end first, at the instant *at*; *worst* is the most urgent level of all entries."""
 
     at: datetime
     worst: str
@@ -89,5 +89,6 @@ class InventoryReport:
     def of(cls, stock: Inventory) -> Self:
         """Report the whole inventory."""
         countdown = CountdownReport.of(stock.countdown, stock.at) if stock.countdown else None
-        entries = tuple(EntryReport.of(entry, stock.at) for entry in stock.entries)
-        return cls(stock.at, stock.worst.word, stock.urgent, countdown, entries)
+        entries = [EntryReport.of(entry, stock.at) for entry in stock.entries]
+        entries.sort(key=lambda entry: (entry.ends is None, entry.ends or stock.at))
+        return cls(stock.at, stock.worst.word, stock.urgent, countdown, tuple(entries))

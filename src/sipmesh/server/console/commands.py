@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 from sipmesh.errors import OperatorError
 from sipmesh.pki.ca_rotation import CaGenerations
 from sipmesh.pki.crl.builder import Reason
+from sipmesh.server.admin.inventory_report import InventoryReport
 from sipmesh.server.admin.local_servers import ask_running
+from sipmesh.server.admin.partners_report import PartnersReport
 from sipmesh.server.admin.replies import RELOAD
 from sipmesh.server.certificates.network_inventory import network_inventory
 from sipmesh.server.console.operations import AUDIT, AUDIT_CHECK, CERTIFICATES, ISSUE, PARTNERS, REVOKE, SIGN_CRLS
@@ -18,9 +20,7 @@ from sipmesh.server.console.replies import (
     AuditCheckReply,
     AuditEntry,
     AuditReply,
-    CertificatesReply,
     IssuedReply,
-    PartnerReply,
     RevokedReply,
     SignedListsReply,
 )
@@ -83,14 +83,12 @@ class ConsoleCommands:
             self._check = self._node.loop.create_task(later(_check_audit, self._management_db))
         return await asyncio.shield(self._check)
 
-    async def _certificates(self, _asked: Mapping[str, Any]) -> CertificatesReply:
+    async def _certificates(self, _asked: Mapping[str, Any]) -> InventoryReport:
         node, at = self._node, datetime.now(UTC)
         return await off_loop(_read_certificates, node.view.loaded, node.use(), at)
 
-    async def _partners(self, _asked: Mapping[str, Any]) -> list[PartnerReply]:
-        federation = self._node.view.loaded.topology.federation
-        known = [PartnerReply.of(partner) for partner in federation.partners]
-        return known + [PartnerReply.blocked(name) for name in federation.blocked]
+    async def _partners(self, _asked: Mapping[str, Any]) -> PartnersReport:
+        return PartnersReport.of(self._node.view.loaded, datetime.now(UTC))
 
     async def _revoke(self, asked: Mapping[str, Any]) -> RevokedReply:
         """Revoke one certificate, write the audit log, and close the links here; all servers receive the new CRL."""
@@ -133,8 +131,8 @@ def _check_audit(management_db: ManagementDb) -> AuditCheckReply:
     return AuditCheckReply(at, management_db.history.verify())
 
 
-def _read_certificates(loaded: Loaded, use: Use, at: datetime) -> CertificatesReply:
-    return CertificatesReply.of(network_inventory(loaded, loaded.folder / CA, [use], at))
+def _read_certificates(loaded: Loaded, use: Use, at: datetime) -> InventoryReport:
+    return InventoryReport.of(network_inventory(loaded, loaded.folder / CA, [use], at))
 
 
 def _revoke(folder: Path, management_db: ManagementDb, who: str, serial: int, reason: Reason) -> RevokedReply:

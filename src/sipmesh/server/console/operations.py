@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakValueDictionary
 
+from sipmesh.server.admin.inventory_report import InventoryReport
+from sipmesh.server.admin.partners_report import PartnersReport
 from sipmesh.server.admin.replies import (
     EXPLAIN,
     LINKS,
@@ -53,12 +55,10 @@ from sipmesh.server.console.replies import (
     AuditCheckReply,
     AuditReply,
     BlockReply,
-    CertificatesReply,
     DevicesReply,
     DraftReply,
     IssuedReply,
     PartnerChangeReply,
-    PartnerReply,
     RevokedReply,
     SignedListsReply,
     UserChangeReply,
@@ -140,11 +140,11 @@ _READS: Final = (
     Operation(
         ACKNOWLEDGED.name, "acknowledged", VIEWER, "Which servers have a version in force.", ToAwait, Acknowledgement
     ),
-    Operation(CERTIFICATES, CERTIFICATES, VIEWER, "Everything that expires.", Nothing, CertificatesReply),
+    Operation(CERTIFICATES, CERTIFICATES, VIEWER, "Everything that expires.", Nothing, InventoryReport),
     Operation(USERS, USERS, VIEWER, "A page of the users, in the order of their addresses.", AfterUser, UserListReply),
     Operation(USER.name, "user", VIEWER, "One user, and what the servers know of the user.", UserName, UserDetailReply),
     Operation(REGISTRATIONS.name, "registrations", VIEWER, "The registered devices.", Nothing, DevicesReply),
-    Operation(PARTNERS, PARTNERS, VIEWER, "The partners.", Nothing, list[PartnerReply]),
+    Operation(PARTNERS, PARTNERS, VIEWER, "The partners in force.", Nothing, PartnersReport),
     Operation(LINKS.name, "links", VIEWER, "Live links of the management server.", Nothing, list[LinkReply]),
     Operation(REFUSED.name, "refused", VIEWER, "Peers that management refused.", Nothing, list[VerdictReport]),
     Operation(VERDICTS, VERDICTS, VIEWER, "The last verdicts of the servers, newest first.", Nothing, VerdictsReply),

@@ -7,16 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Self
 
-from sipmesh.server.admin.inventory_report import CountdownReport, EntryReport
 from sipmesh.server.admin.replies import BindingReply, LinkReply, UserReply
 from sipmesh.server.management.replies import PutInForce
+from sipmesh.storage.users.account_report import AccountReport
 from sipmesh.trust.judgement.verdict_report import VerdictReport
 
 if TYPE_CHECKING:
     from sipmesh.storage.audit import AuditLine
-    from sipmesh.storage.users.user import User
-    from sipmesh.topology.document.parts.federation import Partner
-    from sipmesh.topology.expiry.inventory import Inventory
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,53 +54,13 @@ class AuditCheckReply:
 
 
 @dataclass(frozen=True, slots=True)
-class CertificatesReply:
-    """Everything that expires, the first end first; *countdown* names the first server that would stop."""
-
-    at: datetime
-    worst: str
-    countdown: CountdownReport | None
-    entries: Sequence[EntryReport]
-
-    @classmethod
-    def of(cls, stock: Inventory) -> Self:
-        """Show an inventory."""
-        countdown = CountdownReport.of(stock.countdown, stock.at) if stock.countdown else None
-        entries = [EntryReport.of(entry, stock.at) for entry in stock.entries]
-        entries.sort(key=lambda entry: (entry.ends is None, entry.ends or stock.at))
-        return cls(stock.at, stock.worst.word, countdown, entries)
-
-
-@dataclass(frozen=True, slots=True)
-class UserEntry:
-    """One user: *pool* is the home pool, *digest* the algorithms, strongest first; *created* is UTC.
-
-    *disabled* is since when the user cannot log in, None for others.
-    """
-
-    user: str
-    pool: str
-    digest: Sequence[str]
-    aliases: Sequence[str]
-    created: datetime
-    disabled: datetime | None = None
-
-    @classmethod
-    def of(cls, user: User, default: str) -> Self:
-        """Show one user; *default* is the home pool of users without one."""
-        aliases = [alias.removeprefix("sip:") for alias in user.aliases]
-        name, digest = user.aor.removeprefix("sip:"), [*user.algorithms]
-        return cls(name, user.pool or default, digest, aliases, user.created, user.disabled)
-
-
-@dataclass(frozen=True, slots=True)
 class UserListReply:
     """A page of users in the order of their addresses; *total* is how many there are in all.
 
     *after* is the parameter for the next page, None if there are no further users.
     """
 
-    users: Sequence[UserEntry]
+    users: Sequence[AccountReport]
     total: int
     after: str | None
 
@@ -126,7 +83,7 @@ class UserChangeReply:
 class UserDetailReply:
     """One user: the account, and what each server on this machine knows of the user; *faults* are servers without an answer."""
 
-    account: UserEntry
+    account: AccountReport
     servers: Sequence[UserReply]
     faults: Sequence[str]
 
@@ -186,27 +143,6 @@ class SignedListsReply:
 
     files: Sequence[str]
     closed: int
-
-
-@dataclass(frozen=True, slots=True)
-class PartnerReply:
-    """One partner of the version in force; *edge* is empty if DNS finds it. *is_blocked* entries have a name only."""
-
-    name: str
-    domains: Sequence[str]
-    edge: str
-    client_usage: str
-    is_blocked: bool = False
-
-    @classmethod
-    def of(cls, partner: Partner) -> Self:
-        """Show one partner."""
-        return cls(partner.name, partner.domains, partner.edge or "", str(partner.client_usage))
-
-    @classmethod
-    def blocked(cls, name: str) -> Self:
-        """Show a blocked name."""
-        return cls(name, (name,), "", "", is_blocked=True)
 
 
 @dataclass(frozen=True, slots=True)

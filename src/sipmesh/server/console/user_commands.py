@@ -21,10 +21,11 @@ from sipmesh.server.console.operations import (
     USER_REMOVE,
     USERS,
 )
-from sipmesh.server.console.replies import UserChangeReply, UserDetailReply, UserEntry, UserListReply
+from sipmesh.server.console.replies import UserChangeReply, UserDetailReply, UserListReply
 from sipmesh.server.control_socket import STATE, WHO, Command
 from sipmesh.server.process.off_loop import off_loop
 from sipmesh.storage.seen_users import SeenUsers
+from sipmesh.storage.users.account_report import AccountReport
 from sipmesh.storage.users.accounts import Accounts
 from sipmesh.storage.users.user_database import Users as UserDatabase
 from sipmesh.topology.home_pools import home_by_default
@@ -155,10 +156,10 @@ def _read_users(loaded: Loaded, after: str) -> UserListReply:
     with _opened(loaded) as users:
         known, total = users.page(f"sip:{after}", MOST_USERS + 1)
     default = home_by_default(loaded.topology)
-    entries = [UserEntry.of(user, default) for user in known[:MOST_USERS]]
+    entries = [AccountReport.of(user, default) for user in known[:MOST_USERS]]
     return UserListReply(entries, total, entries[-1].user if len(known) > MOST_USERS else None)
 
 
-def _read_user(loaded: Loaded, user: str) -> UserEntry:
+def _read_user(loaded: Loaded, user: str) -> AccountReport:
     with _opened(loaded) as users:
-        return UserEntry.of(users.get(full_address(user, loaded.topology)), home_by_default(loaded.topology))
+        return AccountReport.of(users.get(full_address(user, loaded.topology)), home_by_default(loaded.topology))

@@ -12,16 +12,13 @@ from sipmesh.errors import OperatorError, SipmeshError
 from sipmesh.server.admin.commands import MOST_REFUSALS, PAGE, AdminCommands
 from sipmesh.server.admin.replies import (
     CLIENT_REFUSALS,
-    DRAIN,
     EXPLAIN,
-    FILES_CHANGED,
     LINKS,
     LOGIN_FAILURES,
     PREPARE_DRAIN,
     REFUSED,
     REFUSED_MESSAGES,
     REGISTRATIONS,
-    RELOAD,
     STATUS,
     USER,
     USERS_CHANGED,
@@ -40,9 +37,10 @@ from sipmesh.server.admin.replies import (
 )
 
 if TYPE_CHECKING:
-    from sipmesh.server.control_socket import Command, ControlCommand
+    from sipmesh.server.control_socket import ControlCommand
     from sipmesh.server.proxy.refused_message import RefusedMessage
     from sipmesh.server.refresh.reload_result import ReloadResult
+    from sipmesh.server.running.running_server import RunningServer
     from sipmesh.server.workers.supervisor import Supervisor
     from sipmesh.trust.judgement.verdict_report import VerdictReport
 
@@ -51,33 +49,19 @@ T = TypeVar("T")
 OF_THE_SOCKET: Final = frozenset({"command", "who"})
 
 
-class MergedCommands:
-    """The commands of a server whose workers *supervisor* keeps; *own* are those of the supervisor's process."""
+class MergedCommands(AdminCommands):
+    """The commands of a server whose workers *supervisor* keeps; those of its own process are the base class."""
 
-    def __init__(self, own: AdminCommands, supervisor: Supervisor) -> None:
-        self._own, self._supervisor = own, supervisor
-
-    def __repr__(self) -> str:
-        return f"<MergedCommands of {self._supervisor!r}>"
-
-    def commands(self) -> Mapping[str, Command]:
-        """Return every command by its name."""
-        return {
-            STATUS.name: self.status,
-            LINKS.name: self.links,
-            REFUSED.name: self.refused,
-            REFUSED_MESSAGES.name: self.refused_messages,
-            EXPLAIN.name: self.explain,
-            REGISTRATIONS.name: self.registrations,
-            CLIENT_REFUSALS.name: self.client_refusals,
-            LOGIN_FAILURES.name: self.login_failures,
-            USER.name: self.user,
-            RELOAD.name: self.reload,
-            FILES_CHANGED.name: self.files_changed,
-            USERS_CHANGED.name: self.users_changed,
-            DRAIN.name: self._own.drain,
-            PREPARE_DRAIN.name: self.prepare_drain,
-        }
+    def __init__(
+        self,
+        node: RunningServer,
+        reload: Callable[[], ReloadResult],
+        look: Callable[[], ReloadResult],
+        drain: Callable[[], None],
+        supervisor: Supervisor,
+    ) -> None:
+        super().__init__(node, reload, look, drain)
+        self._supervisor = supervisor
 
     async def _replies(self, command: ControlCommand[T], asked: Mapping[str, Any]) -> dict[int, T]:
         """Ask every worker that answers, and return the typed replies by the number of the worker."""
@@ -89,7 +73,7 @@ class MergedCommands:
 
     async def status(self, asked: Mapping[str, Any]) -> StatusReply:
         """Return the status of the whole server, with its workers."""
-        own, replies = await self._own.status(asked), await self._replies(STATUS, asked)
+        own, replies = await super().status(asked), await self._replies(STATUS, asked)
         others = list(replies.values())
         sources = {source.source: source for status in (*others, own) for source in status.sources}
         return replace(
@@ -103,12 +87,12 @@ class MergedCommands:
 
     async def prepare_drain(self, asked: Mapping[str, Any]) -> WorkReply:
         """Have every worker grant registrations for a short time from now on."""
-        own = await self._own.prepare_drain(asked)
+        own = await super().prepare_drain(asked)
         return _work(own, await self._obeyed(PREPARE_DRAIN, asked))
 
     async def links(self, asked: Mapping[str, Any]) -> list[LinkReply]:
         """Return every live link of every process; with ``most`` only so many, the newest first."""
-        found = await self._own.links(asked) + await self._joined(LINKS, asked)
+        found = await super().links(asked) + await self._joined(LINKS, asked)
         return found if "most" not in asked else nsmallest(int(asked["most"]), found, key=lambda link: link.age_s)
 
     async def _joined(self, command: ControlCommand[list[T]], asked: Mapping[str, Any]) -> list[T]:
@@ -116,12 +100,12 @@ class MergedCommands:
 
     async def refused(self, asked: Mapping[str, Any]) -> list[VerdictReport]:
         """Return the latest refusals of peers, newest first."""
-        found = await self._own.refused(asked) + await self._joined(REFUSED, asked)
+        found = await super().refused(asked) + await self._joined(REFUSED, asked)
         return _newest(found, asked, lambda verdict: verdict.at)
 
     async def refused_messages(self, asked: Mapping[str, Any]) -> list[RefusedMessage]:
         """Return the latest refused messages of each process, newest first."""
-        return await self._own.refused_messages(asked) + await self._joined(REFUSED_MESSAGES, asked)
+        return await super().refused_messages(asked) + await self._joined(REFUSED_MESSAGES, asked)
 
     async def client_refusals(self, asked: Mapping[str, Any]) -> list[ClientRefusalReply]:
         """Return the last client links that failed before a login, newest first."""
@@ -161,7 +145,7 @@ class MergedCommands:
     async def explain(self, asked: Mapping[str, Any]) -> ExplainReply:
         """Return the verdict on one live link, of whichever process; raises `SipmeshError` if there is no such link."""
         try:
-            return await self._own.explain(asked)
+            return await super().explain(asked)
         except SipmeshError as missing:
             try:
                 return next(iter((await self._replies(EXPLAIN, asked)).values()))
@@ -170,11 +154,11 @@ class MergedCommands:
 
     async def reload(self, asked: Mapping[str, Any]) -> ReloadResult:
         """Read all files again, and wait until every worker has in force what was read."""
-        return await self._followed(await self._own.reload(asked))
+        return await self._followed(await super().reload(asked))
 
     async def files_changed(self, asked: Mapping[str, Any]) -> ReloadResult:
         """Read the files that have changed, and wait until every worker has them in force."""
-        return await self._followed(await self._own.files_changed(asked))
+        return await self._followed(await super().files_changed(asked))
 
     async def _followed(self, result: ReloadResult) -> ReloadResult:
         await self._supervisor.quiet()
@@ -182,7 +166,7 @@ class MergedCommands:
 
     async def users_changed(self, asked: Mapping[str, Any]) -> ClosedReply:
         """Read the changes of users at every process."""
-        own = await self._own.users_changed(asked)
+        own = await super().users_changed(asked)
         return ClosedReply(own.closed + sum(one.closed for one in await self._obeyed(USERS_CHANGED, asked)))
 
 

@@ -104,7 +104,7 @@ class NetworkPages:
         return "certificates.html", {"stock": stock, "longest": longest}
 
     async def _partners(self, request: web.Request) -> tuple[str, Mapping[str, Any]]:
-        return "partners.html", {"partners": await self._frame.read(request, PARTNERS)}
+        return "partners.html", {"known": await self._frame.read(request, PARTNERS)}
 
     async def _refused(self, request: web.Request) -> tuple[str, Mapping[str, Any]]:
         here = await self._frame.read(request, REFUSED.name)

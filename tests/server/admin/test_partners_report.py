@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from sipmesh.cli.topology.reports import PartnerReport
 from sipmesh.demo.organisation import Organisation
+from sipmesh.server.admin.partners_report import PartnerReport
 from sipmesh.trust.evidence import LinkKind
 from support.network import PARTNER, PARTNER_EDGE, PARTNER_EDGES, copied, federate
 

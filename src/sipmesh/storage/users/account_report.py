@@ -1,4 +1,4 @@
-"""One user as commands print it."""
+"""One user as the commands print it, and as the console and the API show it."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class AccountReport:
-    """One user as ``sipmesh user list --json`` prints it: *pool* is the home pool, *digest* the algorithms, strongest first.
+    """One user: *pool* is the home pool, *digest* the algorithms, strongest first.
 
-    *aliases* are further names of the user, as ``sipmesh user alias list`` prints them. *disabled* is since when the user cannot
+    *aliases* are further names of the user. *disabled* is since when the user cannot
     log in, None for others.
     """
 
