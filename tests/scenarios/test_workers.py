@@ -145,6 +145,33 @@ async def test_worker_that_hangs_keeps_no_revoked_peer(example: Organisation) ->
 
 
 @on_loop
+async def test_messages_to_phones_of_a_killed_worker_are_stored(example: Organisation) -> None:
+    """The sender got 480 for the message under way, and for all others until the next worker was up.
+
+    Before, the phone gets the message itself, and its refusal counts. A message that was under way comes twice.
+    """
+    async with two_workers(example) as two:
+        alice, bob = await two.phone("alice", ONE), await two.phone("bob", TWO)
+
+        def message(text: bytes) -> Request:
+            return alice.request("MESSAGE", "sip:bob@example.test", [("content-type", "text/plain")], text)
+
+        await alice.send(message(b"refused"))
+        await bob.reply(await bob.request_in("MESSAGE"), 480)
+        assert (await alice.final()).status == 480
+        await alice.send(message(b"under way"))
+        await bob.request_in("MESSAGE")
+        await two.signal(TWO, signal.SIGKILL)
+        assert (await alice.final()).status == 202
+        assert (await alice.ask(message(b"later"))).status == 202
+        again = await two.network.phone("bob", FE1)
+        for text in (b"under way", b"later"):
+            delivered = await again.request_in("MESSAGE")
+            assert text in delivered.body
+            await again.reply(delivered, 200)
+
+
+@on_loop
 @pytest.mark.wide
 async def test_killed_worker_takes_only_its_links_with_it_and_is_replaced(example: Organisation) -> None:
     """The file of the topology is broken meanwhile: the new worker gets the version in force."""
@@ -154,7 +181,7 @@ async def test_killed_worker_takes_only_its_links_with_it_and_is_replaced(exampl
         example.file.write_text(example.file.read_text() + "nonsense: 1\n")
         await two.signal(TWO, signal.SIGKILL)
         await bob.hung_up()
-        refused = await alice.ask(alice.request("MESSAGE", "sip:bob@example.test"))
+        refused = await alice.ask(alice.request("OPTIONS", "sip:bob@example.test"))
         assert refused.status == 480
         await pass_message(alice, carol)
         again = await two.network.phone("bob", FE1)

@@ -18,7 +18,7 @@ from sipmesh.routing.outcome import (
 )
 from sipmesh.routing.proxy.target_set import fork
 from sipmesh.routing.roles.front_end import to_home
-from sipmesh.routing.target import RemoteFlowTarget, ServerTarget
+from sipmesh.routing.target import ServerTarget
 from sipmesh.sip.text import shown
 from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import LinkKind
@@ -151,7 +151,8 @@ class UserTargets:
         found = fork(request, held, outcome.identity, view.name, view.pool_mates)
         if request.method != "MESSAGE" or isinstance(found, Answer) or outcome.device is not None:
             return found
-        is_remote = any(isinstance(target, RemoteFlowTarget) for target in found.targets)  # its server may have died
-        if is_remote and self._events.is_to_store(request, outcome.aor, is_registered=False):
+        if self._registrations.is_elsewhere(held) and self._events.is_to_store(
+            request, outcome.aor, is_registered=False
+        ):
             return Forward(found.targets, found.identity, Store(outcome.aor, outcome.identity))
         return found

@@ -157,6 +157,10 @@ class Registrations:
         """Tell whether *aor* is registered on a link of this server."""
         return bool(self._known.ours(aor, self._clock()))
 
+    def is_elsewhere(self, held: Sequence[Binding]) -> bool:
+        """Tell whether another process, of this server or of another one, has one of the rows *held*; it may have died."""
+        return any(row.server != self._server for row in held)
+
     def count(self) -> int:
         """How many bindings there are on links of this server."""
         return len(self._known)
