@@ -120,6 +120,22 @@ def _many_against_many(words: list[bytes]) -> int:
     return sum(word in words[::-1] for word in words)
 
 
+def test_cost_that_was_disturbed_once_is_measured_again() -> None:
+    """The worst of all measurements is often a disturbed one. Its half was not disturbed, so a linear cost seemed to grow."""
+    disturbed: list[bytes] = []
+
+    def run(data: bytes) -> None:
+        is_disturbed = len(data) > 3_900 and len(disturbed) < 2
+        if is_disturbed:
+            disturbed.append(data)
+        for _ in range(20 if is_disturbed else 1):
+            sum(data)
+
+    found = search(replace(toy(run), pieces=(Piece(b"", b"{},"),)), tries=0)
+    assert len(disturbed) == 2
+    assert found.growth <= MOST_GROWTH
+
+
 @pytest.mark.parametrize(
     ("units", "growth", "fault"),
     [(100, 2.3, ""), (101, 2.0, "101 units"), (51, 2.4, "2.4 times"), (50, 9.0, "")],
