@@ -1,7 +1,7 @@
 """A database by its path or URL: SQLite in a file that only its owner can read, or another that SQLAlchemy supports.
 
 What was committed to a file survives a power cut. Several processes may use a database at the same time. A PostgreSQL server
-that does not answer holds nobody up for longer than its `DatabaseTimeouts`.
+that does not answer delays no caller for longer than its `DatabaseTimeouts`.
 """
 
 from __future__ import annotations

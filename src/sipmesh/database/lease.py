@@ -1,8 +1,8 @@
 """The lease of the management pool: which server leads, with a fencing number that is higher for each new leader.
 
 Each document that management signs carries the number, and a server refuses a document with a lower number than it has seen. A
-transaction that writes calls `Lease.enter` first. So a leader that was stopped, and overtaken meanwhile, writes nothing and
-reaches nobody.
+transaction that writes calls `Lease.enter` first. So a leader that was stopped, and overtaken meanwhile, writes nothing
+and reaches no server.
 
 A leader that writes keeps the lease, however long that takes. It renews the row without waiting for its own transactions. Another
 server does not wait for these transactions either: while there is one, it cannot lead.
@@ -89,8 +89,9 @@ class Lease:
         """Migrate the database if needed; raises `OperatorError` if the database cannot be used.
 
         *fencing* is the number under which this process acts; in a pool it is 0 until `claim` has returned True. *is_kept* says
-        that a running server claims the lease at intervals: then nothing else in its process does. *floor* is the highest number
-        that this host has seen in a signed document: it leads with no lower one, whatever the database says.
+        that a running server claims the lease at intervals: then no other part of its process does. *floor* is the
+        highest number that this host has seen in a signed document: it leads with no lower number, even if the database
+        has one.
         """
         self._database, self.holder, self.fencing, self.floor = database, holder, 0, 0
         self.is_kept = False
@@ -99,7 +100,7 @@ class Lease:
         self.set_up(database)
 
     def set_up(self, database: Database) -> None:
-        """Migrate *database*, the same one that was opened again, if needed; raises `OperatorError` if it cannot be used."""
+        """Migrate *database*, which was opened again, if needed; raises `OperatorError` if it cannot be used."""
         database.migrate(MANAGEMENT)
         with database.border(), database.engine.connect() as db:
             number = fencing_in(db)
@@ -113,7 +114,7 @@ class Lease:
         return bool(self.holder)
 
     def state(self) -> LeaseState | None:
-        """Return who leads; None if nobody ever has."""
+        """Return who leads; None if no server ever has."""
         with self._database.border(), self._database.engine.connect() as db:
             return self._state_in(db)
 
@@ -235,7 +236,7 @@ class Lease:
             raise self._not_leading(self.state())
 
     def jump(self, by: int) -> int:
-        """Raise the number by *by*, after a restore: the host that is lost may have used higher ones. Returns the number."""
+        """Raise the number by *by*, after a restore: the host that is lost may have used higher numbers. Returns the number."""
         with self._database.border(), self._database.engine.begin() as db:
             _lock(db)
             self._must_count(number := fencing_in(db) + by)
@@ -269,7 +270,7 @@ class Lease:
             db.execute(_lease.insert().values(id=1, holder="", fencing=fencing, until=0, since=time_of(db)))
 
     def _must_count(self, fencing: int) -> None:
-        """Raise `OperatorError` if no leader can have the number *fencing* yet: somebody has changed the database."""
+        """Raise `OperatorError` if no leader can have the number *fencing* yet: then the database was changed."""
         remedy = f"set `fencing` of management_lease to {max(self.floor, self.fencing)}"
         FENCING_NUMBERS.must_count(fencing, datetime.now(UTC), self.floor, remedy=remedy)
 

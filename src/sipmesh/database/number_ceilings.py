@@ -1,9 +1,9 @@
-"""The highest numbers that management can use at a time: a higher one does not count, whoever has signed it.
+"""The highest numbers that management can use at a time: a higher one does not count, with any signer.
 
 Versions, fencing numbers, users, files and CRLs have numbers that only rise. An attacker who raises a number to its last value
-would leave no number for anybody after. So each signer and each server that accepts a document compares the number with its own
-clock. The numbers of a network that nobody attacks are far below. A number that an attacker has raised to the ceiling can always
-be followed by the next one.
+would leave no number for later documents. So each signer and each server that accepts a document compares the number
+with its own clock. The numbers of a network without an attack are far below. A number that an attacker has raised to
+the ceiling can always be followed by the next one.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 class NumberCeiling:
     """The ceiling of one kind of number, which is called *name*: it rises by *per_second* with the clock, from 0 in 1970.
 
-    *steps*: numbers that follow a known number this closely count in any case, so that a clock that was set back stops nobody.
+    *steps*: numbers that follow a known number this closely count in any case, so that a clock that was set back stops
+    no server.
     """
 
     name: str
@@ -33,7 +34,7 @@ class NumberCeiling:
     steps: int
 
     def at(self, at: datetime, known: int = 0) -> int:
-        """Return the highest number that counts at the time *at*; *known* is the highest one that is trusted already."""
+        """Return the highest number that counts at the time *at*; *known* is the highest number that is trusted already."""
         if at.tzinfo is None:
             raise LocalError("the time of a ceiling needs a timezone")
         return max((at + ALLOWANCE - _EPOCH) // _MICROSECOND * self.per_second // 1_000_000, known + self.steps)

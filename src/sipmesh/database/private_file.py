@@ -1,4 +1,4 @@
-"""The file of an SQLite database, which nobody but its owner may read or write."""
+"""The file of an SQLite database, which only its owner may read or write."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ class Schema:
         """Return the revision of the tables; None if there are none, or those of a release without revisions."""
         if not sql.inspect(db).has_table(self.version_table):
             return None
-        # As text: each use of a database has an engine of its own, which would compile the statement anew.
+        # As text: each use of a database has an engine of its own, which would compile the statement again.
         table = db.dialect.identifier_preparer.quote(self.version_table)
         revisions = db.exec_driver_sql(f"SELECT version_num FROM {table}").scalars().all()  # noqa: S608 - quoted
         return ", ".join(map(str, revisions)) if revisions else None

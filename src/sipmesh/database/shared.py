@@ -1,7 +1,7 @@
 """The database that several management servers share: its URL, and the server of this host, in a file beside the topology.
 
-The file is not part of the topology, which each server of the network gets: the URL may contain a password. Nobody but its owner
-may read it.
+The file is not part of the topology, which each server of the network gets: the URL may contain a password. Only its
+owner may read it.
 """
 
 from __future__ import annotations

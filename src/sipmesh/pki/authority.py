@@ -338,7 +338,7 @@ class EnterpriseCa:
     def _must_be_in_force(self, at: datetime) -> None:
         """Raise OperatorError if the issuing CA is revoked or expired: peers would refuse what it signs.
 
-        Its certificate and the CRL of the root say so, whatever was made of its row.
+        Its certificate and the CRL of the root say so, even if its row in the ledger was changed.
         """
         issuing = self.issuing
         rows = (record for record in self.certificates if record.serial == issuing.serial_number)

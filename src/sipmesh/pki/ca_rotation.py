@@ -1,4 +1,4 @@
-"""The rotation of the root: the current generation of the CA, the next one, and earlier ones with valid certificates.
+"""The rotation of the root: the current generation of the CA, the next one, and earlier generations with valid certificates.
 
 A generation is a complete CA with its own folder. The first is in the CA's folder, the others in its subfolders ``2``, ``3``
 and so on. The issuing CA of a new generation has two certificates for one key: one by its own root, and one by the root of
@@ -60,7 +60,7 @@ class CaGenerations:
 
     @property
     def numbers(self) -> list[int]:
-        """The numbers of all generations, also of retired ones."""
+        """The numbers of all generations, also of retired generations."""
         below = (int(entry.name) for entry in self.folder.iterdir() if entry.name.isdigit() and entry.is_dir())
         return sorted({1, *below})
 

@@ -37,7 +37,7 @@ _OTHERS, _OTHERS_WRITE = 0o077, 0o022
 
 
 def make_readable_folder(folder: Path) -> None:
-    """Create *folder* with its parents unless it exists. Only its owner may write there, whatever the umask: it may hold keys.
+    """Create *folder* with its parents unless it exists. Only its owner may write there, under each umask: it may hold keys.
 
     Raises OSError.
     """

@@ -51,7 +51,7 @@ class Revoker:
     def revoke_servers(
         self, servers: Collection[str], reason: Reason, at: datetime, lost: Mapping[int, str] = NOTHING_LOST
     ) -> dict[int, str]:
-        """Revoke all valid certificates of these *servers*, document signers and *lost* ones included, and publish one CRL.
+        """Revoke all valid certificates of *servers*, with document signers and *lost* certificates, and publish one CRL.
 
         *lost* has the serial numbers of certificates that the ledger may have lost, each with its server.
 

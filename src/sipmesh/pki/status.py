@@ -68,7 +68,7 @@ class ListStatus:
 
 @dataclass(frozen=True, slots=True)
 class CaStatus:
-    """The status of the whole CA at one instant. *changed* are the rows of its ledger that somebody has changed."""
+    """The status of the whole CA at one instant. *changed* are the rows of its ledger that were changed outside the CA."""
 
     organisation: str
     folder: Path

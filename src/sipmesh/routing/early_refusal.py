@@ -30,7 +30,7 @@ _ENDS: Final = tuple(
 )
 _LENGTH: Final = b"\r\nContent-Length:"
 _MOST_DIGITS: Final = 7
-"""Content-Length has no more digits than any body may have."""
+"""Content-Length has only as many digits as a body may need."""
 
 _LENGTHS: Final = re.compile(rb"\r\n(?:l|content-length)[ \t]*:")
 """Each row in lower case that a parser may take for Content-Length: of two, the parser decides where the message ends."""
@@ -64,7 +64,7 @@ def refuse_early(
     """Refuse the share of new requests in *chunk* that *control* asks for, and leave the others as they came.
 
     *chunk* begins with a message. *demand* is that of its sender. *methods* are those that may be refused. *host* and *port*
-    are where the chunk is from: the top Via is told (RFC 3261 section 18.2.1, RFC 3581 section 4).
+    are where the chunk is from, for the top Via (RFC 3261 section 18.2.1, RFC 3581 section 4).
 
     A request that should be refused, but is of a dialog or not plain, ends the look at *chunk*: the requests from there on are
     not admitted, and are decided about after the parser. Otherwise a spelling that is not plain would escape each refusal.

@@ -79,7 +79,8 @@ class ToUser:
 class ToContact:
     """Find the user who has registered *contact*, and send the request to that Contact.
 
-    *asks_mates*: if nobody has registered it here, the other servers of the pool are asked. *identity* is as in `ToUser`.
+    *asks_mates*: if no user has registered it here, the other servers of the pool are asked. *identity* is as in
+    `ToUser`.
     """
 
     contact: RegisteredContact

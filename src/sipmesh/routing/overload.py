@@ -1,8 +1,8 @@
 """Overload control: how long inputs wait for this server, and which share of requests is refused for it.
 
-The age of the queue decides, and not its length: a long queue that is served in time harms nobody. The share is that of a
-loss-based control (RFC 7339 section 6), and the rule for the beginning is that of CoDel (RFC 8289 section 3): a queue that
-stands, and not a burst.
+The age of the queue decides, and not its length: a long queue that is served in time harms no sender. The share is that
+of a loss-based control (RFC 7339 section 6), and the rule for the beginning is that of CoDel (RFC 8289 section 3): a
+queue that stands, and not a burst.
 """
 
 from __future__ import annotations
@@ -228,7 +228,7 @@ class OverloadControl:
         """Tell whether the next REGISTER, or request of a known dialog, of the principal with that *demand* is refused.
 
         A principal that asks for more than *most* in one step, and for more than its fair share, is refused as if the request was
-        new: otherwise whoever has one call could flood it. Without *most* (0), the request does not count.
+        new: otherwise a party of one call could flood it. Without *most* (0), the request does not count.
         """
         if most:
             self.count(demand, octets)

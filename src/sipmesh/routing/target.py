@@ -104,7 +104,8 @@ class ServerTarget:
     """Servers to try in this order. *kind* is the kind of link to them.
 
     *instead* is the target to try if none of the servers can be reached. *asks*: the servers are
-    asked for a device that they may not know. Then their 404 counts only if nobody else answers, and so does their absence.
+    asked for a device that they may not know. Then their 404 counts only if no other server answers, and so does their
+    absence.
     *carries*: the request is of a user who has logged in there, by us. *again* is what to decide again if none of the servers
     can be reached.
     """

@@ -12,7 +12,7 @@ _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep",
 def sip_date(epoch_s: int) -> str:
     """Write the instant *epoch_s*, in seconds since 1970 (UTC), as a SIP-date, which is always in GMT.
 
-    The names are those of the RFC, whatever the locale of the process is.
+    The names are those of the RFC, in each locale of the process.
     """
     at = datetime.fromtimestamp(epoch_s, UTC)
     return f"{_DAYS[at.weekday()]}, {at.day:02} {_MONTHS[at.month - 1]} {at.year} {at:%H:%M:%S} GMT"

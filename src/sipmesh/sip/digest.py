@@ -230,7 +230,7 @@ class Nonces:
     age or older that are not remembered become stale. So no nonce can be replayed.
 
     *key* (16 octets or more) is random and new at each start of the server. *lifetime_s* is in seconds. Instants are seconds
-    of one clock, which should be one that nobody sets.
+    of one clock, which should be a monotonic one.
     """
 
     __slots__ = ("_counts", "_forgotten", "_keyed", "_lifetime_s", "_remembered")

@@ -258,8 +258,8 @@ def parse_message(data: bytes, limits: ReadLimits | None = None, *, alone: bool 
     """Parse the only message of a WebSocket message or a datagram. Content-Length may be absent.
 
     Raises FramingError, a RemoteError, as :class:`MessageReader` does. A body that is shorter than its Content-Length gets
-    400. Octets behind the body are dropped (RFC 3261 18.3). If *alone*, they get 400 instead: a WebSocket message has no more
-    than one SIP message (RFC 7118 section 5).
+    400. Octets behind the body are dropped (RFC 3261 18.3). If *alone*, they get 400 instead: a WebSocket message has
+    at most one SIP message (RFC 7118 section 5).
     """
     limits = limits or ReadLimits()
     head, _, body = data.lstrip(_CRLF).partition(_END)

@@ -27,7 +27,7 @@ _OCTETS: Final = 4
 _LARGEST_OCTET: Final = 255
 _LARGEST_ASCII: Final = 127
 SCHEMES: Final[dict[str, Literal["sip", "sips"]]] = {"sip": "sip", "sips": "sips"}
-# Longer texts are not cached. So the caches stay below 2 MiB, whatever a peer sends.
+# Longer texts are not cached. So the caches stay below 2 MiB for all input of peers.
 CACHED_LENGTH: Final = 256
 # 19.1.4: a parameter of these in one URI only makes two URIs different. (transport: by the examples there.)
 _DECISIVE: Final = frozenset({"user", "ttl", "method", "maddr", "transport"})

@@ -27,7 +27,7 @@ class AliasIndex:
         return other
 
     def owner(self, key: str) -> str:
-        """Return the user of an alias, "" if it is nobody's."""
+        """Return the user of an alias, "" if no user has it."""
         return self._owners.get(key, "")
 
     def of(self, aor: str) -> Sequence[str]:

@@ -102,7 +102,7 @@ class Audit:
         database.migrate(MANAGEMENT)
 
     def append(self, who: str, act: AuditAct, about: Mapping[str, Any] = NOTHING_ABOUT, *, at: datetime) -> AuditLine:
-        """Add a line; it is on the disk when this returns. *about* may contain whatever JSON can represent."""
+        """Add a line; it is on the disk when this returns. *about* may contain each value that JSON can represent."""
         with self.changing() as db:
             return self.add(db, who, act, about, at=at)
 

@@ -1,6 +1,6 @@
 """Records in one file that only grows: each record has a number, a length and a digest that covers all records before it.
 
-A reader accepts the records up to the first one that does not match. So a record that was cut off, changed, removed or inserted
+A reader accepts the records up to the first mismatch. So a record that was cut off, changed, removed or inserted
 is found, and what follows it does not count. Records that are missing at the end, as a whole, do not show in the file: the
 caller has to know the last one (`sipmesh.server.replication.publication_record` does).
 """
@@ -113,7 +113,7 @@ def frame(number: int, record: bytes, before: str) -> tuple[bytes, str]:
 
 
 def parse(content: bytes) -> Frames:
-    """Read the records in *content*, up to the first one that does not match its frame."""
+    """Read the records in *content*, up to the first record that does not match its frame."""
     if not content.startswith(HEADER):
         return Frames(spoiled=len(content), is_framed=False)
     records: list[bytes] = []

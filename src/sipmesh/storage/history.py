@@ -124,7 +124,7 @@ class History:
             why: The reason in the operator's words.
             at: The time of the publication, with a time zone.
             dangers: What the version breaks by `--force` (`topology.versions.breaking_changes`): they get a line of their own.
-            grants: What the version gives somebody (`topology.versions.grants`): they get a line of their own, too.
+            grants: What the version gives a person or a server (`topology.versions.grants`): each grant has a line too.
             act: `AuditAct.PUBLISH` or `AuditAct.ROLLBACK`.
             about: Additional facts for the line.
             refused: The digests of versions that do not count on this server: they do not follow *base*.
@@ -209,7 +209,7 @@ class History:
         return list(_readable(self._rows_since(number)))
 
     def unreadable_since(self, number: int) -> Sequence[str]:
-        """Return a sentence for each version after *number* whose row cannot be read: somebody has changed it."""
+        """Return a sentence for each version after *number* whose row cannot be read, because it was changed."""
         return [why for row in self._rows_since(number) if (why := _why_unreadable(row))]
 
     def _rows_since(self, number: int) -> Sequence[Any]:
@@ -220,8 +220,8 @@ class History:
     def verify(self) -> Sequence[str]:
         """Return the faults of the audit log and of the versions, one sentence for each; empty if there are none.
 
-        Every version must be the one that was signed, follow the version before, and have a line in the log. The audit hash in
-        it must be the hash of the line before its own. The trust in its signer is not checked.
+        Every version must be the signed version, follow the version before, and have a line in the log. The audit hash
+        in it must be the hash of the line before its own. The trust in its signer is not checked.
         """
         faults = [*self._audit.verify(), *self.unreadable_since(0)]
         try:
@@ -329,7 +329,7 @@ def _row(version: Version, jws: bytes) -> dict[str, Any]:
 
 
 def _readable(rows: Iterable[Any]) -> Iterator[Version]:
-    """Yield the versions of *rows* without those that somebody has changed: they must not stop the others."""
+    """Yield the versions of *rows* without those that were changed in the database: they must not stop the others."""
     for row in rows:
         with suppress(OperatorError):
             yield _version(row)

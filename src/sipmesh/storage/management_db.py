@@ -33,7 +33,7 @@ class ManagementDb:
     """
 
     def __init__(self, folder: Path, shared: SharedDatabase | None = None, *, in_file: bool = False) -> None:
-        """Open the *shared* database, by default the one that *folder* names, or else the file in *folder*.
+        """Open the *shared* database, by default the database that *folder* names, or else the file in *folder*.
 
         *in_file* opens the file also if *folder* names a database.
         """

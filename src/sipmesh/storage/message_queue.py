@@ -25,7 +25,7 @@ MOST_IN_BATCH: Final = 200
 """Pieces of work in one transaction."""
 
 CLOSING_S: Final = 2.0
-"""How long the end of a server waits for what is still to be written. Nobody was told that it is stored."""
+"""How long the end of a server waits for what is still to be written. No sender has a response that says it is stored."""
 
 T = TypeVar("T")
 
@@ -41,7 +41,7 @@ class StoreFaults(Protocol):
 
 
 def _ignore(_: object) -> None:
-    """Take a result that nobody needs."""
+    """Take a result that no caller needs."""
 
 
 class Piece:

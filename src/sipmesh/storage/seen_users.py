@@ -26,7 +26,7 @@ GO_ON: Final = "bring back its newer state, or go on from this one: sipmesh topo
 class SeenUsers:
     """The number and the user of the last change, in the file `FILE` in *folder*.
 
-    *aor_of* tells in each call whose a change of the database is; None for one that is of no user.
+    *aor_of* tells in each call whose a change of the database is; None for a change of no user.
     """
 
     __slots__ = ("_aor", "_file", "_number")
@@ -54,7 +54,7 @@ class SeenUsers:
             self._write(number, aor_of(number) or "")
 
     def accept(self, number: int) -> None:
-        """Go on from the *number* that an operator has raised, whatever was seen before."""
+        """Go on from the *number* that an operator has raised, and forget what was seen before."""
         self._write(number, "")
 
     def _read(self) -> None:

@@ -29,7 +29,7 @@ def batches(queue: SimpleQueue[T | None], most: int = sys.maxsize) -> Iterator[l
 
 
 def while_loop_runs(post: Post) -> Post:
-    """Give a *post* that does nothing after the end of the loop: nobody waits for a result then."""
+    """Give a *post* that does nothing after the end of the loop: no caller waits for a result then."""
 
     def call(wanted: Callable[[], None]) -> None:
         with suppress(RuntimeError):

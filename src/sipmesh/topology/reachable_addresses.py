@@ -1,7 +1,7 @@
 """Where the DNS names of others may lead this server.
 
-Whoever answers for the name of a partner or of a publisher could otherwise have this server send requests to services that only
-it can reach: on this machine, on our other servers, or in a private network.
+A server that answers for the name of a partner or of a publisher could otherwise have this server send requests to
+services that only it can reach: on this machine, on our other servers, or in a private network.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _SITE_LOCAL: Final = IPv6Network("fec0::/10")
 
 @dataclass(frozen=True, slots=True)
 class ReachableAddresses:
-    """The addresses to which names of others may lead: public ones, and those of *networks* that the topology names.
+    """The addresses to which names of others may lead: public addresses, and those of *networks* that the topology names.
 
     *ours* are the addresses of our own servers. *hosts* are names of our own authority, whose DNS is ours: they may lead into
     private networks too.
@@ -74,7 +74,7 @@ def _addresses(server: Server) -> Iterator[str]:
 
 
 def is_special(text: str) -> bool:
-    """Tell whether an address is of this machine, of its link, of several machines or of nobody (RFC 6890).
+    """Tell whether an address is of this machine, of its link, of several machines, or unassigned (RFC 6890).
 
     Of an IPv6 address with an IPv4 address in it, the IPv4 address counts. Raises `ValueError` for a text that is no address.
     """

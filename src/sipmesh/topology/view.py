@@ -187,7 +187,7 @@ class TopologyEntries:
 
 
 def processes_of(server: Server) -> int:
-    """Tell how many processes a server has at most: its workers, and the one that supervises them."""
+    """Tell how many processes a server has at most: its workers, and their supervisor."""
     if server.workers == 1:
         return 1
     return 1 + (MOST_WORKERS if server.workers == "auto" else server.workers)

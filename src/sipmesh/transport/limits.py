@@ -174,7 +174,7 @@ class Limits:
         return self.queue_client_bytes if kind is LinkKind.CLIENT else self.queue_server_bytes
 
     def queue_bytes_at_first(self, kind: LinkKind) -> int:
-        """Return the same for a link on which nobody has logged in yet."""
+        """Return the same for a link on which no user has logged in yet."""
         return (
             min(self.queue_stranger_bytes, self.queue_client_bytes)
             if kind is LinkKind.CLIENT
@@ -187,7 +187,7 @@ class Limits:
         return shared_limits(self.start_line_bytes, self.header_bytes, body)
 
     def reading_at_first(self, kind: LinkKind) -> ReadLimits:
-        """Return the same for an accepted link on which nobody has logged in yet: a stranger may fill little memory.
+        """Return the same for an accepted link on which no user has logged in yet: a stranger may fill little memory.
 
         A header of a client has not grown on its way, so a longer one ends the link at once.
         """

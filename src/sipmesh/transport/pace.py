@@ -1,18 +1,18 @@
-"""How long a step takes at present, for all who take it: where all are slow, nobody is slow for taking longer."""
+"""How long a step of a handshake takes at present. While all peers are slow, no peer is considered slow."""
 
 from __future__ import annotations
 
 from typing import Final
 
 PACE_OF: Final = 16
-"""The pace is the mean of about so many."""
+"""The pace is the mean of about this many steps."""
 
 PACES: Final = 4.0
 """A peer may take this many times as long as others do: the mean follows what comes, and some are slower than the mean."""
 
 
 class Pace:
-    """The mean time of the last ones, in seconds; nobody makes it look longer than *most_s*."""
+    """The mean time of the last steps, in seconds; a step counts as *most_s* at most."""
 
     __slots__ = ("mean_s", "most_s")
 
@@ -24,7 +24,7 @@ class Pace:
         return f"<Pace {self.mean_s:.3f} s>"
 
     def took(self, time_s: float) -> None:
-        """Hear how long one has taken."""
+        """Add the time of one step."""
         self.mean_s += (min(self.most_s, time_s) - self.mean_s) / PACE_OF
 
     def patience(self, least_s: float) -> float:

@@ -39,9 +39,9 @@ class LinkPool:
     def obtain(self, hop: Hop) -> Link:
         """Return a link to the identity that *hop* means; dial one if there is none.
 
-        The link may be one that the peer opened, if its verdict proved that identity (RFC 5923). It may also be one that is
-        still being opened: it queues the messages. If more than ``busy_bytes`` wait on the best link, another link is opened
-        beside it. A reserved link is never returned.
+        The link may be a link that the peer opened, if its verdict proved that identity (RFC 5923). It may also be a
+        link that is still being opened: it queues the messages. If more than ``busy_bytes`` wait on the best link,
+        another link is opened beside it. A reserved link is never returned.
         """
         return self._best_of(hop, None)
 
@@ -58,7 +58,7 @@ class LinkPool:
         return self._best_of(hop, past)
 
     def dial(self, hop: Hop) -> Link:
-        """Open a link, whatever links there are."""
+        """Open a link, also if there are others."""
         return self._connector.dial(hop)
 
     def try_out(self, hop: Hop) -> Link:

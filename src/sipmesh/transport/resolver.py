@@ -122,7 +122,7 @@ def split_host_port(text: str, default: int) -> tuple[str, int]:
 
 
 async def locate(machine: Locate, resolver: Resolver) -> list[tuple[str, int]]:
-    """Ask the questions of *machine*, all open ones at once, until it knows the addresses; return (host, port) pairs."""
+    """Ask the questions of *machine*, all open questions at once, until it knows the addresses; return (host, port) pairs."""
     while questions := machine.questions():
         answers = await asyncio.gather(*(resolver.ask(question) for question in questions), return_exceptions=True)
         for question, answer in zip(questions, answers, strict=True):

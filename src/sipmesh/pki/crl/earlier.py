@@ -1,4 +1,4 @@
-"""The last CRL on this host: its number, and its entries that the next one must have, whatever the ledger says.
+"""The last CRL on this host: its number, and its entries that the next one must have, even if the ledger lacks them.
 
 Who can write to the ledger of a management pool, which is in a shared database, cannot undo a revocation by it.
 """

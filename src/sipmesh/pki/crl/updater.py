@@ -98,8 +98,8 @@ class CrlUpdater:
     def publish_locked(self, at: datetime, kind: CertificateKind, revoked: Collection[Record] = ()) -> Path:
         """Publish as `publish` does, while the caller has the lock; raises OperatorError if the key is not here.
 
-        The CRL lists what is *revoked* now, whatever the ledger says. A revocation does not wait: if the ledger does not store
-        the CRL, it is published all the same, and then `LedgerRefusedError` is raised.
+        The CRL lists what is *revoked* now, and does not read it from the ledger. A revocation does not wait: if the
+        ledger does not store the CRL, it is published all the same, and then `LedgerRefusedError` is raised.
         """
         if not self.has_key(kind):
             remedy = (
@@ -145,8 +145,9 @@ def next_crl(
 ) -> x509.CertificateRevocationListBuilder:
     """Journal the next CRL of *issuer*, and give it without its signature. The caller has the lock.
 
-    It follows the CRL in *folder*: it has a higher number, and each entry that has not ended. It lists what is *revoked* now,
-    whatever the ledger says: others may be able to write there. Without *is_stored* it is not journalled: the ledger refuses it.
+    It follows the CRL in *folder*: it has a higher number, and each entry that has not ended. It lists what is
+    *revoked* now, and does not read it from the ledger: others may be able to write there. Without *is_stored* it is
+    not journalled: the ledger refuses it.
     """
     before = EarlierCrl(folder / f"{kind}.crl", issuer, kind)
     journal = ledger.reserve_list if is_stored else ledger.list_without_row

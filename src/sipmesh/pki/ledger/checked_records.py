@@ -87,7 +87,8 @@ class CheckedRecords:
     def valid_of(self, names: Container[str], at: datetime) -> list[Record]:
         """Give the records of certificates of servers or operators with these *names* that may be valid at the instant *at*.
 
-        A row without certificate does not count if somebody has added it with the serial number of another certificate.
+        A row without certificate does not count if another client has added it with the serial number of another
+        certificate.
         """
         sound = [record for record in self.sound if record.kind in CA_KINDS or record.may_be_valid(at)]
         found = [record for record in sound if record.kind not in CA_KINDS and record.names[0] in names]

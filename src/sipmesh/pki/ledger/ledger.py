@@ -171,7 +171,7 @@ class Ledger:
                 yield self.changed_row(f"the certificate {row.serial} cannot be read ({wrong})")
 
     def changed_row(self, what: str) -> Problem:
-        """Return the problem of a row that somebody has changed."""
+        """Return the problem of a row that was changed outside the CA."""
         return Problem(self.file, 0, "", what, "restore the ledger from your backup")
 
     def has_row(self, serial: int) -> bool:

@@ -11,7 +11,7 @@ from sipmesh.strict_json import read_json
 from sipmesh.trust.x509.certificate import LONGEST_SERIAL
 
 UNREADABLE_ROW: Final = (ValueError, TypeError, RecursionError)
-"""What a row raises that somebody has changed."""
+"""What the reader of a row raises if the row was changed outside the CA."""
 YEARS: Final = range(1951, 9999)
 """The years that a certificate or a CRL can have in each time zone (RFC 5280 4.1.2.5), and one more lifetime of a CRL."""
 
@@ -61,7 +61,7 @@ def can_be_listed(serial: int) -> bool:
 
 
 def read_record(row: Any) -> Record:
-    """Read the row of a certificate; raises one of `UNREADABLE_ROW` if somebody has changed it."""
+    """Read the row of a certificate; raises one of `UNREADABLE_ROW` if it was changed outside the CA."""
     names = tuple(map(str, read_json(row.names)))
     if not names:
         raise ValueError("it has no name")
@@ -82,7 +82,7 @@ def read_record(row: Any) -> Record:
 
 
 def read_list_record(row: Any) -> ListRecord:
-    """Read the row of a CRL; raises one of `UNREADABLE_ROW` if somebody has changed it."""
+    """Read the row of a CRL; raises one of `UNREADABLE_ROW` if it was changed outside the CA."""
     return ListRecord(row.issuer, row.number, _instant(row.this_update), _instant(row.next_update), row.revoked)
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class LedgerRefusedError(OperatorError):
-    """The ledger does not store what this host may write: somebody has changed the database, for example by a trigger."""
+    """The ledger does not store what this host may write: the database was changed, for example by a trigger."""
 
 
 class UnrecordedRevocationError(OperatorError):

@@ -32,7 +32,7 @@ class FailureLimits:
     address_delay_s: float = 2.0  # the delay of each attempt from that address, for any user
     waiting_per_address: int = 64  # waiting attempts from one address; the oldest is displaced
     waiting_in_all: int = 1_024  # each keeps a request in memory; the address with the most loses its oldest
-    link_closes_at: int = 8  # failures of one link; nobody mistypes a password that often
+    link_closes_at: int = 8  # failures of one link; a user does not mistype a password that often
     forget_after_s: float = 600.0  # a count restarts at zero after this time without a failure
     most_counted: int = 10_000  # entries per table, about 200 bytes each; the least recent is removed
 
@@ -71,7 +71,7 @@ class LoginBackoff:
 
     @property
     def has_none(self) -> bool:
-        """Whether there is no failure and no waiting attempt: then nobody is delayed, and no link is closed."""
+        """Whether there is no failure and no waiting attempt: then no login is delayed, and no link is closed."""
         return not (self._links or self._users or self._addresses or self.waiting or self.waiting_of_links)
 
     def delay_s(self, attempt: Attempt, at: float) -> float:

@@ -113,7 +113,8 @@ def authenticate(
         link: The number of the link of the request. A nonce is valid on one link only.
         at: Now, in seconds of one clock for all nonces of a server.
         entropy: 8 random octets, for the nonce of a challenge.
-        alike: The algorithms in a challenge to an unknown user, with hashes of nobody. They are always the same for one name, and
+        alike: The algorithms in a challenge to an unknown user, with hashes of no password. They are always the same
+        for one name, and
             others cannot compute them.
         means_us: Tells whether a URI means this server, by its domain, a name or an address.
     """
@@ -153,7 +154,7 @@ class _Asking:
     def credentials(self) -> Credentials | None:
         """Give the credentials for our realm: those of our user with an algorithm that we support, if there are any.
 
-        Credentials for other realms are ignored, whatever their algorithm (RFC 3261 section 22.3). A client with several
+        Credentials for other realms are ignored, with any algorithm (RFC 3261 section 22.3). A client with several
         accounts may send the credentials of each in one request. Phones that are made for IMS send a first REGISTER with an empty
         nonce and an empty response (3GPP TS 24.229 section 5.1.1.2): they answer no challenge.
         """

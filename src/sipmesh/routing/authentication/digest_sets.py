@@ -29,12 +29,12 @@ KIND_OF_NOBODY: Final[Kind] = ("", USUAL)
 
 
 def is_names_key(given: object) -> bool:
-    """Tell whether *given* is a key of the organisation for names of nobody, in hexadecimal."""
+    """Tell whether *given* is a key of the organisation for unknown names, in hexadecimal."""
     return isinstance(given, str) and len(given) == _DIGITS and _HEX.issuperset(given)
 
 
 def name_hash(key: str, aor: str) -> bytes:
-    """Hash a name with the *key* of the organisation, in hexadecimal: the same at each front end, and nobody else's guess."""
+    """Hash a name with the *key* of the organisation, in hexadecimal: the same at each front end, and not guessed by others."""
     return blake2s(octets_of(aor), key=bytes.fromhex(key), digest_size=_HASH_BYTES).digest()
 
 
@@ -46,7 +46,7 @@ def of_nobody(algorithms: Iterable[Algorithm]) -> Mapping[Algorithm, str]:
 class DigestSets:
     """How many users of the organisation are at home in each pool with each set of algorithms.
 
-    An unknown name gets each pair as often as users have it. A pair that no user has would tell that a name is nobody's.
+    An unknown name gets each pair as often as users have it. A pair that no user has would tell that a name is unknown.
     """
 
     __slots__ = ("_counts",)

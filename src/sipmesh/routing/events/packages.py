@@ -74,7 +74,8 @@ def is_notified(request: Request) -> bool:
 def is_for_notifier(request: Request, aor: str, identity: str | None) -> bool:
     """Tell whether a request for *aor* outside a dialog is for the notifier, and not for the phones of *aor*.
 
-    PUBLISH is for the notifier, whatever it names. So is a SUBSCRIBE to one of our packages. Other packages, such as dialog
-    (RFC 4235), are between phones; but a SUBSCRIBE of a user to itself would come back to the phone that has sent it.
+    PUBLISH is for the notifier, for each event package. So is a SUBSCRIBE to one of our packages. Other packages, such
+    as dialog (RFC 4235), are between phones; but a SUBSCRIBE of a user to itself would come back to the phone that has
+    sent it.
     """
     return is_notified(request) or (request.method == "SUBSCRIBE" and identity == aor)

@@ -1,4 +1,4 @@
-"""A REFER outside a dialog: a phone made for click-to-dial places the call, at the cost of its user, without asking anybody."""
+"""A REFER outside a dialog: a phone made for click-to-dial places the call, at the cost of its user, without asking its user."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ def refused_reference(request: Request, aor: str, identity: str | None, *, is_ap
     """Refuse a REFER for the phones of *aor* that is not of a call (RFC 3515 section 2.4.4); None for all else.
 
     A user may refer its own phones, and an application of ours those that it serves. A transfer is inside its call. A
-    Target-Dialog (RFC 4538) makes no difference: the phone would have to check it, and one that does not know it acts.
+    Target-Dialog (RFC 4538) makes no difference: the phone would have to check it, and a phone that does not know it
+    acts.
     """
     if request.method != "REFER" or request.to.tag is not None or identity == aor or is_application:
         return None

@@ -37,7 +37,7 @@ def _id(text: str) -> str:
 
 
 def message_summary(aor: str, waiting: int) -> bytes:
-    """Write how many messages wait for *aor*: text messages, which nobody has seen yet."""
+    """Write how many messages wait for *aor*: text messages, which the user has not seen yet."""
     lines = (
         f"Messages-Waiting: {'yes' if waiting else 'no'}",
         f"Message-Account: {aor}",

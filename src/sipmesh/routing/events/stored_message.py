@@ -27,7 +27,7 @@ MOST_ROWS: Final = MAX_ROWS - 16
 """Header rows of a stored message, for the same reason."""
 
 TYPING: Final = "application/im-iscomposing+xml"
-"""Says that somebody types at the moment (RFC 3994): worth nothing later."""
+"""Says that a user types at the moment (RFC 3994): worth nothing later."""
 
 RECEIPT: Final = "message/imdn+xml"
 """Says that a message was delivered or read (RFC 5438)."""
@@ -63,7 +63,8 @@ def is_storable(request: Request) -> bool:
     """Tell whether a request may be stored for a user who is not registered.
 
     It must be a MESSAGE outside dialogs that is worth something later. A required extension is for the phone to judge (RFC 3261
-    section 8.2.2.3), so such a message is not accepted in its place. A sips request needs a sips contact, which nobody has yet.
+    section 8.2.2.3), so such a message is not accepted in its place. A sips request needs a sips contact, which the
+    user does not have yet.
     """
     if request.method != "MESSAGE" or request.to.tag is not None or request.has("require"):
         return False

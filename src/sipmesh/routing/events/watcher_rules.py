@@ -1,7 +1,7 @@
 """Rules of a user about watchers: who may see its presence (RFC 3856 section 6.6, RFC 5025 in small).
 
-A rule is for one address, for all users of a domain, or for everybody. The nearest one counts. Without a rule, the default of
-the topology counts.
+A rule is for one address, for all users of a domain, or for all watchers. The nearest rule counts. Without a rule, the
+default of the topology counts.
 """
 
 from __future__ import annotations

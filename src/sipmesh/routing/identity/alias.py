@@ -17,7 +17,7 @@ from sipmesh.sip.text import LWS, ascii_lower
 from sipmesh.sip.uri import SipUri
 
 OwnerOf = Callable[[str], str]
-"""Gives the user whose address of record, other spelling or alias a name is; "" if it is nobody's."""
+"""Gives the user whose address of record, other spelling or alias a name is; "" if no user has it."""
 
 _WRITTEN_DIGITS: Final = frozenset("+0123456789*#-.() ")
 

@@ -117,7 +117,7 @@ def preferred_user(request: Request, sender: ClientSender, domains: frozenset[st
 
 
 def credited_user(request: Request, domains: frozenset[str]) -> str:
-    """Give the user whose credentials a request has; without any, an address of nobody in the domain of the callee."""
+    """Give the user whose credentials a request has; without any, an unknown address in the domain of the callee."""
     for value in request.values("proxy-authorization")[:MOST_CREDENTIALS]:
         if is_digest(value) and (found := Credentials.parse(value)).realm in domains:
             return SipUri.parse(f"sip:{found.username}@{found.realm}").aor
@@ -137,9 +137,10 @@ def is_of_us(name: SipUri, domains: frozenset[str]) -> bool:
 
 
 def user_of(name: SipUri, sender: ClientSender) -> str:
-    """Give the user whose name *name* is; a name of nobody is given unchanged, and its login fails like that of any user.
+    """Give the user whose name *name* is; an unknown name is given unchanged, and its login fails like that of any user.
 
-    An alias in another domain than that of its user is nobody's for others: the realm of the challenge would tell whose it is.
+    An alias in another domain than that of its user is unknown for others: the realm of the challenge would tell whose
+    it is.
     """
     owner = sender.owner_of(name.aor)
     return owner if owner in sender.users or owner.rpartition("@")[2] == name.host else name.aor
@@ -177,8 +178,9 @@ def of_partner_inside(request: Request, sender: ServerSender) -> str | None:
 def of_border(request: Request, sender: ServerSender) -> str | Answer:
     """Give the identity of a request outside dialogs at an edge: the From, or if that is anonymous what *sender* asserts.
 
-    Each assertion has been checked (`refused_assertion`). A partner that asserts nobody tells who calls only that it is a user of
-    the partner (`domain_of`). An anonymous From of a server of ours without an assertion comes from nobody: refused.
+    Each assertion has been checked (`refused_assertion`). A partner that asserts no user tells about the caller only
+    that it is a user of the partner (`domain_of`). An anonymous From of a server of ours without an assertion comes
+    from no user: refused.
     """
     if not is_anonymous(request.from_) or request.from_.has_verstat:
         return by_from(request, sender, sender.peer.asserts)

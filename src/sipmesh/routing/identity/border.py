@@ -85,7 +85,7 @@ TABLE: Final[dict[str, Rule]] = {
     "diversion": Rule.OWN,
     "history-info": Rule.OWN,
     "referred-by": Rule.OWN,
-    # Whose signature an edge of ours has verified (RFC 8224 section 6). Nobody else may say so.
+    # Whose signature an edge of ours has verified (RFC 8224 section 6). No other peer may assert this.
     "verified-identity": Rule.VERIFIED,
     # RFC 3261 section 22.
     "www-authenticate": Rule.CHALLENGE,
@@ -134,8 +134,8 @@ class Border:
         """Remove the fields that the receiver may not see: a peer that speaks for *domains*, on a link of *kind*.
 
         Only for a request with a bit of `ON_THE_WAY_OUT`. *private*: the sender asked for privacy. Then clients and partners
-        do not learn who redirected the call. *hidden*: nobody may learn by the request who its sender is. Credentials tell: a
-        phone sends those for an earlier challenge again.
+        do not learn who redirected the call. *hidden*: no receiver may learn by the request who its sender is.
+        Credentials tell: a phone sends those for an earlier challenge again.
         """
         request.keep([row for row in request.rows if self._may_see(row, kind, domains)])
         if private and kind is not LinkKind.SERVER:

@@ -128,10 +128,10 @@ def refused_inside(
 
 
 def is_of_hidden_user(route_set: RouteSet) -> bool:
-    """Tell whether a user of the dialog hides: its initiator, or one who was called by a temporary GRUU.
+    """Tell whether a user of the dialog hides: its initiator, or a user who was called by a temporary GRUU.
 
-    Then the only names are those in the first From and To, and the only address of who hides is the one that it has shown:
-    otherwise the other side could guess names, and see by the answer which one is right.
+    Then the only names are those in the first From and To, and the only address of who hides is the address that it has
+    shown: otherwise the other side could guess names, and see by the answer which one is right.
     """
     return route_set.dialog is not None and route_set.dialog.secret
 

@@ -7,8 +7,8 @@ tokens"). It is not secret: every hop of a call reads it. So a token alone prove
 - The token of a carried flow in a Path is accepted from servers of the user's home pool only. No other hop sees it: in
   Record-Route there is another one, which leads to no phone.
 - A dialog token is accepted from a link that is one side of its dialog, in a request of that dialog. From and To must be
-  those of the start of the dialog. The sender may use another From of its own. The next Route entry must be the one that was
-  record-routed behind it: the next pool cannot tell the users of this pool apart.
+  those of the start of the dialog. The sender may use another From of its own. The next Route entry must be the entry
+  that was record-routed behind it: the next pool cannot tell the users of this pool apart.
 """
 
 from __future__ import annotations
@@ -155,7 +155,8 @@ class DialogToken:
     """Names the two sides of a dialog that this server record-routed. *a* sent the first request.
 
     *begun* identifies the dialog. The token is not valid in a request of another dialog. *onward* is the hash of the entry that
-    was record-routed next to ours, on the way to the other side: of *a* in a token for *b*, and of *b* in one that was answered.
+    was record-routed next to ours, on the way to the other side: of *a* in a token for *b*, and of *b* in a token that
+    was answered.
     *secret*: *a* hides who it is. *packed* are the octets up to the tag of the answering side, if they are known: they are the
     same with that tag.
     """

@@ -1,8 +1,8 @@
-"""The dialogs of users who hide: nobody may find out by Replaces whose phone has one.
+"""The dialogs of users who hide: no caller may find out by Replaces whose phone has one.
 
 The other side of a call knows its Call-ID and tags. A phone takes an INVITE that names its dialog in Replaces (RFC 3891) or Join
-(RFC 3911), and refuses it with 481 if it has no such dialog. So whoever was called by a user who hides could ask each user. Here
-the Call-ID is replaced in what goes to a phone of that user: it answers as each other phone does.
+(RFC 3911), and refuses it with 481 if it has no such dialog. So a callee who was called by a user who hides could ask
+each user. Here the Call-ID is replaced in what goes to a phone of that user: it answers as each other phone does.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from sipmesh.sip.rows import JOIN, REPLACES
 from sipmesh.sip.text import LWS, octets_of
 
 MOST_OF_USER: Final = 20
-"""Calls of one user: the last ones."""
+"""The last calls of one user."""
 
 MOST_USERS: Final = 10_000
 """Users of whom calls are known: those who have hidden last."""

@@ -68,7 +68,7 @@ class HomeRule:
             return None
         user, home = name.aor, ""
         if not may_be_number(name):
-            home = self.home_of(user)  # a user has no other user's alias: nobody else needs to be looked for
+            home = self.home_of(user)  # a user has no other user's alias: no further user needs to be looked for
         if not home:
             user = sender.owner_of_name(name) or user
             home = self.home_of(user)

@@ -70,7 +70,7 @@ def hides_identity(request: Message) -> bool:
 
 
 def hides_sender(request: Message) -> bool:
-    """Tell whether the other fields that show the sender of a request are hidden as well (`INFORMATIVE`, Via, Contact)."""
+    """Tell whether the other fields that show the sender of a request are hidden too (`INFORMATIVE`, Via, Contact)."""
     return _asks_for(request, _SENDER)
 
 
@@ -92,7 +92,7 @@ def unmet(request: Message) -> str:
     """Give the first service that a request asks for as critical and that is not provided, "" if there is none.
 
     "if these privacy services cannot be provided by the network, this request should be rejected" (RFC 3323 section 4.2).
-    Nobody here replaces addresses in media (``session``), or a From (``user``).
+    Our servers do not replace addresses in media (``session``), or a From (``user``).
     """
     asked = privacy_of(request)
     if _CRITICAL not in asked:

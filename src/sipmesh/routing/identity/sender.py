@@ -132,9 +132,9 @@ class ServerSender:
         return not owner or owner.rpartition("@")[2] in allowed
 
     def owner_of_name(self, name: SipUri) -> str:
-        """Give the user whose alias *name* is, "" if it is nobody's.
+        """Give the user whose alias *name* is, "" if no user has it.
 
-        A global number counts whatever parameters follow it in the user part: phones show the number alone.
+        A global number counts with any parameters behind it in the user part: phones show the number alone.
         """
         if name.user is not None and may_be_number(name):
             number = number_of(unescaped(name.user).partition(";")[0])

@@ -108,7 +108,8 @@ class Tokens:
     def recorded(self, path: str, call_id: str, tag: str) -> str:
         """Make the token for our Record-Route in a dialog of a carried user, from *path*, our token in the Path of the user.
 
-        It is encrypted, and another one in each dialog, by Call-ID and initiator's tag: nobody can tell by it who hides.
+        It is encrypted, and another one in each dialog, by Call-ID and initiator's tag: no reader can tell by it who
+        hides.
         """
         known = self.read(path)
         if not isinstance(known, PathToken):
@@ -125,7 +126,7 @@ class Tokens:
     def dialog(self, a: Side, b: Side, begun: Begun, onward: bytes = NO_ENTRY, *, secret: bool = False) -> str:
         """Make the token for our Record-Route in a dialog between *a* and *b*.
 
-        A *secret* token is encrypted: nobody can compare the hash of a user in it with those of known addresses.
+        A *secret* token is encrypted: no reader can compare the hash of a user in it with those of known addresses.
         """
         return self._written(DialogToken(a, b, begun, onward, secret=secret))
 
@@ -148,7 +149,7 @@ class Tokens:
         return base64url.encode(self._encrypt(_CONTACT_KIND, owner + octets_of(uri)))
 
     def reveal(self, text: str, owner: bytes) -> str | None:
-        """Decrypt a Contact on its way to its *owner*; None if it is not one of this user, so that nobody else learns it."""
+        """Decrypt a Contact on its way to its *owner*; None if it is not one of this user, so that no other user learns it."""
         sealed = _decode(text, LONGEST_CONTACT)
         packed = self._decrypt(_CONTACT_KIND, sealed) if sealed is not None else None
         if packed is None or packed[:HASH_BYTES] != owner:

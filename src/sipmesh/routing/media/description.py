@@ -172,7 +172,7 @@ def _read_line(found: SessionDescription, line: str, number: int, seen: i64) -> 
 
 
 def _type_of(line: str) -> i64:
-    """Give the type of a line as a bit: `_OTHER_TYPE` for one that is no letter, 0 for text that is no line of SDP."""
+    """Give the type of a line as a bit: `_OTHER_TYPE` for a type that is no letter, 0 for text that is no line of SDP."""
     if len(line) < len(_ATTRIBUTE) or ord(line[1]) != _EQUALS:
         return 0
     letter: i64 = ord(line[0]) - _FIRST_LETTER

@@ -90,7 +90,7 @@ def protections_of(session: SessionDescription) -> list[Protection]:
 
 
 def is_keyed_by_fingerprints(session: SessionDescription) -> bool:
-    """Tell whether all media in use of *session* take their keys from a fingerprint, and from nothing else."""
+    """Tell whether all media in use of *session* take their keys from a fingerprint only."""
     common = _common_to(session)
     return not _has_other_keys(session.attributes) and all(
         _is_declined(section) or _is_keyed_by_fingerprint(section, common) for section in session.media

@@ -79,7 +79,7 @@ class MediaRules:
         return [*hosts, asked] if self._of(asked) is not None else hosts
 
     def _domain_of(self, uri: str) -> str:
-        """Give the domain of the user whose name *uri* is, and the host of *uri* if it is nobody's."""
+        """Give the domain of the user whose name *uri* is, and the host of *uri* if no user has it."""
         host = host_of(uri)
         if host not in self.domains:
             return host

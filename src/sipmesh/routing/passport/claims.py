@@ -59,8 +59,8 @@ def claims_of(request: Request, iat: int, domain: str) -> Claims:
 def withheld(domain: str) -> Name:
     """Give the orig of a user whom *domain* withholds.
 
-    Nobody can sign for ``anonymous.invalid``. A domain can sign for its own anonymous address, which names no user (RFC 8224
-    section 11).
+    No organisation can sign for ``anonymous.invalid``. A domain can sign for its own anonymous address, which names no
+    user (RFC 8224 section 11).
     """
     return "uri", f"sip:anonymous@{domain}"
 

@@ -32,8 +32,8 @@ MOST_FIELDS: Final = 4
 class SignedClaims:
     """A token whose signature is valid: its *payload*, and the chain of its signer in DER.
 
-    *mark* is the same for each copy of the token. Everybody can turn an ECDSA signature (r, s) into a second valid one with
-    the same r. So the mark is made of what was signed and of r.
+    *mark* is the same for each copy of the token. Any reader can turn an ECDSA signature (r, s) into a second valid one
+    with the same r. So the mark is made of what was signed and of r.
     """
 
     mark: bytes

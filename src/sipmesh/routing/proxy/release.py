@@ -59,7 +59,7 @@ def bye_after_ack(ack: Request) -> Request:
 
 
 def _next(cseq: int) -> int:
-    """Give the CSeq after *cseq*; the largest one is used twice, since a peer refuses lower ones only (RFC 3261 12.2.2)."""
+    """Give the CSeq after *cseq*; the largest one is used twice, since a peer refuses lower numbers only (RFC 3261 12.2.2)."""
     return min(cseq + 1, LAST_CSEQ)
 
 

@@ -42,7 +42,8 @@ class Binding:
     *server* reads and that is never set. For every other server it is `NEVER`, because the row lives until its server removes
     it.
 
-    Only `renew` changes a row. The ``__init__`` is written out: one that a dataclass generates costs as much as a decision.
+    Only `renew` changes a row. The ``__init__`` is written out: a generated one of a dataclass costs as much as a
+    decision.
     """
 
     aor: str

@@ -21,7 +21,7 @@ SUPPORTED: Final = ("gruu", "outbound", "path")
 _OFFERS: Final = bits_of("supported", "require")
 _NOTHING: Final[frozenset[str]] = frozenset()
 _offered: Final[TextCache[frozenset[str]]] = TextCache(256)
-"""The tags of a REGISTER are read several times; all phones of one kind write the same ones."""
+"""The tags of a REGISTER are read several times; all phones of one kind write the same tags."""
 
 
 @dataclass(init=False, slots=True)
@@ -101,7 +101,8 @@ def granted_headers(
 ) -> tuple[tuple[str, str], ...]:
     """Give the fields of the 200: "Contact header field values enumerating all current bindings", and what was offered.
 
-    A client that offers ``gruu`` gets GRUUs, one that offers ``path`` gets our Path, and one that uses outbound gets
+    A client that offers ``gruu`` gets GRUUs, a client that offers ``path`` gets our Path, and a client that uses
+    outbound gets
     ``Require: outbound`` and the Flow-Timer. Service-Route and P-Associated-URI have no option tag. P-Associated-URI is *owner*,
     the user, whom To may name by an alias. *at* is in seconds of the clock of the bindings.
     """

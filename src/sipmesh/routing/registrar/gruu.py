@@ -1,7 +1,7 @@
 """GRUUs: URIs that lead to one instance of a user, wherever it has its flows (RFC 5627).
 
-A public GRUU is the address of record with the instance in its ``gr`` parameter. Anybody can write one: it leads to a device of
-a user who can be called anyway.
+A public GRUU is the address of record with the instance in its ``gr`` parameter. Any client can write one: it leads to
+a device of a user who can be called anyway.
 
 A temporary GRUU hides the address of record. Its user part is a sealed token, and its ``gr`` parameter has no value. Nothing is
 stored for it. It counts as long as the instance is registered under the Call-ID for which it was made.
@@ -123,7 +123,7 @@ class Gruus:
         return f"{_scheme_of(row)}{PREFIX}{base64url.encode(sealed)}@{row.aor.rpartition('@')[2]};{GRID}"
 
     def open(self, uri: SipUri) -> OpenedGruu | None:
-        """Open a temporary GRUU of this pool; None for any other URI, and for one that we have not made."""
+        """Open a temporary GRUU of this pool; None for any other URI, and for a token that we have not made."""
         sealed = _decoded(uri.user or "")
         mark, nonce = sealed[:HASH_BYTES], sealed[HASH_BYTES : HASH_BYTES + NONCE_BYTES]
         if mark != self._mark:

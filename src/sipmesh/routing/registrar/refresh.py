@@ -72,7 +72,7 @@ class KnownRefresh:
         return count == len(lines)
 
     def was_renewed_by(self, request: Request) -> bool:
-        """Tell whether *request* is the one that has renewed the row last."""
+        """Tell whether *request* has renewed the row last."""
         row = self.row
         is_last = request.call_id == row.call_id and request.cseq.number == row.cseq
         return is_last and self._has_lines_of(request)
@@ -91,7 +91,7 @@ class KnownRefresh:
         return Response(200, "OK", [*self.copied(request), *self.fresh(at, date, mint), *self.rows])
 
     def copied(self, request: Request) -> list[Row]:
-        """Give the rows of the answer that come from *request*: the first ones."""
+        """Give the rows of the answer that come from *request*: these are the first rows."""
         return [self._to if row.bit == TO else row for row in copied_rows(request)]
 
     def fresh(self, at: float, date: Row, mint: GruuMint | None) -> list[Row]:

@@ -104,7 +104,7 @@ def form_of(request: Request, via: str, copied: list[Row], added: list[Row]) -> 
     """Give the form of *request*, a REGISTER that was answered with 200; None if it has none.
 
     *via* is the value of its top Via as the phone has sent it, before it was marked. *copied* are the first rows of the response,
-    *added* the last ones; between them are those that are new each time.
+    *added* the last rows; between them are rows that are new each time.
     """
     branch = request.top_via.branch
     if branch is None or request.body or request.has_lower_via or request.present & _READ_EACH_TIME:

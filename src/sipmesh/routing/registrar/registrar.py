@@ -268,7 +268,7 @@ class _Case:
         )
 
     def after(self, changes: Changes) -> tuple[Binding, ...]:
-        """Give the bindings after *changes*, new ones first."""
+        """Give the bindings after *changes*, new bindings first."""
         if not self.stored:
             return changes.put
         replaced = {*changes.drop, *(binding.key for binding in changes.put)}

@@ -56,7 +56,7 @@ def decide(request: Request, route_set: RouteSet, sender: Sender, facts: EdgeFac
 
 
 def of_remote_user(request: Request, sender: ClientSender, facts: EdgeFacts) -> Answer | Prove | Drop:
-    """Have a client log in at its home pool, by a REGISTER; nothing else of a client without a login passes."""
+    """Have a client log in at its home pool, by a REGISTER; all other requests of a client without a login are refused."""
     if request.method == "ACK":
         return Drop("an ACK of a client that has not logged in")
     if request.method == "OPTIONS" and request.ruri.user is None and facts.names.ours(request.ruri):

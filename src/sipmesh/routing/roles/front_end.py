@@ -248,7 +248,7 @@ def route(request: Request, route_set: RouteSet, sender: Sender, facts: FrontEnd
 
 
 def to_gruu(uri: SipUri, request: Request, sender: Sender, facts: FrontEndFacts, who: str | None) -> Outcome:
-    """Route a request to the device that a GRUU names (RFC 5627 section 5.4); 404 for a GRUU that nobody of ours has made.
+    """Route a request to the device that a GRUU names (RFC 5627 section 5.4); 404 for a GRUU that no server of ours has made.
 
     To is the name of the callee in the whole call. So a request for a temporary GRUU must not name a user in To: the callee would
     speak under that name, and be asserted with it.

@@ -1,4 +1,4 @@
-"""What users may not send, here or at a partner, because phones act on it without asking anybody (decisions 0048, 0052)."""
+"""What users may not send, here or at a partner, because phones act on it without asking their user (decisions 0048, 0052)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _CONTENT_TYPE: Final[i64] = BITS["content-type"]
 
 
 def refused_of_users(request: Request, sender: Sender) -> Answer | None:
-    """Refuse a NOTIFY that nobody has asked for, a body that names another author, and a body that is elsewhere; else None."""
+    """Refuse a NOTIFY without a subscription, a body that names another author, and a body that is elsewhere; else None."""
     if request.method == "NOTIFY" and (unsolicited := refused_unsolicited(request, sender)) is not None:
         return unsolicited
     if not request.present & _CONTENT_TYPE or request.row(_CONTENT_TYPE).value in PLAIN or not is_for_users(sender):

@@ -99,7 +99,8 @@ def _reading(file: Path) -> Iterator[IO[bytes]]:
 def unpack(opened: Opened, folder: Path) -> Manifest:
     """Write the files of a backup below *folder*, which is empty; raises `OperatorError`, possibly after some files.
 
-    Only regular files below *folder* are accepted; any other entry is refused, even from somebody who knew the passphrase.
+    Only regular files below *folder* are accepted; any other entry is refused, even from an attacker who knew the
+    passphrase.
     """
     stream = io.BufferedReader(opened)
     try:

@@ -27,7 +27,7 @@ TRY_AGAIN_S: Final = (0.05, 0.25, 0.5, 1.0, 2.0)
 """How long the writer waits after each failure in a row; the last one counts for all that follow."""
 
 TOLD_AFTER_S: Final = 2.0
-"""A store that fails for longer is told of; another process may lock the file for a moment."""
+"""A store that fails for longer is reported; another process may lock the file for a moment."""
 
 Results = Sequence[tuple[Write, WriteResult | None]]
 
@@ -88,7 +88,7 @@ class BindingWriter:
             self._waiting.append(write)
 
     def _withdraw(self) -> None:
-        """Let go of the writes that nobody needs any more."""
+        """Discard the writes that no caller needs any more."""
         gone = [write for write in self._waiting if write.withdrawn]
         if gone:
             self._waiting = [write for write in self._waiting if not write.withdrawn]
@@ -122,7 +122,7 @@ class BindingWriter:
         return None
 
     def _look_at_leases(self) -> None:
-        """Drop the rows of servers that renew their leases no more: each stores its own again if it comes back."""
+        """Drop the rows of servers that have stopped renewing their leases: each stores its own again if it comes back."""
         self._renew_at = self._clock() + RENEW_EVERY_S
         with suppress(OperatorError):  # then at the next renewal
             for server, incarnation in self._leases.renewed(self._store.renewals()):

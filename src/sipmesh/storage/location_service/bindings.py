@@ -107,7 +107,7 @@ class BindingStore:
         self._db, self.identity, self.versions = _open(self.path, versions)
 
     def begin(self, server: str, incarnation: int) -> int:
-        """Start *incarnation* of *server*: from now on rows of earlier ones are dead. Returns how many were dropped.
+        """Start *incarnation* of *server*: from now on rows of earlier incarnations are dead. Returns how many were dropped.
 
         An earlier incarnation that has not ended itself may have died after a commit and before its mark. So all rows are read
         again then.
@@ -194,7 +194,7 @@ class BindingStore:
 
 
 def _carry_out(db: sqlite3.Cursor, write: Write, number: int) -> frozenset[BindingKey]:
-    """Make one write inside a transaction; gives the rows that gave way to newer ones. *number* is that of the last row."""
+    """Make one write inside a transaction; gives the rows that newer rows have replaced. *number* is that of the last row."""
     for row in write.drop:
         db.execute(_DROP, (*map(_plain, row.key), row.token))
     lost: list[BindingKey] = []
@@ -352,7 +352,7 @@ def _identity(db: sqlite3.Connection) -> str:
 
 
 def _check(db: sqlite3.Connection, path: Path) -> None:
-    """Raise `DatabaseError` for a file that is spoiled, `_EarlierFormatError` for one that an earlier release has made.
+    """Raise `DatabaseError` for a file that is spoiled, `_EarlierFormatError` for a file of an earlier release.
 
     A file of a newer release is no fault of the file: it raises `OperatorError`, so that the rows of other servers stay.
     """

@@ -1,4 +1,4 @@
-"""Which servers renew their lease no more, told without any clock that two servers would have to share."""
+"""Which servers have stopped renewing their lease, judged without a clock that two servers would have to share."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ MOST_MISSED: Final = 15
 class LeaseWatch:
     """Compares how often other servers have renewed their leases with how often we have.
 
-    Where nobody can write to the store, nobody falls behind. A machine that was suspended, or whose clock was set, ends no
-    lease either: neither makes one server miss what another one does.
+    Where no server can write to the store, no server falls behind. A machine that was suspended, or whose clock was
+    set, ends no lease either: neither makes one server miss what another one does.
     """
 
     __slots__ = ("_missed", "_server")

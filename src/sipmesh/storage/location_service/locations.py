@@ -1,4 +1,4 @@
-"""What every store of bindings offers, whatever it is made of: it is asked on the event loop, and answers later.
+"""What every store of bindings offers: it is asked on the event loop, and answers later.
 
 A server keeps the rows of its own flows in memory, and of the rows of other servers those that it has asked for
 (`server.proxy.registrar.known_bindings`). The store makes what one server has registered known to the others.
@@ -19,13 +19,13 @@ NOTHING_YET: Final = 0
 
 @dataclass(frozen=True, slots=True)
 class StoredRows:
-    """The live rows of one address of record: the highest q first, among equals the one that was stored last.
+    """The live rows of one address of record: the highest q first, among equals the row that was stored last.
 
     *version* is that of its slot, from before the rows were read. *remembered* is False if the store does not know our
     incarnation: our own rows are missing there, and are about to be stored again. *complete* is False if rows of another server
     may be missing: then a user without rows may be registered all the same.
 
-    *removed* are the names of rows that a REGISTER at another server has removed. It is None where nobody but the servers of
+    *removed* are the names of rows that a REGISTER at another server has removed. It is None where only the servers of
     the pool can write: then every row of ours that is missing was removed or replaced.
     """
 
@@ -95,7 +95,7 @@ class StoreEvents(Protocol):
         """Rows of ours may be missing from the store, which could not be followed for a while: read them all again."""
 
     def changed(self, aor: str) -> None:
-        """Another server has changed the rows of *aor*, or somebody else has."""
+        """Another server, or another client of the store, has changed the rows of *aor*."""
 
     def store_failing(self, problem: OperatorError) -> None:
         """The store cannot be written. Told once; it goes on trying."""
@@ -125,14 +125,15 @@ class Locations(Protocol):
     """The bindings of one pool, shared by its servers.
 
     A row belongs to a server, to an incarnation of it and to a flow. It is live until its server removes it, or until that
-    incarnation ends: by `close`, by a later `begin`, or because its server renews its lease no more. No row ends by a clock.
+    incarnation ends: by `close`, by a later `begin`, or because its server has stopped renewing its lease. No row ends
+    by a clock.
 
     Every method returns at once and is called on the event loop, which also calls back. Only `begin` and `close` wait.
     """
 
     @property
     def identity(self) -> str:
-        """A random name of the store, in hex; servers with different ones do not share it. Empty where nothing is kept."""
+        """A random name of the store, in hex; servers with different names do not share it. Empty where nothing is kept."""
 
     @property
     def versions(self) -> Sequence[int]:
@@ -153,7 +154,7 @@ class Locations(Protocol):
         """Give the slot of one address of record; several may share one."""
 
     def begin(self, server: str, incarnation: int, events: StoreEvents) -> None:
-        """Start *incarnation* of *server*: from now on rows of earlier ones are dead."""
+        """Start *incarnation* of *server*: from now on rows of earlier incarnations are dead."""
 
     def find(self, aor: str, found: Callable[[StoredRows | None], None]) -> None:
         """Read the rows of one address of record; *found* gets None where the store cannot be read."""

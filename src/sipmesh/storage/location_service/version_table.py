@@ -1,6 +1,6 @@
 """A number for each group of addresses of record that changes with their rows: memory that the servers of a host share.
 
-A server that has read rows sees by one look into this table whether anybody has changed them since. So each change costs the
+A server that has read rows sees by one look into this table whether they have changed since. So each change costs the
 others the rows that it is about, and no message waits for a store to learn that nothing has changed.
 """
 
@@ -27,9 +27,10 @@ class VersionTable:
 
     *is_new*: the file was not there, or was shorter than the table. Then the table says nothing of rows that were stored.
 
-    Each mark is a number that nobody has written before: a random part for each process that opens the table, and a count. A
-    mark is written after the change is committed, and before it is acknowledged: a reader that notes the version first and
-    reads the rows then has rows at least as new as the version. Two processes may mark one slot at a time; either mark will do.
+    Each mark is a number that was never written before: a random part for each process that opens the table, and a
+    count. A mark is written after the change is committed, and before it is acknowledged: a reader that notes the
+    version first and reads the rows then has rows at least as new as the version. Two processes may mark one slot at a
+    time; either mark will do.
     """
 
     __slots__ = ("_count", "_memory", "_prefix", "is_new", "values")
@@ -69,7 +70,7 @@ class VersionTable:
         self._memory[:] = bytes(SLOTS * ENTRY_BYTES)
 
     def next_version(self) -> int:
-        """Make a version that nobody has made before."""
+        """Make a version that was never used before."""
         self._count += 1
         return self._prefix | self._count
 

@@ -43,7 +43,7 @@ class Accounts:
         return made
 
     def set_password(self, user: str, password: str, algorithms: Sequence[Algorithm] = ()) -> User:
-        """Change a password; without *algorithms* the user keeps the present ones."""
+        """Change a password; without *algorithms* the user keeps the present algorithms."""
         aor = self._to_change(user)
         changed = self._users.set_password(aor, password, algorithms or None)
         self._note(AuditAct.USER, password=aor)

@@ -88,7 +88,7 @@ class KnownUsers:
         return aors.difference(self._verifiers)
 
     def owner(self, alias: str) -> str:
-        """Return the user of *alias*, "" if it is nobody's."""
+        """Return the user of *alias*, "" if no user has it."""
         return self._aliases.owner(alias)
 
     def aliases(self, aor: str) -> Sequence[str]:

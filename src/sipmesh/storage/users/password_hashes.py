@@ -14,7 +14,7 @@ from sipmesh.storage.users.user_rows import wrong
 from sipmesh.storage.users.user_tables import COLUMN_OF, UNKNOWN_INSTANT
 
 DEFAULT_ALGORITHMS: Final = (Algorithm.SHA_256, Algorithm.MD5)
-"""RFC 8760 2.6: the strongest first. MD5 is for browser libraries; MD5 alone is for phones that support nothing else."""
+"""RFC 8760 2.6: the strongest first. MD5 is for browser libraries; MD5 alone is for phones that support no other algorithm."""
 
 
 def password_hashes(
@@ -44,5 +44,5 @@ def _microseconds(instant: datetime) -> int:
 
 
 def unknown_hashes(known: Mapping[str, str | None]) -> dict[str, str | None]:
-    """Make random hashes of the same lengths: H(A1) that is known to nobody, so that no response can be computed."""
+    """Make random hashes of the same lengths: H(A1) of no known password, so that no response can be computed."""
     return {column: secrets.token_hex(len(ha1) // 2) if ha1 else None for column, ha1 in known.items()}

@@ -26,7 +26,8 @@ class UserSet:
     """Users by their address: verifiers and rules of the pool's own users, home pools of all others, and aliases of all.
 
     *backups* are the verifiers of users of other pools whose backup pool this is. *algorithms* are those of users of other pools
-    who have not the `USUAL` ones. *names_key* is the key of the organisation for names of nobody, "" if there is none.
+    who do not have the `USUAL` algorithms. *names_key* is the key of the organisation for unknown names, "" if there is
+    none.
     """
 
     pool: str
@@ -210,7 +211,7 @@ class ReplicatedUsers:
 
     @property
     def names_key(self) -> str:
-        """The key of the organisation for names of nobody, in hexadecimal; "" if there is none."""
+        """The key of the organisation for unknown names, in hexadecimal; "" if there is none."""
         return self._users.names_key if self._users is not None else ""
 
     def is_withheld(self, aor: str) -> bool:
@@ -218,7 +219,7 @@ class ReplicatedUsers:
         return aor in self._withheld
 
     def whole(self) -> UserDocument | None:
-        """Return everything that is in force as one document, None before the first one; nobody has signed it."""
+        """Return everything that is in force as one document, None before the first one; it is not signed."""
         users = self._users
         if users is None:
             return None
@@ -252,14 +253,14 @@ class ReplicatedUsers:
         return self._pool if aor in users.verifiers else users.homes.get(aor)
 
     def unknown(self, aors: frozenset[str]) -> frozenset[str]:
-        """Return those of *aors* who are no users of any pool, without withheld ones; none before the first document."""
+        """Return those of *aors* who are no users of any pool, without withheld users; none before the first document."""
         users = self._users
         if users is None:
             return frozenset()
         return aors.difference(users.verifiers).difference(users.homes) - self._withheld
 
     def owner(self, alias: str) -> str:
-        """Return the user of *alias*, "" if it is nobody's."""
+        """Return the user of *alias*, "" if no user has it."""
         return self._users.aliases.owner(alias) if self._users is not None else ""
 
     def aliases(self, aor: str) -> Sequence[str]:

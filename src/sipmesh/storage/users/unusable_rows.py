@@ -1,6 +1,7 @@
 """Rows of the user database that no server could read: they are passed over, so that they stop no change of other users.
 
-Whoever can write to the database can write such a row. A document with it would be refused as a whole by each server.
+A client that can write to the database can write such a row. A document with it would be refused as a whole by each
+server.
 """
 
 from __future__ import annotations

@@ -134,7 +134,7 @@ class Users:
     def set_password(
         self, aor: str, password: str, algorithms: Collection[Algorithm] | None = None, *, realm: str | None = None
     ) -> User:
-        """Change a password, and with it the generation; *algorithms* None keeps the present ones.
+        """Change a password, and with it the generation; *algorithms* None keeps the present algorithms.
 
         Raises `OperatorError` for an unknown or disabled user and for an empty password.
         """
@@ -162,8 +162,9 @@ class Users:
     def disable(self, aor: str, at: datetime) -> User:
         """Keep a user from logging in, from the instant *at*, and make logins on existing links invalid.
 
-        The hashes of the password are kept aside, and random ones take their place. Servers and documents need to know nothing
-        of it: they refuse the user as they refuse a wrong password. Raises `OperatorError` for an unknown or disabled user.
+        The hashes of the password are kept aside, and random hashes take their place. Servers and documents need to
+        know nothing of it: they refuse the user as they refuse a wrong password. Raises `OperatorError` for an unknown
+        or disabled user.
         """
         uri = self._known_address(aor)
         with self._changing(uri.aor) as (db, version):
@@ -311,7 +312,7 @@ class Users:
 
     @property
     def names_key(self) -> str:
-        """The key of the organisation for names of nobody, in hexadecimal; "" if there is none."""
+        """The key of the organisation for unknown names, in hexadecimal; "" if there is none."""
         return self._known.names_key
 
     @property
@@ -347,7 +348,7 @@ class Users:
             return raise_number(db, by, self.number)
 
     def overtake(self) -> int:
-        """Raise the number of the users above all that servers can have accepted by now from anybody; returns it.
+        """Raise the number of the users above all that servers can have accepted by now from any signer; returns it.
 
         Every server gets all users again. Raises `OperatorError` if the database cannot be used.
         """
@@ -367,7 +368,7 @@ class Users:
         return self._known.unknown(aors)
 
     def owner(self, alias: str) -> str:
-        """Return the user of *alias* as of the last `refresh`, "" if it is nobody's."""
+        """Return the user of *alias* as of the last `refresh`, "" if no user has it."""
         return self._known.owner(alias)
 
     def aliases(self, aor: str) -> Sequence[str]:

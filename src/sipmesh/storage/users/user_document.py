@@ -28,7 +28,7 @@ The JSON of a part is read in one call, which no other thread interrupts: about 
 """
 
 MOST_OCTETS: Final = 1_000_000
-"""Of addresses, aliases, watchers and pools in one part; a server accepts 5 MB of a signed part, whatever else it has."""
+"""Of addresses, aliases, watchers and pools in one part; a server accepts 5 MB of a signed part in all."""
 
 MOST_PARTS: Final = 10_000
 """Of one document: 40 million users."""
@@ -50,9 +50,9 @@ class UserDocument:
     *verifiers* are only those of the pool's own users. *homes* has the home pool of each other address. *backups* has the
     verifiers of those among them whose home pool has this pool as its backup pool. *gone* are addresses that do not exist any
     more. *aliases* has the aliases of each address that has any: no other address of the document has one. *algorithms* are
-    those of addresses of *homes* that have not the `USUAL` ones, and *names_key* is the key of the organisation for names of
-    nobody (`DigestSets`), "" if there is none. *watchers* has the rules about the presence of each user with a verifier that
-    has any. Addresses are ``sip:user@domain``.
+    those of addresses of *homes* that do not have the `USUAL` algorithms, and *names_key* is the key of the
+    organisation for unknown names (`DigestSets`), "" if there is none. *watchers* has the rules about the presence of
+    each user with a verifier that has any. Addresses are ``sip:user@domain``.
     """
 
     organisation: str
@@ -178,7 +178,7 @@ class UserDocument:
             gone=frozenset(map(_full, document["gone"])),
             aliases=_aliases(document.get("aliases", {})),  # a release without aliases has no such member
             watchers=_watchers(document.get("watchers", {})),  # nor has one without these rules
-            algorithms=_algorithms(document.get("algorithms", {})),  # nor one without a key for names of nobody
+            algorithms=_algorithms(document.get("algorithms", {})),  # nor a change without a key for unknown names
             names_key=_names_key(document.get("names_key", "")),
         )
         if not read.since < read.number or not read.part <= read.parts <= MOST_PARTS:

@@ -69,7 +69,7 @@ def user_of_number(db: sql.Connection, key: str) -> str:
 
 
 def owner_of(db: sql.Connection, keys: Collection[str]) -> str:
-    """Return the user who has one of *keys* as an alias, "" if nobody has."""
+    """Return the user who has one of *keys* as an alias, "" if none has."""
     return str(db.execute(sql.select(ALIASES.c.aor).where(ALIASES.c.alias.in_(keys))).scalar() or "")
 
 
@@ -105,7 +105,7 @@ def backups_in(db: sql.Connection) -> dict[str, str]:
 
 
 def names_key_in(db: sql.Connection) -> str:
-    """Return the key of the organisation for names of nobody; "" if what is stored is none."""
+    """Return the key of the organisation for unknown names; "" if what is stored is none."""
     found = db.execute(sql.select(VERSION.c.names_key)).scalar_one()
     return found if is_names_key(found) else ""
 

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 
 UNKNOWN_INSTANT: Final = datetime(1970, 1, 1, tzinfo=UTC)
-"""What stands for a time that cannot be read: 0 in seconds since 1970, which are the other way to write a time.
+"""What replaces a time that cannot be read: 0 in seconds since 1970, which are the other way to write a time.
 
-Whoever can write to a database can write a time that cannot be read, and it must not hide other rows.
+A client that can write to a database can write a time that cannot be read, and it must not hide other rows.
 """
 
 _FIRST: Final[sql.ColumnElement[Any]] = sql.literal_column("'0001-01-02 00:00:00+00:00'")
@@ -71,7 +71,7 @@ USERS = sql.Table(
 )
 sql.Index("users_folded", sql.func.lower(USERS.c.aor))
 # One row. Each change updates it first, so that changes cannot overlap, and their numbers rise in the order of commits.
-# *names_key* is the key of the organisation for names of nobody (`DigestSets`), in hexadecimal.
+# *names_key* is the key of the organisation for unknown names (`DigestSets`), in hexadecimal.
 VERSION = sql.Table(
     "users_version",
     SCHEMA,
@@ -93,7 +93,7 @@ ALIASES = sql.Table(
     sql.Column("aor", sql.Text, nullable=False, index=True),
     sql.Column("created", _Instant, nullable=False),
 )
-# The password hashes of disabled users; meanwhile the table of users has random ones, which no password has.
+# The password hashes of disabled users; meanwhile the table of users has random hashes, which no password has.
 DISABLED = sql.Table(
     "users_disabled",
     SCHEMA,
@@ -123,9 +123,9 @@ COLUMN_OF: Final = {Algorithm.SHA_256: "ha1_sha256", Algorithm.MD5: "ha1_md5"}
 
 
 def number_in(db: sql.Connection, known: int = 0) -> int:
-    """Return the number of the users; *known* is the highest one that was read before.
+    """Return the number of the users; *known* is the highest number that was read before.
 
-    Raises `OperatorError` for a number that no changes can have reached by now: somebody has changed the database.
+    Raises `OperatorError` for a number that no changes can have reached by now: then the database was changed.
     """
     return _counted(db.execute(sql.select(VERSION.c.version)).scalar_one(), known)
 

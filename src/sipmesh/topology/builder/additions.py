@@ -30,7 +30,7 @@ MOST_SERVERS = 64
 
 @dataclass(frozen=True, slots=True)
 class NewServer:
-    """A server to add; whatever is empty is derived. *outside* is the address for partners of a server of an edge."""
+    """A server to add; an empty field is derived. *outside* is the address for partners of a server of an edge."""
 
     name: str = ""
     pool: str = ""
@@ -42,7 +42,7 @@ class NewServer:
 
 @dataclass(frozen=True, slots=True)
 class NewPool:
-    """A pool to add; whatever is empty is derived. Without *servers* it gets one."""
+    """A pool to add; an empty field is derived. Without *servers* it gets one."""
 
     role: Role
     name: str = ""
@@ -117,7 +117,7 @@ def _internal_name(new: NewPool, pool: str, domain: str) -> str:
 
 
 def _next_hop(outline: Outline, new: NewPool) -> str:
-    """Give the next hop: the one that was named, else the only front-end pool, of the site where the pool has one."""
+    """Give the next hop: the named pool, else the only front-end pool, of the site where the pool has one."""
     if new.next_hop:
         return full_name(new.next_hop, own_domain(outline))  # validation says if there is no such pool
     if new.role not in (Role.EDGE, Role.APPLICATION):

@@ -61,7 +61,7 @@ class DnsFinding:
 
 
 def questions(records: Iterable[DnsRecord]) -> Sequence[Key]:
-    """Give the questions to ask for *records*. For addresses both types are asked: one that is not wanted would be used too."""
+    """Give the questions to ask for *records*. For addresses, ask for both types: a server would also use an unwanted one."""
     found: dict[Key, None] = {}
     for record in records:
         types = ADDRESS_TYPES if record.type in ADDRESS_TYPES else (record.type,)

@@ -123,7 +123,7 @@ def read(file: Path) -> bytes:
 def parse(content: bytes, file: Path) -> tuple[YamlEntry, list[Problem]]:
     """Parse *content* into a tree; returns it with the problems that allow reading on (duplicate keys, tags).
 
-    The trees of the last documents are remembered: nobody may change what a tree contains.
+    The trees of the last documents are remembered: no caller may change what a tree contains.
 
     Raises OperatorError if it is not YAML.
     """

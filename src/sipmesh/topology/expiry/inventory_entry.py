@@ -42,8 +42,8 @@ class InventoryEntry:
     """One thing that expires. *in_use* is from a running server, *on_disk* from the file; None means unknown.
 
     *owner* is our organisation or a partner. *stops* says what fails when it expires, and *command* prevents it. *note*
-    describes another problem and what to do, such as a certificate in use that is not the one on disk. *broken* means that it
-    cannot be used now, whatever its dates are. *old* means that a newer CRL is overdue.
+    describes another problem and what to do, such as a certificate in use that is not the certificate on disk. *broken*
+    means that it cannot be used now, even if its dates are valid. *old* means that a newer CRL is overdue.
     """
 
     what: ExpiringKind
@@ -66,7 +66,7 @@ class InventoryEntry:
 
     @property
     def item(self) -> DatedItem | None:
-        """The relevant item: the one in use if known, else the one on disk."""
+        """The relevant item: what is in use if known, else what is on disk."""
         return self.in_use or self.on_disk
 
     def sentence(self, at: datetime) -> str:

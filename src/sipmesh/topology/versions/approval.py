@@ -1,9 +1,9 @@
 """Approvals: signatures of operators under the content of a version, beside the signature of management.
 
-A network with `approvals` in its topology loads a new content only with the signatures of enough operators. So whoever takes the
-management host cannot change who is trusted. What operators sign is a proposal: the organisation, the serial number of the
-content, the document, and every file that it embeds. A server accepts a higher serial number only. So an old content, once
-approved, cannot be put in force again.
+A network with `approvals` in its topology loads a new content only with the signatures of enough operators. So an
+attacker who takes the management host cannot change who is trusted. What operators sign is a proposal: the
+organisation, the serial number of the content, the document, and every file that it embeds. A server accepts a higher
+serial number only. So an old content, once approved, cannot be put in force again.
 """
 
 from __future__ import annotations
@@ -171,7 +171,7 @@ def _named(names: Iterable[str]) -> str:
 
 
 def is_block(held: Topology, new: Topology) -> bool:
-    """Return whether *new* only takes trust away, and nothing else: from names, partners, or some of several management servers.
+    """Return whether *new* only takes trust away: from names, partners, or some of several management servers.
 
     Names are added to `blocked`; partners, and servers of a management pool that keeps another server, are removed.
     """

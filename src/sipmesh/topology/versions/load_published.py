@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 def load_published(publication: Publication, folder: Path, digest: str = "") -> Loaded:
     """Load the topology of a publication.
 
-    Its anchors are the embedded ones, never files on this disk. CRLs and the certificates of this machine's servers are below
+    Its anchors are the embedded certificates, never files on this disk. CRLs and the certificates of this machine's
+    servers are below
     *folder*. *digest* is the SHA-256 of the signed document in hex, if it is known.
 
     Raises:

@@ -23,7 +23,7 @@ class AcceptedConnection:
 
 
 class AcceptQueue:
-    """First come, first served within one address; the addresses take turns, so that nobody waits for a crowd elsewhere."""
+    """First come, first served within one address; the addresses take turns: a crowd at one does not delay the others."""
 
     __slots__ = ("_by_site", "size")
 

@@ -33,9 +33,10 @@ class Greeted(Protocol):
 class HandshakePlaces:
     """The places of one listener: *silent* until the ClientHello is whole, *shaking* from then on.
 
-    A silent connection takes one of the places of handshakes as well, and never one that is taken. *stalled* are the
+    A silent connection takes one of the places of handshakes too, and never a place that is taken. *stalled* are the
     addresses that have lost a connection for being slow, with the loop time in seconds. *pace* is how long a handshake takes
-    at present: where this server, or all of its peers, have little processor time, nobody is slow for taking longer.
+    at present: where this server, or all of its peers, have little processor time, no peer is considered slow for
+    taking longer.
     """
 
     __slots__ = ("_fewest", "_limits", "_looked_at", "pace", "shaking", "silent", "stalled")
@@ -72,7 +73,7 @@ class HandshakePlaces:
         return self.pace.patience(least_s)
 
     def is_open(self, now: float) -> bool:
-        """Tell whether there is a place for anybody at *now*; if none is free, a slow connection gives way for it.
+        """Tell whether there is a place for any address at *now*; if none is free, a slow connection gives way for it.
 
         Slow connections are looked for once in `LOOK_AGAIN_S`: each handshake that ends asks.
         """

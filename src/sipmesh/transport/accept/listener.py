@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from sipmesh.trust.verdict import Verdict
 
 BACKLOG: Final = socket.SOMAXCONN
-"""Connections that the kernel keeps until they are accepted; it keeps no more than `net.core.somaxconn` says."""
+"""Connections that the kernel keeps until they are accepted; it keeps at most as many as `net.core.somaxconn` says."""
 
 CLIENT_HELLO: Final = 100
 """Octets that no ClientHello is shorter than: a connection that has sent so many waits for us, and not we for it."""
@@ -75,7 +75,7 @@ def nobody(_address: str) -> bool:
 
 
 def everybody(_address: str, _coming: int, _coming_in_all: int) -> bool:
-    """Have room for the links of everybody."""
+    """Have room for the links of all principals."""
     return True
 
 
@@ -161,7 +161,7 @@ class Listener(Watched):
         for accepted in range(self._limits.accepts_per_turn):
             if self.waiting.size + self.silent.size >= self._limits.waiting_in_all:
                 if accepted:
-                    break  # whether there is one more, the next turn tells: none is closed for nobody
+                    break  # whether there is one more, the next turn tells: no connection is closed without need
                 if not self._drops_one():
                     self._pause(WAKE_S)
                     break

@@ -86,8 +86,8 @@ class LinkDeadlines:
         """Return the loop time of the next alarm, at most `LOOK_AGAIN_S` after *now*; 0.0 if nothing can become due.
 
         *valid_s* is for how many seconds the certificates of the path are valid from now on. Certificates expire by the wall
-        clock; alarms follow the loop clock, which nobody sets. So the result is true only until somebody sets the wall
-        clock, and each alarm computes it again. After a jump of the wall clock, a link may outlive its certificate by
+        clock; alarms follow the loop clock, which is monotonic. So the result is true only until the wall clock is set,
+        and each alarm computes it again. After a jump of the wall clock, a link may outlive its certificate by
         `LOOK_AGAIN_S`. A link that a wrong clock has closed is opened again when it is needed.
         """
         times = [when for when, _ in self.all(blocked_at, last_in)]

@@ -103,7 +103,7 @@ class Link(RegisteredLink):
         self._reader = LinkReader(reactor, events, self._deadlines)
         self._writer = LinkWriter(
             limits.queue_bytes_at_first(kind) if accepted else limits.queue_bytes(kind),
-            0 if kind is LinkKind.CLIENT else limits.queue_reserved_bytes,  # nobody sends to a client before its login
+            0 if kind is LinkKind.CLIENT else limits.queue_reserved_bytes,  # a client gets nothing before its login
             reactor.loop.time,
         )
         self._tls: PyOpenSslTls | None = None
@@ -141,7 +141,7 @@ class Link(RegisteredLink):
 
     @property
     def reserved(self) -> bool:
-        """Whether the pool gives the link to nobody: it is for no request of a user."""
+        """Whether the pool never returns the link: it is for no request of a user."""
         return self.is_control or self.is_trial
 
     @property
@@ -199,7 +199,7 @@ class Link(RegisteredLink):
         return self._deadlines.keepalives
 
     def principal(self) -> Demand | None:
-        """Give what the principal of this link asks for; nobody's before it is known."""
+        """Return the demand of the principal of this link; None before it is known."""
         return None if self.demand is NOBODYS else self.demand
 
     @property
@@ -291,7 +291,7 @@ class Link(RegisteredLink):
         """Return whether a message of *size* octets from one peer to another may be queued now.
 
         These messages leave ``queue_reserved_bytes`` free for short responses, ACK and CANCEL. A full queue means that the
-        peer does not read at the moment. ``stall_s`` closes its link; a message from somebody else does not.
+        peer does not read at the moment. ``stall_s`` closes its link; a message from another peer does not.
         """
         state = self.state
         if state is CLOSED or state is DRAINING:
@@ -489,7 +489,7 @@ class Link(RegisteredLink):
             self._events.link_down(self, self.why, self.verdict)
 
     def _refused_late(self, evidence: PeerEvidence) -> None:
-        """Judge a peer that closed before its first SIP byte as one that refused us: TLS 1.3 reports a refusal late."""
+        """Judge a peer that closed before its first SIP byte as a peer that refused us: TLS 1.3 reports a refusal late."""
         verdict = self.peer.verdict = self._events.judge(self, evidence)
         self._events.refused(verdict)
         if self.opener is not None:

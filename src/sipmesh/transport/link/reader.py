@@ -37,7 +37,7 @@ PONG: Final = Keepalive.PONG.value
 class LinkReader:
     """Reads one link, turn after turn, frames what it reads, and gives each message to *events*.
 
-    It keeps the octets of an unfinished message. Each call is told the link, which owns the reader.
+    It keeps the octets of an unfinished message. Each call gets the link, which owns the reader.
     """
 
     __slots__ = ("_chunks", "_deadlines", "_events", "_is_paused", "_messages", "_reactor", "_turn")
@@ -78,7 +78,7 @@ class LinkReader:
         reactor = self._reactor
         if reactor.turns == self._turn:  # the rest was read first, and the socket is reported again
             return ""
-        if reactor.turns <= self._turn + 1:  # it was read in the last turn as well: others can share what it causes
+        if reactor.turns <= self._turn + 1:  # it was read in the last turn too: others can share what it causes
             reactor.prompt = False
         self._turn = reactor.turns
         if self._is_paused and not self._goes_on(link):

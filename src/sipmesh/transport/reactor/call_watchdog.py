@@ -2,7 +2,7 @@
 
 A server may send HelloRequests without end in a handshake of TLS 1.2 (RFC 5246 7.4.1.1). OpenSSL skips them within one call and
 has no limit, so no deadline of the loop can fire. What counts is the CPU time of the loop's thread in this one call: on a
-machine that is busy with other work, nobody is refused for it.
+machine that is busy with other work, no peer is refused for it.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ class CallWatchdog:
                 self._cut(step)
             time.sleep(LOOK_S)
         self._is_asleep = True
-        if self._steps != step:  # a step began before it could see that nobody looks
+        if self._steps != step:  # a step began before it could see that no thread looks
             self._is_asleep = False
             self._woken.set()
 

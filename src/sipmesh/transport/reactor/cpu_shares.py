@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from sipmesh.routing.overload import Demand
 
 CHARGED_S: Final = 0.005
-"""What is served in less time is not charged: that is nearly everything, and nobody waits long for it."""
+"""What is served in less time is not charged: that is nearly everything, and no principal waits long for it."""
 
 HEAVY_S: Final = 0.1
 """CPU time of one principal, up to which it is served in its turn. Half of it is forgotten each second."""
@@ -21,8 +21,8 @@ FORGOTTEN: Final = log(2)
 class CpuShares:
     """The CPU time of each principal, in its `Demand`, and of all; each second half of it is forgotten. Times are in seconds.
 
-    *total_s* is that of all, when the last was charged. Nobody is heavy while it is not above `HEAVY_S`. It includes what is
-    charged to none: a server whose many messages are charged together has not had all of the time.
+    *total_s* is that of all, when the last was charged. No principal is heavy while it is not above `HEAVY_S`. It
+    includes what is charged to none: a server whose many messages are charged together has not had all of the time.
     """
 
     __slots__ = ("_at", "_turns_s", "total_s")

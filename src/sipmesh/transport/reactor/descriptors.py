@@ -29,7 +29,7 @@ def most_for_clients(kept: int) -> int:
 
 
 def lowest_free() -> int:
-    """Give the number that the next descriptor of this process gets; one that is too high if none is free."""
+    """Give the number that the next descriptor of this process gets; a number that is too high if none is free."""
     try:
         fd = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
@@ -58,6 +58,6 @@ class DescriptorShortage:
             self.began_at = now
 
     def rest(self, now: float) -> None:
-        """End the shortage if nobody has noticed it for `SHORTAGE_OVER_S`."""
+        """End the shortage if it was not noticed for `SHORTAGE_OVER_S`."""
         if self.active and now - self.noticed_at >= SHORTAGE_OVER_S:
             self.active = False

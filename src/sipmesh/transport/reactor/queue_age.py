@@ -98,7 +98,7 @@ class QueueProbe(Watched):
         self._control.measured(age_s, now)
 
     def _has_full_windows(self, age_s: float) -> bool:
-        """Tell whether several clients send more than this process serves, and not one that sends much at once."""
+        """Tell whether several clients send more than this process serves, and not one client that sends much at once."""
         return self.sees_idle and self.full_windows >= FULL_WINDOWS and age_s >= self._control.target_s * SHORT_WAIT
 
     def left(self, unread: int, limit: int, turn: int, *, client: bool) -> None:

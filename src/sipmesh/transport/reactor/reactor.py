@@ -1,11 +1,12 @@
-"""One epoll for all links, in which the event loop waits as well: the loop's selector is one more descriptor in it.
+"""One epoll for all links, in which the event loop also waits: the loop's selector is one more descriptor in it.
 
 A wake-up reads what is ready, writes each link that has queued messages once, and only then closes sockets. So the number of
 a closed descriptor cannot be used again within the same batch. If a wake-up brings a single message, what follows from the
 message is written as it is sent: no other message could share the write, and the rest of our work overlaps with its travel.
 
-A turn ends after `Limits.turn_s`, whatever is ready, and sooner if the loop has something to do: the rest is served in the next
-turns, in its order, and the loop runs between two. A principal that has had far more CPU time than others lately is served last.
+A turn ends after `Limits.turn_s`, even if more is ready, and sooner if the loop has something to do: the rest is served
+in the next turns, in its order, and the loop runs between two. A principal that has had far more CPU time than others
+lately is served last.
 
 Connections in their handshake have an epoll of their own, which is one more descriptor in the first. Each turn takes a few of
 its events. In one epoll, thousands of phones that come back at once would be reported in each turn, for the few steps of a turn.
@@ -280,7 +281,7 @@ class Reactor:
         return [one for one in fair if one[0] is not self.probe] + first + probe + further
 
     def _serve_all(self, ready: list[Ready], *, alone: bool) -> None:
-        """Serve what is *ready* until this turn is over. *alone*: it is one, and nothing else is ready."""
+        """Serve what is *ready* until this turn is over. *alone*: it is the only one that is ready."""
         before, until = self.now, self.now + self._turn_s
         for at, (watched, mask, generation) in enumerate(ready):
             if watched.generation != generation:
@@ -292,7 +293,7 @@ class Reactor:
                 self._failed(watched, error)
             self.prompt = False
             if alone:
-                return  # nobody waits
+                return  # no caller waits
             now = self._clock()
             if now - before > CHARGED_S:
                 self.shares.charge(watched.principal(), now - before, now, self.meter.total)

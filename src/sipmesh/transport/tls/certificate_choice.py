@@ -47,7 +47,7 @@ class CertificateChoice:
 
 
 def _is_of_one_ca(one: Identity, other: Identity) -> bool:
-    """Tell whether the chains of both lead to the same CA: whoever knows it accepts either."""
+    """Tell whether the chains of both lead to the same CA: a peer that knows it accepts either."""
     subjects = {certificate.issuer for certificate in one.chain}
     return not subjects.isdisjoint(certificate.issuer for certificate in other.chain)
 

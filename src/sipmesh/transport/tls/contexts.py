@@ -147,10 +147,11 @@ def _base() -> SSL.Context:
     context.set_tls13_ciphersuites(CIPHERS_TLS13)
     context.set_options(SSL.OP_NO_COMPRESSION | SSL.OP_NO_RENEGOTIATION | SSL.OP_CIPHER_SERVER_PREFERENCE)
     # No session resumption. On mutual TLS, a resumed session shows no certificate to judge. On client ports, a ticket is
-    # encrypted under a key that lives as long as this context: whoever reads the key from memory could decrypt recorded
-    # TLS 1.2 links. For that long, a stolen ticket would also be accepted. Resumption would save about 0.15 ms of our time
-    # for a TLS 1.2 phone, and nothing for a TLS 1.3 phone, which makes a new key exchange anyway. In TLS 1.3 OpenSSL still
-    # sends two tickets, and pyOpenSSL has no call for their number; no session is kept to which they could refer.
+    # encrypted under a key that lives as long as this context: an attacker who reads the key from memory could decrypt
+    # recorded TLS 1.2 links. For that long, a stolen ticket would also be accepted. Resumption would save about 0.15 ms
+    # of our time for a TLS 1.2 phone, and nothing for a TLS 1.3 phone, which makes a new key exchange anyway. In TLS
+    # 1.3 OpenSSL still sends two tickets, and pyOpenSSL has no call for their number; no session is kept to which they
+    # could refer.
     context.set_options(SSL.OP_NO_TICKET)
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
     context.set_session_id(b"sipmesh")
@@ -165,7 +166,7 @@ def _judging(anchors: Iterable[x509.Certificate]) -> SSL.Context:
 
 def _trust(context: SSL.Context, anchors: Iterable[x509.Certificate]) -> None:
     store = context.get_cert_store()
-    if store is None:  # pyOpenSSL's types allow None; a context without a store would refuse everybody
+    if store is None:  # pyOpenSSL's types allow None; a context without a store would refuse every peer
         raise OperatorError("OpenSSL gave a TLS context without a certificate store")
     for anchor in {anchor.public_bytes(Encoding.DER): anchor for anchor in anchors}.values():
         store.add_cert(crypto.X509.from_cryptography(anchor))
@@ -193,8 +194,8 @@ class MutualContext:
     *of_many*: the anchors are of several organisations. Then a handshake may end with errors as evidence, and the path has to be
     checked again (`sipmesh.transport.tls.path_check.recheck_path`); without that the judge refuses.
 
-    *others* are presented to peers that connect with a name in the SNI that they hold and *identity* does not. The name decides
-    what is presented, and nothing else: the anchors are the same.
+    *others* are presented to peers that connect with a name in the SNI that they hold and *identity* does not. The name
+    decides only what is presented: the anchors are the same.
     """
 
     __slots__ = ("_context", "_contexts", "identity")

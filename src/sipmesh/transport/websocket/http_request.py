@@ -35,8 +35,8 @@ _REASONS: Final = {
 class UpgradeError(RemoteError):
     """The HTTP request opens no WebSocket. *status* is its HTTP status, *headers* are header fields for the answer.
 
-    *text* is what the peer is told; the message of the exception may repeat what the peer has sent. The answer to a HEAD has no
-    body (RFC 9110 section 9.3.2).
+    *text* is sent to the peer; the message of the exception may repeat what the peer has sent. The answer to a HEAD has
+    no body (RFC 9110 section 9.3.2).
     """
 
     about: ClassVar[str] = "This port is for SIP over WebSocket only"

@@ -163,7 +163,7 @@ def _offers_sip(fields: Fields) -> None:
 
 
 def _comes_from_an_origin(origin: str, host: str, policy: UpgradePolicy) -> None:
-    """Check Origin (RFC 6455 section 10.2). A browser always sends it; a client without it is no page of somebody else.
+    """Check Origin (RFC 6455 section 10.2). A browser always sends it; a client without it is no page of another site.
 
     *host* is a name of this server. So a page whose origin is this host, with the same port, was served here.
     """

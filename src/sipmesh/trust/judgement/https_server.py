@@ -1,7 +1,7 @@
 """Judge the certificate of an HTTPS server that has one of our own authority: the checks of the judge, and the rules for HTTPS.
 
-No server of the topology is an HTTPS server for us. Otherwise whoever has the key of one could play an OpenID provider at each
-name that this server serves, such as a SIP domain.
+No server of the topology is an HTTPS server for us. Otherwise a thief of the key of one could play an OpenID provider
+at each name that this server serves, such as a SIP domain.
 """
 
 from __future__ import annotations

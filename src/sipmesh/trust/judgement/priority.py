@@ -43,7 +43,7 @@ PRIORITY = (
 
 
 def choose(findings: Iterable[Finding]) -> Code:
-    """Return the verdict code for all findings: the one that an operator needs first.
+    """Return the verdict code for all findings: the code that an operator needs first.
 
     No finding is a refusal. A finding that could not be judged is a refusal too.
     """

@@ -1,4 +1,4 @@
-"""A verdict as plain values, for `--json`, the control socket and whatever reads them: the keys are the names of the fields."""
+"""A verdict as plain values, for `--json`, the control socket and its clients: the keys are the names of the fields."""
 
 from __future__ import annotations
 

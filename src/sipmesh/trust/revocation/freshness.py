@@ -71,12 +71,12 @@ def _keeps_out(
     issuers: Sequence[x509.Certificate],
     is_elsewhere: Callable[[RevocationList], bool],
 ) -> bool:
-    """Return whether *current* keeps out an older CRL, and one of another CA.
+    """Return whether *current* keeps out an older CRL, and a CRL of another CA.
 
     A CRL is accepted before its CA is known, because the CA arrives in a handshake only. So an attacker in place of the publisher
     can have a forged CRL accepted, with a nextUpdate of any year. It must not stay after the CA is known: then its signature is
-    wrong, or the signature of *new* is the only one that is confirmed. The attacker may also answer with the CRL of another CA of
-    the partner, which everybody has: that is of no use here, because another source has it.
+    wrong, or the signature of *new* is the only one that is confirmed. The attacker may also answer with the CRL of
+    another CA of the partner, which is public: that is of no use here, because another source has it.
     """
     if current.is_forged(issuers) or is_elsewhere(current):
         return False
@@ -86,7 +86,7 @@ def _keeps_out(
 def _follows(new: RevocationList, current: RevocationList, at: datetime) -> None:
     """Refuse a CRL of another CA or scope while the current CRL is valid, and an older CRL always.
 
-    A CRL of a clock that is ahead has to wait as well: until its thisUpdate, no certificate is accepted by it.
+    A CRL of a clock that is ahead has to wait too: until its thisUpdate, no certificate is accepted by it.
     """
     if new.issuer_der != current.issuer_der:
         if at <= current.next_update:

@@ -1,4 +1,4 @@
-"""The key by which names of nobody are challenged as users are, the same for the whole organisation."""
+"""The key by which unknown names are challenged as users are, the same for the whole organisation."""
 
 from __future__ import annotations
 

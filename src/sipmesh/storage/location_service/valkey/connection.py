@@ -105,7 +105,7 @@ class StoreConnection(asyncio.Protocol):
         return True
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell everybody who waits (asyncio)."""
+        """Resume all tasks that wait (asyncio)."""
         if exc is not None:
             self._reason = str(exc)
         awaited, self._awaited = self._awaited, deque()
@@ -115,7 +115,7 @@ class StoreConnection(asyncio.Protocol):
             self.lost.set_result(self._reason)
 
     def abort(self, reason: str) -> None:
-        """Close at once; who waits for a reply is told *reason*."""
+        """Close at once; requests that wait for a reply fail with *reason*."""
         if self._transport is not None and not self._transport.is_closing():
             self._reason = reason
             self._transport.abort()

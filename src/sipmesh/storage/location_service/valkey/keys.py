@@ -42,7 +42,7 @@ class Keys:
         return base64url.encode(self._cipher.encrypt(plain(aor).encode(), None))
 
     def aor(self, key: bytes) -> str | None:
-        """Give the address of record whose rows *key* has; None for another key, and for one that no server of the pool makes."""
+        """Give the address of record whose rows *key* has; None for each other key, also of servers outside the pool."""
         if not key.startswith(self._users):
             return None
         try:

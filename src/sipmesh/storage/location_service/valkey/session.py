@@ -18,7 +18,7 @@ TRY_AGAIN_S: Final = (0.05, 0.25, 0.5, 1.0, 2.0)
 """How long this server waits after each failure in a row; the last one counts for all that follow."""
 
 TOLD_AFTER_S: Final = 2.0
-"""A store that fails for longer is told of; a Sentinel failover may be over by then."""
+"""A store that fails for longer is reported; a Sentinel failover may be over by then."""
 
 
 class StoreSession:
@@ -58,7 +58,7 @@ class StoreSession:
             self.events.forgotten()
 
     def failed(self, reason: str) -> None:
-        """Take note of a failure; one that lasts is told once."""
+        """Take note of a failure; a lasting failure is reported once."""
         health = self.health
         if health.failing_since is None:
             health.failing_since = self.loop.time()

@@ -127,7 +127,7 @@ class ValkeyLocations:
         self._flush_soon()
 
     def use_servers(self, servers: frozenset[str]) -> None:
-        """Know that the pool has *servers* from now on; one that was added may be in the store already."""
+        """Know that the pool has *servers* from now on; a server that was added may be in the store already."""
         if servers != self._settings.servers:
             self._settings = replace(self._settings, servers=servers)
             if self._session is not None:

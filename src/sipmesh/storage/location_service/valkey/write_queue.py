@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from sipmesh.storage.location_service.locations import StoreHealth, Write, WriteResult
 
 MOST_IN_FLIGHT: Final = 200
-"""Writes that are sent at a time: the store makes them in a few milliseconds, in which it serves nobody else."""
+"""Writes that are sent at a time: the store makes them in a few milliseconds, in which it serves no other client."""
 
 
 class WriteQueue:
@@ -73,7 +73,7 @@ class WriteQueue:
         self._waiting = deque(write for write in self._waiting if write is not None)
 
     def withdraw(self) -> None:
-        """Let go of the writes that nobody needs any more, while nothing can be sent."""
+        """Discard the writes that no caller needs any more, while nothing can be sent."""
         if any(write is not None and write.withdrawn for write in self._waiting):
             waiting, self._waiting = self._waiting, deque()
             for write in waiting:

@@ -45,7 +45,7 @@ class Console(Part):
 
     @property
     def changes_drafts(self) -> bool:
-        """Whether somebody may change the draft through the console or its API."""
+        """Whether an operator may change the draft through the console or its API."""
         roles = [operator.role for operator in self.operators]
         roles += [one.role for one in self.openid.roles] if self.openid is not None else []
         return any(role.may(ConsoleRole.OPERATOR) for role in roles)

@@ -50,7 +50,7 @@ class Ports(Part):
 
 
 class PartnerCertificate(Part):
-    """What an edge presents to one partner, whose CA may be one that no other partner trusts."""
+    """What an edge presents to one partner, whose CA may be trusted by no other partner."""
 
     partner: Fqdn = Field(description="a domain of the partner")
     certificate: HostChainFile = Field(description="certificate chain, leaf first, of a CA that this partner trusts")

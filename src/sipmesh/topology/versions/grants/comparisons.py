@@ -72,7 +72,7 @@ def another_name(change: KeyChange) -> Iterable[str]:
 
 
 def easier_to_watch(change: KeyChange) -> Iterable[str]:
-    """Find a rule that shows presence: a polite block shows no more than a block."""
+    """Find a rule that shows presence: a polite block shows only as much as a block."""
     return (str(change.new),) if change.new is Watching.ALLOW else ()
 
 

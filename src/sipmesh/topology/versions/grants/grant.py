@@ -1,4 +1,4 @@
-"""One grant: what somebody gets by a new version, and the role that an operator needs to publish it."""
+"""One grant: what a person or a server gets by a new version, and the role that an operator needs to publish it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sipmesh.topology.document.operators.console_role import ConsoleRole
 
 
 class Gain(StrEnum):
-    """What somebody can do more than before."""
+    """What a person or a server can do more than before."""
 
     READ = "read"  # messages, users, presence, figures
     DECIDE = "decide"  # whom servers trust, where requests go, what is published

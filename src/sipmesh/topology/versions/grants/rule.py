@@ -37,7 +37,7 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class NoGrant:
-    """No change of the key gives anybody more. *why* says so for the page."""
+    """No change of the key gives a person or a server more. *why* says so for the page."""
 
     why: str
     is_whole: bool = False

@@ -57,7 +57,7 @@ def is_whole(key: str) -> bool:
 
 
 def _unknown(key: str) -> Rule:
-    """Return the rule for a key that has none: nobody knows what its change gives."""
+    """Return the rule for a key that has none: what its change gives is not known."""
     return Rule(
         Gain.DECIDE, "any change", "unknown", f"{{place}} {key} changes, and no rule says what this gives", any_change
     )

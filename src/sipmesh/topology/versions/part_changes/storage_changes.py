@@ -1,4 +1,4 @@
-"""Words for stores that have changed: the general ones, and those of single pools."""
+"""Words for stores that have changed: the general stores, and those of single pools."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ _preference = attrgetter("row.q", "number")
 
 
 class UserRows(NamedTuple):
-    """The *live* rows, the highest q first, among equals the newest; and the names of *removed* ones.
+    """The *live* rows, the highest q first, among equals the newest; and the names of *removed* rows.
 
     *foreign* are names and values that no server of the pool has written.
     """

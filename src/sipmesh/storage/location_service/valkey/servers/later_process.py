@@ -1,7 +1,7 @@
 """A later process of this server, which has taken our place in the store: whether it is still there.
 
-Its entry alone proves nothing: a process that was killed leaves one, and so does somebody who can write to the store. A process
-that runs renews its lease.
+Its entry alone proves nothing: a process that was killed leaves one, and so can an attacker who can write to the store.
+A process that runs renews its lease.
 """
 
 from __future__ import annotations

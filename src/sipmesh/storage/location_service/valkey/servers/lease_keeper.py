@@ -1,4 +1,4 @@
-"""Renews our lease in the store, ends the leases of servers that renew theirs no more, and sweeps their rows."""
+"""Renews our lease in the store, ends the leases of servers that have stopped renewing theirs, and sweeps their rows."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class LeaseKeeper:
                 self._session.failed(str(reply))
 
     def _end(self, counts: Mapping[str, Reply]) -> None:
-        """End the servers that renew their leases no more."""
+        """End the servers that have stopped renewing their leases."""
         leases = {}
         for server, incarnation in self._servers.table.incarnations().items():
             with suppress(ValueError, TypeError):

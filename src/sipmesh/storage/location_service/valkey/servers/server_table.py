@@ -62,7 +62,7 @@ class ServerTable:
         self._known = found
 
     def use_servers(self, servers: frozenset[str]) -> None:
-        """Know which servers the pool has: the entries of others are ignored, and those of new ones have to be read."""
+        """Know which servers the pool has: the entries of others are ignored, and those of new servers have to be read."""
         self._servers = servers
         self._known = {name: known for name, known in self._known.items() if self._is_of_pool(name)}
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from sipmesh.storage.location_service.valkey.session import StoreSession
 
 SERVERS_EVERY_S: Final = 0.05
-"""How often the servers are read at most, while somebody changes them all the time; meanwhile nobody is said to be away."""
+"""How often the servers are read at most, while a client changes them all the time; meanwhile no server is reported as away."""
 
 MOST_NAMED: Final = 3
 OTHER_KEY: Final = (
@@ -64,7 +64,7 @@ class ServerWatch:
             self.changed(self._session.ready)
 
     def changed(self, connection: StoreConnection) -> None:
-        """Follow a change of the servers; another one that comes too soon is followed with the next `tick`."""
+        """Follow a change of the servers; a second change that comes too soon is followed with the next `tick`."""
         self._is_due = True
         if self._session.loop.time() >= self._read_at:
             self.read(connection)
