@@ -25,7 +25,7 @@ MOST_EVENTS = 1000
 """Events that wait to be read; at this number a new one is refused with 480, so that a flood cannot fill memory."""
 
 MOST_CALLS = 100
-"""Calls at the same time; further ones are refused with 486, for the same reason."""
+"""Calls at the same time; further calls are refused with 486, for the same reason."""
 
 
 @dataclass(frozen=True, slots=True)

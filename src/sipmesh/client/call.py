@@ -211,6 +211,6 @@ def _describe(line: ClientLink, offer: bytes) -> bytes:
 
 
 def _retrieve_exception(task: asyncio.Task[Outcome] | asyncio.Task[Outcome | None]) -> None:
-    """Retrieve the exception of a task, so that asyncio does not log it if nobody waits for the task."""
+    """Retrieve the exception of a task, so that asyncio does not log it if no caller waits for the task."""
     if not task.cancelled():
         task.exception()

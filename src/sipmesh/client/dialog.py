@@ -31,7 +31,7 @@ class Happened(Enum):
     LINK_LOST = auto()
 
 
-# RFC 3261 12.1 to 12.3 and 15. A BYE ends an early dialog as well as a confirmed one (15: the caller may send it).
+# RFC 3261 12.1 to 12.3 and 15. A BYE ends early and confirmed dialogs (15: the caller may send it).
 TABLE: Mapping[tuple[DialogState, Happened], DialogState] = {
     (DialogState.CALLING, Happened.RINGING): DialogState.EARLY,
     (DialogState.CALLING, Happened.SUCCESS): DialogState.CONFIRMED,

@@ -84,7 +84,7 @@ class Exchange:
     def _end(self, error: Exception) -> None:
         if not self._final.done():
             self._final.set_exception(error)
-            self._final.exception()  # retrieved, so that asyncio does not log it if nobody waits
+            self._final.exception()  # retrieved, so that asyncio does not log it if no caller waits
 
     def _pass(self, given: Input, response: Response) -> None:
         if given is Input.PROVISIONAL:

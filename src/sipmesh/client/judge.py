@@ -40,7 +40,7 @@ class Trust:
 
 
 def judge_server(evidence: PeerEvidence, names: Sequence[str], trust: Trust, *, at: datetime) -> Verdict:
-    """Return the verdict on whether the server is the one that was meant.
+    """Return the verdict on whether the server is the intended server.
 
     *names* are the reference names, at least one: the SIP domain first, then the server's own name if the user gave one
     (RFC 5922 4: never a name that DNS returned). One of the names has to be proved. The verdict is for the proved name; if

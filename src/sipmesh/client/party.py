@@ -38,8 +38,8 @@ def new_branch() -> str:
 class Party:
     """One user on one link.
 
-    *address* is the user's address. *here* is host and port of our end of the link, for Via and Contact; nobody connects
-    to it, since the server answers on the link. *instance* identifies this agent to the registrar (RFC 5626 4.1).
+    *address* is the user's address. *here* is host and port of our end of the link, for Via and Contact; it is not connected to,
+    since the server answers on the link. *instance* identifies this agent to the registrar (RFC 5626 4.1).
     """
 
     address: SipUri
@@ -67,7 +67,7 @@ class Party:
 
     @property
     def domain(self) -> str:
-        """The SIP domain, which is the digest realm as well."""
+        """The SIP domain, which is also the digest realm."""
         return self.address.domain
 
     @property

@@ -27,13 +27,13 @@ MARGIN_S: Final = 60.0
 """A refresh starts this many seconds before the end: its response may take timer F, which is 32 s."""
 
 FINAL_REFUSALS: Final = frozenset({400, 401, 403, 404, 407, 420, 423})
-"""Responses that the next attempt would get as well; further attempts would only be further failed logins."""
+"""Responses that the next attempt would get too; further attempts would only be further failed logins."""
 
 LONGEST_WAIT_S: Final = 3600.0
 
 
 class Watcher(Protocol):
-    """Is told about the state of a registration."""
+    """Receives the state of a registration."""
 
     def registered(self, agent: UserAgent, outcome: Outcome, seconds: int) -> None:
         """The server has stored our binding for *seconds* from now on."""

@@ -228,7 +228,7 @@ async def newest_refusal(network: DemoNetwork, server: str) -> RefusedMessage | 
 
 
 async def by_client(network: DemoNetwork, people: People, act: Act) -> None:
-    """Send as a client that has logged in and claims to be somebody else."""
+    """Send as a client that has logged in and claims to be another user."""
     drain(people.bob)
     bob = people.bob.party.aor
     outcome = await people.alice.request("MESSAGE", bob, sender="sip:erin@partner.test")
@@ -258,7 +258,7 @@ async def by_client(network: DemoNetwork, people: People, act: Act) -> None:
 
 
 async def tell_message(network: DemoNetwork, act: Act, title: str, outcome: Outcome, status: int, code: Code) -> None:
-    """Print the line of one refused message; the reference in the answer must be the one in our log."""
+    """Print the line of one refused message; the reference in the answer must be that of our log."""
     refusal = await newest_refusal(network, FE1)
     found, why, reference = (refusal.code, refusal.why, refusal.reference) if refusal is not None else (None, "", "")
     good = outcome.status == status and found == code and bool(reference) and reference in str(outcome)

@@ -1,4 +1,4 @@
-"""The CAs of the impostors: those that the network trusts, each for its scope, and one that nobody trusts."""
+"""The CAs of the impostors: those that the network trusts, each for its scope, and a CA that no server trusts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sipmesh.demo.organisation import Organisation
 
 @dataclass(frozen=True, slots=True)
 class Cast:
-    """The issuing CA of each organisation with its stolen key, and a CA that nobody trusts."""
+    """The issuing CA of each organisation with its stolen key, and a CA that no server trusts."""
 
     forge: Forge
     ours: Forged

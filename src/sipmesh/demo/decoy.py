@@ -1,4 +1,4 @@
-"""A server that answers everybody with any certificate: the far end of a hijacked link, and of its control."""
+"""A server that answers every client with any certificate: the far end of a hijacked link, and of its control."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """`sipmesh` commands as processes of their own that start at once: they are forked from a process that has imported it all.
 
 A new interpreter imports for half a second of CPU before a server begins to start. The demo starts five servers, and the tests
-start hundreds. One process for each process that starts them has done these imports. It holds nothing else: no thread, no loop,
-no open file. A command is forked from it, with the arguments, the environment, the folder and the three standard streams that it
-is given. It ends when the process that has started it ends in any way, and its commands end with it.
+start hundreds. One process for each process that starts them has done these imports. It holds no other resource: no thread, no
+loop, no open file. A command is forked from it, with the arguments, the environment, the folder and the three standard streams
+that it is given. It ends when the process that has started it ends in any way, and its commands end with it.
 
 The processes talk over a socket pair. A request is one packet: JSON in UTF-8, with four descriptors (`SCM_RIGHTS`):
 standard input, output, error, and a socket on which the exit status is sent.
@@ -80,7 +80,7 @@ class Forked:
         return status
 
     async def ended(self) -> int:
-        """Wait for the end of a command that was told to stop; kill it if it does not stop in time."""
+        """Wait for the end of a command that was asked to stop; kill it if it does not stop in time."""
         try:
             async with asyncio.timeout(STOP_S):
                 return await self.waited()
@@ -248,7 +248,7 @@ def _reap(running: dict[int, socket.socket]) -> None:
         with running.pop(pid) as told:
             try:
                 told.send(str(os.waitstatus_to_exitcode(status)).encode())
-            except BrokenPipeError:  # nobody asks any more
+            except BrokenPipeError:  # no process asks any more
                 continue
 
 

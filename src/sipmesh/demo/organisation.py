@@ -198,7 +198,7 @@ class Organisation:
 
 
 def _lines(document: dict[str, object]) -> Iterator[str]:
-    """Write a topology as YAML: an entry a line, and what is in an entry as JSON, which is YAML as well."""
+    """Write a topology as YAML: an entry a line, and what is in an entry as JSON, which is YAML too."""
     for key, value in document.items():
         if isinstance(value, list):
             yield f"{key}:\n"

@@ -31,7 +31,7 @@ class People:
 
 
 async def connect(network: DemoNetwork, user: str, server: str) -> UserAgent:
-    """Open a judged link for *user* to *server*; raises `LinkRefused` if the server is not the one that was meant."""
+    """Open a judged link for *user* to *server*; raises `LinkRefused` if the server is not the intended server."""
     organisation = network.organisation_of(server)
     trust = Trust.of_pem(organisation.root.read_bytes())
     agent = UserAgent(f"{user}@{organisation.domain}", f"{user}-secret", trust=trust)

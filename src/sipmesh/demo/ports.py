@@ -31,7 +31,7 @@ class PortBlock:
         self._given = 0
 
     def free_port(self, host: str) -> int:
-        """Give the next port of *host* that nobody uses; raises `OperatorError` where every port of the block is used."""
+        """Give the next port of *host* that is not in use; raises `OperatorError` where every port of the block is used."""
         for _ in range(BLOCK - 1):
             port = self._first + 1 + self._given
             self._given = (self._given + 1) % (BLOCK - 1)
@@ -44,7 +44,7 @@ _block: PortBlock | None = None
 
 
 def free_port(host: str = HOST) -> int:
-    """Give a port of *host* that nobody uses; raises `OperatorError` where there is none.
+    """Give a port of *host* that is not in use; raises `OperatorError` where there is none.
 
     It lies below the ports that the kernel hands to outgoing connections: one of those could take it before it is used.
     """
@@ -77,7 +77,7 @@ def _first_ephemeral() -> int:
 
 
 def _is_free(host: str, port: int) -> bool:
-    """Tell whether nobody listens; connections of an earlier server that linger in the kernel (TIME_WAIT) do no harm."""
+    """Tell whether no process listens; connections of an earlier server that linger in the kernel (TIME_WAIT) do no harm."""
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -35,7 +35,7 @@ async def revoke(network: DemoNetwork, people: People, score: Score) -> None:
     serial = credentials.certificate.serial_number
     started = time.monotonic()
     await asyncio.to_thread(network.example.ca.revoke, serial, Reason.KEY_COMPROMISE, datetime.now(UTC))
-    for name in (FE1, EDGE):  # as `ca revoke` does; without this, they notice the new CRL as well
+    for name in (FE1, EDGE):  # as `ca revoke` does; without this, they also notice the new CRL
         await network.ask(name, "files-changed")
     fallen = await until_gone(network, before[FE2])
     took = time.monotonic() - started

@@ -207,7 +207,7 @@ class Notifier:
                 subscription.accepted_users = number
 
     def with_users(self, number: int) -> frozenset[str]:
-        """Return the servers that have accepted the users of *number*, or later ones."""
+        """Return the servers that have accepted the users of *number* or of a later number."""
         return frozenset(
             subscription.peer.name
             for subscription in self._subscriptions.values()
@@ -232,7 +232,7 @@ class Notifier:
                 self._give(subscription)
 
     def tick(self) -> None:
-        """Send more parts of the users, where a link has written the earlier ones; called about twice a second."""
+        """Send more parts of the users, where a link has written the earlier parts; called about twice a second."""
         for subscription in list(self._subscriptions.values()):
             self._send_waiting(subscription)
 

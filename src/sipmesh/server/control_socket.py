@@ -2,7 +2,7 @@
 
 Each request and each answer is one JSON object on one line.
 
-The socket has mode 0600, in a folder that only our own user may enter: whoever can open it may use it.
+The socket has mode 0600, in a folder that only our own user may enter: a user who can open it may use it.
 """
 
 from __future__ import annotations
@@ -222,7 +222,7 @@ def is_answered(path: Path) -> bool:
         except (ConnectionRefusedError, FileNotFoundError):
             return False
         except OSError as wrong:  # for example no permission to open it: a process exists
-            return wrong.errno is not None  # Python itself refuses a path that is too long: nobody can listen there
+            return wrong.errno is not None  # Python itself refuses a path that is too long: no process can listen there
     return True
 
 

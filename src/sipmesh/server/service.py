@@ -1,4 +1,4 @@
-"""Runs servers until they are told to stop: signals, the control socket, changed files, new CRLs.
+"""Runs servers until they receive an order to stop: signals, the control socket, changed files, new CRLs.
 
 Several servers of a small network may share a process. They share only its loop and its signals. Messages between them use
 judged links, as between two machines.
@@ -320,7 +320,7 @@ class Service:
         self._told_to_stop.set()
 
     async def work(self) -> None:
-        """Work until told to stop, and drain; a database that is slow to answer holds up nothing else."""
+        """Work until the order to stop, and drain; a database that is slow to answer delays no other work."""
         async with asyncio.TaskGroup() as all_of_them:
             all_of_them.create_task(self._ticking())
             all_of_them.create_task(self._refreshing())

@@ -126,12 +126,12 @@ class WorkerService(Service):
         await self._is_serving.wait()
 
     def _ended(self, process: int) -> None:
-        """End with the supervisor: nobody else would tell this process of a revocation."""
+        """End with the supervisor: only the supervisor reports revocations to this process."""
         if process == SUPERVISOR:
             self._end_alone("the supervisor has ended: this worker ends too")
 
     def _end_alone(self, why: str) -> None:
-        """End at once, because the supervisor has ended, or hangs: nobody is to wait at its sockets."""
+        """End at once, because the supervisor has ended, or hangs: no connection is to wait at its sockets."""
         if not self._told_to_stop.is_set():
             self._log.error(why)
             self._node.listening.refuse()
@@ -140,7 +140,7 @@ class WorkerService(Service):
             self.drain()
 
     def _listen_for_supervisor(self) -> None:
-        """End with a supervisor that hangs: nobody would tell this process of a revocation."""
+        """End with a supervisor that hangs: then no revocation would reach this process."""
         if self._silent_ticks is not None:
             self._silent_ticks += 1
             if self._silent_ticks == SILENT_TICKS:

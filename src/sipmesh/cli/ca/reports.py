@@ -74,7 +74,7 @@ class CrlReport:
 class CaReport:
     """What ``sipmesh ca status --json`` prints: every certificate and CRL at the instant *at*.
 
-    *changed* has a sentence for each row of the ledger that somebody has changed.
+    *changed* has a sentence for each row of the ledger that was changed outside the CA.
     """
 
     organisation: str

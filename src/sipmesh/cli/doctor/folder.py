@@ -38,7 +38,7 @@ def _sentence(problem: Problem) -> str:
 
 
 def file_checks(secret: Iterable[Path], shared: Iterable[Path]) -> Iterator[Check]:
-    """Judge the modes of *secret* files, which nobody else may read, and of *shared* places, which nobody else may write to."""
+    """Judge the modes: only the owner may read *secret* files, and only the owner may write to *shared* places."""
     open_to_others = [file for file in secret if _mode(file) & _OTHERS]
     for file in open_to_others:
         told = f"{file} has mode {_mode(file):04o}: other users may have read it, and no server starts with it"

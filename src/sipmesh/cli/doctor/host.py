@@ -87,7 +87,7 @@ def machine_checks(host: Host) -> Iterator[Check]:
 def _signed_last(host: Host) -> datetime | None:
     try:
         return host.place.generations().signed_last
-    except OperatorError:  # no CA here, or one that other checks judge
+    except OperatorError:  # no CA here, or a CA that other checks judge
         return None
 
 

@@ -19,7 +19,7 @@ DNS: Final = "dns"
 
 
 def needs_no_dns(topology: Topology) -> bool:
-    """Tell whether all servers are on loopback: nobody else can reach them, by any name."""
+    """Tell whether all servers are on loopback: no other host can reach them, by any name."""
     servers = [server for pool in topology.pools for server in pool.servers]
     return all(server.address and ip_address(server.address).is_loopback for server in servers)
 
@@ -44,5 +44,5 @@ def dns_checks(findings: Sequence[DnsFinding], asked: Sequence[str]) -> Iterator
 
 
 def loopback_check() -> Check:
-    """Nobody looks for these servers in DNS."""
+    """These servers are not looked up in DNS."""
     return skipped(DNS, "all servers are on loopback: only this machine reaches them, and no DNS record is needed")

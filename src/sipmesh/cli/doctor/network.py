@@ -34,9 +34,10 @@ CERTIFICATE_CODES: Final = (Code.REVOKED, Code.EXPIRED)
 def fault_checks(
     faults: Sequence[tuple[Sequence[str], Fault]], stopped: Collection[str], refused: Collection[str] = ()
 ) -> Iterator[Check]:
-    """Tell each fault with the servers that have it.
+    """Return each fault with the servers that have it.
 
-    The faults of *stopped* servers of this host are told already, and so is why peers refuse the certificates of *refused* ones.
+    The faults of *stopped* servers of this host are reported elsewhere, and so is why peers refuse the certificates of *refused*
+    servers.
     """
     told = []
     for names, fault in faults:

@@ -80,7 +80,7 @@ def _newer(path: Path, has: str, known: object) -> Check:
 
 
 def running_checks(installed: str, here: Mapping[str, str]) -> Iterator[Check]:
-    """Compare the release of each server that runs on this host with the one that is *installed*."""
+    """Compare the release of each server that runs on this host with the *installed* release."""
     for server, release in sorted(here.items()):
         if release != installed:
             told = f"{server} runs release {release or NO_REPORT}, and {installed} is installed"

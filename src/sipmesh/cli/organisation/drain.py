@@ -68,7 +68,7 @@ def calls_of(work: WorkReply) -> list[str]:
 
 
 async def _stopped(socket: Path) -> None:
-    """Wait until nobody answers on the control socket."""
+    """Wait until no process answers on the control socket."""
     from sipmesh.server.control_socket import is_answered
 
     while is_answered(socket):

@@ -71,7 +71,7 @@ pools:
 class Layout:
     """The servers of a new organisation by their addresses: that of *management* is this host, where the CA is.
 
-    Front ends at one address are one pool, since they share a file. *administrator* may use the console, empty for nobody.
+    Front ends at one address are one pool, since they share a file. *administrator* may use the console, empty if no user may.
     """
 
     domain: str

@@ -98,7 +98,7 @@ def _given(url: str, folder: Path) -> str:
     """Return the URL, read from the standard input where it is ``-``, with the files that it names below *folder*.
 
     The URL is kept in a file with mode 0600, and may contain the password. Raises `OperatorError` for another kind of database,
-    and for one that would be reached without TLS.
+    and for a database that would be reached without TLS.
     """
     from sipmesh.topology.document.storage.database_url import POSTGRESQL, reached_by_tls
 

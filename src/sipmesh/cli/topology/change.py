@@ -63,7 +63,7 @@ class Change:
         return copies
 
     def edited(self, edit: Callable[[str], str], *, dry_run: bool = False) -> Edit:
-        """Edit the draft that was compared, and no other: what somebody writes into it meanwhile is not published with it."""
+        """Edit the draft that was compared, and no other: what another user writes into it meanwhile is not published with it."""
         from sipmesh.topology.document.changes import edit_text, must_be_compared
 
         def compared(text: str) -> str:

@@ -93,7 +93,7 @@ class Agent(ControlPlane):
             self._dial(hop.for_control() if self._server.place.is_supervisor else hop)
 
     def close(self) -> None:
-        """Open no more links, and stop reading CRLs."""
+        """Stop opening links and reading CRLs."""
         self._links.close()
         self.applier.close()
         self.probes.close()

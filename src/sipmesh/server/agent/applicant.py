@@ -37,8 +37,8 @@ class Applicant:
         """Return the request for the next certificate, signed with the present key; None if it is not needed or not possible.
 
         It is needed at two thirds of the certificate's life, and if another CA than the certificate's issuer is *issuing* now.
-        Nobody has signed *issuing*: it counts if it leads to an anchor in force. Otherwise whoever passes it on would have us ask
-        for a certificate without end.
+        *issuing* is not signed: it counts if it leads to an anchor in force. Otherwise a server that passes it on could have us
+        request certificates without end.
 
         A certificate that is not from our own authority is never renewed: its owner has to do that.
         """
@@ -64,7 +64,7 @@ class Applicant:
     def show(self, issuing: x509.Certificate, view: ServerView, at: datetime) -> bool:
         """Present this certificate of the issuing CA from now on, if it issued ours and leads to an anchor in force.
 
-        It must be valid at the instant *at*, and not revoked. An earlier one of the same CA does not replace one that counts:
+        It must be valid at the instant *at*, and not revoked. An earlier one of the same CA does not replace a valid one:
         another server may have kept it, and pass it on.
         """
         try:

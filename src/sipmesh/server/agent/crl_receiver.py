@@ -148,7 +148,7 @@ class CrlReceiver:
     def write_early(self, loaded: Loaded) -> None:
         """Write the CRLs that *loaded* names and that have arrived already; a thread may do so.
 
-        Nobody has checked them. One that is refused must not keep the version out, which another server may have given.
+        They are not checked yet. A refused CRL must not keep the version out, which another server may have given.
         """
         for name, item in list(self._early.items()):
             if name in loaded.list_names:

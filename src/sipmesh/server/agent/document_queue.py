@@ -45,7 +45,7 @@ class DocumentQueue:
             self._task = asyncio.get_running_loop().create_task(self._work())
 
     def close(self) -> None:
-        """Apply no more documents."""
+        """Stop applying documents."""
         self._waiting.clear()
         if self._task is not None:
             self._task.cancel()

@@ -31,7 +31,7 @@ class StoredItems:
         self.issuing = ""
 
     def forget_earlier_leader(self, first: Item) -> None:
-        """Pass on no more what an earlier leader of management has signed; *first* is the first item of the present leader.
+        """Stop passing on what an earlier leader of management has signed; *first* is the first item of the present leader.
 
         Edges would refuse it. The present leader sends its own certificates and revocations.
         """

@@ -1,7 +1,7 @@
 """Stores the users' documents that are in force on a managed server, also later if its disk is full.
 
-A new password is in force at once, even if it cannot be stored. Management is told only the number that is stored, so it does
-not rely on more.
+A new password is in force at once, even if it cannot be stored. The server reports only the stored number to management, so it
+does not rely on more.
 """
 
 from __future__ import annotations

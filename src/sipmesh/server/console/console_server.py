@@ -126,7 +126,7 @@ class ConsoleServer:
         return context
 
     def _ask_for_certificates(self, context: ssl.SSLContext) -> None:
-        """Ask the other end for a certificate of our own authority; whoever has none logs in by other means.
+        """Ask the other end for a certificate of our own authority; an operator without one logs in by other means.
 
         OpenSSL refuses another authority, an expired certificate and a wrong signature; each request is judged then.
         """
@@ -158,7 +158,7 @@ class ConsoleServer:
         return LoggedOutReply(ended)
 
     async def _new_code(self, asked: Mapping[str, Any]) -> LoginCodeReply:
-        """Return a code that logs in once. Whoever can open the control socket may do everything, so each role is allowed."""
+        """Return a code that logs in once. A user who can open the control socket has every role."""
         if self._listener is None or self._node.view.console is None:
             raise OperatorError("the topology has no console: add `console: {listen: 8444}`, and publish")
         role = ConsoleRole(asked["role"])

@@ -98,7 +98,7 @@ MOST_LINES: Final = 50
 
 
 def read_changes(asked: Asked) -> list[Assignment]:
-    """Read the assignments; raises `OperatorError` for one that names a file outside of the folder of the topology."""
+    """Read the assignments; raises `OperatorError` for a value that names a file outside of the folder of the topology."""
     read = [Assignment.read(str(text)) for text in asked["changes"]]
     for one in read:
         for text in _texts(one.value):

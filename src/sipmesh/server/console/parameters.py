@@ -199,7 +199,7 @@ class DraftChange(Given):
 
 
 class ServerToAdd(Given):
-    """A server of a new pool; whatever is empty is derived. *outside* is its address for partners."""
+    """A server of a new pool; an empty field is derived. *outside* is its address for partners."""
 
     name: Name = ""
     address: Name = ""
@@ -208,7 +208,7 @@ class ServerToAdd(Given):
 
 
 class PoolToAdd(DraftChange):
-    """A pool with its *servers*; whatever is empty is derived from the draft."""
+    """A pool with its *servers*; an empty field is derived from the draft."""
 
     role: Role
     name: Name = ""
@@ -220,7 +220,7 @@ class PoolToAdd(DraftChange):
 
 
 class MemberToAdd(DraftChange):
-    """A server for a *pool*; whatever is empty is derived from the draft."""
+    """A server for a *pool*; an empty field is derived from the draft."""
 
     name: Name = ""
     pool: Name = ""

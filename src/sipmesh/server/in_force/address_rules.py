@@ -1,4 +1,4 @@
-"""Whose an address is, by the topology in force: a user of our pool, somebody at a partner, or nobody."""
+"""Whose an address is, by the topology in force: a user of our pool, a user of a partner, or unknown."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class AddressRules:
         return not in_force.homes.knows(aor) or in_force.homes.of(aor) == in_force.view.pool.name
 
     def may_exist(self, aor: str) -> bool:
-        """Return whether *aor* may be an address of somebody: of a user of ours, or in a domain that a peer may assert."""
+        """Return whether *aor* may be a known address: of a user of ours, or in a domain that a peer may assert."""
         view, homes, domain = self._current.value.view, self._current.value.homes, aor.rpartition("@")[2]
         if domain in view.sip_domains:
             return not homes.knows(aor) or homes.of(aor) is not None

@@ -46,7 +46,7 @@ class KnownUsers(Protocol):
         """Return those of *aors* who are no users, without those of whom it is not certain; quick also for 100,000 of them."""
 
     def owner(self, alias: str) -> str:
-        """Return the user of *alias*, a key (`sipmesh.routing.identity.alias`); "" if it is nobody's."""
+        """Return the user of *alias*, a key (`sipmesh.routing.identity.alias`); "" if no user has it."""
 
     def aliases(self, aor: str) -> Sequence[str]:
         """Return the aliases of *aor*."""
@@ -122,7 +122,7 @@ class HomePools:
         return self.named(aor) in self.taken
 
     def owner_of(self, name: str) -> str:
-        """Return the user whose name *name* is, "" if it is nobody's: an equal address, an alias, or one in another case.
+        """Return the user whose name *name* is, "" if no user has it: an equal address, an alias, or an address in another case.
 
         *name* is ``sip:user@host``. It may be of any domain: a telephone number is the same in all of them.
         """
@@ -143,7 +143,7 @@ class HomePools:
         return rule_for(self._users.watcher_rules(aor), watcher)
 
     def blocks_somebody(self, aor: str) -> bool:
-        """Return whether a rule of *aor* hides its presence from somebody."""
+        """Return whether a rule of *aor* hides its presence from a watcher."""
         return any(rule is not Watching.ALLOW for rule in self._users.watcher_rules(aor).values())
 
     def elsewhere(self, aor: str) -> str:
@@ -161,7 +161,7 @@ class HomePools:
         return self._users.verifier(aor) if self.of(aor) == self._here else None
 
     def challenged_as(self, aor: str, hash_of: Callable[[str], bytes]) -> Kind:
-        """Return the pool that challenges *aor*, and the algorithms that it offers: for a name of nobody, those of some user.
+        """Return the pool that challenges *aor*, and the algorithms that it offers: for an unknown name, those of some user.
 
         Every front end of the organisation gives the same, and with the same work for each name. *hash_of* has the key of the
         pool, for an organisation whose users come from a release without a key of the organisation.

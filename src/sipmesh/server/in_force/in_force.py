@@ -67,7 +67,7 @@ class InForce:
 
 
 class Current:
-    """The value that is in force now. Who needs it reads it for each message: nobody is told of the next one."""
+    """The value that is in force now. Components read it for each message, and get no notification of the next value."""
 
     def __init__(self, value: InForce) -> None:
         self.value = value

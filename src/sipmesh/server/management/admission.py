@@ -1,7 +1,7 @@
 """Which management servers get the CA: those that a person on the host of the leader has admitted, each by its key.
 
 The topology alone admits no server: a server that changes its role has a certificate already, and its key may be known to others.
-A certificate counts if it was issued for a server of the management pool, and its key for nothing else. Its names say so: those
+A certificate counts if it was issued for a server of the management pool, and its key has no other use. Its names say so: those
 of a front end or edge have our SIP domains, and those of an application its pool.
 
 The admissions are a file of the CA. So the leader seals them to the servers that it names, and each can lead.

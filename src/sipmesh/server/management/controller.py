@@ -243,7 +243,7 @@ class Controller(ControlPlane):
         return faults
 
     def step_down(self) -> None:
-        """Let another server lead: give no more documents, and receive no more reports."""
+        """Let another server lead: stop giving documents and receiving reports."""
         self._keep_links()
 
     def must_lead(self) -> None:
@@ -254,7 +254,7 @@ class Controller(ControlPlane):
             raise NotLeadingError(f"{name} is taking over the management pool; try again in a few seconds")
 
     def close(self) -> None:
-        """Open no more links, and compute no more documents."""
+        """Stop opening links and computing documents."""
         self.leadership.close()
         if self._publishing_again is not None:
             self._publishing_again.cancel()
@@ -367,8 +367,8 @@ class Controller(ControlPlane):
     async def users_in_force(self, wait_s: float) -> UsersInForce:
         """Read and send changes of users, and wait at most *wait_s* seconds until each front end with a link has accepted them.
 
-        A front end without a link is missing at once: it gets the users when it can be reached. One that was never started has no
-        users, and does not count.
+        A front end without a link is missing at once: it gets the users when it can be reached. A front end that was never
+        started has no users, and does not count.
         """
         await self.refresh_users()
         until = self._loop.time() + wait_s

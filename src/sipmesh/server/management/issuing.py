@@ -45,7 +45,7 @@ class Issuing:
         self._folder = server.view.loaded.folder / CA
         self.grantor = Grantor(self._folder, self._sign, self._granted)
         self.shown = ""  # the certificate of the present issuing CA, in DER and base64
-        self.ledger_fault = ""  # which rows of the ledger somebody has changed
+        self.ledger_fault = ""  # which rows of the ledger were changed outside the CA
 
     def finish_own(self) -> None:
         """Finish a renewal of ours that ended before its files were in place; the files are read after this, at the start."""
@@ -72,7 +72,7 @@ class Issuing:
             self._log.error("own certificate not renewed", why=str(wrong))
 
     async def check_ledger(self) -> None:
-        """Find rows of the ledger that somebody has changed, and log them once: they are passed over everywhere."""
+        """Find rows of the ledger that were changed outside the CA, and log them once: they are passed over everywhere."""
         try:
             fault = await asyncio.to_thread(_changes_of, self._folder)
         except OperatorError as wrong:

@@ -28,7 +28,7 @@ def now_utc() -> datetime:
 
 
 class ClockWatch:
-    """Compares the machine's clock with the monotonic clock of the loop, which nobody sets; seconds."""
+    """Compares the machine's clock with the monotonic clock of the loop, which is never set; seconds."""
 
     def __init__(self, signed_last: datetime | None = None) -> None:
         self._signed_last = signed_last

@@ -9,8 +9,8 @@ is in most cases a transaction or a cached row: a second collection would need a
 While collections of young objects find next to nothing, most of them are left out: one in `SAMPLE` still looks. The objects of
 the others are excluded until all generations are collected.
 
-To collect all generations takes half a second where ten thousand phones are logged in, and nobody is served meanwhile. So it is
-done less and less often while it finds next to nothing.
+To collect all generations takes half a second where ten thousand phones are logged in, and no client is served meanwhile. So it
+is done less and less often while it finds next to nothing.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ BUSY_TIMES = 12
 
 LONGEST_EVERY_S = 86_400.0
 LITTLE = 1_000
-"""A collection of all generations that frees no more objects than this has found little: they are less than a MiB."""
+"""A collection of all generations that frees at most this many objects has found little: they are less than a MiB."""
 
 MOST_MISSED = 10_000
 """Garbage that the collections which were left out may have missed, as the samples let expect: then all are collected soon."""
@@ -39,7 +39,7 @@ MOST_MISSED = 10_000
 SAMPLE = 8
 """One collection of young objects in so many looks at them, while there is nothing to find."""
 NEXT_TO_NOTHING = 8
-"""Objects that a collection frees at most for the next ones to be left out: so many in `YOUNG` may wait for an hour."""
+"""Objects that a collection frees at most for the next objects to be left out: so many in `YOUNG` may wait for an hour."""
 
 
 class GcTuning:

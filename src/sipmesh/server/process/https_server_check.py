@@ -1,7 +1,7 @@
 """Whom we ask by HTTPS: one rule for each fetch, checked after the handshake and before the request is sent.
 
 OpenSSL checks the chain, under the authorities of this machine or under the enterprise CA alone, and the name of the URL. Then
-we judge: a certificate of our own CA as each other one of it, with our CRLs, whatever anchors OpenSSL had; and no certificate
+we judge: a certificate of our own CA as each other one of it, with our CRLs, with any anchors of OpenSSL; and no certificate
 counts that names a server of the topology. Of a public CA we have no CRL: its revocations are not seen.
 """
 

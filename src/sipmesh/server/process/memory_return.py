@@ -1,4 +1,4 @@
-"""Memory that closed links leave: the C library keeps it for the next ones, unless it is asked to give it back.
+"""Memory that closed links leave: the C library keeps it for the next links, unless it is asked to give it back.
 
 After 10,000 links of phones were closed, hundreds of MiB stay with this process: OpenSSL's state of each link is many small
 pieces, between which others still live.

@@ -49,7 +49,7 @@ async def within(seconds: float, what: str, work: Callable[[*Ts], T], *args: *Ts
     """Run *work*, which changes nothing, in a thread of its own, and return its result; exceptions are raised here.
 
     Raises `OperatorError`, which names *what*, after *seconds*. Such work waits for databases in force, whose servers may not
-    answer. It has one thread, so that nobody can start any number of them.
+    answer. It has one thread, so that the number of threads is bounded.
     """
     context, bound = copy_context(), partial(work, *args)
     asked = asyncio.get_running_loop().run_in_executor(_reader, lambda: context.run(_gently, bound))

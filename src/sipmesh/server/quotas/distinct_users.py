@@ -17,7 +17,7 @@ WINDOW_S: Final = 3600.0
 
 
 class _Addressed:
-    """The users whom one partner has addressed, by hash: in the present window, and only in the one before.
+    """The users whom one partner has addressed, by hash: in the present window, and only in the window before.
 
     *found_by* counts the users of the present window by the sender who was the first to address them.
     """
@@ -42,7 +42,7 @@ class DistinctUsers:
     """Counts at most *most* users for each partner; *clock* returns seconds that never go back.
 
     One sender of a partner adds at most *most_of_sender* in a window, so that the other senders find users too. Only hashes are
-    kept, so that a partner fills no memory with long names. *observer* is told each further user of a partner: the
+    kept, so that a partner fills no memory with long names. *observer* gets each further user of a partner: the
     partner, and the hashes of the sender and of the user, which are the same in each process of this server.
     """
 
@@ -61,7 +61,7 @@ class DistinctUsers:
     def admits(self, partner: str, sender: str, user: str) -> bool:
         """Count a request of a *sender* of *partner* to *user*; False if this is one user too many.
 
-        Users who are counted are admitted, whoever was the first to address them.
+        Users who are counted are admitted, for each sender.
         """
         addressed, mark = self._of(partner), _hash_of(user)
         if mark in addressed.now:

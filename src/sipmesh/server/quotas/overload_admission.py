@@ -18,7 +18,7 @@ OF_SERVERS: Final = frozenset({"SUBSCRIBE", "NOTIFY", "PUBLISH", "OPTIONS"})
 """What servers of ours ask one another: never refused because of overload."""
 
 MOST_LAST_OF_USER: Final = 5
-"""Requests inside dialogs, or REGISTER, of one user in a step of overload control (0.1 s): more are refused as new ones."""
+"""Requests inside dialogs, or REGISTER, of one user in a step of overload control (0.1 s): more are refused as new requests."""
 
 MOST_LAST_OF_PARTNER: Final = 100
 """The same for a partner, with all its users."""
@@ -38,7 +38,7 @@ class OverloadAdmission:
     def is_refused(self, link: Link, request: Request) -> bool:
         """Return whether *request* on *link* is refused; asked only under overload.
 
-        A To tag alone is not a dialog: anybody can write one.
+        A To tag alone is not a dialog: any sender can write one.
         """
         method = request.method
         if link.kind is LinkKind.SERVER and method in OF_SERVERS:

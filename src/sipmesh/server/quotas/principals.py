@@ -158,7 +158,7 @@ class Principals:
                     link.close(REPLACED)
 
     def used_here(self) -> list[Usage]:
-        """Return the accounts of which the other processes were told: a process that starts later is told too."""
+        """Return the accounts that were reported to the other processes: a process that starts later gets them too."""
         return [
             account
             for account in (*self._direct.values(), *self._carried.values())
@@ -208,7 +208,7 @@ class Principals:
         """Return the account of a request from one of our servers: that of its *identity*, within the server's account.
 
         Without an identity, it is the account of the partner whose domain is in From, which the partner's edge has checked. All
-        other domains share one account, because anybody may write them.
+        other domains share one account, because any sender may write them.
         """
         account = self._carried.get((server.name, identity or ""))
         if account is not None and identity is not None:
@@ -323,7 +323,7 @@ class Principals:
         return found
 
     def watcher(self, name: str, most: int) -> Usage:
-        """Return the account of somebody who watches; its branches are subscriptions, *most* at all processes."""
+        """Return the account of a watcher; its branches are subscriptions, *most* at all processes."""
         return self._direct.get((WATCHER, name)) or self._opened(WATCHER, name, most, 1)
 
     def _account(self, kind: str, name: str) -> Usage:

@@ -14,7 +14,7 @@ BRANCH_OCTETS: Final = 4_096
 
 
 STEPS: Final = 16
-"""A change of a limit's sixteenth is told to the other processes of this server: they refuse by the sum. See `steps_among`."""
+"""A change of a limit's sixteenth is sent to the other processes of this server: they refuse by the sum. See `steps_among`."""
 
 
 def steps_among(processes: int) -> int:
@@ -42,7 +42,7 @@ class UsageObserver:
     steps: int = STEPS
 
     def changed(self, account: Usage) -> None:
-        """The counts of *account* differ by a step from those that were told last."""
+        """The counts of *account* differ by a step from the counts that were sent last."""
         raise NotImplementedError
 
     def logged_in(self, flow: CountedLink, user: str) -> None:
@@ -60,7 +60,7 @@ class Usage:
     *kind* is ``address``, ``user``, ``server`` or ``partner``; *name* is the principal's name. *links* are its links that
     are up. *branches* are those that wait for their final response. *octets* are in memory until its requests are over.
     *demand* is what it asks for under overload. *within* is the account of the server that sends this principal's requests to
-    us; it counts them as well. *elsewhere* are the counts at other processes of this server; *observer* tells them ours, and
+    us; it counts them too. *elsewhere* are the counts at other processes of this server; *observer* tells them ours, and
     *told* are those that it told last. Callers change the counts when they open and end links and branches; a message of a
     client or a partner needs no look-up.
     """
@@ -123,7 +123,7 @@ class Usage:
             observer.changed(self)
 
     def first_full(self) -> Usage | None:
-        """Return the first full account: this one, or one that it is within; None if no account is full."""
+        """Return the first full account: this one, or an account that it is within; None if no account is full."""
         account: Usage | None = self
         while account is not None and not account.full:
             account = account.within

@@ -63,7 +63,7 @@ class FetchSchedule:
         self._begin(run)
 
     def stop(self, job: FetchJob) -> None:
-        """Run *job* no more."""
+        """Stop running *job*."""
         self._runs.pop(job).stop()
 
     def run_again(self, job: FetchJob, after_s: float) -> None:

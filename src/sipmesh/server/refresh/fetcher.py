@@ -77,7 +77,7 @@ class Fetcher:
         return self._gatekeeper.clock()
 
     def follow(self, loaded: Loaded) -> None:
-        """Fetch what *loaded* names, which is about to be in force, and nothing else; a new source is fetched at once."""
+        """Fetch only what *loaded* names, which is about to be in force; a new source is fetched at once."""
         self._reachable = reachable_addresses(loaded.topology)
         if self._fetches_crls:
             self._crls.follow(loaded)

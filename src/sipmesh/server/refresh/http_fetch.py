@@ -1,8 +1,9 @@
 """HTTP fetches of what others publish: CRLs (RFC 5280 4.2.1.13) and OCSP responses (RFC 6960 A.1).
 
-The fetched documents are signed, so HTTP without TLS is enough. But the other end may be anybody, and this server is at the
+The fetched documents are signed, so HTTP without TLS is enough. But the other end is not authenticated, and this server is at the
 border of the network. So it contacts only hosts that the topology names, and limits the size and the duration of each fetch.
-Whoever answers for such a name in DNS cannot lead it to this machine, our servers or private networks (`reachable_addresses`).
+A server that answers for such a name in DNS cannot lead it to this machine, our servers or private networks
+(`reachable_addresses`).
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ class FetchError(SipmeshError):
 class FetchLimits:
     """How long a source may keep us waiting, in seconds, and how many redirections are followed.
 
-    A redirection is followed only to the same scheme, host and port. Otherwise somebody who answers in place of a publisher
+    A redirection is followed only to the same scheme, host and port. Otherwise an attacker who answers in place of a publisher
     could send this server to hosts that only this server can reach.
     """
 
@@ -200,7 +201,7 @@ def _joined(at: URL, location: str) -> URL:
 
 
 async def _read(response: aiohttp.ClientResponse, largest: int) -> bytes:
-    """Read at most one piece beyond the limit, whatever length was announced."""
+    """Read at most one piece beyond the limit, for any announced length."""
     if (response.content_length or 0) > largest:
         raise FetchError(f"is larger than {largest} octets")
     read = bytearray()
@@ -214,7 +215,7 @@ async def _read(response: aiohttp.ClientResponse, largest: int) -> bytes:
 class _Names(AbstractResolver):
     """Resolves names as links do, with the DNS servers of the topology if it names some.
 
-    The connection goes to the addresses that it gives: nobody can give other ones after the check.
+    The connection goes to the addresses that it gives: they cannot change after the check.
     """
 
     def __init__(self, resolver: Resolver, reachable: Callable[[], ReachableAddresses]) -> None:

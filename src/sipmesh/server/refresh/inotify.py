@@ -42,7 +42,7 @@ class FileEvents:
             loop.add_reader(self._kernel.fileno(), self._read_events)
 
     def watch(self, files: Iterable[Path]) -> None:
-        """Watch *files* from now on, and no others; the target of a symbolic link is watched as well."""
+        """Watch *files* from now on, and no others; the target of a symbolic link is watched too."""
         if self._kernel is None:
             return
         places = [(place, file) for file in files for place in (file, file.resolve())]

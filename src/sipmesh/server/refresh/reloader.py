@@ -79,7 +79,7 @@ class Reloader:
         return [*self._node.put_prepared(version), *self._follow()]
 
     def _accept(self, changed: list[Path]) -> ReloadResult:
-        """Put changed CRLs in force first; read everything again only if another file has changed as well."""
+        """Put changed CRLs in force first; read everything again only if another file has changed too."""
         closed = self._accept_crls(changed)
         if self._node.view.loaded.lists.issuperset(changed):
             return self._taken(closed)

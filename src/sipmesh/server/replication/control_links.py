@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 5.0
-"""Seconds; a server that was down is dialled again within this time, whatever the failure was."""
+"""Seconds; a server that was down is dialled again within this time, after any failure."""
 
 
 OPENED_AT_ONCE = 20
@@ -65,7 +65,7 @@ class ControlLinks:
             self._open_some()
 
     def _open_some(self) -> None:
-        """Open a few new links, and the next ones soon: to open thousands would occupy the loop for a second."""
+        """Open a few new links, and the next links soon: to open thousands would occupy the loop for a second."""
         self._opens = None
         for _ in range(min(OPENED_AT_ONCE, len(self._unopened))):
             entry = self._links.get(self._unopened.popleft())
@@ -111,7 +111,7 @@ class ControlLinks:
         return entry.why if entry is not None else ""
 
     def close(self) -> None:
-        """Open no more links."""
+        """Stop opening links."""
         self._unopened.clear()
         for entry in self._links.values():
             if entry.waits is not None:

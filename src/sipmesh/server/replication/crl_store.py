@@ -31,7 +31,7 @@ LARGEST_GIVEN = 4_900_000
 class NotBegunError(RemoteError):
     """A good CRL that begins at *begins*, some minutes ahead of our clock: until then the valid one stays.
 
-    Whoever has received it can put it again then: by a CRL that has not begun, no certificate is accepted.
+    A server that has received it can store it again then: by a CRL that has not begun, no certificate is accepted.
     """
 
     def __init__(self, name: str, begins: datetime, at: datetime) -> None:
@@ -76,7 +76,7 @@ class CrlStore:
     def put(self, item: Item, loaded: Loaded, at: datetime) -> bool:
         """Write a received CRL to its file; return False if the file has the same CRL, or a newer one.
 
-        Raises `RemoteError` for a CRL that nobody could use: it must not replace one that works. Raises `NotBegunError` for one
+        Raises `RemoteError` for a CRL that no server could use: it must not replace a valid CRL. Raises `NotBegunError` for a CRL
         that can be used later.
         """
         if not is_portable(item.name):

@@ -62,7 +62,7 @@ class DocumentStore:
 
     @property
     def is_there(self) -> bool:
-        """Whether this server has ever stored a publication; if so, it loads nothing else."""
+        """Whether this server has ever stored a publication; if so, it loads only that."""
         return self._topology.exists() or self._highest.exists() or self._record.file.exists()
 
     @property
@@ -88,10 +88,10 @@ class DocumentStore:
     # The topology
 
     def begin(self, jws: bytes, anchors: list[x509.Certificate]) -> None:
-        """Store a first publication, or one that an operator brings again; the operator has confirmed its *anchors*.
+        """Store a first publication, or a publication that an operator brings again; the operator has confirmed its *anchors*.
 
         A number that management cannot reach yet is forgotten first. Raises `OperatorError` if its signer is not under these
-        anchors, or if it is older than one that this server has accepted.
+        anchors, or if it is older than what this server has accepted.
         """
         publication = self._open(jws, anchors)
         try:
@@ -211,7 +211,7 @@ class DocumentStore:
     def newer(self, jws: bytes, in_force: Loaded, at: datetime) -> Loaded:
         """Check a publication that arrived at time *at*, and load it; raises `RemoteError` if it is refused.
 
-        The signer is judged first: to read 5 MB of JSON that anybody has signed would take half a second.
+        The signer is judged first: to read 5 MB of JSON of an unknown signer would take half a second.
         """
         signed = _signed(jws, KIND)
         verify_signer(signed, in_force, at)

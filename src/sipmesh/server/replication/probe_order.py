@@ -1,8 +1,8 @@
 """An order of management to one server: open these links once, ask DNS, or fetch the CRLs, and report what you see.
 
 A server opens links only to servers and partners of the topology in force, and only those that its role may open. It asks DNS
-only for the records of that topology, and fetches only from its URLs: an order has no names for either. So nobody can use it to
-scan a network, not even management.
+only for the records of that topology, and fetches only from its URLs: an order has no names for either. So no sender can use it
+to scan a network, not even management.
 """
 
 from __future__ import annotations

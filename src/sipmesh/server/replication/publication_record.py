@@ -51,11 +51,11 @@ class PublicationRecord:
     users_changed: tuple[str, ...] | None = None
 
     def has_topology(self, content: bytes) -> bool:
-        """Return whether *content* is the accepted publication, or the one that was being replaced."""
+        """Return whether *content* is the accepted publication, or the publication that was being replaced."""
         return digest(content) in {self.topology, *self.before}
 
     def has_anchors(self, content: bytes) -> bool:
-        """Return whether *content* are the anchors of the accepted publication, or of the one that was being replaced."""
+        """Return whether *content* are the anchors of the accepted publication, or of the publication that was being replaced."""
         return digest(content) in {self.anchors, *self.before}
 
     def replacing(self, *files_before: bytes) -> Self:
@@ -112,7 +112,7 @@ class PublicationRecordFile:
         self._kept = record
 
     def forget(self) -> None:
-        """Remove the record: an operator has confirmed a publication, which replaces the earlier ones."""
+        """Remove the record: an operator has confirmed a publication, which replaces the earlier publications."""
         self.file.unlink(missing_ok=True)
         self._kept = None
 

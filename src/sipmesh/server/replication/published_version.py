@@ -1,7 +1,7 @@
 """The versions in the database of management, judged by a management server as any other server judges a publication.
 
-Whoever can write to the database cannot change what a management server trusts. What it has accepted is on its own disk
-(`document_store`), and it loads nothing else. A newer version of the database counts only if its signer is trusted now, its
+An attacker who can write to the database cannot change what a management server trusts. What it has accepted is on its own disk
+(`document_store`), and it loads only that. A newer version of the database counts only if its signer is trusted now, its
 numbers rise, and operators have approved it, by the rule of the version that this server has in force.
 """
 
@@ -40,7 +40,7 @@ AGAIN_S: Final = 10.0
 
 
 class PublishedVersion:
-    """The version that a management server has accepted, and the newer ones in its database.
+    """The version that a management server has accepted, and the newer versions in its database.
 
     *fault* is why the newest version of the database does not count here; empty if it does. *refused* has the digests of all
     versions that do not. *lost* says what the database lacks now that it has had, as of the last `look_back`.
@@ -141,7 +141,7 @@ class PublishedVersion:
         return before.number
 
     def catch_up(self, in_force: Loaded, at: datetime) -> Loaded:
-        """Judge and store the versions after *in_force*; return the newest one that this server accepts.
+        """Judge and store the versions after *in_force*; return the newest version that this server accepts.
 
         The newest version alone is enough, as for any server. If it is refused, the versions before it are judged in turn.
         Raises `OperatorError` if the database cannot be used.

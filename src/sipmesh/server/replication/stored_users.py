@@ -159,7 +159,7 @@ class StoredUsers:
 
 
 class _Found:
-    """What a file contains: documents in their order, each of which starts from the number that the one before leads to."""
+    """What a file contains: documents in their order, each of which starts from the number that the document before leads to."""
 
     def __init__(self) -> None:
         self.frames = Frames()

@@ -1,4 +1,4 @@
-"""The topology that a supervisor gives its workers: the one that is in force, whatever the files say meanwhile."""
+"""The topology that a supervisor gives its workers: the one in force, even if the files have changed meanwhile."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def packed(loaded: Loaded, storage: Storage | None = None) -> dict[str, Any]:
-    """Return a topology in a form that JSON can carry, for a process that starts with *storage*, whatever the topology says."""
+    """Return a topology in a form that JSON can carry. *storage* is that of the server's start."""
     files = loaded.embedded
     return {
         "file": str(loaded.file),

@@ -38,7 +38,7 @@ class HeldPorts(Ports):
         return list(self._sockets)
 
     def socket_for(self, spec: ListenerSpec) -> socket.socket:
-        """Open a port for every worker; returns a socket of our own, which nobody listens on. Raises `OperatorError`."""
+        """Open a port for every worker; returns a socket of our own, on which no process listens. Raises `OperatorError`."""
         self._sockets[spec.key] = bind_shared(spec, self._limits, self._count)
         self._specs[spec.key] = PlainSpec(spec.kind, *self.address(spec.key), spec.name, spec.key)
         self._opened(spec.key)
@@ -53,9 +53,9 @@ class HeldPorts(Ports):
         return address_of(self._sockets[key][0].getsockname())
 
     def renew(self, worker: int) -> None:
-        """Give *worker* other sockets, on which nobody listens yet: nobody is to wait at the old ones. Raises `OperatorError`.
+        """Give *worker* new sockets, so that no connection waits at the old ones. Raises `OperatorError`.
 
-        A connection that waits at an old one is reset, and its peer comes to another worker when it connects again.
+        A connection that waits at an old socket is reset, and its peer comes to another worker when it connects again.
         """
         for key, sockets in self._sockets.items():
             spec = self._specs[key]
@@ -63,7 +63,7 @@ class HeldPorts(Ports):
             sockets[worker - 1] = bind(spec, self._limits, shared=True)
 
     def close(self) -> None:
-        """Let nobody connect any more."""
+        """Close the sockets, so that no peer connects any more."""
         for sockets in self._sockets.values():
             for sock in sockets:
                 sock.close()

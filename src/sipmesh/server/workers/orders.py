@@ -52,7 +52,7 @@ class Orders(OrderTaker):
         self._run(self._carry_out_in_order())
 
     def close(self) -> None:
-        """Answer no more."""
+        """Stop answering."""
         for task in self._tasks:
             task.cancel()
 

@@ -43,10 +43,10 @@ REPORT_TURNS: Final = 5
 """How many of these questions are one for the report to management, which takes a worker some milliseconds."""
 
 ALIVE_STEP_S = 0.5
-"""A worker that does not answer is waited for in such steps (`WorkerPatience`). One that hangs is killed and replaced."""
+"""A worker that does not answer is waited for in such steps (`WorkerPatience`). A worker that hangs is killed and replaced."""
 
 SILENT_STEPS: Final = 2
-"""Steps after which it counts as silent: the operator is told, and questions do not wait for it."""
+"""Steps after which it counts as silent: the log reports it, and questions do not wait for it."""
 
 REVOKE_S: Final = 3.0
 """A worker that has not put a revocation in force by then is killed: its links end with it (rule R7)."""
@@ -249,13 +249,13 @@ class Supervisor(Follower):
         )
 
     def _leave_ports_to_others(self, number: int) -> None:
-        """Have nobody wait for the next start of the worker *number*, which has ended, while another one serves."""
+        """Let no connection wait for the next start of the ended worker *number*, while another one serves."""
         if self.serving:
             with suppress(OperatorError):  # the next start says that the port is taken
                 self._ports.renew(number)
 
     async def _is_replaced(self, number: int, slot: WorkerSlot) -> bool:
-        """Start a worker after the pause; False if it cannot start. Then nobody waits at its sockets."""
+        """Start a worker after the pause; False if it cannot start. Then no connection waits at its sockets."""
         await asyncio.sleep(slot.pause)
         if self._is_ending:
             return False
@@ -323,7 +323,7 @@ class Supervisor(Follower):
         return await self._ask([process.number for process in self.serving if not process.is_silent], command, given)
 
     async def tell_all(self, command: str, **given: Any) -> Mapping[int, Any]:
-        """Tell every worker that serves, as `ask_all` does. A silent worker is told too: it obeys once it goes on."""
+        """Tell every worker that serves, as `ask_all` does. A silent worker gets the order too: it obeys once it goes on."""
         return await self._ask([process.number for process in self.serving], command, given)
 
     async def _ask(self, processes: Collection[int], command: str, given: Mapping[str, Any]) -> Mapping[int, Any]:

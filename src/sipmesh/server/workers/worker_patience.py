@@ -22,8 +22,8 @@ class WorkerPatience:
     """The steps in which a worker has not answered, each of *step_s* seconds.
 
     *heard* gives how much it has sent: its loop goes on if that grows. *use* gives what it has had of the processor: a step in
-    which it waited for a processor most of the time does not count. So nobody who makes a worker busy has it killed, which would
-    close the links of all its users.
+    which it waited for a processor most of the time does not count. So a client that makes a worker busy cannot have it killed,
+    which would close the links of all its users.
     """
 
     def __init__(self, heard: Callable[[], int], use: Callable[[], ProcessorUse], step_s: float) -> None:

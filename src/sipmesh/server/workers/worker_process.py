@@ -100,7 +100,7 @@ class WorkerProcess:
             self.give({"version": True}, file.fileno())
 
     def kill(self, why: str = "") -> None:
-        """End it at once; *why* is told the operator."""
+        """End it at once; the log has *why*."""
         self.killed_for = self.killed_for or why
         with suppress(ProcessLookupError):
             self._process.kill()

@@ -70,7 +70,7 @@ class WorkerSlot:
         self.pause = min(2 * self.pause, LONGEST_PAUSE_S)
 
     def reply(self) -> WorkerReply:
-        """Return what an operator is told of it, without its links."""
+        """Return its status for operators, without its links."""
         process = self.running
         pid, up_s = (process.pid, time.time() - process.started_at) if process is not None else (0, 0.0)
         return WorkerReply(self.number, pid, round(up_s, 1), 0, self.starts, self.state, self.why)

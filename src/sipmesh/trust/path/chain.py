@@ -197,7 +197,7 @@ def weak(path: Path) -> list[str]:
 def not_issuing(path: Path) -> list[str]:
     """List the issuers of *path* that may not issue what they issued (RFC 5280 6.1.4 (k) to (n))."""
     faults: list[str] = []
-    below = 0  # CAs below this CA, without self-issued ones (RFC 5280 6.1.4 (l))
+    below = 0  # CAs below this CA that are not self-issued (RFC 5280 6.1.4 (l))
     for certificate in path[1:]:
         name = certificate.subject.rfc4514_string()
         constraints = extension(certificate, x509.BasicConstraints)

@@ -31,7 +31,7 @@ def name_of(plan: Plan | PlanReport) -> str:
 
 
 def must_be_read(plan: Plan | PlanReport, named: str, *, force: bool, asks: bool) -> None:
-    """Raise `OperatorError` unless *plan* is the one that the user has *named*, or nobody has to read it.
+    """Raise `OperatorError` unless *plan* is the plan that the user has *named*, or no user has to read it.
 
     Operators of the console change the draft, and the user of this host may publish all that they may not. So a draft with such a
     change is published only by its name, or after the user has answered a question. *asks* is False if the plan was not printed.
@@ -54,7 +54,7 @@ def must_be_read(plan: Plan | PlanReport, named: str, *, force: bool, asks: bool
 
 
 def _of_an_officer(plan: Plan | PlanReport, *, force: bool) -> Sequence[str]:
-    """Return what no operator may publish alone; empty if nobody else has changed it, or if enough have signed exactly this."""
+    """Return the changes that need an officer; empty if no other operator made them, or if enough have signed exactly this."""
     from sipmesh.topology.document.operators.console_role import ConsoleRole
 
     if not plan.operators or (plan.approvals and all(need.is_met for need in plan.approvals)):

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 FRESH_S: Final = 1.0
-"""Seconds for which everybody gets the figures that were collected last."""
+"""Seconds for which every client gets the figures that were collected last."""
 
 REQUESTS_A_MINUTE: Final = 600
 """Requests of one address."""
@@ -60,7 +60,7 @@ class Workers(Protocol):
 class MetricsPage:
     """The HTTP server of the metrics. It has no TLS and no password; by default it listens on the loopback address.
 
-    Everybody gets the figures that were collected last, for *fresh_s* seconds.
+    Every client gets the figures that were collected last, for *fresh_s* seconds.
     """
 
     def __init__(self, node: RunningServer, workers: Workers | None = None, *, fresh_s: float = FRESH_S) -> None:

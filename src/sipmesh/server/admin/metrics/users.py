@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def user_metrics(node: RunningServer) -> Iterator[Metric]:
-    """Yield the metrics of users; a server that registers nobody has few samples of them."""
+    """Yield the metrics of users; a server without registrations has few samples of them."""
     yield from _users(node)
     yield from _store(node)
     yield from _stored_messages(node)
@@ -46,7 +46,7 @@ def _users(node: RunningServer) -> Iterator[Metric]:
 
 
 def _store(node: RunningServer) -> Iterator[Metric]:
-    """How the store of the bindings does; a server that registers nobody has no samples."""
+    """How the store of the bindings does; a server without registrations has no samples."""
     waiting = GaugeMetricFamily(
         "sipmesh_registration_writes_waiting", "Changes of registrations that are not stored yet.", labels=()
     )
@@ -69,7 +69,7 @@ def _store(node: RunningServer) -> Iterator[Metric]:
 
 
 def _stored_messages(node: RunningServer) -> Iterator[Metric]:
-    """Messages for users who are not registered; a server that registers nobody has no samples."""
+    """Messages for users who are not registered; a server without registrations has no samples."""
     stored = CounterMetricFamily(
         "sipmesh_messages_stored",
         "Messages to users who were not registered, by what has become of them.",
@@ -91,7 +91,7 @@ def _stored_messages(node: RunningServer) -> Iterator[Metric]:
 
 
 def _event_state(node: RunningServer) -> Iterator[Metric]:
-    """Subscriptions and publications of users; a server that registers nobody has no samples."""
+    """Subscriptions and publications of users; a server without registrations has no samples."""
     subscriptions = GaugeMetricFamily(
         "sipmesh_subscriptions", "Subscriptions of which this server is the notifier.", labels=()
     )

@@ -54,7 +54,7 @@ def questions_of(topology: Topology) -> Sequence[Key]:
 
 
 def _within(octets: int, answers: Mapping[Key, DnsAnswer]) -> Iterator[DnsSeen]:
-    """Yield what was seen; the report must not become too long, whatever DNS answers."""
+    """Yield what was seen; the report is bounded for all answers of DNS."""
     for (name, kind), answer in answers.items():
         data, fault = tuple(map(text, answer.data[:MOST_DATA])), text(answer.fault)
         octets -= sum(map(len, data)) + len(fault)

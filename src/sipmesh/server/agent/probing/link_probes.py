@@ -140,7 +140,7 @@ class LinkProbes:
         self._crls.stop()
 
     def close(self) -> None:
-        """Probe no more links, ask DNS nothing more, and fetch no more CRLs."""
+        """Stop probing links, asking DNS and fetching CRLs."""
         self._waiting.clear()
         self._is_open = False
         self._stop()

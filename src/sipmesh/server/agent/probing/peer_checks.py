@@ -1,7 +1,7 @@
 """Whether new links to the applications and the partners of this server work; management shows those that do not.
 
 A server of ours reports for itself. An application or a partner does not, so a server that opens links to it tries one link from
-time to time, and has an OPTIONS request answered on it. Each try uses a new link: one that is up may be older than the fault.
+time to time, and has an OPTIONS request answered on it. Each try uses a new link: a link that is up may be older than the fault.
 """
 
 from __future__ import annotations

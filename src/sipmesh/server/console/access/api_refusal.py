@@ -1,4 +1,4 @@
-"""The refusals of the API: whoever refuses a request to it, the router and the parser too, answers with the same JSON."""
+"""The refusals of the API: the router, the parser and the handlers answer with the same JSON."""
 
 from __future__ import annotations
 
@@ -39,5 +39,5 @@ def in_json(refusal: web.HTTPException) -> web.HTTPException:
 
 
 def reason_for(status: int) -> str:
-    """Return the reason for a *status* that the parser gives: nobody knows then for which path the request is."""
+    """Return the reason for a *status* that the parser gives: it is not known then for which path the request is."""
     return _REASONS.get(status, "the request cannot be read: it is no HTTP/1.1 (RFC 9112)")

@@ -40,7 +40,7 @@ OPERATOR: Final = web.RequestKey("operator", Operator)
 SESSION: Final = web.RequestKey("session", Session)
 
 REQUESTS_A_MINUTE: Final = 600
-"""Requests of one operator; and those of one address by which nobody proves anything."""
+"""Requests of one operator; and requests of one address without a proof."""
 
 FAILURES_A_MINUTE: Final = 10
 """Codes and tokens of one address that fail; answers of its OpenID provider, and those of a certificate, count apart."""
@@ -126,9 +126,9 @@ class Guard:
     def _is_last(self, request: web.Request) -> bool:
         """Count a request; True if its connection ends with the answer. Raises HTTP 429 for one too many.
 
-        Whoever proves something first has requests and connections that no stranger uses up, from the same address too. The page
-        of the log-in is always answered: a code that is right must come through. Beyond the limit each answer costs a handshake,
-        which the port limits.
+        An operator who proves an identity first has requests and connections that no stranger uses up, from the same address too.
+        The page of the log-in is always answered: a code that is right must come through. Beyond the limit each answer costs a
+        handshake, which the port limits.
         """
         proved = self._proved(request)
         if not proved:
@@ -163,7 +163,7 @@ class Guard:
         if session is None:
             return None
         operator = session.login.operator(self._view().loaded.topology, lambda: self.certificates.proved_by(request))
-        if operator is None:  # the topology has the operator no more, or the certificate was revoked
+        if operator is None:  # the topology no longer has the operator, or the certificate was revoked
             self.operators.log_out(request.cookies.get(COOKIE, ""))
             return None
         request[SESSION], request[OPERATOR] = session, operator
@@ -182,7 +182,7 @@ class Guard:
         return self.by_certificate(request)
 
     def by_certificate(self, request: web.Request) -> Operator | None:
-        """Find the operator by the certificate of the connection, None without one that is accepted."""
+        """Find the operator by the certificate of the connection, None without an accepted one."""
         presented = certificate_of(request)
         if presented is None:
             return None
@@ -198,7 +198,7 @@ class Guard:
         return found
 
     def _by_token(self, request: web.Request) -> Operator:
-        """Find the operator by the token; a valid one counts whatever else has failed at its address."""
+        """Find the operator by the token; a valid one counts after any failures at its address."""
         token = _token_of(request)
         known = operator_of_token(self._view().loaded.topology, token) if token is not None else None
         if known is None:

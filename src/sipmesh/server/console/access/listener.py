@@ -27,7 +27,7 @@ LAST_REQUEST_S: Final = 30.0
 """Seconds after which a connection is closed with the next response; a browser opens another one."""
 
 LONGEST_S: Final = 60.0
-"""Seconds after which a connection is closed, whatever it does."""
+"""Seconds after which a connection is closed in any state."""
 
 AGAIN_S: Final = 0.5
 BACKLOG: Final = 64

@@ -54,11 +54,11 @@ class CodeLogin:
 
     @property
     def owner(self) -> str:
-        """The code: it works once, and the colleagues who get codes of one operator displace nobody of them."""
+        """The code: it works once, and the colleagues who get codes of one operator do not displace each other."""
         return f"code {self.code}"
 
     def operator(self, topology: Topology, proved: Callable[[], str]) -> Operator | None:  # noqa: ARG002
-        """Return the operator: whoever opens the control socket may do everything."""
+        """Return the operator: a user who opens the control socket has every role."""
         return self.known
 
 

@@ -13,7 +13,7 @@ from typing import Final, Generic, TypeVar
 T = TypeVar("T")
 
 SECRET_OCTETS: Final = 24
-"""Random octets of a secret: nobody can try that many."""
+"""Random octets of a secret: an attacker cannot try that many."""
 
 
 @dataclass(slots=True)

@@ -105,7 +105,7 @@ class LoginPages:
         """Begin a session for whom the provider names.
 
         The answer is a page and no redirection: a browser sends no cookie that is Strict along a redirection that began at
-        another site. The page leads to the map alone, whatever the request has.
+        another site. The page leads to the map alone, for each request.
         """
         self._guard.must_have_failures_left(_openid_of(request))
         try:

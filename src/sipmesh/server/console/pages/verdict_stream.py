@@ -1,4 +1,4 @@
-"""The page of the last verdicts, and its stream of new ones (server-sent events, WHATWG HTML section 9.2).
+"""The page of the last verdicts, and its stream of new verdicts (server-sent events, WHATWG HTML section 9.2).
 
 An event is a row of the table, as the page has it. The stream reads nothing that the page does not: it ends as soon as its
 session has ended, and its requests do not keep the session from ending. Without JavaScript the page is loaded again and again.

@@ -36,7 +36,7 @@ class Leadership:
 
     *leads* is set first, and *is_ready* when the server has taken over completely.
 
-    While the database cannot be used, nobody can lead: what is signed already is sent on, and nothing new is signed.
+    While the database cannot be used, no server can lead: what is signed already is sent on, and nothing new is signed.
     """
 
     def __init__(self, lease: Lease, candidate: Candidate, log: Log) -> None:

@@ -51,7 +51,7 @@ SETTLE_S = 0.5
 
 @dataclass(slots=True)
 class ApplyReport:
-    """The result of `sipmesh topology apply`: *version* is the new one, *base* the one before.
+    """The result of `sipmesh topology apply`: *version* is the new one, *base* the version before.
 
     *missing* servers do not have the version in force. *new* are servers and partners that the version adds and that have not
     connected; *next_steps* say what to do there. *unreached* are those of *missing* with which management had no contact before

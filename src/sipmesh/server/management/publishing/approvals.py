@@ -51,7 +51,7 @@ def approved(newest: Publication | None, draft: Draft, before: Loaded | None, *,
 
     *newest* is the publication in force, and *before* its topology; both are None for the first version. Without `approvals` in
     both documents there are none. The rule of the version in force must be met, since servers check it, and the new rule too:
-    else nobody could publish after it. Raises `OperatorError` with what is missing.
+    else no operator could publish after it. Raises `OperatorError` with what is missing.
     """
     new = draft.loaded.topology
     old_rule, rules = _old_rule(before), _rules(before, draft)

@@ -1,4 +1,4 @@
-"""Signing as a management server, with a certificate that is used for nothing else; a bad signature is found at once."""
+"""Signing as a management server, with a certificate for this use only; a bad signature is found at once."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ def sign_as(server: ServerView, payload: bytes, kind: str, at: datetime, fencing
 def must_accept_signer(new: Loaded, signed: bytes, kind: str, server: ServerView, at: datetime) -> None:
     """Raise `OperatorError` if servers with the version *new* in force would reject a later document of the same signer.
 
-    Then nobody could publish any more, nor repair it: each server would refuse the certificates of our CA. The signer's name may
-    be missing in *new*: another management server signs the next version, under the same CA.
+    Then no operator could publish any more, nor repair it: each server would refuse the certificates of our CA. The signer's name
+    may be missing in *new*: another management server signs the next version, under the same CA.
     """
     try:
         verify_signer(open_signed(signed, kind), new, at, beside=server.name)

@@ -35,7 +35,7 @@ def draft_grants(before: Loaded, new: Loaded) -> Sequence[Grant]:
 
 
 def _may_be_certified(ca: Path, names: frozenset[str]) -> bool:
-    """Return whether one of *names* may have a valid certificate; nobody can tell if the CA or its ledger is elsewhere."""
+    """Return whether one of *names* may have a valid certificate; this is unknown if the CA or its ledger is elsewhere."""
     if not CaGenerations.are_in(ca):
         return True
     at = datetime.now(UTC)

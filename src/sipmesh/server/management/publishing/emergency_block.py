@@ -1,4 +1,4 @@
-"""An emergency: a version that blocks an organisation and changes nothing else; the draft is ignored."""
+"""An emergency: a version that only blocks an organisation; the draft is ignored."""
 
 from __future__ import annotations
 

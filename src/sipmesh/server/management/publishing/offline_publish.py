@@ -98,7 +98,7 @@ def publish_at_rest(
 
     *base* and *digest* are from the plan that the operator has seen.
 
-    Meanwhile nobody reports which anchors are in use, so all anchors count as used. Raises `OperatorError` for a draft that
+    Meanwhile no server reports which anchors are in use, so all anchors count as used. Raises `OperatorError` for a draft that
     would break something without *force*, and if the version in force was changed or does not fit this folder. With
     *unapproved* no approval of operators is needed: servers refuse the version until each has joined again.
     """
@@ -148,7 +148,7 @@ def _audited(management_db: ManagementDb, who: str, at: datetime, about: Mapping
 
 
 def accepted(management_db: ManagementDb, *, at: datetime) -> tuple[PublishedVersion, Loaded]:
-    """Return the versions of the management server of this host, which does not run, and the newest one that counts at time *at*.
+    """Return the versions of this host's stopped management server, and the newest version that counts at time *at*.
 
     Raises `OperatorError` if nothing was published, or this host has no certificate of a management server.
     """

@@ -75,7 +75,7 @@ class Publisher:
     """Makes versions. A thread reads, compares and stores a large one.
 
     *apply* puts a stored version in force, given its number and octets, and returns the ids of the links that it closed.
-    *own_status* returns the status of this server. Whoever has *turn* publishes alone.
+    *own_status* returns the status of this server. The holder of *turn* publishes alone.
     """
 
     def __init__(

@@ -35,7 +35,7 @@ class Relocation:
 def publish_moved(folder: Path, address: str, who: str, at: datetime) -> Relocation:
     """Give the management servers of the organisation in *folder* the new *address*, in a new version and in the draft.
 
-    The new version changes nothing else; the draft is not published. A draft with problems is not changed.
+    The new version has no other change; the draft is not published. A draft with problems is not changed.
 
     Raises `OperatorError` if nothing was ever published, and if the new version cannot be made.
     """

@@ -44,7 +44,7 @@ MOST_VALUES: Final = 1000
 class _Pending:
     """One log-in on its way, which began at *at*. Its secrets follow from *key* and *about*: nothing of it is stored.
 
-    So nobody's log-ins displace those of others. *about* is the secret of the browser and the provider to which it went.
+    So log-ins do not displace each other. *about* is the secret of the browser and the provider to which it went.
     """
 
     key: bytes = field(repr=False)

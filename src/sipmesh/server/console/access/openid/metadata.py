@@ -16,7 +16,7 @@ _URL: Final = re.compile(r"[\x21-\x7e]+", re.ASCII)
 
 
 class OpenIdError(SipmeshError):
-    """The provider, or who pretends to be the provider, has answered in a way that logs nobody in; the text says why."""
+    """The provider, or who pretends to be the provider, has answered in a way that permits no log-in; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class ProviderMetadata:
     def read(cls, document: Mapping[str, Any], issuer: str) -> Self:
         """Read the document of the provider *issuer*; raises `OpenIdError`.
 
-        The issuer in it must be the one that was asked, to the letter (Discovery section 4.3). Each URL needs https.
+        The issuer in it must be the issuer that was asked, to the letter (Discovery section 4.3). Each URL needs https.
         """
         if document.get("issuer") != issuer:
             raise OpenIdError(
