@@ -31,9 +31,9 @@ def test_file_is_read_as_it_was_written_and_shows_no_password(tmp_path: Path) ->
     [
         (SHARED.encode(), 0o640, "can be read by other users"),
         (SHARED.encode(), 0o604, "can be read by other users"),
-        (b"{}", 0o600, "another format"),
-        (b"[1]", 0o600, "another format"),
-        (b"\xff", 0o600, "another format"),
+        (b"{}", 0o600, "cannot be read"),
+        (b"[1]", 0o600, "cannot be read"),
+        (b"\xff", 0o600, "cannot be read"),
     ],
 )
 def test_file_that_others_may_read_or_that_is_damaged_is_refused(

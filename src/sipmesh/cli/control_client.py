@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sipmesh.server.admin.replies import LinkReply
     from sipmesh.server.control_socket import ControlCommand
     from sipmesh.server.refresh.reload_result import ReloadResult
-    from sipmesh.server.typed_json import Json
+    from sipmesh.typed_json import Json
 
 T = TypeVar("T")
 
@@ -35,7 +35,7 @@ class FromServer(Generic[T]):
 
     def to_json(self) -> Json:
         """Return the members of the JSON object."""
-        from sipmesh.server.typed_json import members
+        from sipmesh.typed_json import members
 
         return {"server": self.server, **members(self.value)}
 

@@ -74,7 +74,7 @@ def line_of(text: str, style: str = "") -> Text:
 
 
 def say_json(value: object) -> None:
-    """Print a value as JSON: plain values, and typed values as `sipmesh.server.typed_json` writes them."""
+    """Print a value as JSON: plain values, and typed values as `sipmesh.typed_json` writes them."""
     sys.stdout.write(_json_text(value, indent=2))
 
 
@@ -84,7 +84,7 @@ def say_json_lines(values: Iterable[object]) -> None:
 
 
 def _json_text(value: object, indent: int | None = None) -> str:
-    from sipmesh.server.typed_json import plain
+    from sipmesh.typed_json import plain
 
     return printable_json(json.dumps(value, indent=indent, ensure_ascii=False, default=plain)) + "\n"
 

@@ -16,7 +16,7 @@ from weakref import WeakValueDictionary
 from sipmesh.database.connection import Database
 from sipmesh.database.lease import Lease
 from sipmesh.errors import OperatorError, Problem
-from sipmesh.strict_json import read_json
+from sipmesh.typed_json import UnreadableJsonError, read_document
 
 FILE: Final = "management.json"
 _OTHERS: Final = 0o077
@@ -52,10 +52,10 @@ class SharedDatabase:
         if stat.S_IMODE(mode) & _OTHERS:
             raise _unusable(file, "can be read by other users", f"chmod 600 {file}")
         try:
-            values = read_json(content)
-            return cls(str(values["url"]), str(values["server"]))
-        except (ValueError, KeyError, TypeError):
-            raise _unusable(file, "has another format", "write it again: sipmesh management move URL") from None
+            return read_document(cls, content)
+        except UnreadableJsonError as wrong:
+            remedy = "write it again: sipmesh management move URL"
+            raise _unusable(file, f"cannot be read ({wrong})", remedy) from None
 
     def encode(self) -> bytes:
         """Return the content of the file."""

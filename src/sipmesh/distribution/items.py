@@ -7,12 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from hashlib import sha256
-from typing import Any
+from typing import Annotated
 from urllib.parse import quote, unquote
+
+from pydantic import Field
 
 from sipmesh.distribution.event import CRL, JOSE
 from sipmesh.errors import RemoteError
-from sipmesh.strict_json import read_json
+from sipmesh.typed_json import UnreadableJsonError, read_document
 
 LONGEST_STATE = 1 << 20
 """Octets of a state. It has a line for each CRL of the network."""
@@ -78,12 +80,16 @@ def read_item(header: str, body: bytes) -> Item:
     return item
 
 
-def _number(given: Any) -> int:
-    """Read a number of a state; raises `ValueError` above `HIGHEST_NUMBER`: it is not signed, and a report has it."""
-    number = int(given)
-    if not 0 <= number <= HIGHEST_NUMBER:
-        raise ValueError("a number out of range")
-    return number
+Number = Annotated[int, Field(ge=0, le=HIGHEST_NUMBER)]
+"""A number in a state: it is not signed, and a report has it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    held: list[tuple[ItemKind, str, Number, str]]
+    at: str
+    highest: Number
+    issuing: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,14 +117,11 @@ class ReplicationState:
         if len(body) > LONGEST_STATE:
             raise RemoteError(f"a state of {len(body)} octets", rule="event package sipmesh", status=413)
         try:
-            state: dict[str, Any] = read_json(body)
-            held = {
-                (ItemKind(kind), str(name)): (_number(number), str(digest))
-                for kind, name, number, digest in state["held"]
-            }
-            return cls(held, str(state["at"]), _number(state["highest"]), str(state["issuing"]))
-        except (ValueError, TypeError, KeyError, RecursionError, OverflowError):
-            raise RemoteError("a state that cannot be read", rule="event package sipmesh") from None
+            state = read_document(_State, body)
+        except UnreadableJsonError as wrong:
+            raise RemoteError(f"a state that cannot be read ({wrong})", rule="event package sipmesh") from None
+        held = {(kind, name): (number, digest) for kind, name, number, digest in state.held}
+        return cls(held, state.at, state.highest, state.issuing)
 
     @property
     def topology(self) -> tuple[int, str]:

@@ -22,8 +22,8 @@ from sipmesh.pki.ledger.ledger import Ledger
 from sipmesh.pki.ledger.refusals import UnrecordedRevocationError
 from sipmesh.pki.offline.cross_certificate import CROSS, CROSS_OVER
 from sipmesh.pki.revoker import NOTHING_LOST
-from sipmesh.strict_json import read_json
 from sipmesh.trust.x509.certificate import issued_by
+from sipmesh.typed_json import UnreadableJsonError, read_document
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Container, Mapping
@@ -42,8 +42,8 @@ _SLOTS = "generations.json"
 class _Slots:
     """The generation that issues, and the retired generations."""
 
-    current: int = 1
-    retired: frozenset[int] = frozenset()
+    current: int
+    retired: frozenset[int]
 
 
 class CaGenerations:
@@ -235,11 +235,10 @@ class CaGenerations:
     def _read(self) -> _Slots:
         file = self.folder / _SLOTS
         if not file.exists():
-            return _Slots()
+            return _Slots(1, frozenset())
         try:
-            slots = read_json(file.read_bytes())
-            return _Slots(int(slots["current"]), frozenset(map(int, slots["retired"])))
-        except (OSError, ValueError, KeyError, TypeError) as wrong:
+            return read_document(_Slots, file.read_bytes())
+        except (OSError, UnreadableJsonError) as wrong:
             problem = Problem(file, 0, "", f"cannot be read ({wrong})", "restore it from your backup")
             raise OperatorError("it is not known which CA issues", (problem,)) from None
 

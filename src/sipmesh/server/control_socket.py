@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from sipmesh.errors import NotLeadingError, OperatorError, Problem, SipmeshError
-from sipmesh.server.typed_json import Json, UnreadableJsonError, plain, read
 from sipmesh.server.unix_listener import UnixListener
 from sipmesh.strict_json import read_json
 from sipmesh.topology.document.operators.console_role import ConsoleRole
+from sipmesh.typed_json import Json, UnreadableJsonError, plain, read
 
 if TYPE_CHECKING:
     from sipmesh.server.log import Log
@@ -156,7 +156,7 @@ class Encoded:
 
 
 def encode(answer: object) -> bytes:
-    """Return an answer as one line of JSON; a typed value in it becomes an object (`sipmesh.server.typed_json`)."""
+    """Return an answer as one line of JSON; a typed value in it becomes an object (`sipmesh.typed_json`)."""
     if isinstance(answer, Encoded):
         return answer.json + b"\n"
     if isinstance(answer, dict) and isinstance(result := answer.get("result"), Encoded):

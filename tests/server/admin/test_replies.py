@@ -22,13 +22,13 @@ from sipmesh.server.admin.replies import (
 from sipmesh.server.control_socket import encode
 from sipmesh.server.proxy.login.login_failures import LoginFailure
 from sipmesh.server.refresh.reload_result import ReloadResult
-from sipmesh.server.typed_json import UnreadableJsonError, read
 from sipmesh.topology.expiry.fetch_status import FetchStatus
 from sipmesh.topology.expiry.server_use import Use
 from sipmesh.topology.expiry.validity import Chain, DatedItem
 from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import Direction, LinkKind
 from sipmesh.trust.role import Role
+from sipmesh.typed_json import UnreadableJsonError, read
 
 FE1 = "fe1.example.test"
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)

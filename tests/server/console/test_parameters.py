@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sipmesh.server.console.parameters import Given, Lines, NewUser, ToAwait, ToRevoke, UserName, typed
-from sipmesh.server.typed_json import UnreadableJsonError, read
+from sipmesh.typed_json import UnreadableJsonError, read
 
 
 def test_text_of_a_number_becomes_a_number_and_other_text_stays() -> None:

@@ -17,9 +17,9 @@ from sipmesh.server.management.replies import Acknowledgement, ManagerReply
 from sipmesh.server.management.server_faults import Fault
 from sipmesh.server.management.server_reports import ServerReports
 from sipmesh.server.replication.server_status import ServerStatus
-from sipmesh.server.typed_json import plain
 from sipmesh.topology.view import ServerView, view
 from sipmesh.trust.role import Role
+from sipmesh.typed_json import plain
 from support.managed import MGMT, build_managed
 from support.network import EDGE, EDGES, FE1, FE2, POOL
 from support.running import on_loop

@@ -16,8 +16,8 @@ from sipmesh.server.management.replies import NETWORK, ManagerReply
 from sipmesh.server.management.server_faults import Fault, Known
 from sipmesh.server.management.server_reports import StatusReport
 from sipmesh.server.replication.server_status import PeerKind, ServerStatus, ShownCertificate
-from sipmesh.server.typed_json import UnreadableJsonError, read
 from sipmesh.trust.role import Role
+from sipmesh.typed_json import UnreadableJsonError, read
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 MGMT, FE1, FE2, POOL = "mgmt.example.test", "fe1.example.test", "fe2.example.test", "pool1.example.test"

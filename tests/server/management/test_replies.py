@@ -23,10 +23,10 @@ from sipmesh.server.management.replies import (
     RootStep,
     VersionReply,
 )
-from sipmesh.server.typed_json import read
 from sipmesh.topology.document.operators.console_role import ConsoleRole
 from sipmesh.topology.versions.approval import ApprovalNeed
 from sipmesh.topology.versions.grants.grant import Gain, Grant
+from sipmesh.typed_json import read
 
 FE1 = "fe1.example.test"
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)

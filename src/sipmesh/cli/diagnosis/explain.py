@@ -188,7 +188,7 @@ def _connects_as(speaker: str) -> ConnectsAs | None:
 def _link(link: str, server: str, place: Place, *, as_json: bool) -> bool:
     """Explain a live link of a running server; two servers may have a link with the same id."""
     from sipmesh.server.admin.replies import EXPLAIN, LINKS
-    from sipmesh.server.typed_json import members
+    from sipmesh.typed_json import members
 
     found = [row for row in each(answers_of(place, LINKS, server)) if row.value.id == link]
     holder = _only(link, found).server

@@ -32,7 +32,7 @@ def status(
     Exit code 1: a server is cut off, is behind, or has another fault; or no link works to an application or a partner.
     """
     from sipmesh.server.management.replies import NETWORK
-    from sipmesh.server.typed_json import members
+    from sipmesh.typed_json import members
 
     network = ask_one(management_socket(Place(topology)), NETWORK)
     servers = [network.master, *network.servers]

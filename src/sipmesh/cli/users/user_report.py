@@ -24,9 +24,9 @@ if TYPE_CHECKING:
         LoginReply,
         UserReply,
     )
-    from sipmesh.server.typed_json import Json
     from sipmesh.storage.users.user import User
     from sipmesh.topology.document.load import Loaded
+    from sipmesh.typed_json import Json
 
 FRONT_END = "front-end"
 MOST_REFUSALS = 10

@@ -19,8 +19,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from sipmesh.errors import OperatorError, Problem
 from sipmesh.pki.issuance.signer import digest
-from sipmesh.strict_json import read_json
 from sipmesh.trust.x509.certificate import UNREADABLE, fingerprint
+from sipmesh.typed_json import Base64, UnreadableJsonError, read_document
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,12 +41,17 @@ class OfflineKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class _Format:
+    format: object
+
+
+@dataclass(frozen=True, slots=True)
 class OfflineRequest:
     """One document to sign; *root* is the SHA-256 of the root that has to sign it, in hex. *body* is DER."""
 
     what: OfflineKind
     root: str
-    body: bytes
+    body: Base64
 
     def encode(self) -> bytes:
         """Return the content of the file."""
@@ -58,13 +63,11 @@ class OfflineRequest:
     def read(cls, content: bytes, file: Path) -> OfflineRequest:
         """Read the *content* of a file; raises `OperatorError` if it is not a signing request."""
         try:
-            document = read_json(content)
-            if document["format"] != FORMAT:
-                raise _unfit(file, f"is of format {document['format']!r}, not {FORMAT}")
-            body = base64.b64decode(document["body"], validate=True)
-            return cls(OfflineKind(document["what"]), str(document["root"]), body)
-        except (ValueError, TypeError, KeyError):
-            raise _unfit(file, "is not a readable signing request") from None
+            if (found := read_document(_Format, content).format) != FORMAT:
+                raise _unfit(file, f"is of format {found!r}, not {FORMAT}")
+            return read_document(cls, content)
+        except UnreadableJsonError as wrong:
+            raise _unfit(file, f"is not a readable signing request ({wrong})") from None
 
     @property
     def summary(self) -> list[str]:

@@ -1,6 +1,6 @@
 """The commands that every server answers on its control socket, with the type of each reply.
 
-A reply is a JSON object whose keys are the names of the fields; `sipmesh.server.typed_json` writes and reads it. Instants are in
+A reply is a JSON object whose keys are the names of the fields; `sipmesh.typed_json` writes and reads it. Instants are in
 UTC.
 """
 

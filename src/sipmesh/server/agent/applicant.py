@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64decode
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,11 +15,11 @@ from sipmesh.pki import files
 from sipmesh.pki.csr import request_for
 from sipmesh.pki.key_pair import must_be_a_pair, write_pair
 from sipmesh.server.replication.renewal import REQUEST, is_due
-from sipmesh.strict_json import read_json
 from sipmesh.topology.document.named_files.read import UnusableFileError
 from sipmesh.topology.document.named_files.trust_anchors import read_certificates
 from sipmesh.topology.versions.jose import sign
 from sipmesh.trust.x509.certificate import UNREADABLE, issued_by
+from sipmesh.typed_json import UnreadableJsonError, read_document
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric import ec
@@ -133,9 +134,17 @@ def _is_ours(chain: list[x509.Certificate], view: ServerView) -> bool:
     return chain[-1].issuer in anchors
 
 
+@dataclass(frozen=True, slots=True)
+class _GivenChain:
+    """A new certificate for *server*, with its issuers, in PEM."""
+
+    server: str
+    chain: str
+
+
 def _read(payload: bytes) -> tuple[str, list[x509.Certificate]]:
     try:
-        document = read_json(payload)
-        return str(document["server"]), x509.load_pem_x509_certificates(document["chain"].encode())
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, *UNREADABLE):
-        raise RemoteError("a certificate that cannot be read", rule="rule R6", status=488) from None
+        found = read_document(_GivenChain, payload)
+        return found.server, x509.load_pem_x509_certificates(found.chain.encode())
+    except (ValueError, UnreadableJsonError, *UNREADABLE) as wrong:
+        raise RemoteError(f"a certificate that cannot be read ({wrong})", rule="rule R6", status=488) from None

@@ -15,8 +15,8 @@ from sipmesh.server.console.openapi import openapi_document
 from sipmesh.server.console.operations import TABLE, NotAllowedError, Operation, Operations
 from sipmesh.server.console.parameters import typed
 from sipmesh.server.control_socket import encode
-from sipmesh.server.typed_json import UnreadableJsonError, read
 from sipmesh.strict_json import read_object
+from sipmesh.typed_json import UnreadableJsonError, read
 
 if TYPE_CHECKING:
     from sipmesh.server.console.access.guard import Handler

@@ -90,9 +90,9 @@ from sipmesh.server.management.replies import (
     PutInForce,
     VersionReply,
 )
-from sipmesh.server.typed_json import read
 from sipmesh.topology.document.operators.console_role import ConsoleRole
 from sipmesh.trust.judgement.verdict_report import VerdictReport
+from sipmesh.typed_json import read
 
 if TYPE_CHECKING:
     from sipmesh.server.console.access.operator import Operator

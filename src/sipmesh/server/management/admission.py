@@ -24,9 +24,9 @@ from sipmesh.server.management.grantor import is_server_certificate
 from sipmesh.server.replication.document_store import signers_of
 from sipmesh.sip.text import ascii_lower
 from sipmesh.storage.audit_act import AuditAct
-from sipmesh.strict_json import read_json
 from sipmesh.topology.view import certificate_names
 from sipmesh.trust.x509.certificate import extension, fingerprint
+from sipmesh.typed_json import UnreadableJsonError, read_document
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -46,21 +46,19 @@ class Admissions:
     """The admitted servers, each with the SHA-256 of its public key in hex; keys in *withdrawn* are never admitted again."""
 
     keys: dict[str, str]
-    withdrawn: frozenset[str] = frozenset()
+    withdrawn: frozenset[str]
 
     @classmethod
     def read(cls, folder: Path) -> Admissions:
         """Read the file in the CA's *folder*; without one no server is admitted. Raises `OperatorError` for a damaged file."""
         file = folder / FILE
         try:
-            found = read_json(file.read_bytes())
-            keys = {str(server): str(key) for server, key in found["keys"].items()}
-            return cls(keys, frozenset(map(str, found["withdrawn"])))
+            return read_document(cls, file.read_bytes())
         except FileNotFoundError:
-            return cls({})
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            return cls({}, frozenset())
+        except (OSError, UnreadableJsonError) as wrong:
             remedy = "remove the file, and admit each management server again: sipmesh ca admit NAME --certificate HEX"
-            problem = Problem(file, 0, "", "cannot be read as a list of admitted servers", remedy)
+            problem = Problem(file, 0, "", f"cannot be read ({wrong})", remedy)
             raise OperatorError("the admissions of management servers are damaged", (problem,)) from None
 
     def write(self, folder: Path) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from sipmesh.server.management.replies import MemberReply, NetworkReply, PeerReply, ServerReply
 from sipmesh.server.process.off_loop import when_large
-from sipmesh.server.typed_json import plain
+from sipmesh.typed_json import plain
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from sipmesh.server.typed_json import Json
+    from sipmesh.typed_json import Json
 
 
 @dataclass(frozen=True, slots=True)

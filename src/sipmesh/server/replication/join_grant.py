@@ -23,7 +23,6 @@ from sipmesh.pki import files
 from sipmesh.server.process.clock import now_utc
 from sipmesh.server.replication.crl_store import CrlStore
 from sipmesh.server.replication.document_store import DocumentStore, signers_of
-from sipmesh.strict_json import read_json
 from sipmesh.topology.document.names import fqdn
 from sipmesh.topology.versions.jose import MalformedDocumentError, open_signed
 from sipmesh.topology.versions.load_published import load_published
@@ -41,6 +40,7 @@ from sipmesh.trust.revocation.crl_set import RevocationLists
 from sipmesh.trust.trusted_peer import TrustedPeer
 from sipmesh.trust.trusted_peers import TrustedPeers
 from sipmesh.trust.x509.certificate import UNREADABLE, fingerprint
+from sipmesh.typed_json import Base64, UnreadableJsonError, read_document
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -52,6 +52,18 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 AGAIN = "get a new grant: sipmesh join grant"
+
+
+@dataclass(frozen=True, slots=True)
+class _GrantFile:
+    """The content of a file; certificates are in PEM."""
+
+    server: str
+    publication: str
+    anchors: list[str]
+    certificate: str
+    lists: dict[str, Base64]
+    proof: tuple[Base64, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,21 +81,20 @@ class JoinGrant:
     def read(cls, content: bytes, file: Path) -> Self:
         """Read what `encode` wrote; raises `OperatorError` for anything else."""
         try:
-            document = read_json(content)
-            chain = x509.load_pem_x509_certificates(str(document["certificate"]).encode())
-            anchors = [
-                anchor for text in document["anchors"] for anchor in x509.load_pem_x509_certificates(str(text).encode())
-            ]
-            return cls(
-                server=fqdn(str(document["server"])),
-                publication=str(document["publication"]).encode(),
-                anchors=tuple(anchors),
-                chain=tuple(chain),
-                lists={str(name): _decoded(text) for name, text in document["lists"].items()},
-                proof=tuple(map(_decoded, document.get("proof", ()))),
+            found = read_document(_GrantFile, content)
+            chain, *anchors = (
+                x509.load_pem_x509_certificates(pem.encode()) for pem in (found.certificate, *found.anchors)
             )
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, *UNREADABLE):
-            raise OperatorError(f"{file} is not a file of `sipmesh join grant`") from None
+            return cls(
+                server=fqdn(found.server),
+                publication=found.publication.encode(),
+                anchors=tuple(anchor for pem in anchors for anchor in pem),
+                chain=tuple(chain),
+                lists=found.lists,
+                proof=found.proof,
+            )
+        except (ValueError, UnreadableJsonError, *UNREADABLE) as wrong:
+            raise OperatorError(f"{file} is not a file of `sipmesh join grant` ({wrong})") from None
 
     def encode(self) -> bytes:
         """Write it as JSON."""
@@ -236,7 +247,3 @@ class JudgedGrant:
         file = folder / name
         files.make_readable_folder(file.parent)
         files.write(file, self.grant.pem)
-
-
-def _decoded(text: object) -> bytes:
-    return base64.b64decode(str(text), validate=True)

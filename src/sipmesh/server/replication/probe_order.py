@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from sipmesh.errors import RemoteError
-from sipmesh.strict_json import read_json
+from sipmesh.typed_json import UnreadableJsonError, read_document
 
 PROBE: Final = "sipmesh-probe"
 """The type of the signed document."""
@@ -52,15 +52,11 @@ class ProbeOrder:
     def decode(cls, payload: bytes) -> ProbeOrder:
         """Read a payload; raises `RemoteError` (488) if it is not an order, or has more than `MOST_TARGETS`."""
         try:
-            fields = read_json(payload)
-            targets = tuple(map(str, fields["targets"]))
-            numbers = int(fields["version"]), int(fields["number"])
-            asked = fields.get("asks_dns") is True, fields.get("fetches_crls") is True
-            order = cls(str(fields["organisation"]), str(fields["server"]), *numbers, targets, *asked)
-        except (ValueError, TypeError, KeyError, RecursionError, OverflowError):
-            raise refused("an order to probe links that cannot be read") from None
-        if len(targets) > MOST_TARGETS:
-            raise refused(f"an order to probe {len(targets)} links; at most {MOST_TARGETS} are allowed")
+            order = read_document(cls, payload)
+        except UnreadableJsonError as wrong:
+            raise refused(f"an order to probe links that cannot be read ({wrong})") from None
+        if len(order.targets) > MOST_TARGETS:
+            raise refused(f"an order to probe {len(order.targets)} links; at most {MOST_TARGETS} are allowed")
         return order
 
     def must_be_recent(self, now: datetime) -> None:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Self
 from sipmesh.errors import OperatorError, Problem
 from sipmesh.pki import files
 from sipmesh.pki.file_error import make_folder
-from sipmesh.strict_json import read_json
+from sipmesh.strict_json import read_object
+from sipmesh.typed_json import UnreadableJsonError, read
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -100,7 +101,7 @@ class PublicationRecordFile:
             return _decode(self.file.read_bytes())
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, KeyError, TypeError) as wrong:
+        except (OSError, ValueError, KeyError, UnreadableJsonError) as wrong:
             remedy = "join this server again: sipmesh join"
             problem = Problem(self.file, 0, "", f"cannot be read ({wrong})", remedy)
             raise OperatorError("it is not known which version this server had in force", (problem,)) from None
@@ -119,25 +120,19 @@ class PublicationRecordFile:
 
 def _encode(record: PublicationRecord) -> bytes:
     """Return the record as JSON, with a digest over all other values: a disk that changes a bit must not change a number."""
-    values = read_json(json.dumps(asdict(record)))
+    values = read_object(json.dumps(asdict(record)))
     return json.dumps({**values, _CHECK: _check(values)}).encode()
 
 
 def _decode(content: bytes) -> PublicationRecord:
-    """Read a record, also one of an earlier release, which has no digest; raises ValueError, KeyError or TypeError."""
-    values = read_json(content)
+    """Read a record, also one of an earlier release, which has no digest.
+
+    Raises ValueError, KeyError or `UnreadableJsonError`.
+    """
+    values = read_object(content)
     if set(values) != _OF_EARLIER_RELEASE and values.pop(_CHECK) != _check(values):
         raise ValueError("its digest does not match")
-    changed = values.get("users_changed")
-    return PublicationRecord(
-        int(values["number"]),
-        str(values["topology"]),
-        str(values["anchors"]),
-        tuple(map(str, values["before"])),
-        int(values["users"]),
-        int(values.get("users_before", 0)),
-        tuple(map(str, changed)) if changed is not None else None,
-    )
+    return read(PublicationRecord, values)
 
 
 def _check(values: object) -> str:

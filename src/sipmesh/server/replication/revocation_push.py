@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
-from base64 import b64decode, b64encode
+from base64 import b64encode
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from sipmesh.errors import RemoteError
-from sipmesh.strict_json import read_json
 from sipmesh.trust.x509.certificate import CertificateId
+from sipmesh.typed_json import Base64, UnreadableJsonError, read_document
 
 REVOKED = "sipmesh-revoked"
 
 MOST = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Revocations:
+    revoked: list[tuple[Base64, str]]
 
 
 def revoked_payload(organisation: str, number: int, named: Iterable[CertificateId]) -> bytes:
@@ -25,7 +31,7 @@ def revoked_payload(organisation: str, number: int, named: Iterable[CertificateI
 def named_in(payload: bytes) -> frozenset[CertificateId]:
     """Read the document; raises `RemoteError` if it cannot be read."""
     try:
-        document = read_json(payload)
-        return frozenset((b64decode(issuer, validate=True), int(serial, 16)) for issuer, serial in document["revoked"])
-    except (ValueError, TypeError, KeyError, RecursionError):
-        raise RemoteError("revocations that cannot be read", rule="rule R7", status=488) from None
+        rows = read_document(_Revocations, payload).revoked
+        return frozenset((issuer, int(serial, 16)) for issuer, serial in rows)
+    except (ValueError, UnreadableJsonError) as wrong:
+        raise RemoteError(f"revocations that cannot be read ({wrong})", rule="rule R7", status=488) from None

@@ -16,10 +16,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import SipmeshError
-from sipmesh.strict_json import read_json
 from sipmesh.topology.document.operators.sshsig import PublicKey, Signature, UnusableKeyError
 from sipmesh.trust.formatting import tell_list
 from sipmesh.trust.role import Role
+from sipmesh.typed_json import Base64, UnreadableJsonError, read_document
 
 if TYPE_CHECKING:
     from sipmesh.topology.document.model import Topology
@@ -77,7 +77,7 @@ class Proposal:
     organisation: str
     serial: int
     topology: str
-    files: Mapping[str, bytes]
+    files: Mapping[str, Base64]
 
     def encode(self) -> bytes:
         """Return the octets that operators sign; the same content always gives the same octets."""
@@ -95,11 +95,9 @@ class Proposal:
     def decode(cls, octets: bytes) -> Proposal:
         """Read a proposal; raises `NotApprovedError` unless these are exactly the octets that `encode` makes."""
         try:
-            fields = read_json(octets)
-            files = {str(name): base64.b64decode(content) for name, content in fields["files"].items()}
-            found = cls(str(fields["organisation"]), int(fields["serial"]), str(fields["topology"]), files)
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            raise NotApprovedError("this is not a proposal of sipmesh topology propose") from None
+            found = read_document(cls, octets)
+        except UnreadableJsonError as wrong:
+            raise NotApprovedError(f"this is not a proposal of sipmesh topology propose ({wrong})") from None
         if found.encode() != octets:
             raise NotApprovedError("this proposal was changed: it is not what sipmesh topology propose has written")
         return found

@@ -16,9 +16,9 @@ from sipmesh.server.console.access.guard import FORM_FIELD, LOGIN, OPERATOR, SES
 from sipmesh.server.console.network_map import HEIGHT
 from sipmesh.server.console.operations import OFFICER, NotAllowedError
 from sipmesh.server.console.operations import OPERATOR as OPERATOR_ROLE
-from sipmesh.server.typed_json import UnreadableJsonError
 from sipmesh.trust.evidence import Direction
 from sipmesh.trust.formatting import tell_span, tell_time
+from sipmesh.typed_json import UnreadableJsonError
 
 if TYPE_CHECKING:
     from sipmesh.server.console.access.guard import Guard, Handler

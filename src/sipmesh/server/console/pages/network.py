@@ -17,9 +17,9 @@ from sipmesh.server.management.publishing.publish import read_draft
 from sipmesh.server.management.publishing.publisher import DRAFT
 from sipmesh.server.management.replies import HISTORY, NETWORK, PLAN, VERSION, NetworkReply
 from sipmesh.server.process.off_loop import off_loop
-from sipmesh.server.typed_json import read
 from sipmesh.strict_json import read_json
 from sipmesh.topology.builder.link_changes import in_words
+from sipmesh.typed_json import read
 
 if TYPE_CHECKING:
     from sipmesh.server.console.pages.frame import Frame, Show

@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import json
 import time
-from base64 import b64decode, b64encode
+from base64 import b64encode
 from contextlib import suppress
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
@@ -43,12 +44,12 @@ from sipmesh.server.replication.highest_number import HighestNumber
 from sipmesh.server.replication.renewal import is_due
 from sipmesh.storage.audit_act import AuditAct
 from sipmesh.storage.management_files import ManagementFiles, StoredFile
-from sipmesh.strict_json import read_json
 from sipmesh.topology.document.named_files.trust_anchors import read_certificates
 from sipmesh.topology.versions.jose import MalformedDocumentError, open_signed
 from sipmesh.topology.view import certificate_names
 from sipmesh.trust.role import Role
 from sipmesh.trust.x509.certificate import issued_by
+from sipmesh.typed_json import Base64, UnreadableJsonError, read_document
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -279,6 +280,16 @@ def _may_be_given(path: PurePosixPath) -> bool:
     return is_ours and path.suffix in GIVEN and not any(part.startswith(".") for part in path.parts)
 
 
+@dataclass(frozen=True, slots=True)
+class _SealedFile:
+    """A file of the CA for one *server*, encrypted to its key."""
+
+    server: str
+    name: str
+    number: int
+    sealed: Base64
+
+
 def _signer_of(view: ServerView) -> bytes:
     """Return the chain with which this server signs, b"" before it has one."""
     with suppress(FileNotFoundError):
@@ -304,12 +315,11 @@ def _payload(server: str, name: str, number: int, content: bytes, key: ec.Ellipt
 def _opened(payload: bytes, server: str, number: int, key: ec.EllipticCurvePrivateKey) -> tuple[str, bytes]:
     """Return name and content of a signed file; raises `RemoteError` if it is not for *server*, or has another number."""
     try:
-        document = read_json(payload)
-        name, sealed = str(document["name"]), b64decode(document["sealed"], validate=True)
-        if (document["server"], document["number"]) != (server, number):
-            raise RemoteError(f"a file for {document['server']}", rule="rule R6", status=488)
-        return name, unseal(sealed, key, f"{server}\n{name}\n{number}")
-    except (ValueError, KeyError, TypeError):
-        raise RemoteError("a file of the CA that cannot be read", rule="rule R6", status=488) from None
+        found = read_document(_SealedFile, payload)
+        if (found.server, found.number) != (server, number):
+            raise RemoteError(f"a file for {found.server}", rule="rule R6", status=488)
+        return found.name, unseal(found.sealed, key, f"{server}\n{found.name}\n{number}")
+    except (ValueError, UnreadableJsonError) as wrong:
+        raise RemoteError(f"a file of the CA that cannot be read ({wrong})", rule="rule R6", status=488) from None
     except NotSealedForUsError:
         raise OperatorError(f"a file of the CA is sealed to another key than that of {server}") from None

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import OperatorError
-from sipmesh.strict_json import read_json
 from sipmesh.topology.document.operators.sshsig import LARGEST, UnusableKeyError, unarmoured
 from sipmesh.topology.versions.approval import (
     REJECTION,
@@ -19,6 +19,7 @@ from sipmesh.topology.versions.approval import (
     rejection_octets,
 )
 from sipmesh.topology.versions.publication import NOT_APPROVED, Approved
+from sipmesh.typed_json import UnreadableJsonError, read_document
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -139,17 +140,23 @@ def _signed(rules: list[Approvals], wanted: Proposal, loaded: Loaded) -> dict[st
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class _Rejection:
+    why: str
+    signature: str
+
+
 def _rejected(rule: Approvals, wanted: Proposal, folder: Path) -> dict[str, str]:
     """Return the operators of *rule* who have rejected *wanted*, each with the reason; other files are left out."""
     found: dict[str, str] = {}
     for file in _newest_files(folder, REJECTION_SUFFIX):
         try:
-            fields = read_json(_beginning(file))
-            why, signature = str(fields["why"]), unarmoured(str(fields["signature"]))
-        except (OSError, ValueError, KeyError, TypeError, RecursionError, UnusableKeyError):
+            rejection = read_document(_Rejection, _beginning(file))
+            signature = unarmoured(rejection.signature)
+        except (OSError, UnreadableJsonError, UnusableKeyError):
             continue
-        names = approvers(rule, rejection_octets(wanted, why), [signature], REJECTION)
-        found |= dict.fromkeys(names.keys() - found.keys(), why)
+        names = approvers(rule, rejection_octets(wanted, rejection.why), [signature], REJECTION)
+        found |= dict.fromkeys(names.keys() - found.keys(), rejection.why)
     return found
 
 

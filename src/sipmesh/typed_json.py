@@ -7,16 +7,20 @@ a method ``to_json``, which returns the members of its object. Instants are ISO 
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+from pydantic import BeforeValidator
 
 from sipmesh.errors import SipmeshError
 from sipmesh.printable import printable
+from sipmesh.strict_json import read_json
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -30,6 +34,16 @@ LONGEST_FAULT = 200
 _ADAPTERS: dict[object, TypeAdapter[Any]] = {}
 _WRITERS: dict[type, Callable[[Any], Json]] = {}
 """By the type of a value; a reply has hundreds of values of few types."""
+
+
+def _decoded(text: object) -> bytes:
+    if not isinstance(text, str):
+        raise ValueError("not a text in base64")  # noqa: TRY004 - pydantic wants it so
+    return base64.b64decode(text, validate=True)
+
+
+Base64 = Annotated[bytes, BeforeValidator(_decoded)]
+"""Octets, which are base64 in the JSON that is read."""
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -67,15 +81,28 @@ def plain(value: object) -> object:
     return str(value) if isinstance(value, Path) else members(value)
 
 
+def read_document(kind: type[T], text: bytes | str) -> T:
+    """Read a value of the type *kind* from JSON of others, as `read` does; no name may be given twice."""
+    try:
+        read_json(text)
+    except ValueError as wrong:
+        raise UnreadableJsonError(printable(str(wrong), LONGEST_FAULT)) from None
+    return _validated(kind, text)
+
+
 def read(kind: type[T], document: object) -> T:
     """Read a value of the type *kind* from parsed JSON; raises `UnreadableJsonError` with the first thing that does not fit.
 
     Types are strict: a string is not a number. Keys that *kind* does not have are ignored, so that a newer release may add some.
     """
+    return _validated(kind, _text(document))
+
+
+def _validated(kind: type[T], text: bytes | str) -> T:
     from pydantic import ValidationError
 
     try:
-        return _adapter(kind).validate_json(_text(document), strict=True)
+        return _adapter(kind).validate_json(text, strict=True)
     except ValidationError as wrong:
         first = wrong.errors(include_url=False, include_context=False, include_input=False)[0]
         where = ".".join(map(str, first["loc"]))

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import pytest
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from sipmesh.server.typed_json import LONGEST_FAULT, Json, UnreadableJsonError, members, plain, read
+from sipmesh.typed_json import LONGEST_FAULT, Base64, Json, UnreadableJsonError, members, plain, read, read_document
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
@@ -125,3 +125,27 @@ def test_document_of_another_shape_is_refused_in_few_characters() -> None:
 def test_octets_that_are_no_utf_8_are_read_as_their_escape() -> None:
     """A phone chooses its contact: one bad octet must not hide all registrations."""
     assert read(Whole, {**written(WHOLE), "name": "sip:\udcff@x \\ü"}).name == "sip:\\udcff@x \\ü"
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    rows: list[tuple[Base64, int]]
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        (b'{"rows": [["AA==", 1], ["AA==", "1"]]}', "rows.1.1: Input should be a valid integer"),
+        (b'{"rows": [["A A=", 1]]}', "rows.0.0: "),
+        (b'{"rows": [[7, 1]]}', "rows.0.0: Value error, not a text in base64"),
+        (b'{"rows": [], "rows": []}', "a name is given twice"),
+        (b"{}", "rows: Field required"),
+        (b"\xff", "invalid start byte"),
+        (b"[" * 100_000, "nested too deeply"),
+    ],
+)
+def test_document_of_a_wrong_shape_is_refused_with_the_path_of_the_value(text: bytes, fault: str) -> None:
+    assert read_document(Rows, b'{"rows": [["AA==", 1]]}') == Rows([(b"\x00", 1)])
+    with pytest.raises(UnreadableJsonError) as refused:
+        read_document(Rows, text)
+    assert fault in str(refused.value)
