@@ -140,9 +140,9 @@ def may_split() -> str:
 
 
 def split(folder: Path, tell: Tell, unseen_s: float = UNSEEN_S) -> None:
-    """Cut fe2 and edge1 off from the others, twice, and publish meanwhile: everybody ends on the last version.
+    """Cut fe2 and edge1 off from the others, twice, and publish meanwhile: every server ends on the last version.
 
-    The first time they run on; the second time fe2 is started anew while it sees nobody but the edge.
+    The first time they run on; the second time fe2 is restarted while it sees only the edge.
     """
     net = f"10.254.{1 + secrets.randbelow(250)}"
     with namespace(net, ("1",), ("12", "13")) as name, stopped(Fleet(folder, tell, net)) as run:
@@ -220,7 +220,7 @@ def drill(folder: Path, tell: Tell) -> None:
         run.main = folder / "restored"
         moved = f"{run.net}.9"
         how = ("--dir", run.main, "--address", moved, "--passphrase-file", words)
-        with socket.create_server((run.addresses[MGMT], MANAGEMENT_PORT)):  # the old address is somebody else's by now
+        with socket.create_server((run.addresses[MGMT], MANAGEMENT_PORT)):  # another host has the old address by now
             run.type("restore", folder / "one.backup", *how, at=folder)
             run.serve(MGMT)
             run.acknowledged()

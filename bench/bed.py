@@ -53,7 +53,7 @@ def has_kamailio() -> bool:
 
 
 def _find_kamailio() -> str | None:
-    """Servers of Debian are not on everybody's PATH."""
+    """Servers of Debian are not in the PATH of every user."""
     return shutil.which("kamailio") or shutil.which("kamailio", path="/usr/sbin:/sbin")
 
 

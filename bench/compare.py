@@ -61,7 +61,7 @@ OVERLOAD = {
     "refused_per_s": "503 a second",
     "lost_per_s": "lost a second",
 }
-"""The load is an open loop: what a sender cannot send, or nobody answers, is lost. Other work on the machine takes goodput
+"""The load is an open loop: what a sender cannot send, or what gets no answer, is lost. Other work on the machine takes goodput
 from the server; the one for its CPU does not depend on that."""
 
 

@@ -71,7 +71,7 @@ def full(name: str) -> str:
 
 
 def _free_net() -> str:
-    """The first three numbers of an address of the loopback that nobody uses."""
+    """The first three numbers of an address of the loopback that is not in use."""
     while True:
         net = f"127.{1 + secrets.randbelow(250)}.{1 + secrets.randbelow(250)}"
         with socket.socket() as probe:
@@ -238,7 +238,7 @@ class Fleet:
     # Versions
 
     def publish(self, why: str, wait_s: float = 30.0) -> dict[str, Any]:
-        """Publish the draft as `sipmesh topology publish` does, and wait for everybody; *took_s* is how long it took."""
+        """Publish the draft as `sipmesh topology publish` does, and wait for all servers; *took_s* is how long it took."""
         began = time.monotonic()
         plan = self.ask(MGMT, "plan")
         told = self.ask(MGMT, "publish", why=why, base=plan["base"], digest=plan["digest"])
@@ -264,7 +264,7 @@ class Fleet:
             time.sleep(0.1)
 
     def recovered(self) -> None:
-        """Wait until no server has a fault, such as another one that it has not reached again; raises `MeasurementError`."""
+        """Wait until no server has a fault, such as another server that it has not reached again; raises `MeasurementError`."""
         end = time.monotonic() + START_S
         while faulty := [one["server"] for one in self.ask(MGMT, "network")["servers"] if one["faults"]]:
             if time.monotonic() > end:

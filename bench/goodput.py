@@ -2,7 +2,7 @@
 
     python -m bench.goodput --phones 60 --rate 60
 
-Phones send messages at a constant rate, whatever is answered, each to the next phone, which is at the next server. A phone
+Phones send messages at a constant rate, with any answers, each to the next phone, which is at the next server. A phone
 whose link has ended logs in again at once, at the next server that runs. A message counts for the second in which it is sent.
 Seconds in which all arrived share a row.
 """

@@ -1,4 +1,4 @@
-"""A network of thousands of front ends and millions of users on paper: the real routing code decides, and nothing runs.
+"""A network of thousands of front ends and millions of users without running it: the real routing code decides, and nothing runs.
 
 Users are numbers, and have no memory: the home pool of each, and the server that its phone is linked to, follow from the number.
 Messages go between two users who are drawn from a seed. Each server on the way decides by its own view of the topology.

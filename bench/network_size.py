@@ -42,7 +42,7 @@ SERVERS = (20, 200, 2000)
 PARTNERS = (5, 50, 500)
 DOMAIN = "example.test"
 A_POOL = 10
-"""Servers of one pool: a large network has many pools rather than large ones."""
+"""Servers of one pool: a large network has many pools, not large pools."""
 
 ME, PEER = f"fe0.{DOMAIN}", f"fe1.{DOMAIN}"
 REPEATS = 3

@@ -16,11 +16,11 @@ from sipmesh.storage.location_service.locations import Write
 from sipmesh.storage.users.user_database import Users
 from sipmesh.topology.document.load import Loaded, load
 
-PASSWORD = "bench-password"  # noqa: S105 - the load generator's, and nobody else's
+PASSWORD = "bench-password"  # noqa: S105 - of the load generator only
 SECOND = "p2.a.test"
 """The other front end, where there are two."""
 OTHER_SERVER = "p2.a.test"
-"""Holds the bindings that are there before anybody registers: a server drops those of its own earlier lives."""
+"""Holds the bindings that are there before a phone registers: a server drops those of its own earlier lives."""
 
 
 FILES = {
@@ -71,14 +71,14 @@ def add_second(document: dict[str, Any], given: argparse.Namespace) -> None:
 
 
 def add_servers(document: dict[str, Any], count: int) -> None:
-    """Add front ends that nobody runs, each a pool of its own."""
+    """Add front ends that do not run, each a pool of its own."""
     for number in range(count):
         name = f"front{number}.a.test"
         document["pools"].append({"name": name, "role": "front-end", "servers": [name]})
 
 
 def add_partners(document: dict[str, Any], count: int, folder: Path) -> None:
-    """Add organisations that nobody meets, each under a CA of its own, and the edge that leads to them."""
+    """Add organisations without traffic, each under a CA of its own, and the edge that leads to them."""
     folder.mkdir(exist_ok=True)
     partners = []
     for number in range(count):
@@ -102,7 +102,7 @@ def add_partners(document: dict[str, Any], count: int, folder: Path) -> None:
 
 
 def add_users(loaded: Loaded, count: int, *, has_second: bool) -> None:
-    """Make the users anew; with a second front end, every other user has its home there."""
+    """Make the users again; with a second front end, every other user has its home there."""
     users = Users(loaded.users_url)
     for number in range(count):
         pool = (SECOND if number % 2 else "p1.a.test") if has_second else None
@@ -111,7 +111,7 @@ def add_users(loaded: Loaded, count: int, *, has_second: bool) -> None:
 
 
 def add_bindings(loaded: Loaded, count: int) -> None:
-    """Fill the store with bindings of users whom nobody calls, at another server of the pool."""
+    """Fill the store with bindings of users who get no calls, at another server of the pool."""
     file = loaded.folder / loaded.topology.storage.bindings
     file.parent.mkdir(mode=0o700, exist_ok=True)
     store = BindingStore(file)
@@ -141,7 +141,7 @@ def binding(number: int) -> Binding:
 
 
 def write(given: argparse.Namespace) -> None:
-    """Write it all below RUN/sipmesh, anew each time."""
+    """Write it all below RUN/sipmesh, new each time."""
     folder: Path = given.run / "sipmesh"
     folder.mkdir(parents=True, exist_ok=True)
     for stale in (*folder.glob("users.db*"), *folder.glob("state/bindings.db*")):

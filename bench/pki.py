@@ -14,7 +14,7 @@ from sipmesh.demo.forge import Forge, Forged
 
 SERVERS = {"p1": "p1.a.test", "p2": "p2.a.test", "sink": "sink.b.test", "peer": "peer.b.test"}
 FIRST_REVOKED = 1 << 120
-"""Serials from here on are nobody's: they only make the list long."""
+"""Serials from here on belong to no certificate: they only make the CRL long."""
 
 
 def make_pki(folder: Path, revoked: int) -> None:

@@ -1,8 +1,8 @@
 """Measures how long a change of trust takes in a whole organisation: eight servers, each a process in a folder of its own.
 
 A publication is timed from the comparison that the operator sees until management knows that it is in force on every server.
-A revocation is timed until the last link of its certificate is down, at whatever server: from the moment at which `sipmesh ca
-revoke` is typed, and from that at which the CA signs its list and tells nobody. No other link may fall.
+A revocation is timed until the last link of its certificate is down, at any server: from the moment at which `sipmesh ca
+revoke` is typed, and from that at which the CA signs its CRL without a notification. No other link may fall.
 
 With --growth: how the cost grows with the number of servers and partners, instead.
 """
@@ -68,7 +68,7 @@ class Guest:
         self._door.settimeout(LONGEST_S)
 
     def close(self) -> None:
-        """Listen no more."""
+        """Stop listening."""
         self._door.close()
 
     def typed(self, serial: int) -> None:
@@ -76,7 +76,7 @@ class Guest:
         self._run.type("ca", "revoke", "--serial", f"{serial:x}", anew=True)
 
     def signed(self, serial: int) -> None:
-        """Write the new list, and tell nobody: management sees that its file has changed."""
+        """Write the new CRL without a notification: management sees that its file has changed."""
         EnterpriseCa.open(self._run.main / "ca").revoke(serial, Reason.KEY_COMPROMISE, datetime.now(UTC))
 
     def outlived(self, revoke: Callable[[int], None]) -> float:

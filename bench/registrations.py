@@ -122,7 +122,7 @@ class Pool:
         return self._servers[self.users.index(user) % len(self._servers)]
 
     async def connect(self, user: str, server: str) -> None:
-        """Give a phone a link to *server*, in place of the one that it has."""
+        """Give a phone a link to *server*, in place of its link."""
         agent = UserAgent(
             f"{user}@{DOMAIN}",
             f"{user}-secret",

@@ -1,7 +1,7 @@
 """Measures how long a link outlives its certificate: from `ca revoke` to the end of the connection, on one host.
 
 A server runs as a process of its own; the peers hold real links to its server port. For each run a peer comes with a new
-certificate, which is then revoked: by the command, as an operator types it, and by the CA alone, without anybody who tells the
+certificate, which is then revoked: by the command, as an operator types it, and by the CA alone, without a notification to the
 server. Bystanders have to be answered after each run: a link that falls with another's certificate spoils the measurement.
 """
 
@@ -33,7 +33,7 @@ DOMAIN, POOL = "example.test", "pool1.example.test"
 SERVER, PEER = "fe1.example.test", "fe2.example.test"
 LONGEST_S = 10.0
 PROMISE_S = 1.0
-MOST_BYSTANDERS = 15  # with the one that is revoked as many as one server may open to another
+MOST_BYSTANDERS = 15  # with the revoked link as many as one server may open to another
 
 QUESTION = (
     "OPTIONS sip:example.test SIP/2.0\r\nVia: SIP/2.0/TLS {name};branch=z9hG4bK-{number}\r\nMax-Forwards: 70\r\n"
@@ -44,7 +44,7 @@ QUESTION = (
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """A link to the server under test, and what it stands on."""
+    """A link to the server under test, and its certificate."""
 
     link: ssl.SSLSocket
     serial: int
@@ -77,7 +77,7 @@ class Bench:
         self._organisation, self._made = organisation, 0
 
     def peer(self) -> Peer:
-        """Come with a new certificate, and be let in."""
+        """Come with a new certificate, and be accepted."""
         names = certificate_names(self._organisation.load().topology, PEER)
         self._made += 1
         issued = self._organisation.ca.issue(names, Role.FRONT_END, datetime.now(UTC))
@@ -101,7 +101,7 @@ class Bench:
             raise MeasurementError(f"ca revoke: {done.stderr}")
 
     def signed(self, serial: int) -> None:
-        """Write the new list and tell nobody."""
+        """Write the new CRL without a notification."""
         self._organisation.ca.revoke(serial, Reason.KEY_COMPROMISE, datetime.now(UTC))
 
     def outlived(self, revoke: Callable[[int], None]) -> float:

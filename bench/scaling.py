@@ -1,7 +1,7 @@
 """What a network of so many users needs, derived from coefficients that were measured: `docs/scaling.md` explains the tables.
 
     python -m bench.scaling              the tables for 10,000, 1,000,000 and 100,000,000 users
-    python -m bench.scaling --simulate   the way of messages through 20, 200 and 2,000 front ends as well; half a minute
+    python -m bench.scaling --simulate   the way of messages through 20, 200 and 2,000 front ends too; half a minute
 
 The coefficients of CPU and memory are those of `docs/performance.md`. Octets and memory for each user are measured here.
 """

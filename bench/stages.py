@@ -96,7 +96,7 @@ NEARLY = 0.9
 NAMED = re.compile(r"(c?)fn=\((\d+)\)(?: (.*))?")
 CALLS = re.compile(r"calls=(\d+)")
 ASIDE = re.compile(r"\.\w+\.\d+|'\d+")
-"""What compilers add to the name of a part of a function, and callgrind to that of one that runs within itself."""
+"""What compilers add to the name of a part of a function, and callgrind to that of a recursive function."""
 
 
 class Costs:

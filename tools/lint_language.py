@@ -2,7 +2,7 @@
 """Check the language of what an operator reads, and of the titles of commits.
 
 An operator reads each string literal of the source that has two words or more: help, errors, remedies, findings, metrics.
-An operator reads the events of the log too, whatever their length, and the docstring of each command, which is its help.
+An operator reads the events of the log too, of any length, and the docstring of each command, which is its help.
 SQL, and what ``__repr__`` returns, are not checked.
 
 Docstrings, the pages of the documents and the names of tests are read too, for the phrases of `EVERYWHERE`.

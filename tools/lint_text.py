@@ -54,7 +54,7 @@ UNICODE: Final = frozenset(
         "upper",
     }
 )
-"""These follow Unicode whatever they are called with."""
+"""These follow Unicode with any arguments."""
 PATTERN_FUNCTIONS: Final = frozenset(
     {"compile", "match", "fullmatch", "search", "split", "sub", "subn", "findall", "finditer"}
 )
@@ -105,7 +105,7 @@ ALLOWED: Final[dict[tuple[str, str, str], str]] = {
     ("trust/judgement/judge.py", "_seen", "upper"): "hexadecimal digits of ours",
     ("trust/revocation/ocsp.py", "OcspAnswer.load", "lower"): "the name of a status, from an enumeration",
 }
-"""File, function and method: why it may stand there."""
+"""File, function and method: why it may be there."""
 
 
 def faults(tree: ast.AST, file: str) -> Iterator[tuple[int, str]]:
@@ -120,7 +120,7 @@ def faults(tree: ast.AST, file: str) -> Iterator[tuple[int, str]]:
 
 
 def calls(node: ast.AST, where: str = "") -> Iterator[tuple[str, ast.Call]]:
-    """Give each call below *node* with the name of the function that it stands in."""
+    """Give each call below *node* with the name of the function that contains it."""
     for child in ast.iter_child_nodes(node):
         inner = where
         if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):

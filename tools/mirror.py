@@ -106,7 +106,7 @@ def fault(measured: Measured, listed: Exemption | None) -> str | None:
 
 
 def measure(module: str) -> Measured:
-    """Run the own tests of a module in this process, which is used for nothing else."""
+    """Run the own tests of a module in this process, which is used for this only."""
     import pytest
     from coverage import Coverage
 

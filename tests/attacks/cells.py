@@ -1,4 +1,4 @@
-"""One organisation with everybody who may knock at it or be dialled by it, and what came of one attempt, on real TLS."""
+"""One organisation with all peers that connect to it or that it dials, and the result of one attempt, over real TLS."""
 
 from __future__ import annotations
 
@@ -81,10 +81,10 @@ def _movable(entry: dict[str, object], folder: Path) -> dict[str, object]:
 
 @dataclass(frozen=True, slots=True)
 class Came:
-    """What came of one attempt.
+    """The result of one attempt.
 
-    *code* is `ACCEPTED` only after a SIP round trip. *answer* is the first line that a knocker read, *received* the
-    requests that somebody got whom we dialled.
+    *code* is `ACCEPTED` only after a SIP round trip. *answer* is the first line that a connecting peer read, *received* the
+    requests of a peer that we dialled.
     """
 
     code: Code
@@ -135,7 +135,7 @@ class World:
         return Came(verdict.code, verdict, knocked.answer, knocked.alert)
 
     async def refusal(self, server: str, remote: tuple[str, int]) -> Verdict:
-        """The refusal of whoever was at *remote*, as soon as there is one."""
+        """The refusal of the peer at *remote*, as soon as there is one."""
         found: list[Verdict] = []
 
         def is_there() -> bool:
@@ -147,7 +147,7 @@ class World:
         return found[0]
 
     async def dial(self, server: str, kind: LinkKind, meant: str, credentials: Forged) -> Came:
-        """Have *server* open a link to *meant*, at whose address somebody with *credentials* answers everybody."""
+        """Have *server* open a link to *meant*, at whose address a server with *credentials* answers every client."""
         node = self.node(server)
         await self.hung_up(server)
         node.gatekeeper.refusals.clear()
@@ -162,7 +162,7 @@ class World:
             return Came(verdict.code, verdict, received=decoy.received + link.bytes_out)
 
     async def hung_up(self, server: str) -> None:
-        """No link of *server* is left, so that the next one has to be opened, and no refusal is held against anybody."""
+        """No link of *server* is left, so that the next one has to be opened, and no refusal is counted against any peer."""
         node = self.node(server)
         node.connector.forget_failures()
         for link in node.pool.all():
@@ -171,7 +171,7 @@ class World:
             await until(lambda: not node.pool.all())
 
     def reload(self, server: str) -> list[str]:
-        """Have *server* read its topology and its lists anew; returns the links that it closed."""
+        """Have *server* read its topology and its CRLs again; returns the links that it closed."""
         return self.node(server).put_in_force(self.organisation.load())
 
 
@@ -209,7 +209,7 @@ def shared(model: Model, folder: Path, *servers: str) -> Iterator[tuple[asyncio.
 def alert_for(address: tuple[str, int], credentials: Forged | None, version: int) -> str:
     """Shake hands with *credentials*, say nothing, and give the alert that comes back, in OpenSSL's words.
 
-    Whoever says something may lose the alert to the reset that follows when it is not read.
+    A peer that sends something may lose the alert: unread octets cause a reset.
     """
     context = _context(credentials, version)
     with socket.create_connection(address, PATIENCE_S) as raw:

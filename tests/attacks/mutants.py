@@ -60,7 +60,7 @@ Attempt = Callable[["Stage"], "Forged | None"]
 
 @dataclass(frozen=True)
 class Row:
-    """One impostor: *shows* makes its credentials, *wanted* is the code it must get; *twin* must be served."""
+    """One impostor: *shows* makes its credentials, *wanted* is the code it must get; *twin*, the control, must be served."""
 
     title: str
     shows: Attempt
@@ -86,7 +86,7 @@ class Stage:
         return {row.title: await self.attempt(row, "impostor") for row in ROWS}
 
     async def run_twins(self) -> Outcomes:
-        """Let every rightful twin try."""
+        """Let every control try."""
         return {row.title: await self.attempt(row, "twin") for row in ROWS}
 
     async def attempt(self, row: Row, who: str) -> str:
@@ -125,7 +125,7 @@ class Stage:
         return next((str(verdict.code) for verdict in refused if verdict.remote == remote), "")
 
     async def _led_astray(self, meant: str, credentials: Forged) -> str:
-        """DNS leads our edge to somebody who shows *credentials*; only a request that arrives there counts as accepted."""
+        """DNS leads our edge to a server with *credentials*; only a request that arrives there counts as accepted."""
         node = self.network.nodes[EDGE]
         node.connector.forget_failures()
         node.gatekeeper.refusals.clear()  # another decoy may have had the same port

@@ -33,7 +33,7 @@ def rows_of(network: Network, server: str, user: str) -> int:
 
 @pytest.mark.parametrize("headers", [(), (("p-asserted-identity", f"<{BOB}>"),)])
 @on_loop
-async def test_front_end_of_another_pool_registers_nobody_without_the_password(
+async def test_front_end_of_another_pool_registers_no_user_without_the_password(
     two_pools: Network, headers: tuple[tuple[str, str], ...]
 ) -> None:
     async with two_pools:
@@ -77,7 +77,7 @@ async def test_path_that_does_not_lead_to_its_sender_is_refused(two_pools: Netwo
 
 @on_loop
 async def test_user_of_a_third_pool_is_not_carried_on_by_a_front_end(two_pools: Network) -> None:
-    """Nothing goes round: alice is at home in the pool of the sender itself, and is challenged as a name of nobody is."""
+    """Nothing goes round: alice is at home in the pool of the sender itself, and is challenged as an unknown name is."""
     async with two_pools:
         peer, path = await carrier(two_pools, FE3, FE1, "alice"), path_of(FE1)
         challenged = await peer.ask(registration(peer, path))
@@ -102,7 +102,7 @@ async def test_answer_to_a_challenge_counts_on_its_own_flow_only(two_pools: Netw
 
 
 @on_loop
-async def test_answer_to_a_challenge_of_a_carried_flow_logs_nobody_in_on_a_link_of_its_own(two_pools: Network) -> None:
+async def test_answer_to_a_challenge_of_a_carried_flow_logs_in_no_user_on_a_link_of_its_own(two_pools: Network) -> None:
     async with two_pools:
         peer = await carrier(two_pools, FE3, FE1, "bob")
         proof = credentials(peer, await peer.ask(registration(peer, path_of(FE1))))
@@ -325,7 +325,7 @@ async def test_flows_by_one_server_are_bounded(two_pools: Network) -> None:
 
 @on_loop
 async def test_flows_by_one_server_are_bounded_over_all_its_links(two_pools: Network) -> None:
-    """Many links of one server carry no more than one; another server has its own room, and an ended flow makes room."""
+    """Many links of one server carry as much as one link; another server has its own room, and an ended flow makes room."""
     async with two_pools:
         two_pools.nodes[FE3].home_flows.most_of_server = 1
         first, second = await carrier(two_pools, FE3, FE1, "bob"), await carrier(two_pools, FE3, FE1, "dora")
@@ -351,7 +351,7 @@ async def test_strangers_on_carried_flows_leave_nothing_behind(two_pools: Networ
 
 @pytest.mark.parametrize("user", ["bob", "dora"])
 @on_jumping_loop
-async def test_guesses_through_one_server_wait_whatever_address_it_names(two_pools: Network, user: str) -> None:
+async def test_guesses_through_one_server_wait_with_any_address_that_it_names(two_pools: Network, user: str) -> None:
     """A stolen front end invents an address for each guess; a login of another user by it does not wait."""
     async with two_pools:
         loop, peer = asyncio.get_running_loop(), await carrier(two_pools, FE3, FE1, "bob")

@@ -128,7 +128,7 @@ async def test_revocation_by_name_finds_a_certificate_that_the_ledger_has_lost(
 
 
 async def revoked(managed: Managed, change_ledger: Callable[[], object]) -> None:
-    """See that FE2 is cut off by its name, after its row was changed, and that the next CRL lists it too. Twin: FE1 goes on."""
+    """FE2 is cut off by its name, after its row was changed, and the next CRL lists it too. Control: FE1 goes on."""
     serial = serial_of(managed, FE2)
     async with managed:
         await managed.start(MGMT, FE1)
@@ -346,7 +346,7 @@ LIES = {
 
 @pytest.mark.parametrize("lie", wide_after(1, LIES.values()), ids=LIES.keys())
 @on_loop
-async def test_stolen_server_has_nobody_else_revoked_by_what_it_reports(
+async def test_stolen_server_has_no_other_server_revoked_by_what_it_reports(
     managed: Managed, lie: Callable[[Managed], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It reports another serial number as its own: the command offers to revoke that one, and an operator would do so."""

@@ -106,7 +106,7 @@ async def test_caller_with_the_tag_of_a_callee_sends_nothing_into_the_call(two_p
 
 @pytest.mark.parametrize("place", [0, 2, 4])
 @on_loop
-async def test_accomplice_who_answers_with_an_entry_of_the_call_leads_nobody_into_it(
+async def test_accomplice_who_answers_with_an_entry_of_the_call_leads_no_other_user_into_it(
     two_pools: Network, place: int
 ) -> None:
     """Wherever the accomplice writes it into its Record-Route, the attacker's server takes the entry of the accomplice's."""

@@ -46,7 +46,7 @@ DIALLED = {
     "an unknown partner": "name-mismatch",
     "a certificate for serverAuth only": "accepted",  # here it serves
 }
-"""What each impostor of the catalogue is to whoever dials it."""
+"""What each impostor of the catalogue is to a client that dials it."""
 
 CANNOT_SERVE = {
     "no certificate",  # TLS 1.3 has no server without one
@@ -62,7 +62,7 @@ class Stage:
     world: World
 
     def dial(self, server: str, kind: LinkKind, meant: str, credentials: Credentials) -> Came:
-        """Have *server* dial *meant*, and meet somebody with *credentials*."""
+        """Have *server* dial *meant*, and meet a server with *credentials*."""
         return self.runner.run(self.world.dial(server, kind, meant, self.made(credentials)))
 
     def made(self, credentials: Credentials) -> Forged:
@@ -80,7 +80,7 @@ def _stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
 
 
 def is_refused(came: Came, code: str) -> None:
-    """Refused for this reason, which is told; and not a byte was written."""
+    """Refused for this reason, which the log has; and not a byte was written."""
     assert came.verdict is not None
     assert (came.code, came.spoke) == (code, False)
     assert came.verdict.reason is not None
@@ -108,7 +108,7 @@ def test_impostor_who_is_dialled_gets_nothing_and_its_control_a_request(stage: S
 
 
 @pytest.mark.parametrize("listener", list(AttackedListener))
-def test_whoever_is_dialled_must_be_allowed_to_serve(stage: Stage, listener: AttackedListener) -> None:
+def test_dialled_peer_must_be_allowed_to_serve(stage: Stage, listener: AttackedListener) -> None:
     """The other side of the handshake wants the other usage, and a partner's `client_usage` is not asked."""
     server, kind, meant = WAYS[listener]
     make = partner_edge if listener is AttackedListener.PARTNER else lambda **changes: named(meant, **changes)
@@ -117,6 +117,6 @@ def test_whoever_is_dialled_must_be_allowed_to_serve(stage: Stage, listener: Att
 
 
 def test_front_end_opens_no_link_to_a_partner(stage: Stage) -> None:
-    """The way out leads through an edge; the twin is the edge's own link, under the same credentials."""
+    """The way out leads through an edge; the control is the edge's own link, under the same credentials."""
     is_refused(stage.dial(FE1, PARTNERS, PARTNER_EDGES, partner_edge()), Code.ROLE_NOT_ALLOWED)
     assert stage.dial(EDGE, PARTNERS, PARTNER_EDGES, partner_edge()).received == 1

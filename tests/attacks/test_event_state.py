@@ -1,4 +1,4 @@
-"""Attacks of logged-in users on stored messages and event state, each beside a twin that succeeds."""
+"""Attacks of logged-in users on stored messages and event state, each beside a control that succeeds."""
 
 from __future__ import annotations
 
@@ -66,8 +66,8 @@ async def test_large_messages_of_one_sender_leave_room_for_others(home: Network)
 
 
 @on_jumping_loop
-async def test_watcher_who_answers_no_notify_of_ended_subscriptions_gets_no_more(home: Network) -> None:
-    """Each NOTIFY is kept until timer F. The twin answers them, and may ask as often as it likes."""
+async def test_watcher_who_answers_no_notify_of_ended_subscriptions_gets_no_further_one(home: Network) -> None:
+    """Each NOTIFY is kept until timer F. The control answers them, and may subscribe as often as it likes."""
     async with home:
         node = home.nodes[FE1]
         most = node.events.notifier.places.most_of_pair = 5

@@ -124,7 +124,7 @@ def front_end(network: Managed) -> Forged:
     ids=["a front end", "issued by a front end", "a CA issued by a front end"],
 )
 @on_loop
-async def test_publication_that_a_front_end_signed_is_loaded_by_nobody(
+async def test_publication_that_a_front_end_signed_is_loaded_by_no_server(
     managed: Managed, credentials: Callable[[Managed], Credentials]
 ) -> None:
     """Neither with the record of what was taken nor, as after an update from an earlier release, without."""
@@ -160,7 +160,7 @@ async def test_server_whose_state_was_deleted_loads_no_draft(managed: Managed) -
 
 
 @on_loop
-async def test_record_that_was_spoiled_is_mended_by_joining_again_and_by_nothing_else(managed: Managed) -> None:
+async def test_record_that_was_spoiled_is_mended_by_joining_again_only(managed: Managed) -> None:
     async with managed:
         managed.join(FE1)
         record = managed.folder(FE1) / "servers" / f"{FE1}.held"
@@ -232,7 +232,7 @@ def users(network: Managed, number: int) -> Item:
 
 
 @on_loop
-async def test_users_of_before_log_nobody_in(managed: Managed) -> None:
+async def test_users_of_an_earlier_version_log_in_no_phone(managed: Managed) -> None:
     """Who was removed with number 9 must not come back by the documents of number 8, as they were signed."""
     async with managed:
         managed.join(FE1)

@@ -1,6 +1,6 @@
-"""Who a message is from: attacks by users, partners and servers on what their links have not proved, each with its twin.
+"""Who a message is from: attacks by users, partners and servers on what their links have not proved, each with a control.
 
-The model that they are held against is docs/identity.md.
+docs/identity.md has the rules that they attack.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ BOSS = "<sip:boss@example.test>"
 OURS = "example.test"
 
 
-# 1. A challenge is worth something on the link that it was made on, and to nobody else
+# 1. A challenge is worth something on the link that it was made on only
 
 
 async def by_a_user(network: Network) -> Peer:
@@ -71,7 +71,9 @@ def challenges_in(response: Response) -> list[str]:
 @pytest.mark.parametrize("status", wide_after(2, [401, 200, 407, 403]))
 @pytest.mark.parametrize("thief", THIEVES)
 @on_loop
-async def test_a_challenge_of_ours_is_not_handed_on_by_anybody(federation: Network, thief: Thief, status: int) -> None:
+async def test_a_challenge_of_ours_is_not_handed_on_by_any_server(
+    federation: Network, thief: Thief, status: int
+) -> None:
     """Taken from a server of ours and put before alice as one's own, it would have her phone log the thief in."""
     async with federation:
         alice, carol = await federation.phone("alice", FE1), await thief(federation)
@@ -110,7 +112,7 @@ async def test_a_challenge_of_ours_is_not_handed_on_by_anybody(federation: Netwo
 async def test_no_spelling_of_a_challenge_that_is_not_its_senders_gets_through(
     federation: Network, challenge: str
 ) -> None:
-    """By an application; the twin challenges in a realm of its own beside it, and is answered in that alone."""
+    """By an application; the control challenges in a realm of its own beside it, and is answered in that alone."""
     own = 'Digest realm="pbx.carol.test", nonce="n2", algorithm=MD5, qop="auth"'
     async with federation:
         alice, carol = await federation.phone("alice", FE1), await by_an_application(federation)
@@ -125,8 +127,8 @@ async def test_no_spelling_of_a_challenge_that_is_not_its_senders_gets_through(
 
 @pytest.mark.parametrize("thief", PHONES)
 @on_loop
-async def test_a_phone_asks_nobody_for_a_digest_of_a_password(federation: Network, thief: Thief) -> None:
-    """In whatever realm: a phone would answer, and the answer lets its receiver guess at the password for ever."""
+async def test_a_phone_asks_no_user_for_a_digest_of_a_password(federation: Network, thief: Thief) -> None:
+    """In any realm: a phone would answer, and the answer lets its receiver guess at the password for ever."""
     async with federation:
         alice, carol = await federation.phone("alice", FE1), await thief(federation)
         await alice.send(alice.request("MESSAGE", f"sip:{carol.user}"))
@@ -162,7 +164,7 @@ async def test_an_answer_to_a_challenge_of_ours_never_leaves_us(federation: Netw
 
 @on_loop
 async def test_an_answer_made_for_one_link_proves_nothing_on_another(federation: Network) -> None:
-    """A digest that alice's phone has made is used by somebody else: at once, at a pool mate, and after a restart."""
+    """A digest that alice's phone has made is used by another user: at once, at a pool mate, and after a restart."""
     async with federation:
         alice = await federation.peer(FE1, "alice")
         first = await alice.ask(alice.request("REGISTER", f"sip:{OURS}", to="<sip:alice@example.test>"))
@@ -214,7 +216,7 @@ async def test_a_server_that_asks_for_credentials_in_its_own_realm_gets_them(fed
 async def test_partner_asks_for_credentials_in_the_realm_of_its_domain_only(
     federation: Network, realm: str, *, passes: bool
 ) -> None:
-    """Many phones answer in a realm that nobody owns, with the password that they have for us."""
+    """Many phones answer in a realm without an owner, with the password that they have for us."""
     federation.starts = (FE1, EDGE)
     async with federation:
         alice, erin = await federation.phone("alice", FE1), await at_the_edge(federation)
@@ -231,7 +233,7 @@ async def test_partner_asks_for_credentials_in_the_realm_of_its_domain_only(
         assert (await alice.final()).status == 200
 
 
-# 2 and 3. What a call has taught somebody opens nothing but that call
+# 2 and 3. What a party has learnt from a call opens only that call
 
 
 async def at_the_edge(network: Network) -> Peer:
@@ -251,7 +253,7 @@ def stranger_to(
 @pytest.mark.parametrize("method", wide_after(3, ["INVITE", "MESSAGE", "REFER", "SUBSCRIBE", "OPTIONS", "NOTIFY"]))
 @on_loop
 async def test_a_route_set_of_a_call_makes_no_new_request(federation: Network, method: str) -> None:
-    """As somebody else or as oneself: with it alice would speak as carol to a partner."""
+    """As another user or as oneself: with it alice would speak as carol to a partner."""
     async with federation:
         alice, erin = await federation.phone("alice", FE1), await federation.phone("erin", PARTNER_FE)
         _, _, dialog = await talking(alice, erin)
@@ -272,7 +274,7 @@ async def test_a_route_set_of_a_call_makes_no_new_request(federation: Network, m
 )
 @pytest.mark.parametrize("method", wide_after(2, ["INVITE", "BYE", "UPDATE", "INFO", "ACK"]))
 @on_loop
-async def test_inside_a_call_nobody_speaks_as_somebody_else(federation: Network, method: str, who: str) -> None:
+async def test_inside_a_call_no_party_speaks_as_another_user(federation: Network, method: str, who: str) -> None:
     async with federation:
         alice, erin = await federation.phone("alice", FE1), await federation.phone("erin", PARTNER_FE)
         _, _, dialog = await talking(alice, erin)
@@ -319,7 +321,7 @@ async def test_partner_connects_a_call_to_its_own_users_only(federation: Network
 
 @on_loop
 async def test_a_partner_does_not_come_in_as_one_of_us_by_a_call_that_it_knows(federation: Network) -> None:
-    """Its server has seen both route sets of a call. The twin continues with the call."""
+    """Its server has seen both route sets of a call. The control continues with the call."""
     async with federation:
         alice, erin = await federation.phone("alice", FE1), await federation.phone("erin", PARTNER_FE)
         came, _, dialog = await talking(erin, alice)
@@ -351,10 +353,10 @@ async def test_a_partner_does_not_come_in_as_one_of_us_by_a_call_that_it_knows(f
 @pytest.mark.parametrize("method", ["INVITE", "SUBSCRIBE"])
 @pytest.mark.parametrize("towards", ["callee", "caller"])
 @on_loop
-async def test_nobody_gets_into_a_call_by_beginning_one_of_the_same_identifiers(
+async def test_no_user_gets_into_a_call_by_starting_one_with_the_same_identifiers(
     federation: Network, towards: str, method: str
 ) -> None:
-    """Who knows Call-ID and both tags may choose two of them, but not the tag of the answer. The twin ends its own."""
+    """Who knows Call-ID and both tags may choose two of them, but not the tag of the answer. The control ends its own call."""
     async with federation:
         alice, bob = await federation.phone("alice", FE1), await federation.phone("bob", FE2)
         carol = await federation.phone("carol", FE1)
@@ -443,7 +445,7 @@ KEPT = [
 
 
 def lent(message: Request | Response, proved: str) -> list[str]:
-    """What arrived of the fields that somebody else was named in, beside the identity that was *proved*."""
+    """What arrived of the fields that named another user, beside the identity that was *proved*."""
     names = dict.fromkeys(LONG.get(name, name) for name, _ in LENT)
     return [f"{name}: {value}" for name in names for value in message.values(name) if value != f"<sip:{proved}>"]
 
@@ -465,7 +467,7 @@ async def test_no_field_of_a_request_lends_its_sender_another_identity(federatio
                 continue  # refused with 403: tests/scenarios/test_borders.py
             await sender.send(sender.request("MESSAGE", "sip:carol@example.test", [(field, value), *KEPT]))
             if name == "bot":
-                assert (await sender.final()).status == 403  # it speaks for nobody
+                assert (await sender.final()).status == 403  # it asserts no user
                 continue
             came = await carol.request_in("MESSAGE")
             assert lent(came, sender.user) == []
@@ -524,7 +526,7 @@ async def test_who_asks_for_privacy_is_not_named_to_a_partner_by_any_field(feder
 
 @pytest.mark.parametrize("thief", THIEVES)
 @on_loop
-async def test_a_response_names_nobody_else_as_its_caller_or_callee(federation: Network, thief: Thief) -> None:
+async def test_a_response_names_no_other_user_as_its_caller_or_callee(federation: Network, thief: Thief) -> None:
     async with federation:
         alice, carol = await federation.phone("alice", FE1), await thief(federation)
         asked = alice.request("MESSAGE", f"sip:{carol.user}")
@@ -541,7 +543,7 @@ async def test_a_response_names_nobody_else_as_its_caller_or_callee(federation: 
 @pytest.mark.parametrize("server", [FE1, FE2])
 @on_loop
 async def test_a_response_answers_no_request_but_its_own(federation: Network, server: str) -> None:
-    """Its lower Vias are those of the request, whatever it says: else a user could answer for another one."""
+    """Its lower Vias are those of the request, also if it has others: else a user could answer for another one."""
     async with federation:
         alice, carol = await federation.phone("alice", FE1), await federation.phone("carol", server)
         bob = await federation.phone("bob", server)
@@ -581,7 +583,7 @@ async def test_a_response_of_another_dialog_is_dropped(federation: Network, fiel
 
 @pytest.mark.parametrize("home", [FE1, FE2])
 @on_loop
-async def test_nobody_writes_in_anothers_name_inside_a_body(federation: Network, home: str) -> None:
+async def test_no_user_writes_in_the_name_of_another_inside_a_body(federation: Network, home: str) -> None:
     """A phone shows From of message/cpim in place of the SIP From. A message with the sender's own name arrives."""
     async with federation:
         alice, carol = await federation.phone("alice", home), await federation.phone("carol", FE1)
@@ -608,7 +610,9 @@ async def test_nobody_writes_in_anothers_name_inside_a_body(federation: Network,
 @pytest.mark.parametrize("event", wide_after(1, ["sipmesh", "SIPMESH;x=y", "sipmesh-status", "sipmesh.winfo"]))
 @pytest.mark.parametrize("method", ["SUBSCRIBE", "NOTIFY", "PUBLISH"])
 @on_loop
-async def test_nobody_outside_speaks_of_the_network_itself(federation: Network, method: str, event: str) -> None:
+async def test_no_outside_peer_sends_messages_of_the_network_itself(
+    federation: Network, method: str, event: str
+) -> None:
     """Not to a user, not to a server, and not under the compact name; a SUBSCRIBE to a package of phones arrives."""
     async with federation:
         alice, carol = await federation.phone("alice", FE1), await federation.phone("carol", FE1)
@@ -619,7 +623,7 @@ async def test_nobody_outside_speaks_of_the_network_itself(federation: Network, 
                     asked = sender.request(method, uri, [(field, event)])
                     assert (await sender.ask(asked)).status == 489
             asked = sender.request(method, "sip:alice@example.test", [("event", "call-completion")])
-            refused = {"PUBLISH": 489, "NOTIFY": 481}  # the front end has no such package; nobody has subscribed
+            refused = {"PUBLISH": 489, "NOTIFY": 481}  # the front end has no such package; no user has subscribed
             if method in refused:
                 assert (await sender.ask(asked)).status == refused[method]
                 continue
@@ -630,7 +634,7 @@ async def test_nobody_outside_speaks_of_the_network_itself(federation: Network, 
             assert (await sender.final()).status == 200
 
 
-# 4. Nobody learns who is a user
+# 4. A stranger does not learn who is a user
 
 
 def shape(response: Response) -> tuple[object, ...]:
@@ -643,7 +647,7 @@ def shape(response: Response) -> tuple[object, ...]:
 @pytest.mark.parametrize("method", ["REGISTER", "INVITE", "SUBSCRIBE", "OPTIONS", "MESSAGE"])
 @on_loop
 async def test_stranger_recognises_no_name_by_the_answers(federation: Network, method: str) -> None:
-    """Not by the algorithms, the fields, their order or their length, without credentials and with wrong ones."""
+    """Not by the algorithms, the fields, their order or their length, without credentials and with wrong credentials."""
     example = federation.of(FE1)
     example.add_users(*(f"user{number:02}" for number in range(4)))
     async with federation:

@@ -1,6 +1,6 @@
-"""Random acts of users, a partner, an application and a stranger, who tell each other all they see: nobody becomes another.
+"""Random acts of users, a partner, an application and a stranger, who tell each other all they see: no user becomes another.
 
-What is held is in `attacks.wires`. Beside it each rule of the model is switched off alone, and the machine has to notice. It
+What is checked is in `attacks.wires`. Beside it each rule of the model is switched off alone, and the machine has to notice. It
 runs from source: a compiled build is of the same source, and cannot be changed while it runs.
 """
 
@@ -100,11 +100,11 @@ class Identity(RuleBasedStateMachine):
         self.world.run()
         return request
 
-    # What rightful users do
+    # What honest users do
 
     @rule(data=st.data())
     def call(self, data: st.DataObject) -> None:
-        """A phone calls somebody, and hears of the dialog what an answer says."""
+        """A phone calls a user, and learns about the dialog from the answer."""
         caller = pick(data, [self.alice, self.bob, self.carol])
         to = pick(data, [*NAMES[:3], NAMES[4], f"sip:room@{BOT}"])
         self.begin(caller, to)
@@ -232,7 +232,7 @@ class Identity(RuleBasedStateMachine):
                 return
 
     def carol_with(self, theirs: Dialog, to: str) -> Request:
-        """An INVITE of carol's to somebody, under identifiers of others."""
+        """An INVITE of carol's to a user, under identifiers of others."""
         number = next(self.world.marks)
         rows = [("via", self.world.via()), ("max-forwards", "70"), ("to", f"<{to}>"), ("call-id", theirs.call_id)]
         rows += [
@@ -396,7 +396,7 @@ def play(example: Organisation, examples: int, steps: int = 30, chosen: int | No
 
 
 @pytest.mark.parametrize("examples", wide_after(1, [10, 40]))
-def test_nobody_becomes_somebody_else(example: Organisation, examples: int) -> None:
+def test_no_user_becomes_another_user(example: Organisation, examples: int) -> None:
     play(example, examples)
 
 
@@ -411,7 +411,7 @@ def bind_to_any_dialog(place: RouteSet, request: Request, tokens: Tokens) -> Non
 
 
 def bound_but(**told: bool) -> Callable[[RouteSet, Request, Tokens], None]:
-    """A token of its dialog, of whose names nobody takes notice."""
+    """A token of its dialog, whose names are not recorded."""
     bind = RouteSet.bind
 
     def loosely(place: RouteSet, request: Request, tokens: Tokens) -> None:
@@ -493,7 +493,7 @@ FOUND_SOON: dict[str, int] = {
 }
 """Seeds under which the machine notices within a few examples that a rule is off; otherwise the long search goes on.
 
-``python -m attacks.identity_seeds`` finds them anew.
+``python -m attacks.identity_seeds`` finds them again.
 """
 
 SOON, LONG = 12, 800
@@ -510,7 +510,7 @@ def test_machine_notices_a_rule_that_is_switched_off(example: Organisation, rule
 
 
 def noticed(example: Organisation, examples: int, chosen: int | None = None) -> bool:
-    """Tell whether somebody became somebody else within so many examples; no other failure counts."""
+    """Tell whether a user became another user within so many examples; no other failure counts."""
     try:
         play(example, examples, chosen=chosen)
     except BaseException:

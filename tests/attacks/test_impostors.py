@@ -1,4 +1,4 @@
-"""Every impostor with its rightful twin, on real connections: both come from one builder and differ in one property.
+"""Every impostor with its control, on real connections: both come from one builder and differ in one property.
 
 A refusal tells what was wanted, what was seen and what to do, and not a byte of SIP goes to who was refused.
 """
@@ -100,7 +100,7 @@ def test_impostor_is_refused_and_its_control_is_served(stage: Stage, impostor: I
 
 @every_port
 def test_plain_tcp_gets_no_sip_answer(stage: Stage, server: str, kind: LinkKind, credentials: Credentials) -> None:
-    """Its twin says the same on the same port, over TLS."""
+    """Its control sends the same to the same port, over TLS."""
     world = stage.world
     address = world.network.address(server, kind)
     plain = stage.runner.run(asyncio.to_thread(speak_plainly, address, server))
@@ -111,7 +111,7 @@ def test_plain_tcp_gets_no_sip_answer(stage: Stage, server: str, kind: LinkKind,
 
 @every_port
 def test_nothing_listens_on_udp(stage: Stage, server: str, kind: LinkKind, credentials: Credentials) -> None:
-    """The kernel says so itself; the twin is the same port over TLS."""
+    """The kernel says so itself; the control is the same port over TLS."""
     world = stage.world
     datagram = stage.runner.run(asyncio.to_thread(send_datagram, world.network.address(server, kind), server))
     assert (datagram.answer, datagram.alert) == ("", "nothing listens on UDP")
@@ -132,7 +132,7 @@ def test_tls_1_1_is_refused_and_tls_1_2_is_served(
 
 
 def by_stranger(cast: Cast) -> Forged:
-    """Credentials by a CA that nobody trusts."""
+    """Credentials by a CA that no server trusts."""
     return cast.forge.server(cast.stranger, FE2)
 
 
@@ -244,7 +244,7 @@ def a_list(**changes: Any) -> Content:
 
 
 def by_another_key(cast: Cast, issuer: Forged) -> bytes:
-    """A list in the name of the CA that somebody else has signed."""
+    """A CRL in the name of the CA that another key has signed."""
     return cast.forge.revocations(issuer, begins=-8 * DAY, number=99, key=cast.stranger.key)
 
 
@@ -271,10 +271,10 @@ def put(world: World, lists: Lists, content: Content) -> None:
 @pytest.mark.parametrize("content", USELESS.values(), ids=USELESS)
 @pytest.mark.parametrize("lists", wide_after(2, LISTS.values()), ids=LISTS)
 @on_loop
-async def test_without_a_list_in_force_nobody_under_it_comes_in(
+async def test_without_a_crl_in_force_no_peer_under_it_is_accepted(
     model: Model, tmp_path: Path, lists: Lists, content: Content
 ) -> None:
-    """Nothing known is refused (rule R12), whichever CA of the chain it is about; the twin is a list in force."""
+    """Nothing known is refused (rule R12), whichever CA of the chain it is about; the control is a CRL in force."""
     async with running(model, tmp_path / "e", lists.server) as world:
         credentials = lists.credentials(world.cast)
         put(world, lists, content)
@@ -326,7 +326,7 @@ async def test_partner_that_is_blocked_is_out_at_once(model: Model, tmp_path: Pa
         assert (await world.knock(EDGE, PARTNERS, credentials[PARTNER])).answer == SERVED
 
 
-# On the way to somebody else
+# On the way to another server
 
 
 async def write_to(world: World, to: str) -> Outcome:
@@ -367,13 +367,13 @@ async def test_man_in_the_middle_between_two_servers(model: Model, tmp_path: Pat
 
 
 def served_by(model: Model, issuer: str) -> Decoy:
-    """Somebody at the address of fe1's client port, with its names in a certificate by *issuer*."""
+    """A server at the address of fe1's client port, with its names in a certificate by *issuer*."""
     return Decoy(model.cast.forge.server(getattr(model.cast, issuer), EXAMPLE, FE1), mutual=False)
 
 
 @on_loop
 async def test_man_in_the_middle_between_client_and_server(model: Model) -> None:
-    """Our client goes no further than his certificate; the twin's is by our CA."""
+    """Our client stops at the attacker's certificate; that of the control is by our CA."""
     trust = Trust.of_pem(model.organisation.root.read_bytes())
     with served_by(model, "stranger") as impostor:
         async with UserAgent(f"alice@{EXAMPLE}", "alice-secret", trust=trust) as agent:

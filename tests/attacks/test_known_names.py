@@ -1,4 +1,4 @@
-"""Nobody recognises the names of users by what the servers of several pools and an edge answer, or by the work for it."""
+"""No stranger recognises the names of users by what the servers of several pools and an edge answer, or by the work for it."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ async def offered(peer: Peer, method: str) -> str:
 
 
 def assert_alike(seen: dict[str, list[str]]) -> None:
-    """Each name gets one answer wherever it asks, and the names of nobody get those of users."""
+    """Each name gets one answer wherever it asks, and unknown names get those of users."""
     assert all(len(set(answers)) == 1 for answers in seen.values()), seen
     users, nobodies = [{seen[name][0] for name in names} for names in (USERS, NOBODIES)]
     assert len(users) == len(SETS)
@@ -82,7 +82,7 @@ async def test_stranger_recognises_no_name_where_each_pool_knows_its_own_users_o
 @pytest.mark.parametrize("password", ["", "wrong"])
 @on_loop
 async def test_stranger_recognises_no_name_by_the_work_for_its_challenge(two_pools: Network, password: str) -> None:
-    """A user of this pool, one of another pool and nobody: as many calls to find the home pool, and to make the challenge."""
+    """For a user of this pool, of another pool and of none: as many calls to find the home pool and to make the challenge."""
     async with two_pools:
         stranger = await two_pools.peer(FE1)
         assert (await stranger.ask(stranger.request("OPTIONS", "sip:example.test"))).status

@@ -1,4 +1,4 @@
-"""Whoever can write to the database of management changes no server's trust, not even that of a management server.
+"""An attacker who can write to the database of management changes no server's trust, not even that of a management server.
 
 The databases are real: an SQLite file, and a PostgreSQL database that management servers share. The attacker is the owner of the
 database, and removes its triggers.
@@ -54,7 +54,7 @@ EVIL = "evil.example.test"
 
 @dataclass
 class Writer:
-    """Whoever has the database of *network*: its *engine* without triggers."""
+    """The owner of the database of *network*: its *engine* without triggers."""
 
     network: Managed
     engine: sql.Engine
@@ -282,7 +282,7 @@ def test_history_without_the_accepted_version_is_not_loaded(writer: Writer) -> N
 
 
 def test_new_server_is_granted_the_version_in_force(writer: Writer) -> None:
-    """Not the older one in its row, nor a newer one that management refuses."""
+    """Not the older version in its row, nor a newer version that management refuses."""
     managed = writer.network
     old = managed.published()
     managed.edit(lambda document: servers_of(document, POOL).pop())
@@ -411,7 +411,7 @@ REFUSE = {
 @in_both
 @pytest.mark.parametrize(("act", "table"), wide_after(1, [("UPDATE", "certificates"), ("INSERT", "lists")]))
 def test_ledger_that_refuses_a_revocation_does_not_keep_it_out_of_the_crl(writer: Writer, act: str, table: str) -> None:
-    """Twin: `test_row_as_it_was_issued_is_revoked_by_its_name`."""
+    """Control: `test_row_as_it_was_issued_is_revoked_by_its_name`."""
     ca, row = writer.network.organisation.ca, LedgerRow.of_fe2(writer)
     serial, number = int(row.read()["serial"], 16), ca.crls.in_force().number
     with row.engine.begin() as db:
@@ -463,7 +463,7 @@ GARBAGE = {
 async def test_changed_row_of_one_server_stops_no_certificate_of_another_one(
     writer: Writer, change: dict[str, Any]
 ) -> None:
-    """The status names the row. Twin: all rows as they were issued, and no fault."""
+    """The status names the row. Control: all rows as they were issued, and no fault."""
     managed, row = writer.network, LedgerRow.of_fe2(writer)
     real = row.read()
     with Plane(managed, FE1) as plane:
@@ -499,7 +499,7 @@ def run(engine: sql.Engine, statement: str, number: int = 0) -> None:
 
 
 @on_loop
-async def test_fencing_number_that_the_database_raises_is_signed_by_nobody(writer: Writer) -> None:
+async def test_fencing_number_that_the_database_raises_is_signed_by_no_server(writer: Writer) -> None:
     """Otherwise no management server could sign anything any more that a server accepts."""
     managed = writer.network
     with Plane(managed, FE1) as plane:

@@ -1,7 +1,7 @@
-"""The full matrix over real TLS: who signed x which name x which door x who opened the link.
+"""The full matrix over real TLS: who signed x which name x which port x who opened the link.
 
 The tables were written by hand from the rules: the table of links, R4 (the name is the name that was meant), R5 (the
-topology is the list) and R8 (an authority vouches for its own scope and nobody else's).
+topology is the list) and R8 (an authority vouches for its own scope only).
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ NAMES = {
 }
 DOORS = {
     "server": (FE1, LinkKind.SERVER),
-    "far": (FE3, LinkKind.SERVER),  # the pool that is nobody's next hop
+    "far": (FE3, LinkKind.SERVER),  # the pool that is the next hop of no pool
     "inside": (EDGE, LinkKind.SERVER),
     "partner": (EDGE, LinkKind.PARTNER),
 }
 MEANT = {"server": "fe2", "far": "fe2", "inside": "fe1", "partner": "a-edge"}
 """Whom we mean where a link is led astray."""
 
-# Who knocks. A name has to be an entry's, under that entry's own authority, and the entry has to be on the right side
-# of the table of links. One authority that we know vouches for nobody else's names; a stranger's vouches for nothing.
+# The peers that connect. A name has to be an entry's, under that entry's own authority, and the entry has to be on the right side
+# of the table of links. One authority that we know vouches for its own names only; a stranger's vouches for nothing.
 ACCEPTED = {
     "server": """
               ours                     partner-a                partner-b                stranger         self-signed
@@ -137,7 +137,7 @@ OPENED = {
     """,
 }
 
-# Whom we dial, meaning fe2, fe2, fe1 and partner A's edge. Somebody else's rightful credentials are still somebody else's.
+# Whom we dial, meaning fe2, fe2, fe1 and partner A's edge. Valid credentials of another server are still of another server.
 ASTRAY = {
     "server": """
               ours                     partner-a                partner-b                stranger         self-signed
@@ -197,7 +197,7 @@ class Cell(NamedTuple):
 
 
 def cells() -> Iterator[tuple[Cell, Code]]:
-    """Every cell with the verdict that stands in its table."""
+    """Every cell with the verdict of its table."""
     for direction, tables in TABLES.items():
         for door, table in tables.items():
             (issuers, *rows) = (line.split() for line in table.strip().splitlines())

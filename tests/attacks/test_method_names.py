@@ -17,7 +17,7 @@ ABOUT = [("event", "check-sync"), ("subscription-state", "active")]
 @pytest.mark.parametrize("method", ["invite", "Invite", "INV"])
 @on_loop
 async def test_offer_in_the_clear_passes_under_no_other_spelling_of_invite(pool: Network, method: str) -> None:
-    """Twin: the same INVITE with keys arrives."""
+    """Control: the same INVITE with keys arrives."""
     async with pool:
         alice, carol = await pool.phone("alice", FE1), await pool.phone("carol", FE2)
         assert (await alice.ask(with_body(alice.request(method, CAROL), CLEAR))).status == 400
@@ -29,7 +29,7 @@ async def test_offer_in_the_clear_passes_under_no_other_spelling_of_invite(pool:
 
 @on_loop
 async def test_no_method_in_small_letters_reaches_a_phone(federation: Network) -> None:
-    """A user and a partner try each. Twin: an unknown method arrives."""
+    """A user and a partner try each. Control: an unknown method arrives."""
     async with federation:
         alice, carol = await federation.phone("alice", FE1), await federation.phone("carol", FE2)
         erin = await federation.peer_at(EDGE, LinkKind.PARTNER, "erin@partner.test", PARTNER_EDGE)

@@ -80,8 +80,8 @@ def ahead(managed: Managed, by: timedelta) -> bytes:
 
 @pytest.mark.parametrize("by", [NEXT, timedelta(0)])
 @on_loop
-async def test_crl_that_has_not_begun_refuses_nobody(managed: Managed, by: timedelta) -> None:
-    """It would have every server refused until it begins. One that has begun is put in force."""
+async def test_crl_that_has_not_begun_refuses_no_peer(managed: Managed, by: timedelta) -> None:
+    """It would have every server refused until it begins. A CRL that has begun is put in force."""
     async with managed, AsyncExitStack() as stack:
         await managed.start(EDGE)
         file = managed.folder(EDGE) / ISSUING
@@ -109,7 +109,7 @@ async def test_crl_that_has_not_begun_is_in_force_once_it_begins(managed: Manage
 async def test_crl_that_came_before_its_version_does_not_keep_the_version_out(
     managed: Managed, content: bytes | None
 ) -> None:
-    """A stolen front end has given it, under the name that the next version has; nobody could check it then."""
+    """A stolen front end has given it, under the name that the next version has; no server could check it then."""
     async with managed, AsyncExitStack() as stack:
         await managed.start(EDGE)
         early = (managed.organisation.folder / ISSUING).read_bytes()
@@ -129,7 +129,7 @@ async def test_crl_that_came_before_its_version_does_not_keep_the_version_out(
 async def test_crl_of_an_unknown_ca_replaces_no_expired_one_of_another_ca(
     managed: Managed, tmp_path: Path, issuer: str, status: int
 ) -> None:
-    """With a nextUpdate of any year, it would keep the rightful one out for ever. That of the same CA is accepted."""
+    """With a nextUpdate of any year, it would keep the valid CRL out for ever. That of the same CA is accepted."""
     at = datetime.now(UTC)
     keys = {name: files.new_key() for name in ("First", "Second")}
 

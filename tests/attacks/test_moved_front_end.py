@@ -66,7 +66,7 @@ def admitted_by(pool: Pool, server: str, certificate: Path) -> str:
 
 @on_loop
 async def test_front_end_in_the_management_pool_gets_nothing_until_it_is_admitted_with_a_new_key(pool: Pool) -> None:
-    """The operator's token cannot move it. If a security officer does, its old certificate counts for nothing."""
+    """The operator's token cannot move it. If a security officer does, its old certificate is not accepted."""
     network = pool.network
     async with network:
         await network.start(MGMT, FE1, FE2)

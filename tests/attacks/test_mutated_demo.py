@@ -70,7 +70,7 @@ WITHOUT_OPENSSL = OURS_ALONE | {
     "validity": {"expired", "not yet valid"},
     "key": {"RSA-1024 key"},
 }
-"""The same where our own checks stand alone."""
+"""The same where only our own checks are left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +123,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(name="blind")
 def _blind(monkeypatch: pytest.MonkeyPatch) -> None:
-    """OpenSSL that objects to no certificate: the verify callback says yes, and tells nobody."""
+    """OpenSSL that objects to no certificate: the verify callback says yes, and records nothing."""
     monkeypatch.setattr("sipmesh.transport.tls.pyopenssl.PyOpenSslTls.verified", lambda *_: True)
 
 
@@ -136,7 +136,7 @@ def switch_off(patch: pytest.MonkeyPatch, check: str, table: str = "CHECKS") -> 
 
 
 def checks(lines: Mapping[str, Collection[str]]) -> list[object]:
-    """Give all checks; one that guards no line of the demo alone is switched off in `make soak` only."""
+    """Give all checks; a check that guards no line of the demo alone is switched off in `make soak` only."""
     return [pytest.param(check, marks=() if check in lines else pytest.mark.soak) for check in CHECKS]
 
 
@@ -148,7 +148,7 @@ def test_with_every_check_no_line_is_wrong(play: Play) -> None:
 @pytest.mark.wide
 @pytest.mark.usefixtures("blind")
 def test_with_every_check_no_line_is_wrong_though_openssl_objects_to_nothing(play: Play) -> None:
-    """Each line asks for the code as well: the judge alone finds every one."""
+    """Each line also asks for the code: the judge alone finds every one."""
     assert play.wrong() == set()
 
 
@@ -187,7 +187,7 @@ def test_every_impostor_of_the_catalogue_turns_red_without_some_check() -> None:
     assert {impostor.title for impostor in IMPOSTORS} <= red
 
 
-def test_a_check_without_a_line_of_its_own_is_one_that_the_two_engines_are_asked_about() -> None:
-    """Or one that refuses nobody."""
+def test_a_check_without_a_line_of_its_own_is_one_for_the_two_engines() -> None:
+    """Or a check that refuses no peer."""
     elsewhere = {row.check for row in OBJECTIONS + LET_PASS} | {"engine", "scope"}
     assert {*CHECKS} - {*BESIDE_OPENSSL} - {*WITHOUT_OPENSSL} <= elsewhere

@@ -1,7 +1,7 @@
 """The whole matrix again, without one check at a time: what would become of its cells.
 
-The evidence is that of the real links. It is judged anew, since what a link knows of its peer does not change with the
-checks: first as it came, then as if OpenSSL had refused nobody, so that our own checks stand alone.
+The evidence is that of the real links. It is judged again, since what a link knows of its peer does not change with the
+checks: first as it came, then as if OpenSSL had refused no peer, so that only our own checks are left.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from sipmesh.trust.verdict import Verdict
 from support.network import EDGE, FE1
 
 NAMELESS = "handshake-failed"
-"""The code of a refusal for which no check has a name: who knocks is still out, but nobody learns why."""
+"""The code of a refusal for which no check has a name: who knocks is still out, but the reason is not known."""
 
 Reds = set[tuple[str, str]]
 """What cells must get, and what they get."""
@@ -60,7 +60,7 @@ WITHOUT_OPENSSL: dict[str, Reds] = {
     "name": MISNAMED,
     "role": LET_IN,
 }
-"""The same where our own checks stand alone."""
+"""The same where only our own checks are left."""
 
 INTRUDERS = {"beside": 7, "without": 25}
 """Cells that come in without the role check: all that say `role-not-allowed`, less those of anchors unknown to OpenSSL there."""

@@ -1,8 +1,8 @@
-"""Each check of the judge is switched off in turn, over real TLS: what turns red stands here, row by row.
+"""Each check of the judge is switched off in turn, over real TLS: the tables here have what turns red, row by row.
 
 Most impostors meet two obstacles: OpenSSL refuses them in the handshake, and our own check refuses them after it. So
-there are two tables. In the first OpenSSL stays as it is. In the second it refuses nobody, and what it found does not
-count: our own checks stand alone, and without one of them its impostor comes in.
+there are two tables. In the first OpenSSL stays as it is. In the second it refuses no peer, and what it found does not count:
+only our own checks are left, and without one of them its impostor comes in.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from support.peer import Peer
 from support.running import on_loop
 
 PLAIN_FAILURE = "handshake-failed"
-"""The code of a refusal for which no check has a name: the impostor is still out, but nobody learns why."""
+"""The code of a refusal for which no check has a name: the impostor is still out, but the reason is not known."""
 
 NO_NAME = {
     "name in the common name only": PLAIN_FAILURE,
@@ -104,7 +104,7 @@ WITHOUT_OPENSSL: dict[str, Outcomes] = {
     "issuing": {"constrained: below the path length": ACCEPTED},
     **OURS_ALONE,
 }
-"""What each check's absence changes where our own checks stand alone."""
+"""What each check's absence changes where only our own checks are left."""
 
 REASONS = {
     "scope": "it only tells which names do not count; that they do not is the work of the path and of `topology`",
@@ -123,14 +123,14 @@ NEVER_ALONE = {
     "identity": "who has no identity is nobody in the topology",
     "scope": REASONS["scope"],
 }
-"""Why nobody comes in without this check, even where our own checks stand alone: something behind it refuses too."""
+"""Why no peer comes in without this check, even where only our own checks are left: something behind it refuses too."""
 
 
 @pytest.fixture(name="scenery", scope="module")
 def _scenery(
     example_model: Organisation, partner_model: Organisation, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Network, Cast, Further]:
-    """The network of the demo and credentials for everybody, made once; each test starts its servers anew."""
+    """The network of the demo and credentials for all peers, made once; each test starts its servers again."""
     return staged(example_model, partner_model, tmp_path_factory.mktemp("mutants"))
 
 
@@ -142,7 +142,7 @@ def _stage(scenery: tuple[Network, Cast, Further]) -> Stage:
 
 @pytest.fixture(name="lenient")
 def _lenient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """OpenSSL that refuses nobody: its errors are recorded, and a missing certificate is none of its business."""
+    """OpenSSL that refuses no peer: it records errors, and does not require a certificate."""
     monkeypatch.setattr("sipmesh.transport.tls.pyopenssl.is_left_to_us", lambda _error: True)
     monkeypatch.setattr("OpenSSL.SSL.VERIFY_FAIL_IF_NO_PEER_CERT", SSL.VERIFY_PEER)
 
@@ -181,7 +181,7 @@ async def test_without_a_check_the_impostors_it_names_turn_red(
 @pytest.mark.wide
 @pytest.mark.usefixtures("lenient")
 @on_loop
-async def test_where_openssl_refuses_nobody_the_judge_does_with_the_same_codes(stage: Stage) -> None:
+async def test_where_openssl_refuses_no_peer_the_judge_does_with_the_same_codes(stage: Stage) -> None:
     async with stage.network:
         assert red(await stage.run()) == {}
         assert await stage.run_twins() == {row.title: ACCEPTED for row in ROWS}
@@ -215,7 +215,7 @@ async def test_without_openssl_each_check_is_all_that_stands_before_its_impostor
 async def test_scope_is_missed_where_a_verdict_is_explained(
     stage: Stage, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, off: tuple[str, ...], told: set[str]
 ) -> None:
-    """The one check that refuses nobody: without it the explanation no longer says which names never counted."""
+    """The only check that refuses no peer: without it the explanation no longer says which names never counted."""
     switch_off(monkeypatch, *off)
     credentials = stage.cast.forge.server(stage.cast.partner, PARTNER_EDGES, "nobody.test").write(tmp_path, "partner")
     where = stage.network.address(EDGE, LinkKind.PARTNER)

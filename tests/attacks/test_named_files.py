@@ -187,7 +187,7 @@ def test_key_in_place_of_a_revocation_list_is_not_sent(tmp_path: Path) -> None:
 
 
 def test_text_around_a_revocation_list_is_not_sent(tmp_path: Path) -> None:
-    """A key that stands in the same file."""
+    """A key in the same file."""
     organisation = build_published(tmp_path / "o")
     file, key = organisation.folder / "ca" / "issuing.crl", key_pem(new_key())
     crl = file.read_bytes()

@@ -1,4 +1,4 @@
-"""Somebody gets the name of a removed user, while the servers that have stored messages for that user do not run."""
+"""A new user gets the name of a removed user, while the servers that have stored messages for that user do not run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Header fields and bodies at which a phone answers, rings in another way or fetches a URL, and asks nobody."""
+"""Header fields and bodies at which a phone answers, rings in another way or fetches a URL, and does not ask its user."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ async def test_user_orders_no_phone_to_answer_or_fetch(
 async def test_user_names_no_place_that_a_phone_fetches(
     remote: Network, sender: Callable[[Network], Awaitable[Peer]]
 ) -> None:
-    """The twin has the same parts, with their content."""
+    """The control has the same parts, with their content."""
     async with remote:
         carol, peer = await remote.phone("carol", FE2), await sender(remote)
         for asked in elsewhere(peer):

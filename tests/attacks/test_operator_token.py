@@ -1,4 +1,4 @@
-"""The token of an operator is never worth a key: what gives somebody more needs a security officer, by whichever way it comes."""
+"""The token of an operator is never worth a key: each grant needs a security officer, by whichever way it comes."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ async def test_operator_publishes_no_grant_of_a_security_officer(tmp_path: Path,
 
 @on_loop
 async def test_security_officer_publishes_what_an_operator_may_not(tmp_path: Path) -> None:
-    """The twin, with changes that a running network can follow. Each version with a grant has a line in the audit log."""
+    """The control, with changes that a running network can follow. Each version with a grant has a line in the audit log."""
     async with (
         management_with_console(tmp_path) as network,
         Visitor(network, "otto-token") as operator,
@@ -221,7 +221,7 @@ def network_plan(printed: str) -> str:
 
 @on_loop
 async def test_what_an_operator_may_publish_is_published_without_a_name(tmp_path: Path) -> None:
-    """The twin: a draft gives the operator nothing that the operator could not publish."""
+    """The control: a draft gives the operator nothing that the operator could not publish."""
     async with management_with_console(tmp_path) as network, Visitor(network, "otto-token") as operator:
         await drafted(operator, "network", ["media.default=encrypted-required"])
         await network.type("topology", "publish", "-m", "media", "--wait", "0")

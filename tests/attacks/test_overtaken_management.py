@@ -1,6 +1,6 @@
 """A management host that was lost, restored elsewhere, and comes back: nothing that it does counts any more.
 
-The host that comes back has all keys. It is real, as are the links; the twin of each refusal is the restored host.
+The host that comes back has all keys. It is real, as are the links; the control of each refusal is the restored host.
 """
 
 from __future__ import annotations

@@ -89,7 +89,7 @@ async def test_user_who_has_moved_is_registered_in_the_new_pool_only(two_pools: 
 
 
 @on_loop
-async def test_stolen_front_end_registers_nobody_and_ends_no_call_of_others(pool: Network) -> None:
+async def test_stolen_front_end_registers_no_user_and_ends_no_call_of_others(pool: Network) -> None:
     """It knows the identifiers of a call that did not pass it, and has no token of the call."""
     async with pool:
         alice, bob = await pool.phone("alice", FE1), await pool.phone("bob", FE1)

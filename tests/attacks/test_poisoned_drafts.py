@@ -86,7 +86,7 @@ async def unblocked(officer: Visitor) -> Answer:
 async def test_operator_gives_servers_no_name_of_another_host(
     tmp_path: Path, operation: str, given: dict[str, object], key: str
 ) -> None:
-    """A server renews its certificate by itself, with the names of its pool. The twin: a security officer gives the name."""
+    """A server renews its certificate by itself, with the names of its pool. The control: a security officer gives the name."""
     server = FE3 if operation == "rename" else EDGE
     async with (
         management_with_console(tmp_path, PoolPlan(POOL2, Role.FRONT_END, (FE3, FE4))) as network,
@@ -123,7 +123,7 @@ def renewed(network: Managed, server: str) -> str:
 @pytest.mark.parametrize("form", TWO_READINGS)
 @on_loop
 async def test_draft_takes_no_name_that_two_readers_read_differently(tmp_path: Path, form: str) -> None:
-    """The check would read one thing, and the server that uses it another one. The twin is in the plain form."""
+    """The check would read one thing, and the server that uses it another one. The control is in the plain form."""
     async with management_with_console(tmp_path) as network, Visitor(network, "otto-token") as operator:
         given = {"name": "network", "changes": [TWO_READINGS[form]], "dry_run": True}
         refused = await operator.ask("POST", "/api/v1/draft/change", json=given)
@@ -154,7 +154,7 @@ async def test_signing_of_crls_waits_for_no_change_of_the_draft(tmp_path: Path) 
 
 @on_loop
 async def test_one_request_changes_no_draft_at_so_many_places_that_others_wait_for_minutes(tmp_path: Path) -> None:
-    """Each change reads the whole draft again, and makes it longer. The twin has as many changes, which are short."""
+    """Each change reads the whole draft again, and makes it longer. The control has as many changes, which are short."""
     async with management_with_console(tmp_path) as network, Visitor(network, "otto-token") as operator:
         await operator.ask("POST", "/api/v1/draft/add-site", json={"name": "berlin"})
         for item, status in ((f"[{','.join('a' * 480)}]", 409), ("", 200)):

@@ -53,7 +53,7 @@ def password_of(pool: str) -> str:
 
 
 def keys_of(network: TwoStores, pool: str) -> Keys:
-    """The keys of a pool, for whoever has the key of the pool."""
+    """The keys of a pool, for a client with the key of the pool."""
     key = (network.organisations[0].folder / "state" / f"{pool}.dialog-key").read_bytes()
     return Keys(EXAMPLE, pool, key)
 
@@ -70,7 +70,7 @@ def on_keys(keys: Keys, mine: bytes) -> Iterator[Command]:
 
 
 def without_right(keys: Keys, mine: bytes) -> Iterator[Command]:
-    """Commands that find keys, listen, or concern everybody, which no pool may use."""
+    """Commands that find keys, listen, or concern all clients, which no pool may use."""
     rows = keys.bindings(BOB)
     yield from (("KEYS", "*"), ("SCAN", 0), ("RANDOMKEY",), ("DBSIZE",), ("HSCAN", rows, 0), ("SSCAN", mine, 0))
     yield from (("EXISTS", rows), ("TYPE", rows), ("DUMP", rows), ("OBJECT", "ENCODING", rows), ("TOUCH", rows))

@@ -1,4 +1,4 @@
-"""What a callee can learn about a caller who hides, and what a stranger gains by hiding: over TLS, each with its twin."""
+"""What a callee can learn about a caller who hides, and what a stranger gains by hiding: over TLS, each with a control."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ async def invited(alice: Peer, callee: Peer, *headers: tuple[str, str], sender: 
 @pytest.mark.parametrize("privacy", ["", "id", "user;id;critical", "header"])
 @on_loop
 async def test_callee_learns_nothing_of_a_caller_who_hides(pool: Network, privacy: str, server: str) -> None:
-    """The twin asks for no privacy, and the callee is told who it is."""
+    """The control asks for no privacy, and the callee sees who it is."""
     async with pool:
         alice, bob = await pool.phone("alice", FE1), await pool.phone("bob", server)
         port = alice.address[1]
@@ -130,7 +130,7 @@ async def test_call_of_a_caller_who_hides_works_in_both_directions(pool: Network
 @pytest.mark.parametrize(("server", "privacy"), [(FE1, ""), (FE2, ""), (FE2, "none")])
 @on_loop
 async def test_refusal_of_a_caller_who_hides_names_no_host(pool: Network, server: str, privacy: str) -> None:
-    """A phone writes the name of its machine into Warning. The twin does not hide, and the callee gets its Warning."""
+    """A phone writes the name of its machine into Warning. The control does not hide, and the callee gets its Warning."""
     async with pool:
         alice, bob = await pool.phone("alice", FE1), await pool.phone("bob", server)
         sender = f"<{ALICE}>;tag={alice.tag}" if privacy else ""
@@ -226,7 +226,7 @@ async def test_anonymous_client_is_the_user_that_its_link_has_proved(
 
 @on_loop
 async def test_stranger_gains_nothing_by_being_anonymous(home: Network) -> None:
-    """It is challenged as everybody is, whomever it names; only a password gets further, and that of its user alone."""
+    """It is challenged as every stranger is, with any name; only a password gets further, and that of its user alone."""
     async with home:
         stranger = await home.peer(FE1, "alice")
         for headers in ([], [("p-preferred-identity", f"<{ALICE}>")], [("p-asserted-identity", f"<{ALICE}>")]):
@@ -278,7 +278,7 @@ async def test_link_of_two_users_says_which_of_them_hides(home: Network) -> None
 )
 @on_loop
 async def test_partner_may_hide_a_user_whom_it_asserts(federation: Network, asserted: list[str], status: int) -> None:
-    """The callee is told no more than that. Without an assertion it is some user of the partner, with a wrong one nobody."""
+    """The callee learns only that. Without an assertion the caller is some user of the partner; a wrong one is refused."""
     async with federation:
         bob = await federation.phone("bob", FE1)
         edge = await federation.peer_at(EDGE, LinkKind.PARTNER, "erin@partner.test", PARTNER_EDGE)
@@ -294,7 +294,7 @@ async def test_partner_may_hide_a_user_whom_it_asserts(federation: Network, asse
 
 
 @on_loop
-async def test_application_is_told_who_hides_and_may_hide_nobody_else(federation: Network) -> None:
+async def test_application_sees_who_hides_and_may_hide_no_other_user(federation: Network) -> None:
     """It is a server of ours, which gets the identity with Privacy (RFC 3325 section 7); it may assert no user itself."""
     async with federation:
         alice = await federation.phone("alice", FE1)
@@ -346,8 +346,8 @@ async def test_call_of_a_user_of_ours_who_hides_reaches_a_partner_and_tells_noth
 
 @pytest.mark.parametrize("name", ["anonymous@anonymous.invalid;verstat=TN-Validation-Passed", "alice@example.test"])
 @on_loop
-async def test_partner_hides_nobody_behind_a_name_that_it_may_not_use(federation: Network, name: str) -> None:
-    """The twin is an anonymous From, with the domain of the partner as identity: not that of another partner."""
+async def test_partner_hides_no_caller_behind_a_name_that_it_may_not_use(federation: Network, name: str) -> None:
+    """The control is an anonymous From, with the domain of the partner as identity: not that of another partner."""
     async with federation:
         bob = await federation.phone("bob", FE1)
         edge = await federation.peer_at(EDGE, LinkKind.PARTNER, "erin@partner.test", PARTNER_EDGE)
@@ -393,7 +393,7 @@ async def test_partner_and_trunk_get_no_answer_to_a_challenge_from_a_caller_who_
 async def test_callee_who_hides_is_reached_inside_the_call_on_a_link_of_two_users(
     home: Network, answers: list[tuple[str, str]]
 ) -> None:
-    """The twin asks for nothing, and shows its Contact. Both get their own Contact in the Request-URI."""
+    """The control asks for nothing, and shows its Contact. Both get their own Contact in the Request-URI."""
     async with home:
         bob, phone = await home.phone("bob", FE1), await home.phone("carol", FE1)
         phone.user = "alice@example.test"
@@ -414,7 +414,7 @@ async def test_callee_who_hides_is_reached_inside_the_call_on_a_link_of_two_user
 @pytest.mark.parametrize("server", [FE1, FE2])
 @on_loop
 async def test_callee_cannot_guess_inside_the_call_who_hides(pool: Network, server: str) -> None:
-    """By naming candidates in To or in the Request-URI: right and wrong ones get the same answers, and alice none of them."""
+    """By naming candidates in To or in the Request-URI: right and wrong names get the same answers, and alice none of them."""
     async with pool:
         alice, bob = await pool.phone("alice", FE1), await pool.phone("bob", server)
         arrived = await invited(alice, bob)
@@ -442,7 +442,7 @@ async def test_callee_cannot_guess_inside_the_call_who_hides(pool: Network, serv
 @pytest.mark.parametrize(("field", "server"), [("replaces", FE1), ("join", FE2), ("target-dialog", FE1)])
 @on_loop
 async def test_callee_cannot_ask_each_phone_whether_it_has_the_dialog(pool: Network, field: str, server: str) -> None:
-    """A phone takes a call that names its dialog, and each other phone refuses it. In the twin she does not hide.
+    """A phone takes a call that names its dialog, and each other phone refuses it. In the control she does not hide.
 
     Her own second phone names the dialog in both, and takes the call over.
     """
@@ -464,8 +464,8 @@ async def test_callee_cannot_ask_each_phone_whether_it_has_the_dialog(pool: Netw
 
 @pytest.mark.parametrize("privacy", ["id", "none"])
 @on_loop
-async def test_stored_message_tells_no_more_of_a_sender_who_hides(home: Network, privacy: str) -> None:
-    """Delivered later by a request of our own; the twin hides nothing."""
+async def test_stored_message_shows_nothing_of_a_sender_who_hides(home: Network, privacy: str) -> None:
+    """Delivered later by a request of our own; the control hides nothing."""
     async with home:
         alice = await home.phone("alice", FE1)
         rows = [*TELLING, ("privacy", privacy)]

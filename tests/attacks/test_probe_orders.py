@@ -1,4 +1,4 @@
-"""Nobody but management can have a server open links, and management only links that the topology allows.
+"""Only management can have a server open links, and only links that the topology allows.
 
 The attacker has real TLS and the real certificate of a front end, which is the way of an order to an edge. A socket that counts
 what connects to it stands for the network that would be scanned.

@@ -1,4 +1,4 @@
-"""What a network runs by, attacked over real links; beside each attack stands its rightful twin, which succeeds.
+"""What a network runs by, attacked over real links; each attack has a control, which succeeds.
 
 The attacker holds the TLS credentials of management, or of a front end towards an edge: everything but the key that signs.
 """
@@ -72,7 +72,7 @@ class Siege:
         assert self.number == self.network.holding(self.server).highest == number
 
     async def taken(self, jws: bytes, number: int) -> None:
-        """Give the rightful twin, and see it in force and on the disk."""
+        """Give the control, and see it in force and on the disk."""
         answer = await self.giver.topology(jws)
         assert answer.status == 200, answer
         await until(lambda: self.number == number)
@@ -144,7 +144,7 @@ def _header(**changes: Any) -> Attack:
 
 
 def _chain_exchanged(network: Managed) -> bytes:
-    """The rightful signature, under the name of another rightful signer."""
+    """A valid signature, under the name of another valid signer."""
     network.organisation.ca.issue_signer(MGMT, NOW).write(*network.organisation.credentials("another.signer"))
     other = network.signed(network.payload(2), network.credentials("another.signer"))
     return b".".join((parts(other)[0], *parts(network.version(2))[1:]))
@@ -228,7 +228,7 @@ GROUPS = {"tampered": TAMPERED, "wrong signer": WRONG_SIGNER, "wrong version": W
 async def test_document_that_is_wrong_in_one_thing_is_not_taken(
     managed: Managed, attacks: dict[str, Attack], server: str
 ) -> None:
-    """It comes on the very link and subscription that the rightful one comes on, before and after it."""
+    """It comes on the very link and subscription of the valid document, before and after it."""
     async with besieged(managed, server) as siege:
         for what, attack in attacks.items():
             answer = await siege.giver.topology(attack(managed))
@@ -239,7 +239,7 @@ async def test_document_that_is_wrong_in_one_thing_is_not_taken(
 
 
 @on_loop
-async def test_what_was_refused_is_told_to_management(managed: Managed) -> None:
+async def test_what_was_refused_is_reported_to_management(managed: Managed) -> None:
     async with besieged(managed) as siege:
         await siege.refused(_by(lambda one: one.credentials(MGMT))(managed))
         status = await siege.giver.status()
@@ -294,7 +294,7 @@ async def test_former_management_server_signs_nothing_more(managed: Managed) -> 
         await siege.refused(managed.signed(managed.payload(2), successor))
         await siege.taken(managed.version(2), 2)
         managed.edit(lambda document: servers_of(document, MGMT)[0].update(name=MGMT2))
-        with pytest.raises(HungUpError):  # it is in the topology no more, and its link goes with that
+        with pytest.raises(HungUpError):  # it is no longer in the topology, and so its link ends
             await siege.giver.topology(managed.version(3))
         assert siege.number == 3
         siege.giver = await Giver.meet(siege.stack, managed, FE1, MGMT2)
@@ -326,7 +326,7 @@ async def test_older_version_replayed_is_not_taken(managed: Managed, server: str
 @pytest.mark.parametrize("who", [FE2, EDGE, BOT])
 @on_loop
 async def test_notify_counts_from_management_alone(managed: Managed, who: str) -> None:
-    """Whoever else has a link to a front end gives it nothing, though what it gives is signed by management."""
+    """A front end takes no documents from other peers with a link, even if management has signed them."""
     item = Item(ItemKind.TOPOLOGY, managed.version(2))
     async with besieged(managed) as siege:
         peer = await siege.stack.enter_async_context(
@@ -350,7 +350,7 @@ async def test_edge_is_given_nothing_but_by_its_next_hop(managed: Managed, who: 
             await Peer.open(managed.organisation.address(EDGE, LinkKind.SERVER), credentials=managed.credentials(who))
         )
         notify = siege.giver.notify(((ITEM, item.header),), item.body, item.kind.content_type)
-        with suppress(HungUpError):  # all but front ends are not let in at all
+        with suppress(HungUpError):  # only front ends are accepted at all
             assert (await peer.ask(notify)).status in {403, 481}
         assert siege.number == 1
         assert (await siege.giver.give(item)).status == 200
@@ -390,8 +390,8 @@ async def test_notify_out_of_order_and_body_of_another_digest_are_refused(manage
 
 
 @on_loop
-async def test_document_of_100_mb_ends_its_link_and_nothing_else(managed: Managed) -> None:
-    """It is refused by its length, before it is held; the server goes on, and takes the rightful one on the next link."""
+async def test_document_of_100_mb_ends_only_its_link(managed: Managed) -> None:
+    """It is refused by its length, before it is held; the server goes on, and takes the valid document on the next link."""
     async with besieged(managed) as siege:
         client = await siege.stack.enter_async_context(
             await Peer.open(managed.organisation.address(FE1, LinkKind.CLIENT), f"alice@{EXAMPLE}")
@@ -440,7 +440,7 @@ def users(
 
 @on_loop
 async def test_users_that_are_not_for_us_are_not_taken(managed: Managed) -> None:
-    """Of another pool or organisation, signed by a server, and older than what is in force; the rightful one logs in."""
+    """Of another pool or organisation, signed by a server, or too old: refused. The valid document permits the login."""
     async with besieged(managed) as siege:
         for wrong in (
             users(managed, 9, pool=POOL2),
@@ -468,7 +468,7 @@ LIST = "ca/issuing.crl"
 
 @on_loop
 async def test_list_that_would_take_the_place_of_a_better_one_is_not_taken(managed: Managed) -> None:
-    """Older, of another CA, not signed by the CA whose name it bears, ended, no list: the one that is held stays."""
+    """Older, of another CA, not signed by the CA whose name it bears, ended, no list: the current CRL stays."""
     managed.join(FE1)
     ca, file = managed.organisation.ca, managed.organisation.folder / LIST
     old = file.read_bytes()
@@ -531,7 +531,7 @@ async def test_list_goes_to_no_file_but_those_that_the_topology_names(managed: M
 
 @on_loop
 async def test_revocations_ahead_of_their_list_are_believed_from_management_alone(managed: Managed) -> None:
-    """Otherwise anybody who may speak here could shut anybody out."""
+    """Otherwise every peer with a link could have every other peer refused."""
     leaf = x509.load_pem_x509_certificates(managed.credentials(FE2)[0].read_bytes())[0]
     payload = revoked_payload(EXAMPLE, 1, {(leaf.issuer.public_bytes(), leaf.serial_number)})
     async with besieged(managed) as siege:
@@ -597,7 +597,7 @@ async def test_copy_on_disk_that_was_edited_is_not_loaded(
 
 @pytest.mark.parametrize("edit", [_edited, lambda _: b"no line of it is signed\n", lambda text: text[: len(text) // 2]])
 @on_loop
-async def test_users_on_disk_that_were_edited_log_nobody_in(managed: Managed, edit: Callable[[bytes], bytes]) -> None:
+async def test_users_on_disk_that_were_edited_log_in_no_user(managed: Managed, edit: Callable[[bytes], bytes]) -> None:
     """What is left of them is not used; management gives them again."""
     async with besieged(managed) as siege:
         assert (await siege.giver.give(users(managed, 9))).status == 200
@@ -633,7 +633,7 @@ async def test_draft_beside_what_is_held_is_not_loaded(managed: Managed, server:
 
 
 @on_loop
-async def test_draft_that_names_management_is_loaded_by_nobody_before_it_is_published(managed: Managed) -> None:
+async def test_draft_that_names_management_is_loaded_by_no_server_before_it_is_published(managed: Managed) -> None:
     folder = managed.folder(FE1)
     folder.mkdir()
     (folder / "topology.yaml").write_text(managed.organisation.file.read_text())
@@ -654,7 +654,7 @@ async def test_draft_that_names_management_is_loaded_by_nobody_before_it_is_publ
 
 @on_loop
 async def test_subscriptions_and_statuses_of_those_who_may_not_are_refused(managed: Managed) -> None:
-    """A front end asks management, and an edge its front end, on the link that was opened for it; nobody else is told."""
+    """A front end asks management, and an edge its front end, on the link that was opened for it; no other server is asked."""
     state = ReplicationState({}, datetime.now(UTC).isoformat()).encode()
     async with managed, AsyncExitStack() as stack:
         await managed.start(MGMT, FE1)
@@ -679,7 +679,7 @@ async def test_subscriptions_and_statuses_of_those_who_may_not_are_refused(manag
 @pytest.mark.parametrize("who", wide_after(2, [FE2, EDGE, BOT, MGMT]))
 @on_loop
 async def test_management_has_no_link_but_those_that_it_has_opened(managed: Managed, who: str) -> None:
-    """Nobody comes to management; a front end is told, and tells, on the link that management has opened to it."""
+    """No server connects to management; a front end receives and sends on the link that management has opened to it."""
     async with managed, AsyncExitStack() as stack:
         await managed.start(MGMT)
         address = managed.organisation.address(MGMT, LinkKind.SERVER)

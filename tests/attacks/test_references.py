@@ -1,4 +1,4 @@
-"""Toll fraud by a REFER outside a call: a phone made for click-to-dial places the call, and asks nobody."""
+"""Toll fraud by a REFER outside a call: a phone made for click-to-dial places the call, and does not ask its user."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ def transfer(dialog: Dialog, peer: Peer) -> Request:
 
 @pytest.mark.parametrize("sender", wide_after(3, SENDERS))
 @on_loop
-async def test_nobody_has_a_phone_call_somebody_outside_a_call(
+async def test_no_user_has_a_phone_call_another_outside_a_call(
     remote: Network, sender: Callable[[Network], Awaitable[Peer]]
 ) -> None:
-    """By name, by Contact, and with a dialog that nobody has. A transfer of the same sender, inside its call, arrives."""
+    """By name, by Contact, and with a dialog that no phone has. A transfer of the same sender, inside its call, arrives."""
     async with remote:
         carol, peer = await remote.phone("carol", FE2), await sender(remote)
         for asked in (refer(peer, CAROL), refer(peer, CAROL, *TARGET_DIALOG), refer(peer, carol.contact[1:-1])):
@@ -57,7 +57,7 @@ async def test_nobody_has_a_phone_call_somebody_outside_a_call(
 @pytest.mark.parametrize("sender", wide_after(3, SENDERS))
 @on_loop
 async def test_caller_refers_no_phone_that_rings(remote: Network, sender: Callable[[Network], Awaitable[Peer]]) -> None:
-    """The caller has an early dialog, but nobody has accepted the call. After the 200, the transfer arrives."""
+    """The caller has an early dialog, but the callee has not accepted the call. After the 200, the transfer arrives."""
     async with remote:
         carol, peer = await remote.phone("carol", FE2), await sender(remote)
         invite = peer.request("INVITE", CAROL)

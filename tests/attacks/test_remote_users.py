@@ -30,7 +30,7 @@ LENT: tuple[list[tuple[str, str]], ...] = (
     "to", ["carol@example.test", "erin@partner.test", "room@bot.example.test", "x@fe1.example.test"]
 )
 @on_loop
-async def test_stranger_at_an_edge_reaches_nobody(remote: Network, to: str) -> None:
+async def test_stranger_at_an_edge_reaches_no_user(remote: Network, to: str) -> None:
     async with remote:
         carol, stranger = await remote.phone("carol", FE1), await remote.peer(EDGE, "alice")
         for method, headers in product(METHODS, LENT):
@@ -72,7 +72,7 @@ async def test_register_of_another_domain_ends_at_the_edge(remote: Network, doma
 
 
 @on_loop
-async def test_stolen_edge_registers_nobody_without_the_password_and_asserts_no_user(remote: Network) -> None:
+async def test_stolen_edge_registers_no_user_without_the_password_and_asserts_no_user(remote: Network) -> None:
     async with remote:
         edge, carol = await carrier(remote, FE1, EDGE, "alice"), await remote.phone("carol", FE1)
         path, claim = path_of(EDGE), ("p-asserted-identity", f"<{ALICE}>")

@@ -1,4 +1,4 @@
-"""A stolen server writes what it likes into its report: it spoils what is said of itself, and of nobody else."""
+"""A stolen server writes what it likes into its report: it spoils only what is said of itself."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ async def test_wrong_reports_are_one_line_of_the_log_however_they_differ(managed
 async def test_report_cannot_speak_for_another_server_nor_act_on_the_terminal(
     managed: Organisation, tmp_path: Path
 ) -> None:
-    """Not under its name, its pool, its role or its link; and an edge that is not behind a front end is not heard of."""
+    """Not under its name, its pool, its role or its link; and an edge that is not behind a front end is not reported."""
     async with Managed(managed, tmp_path) as network:
         await network.start(MGMT, EDGE, FE1, FE2)
         await network.acknowledged(1)
@@ -125,7 +125,7 @@ async def test_report_cannot_speak_for_another_server_nor_act_on_the_terminal(
 
 
 @on_loop
-async def test_edge_that_writes_nonsense_is_told_of_and_its_front_ends_go_on(
+async def test_edge_that_writes_nonsense_is_reported_and_its_front_ends_go_on(
     managed: Organisation, tmp_path: Path
 ) -> None:
     """What it writes travels inside the reports of its front ends, and must not make those unreadable."""
@@ -175,7 +175,7 @@ async def signs_again(network: Managed) -> bool:
 async def test_clock_of_one_server_stops_no_crl_also_if_only_this_server_reports(
     managed: Organisation, tmp_path: Path
 ) -> None:
-    """The twin: most clocks say that ours is wrong, so no CRL is signed, and status says what to do."""
+    """The control: most clocks say that ours is wrong, so no CRL is signed, and status says what to do."""
     async with Managed(managed, tmp_path) as network:
         await network.start(MGMT, FE1)
         await network.acknowledged(1, FE1)

@@ -177,7 +177,7 @@ def test_many_cas_of_a_partner_displace_none_of_another_partner(example: Organis
 
 @dataclass
 class HttpPath:
-    """The HTTP path to a publisher: if it is *attacked*, another CRL comes, with the validator of the rightful one.
+    """The HTTP path to a publisher: if it is *attacked*, another CRL comes, with the validator of the valid CRL.
 
     *asked* is set at each request.
     """
@@ -186,7 +186,7 @@ class HttpPath:
     asked: asyncio.Event
 
     def page(self, other: Callable[[], bytes], rightful: Callable[[], bytes]) -> Page:
-        """Give the page of the *rightful* CRL, or of the *other*."""
+        """Give the page of the valid CRL (*rightful*), or of the *other*."""
 
         async def page(request: web.Request) -> web.StreamResponse:
             self.asked.set()
@@ -232,7 +232,7 @@ def test_forged_crl_does_not_stay_after_its_ca_is_known(
 def test_crl_of_the_root_does_not_stay_in_place_of_that_of_the_issuing_ca(
     example: Organisation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first answer is the CRL of the root: everybody has it, and its signature is right."""
+    """The first answer is the CRL of the root: it is public, and its signature is right."""
     monkeypatch.setattr(crl_sources, "FETCHED_AGAIN_S", 0.0)
 
     async def run() -> None:

@@ -104,7 +104,7 @@ def add_namesakes(
 
 @pytest.mark.parametrize("fault", FAULTS)
 @on_loop
-async def test_faulty_namesake_keeps_no_other_partner_away_and_vouches_for_nobody(
+async def test_faulty_namesake_keeps_no_other_partner_away_and_vouches_for_no_one_else(
     federation: Network, tmp_path: Path, fault: str
 ) -> None:
     """OpenSSL reports the fault before it checks a signature."""
@@ -134,10 +134,10 @@ async def test_partner_keeps_no_other_partner_away(federation: Network, *, ours_
 @pytest.mark.parametrize("has_issuer", [True, False])
 @pytest.mark.parametrize("has_namesakes", [True, False])
 @on_loop
-async def test_namesake_vouches_for_nobody(
+async def test_namesake_vouches_for_no_other_partner(
     federation: Network, tmp_path: Path, *, has_namesakes: bool, has_issuer: bool
 ) -> None:
-    """The certificate of the partner's edge, signed by the wrong key. Twin: the edge itself."""
+    """The certificate of the partner's edge, signed by the wrong key. Control: the edge itself."""
     example, partner = federation.organisations
     key = ec.generate_private_key(ec.SECP256R1())
     if has_namesakes:

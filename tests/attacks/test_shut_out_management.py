@@ -84,7 +84,7 @@ async def test_version_that_overtakes_brings_users_to_a_server_with_their_highes
                 db.execute(sql.text("UPDATE users_version SET version = :number"), {"number": number})
             await until(lambda: updates.number == top)
         engine.dispose()
-        assert f"{top} was seen here" in await managed.type("user", "remove", aor, code=1)  # no server would hear of it
+        assert f"{top} was seen here" in await managed.type("user", "remove", aor, code=1)  # it would reach no server
         await managed.type("topology", "publish", "-m", "shut out", "--overtake", "--wait", "0")
         await until(lambda: updates.number > top)
         await managed.type("user", "remove", aor)

@@ -33,7 +33,7 @@ async def links_of(two: Workers, peer: str) -> list[str]:
 
 
 @on_loop
-async def test_nobody_chooses_the_worker_by_the_source_port(example: Organisation) -> None:
+async def test_no_peer_chooses_the_worker_by_the_source_port(example: Organisation) -> None:
     """By the hash of the addresses, who had learned which ports lead to one worker put all connections there."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
@@ -205,7 +205,7 @@ async def is_open(address: tuple[str, int]) -> bool:
 async def test_workers_end_with_a_supervisor_that_hangs_and_come_back_with_it(example: Organisation) -> None:
     """They went on: a server whose certificate was revoked kept its links, and the password of a removed user counted.
 
-    Who connects meanwhile is refused, and goes to another server. It waited at sockets that nobody read.
+    Who connects meanwhile is refused, and goes to another server. It waited at sockets that no process read.
     """
     async with two_workers(example) as two:
         server, alice = await two.connected("x", TWO, FE2), await two.phone("alice", ONE)

@@ -1,7 +1,7 @@
-"""Who can write to the store of a pool has users not found for a moment at most, and becomes nobody by it.
+"""Who can write to the store of a pool has users not found for a moment at most, and gets no identity by it.
 
-The seal of a row is made with a key that the store does not have. Whoever has that key too, such as the administrator of one
-host, sends requests down the wrong flow, and becomes nobody by it either.
+The seal of a row is made with a key that the store does not have. An attacker with that key too, such as the administrator of one
+host, sends requests down the wrong flow, and gets no identity by it either.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ ALICE, BOB = "sip:alice@example.test", "sip:bob@example.test"
 KEYS = Keys(EXAMPLE, POOL, POOL_KEY)
 ROWS = KEYS.bindings(BOB)
 AWAY = {480, 503}
-"""What is said of a user whose row somebody has removed, until the server of the user has stored it again."""
+"""The answer about a user whose row a client has removed, until the server of the user has stored it again."""
 
 
 def key_of(network: TwoHosts) -> Seal:
-    """The seal of the pool, for whoever has its key."""
+    """The seal of the pool, for a client that has its key."""
     return Seal((network.of(FE1).folder / "state" / f"{POOL}.dialog-key").read_bytes())
 
 
@@ -77,7 +77,7 @@ def removed(valkey: ValkeyServer) -> None:
 
 
 def removed_unseen(valkey: ValkeyServer) -> None:
-    """No server is told of it: each reads its rows again once it is connected again."""
+    """No server gets a notification: each reads its rows again once it is connected again."""
     valkey.ask("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
     valkey.ask("DEL", ROWS)
 
@@ -126,10 +126,10 @@ ROW = Binding(BOB, "sip:bob@192.0.2.66", None, None, 1.0, "c", 2**50, FE2, 1, 1,
     "attack", wide_after(3, [removed, without_seal, of_another_server, removed_unseen, emptied, of_another_user, many])
 )
 @on_loop
-async def test_row_that_somebody_removes_or_replaces_is_stored_again_without_any_phone(
+async def test_row_that_a_client_removes_or_replaces_is_stored_again_without_any_phone(
     example: Organisation, tmp_path: Path, valkey: ValkeyServer, attack: Callable[[ValkeyServer], None]
 ) -> None:
-    """Nobody else gets anything meanwhile."""
+    """No other phone gets anything meanwhile."""
     async with TwoHosts.of_pool(example, tmp_path, valkey) as network:
         await network.connected()
         carol, alice, bob = [
@@ -147,7 +147,7 @@ async def test_row_that_somebody_removes_or_replaces_is_stored_again_without_any
 async def test_old_row_of_a_device_that_has_moved_costs_it_no_call_for_long(
     example: Organisation, tmp_path: Path, valkey: ValkeyServer
 ) -> None:
-    """Its seal is right. The server that it names does not have its link any more, and says so to whoever uses it."""
+    """Its seal is right. The server that it names does not have its link any more, and says so to a server that uses it."""
     async with TwoHosts.of_pool(example, tmp_path, valkey) as network:
         await network.connected()
         carol = await network.phone("carol", FE1)
@@ -197,7 +197,7 @@ async def test_row_of_any_length_does_not_keep_a_server_out_that_stores_its_rows
 async def test_row_that_a_register_at_another_server_has_removed_stays_removed(
     example: Organisation, tmp_path: Path, valkey: ValkeyServer
 ) -> None:
-    """The server that has the link sees who has removed it. A row that somebody else has removed is back at once."""
+    """The server that has the link sees who has removed it. A row that another client has removed is back at once."""
     async with TwoHosts.of_pool(example, tmp_path, valkey) as network:
         await network.connected()
         carol, bob = await network.phone("carol", FE1), await network.phone("bob", FE2)
@@ -234,10 +234,10 @@ async def test_token_that_the_server_did_not_make_leads_nowhere_even_under_a_sea
 
 
 @on_loop
-async def test_row_with_the_flow_of_another_user_gives_nobody_an_identity_even_under_a_seal(
+async def test_row_with_the_flow_of_another_user_gives_no_identity_even_under_a_seal(
     example: Organisation, tmp_path: Path, valkey: ValkeyServer
 ) -> None:
-    """The wrong phone gets the request; it is still from who has sent it, and its answer names nobody else."""
+    """The wrong phone gets the request; it is still from who has sent it, and its answer names no other user."""
     async with TwoHosts.of_pool(example, tmp_path, valkey) as network:
         await network.connected()
         seal = key_of(network)
@@ -282,7 +282,7 @@ async def test_row_names_no_server_but_those_of_the_pool_even_under_a_seal(
 async def test_contact_in_the_store_is_never_resolved(
     example: Organisation, tmp_path: Path, valkey: ValkeyServer
 ) -> None:
-    """It becomes the Request-URI on the flow that the token names, whatever host it has."""
+    """It becomes the Request-URI on the flow that the token names, with any host."""
     async with TwoHosts.of_pool(example, tmp_path, valkey) as network:
         await network.connected()
         seal = key_of(network)

@@ -1,4 +1,4 @@
-"""Traps into which other servers have fallen, each met here on real links; beside each refusal its rightful twin.
+"""Traps into which other servers have fallen, each met here on real links; each refusal with a control.
 
 Named after what was seen: in repro, sofia-sip, Flexisip, OpenSIPS, Kamailio, Synapse, SPIRE and go-spiffe.
 """
@@ -57,7 +57,7 @@ def _stage(example_model: Organisation, partner_model: Organisation, tmp_path: P
 async def both(
     stage: Stage, shows: Attempt, twin: Attempt, door: tuple[str, LinkKind] = PARTNERS_PORT
 ) -> tuple[str, str]:
-    """What came of an impostor and of its twin, at the same door."""
+    """The results of an impostor and of its control, at the same port."""
     row = Row("a trap", shows, "", twin, door)
     return await stage.attempt(row, "impostor"), await stage.attempt(row, "twin")
 
@@ -126,7 +126,7 @@ async def test_t11_a_malformed_uri_is_no_name_and_no_accident(stage: Stage, uri:
 
 
 @on_loop
-async def test_t4_an_empty_list_of_partners_lets_nobody_in(stage: Stage) -> None:
+async def test_t4_an_empty_list_of_partners_accepts_no_partner(stage: Stage) -> None:
     example = stage.network.organisations[0]
     async with stage.network as network:
         row = Row("a partner", RIGHTFUL_PARTNER, "", RIGHTFUL_PARTNER, PARTNERS_PORT)
@@ -139,7 +139,7 @@ async def test_t4_an_empty_list_of_partners_lets_nobody_in(stage: Stage) -> None
 
 @on_loop
 async def test_t4_an_application_without_a_next_hop_is_accepted_nowhere(stage: Stage) -> None:
-    """A server of the topology that no line of the table of links lets in: there is no 'everybody of ours'."""
+    """A server of the topology that no line of the table of links lets in: there is no rule for 'all servers of ours'."""
     application = Row("an application", lambda s: named(BOT)(s.cast), "", lambda s: named(BOT)(s.cast))
     edge = replace(application, door=DOORS[AttackedListener.INSIDE])
     async with stage.network:
@@ -233,7 +233,7 @@ async def test_t6_no_method_gets_past_the_judge(stage: Stage, method: str) -> No
     """With a To tag, as if inside a call: the link is refused before a byte of it is read."""
     probe = PROBE.format(host=FE1, local="127.0.0.1:1", port=1, domain=EXAMPLE)
     inside = probe.replace("OPTIONS", method).replace(f"To: <sip:{FE1}>", f"To: <sip:{FE1}>;tag=inside")
-    message = (inside + probe).encode()  # nobody answers an ACK
+    message = (inside + probe).encode()  # an ACK has no answer
     address = stage.network.address(*SERVER_PORT)
     async with stage.network as network:
         for credentials, served in ((named("fe9.example.test"), False), (front_end(), True)):
@@ -288,7 +288,7 @@ async def test_t6_a_cancel_from_another_link_takes_back_nothing(pool: Network) -
 @pytest.mark.parametrize("via", [f"{FE2}:5062", f"{FE2};received=127.0.0.1", f"{EDGE};maddr={FE2}"])
 @on_loop
 async def test_t7_a_via_is_nobodys_identity(pool: Network, via: str) -> None:
-    """Whoever writes the name of a server of ours into its Via is still a client that has not logged in."""
+    """A client that writes the name of a server of ours into its Via is still a client that has not logged in."""
     claims = [("p-asserted-identity", "<sip:bob@example.test>")]
     async with pool:
         alice = await pool.phone("alice", FE1)
@@ -347,7 +347,7 @@ def answered_or_closed(link: Link) -> bool:
 
 
 def to(stage: Stage, name: str, kind: LinkKind = LinkKind.PARTNER) -> Link:
-    """The link on which our edge would send to *name*; if it has to be opened, nobody is there."""
+    """The link on which our edge would send to *name*; if it has to be opened, no server is there."""
     return stage.network.nodes[EDGE].pool.obtain(Hop(name, kind, (("127.0.0.1", 1),)))
 
 
@@ -487,14 +487,14 @@ SWITCH = re.compile(
 
 
 def test_t16_no_setting_and_no_option_does_either() -> None:
-    """Of what an operator can write or type: `client_usage` widens one usage of one partner, and nothing else is near."""
+    """Of what an operator can write or type: `client_usage` widens one usage of one partner, and no other option does."""
     words = {*properties(schema()), *options(typer.main.get_command(app))}
     assert {"client_usage", "blocked", "--topology"} <= words
     assert not [word for word in words if SWITCH.search(word)]
 
 
 def test_t16_nothing_is_taken_from_the_environment() -> None:
-    """But where the passphrase of our own keys lies, and our password for the store of registrations: they let nobody in.
+    """But where the passphrase of our own keys lies, and our password for the store of registrations: they log in no client.
 
     The demo and a supervisor hand their environment to the processes that they start, and systemd names its socket there.
     """
@@ -569,7 +569,7 @@ async def test_t17_nor_does_it_catch_what_we_send_there(
 @pytest.mark.parametrize(("shift", "code"), [(timedelta(hours=-2), "expired"), (timedelta(hours=2), "not-yet-valid")])
 @on_loop
 async def test_t18_where_clocks_disagree_both_are_shown(stage: Stage, shift: timedelta, code: str) -> None:
-    """Credentials of one hour, from somebody whose clock is two hours off; those whose clock is five minutes off are let in."""
+    """Credentials of one hour, from a peer whose clock is two hours off; a peer whose clock is five minutes off is accepted."""
     hour = timedelta(hours=1)
 
     def by_a_clock(off: timedelta) -> Attempt:

@@ -1,6 +1,6 @@
 """Two engines must agree: what OpenSSL refuses our own checks refuse without it, and what it lets pass they refuse alone.
 
-Each refusal of OpenSSL is switched off in turn, by its number; each check of ours that stands alone is switched off
+Each refusal of OpenSSL is switched off in turn, by its number; each check that only we make is switched off
 where nothing but that check is in the way.
 """
 
@@ -147,7 +147,7 @@ def under(name: str, **changes: Any) -> Callable[[Faulty], Forged]:
 
 
 def with_its_root(cast: Cast) -> Forged:
-    """A stranger's chain up to its root, which is shown as well."""
+    """A stranger's chain up to its root, which is shown too."""
     root = cast.stranger.issuer
     assert root is not None
     shown = replace(cast.stranger, issuer=replace(root, issuer=root))
@@ -267,7 +267,7 @@ ALONE = {
 """Those of them that one check of ours alone keeps out. The others meet the second engine too, and it has no name for them."""
 
 UNHEARD = "policies that nobody can read"
-"""Without the check its link comes up, and is closed at the first message: nobody has proved to be its sender."""
+"""Without the check its link comes up, and is closed at the first message: no user has proved to be its sender."""
 
 every = pytest.mark.parametrize("row", OBJECTIONS + LET_PASS, ids=lambda row: row.title.replace(" ", "-"))
 objection = pytest.mark.parametrize("row", OBJECTIONS, ids=lambda row: row.title.replace(" ", "-"))
@@ -303,7 +303,7 @@ def test_alert_says_what_openssl_objects_to(stage: Stage, row: Row) -> None:
 
 
 @passed
-def test_who_is_refused_by_our_own_checks_hears_a_goodbye_and_nothing_else(stage: Stage, row: Row) -> None:
+def test_who_is_refused_by_our_own_checks_gets_a_goodbye_only(stage: Stage, row: Row) -> None:
     """The handshake is over by then: close_notify."""
     address = stage.world.network.address(*row.door)
     knocking = asyncio.to_thread(alert_for, address, stage.impostor(row), SSL.TLS1_3_VERSION)
@@ -335,7 +335,7 @@ def switch_off(patch: pytest.MonkeyPatch, check: str) -> None:
 
 
 @passed
-def test_without_our_check_it_comes_in_or_nobody_says_what_is_wrong(
+def test_without_our_check_it_comes_in_or_the_log_does_not_say_what_is_wrong(
     stage: Stage, monkeypatch: pytest.MonkeyPatch, row: Row
 ) -> None:
     """OpenSSL is in force, and does not help."""
@@ -358,7 +358,7 @@ async def is_unheard(stage: Stage, row: Row) -> bool:
 
 
 def test_check_that_is_alone_is_so_for_each_of_them() -> None:
-    """Beside OpenSSL; the other checks are told by the mutations of the catalogue."""
+    """Beside OpenSSL; the other checks are covered by the mutations of the catalogue."""
     assert {row.check for row in LET_PASS if row.title in {*ALONE, UNHEARD}} == {
         "certificate", "second-engine", "key", "issuing", "constraints", "usage"
     }  # fmt: skip

@@ -1,6 +1,6 @@
-"""Whoever has taken the management host has its keys and its link; without the operators no server loads what it publishes.
+"""A thief of the management host has its keys and its link; without the operators no server loads what it publishes.
 
-The servers and links are real; the twin of each refusal is a version that enough operators have approved.
+The servers and links are real; the control of each refusal is a version that enough operators have approved.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ async def test_old_content_with_its_old_approvals_is_not_put_in_force_again(mana
 
 
 @on_loop
-async def test_one_operator_may_block_and_nothing_else(managed: Managed) -> None:
+async def test_one_operator_may_block_only(managed: Managed) -> None:
     """The content that only blocks needs fewer approvals, if the rule says so: an emergency must not wait."""
     async with managed:
         await with_approvals(managed, FE1, block=1)
@@ -216,7 +216,7 @@ async def test_management_refuses_before_it_signs_and_says_what_is_missing(manag
 
 
 @on_loop
-async def test_operators_change_by_the_approval_of_the_old_and_of_the_new_ones(managed: Managed) -> None:
+async def test_operators_change_by_the_approval_of_the_old_and_of_the_new_operators(managed: Managed) -> None:
     async with managed:
         await with_approvals(managed, FE1)
         dan, eve = Approver("dan"), Approver("eve")

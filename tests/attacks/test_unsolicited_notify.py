@@ -1,4 +1,4 @@
-"""A NOTIFY that nobody has asked for, such as `check-sync`, at which many phones start again."""
+"""A NOTIFY without a subscription, such as `check-sync`, at which many phones start again."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def notify(dialog: Dialog, caller: Peer, event: str) -> Request:
 async def test_caller_has_no_phone_answer_or_start_again(
     remote: Network, sender: Callable[[Network], Awaitable[Peer]]
 ) -> None:
-    """The phone rings, so the caller has a dialog with it. Twin: what the caller tells about a transfer arrives."""
+    """The phone rings, so the caller has a dialog with it. Control: what the caller tells about a transfer arrives."""
     async with remote:
         carol, peer = await remote.phone("carol", FE2), await sender(remote)
         dialog = await rings(peer, carol)

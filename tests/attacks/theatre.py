@@ -46,7 +46,7 @@ class Theatre(DemoNetwork):
         return json.loads(encode(await commands[command](given)))
 
     def reload(self, server: str) -> ReloadResult:
-        """Read topology and lists anew."""
+        """Read topology and CRLs again."""
         closed = self.nodes[server].put_in_force(self.organisation_of(server).load())
         return ReloadResult(taken=True, closed=closed)
 

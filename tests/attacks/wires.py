@@ -1,7 +1,7 @@
-"""A network whose servers are real and whose links are not: every link is a queue, its peer is whoever the network says.
+"""A network whose servers are real and whose links are not: every link is a queue, the network says who its peer is.
 
 Servers are put together as they run (`RunningServer`), with their own routing, relay, logins and tokens; only sockets and TLS are
-left out. So thousands of messages cost no more than a few on real links, and what a peer has proved is known without asking a
+left out. So thousands of messages cost as much as a few on real links, and what a peer has proved is known without asking a
 server: that is what each message is held against on its arrival.
 """
 
@@ -39,7 +39,7 @@ MARK: Final = "x-origin"
 REALM: Final = EXAMPLE
 SPOKEN_FOR: Final = "bots.test"
 MOST_DELIVERED: Final = 400
-"""In one act: a message that goes on for ever is a fault as well."""
+"""In one act: a message that goes on for ever is a fault too."""
 
 REMOVED: Final = frozenset(
     {"p-preferred-identity", "remote-party-id", "p-served-user", "p-associated-uri", "path", "service-route"}
@@ -70,7 +70,7 @@ def build(folder: Path) -> tuple[Organisation, Organisation]:
 
 @dataclass(eq=False)
 class Principal:
-    """Somebody at the end of a link: the *users* and *domains* that it has proved, or whose password it has."""
+    """A party at the end of a link: the *users* and *domains* that it has proved, or whose password it has."""
 
     name: str
     users: frozenset[str] = frozenset()
@@ -170,7 +170,7 @@ class Endpoint:
         return f"<sip:{self.name}@127.0.0.9:{10_000 + self.wire.number};transport=tls>"
 
     def send(self, message: Request | Response) -> None:
-        """Send a message that bears our mark; whatever mark it bore is gone."""
+        """Send a message that bears our mark; another mark is replaced."""
         message.remove(MARK)
         mark = f"{self.name}-{next(self.world.marks)}"
         message.append(MARK, mark)
@@ -215,7 +215,7 @@ class Endpoint:
             self._prove(asked, response)
 
     def _prove(self, asked: Request, response: Response) -> None:
-        """A phone answers every challenge in its own realm, whoever made it."""
+        """A phone answers every challenge in its own realm, from any server."""
         name = "www-authenticate" if response.status == 401 else "proxy-authenticate"
         field_name = "authorization" if response.status == 401 else "proxy-authorization"
         if asked.has(field_name):
@@ -268,7 +268,7 @@ class Wired(NoLinks):
 
 
 class World:
-    """The servers of one organisation, and everybody at their links."""
+    """The servers of one organisation, and all parties at their links."""
 
     def __init__(self, example: Organisation) -> None:
         store = MemoryStore()
@@ -297,7 +297,7 @@ class World:
         self.endpoints: list[Endpoint] = []
         self.known: list[Request | Response] = []  # all that any attacker has seen
         self.waiting: list[tuple[Endpoint, Request]] = []  # requests that an attacker has not answered yet
-        self.tags: dict[tuple[str, str, str], set[str]] = {}  # under which somebody has answered a first request
+        self.tags: dict[tuple[str, str, str], set[str]] = {}  # under which a party has answered a first request
         self.broken: list[str] = []  # what was found that must not be
         self._links: dict[tuple[str, str], Wire] = {}
         self._servers: dict[str, Endpoint] = {}
@@ -311,7 +311,7 @@ class World:
     # Who is there
 
     def client(self, server: str, name: str, *, honest: bool, password: str | None = None) -> Endpoint:
-        """Somebody at a client port; *password* is what it knows of the user of its name."""
+        """A party at a client port; *password* is what it knows of the user of its name."""
         users = frozenset({f"sip:{name}@{EXAMPLE}"}) if password is not None else frozenset()
         wire = self._wire(self.nodes[server], LinkKind.CLIENT, Direction.ACCEPTED)
         return self._endpoint(Principal(name, users), wire, honest=honest, password=password or "")
@@ -357,7 +357,7 @@ class World:
         return obtain
 
     def _open(self, node: RunningServer, hop: Hop) -> Wire:
-        """Open a link to another server of ours, or use the one that an endpoint has."""
+        """Open a link to another server of ours, or use that of an endpoint."""
         peer = node.view.trusted[hop.name] if hop.kind is LinkKind.SERVER else partner_at(node)
         wire = self._wire(node, hop.kind, Direction.OPENED, peer, hop.name)
         if hop.name in self.nodes:
@@ -448,7 +448,7 @@ class World:
             if (call.caller, call.callee) == (sender, receiver):
                 own, other = call.from_aor, call.to_aor
                 if request.to.tag not in self.tags.get((request.call_id, call.tag, receiver.name), ()):
-                    continue  # the receiver has answered nobody but another one under this tag
+                    continue  # the receiver has answered only another party under this tag
             elif (call.callee, call.caller) == (sender, receiver):
                 own, other = call.to_aor, call.from_aor
             else:

@@ -1,4 +1,4 @@
-"""C2SP x509-limbo, and Netflix bettertls in its form: one certificate shown to somebody who means a name."""
+"""C2SP x509-limbo, and Netflix bettertls in its form: one certificate shown to a client that means a name."""
 
 from __future__ import annotations
 

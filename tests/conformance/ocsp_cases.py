@@ -1,7 +1,7 @@
-"""The OCSP answers that OpenSSL is tested with: real ones of 2012, and the same ones spoilt.
+"""The OCSP answers that OpenSSL is tested with: real responses of 2012, and the same responses spoilt.
 
 All of them, and all their certificates, are signed over SHA-1, which no link believes any more. So that each refusal is
-for the fault that the case is about, the cases are judged on the terms of their time as well.
+for the fault that the case is about, the cases are judged on the terms of their time too.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class OcspCase:
 
 @lru_cache(maxsize=1)
 def cases() -> tuple[OcspCase, ...]:
-    """Every case; the answers stand in the order of the path."""
+    """Every case; the answers are in the order of the path."""
     return tuple(
         OcspCase(
             name=held["name"],

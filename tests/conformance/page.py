@@ -1,6 +1,6 @@
 """What became of every suite, as the tables of docs/reference/conformance.md.
 
-``PYTHONPATH=tests:src python -m conformance.page`` writes them anew; `test_page.py` compares.
+``PYTHONPATH=tests:src python -m conformance.page`` writes them again; `test_page.py` compares.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Suite:
     trials: Callable[[], tuple[Trial, ...]]
     file: Path | None
     names: bool = True  # whether its certificates have names that a link could mean
-    compared: bool = True  # whether the engines are asked as well
+    compared: bool = True  # whether the engines are asked too
 
     @property
     def data(self) -> str:
@@ -92,7 +92,7 @@ def results(suite: Suite) -> tuple[Result, ...]:
 
 
 def argument(result: Result) -> str:
-    """Say why we and the suite differ on this case; nothing where nobody has argued it."""
+    """Say why we and the suite differ on this case; nothing where it is not argued."""
     if result.trial.good:
         told = "\n".join(result.told)
         return next((why for pattern, why in REFUSED.items() if re.search(pattern, told)), "")
@@ -185,7 +185,7 @@ PARTS = {"ours": ours, "beside": beside, "argued": argued}
 
 
 def part_of(text: str, name: str) -> str:
-    """The part *name* as it stands on the page."""
+    """The part *name* as it is on the page."""
     return text.partition(BEGIN.format(name))[2].partition(END.format(name))[0].strip()
 
 

@@ -1,7 +1,7 @@
 """Cases of our own: name constraints over the names that SIP servers have, which no suite knows and no engine reads.
 
 RFC 5280 4.2.1.10 speaks of URIs with an authority component. A ``sip:`` URI has its host elsewhere, but has one; what
-identifies a server there (RFC 5922 7.1) must be held by a constraint on URIs and by one on DNS names alike.
+identifies a server there (RFC 5922 7.1) must satisfy constraints on URIs and constraints on DNS names.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def _excludes(base: x509.GeneralName, good: str, *bad: str) -> tuple[Names, ...]
 
 
 CASES = (
-    # A host without a leading period is that host alone; with one, whatever lies below it (RFC 5280 4.2.1.10).
+    # A host without a leading period is that host alone; with one, each host below it (RFC 5280 4.2.1.10).
     *_permits(uri(PARTNER), f"sip:{PARTNER}", f"sip:{OTHER}", f"sip:sip.{PARTNER}", f"sip:not{PARTNER}"),
     *_permits(uri(f".{PARTNER}"), f"sip:sip.{PARTNER}", f"sip:{PARTNER}", f"sip:{OTHER}", f"sip:sip.{PARTNER}.{OTHER}"),
     *_excludes(uri(OTHER), f"sip:{PARTNER}", f"sip:{OTHER}"),
@@ -66,7 +66,7 @@ CASES = (
     *_permits(dns(PARTNER), f"sip:{PARTNER}", f"sip:{OTHER}", f"sips:{OTHER}", f"sip:not{PARTNER}"),
     *_permits(dns(PARTNER), f"sip:sip.{PARTNER}", f"sip:{PARTNER}.{OTHER}"),
     *_excludes(dns(OTHER), f"sip:{PARTNER}", f"sip:{OTHER}", f"sip:sip.{OTHER}", f"sips:{OTHER}"),
-    # Port, parameters and headers are not the host; neither is the user, whatever it looks like.
+    # Port, parameters and headers are not the host; neither is the user.
     *_permits(uri(PARTNER), f"sip:{PARTNER}:5061", f"sip:{OTHER}:5061", f"sip:{OTHER};maddr={PARTNER}"),
     *_permits(uri(PARTNER), f"sip:{PARTNER};transport=tls", f"sip:{OTHER}?to={PARTNER}", f"sip:{OTHER}/{PARTNER}"),
     *_permits(dns(PARTNER), f"sip:{PARTNER}:5061;lr", f"sip:{OTHER}:5061", f"sip:{OTHER}#{PARTNER}"),
@@ -77,7 +77,7 @@ CASES = (
     *_permits(uri(PARTNER.upper()), f"sip:{PARTNER}", f"SIP:{OTHER}"),
     *_permits(dns(PARTNER), f"SIP:{PARTNER.upper()}", f"SIP:{OTHER.upper()}", f"Sips:{OTHER}"),
     *_excludes(dns(OTHER), f"sip:{PARTNER}", f"sIp:{OTHER.upper()}"),
-    # What is escaped is not read, and what is not read is refused: nobody needs it in a host.
+    # What is escaped is not read, and what is not read is refused: it is not needed in a host.
     *_permits(uri(PARTNER), f"sip:{PARTNER}", "sip:p%61rtner.test", f"sip:{PARTNER}%00.{OTHER}"),
     *_excludes(dns(OTHER), f"sip:{PARTNER}", "sip:%6furs.test", "sip:ours%2etest"),
     *_excludes(uri(OTHER), f"sip:{PARTNER}", "sip:%6furs.test", f"sip:{OTHER}."),
@@ -85,10 +85,10 @@ CASES = (
     *_permits(uri(PARTNER), f"sip:{PARTNER}", "sip:[2001:db8::1]", "sip:[2001:db8::1]:5061", "sip:192.0.2.1"),
     *_permits(dns(PARTNER), f"sip:{PARTNER}", "sip:[2001:db8::1]", "sip:192.0.2.1", f"sip:[::1]@{OTHER}"),
     *_excludes(dns(OTHER), f"sip:{PARTNER}", "sip:[2001:db8::1]", "sip:[2001:db8::1"),
-    # Other URIs are held by URI constraints alone; one without a host is rejected there.
+    # Only URI constraints apply to other URIs; a URI without a host is rejected there.
     *_permits(uri(PARTNER), f"https://{PARTNER}/x", f"https://{OTHER}/", "urn:uuid:f81d4fae", f"mailto:a@{PARTNER}"),
     *_permits(dns(PARTNER), f"https://{OTHER}/"),
-    # Every name counts, not only the one that is meant.
+    # Every name counts, not only the intended name.
     Names("a second name outside", (uri(f"sip:{PARTNER}"), uri(f"sip:{OTHER}")), permitted=(dns(PARTNER),)),
     Names("a DNS name inside, a URI outside", (dns(PARTNER), uri(f"sip:{OTHER}")), permitted=(dns(PARTNER),)),
     Names("a URI inside, a DNS name outside", (uri(f"sip:{PARTNER}"), dns(OTHER)), permitted=(dns(PARTNER),)),

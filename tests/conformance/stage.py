@@ -27,12 +27,12 @@ from sipmesh.trust.x509.certificate import UNREADABLE, is_authority
 from sipmesh.trust.x509.certificate_policies import LINKS, Wanted, unmet
 from trust.path_checks import check_path
 
-NOBODY = "nobody.invalid"  # the entry of a case that means nobody
+NOBODY = "nobody.invalid"  # the entry of a case that means no server
 PATH = ("certificate", "issuer", "second-engine", "validity", "leaf", "key", "issuing", "constraints")
 
 
 class Role(StrEnum):
-    """Who the peer is: the server of a link that we opened, or the client of one that we accepted."""
+    """Who the peer is: the server of a link that we opened, or the client of a link that we accepted."""
 
     SERVER = "server"
     CLIENT = "client"
@@ -44,7 +44,7 @@ class Role(StrEnum):
 
 @dataclass(frozen=True)
 class Trial:
-    """What a case hands in. *crls* is None where the suite comes without lists: then nobody is asked for any."""
+    """What a case hands in. *crls* is None where the suite comes without CRLs: then none is needed."""
 
     name: str
     good: bool
@@ -55,7 +55,7 @@ class Trial:
     meant: str = ""  # the name that the case means, where it is a DNS name
     names_fit: bool = True  # whether the leaf has the name that the case means, by the rules of the suite
     asks_usage: frozenset[Role] = frozenset()  # the roles whose usage the case is about
-    named: tuple[str, str] | None = None  # the name that the case means, whatever its kind: (kind, value)
+    named: tuple[str, str] | None = None  # the name that the case means: (kind, value)
     made_for: Role = Role.SERVER  # the role that the suite has in mind
     wanted: Wanted = LINKS
     asks_policies: bool = False  # whether the case is about policies and lists, and not about servers

@@ -66,7 +66,7 @@ def at_hand() -> list[tuple[Suite, Row]]:
 
 @on_loop
 async def test_each_torture_message_gets_its_answer_on_a_stream(home: Network) -> None:
-    """One that waits for the rest of its body (`clerr`) gets none; see `transport/link/test_reader.py` for its end."""
+    """A message that waits for the rest of its body (`clerr`) gets none; see `transport/link/test_reader.py` for its end."""
     async with home:
         wrong = []
         for suite, row in at_hand():
@@ -95,7 +95,7 @@ async def test_each_torture_message_gets_its_answer_in_a_websocket_message(examp
 @pytest.mark.parametrize("folder", ["sip-kamailio", "sip-fuzz-pjsip", "sip-flows-rtckit"])
 @on_loop
 async def test_seeds_of_other_projects_leave_the_server_as_it_was(example: Organisation, folder: str) -> None:
-    """With both line ends, by both ways, before and after a login; whatever is answered, a user registers afterwards."""
+    """With both line ends, by both ways, before and after a login; after any answer, a user can register."""
     open_websocket(example)
     async with Network((example,), starts=(FE1,)) as network:
         for path in files(folder):

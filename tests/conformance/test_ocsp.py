@@ -32,6 +32,6 @@ def test_each_bad_answer_is_refused_for_its_own_fault() -> None:
 
 
 def test_no_link_believes_any_of_them_for_they_are_signed_over_sha1() -> None:
-    """A collision in SHA-1 costs little by now, and whoever finds one turns "revoked" into "good"."""
+    """A collision in SHA-1 costs little by now, and an attacker who finds one turns "revoked" into "good"."""
     assert all(case.refusal() for case in cases())
     assert all("sha1" in case.refusal() for case in cases() if case.good)

@@ -327,7 +327,7 @@ def test_folded_and_compact_fields_are_read_alike() -> None:
 
 def test_odd_but_legal_characters_are_read() -> None:
     odd = RFC4475.request("intmeth")
-    assert odd.to.display == "BEL:? NUL:? DEL:?"  # legal where they are escaped, and passed on to nobody
+    assert odd.to.display == "BEL:? NUL:? DEL:?"  # legal where they are escaped, and not passed on
     assert odd.ruri.user == "1_unusual.URI~(to-be!sure)&isn't+it$/crazy?,/;;*"
     assert odd.from_.tag == "_token~1'+`*%!-."
 

@@ -1,4 +1,4 @@
-"""Messages, streams and fuzz seeds of other projects: whatever they hold, nothing but our own errors comes out, and soon."""
+"""Messages, streams and fuzz seeds of other projects: for any content, only our own errors are raised, and soon."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_no_seed_breaks_the_reader(path: Path) -> None:
 
 @pytest.mark.parametrize("path", SEEDS, ids=lambda path: path.name)
 def test_no_damaged_seed_breaks_the_reader(path: Path) -> None:
-    """A few hundred octets flipped, dropped or doubled; the same ones in each run."""
+    """A few hundred octets flipped, dropped or doubled; the same octets in each run."""
     dice = random.Random(path.name)  # noqa: S311 - the same damage in each run
     whole = path.read_bytes().replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")[:4000]
     for _ in range(40):
@@ -84,7 +84,7 @@ FLOWS = [path for path in SEEDS if "rfc3665" in path.name and path.suffix == ".y
 
 @pytest.mark.parametrize("path", FLOWS, ids=lambda path: path.name)
 def test_every_message_of_the_rfcs_own_call_flows_passes(path: Path) -> None:
-    """RFC 3665: what other elements are told to send."""
+    """RFC 3665: what RFC 3665 has other elements send."""
     texts = YAML(typ="safe").load(path.read_text("utf-8"))
     messages = [text.replace("\n", "\r\n").encode() for text in texts]
     whole = [octets if b"\r\n\r\n" in octets else octets + b"\r\n" for octets in messages]

@@ -37,7 +37,7 @@ class Row:
 class Suite:
     """An RFC's messages. *own* holds messages that we wrote ourselves with the property that a section describes.
 
-    They stand in for the RFC's own where the folder lacks it, and their tests are named so.
+    They replace those of the RFC where the folder lacks it, and their tests are named so.
     """
 
     folder: str
@@ -54,7 +54,7 @@ class Suite:
         pytest.skip(f"{path} is not on this machine (set SIPMESH_SUITES)")
 
     def is_at_hand(self, row: Row) -> bool:
-        """Tell whether the message is on this machine, or is one that we wrote ourselves."""
+        """Tell whether the message is on this machine, or we wrote it ourselves."""
         return row.name in self.own or (SUITES / self.folder / f"{row.name}.dat").is_file()
 
     def label(self, name: str) -> str:

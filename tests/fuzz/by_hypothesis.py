@@ -40,7 +40,7 @@ def edited(data: bytes, edits: Sequence[Edit]) -> bytes:
 
 
 def fuzz(target: Target, corpus: Sequence[bytes], seconds: float) -> tuple[int, bytes | None]:
-    """Run rounds until *seconds* are over, one at least. Give the number of inputs, and the shortest one that fails or None."""
+    """Run rounds until *seconds* are over, one at least. Give the number of inputs, and the shortest failing input or None."""
     until, ran = time.monotonic() + seconds, 0
     while True:
         count, failed = run_round(target, corpus, ran)
@@ -73,6 +73,6 @@ def run_round(target: Target, corpus: Sequence[bytes], start: int, most: int = R
 
     try:
         holds()
-    except Exception:  # noqa: BLE001 - whatever it is, the input that has caused it is reported
+    except Exception:  # noqa: BLE001 - for any exception, the input that has caused it is reported
         return len(ran), min(failed, key=len)
     return len(ran), None

@@ -41,7 +41,7 @@ class Described:
 
     @property
     def anchor(self) -> str:
-        """Its heading as it stands in a link."""
+        """Its heading as it is in a link."""
         return f"sipmesh-{self.words.replace(' ', '-')}"
 
     @property

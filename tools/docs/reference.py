@@ -23,7 +23,7 @@ def pages() -> dict[str, str]:
 
 
 def outdated(made: dict[str, str]) -> list[str]:
-    """Name the pages that differ from *made*, and those that are made no more."""
+    """Name the pages that differ from *made*, and those that are no longer made."""
     differ = [name for name, text in made.items() if not _is(REFERENCE / name, text)]
     there = (file.relative_to(REFERENCE).as_posix() for file in (REFERENCE / "commands").glob("*.md"))
     return [*differ, *(name for name in there if name not in made)]
@@ -34,7 +34,7 @@ def _is(file: Path, text: str) -> bool:
 
 
 def write(made: dict[str, str]) -> None:
-    """Write the pages, and remove those that are made no more."""
+    """Write the pages, and remove those that are no longer made."""
     for name in outdated(made):
         file = REFERENCE / name
         if name in made:

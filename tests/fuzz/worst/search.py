@@ -30,7 +30,7 @@ class Reader:
     """A reader or judge of what a peer sends, and the grammar of what it reads.
 
     *most* is the limit of its octets. *wrap* makes an input of the octets of a shape, *prepare* what is done with it before the
-    reader has it, and *run* gives it to the reader. The octets *between* stand behind the first block of a shape.
+    reader has it, and *run* gives it to the reader. The octets *between* follow the first block of a shape.
     """
 
     name: str
@@ -91,7 +91,7 @@ def grown(reader: Reader, shape: Shape) -> Worst:
 def measured_again(reader: Reader, found: Worst) -> Worst:
     """Measure the worst shape again, and half of it.
 
-    The worst of many measurements is one that the machine has disturbed, and its half was not disturbed: a linear cost seemed to
+    The worst of many measurements was disturbed by the machine, and its half was not disturbed: a linear cost seemed to
     grow by up to 2.5.
     """
     whole, half = (reader.cost(found.shape, size, AGAIN) for size in (found.size, found.size // 2))

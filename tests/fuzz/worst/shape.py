@@ -28,7 +28,7 @@ class Names(Enum):
 
 
 class Rows(Enum):
-    """How the items stand in rows: as few items in a row as make so many rows at most. Many limits count rows."""
+    """How the items form rows: as few items in a row as make so many rows at most. Many limits count rows."""
 
     ONE = "one row"
     SEVERAL = "24 rows"
@@ -141,7 +141,7 @@ Shape = tuple[Block, ...]
 
 
 def octets_of(shape: Shape, size: int, between: bytes = b"") -> bytes:
-    """Give about *size* octets of a shape; the octets *between* stand behind the first block."""
+    """Give about *size* octets of a shape; the octets *between* follow the first block."""
     first, *others = (block.octets(size // len(shape)) for block in shape)
     return b"".join([first, between, *others])
 
