@@ -410,23 +410,20 @@ class Service:
 
 def workers_of(loaded: Loaded, name: str) -> int:
     """Return how many workers the server *name* has; ``auto`` is one for each CPU core that this process may use."""
-    pool = loaded.topology.pool_of(name)
-    asked = next((server.workers for server in pool.servers if server.name == name), 1) if pool is not None else 1
+    server = loaded.topology.server(name)
+    asked = server.workers if server is not None else 1
     return len(os.sched_getaffinity(0)) if asked == "auto" else asked
 
 
 def key_files_of(loaded: Loaded, name: str) -> list[Path]:
     """Return the private keys of the server *name*: its own, its next one, those for clients; on management signer and CA."""
-    pool = loaded.topology.pool_of(name)
     found: list[Path] = [loaded.folder / "state" / f"{name}.next-key"]
-    for server in pool.servers if pool is not None else ():
-        if server.name == name:
-            outside = [server.outside.key] if server.outside is not None and server.outside.key else []
-            outside += [pair.key for pair in server.partner_certificates]
-            of_clients = (pair.key for pair in server.client_certificates)
-            found += [loaded.folder / file for file in (server.key_file, *outside, *of_clients)]
-            if pool is not None and pool.role is Role.MANAGEMENT:
-                found += [loaded.folder / server.signer_key_file, *sorted((loaded.folder / "ca").rglob("*.key"))]
+    pool, server = loaded.topology.pool_of(name), loaded.topology.server(name)
+    if pool is None or server is None:
+        return found
+    found += [loaded.folder / file for file in server.key_files]
+    if pool.role is Role.MANAGEMENT:
+        found += [loaded.folder / server.signer_key_file, *sorted((loaded.folder / "ca").rglob("*.key"))]
     return found
 
 

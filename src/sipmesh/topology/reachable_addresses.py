@@ -60,7 +60,7 @@ class ReachableAddresses:
 
 def reachable_addresses(topology: Topology) -> ReachableAddresses:
     """Return where names of others may lead the servers of a topology."""
-    servers = [server for pool in topology.pools for server in pool.servers]
+    servers = topology.servers
     ours = frozenset(_read(address) for server in servers for address in _addresses(server))
     urls = [url for url in (*topology.authority.crls, *topology.authority.ocsp) if is_url(url)]
     return ReachableAddresses(

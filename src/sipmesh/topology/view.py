@@ -142,7 +142,7 @@ def _names_in(topology: Topology, pool: Pool, server: str) -> tuple[str, ...]:
 
 def unknown_server(topology: Topology, name: str, file: Path | None = None) -> OperatorError:
     """Make the error for a server name that is not in the topology."""
-    known = [server.name for pool in topology.pools for server in pool.servers]
+    known = topology.server_names
     remedy = did_you_mean(name, known, f"the topology has: {', '.join(known)}")
     problems = (Problem(file, 0, "pools", f"no server is named {name!r}", remedy),) if file else ()
     return OperatorError(f"{name!r} is not a server of the topology; {remedy}", problems)
@@ -245,7 +245,7 @@ class ServerView:
     @cached_property
     def addresses(self) -> Mapping[str, tuple[str | None, int]]:
         """Address and server port of each of our servers. If the address is None, DNS is used."""
-        servers = (server for pool in self.loaded.topology.pools for server in pool.servers)
+        servers = self.loaded.topology.servers
         return MappingProxyType({server.name: (server.address, server.server_port) for server in servers})
 
     @property

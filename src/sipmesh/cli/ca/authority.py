@@ -144,8 +144,7 @@ def issue(
         return
     loaded, ca, now = place.load(), place.ca(), datetime.now(UTC)
     before = links_of(place)
-    every_name = [member.name for pool in loaded.topology.pools for member in pool.servers]
-    names = every_name if every else [server.lower()]
+    names = loaded.topology.server_names if every else (server.lower(),)
     away = [name for name in names if has_its_key_elsewhere(loaded, place.generations(), name)]
     if away and not every:
         remedy = (
@@ -171,8 +170,8 @@ def issue_for_clients(place: Place, name: str, key: KeyType, addresses: Sequence
     from sipmesh.topology.view import certificate_names, unknown_server
 
     loaded, ca, now, before = place.load(), place.ca(), datetime.now(UTC), links_of(place)
-    pool = loaded.topology.pool_of(name)
-    if pool is None:
+    pool, server = loaded.topology.pool_of(name), loaded.topology.server(name)
+    if pool is None or server is None:
         raise unknown_server(loaded.topology, name, loaded.file)
     if not has_clients(pool):
         raise OperatorError(
@@ -188,7 +187,6 @@ def issue_for_clients(place: Place, name: str, key: KeyType, addresses: Sequence
     number = f"{issued.certificate.serial_number:x}"
     note(place, AuditAct.ISSUE, server=name, serial=number, days=days)
     say(f"{name}: serial {number}, for clients, valid for {plural(days, 'day')}: {files[0]}", style=GOOD)
-    server = next(member for member in pool.servers if member.name == name)
     if files in [(pair.certificate, pair.key) for pair in server.client_certificates]:
         say_reloaded(reload(place, before))
         return

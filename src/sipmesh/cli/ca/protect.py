@@ -37,8 +37,5 @@ def _named(place: Place) -> Iterator[Path]:
     loaded = place.load()
     for pool in loaded.topology.pools:
         for server in pool.servers:
-            names = [server.key_file, server.outside.key if server.outside else None]
-            names += [pair.key for pair in server.client_certificates]
-            names += [pair.key for pair in server.partner_certificates]
-            names += [server.signer_key_file] if pool.role is Role.MANAGEMENT else []
-            yield from (file for name in names if name and (file := loaded.folder / name).exists())
+            names = [*server.key_files, *([server.signer_key_file] if pool.role is Role.MANAGEMENT else [])]
+            yield from (file for name in names if (file := loaded.folder / name).exists())

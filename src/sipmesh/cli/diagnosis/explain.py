@@ -101,7 +101,7 @@ def explain(
 
 def _in_full(what: str, loaded: Loaded | None) -> str:
     """Return the full name of the server of the topology whose first label *what* is; else *what*."""
-    known = [server.name for pool in loaded.topology.pools for server in pool.servers] if loaded is not None else []
+    known = loaded.topology.server_names if loaded is not None else []
     named = [name for name in known if name.partition(".")[0] == what.lower()]
     return named[0] if len(named) == 1 else what
 

@@ -20,7 +20,7 @@ DNS: Final = "dns"
 
 def needs_no_dns(topology: Topology) -> bool:
     """Tell whether all servers are on loopback: no other host can reach them, by any name."""
-    servers = [server for pool in topology.pools for server in pool.servers]
+    servers = topology.servers
     return all(server.address and ip_address(server.address).is_loopback for server in servers)
 
 

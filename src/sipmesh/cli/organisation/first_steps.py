@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def servers_of(loaded: Loaded, layout: Layout, *, here: bool) -> list[str]:
     """Return the servers on this host, whose keys are made here; or those on others, which join."""
-    servers = [server for pool in loaded.topology.pools for server in pool.servers]
+    servers = loaded.topology.servers
     return [server.name for server in servers if (server.address == layout.management) is here]
 
 
@@ -54,7 +54,7 @@ def steps(folder: Path, layout: Layout, loaded: Loaded, user: str) -> Iterator[s
 
 def _joining(server: str, loaded: Loaded) -> Iterator[str]:
     """Yield the three steps by which a server on another host joins."""
-    servers = (one for pool in loaded.topology.pools for one in pool.servers)
+    servers = loaded.topology.servers
     address = next(one.address for one in servers if one.name == server)
     yield f"on {address}, in an empty folder:  sipmesh join request {server}"
     yield f"here, with that file:  sipmesh join grant {server}.csr"

@@ -45,7 +45,6 @@ def say_application(name: str, loaded: Loaded, folder: Path) -> None:
 def _links(name: str, loaded: Loaded) -> tuple[Server, Sequence[str]]:
     """Return the application's own entry, and the servers of its next hop with their ports."""
     pools = loaded.topology.pools
-    pool = next(one for one in pools if any(server.name == name for server in one.servers))
-    server = next(one for one in pool.servers if one.name == name)
+    pool, server = next((one, server) for one in pools for server in one.servers if server.name == name)
     hops = next(one for one in pools if one.name == pool.next_hop).servers
     return server, [f"{hop.name}:{hop.server_port}" for hop in hops]

@@ -116,7 +116,7 @@ def certificates_in_need(loaded: Loaded, now: datetime) -> Iterator[Problem]:
     from sipmesh.topology.view import certificate_names
     from sipmesh.trust.x509.sip_identity import identities
 
-    for server in (server for pool in loaded.topology.pools for server in pool.servers):
+    for server in loaded.topology.servers:
         file, remedy = loaded.folder / server.certificate_file, f"sipmesh ca issue {server.name}"
         if not file.exists():
             continue

@@ -102,4 +102,4 @@ def say_given(place: Place, here: list[str]) -> None:
 
 
 def _servers(loaded: Loaded) -> set[str]:
-    return {server.name for pool in loaded.topology.pools for server in pool.servers}
+    return set(loaded.topology.server_names)

@@ -104,8 +104,7 @@ def _changes_of(folder: Path) -> str:
 
 def has_its_key_elsewhere(loaded: Loaded, generations: CaGenerations, name: str) -> bool:
     """Tell whether a server has had a certificate and has no key here: its key is on another machine."""
-    pool = loaded.topology.pool_of(name)
-    server = next((member for member in pool.servers if member.name == name), None) if pool is not None else None
+    server = loaded.topology.server(name)
     if server is None or (loaded.folder / server.key_file).exists():
         return False
     records = generations.records()
@@ -120,10 +119,9 @@ def issue_for(
     A management server also gets a certificate for its document signer, which has a lifetime of its own. Raises
     `OperatorError` for a server that is not in the topology.
     """
-    pool = loaded.topology.pool_of(name)
-    if pool is None:
+    pool, server = loaded.topology.pool_of(name), loaded.topology.server(name)
+    if pool is None or server is None:
         raise unknown_server(loaded.topology, name, loaded.file)
-    server = next(member for member in pool.servers if member.name == name)
     names = certificate_names(loaded.topology, name)
     certificate, key_file = loaded.folder / server.certificate_file, loaded.folder / server.key_file
     must_be_a_pair(certificate, key_file)  # before a certificate is issued

@@ -62,7 +62,7 @@ class HttpsServerCheck(aiohttp.Fingerprint):
         except MalformedCertificateError as wrong:
             return str(wrong)
         issuers, loaded = self._issuers(), self._loaded()
-        servers = {server.name for pool in loaded.topology.pools for server in pool.servers}
+        servers = loaded.topology.server_names
         if not any(issued_by(certificate, issuer) for issuer in issuers):
             named = servers_named(certificate, servers)
             return f"it names the server {named[0]} of the topology" if named else weakness(certificate) or ""

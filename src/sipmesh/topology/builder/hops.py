@@ -71,7 +71,7 @@ def _party(topology: Topology, name: str) -> Party:
     wanted = name.lower()
     if wanted == PHONE:
         return Party(PartyKind.PHONE, PHONE)
-    servers = [server.name for pool in topology.pools for server in pool.servers]
+    servers = topology.server_names
     short = [server for server in servers if server.partition(".")[0] == wanted]
     if wanted in servers or len(short) == 1:
         return Party(PartyKind.SERVER, wanted if wanted in servers else short[0])
@@ -96,8 +96,11 @@ def _target(topology: Topology, name: str, opener: Party | None = None) -> Party
 
 
 def _unknown(topology: Topology, name: str) -> OperatorError:
-    known = [server.name for pool in topology.pools for server in pool.servers]
-    known += [*topology.sip_domains, *(name for one in topology.federation.partners for name in one.identities)]
+    known = [
+        *topology.server_names,
+        *topology.sip_domains,
+        *(name for one in topology.federation.partners for name in one.identities),
+    ]
     remedy = did_you_mean(name.lower(), known, "name a server, a partner or a SIP domain of ours")
     return OperatorError(f"{name!r} is not in the topology; {remedy}")
 

@@ -40,7 +40,7 @@ def allowed_links(loaded: Loaded) -> frozenset[AllowedLink]:
 
 
 def _links(loaded: Loaded) -> Iterator[AllowedLink]:
-    for name in (server.name for pool in loaded.topology.pools for server in pool.servers):
+    for name in (server.name for server in loaded.topology.servers):
         seen = view(loaded, name)
         for kind in (LinkKind.SERVER, LinkKind.PARTNER):
             yield from (AllowedLink(opener, name, kind) for opener in seen.accept_policy(kind).may_open)

@@ -21,6 +21,7 @@ from sipmesh.topology.document.parts.federation import Federation
 from sipmesh.topology.document.parts.media import AnyMedia, Media
 from sipmesh.topology.document.parts.part import Part
 from sipmesh.topology.document.parts.pool import Pool
+from sipmesh.topology.document.parts.server import Server
 from sipmesh.topology.document.parts.services import Dns, Presence, Turn, WebSocket
 from sipmesh.topology.document.parts.stores import Messages, PoolStorage, Storage
 
@@ -63,6 +64,16 @@ class Topology(Part):
         return (self.authority, *self.federation.partners)
 
     @property
+    def servers(self) -> tuple[Server, ...]:
+        """Each server of each pool, in the order of the document."""
+        return tuple(server for pool in self.pools for server in pool.servers)
+
+    @property
+    def server_names(self) -> tuple[str, ...]:
+        """The names of all servers, in the order of the document."""
+        return tuple(server.name for server in self.servers)
+
+    @property
     def site_of_each(self) -> dict[str, str]:
         """The site of each server: its own, or else that of its pool; "" without one."""
         return {server.name: server.site or pool.site or "" for pool in self.pools for server in pool.servers}
@@ -78,3 +89,7 @@ class Topology(Part):
     def pool_of(self, server: str) -> Pool | None:
         """Give the pool of *server*, or None."""
         return next((pool for pool in self.pools if any(s.name == server for s in pool.servers)), None)
+
+    def server(self, name: str) -> Server | None:
+        """Give the server with that name, or None."""
+        return next((server for server in self.servers if server.name == name), None)

@@ -342,7 +342,7 @@ def _alarm(left: timedelta) -> Urgency:
 
 def sides(topology: Topology, only: str = "") -> Iterator[tuple[Side, str]]:
     """Give all certificates that our servers present (or only those of *only*), with their files. An edge may have two."""
-    for server in (server for pool in topology.pools for server in pool.servers):
+    for server in topology.servers:
         if only in {"", server.name}:
             yield (server.name, False), server.certificate_file
             if server.outside and server.outside.certificate and server.outside.key:

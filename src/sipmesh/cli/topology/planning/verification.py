@@ -95,7 +95,7 @@ def verify(*, topology: TopologyFile = HERE, as_json: AsJson = False) -> None:
 
     place, socket = Place(topology), running_management(Place(topology))
     loaded = place.in_force()
-    every = [server.name for pool in loaded.topology.pools for server in pool.servers]
+    every = loaded.topology.server_names
     checks = checks_for(loaded, (), every)
     results = run_checks(place, checks[:MOST_CHECKS], socket)
     results += run_crl_checks(crl_checks(loaded)[:MOST_CHECKS], socket)

@@ -156,8 +156,7 @@ class Certificates:
 
 
 def _files_of(loaded: Loaded, name: str) -> Sequence[Path]:
-    pool = loaded.topology.pool_of(name)
-    server = next((one for one in pool.servers if one.name == name), None) if pool is not None else None
+    server = loaded.topology.server(name)
     if server is None:
         return ()
     names = [server.certificate_file, server.key_file, server.signer_certificate_file, server.signer_key_file]

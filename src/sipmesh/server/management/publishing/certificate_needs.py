@@ -54,7 +54,7 @@ class CertificateNeed:
 def certificate_needs(loaded: Loaded, generations: CaGenerations | None, at: datetime) -> Iterator[CertificateNeed]:
     """Yield the servers of a draft that need a certificate; *generations* is None on a machine without the CA."""
     newest = _newest(generations, at) if generations is not None else {}
-    for server in (server for pool in loaded.topology.pools for server in pool.servers):
+    for server in loaded.topology.servers:
         record = newest.get(server.name)
         why = _lack(loaded, server.name, record)
         if why:

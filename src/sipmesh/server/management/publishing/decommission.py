@@ -68,4 +68,4 @@ def follow_up(folder: Path, audit: Audit, before: Loaded, now: Loaded, who: str,
 
 def servers_of(loaded: Loaded) -> frozenset[str]:
     """Return the names of all servers of a topology."""
-    return frozenset(server.name for pool in loaded.topology.pools for server in pool.servers)
+    return frozenset(loaded.topology.server_names)

@@ -121,7 +121,7 @@ def touched_by(
     before: Loaded, after: Loaded, issued: Collection[str], appear: Collection[AllowedLink]
 ) -> frozenset[str]:
     """Give the servers that a change concerns: ends of new links, new certificates, and all if our own authority changes."""
-    names = {server.name for pool in after.topology.pools for server in pool.servers}
+    names = frozenset(after.topology.server_names)
     old, new = before.topology, after.topology
     if old.authority != new.authority or before.authority.anchors != after.authority.anchors:
         return frozenset(names)
@@ -133,10 +133,8 @@ def touched_by(
 
 def _changed(old: Topology, new: Topology) -> Iterator[str]:
     """Give the servers whose entry has changed, such as their address or a port."""
-    before = {server.name: server for pool in old.pools for server in pool.servers}
-    yield from (
-        server.name for pool in new.pools for server in pool.servers if before.get(server.name, server) != server
-    )
+    before = {server.name: server for server in old.servers}
+    yield from (server.name for server in new.servers if before.get(server.name, server) != server)
 
 
 def without_contact(members: Sequence[MemberReply]) -> frozenset[str]:

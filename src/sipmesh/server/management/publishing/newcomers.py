@@ -20,7 +20,7 @@ def new_servers(before: Loaded, after: Loaded) -> frozenset[str]:
 
 
 def _servers(loaded: Loaded) -> frozenset[str]:
-    return frozenset(server.name for pool in loaded.topology.pools for server in pool.servers)
+    return frozenset(loaded.topology.server_names)
 
 
 def new_partners(before: Loaded, after: Loaded) -> frozenset[str]:

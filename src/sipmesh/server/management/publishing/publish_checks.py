@@ -179,8 +179,8 @@ def _other_pools(old: Topology, new: Topology) -> Iterator[str]:
 
 
 def _other_processes(old: Topology, new: Topology) -> Iterator[str]:
-    before = {server.name: server.workers for pool in old.pools for server in pool.servers}
-    for server in (server for pool in new.pools for server in pool.servers):
+    before = {server.name: server.workers for server in old.servers}
+    for server in new.servers:
         if server.workers != before.get(server.name, server.workers):
             yield f"{server.name} must be restarted to use its new number of workers"
 
@@ -206,7 +206,7 @@ def _with_other_bindings(old: Topology, new: Topology) -> Sequence[str]:
 
 
 def _in_both(old: Topology, new: Topology, role: Role) -> Sequence[str]:
-    before = {server.name for pool in old.pools for server in pool.servers}
+    before = frozenset(old.server_names)
     return [server.name for pool in new.pools if pool.role is role for server in pool.servers if server.name in before]
 
 

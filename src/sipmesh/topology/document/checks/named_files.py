@@ -27,7 +27,7 @@ def files_are_of_their_kind(document: CheckedDocument) -> None:
 
 def misplaced_files(topology: Topology, folder: Path) -> Iterator[tuple[Loc, str, str]]:
     """Give place, reason and remedy of each file that is not where its kind lives; *folder* is that of the organisation."""
-    place = NamePlace(folder, frozenset(server.name for pool in topology.pools for server in pool.servers))
+    place = NamePlace(folder, frozenset(topology.server_names))
     for file in named_files(topology):
         if fault := place.fault(file.name, file.kind, file.server):
             yield file.loc, f"{file.name!r} {fault}", place.remedy(file.name, file.kind, file.server)

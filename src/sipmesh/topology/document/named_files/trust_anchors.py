@@ -100,7 +100,7 @@ class TrustMaterial:
 def issuers_in_use(topology: Topology, folder: Path) -> list[x509.Certificate]:
     """Give the CAs below the anchors in our own servers' certificate files, if these are on this machine."""
     found: dict[bytes, x509.Certificate] = {}
-    for server in (server for pool in topology.pools for server in pool.servers):
+    for server in topology.servers:
         with suppress(*UNREADABLE):
             chain = read_certificates(folder / server.certificate_file)[1:]
             found |= {key_of(issuer): issuer for issuer in chain if is_authority(issuer)}

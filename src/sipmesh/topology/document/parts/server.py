@@ -152,6 +152,13 @@ class Server(Part):
         return self.key or f"servers/{self.name}.key"
 
     @property
+    def key_files(self) -> tuple[str, ...]:
+        """The files of all private keys for its certificates: its own, those for partners and those for clients."""
+        outside = [self.outside.key] if self.outside is not None and self.outside.key else []
+        outside += [pair.key for pair in self.partner_certificates]
+        return (self.key_file, *outside, *(pair.key for pair in self.client_certificates))
+
+    @property
     def signer_certificate_file(self) -> str:
         """The file of the certificate chain with which a management server signs publications."""
         return f"servers/{self.name}.signer.pem"
