@@ -89,7 +89,7 @@ def _topology(run: Run, where: list[object]) -> Path:
 
 
 def wait_for(port: int, host: str = HOST) -> None:
-    """Wait until somebody listens."""
+    """Wait until a process listens."""
     end = time.monotonic() + START_S
     while time.monotonic() < end:
         with socket.socket() as probe:

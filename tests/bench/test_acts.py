@@ -31,7 +31,7 @@ def test_organisation_grows_to_eight_servers_goes_back_a_version_and_removes_a_s
 
 @pytest.mark.soak
 def test_both_halves_of_a_split_network_end_on_the_last_version(tmp_path: Path, told: list[str]) -> None:
-    """Nobody is left without a topology meanwhile, and the status shows who is cut off."""
+    """No server is left without a topology meanwhile, and the status shows who is cut off."""
     reason = may_split()
     if reason:
         if os.environ.get("CI") and os.geteuid() == 0:

@@ -82,7 +82,7 @@ def test_users_send_to_a_server(loaded: Loaded) -> None:
     assert result["server_us"] > 0
 
 
-def test_requests_on_a_clock_are_no_more_than_asked(loaded: Loaded) -> None:
+def test_requests_on_a_clock_are_at_most_as_many_as_asked(loaded: Loaded) -> None:
     """A busy machine sends fewer."""
     result = loaded.sound("messages", *loaded.sink, *USERS, "--rate", 100)
     assert 0 < result["done"] <= 110
@@ -160,7 +160,7 @@ def test_floor_shakes_hands(loaded: Loaded) -> None:
         floor.terminate()
 
 
-def test_nobody_but_loopback_is_loaded(run: Run, load: Path, pki: Path) -> None:
+def test_only_loopback_is_loaded(run: Run, load: Path, pki: Path) -> None:
     refused = run(load, "idle", "--connect", "192.0.2.1:5061", "--ca", pki / "ca.pem")
     assert refused.returncode == 2
     assert "192.0.2.1 is not loopback" in refused.stderr

@@ -36,7 +36,7 @@ def measured(*options: object) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.soak
 def test_publication_and_revocation_are_in_force_on_eight_servers_in_time() -> None:
-    """Twenty of each; the promise itself is for a machine that does nothing else."""
+    """Twenty of each; the promise itself is for a machine without other work."""
     ran = measured()
     sys.stdout.write(ran.stdout)
     found = figures(ran.stdout)

@@ -29,7 +29,7 @@ def test_certificates_change_under_load_and_nothing_is_lost(run: Run, load: Path
     assert found["certificates"] >= 1
 
 
-def test_a_load_that_does_not_start_is_told(run: Run) -> None:
+def test_a_load_that_does_not_start_is_reported(run: Run) -> None:
     ran = run(sys.executable, "-m", "bench.rotation", "--seconds", 1, "--load", "/bin/false")
     assert ran.returncode == 1
     assert ran.stderr.startswith("the load does not start")

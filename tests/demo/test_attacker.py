@@ -69,7 +69,7 @@ def test_own_message_is_sent_in_place_of_the_probe(credentials: Forged) -> None:
         (b"220 mail", "", "8 bytes that are no SIP"),
     ],
 )
-def test_plain_answer_is_told_by_its_first_octets(octets: bytes, answer: str, alert: str) -> None:
+def test_plain_answer_is_recognised_by_its_first_octets(octets: bytes, answer: str, alert: str) -> None:
     with serving(answering(octets)) as address:
         came = speak_plainly(address, NAME)
     assert (came.answer, came.alert) == (answer, alert)
@@ -99,7 +99,7 @@ def test_silent_peer_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
         assert knock(address, None, name=NAME, domain=NAME).alert == "no answer"
 
 
-def test_port_without_a_datagram_socket_is_told() -> None:
+def test_port_without_a_datagram_socket_is_reported() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as bound:
         bound.bind((HOST, 0))
         address = bound.getsockname()

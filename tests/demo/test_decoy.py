@@ -1,4 +1,4 @@
-"""The decoy answers everybody, and the attacker reports what a port has answered: both without our TLS code."""
+"""The decoy answers every client, and the attacker reports what a port has answered: both without our TLS code."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def waiting(example: Organisation) -> Forked:
 
 
 def runs(pid: int) -> bool:
-    """Tell whether a process runs; one that has ended and that nobody has waited for has no command line."""
+    """Tell whether a process runs; a process that has ended without being waited for has no command line."""
     try:
         return bool(Path(f"/proc/{pid}/cmdline").read_bytes())
     except OSError:
@@ -87,7 +87,7 @@ def test_command_that_returns_has_the_status_0() -> None:
 
 
 def test_what_is_imported_before_a_fork_is_there() -> None:
-    """The names are texts, since the demo is below the commands: a module that moves must be renamed here as well."""
+    """The names are texts, since the demo is below the commands: a module that moves must be renamed here too."""
     for name in forkserver.IMPORTED:
         assert find_spec(name) is not None
 
@@ -100,7 +100,7 @@ def test_command_that_is_killed_has_the_status_of_its_signal(example: Organisati
     started.terminate()
     assert started.wait(10) == -signal.SIGTERM
     assert not runs(started.pid)
-    started.kill()  # has nobody to reach
+    started.kill()  # has no process to reach
 
 
 @on_loop
@@ -126,7 +126,7 @@ async def test_command_that_does_not_stop_in_time_is_killed(
 @pytest.mark.wide
 @on_loop
 async def test_servers_end_with_the_process_that_has_started_them(example: Organisation, tmp_path: Path) -> None:
-    """They are told to stop; a fork server that has ended starts nothing any more."""
+    """They are ordered to stop; a fork server that has ended starts nothing any more."""
     server, environment = ForkServer(), dict(os.environ)
     with (tmp_path / "log").open("wb") as log:
         arguments = ("serve", FE1, "--topology", str(example.file))

@@ -37,7 +37,7 @@ async def test_servers_answer_until_the_network_stops(folder: Path) -> None:
 
 
 @on_loop
-async def test_server_that_does_not_start_is_told_with_its_log(folder: Path) -> None:
+async def test_server_that_does_not_start_is_reported_with_its_log(folder: Path) -> None:
     network = await DemoNetwork.build(folder)
     try:
         network.example.credentials(EDGE)[1].unlink()

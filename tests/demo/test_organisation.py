@@ -1,4 +1,4 @@
-"""An organisation that the demo builds is one that a server loads."""
+"""An organisation that the demo builds can be loaded by a server."""
 
 from __future__ import annotations
 

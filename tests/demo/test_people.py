@@ -25,7 +25,7 @@ async def test_people_write_and_call_and_every_row_is_good(tmp_path: Path) -> No
 
 
 @on_loop
-async def test_message_and_call_to_somebody_who_has_left_are_wrong_rows(
+async def test_message_and_call_to_a_user_who_has_left_are_wrong_rows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "PATIENCE_S", 0.0)

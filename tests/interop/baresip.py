@@ -194,7 +194,7 @@ class Baresip:
         return self._answers.pop(token)
 
     async def registered(self) -> None:
-        """Wait until the account is registered: the event may be gone before anybody listens, so it is asked for."""
+        """Wait until the account is registered: the event may be gone before a test listens, so it is asked for."""
         async with asyncio.timeout(PATIENCE_S):
             while "OK" not in (await self.command("reginfo")).get("data", ""):
                 await asyncio.sleep(LOOK_AGAIN_S)

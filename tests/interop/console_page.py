@@ -29,7 +29,7 @@ class ConsolePage(BrowserPage):
 
     @classmethod
     async def open(cls, browser: Chromium, network: Managed) -> ConsolePage:
-        """Open a tab; nobody is logged in."""
+        """Open a tab; without a login."""
         console: Any = network.organisation.document["console"]
         port = console["listen"].rpartition(":")[2]
         return cls(browser, await browser.target(), f"https://{MGMT}:{port}")

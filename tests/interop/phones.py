@@ -36,7 +36,7 @@ def ask_for_signatures(network: DemoNetwork, identity: str) -> None:
 
 
 def phone(network: DemoNetwork, user: str, server: str, *, name: str = "", **settings: Any) -> Baresip:
-    """A phone of *user* that logs in at *server* by its name, or at whatever server DNS gives for *name*."""
+    """A phone of *user* that logs in at *server* by its name, or at the server that DNS gives for *name*."""
     organisation = network.organisation_of(server)
     port = organisation.ports[server][LinkKind.CLIENT]
     return Baresip(

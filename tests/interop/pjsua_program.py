@@ -96,7 +96,7 @@ class Phone(pj.Account):  # type: ignore[misc]
         self.calls[-1].sendDtmf(how)
 
     def transfer(self, uri: str) -> None:
-        """Transfer the other side to somebody."""
+        """Transfer the other side to a user."""
         self.calls[-1].xfer(uri, pj.CallOpParam())
 
     def connect_calls(self) -> None:
@@ -111,11 +111,11 @@ class Phone(pj.Account):  # type: ignore[misc]
         buddy.sendInstantMessage(said)
 
     def watch(self, uri: str) -> None:
-        """Subscribe to somebody's presence."""
+        """Subscribe to the presence of a user."""
         self.buddy(uri, watched=True)
 
     def buddy(self, uri: str, *, watched: bool) -> Any:
-        """Add somebody to the list of friends."""
+        """Add a user to the list of friends."""
         known = pj.BuddyConfig()
         known.uri, known.subscribe = uri, watched
         buddy = pj.Buddy()

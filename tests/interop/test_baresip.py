@@ -74,7 +74,7 @@ def test_phone_that_may_talk_in_the_clear_gets_488(network: DemoNetwork, runner:
 def test_a_phone_refuses_a_server_under_a_ca_that_it_does_not_know(
     network: DemoNetwork, runner: asyncio.Runner
 ) -> None:
-    """The twin of all the others: the phone checks the chain, so what they prove is not an accident."""
+    """The control of all the others: the phone checks the chain, so what they prove is not an accident."""
     stranger = phone(network, "dora", FE1, tone=440)
     config = stranger.folder / "config"
     config.write_text(config.read_text().replace(str(network.example.root), str(network.partner.root)))
@@ -92,7 +92,7 @@ def test_a_phone_refuses_a_server_under_a_ca_that_it_does_not_know(
 
 @pytest.mark.wide
 def test_phone_is_called_by_the_number_of_its_user(network: DemoNetwork, runner: asyncio.Runner) -> None:
-    """As a phone writes a number that was dialled; a number of nobody gets 404."""
+    """As a phone writes a number that was dialled; an unknown number gets 404."""
     users = Users(network.example.load().users_url)
     users.add_alias("emil@example.test", "+49 30 123")
     users.close()
@@ -133,7 +133,7 @@ def test_message_to_a_phone_that_is_off_arrives_when_it_is_switched_on(
             ):  # and dora stays: its commands return before its messages are sent
                 while (
                     len(found := re.findall(r"\n\n(first|second)", emil.log)) < 2
-                ):  # an event may come before anybody listens
+                ):  # an event may come before a test listens
                     await asyncio.sleep(LOOK_AGAIN_S)
                 return found
 

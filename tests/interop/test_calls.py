@@ -44,7 +44,7 @@ async def established(*phones: Baresip) -> None:
 
 
 async def hung_up(by: Baresip, other: Baresip) -> None:
-    """End the call of two phones; the *other* hears of it."""
+    """End the call of two phones; the *other* learns of it."""
     await by.command("hangup")
     await other.event("CALL_CLOSED")
     for one in (by, other):
@@ -88,7 +88,7 @@ def test_each_side_holds_resumes_and_hangs_up(
 def test_each_side_transfers_the_other_to_a_third(
     network: DemoNetwork, runner: asyncio.Runner, users: tuple[str, ...]
 ) -> None:
-    """REFER inside the call, NOTIFY back, and a new call of whoever was transferred (RFC 5589 section 6)."""
+    """REFER inside the call, NOTIFY back, and a new call of the transferred party (RFC 5589 section 6)."""
     caller, callee, third = (phone(network, user, WHERE[user], records=False) for user in users)
 
     async def play() -> None:
@@ -107,7 +107,7 @@ def test_each_side_transfers_the_other_to_a_third(
 
 
 async def killed(network: DemoNetwork, server: str) -> None:
-    """Kill a front end; nobody says goodbye."""
+    """Kill a front end; it sends no goodbye."""
     process = network.servers[server]
     process.kill()
     await process.waited()
@@ -138,7 +138,7 @@ def test_call_goes_on_through_the_front_end_that_was_killed_and_started_again(
 
 @pytest.mark.wide
 def test_phone_may_hang_up_before_it_has_registered_again(network: DemoNetwork, runner: asyncio.Runner) -> None:
-    """Its new link has proved nobody yet, so the BYE is challenged (407), and continues with the answer."""
+    """Its new link has proved no user yet, so the BYE is challenged (407), and continues with the answer."""
     dora, emil = (phone(network, user, WHERE[user], records=False) for user in ("dora", "emil"))
 
     async def play() -> None:

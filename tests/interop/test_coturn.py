@@ -75,7 +75,7 @@ def allocated(coturn: Coturn, login: Login) -> int:
 
 
 @on_loop
-async def test_coturn_relays_for_a_user_with_credentials_and_for_nobody_else(pool: Network, coturn: Coturn) -> None:
+async def test_coturn_relays_for_a_user_with_credentials_and_for_no_other(pool: Network, coturn: Coturn) -> None:
     """The others have changed the user, or the end, or have a password of another secret."""
     write_turn(pool, coturn.url)
     async with pool:
@@ -93,7 +93,7 @@ async def test_coturn_relays_for_a_user_with_credentials_and_for_nobody_else(poo
 @on_loop
 @pytest.mark.wide
 async def test_remote_user_gets_credentials_through_the_edge_and_only_its_own(remote: Network, coturn: Coturn) -> None:
-    """Eve has logged in at the edge as bob. Nobody gets anything there without a login."""
+    """Eve has logged in at the edge as bob. No client gets anything there without a login."""
     write_turn(remote, coturn.url)
     async with remote:
         alice, eve = await remote.phone("alice", EDGE), await remote.phone("bob", EDGE)
@@ -132,7 +132,7 @@ async def test_each_organisation_has_its_own_relay(federation: Network, coturn: 
 
 
 def test_relay_with_the_documented_settings_leads_to_no_inner_address(home: Network, tmp_path: Path) -> None:
-    """A user who has logged in asks for each of them. The twin: an address of another network."""
+    """A user who has logged in asks for each of them. The control: an address of another network."""
     settings = documented(tmp_path)
     write_turn(home, "turn:turn.example.test")
     login = made(home, time.time())

@@ -128,7 +128,7 @@ def reasons(report: Any) -> list[str]:
 
 @pytest.mark.parametrize("title", WAYS)
 def test_failing_phone_is_explained(phones: Stage, runner: asyncio.Runner, title: str) -> None:
-    """The server has started anew: it remembers no other phone."""
+    """The server has started again: it remembers no other phone."""
     user, way = WAYS[title]
 
     async def play() -> Any:

@@ -1,4 +1,4 @@
-"""Kamailio, a real server of another make, federates with us: both ways, and only under its rightful name."""
+"""Kamailio, a real server of another make, federates with us: both ways, and only under its own name."""
 
 from __future__ import annotations
 

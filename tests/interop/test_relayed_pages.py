@@ -1,4 +1,4 @@
-"""A page outside and a page inside, which reach each other by a real TURN server and by nothing else."""
+"""A page outside and a page inside, which reach each other only by a real TURN server."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_remote_user_and_user_inside_hear_each_other_by_the_relay(
     runner.run(play())
 
 
-def test_page_with_credentials_that_have_ended_reaches_nobody(
+def test_page_with_credentials_that_have_ended_reaches_no_other_page(
     phones: tuple[Stage, Coturn], runner: asyncio.Runner
 ) -> None:
     """The same front end has made them, and they ended a minute ago: coturn gives the page no address."""

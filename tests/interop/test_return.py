@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.soak, pytest.mark.peer("baresip", "linphone", "pjsua2"
 AWAY_S = 1.3
 LOOK_AGAIN_S = 0.1
 LONGEST_S = 120.0
-"""The phones ask for registrations of 600 s: one that notices nothing is away for longer."""
+"""The phones ask for registrations of 600 s: a phone that notices nothing is away for longer."""
 SLACK_S = 60.0
 """So much later than on the page a phone may be back: some choose their pauses at random."""
 NOT_BACK = "not within 120 s"

@@ -183,7 +183,7 @@ def test_two_browsers_see_each_other_write_and_call(place: Place, runner: asynci
 
 
 @pytest.mark.peer("coturn")
-def test_media_pass_through_a_turn_server_where_nothing_else_works(
+def test_media_pass_through_a_turn_server_where_no_direct_path_works(
     place: Place, runner: asyncio.Runner, coturn: Coturn
 ) -> None:
     """The passwords for coturn come from the front end."""
@@ -208,7 +208,7 @@ def test_media_pass_through_a_turn_server_where_nothing_else_works(
 
 
 def test_page_follows_a_transfer_and_says_who_has_answered(place: Place, runner: asyncio.Runner) -> None:
-    """Bob sends alice to carol. Before carol answers, nobody is named. The call with bob ends."""
+    """Bob sends alice to carol. Before carol answers, no user is named. The call with bob ends."""
 
     async def play() -> None:
         alice, carol = await logged_in(place, ALICE), await logged_in(place, CAROL, FE2)
@@ -249,8 +249,8 @@ def test_page_goes_on_with_its_call_if_a_transfer_fails(place: Place, runner: as
     runner.run(play())
 
 
-def test_page_calls_nobody_whom_its_user_refuses(place: Place, runner: asyncio.Runner) -> None:
-    """A second question is refused at once, one without an answer after its time, and one that is open when the call ends."""
+def test_page_calls_no_party_that_its_user_refuses(place: Place, runner: asyncio.Runner) -> None:
+    """A second question is refused at once, one without an answer after its time, and an open one when the call ends."""
 
     async def play() -> None:
         alice, carol = await logged_in(place, ALICE), await logged_in(place, CAROL, FE2)
@@ -335,7 +335,7 @@ def test_page_is_the_target_of_an_attended_transfer(place: Place, runner: asynci
     runner.run(play())
 
 
-def test_page_lets_nobody_into_its_call_whom_its_user_refuses(place: Place, runner: asyncio.Runner) -> None:
+def test_page_lets_no_party_into_its_call_that_its_user_refuses(place: Place, runner: asyncio.Runner) -> None:
     """Gina knows the identifiers of the call with bob, which goes on."""
 
     async def play() -> None:
@@ -422,7 +422,7 @@ def test_page_with_jssip_takes_its_question_back(place: Place, runner: asyncio.R
     runner.run(play())
 
 
-def test_called_user_declines_and_the_caller_is_told(place: Place, runner: asyncio.Runner) -> None:
+def test_called_user_declines_and_the_caller_sees_it(place: Place, runner: asyncio.Runner) -> None:
     async def play() -> None:
         alice, bob = await logged_in(place, ALICE), await logged_in(place, BOB)
         await alice.add_contact(BOB)
@@ -443,10 +443,10 @@ def test_called_user_declines_and_the_caller_is_told(place: Place, runner: async
     runner.run(play())
 
 
-def test_wrong_password_is_told_in_a_sentence(place: Place, runner: asyncio.Runner) -> None:
+def test_wrong_password_is_reported_in_a_sentence(place: Place, runner: asyncio.Runner) -> None:
     async def play() -> None:
         page = await opened(place)
-        for address in (ALICE, "nobody@example.test"):  # what is told does not say whether the user exists
+        for address in (ALICE, "nobody@example.test"):  # the text does not say whether the user exists
             await page.log_in(address, "wrong")
             await page.shows("login-error", "The address or the password is wrong.")
             assert not await page.evaluate("document.getElementById('phone').checkVisibility()")
@@ -483,7 +483,7 @@ def test_caller_of_a_partner_shows_its_organisation(place: Place, runner: asynci
 
 
 def test_claims_of_a_caller_do_not_change_the_padlock(place: Place, runner: asyncio.Runner) -> None:
-    """Bob writes the name, the subject and the asserted identity of somebody else. The padlock says bob."""
+    """Bob writes the name, the subject and the asserted identity of another user. The padlock says bob."""
 
     async def play() -> None:
         alice = await logged_in(place, ALICE)

@@ -66,7 +66,7 @@ def test_sender_is_read_from_the_asserted_identity_alone() -> None:
 
 
 def test_call_is_signed_if_the_server_has_verified_its_sender() -> None:
-    """The field names somebody else, or there is none."""
+    """The field names another user, or there is none."""
     given = {"<sip:erin@partner.test>": True, "<sip:eve@partner.test>": False, "erin@partner.test": False, "": False}
     signed = "given[0].map(value => m.isSigned({getHeader: name => name === 'Verified-Identity' ? value : undefined}, given[1]))"
     assert evaluated("address.js", signed, list(given), "erin@partner.test") == list(given.values())
@@ -97,7 +97,7 @@ def test_cancelled_request_is_known_by_its_branch() -> None:
     assert evaluated("cancels.js", told, list(given)) == [[branch, branch] for branch in given.values()]
 
 
-def test_cancelled_request_is_told_once_and_after_the_other_reader() -> None:
+def test_cancelled_request_is_reported_once_and_after_the_other_reader() -> None:
     played = """(() => {
         const socket = {}, seen = [], cancels = new m.Cancels(socket);
         socket.ondata = () => seen.push("read");

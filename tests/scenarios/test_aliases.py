@@ -1,4 +1,4 @@
-"""Users are called under their aliases, and nobody else speaks under them: over TLS, at each server and by a partner."""
+"""Users are called under their aliases, and no other user speaks under them: over TLS, at each server and by a partner."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ async def test_user_of_another_pool_is_called_under_an_alias(two_pools: Network)
 
 
 @on_loop
-async def test_partner_calls_an_alias_and_nobody_else_by_number(federation: Network) -> None:
+async def test_partner_calls_only_an_alias_by_number(federation: Network) -> None:
     give(federation.organisations[0], NUMBER)
     async with federation:
         alice = await federation.phone("alice", FE1)
@@ -89,7 +89,7 @@ async def test_partner_calls_an_alias_and_nobody_else_by_number(federation: Netw
 @pytest.mark.parametrize("alias", ["tel:+4930123", "sip:+49-30-123@example.test;user=phone", "sip:INFO@example.test"])
 @on_loop
 async def test_alias_is_a_from_of_its_own_user_only(pool: Network, alias: str) -> None:
-    """The same message by another user is refused, at each server; the identity is the user, whatever From says."""
+    """The same message by another user is refused, at each server; the identity is the user, not the From."""
     give(pool.organisations[0], NUMBER, "info")
     async with pool:
         alice, bob = await pool.phone("alice", FE1), await pool.phone("bob", FE2)
@@ -103,7 +103,7 @@ async def test_alias_is_a_from_of_its_own_user_only(pool: Network, alias: str) -
 
 @on_loop
 async def test_partner_cannot_call_from_the_number_of_our_user(federation: Network) -> None:
-    """In its own domain too: phones show the number alone. Its twin calls from a number of nobody here."""
+    """In its own domain too: phones show the number alone. The control calls from a number that no user here has."""
     give(federation.organisations[0], NUMBER)
     async with federation:
         bob = await federation.phone("bob", FE1)

@@ -76,7 +76,7 @@ async def test_every_request_is_answered_whichever_server_starts_first(
         phones = await phones_at(network, FE1, FE2, EDGE)
         await network.application(FE2)
         application = await network.application(FE1)
-        for phone in phones:  # a worker hears of the link of another one a moment later
+        for phone in phones:  # a worker learns of the link of another one a moment later
             while await message(phone, application) != 200:
                 pass
         answered = Answered()
@@ -237,7 +237,7 @@ async def test_no_sender_is_left_without_an_answer_over_a_fault(tmp_path: Path, 
         assert answered.unanswered == []
         phones = [phone if phone.is_connected else await network.phone(phone.where, phone.user) for phone in phones]
         failed = [""]
-        for _ in range(ROUNDS):  # other servers try the one that was away once more in a moment
+        for _ in range(ROUNDS):  # other servers try the server that was away again in a moment
             after = Answered()
             await after.all_pairs(phones)
             assert after.unanswered == []

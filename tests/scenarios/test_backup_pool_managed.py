@@ -30,7 +30,7 @@ def known(network: Managed, server: str) -> ReplicatedUsers:
 @pytest.mark.wide
 @on_loop
 async def test_backup_pool_serves_by_the_documents_that_it_got_beforehand(managed: Managed) -> None:
-    """Management may be gone as well by then. Before the version that pairs the pools, no server of the other pool knew alice."""
+    """Management may be gone too by then. Before the version that pairs the pools, no server of the other pool knew alice."""
 
     def paired(document: dict[str, Any]) -> None:
         pool = next(pool for pool in document["pools"] if pool["name"] == POOL)

@@ -1,4 +1,4 @@
-"""A backup pool serves the users of a pool whose servers are gone, and gives them back. Attacks with their rightful twins."""
+"""A backup pool serves the users of a pool whose servers are gone, and gives them back. Attacks with their controls."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ async def lost(network: Network, *servers: str) -> None:
 
 
 async def refused_once(network: Network, user: str, server: str) -> None:
-    """Fail to log in at a server that has no link to the home pool: with that it finds out that nobody answers there."""
+    """Fail to log in at a server that has no link to the home pool: with that it finds out that no server answers there."""
     refused = await (await network.peer(server, user)).register()
     assert refused.status == 503
 
@@ -225,7 +225,7 @@ async def test_request_for_a_user_is_not_served_by_the_backup_pool_while_the_hom
 
 @pytest.mark.wide
 @on_jumping_loop
-async def test_pool_that_is_no_backup_serves_nobody_and_knows_no_password(three_pools: Network) -> None:
+async def test_pool_that_is_no_backup_serves_no_user_and_knows_no_password(three_pools: Network) -> None:
     async with three_pools:
         await lost(three_pools, FE1)
         stranger, rightful = three_pools.nodes[FE5], three_pools.nodes[FE3]

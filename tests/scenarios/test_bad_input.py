@@ -105,7 +105,7 @@ async def test_garbage_from_a_server_ends_that_link_and_the_next_one_works(pool:
 
 
 @on_loop
-async def test_whoever_hangs_up_in_the_middle_of_a_message_harms_nobody(home: Network) -> None:
+async def test_peer_that_closes_in_the_middle_of_a_message_harms_no_other(home: Network) -> None:
     async with home, two_who_talk(home):
         for part in (1, 40, 200):
             hostile = await home.phone("carol", FE1)
@@ -160,7 +160,7 @@ async def test_user_who_does_not_finish_a_message_is_closed_at_its_deadline(home
 
 @on_jumping_loop
 async def test_user_who_sends_a_message_in_pieces_within_its_deadline_is_served(home: Network) -> None:
-    """Slow is not hostile: the twin. Half a keepalive is no message, however long the other half takes."""
+    """The control: slow is not hostile. Half a keepalive is no message, however long the other half takes."""
     async with home, two_who_talk(home):
         slow = await home.phone("carol", FE1)
         request = slow.request("OPTIONS", "sip:example.test").encode()
@@ -192,7 +192,7 @@ async def test_large_message_of_a_server_passes_at_the_least_rate_and_not_below(
 
 @on_loop
 async def test_user_who_never_reads_is_closed_in_time_and_its_senders_get_an_answer(home: Network) -> None:
-    """What waits for it stays below its bound; the sender is told at once, not after half a minute."""
+    """What waits for it stays below its bound; the sender gets a response at once, not after half a minute."""
     home.limits = replace(LIMITS, stall_s=0.2)
     async with home, two_who_talk(home) as (alice, _):
         await home.phone("carol", FE1)  # nothing is received on it any more, so that its stream stops reading
@@ -292,7 +292,7 @@ async def last_words(peer: Peer) -> list[Response]:
 
 @asynccontextmanager
 async def two_who_talk(network: Network) -> AsyncIterator[tuple[Peer, Peer]]:
-    """Alice and bob: whatever happened beside them, their links are up at the end and a message goes across."""
+    """Alice and bob: after all that happened beside them, their links are up at the end and a message goes across."""
     alice, bob = await network.phone("alice", FE1), await network.phone("bob", FE1)
     yield alice, bob
     message = alice.request(MESSAGE, "sip:bob@example.test")

@@ -76,7 +76,7 @@ def become(ways: list[BadNetwork], delay_s: float, loss: float) -> None:
 
 
 def open_anew(network: TwoHosts) -> None:
-    """Close the links between the servers, so that the next ones are on the bad network."""
+    """Close the links between the servers, so that the next links are on the bad network."""
     links = [link for node in network.nodes.values() for link in node.pool.all() if link.kind is LinkKind.SERVER]
     for link in links:
         link.close("the next one is on the bad network")

@@ -52,7 +52,7 @@ async def test_server_that_asserts_nothing_is_held_to_its_from(
 
 @pytest.mark.parametrize("credentials", [FE2, EDGE, BOT])
 @on_loop
-async def test_servers_register_nobody(federation: Network, credentials: str) -> None:
+async def test_servers_register_no_user(federation: Network, credentials: str) -> None:
     async with federation:
         server = await federation.peer(FE1, "alice", credentials)
         refused = await server.ask(server.request("REGISTER", "sip:example.test", to="<sip:alice@example.test>"))
@@ -62,7 +62,7 @@ async def test_servers_register_nobody(federation: Network, credentials: str) ->
 
 @on_loop
 async def test_edge_brings_in_but_does_not_send_out_again(federation: Network) -> None:
-    """Through us nobody reaches one partner from another."""
+    """Through us no peer reaches one partner from another."""
     async with federation:
         edge = await federation.peer(FE1, "erin@partner.test", EDGE)
         assert (await edge.ask(edge.request("MESSAGE", "sip:frank@partner.test"))).status == 403

@@ -120,7 +120,7 @@ async def test_phones_of_both_kinds_connect_at_one_port_by_names_of_their_own(
 
 
 @on_loop
-async def test_name_that_a_certificate_for_clients_does_not_hold_is_told(
+async def test_name_that_a_certificate_for_clients_does_not_hold_is_logged(
     example: Organisation, public: Authority
 ) -> None:
     public.issue("example.test", file="first")
@@ -165,7 +165,7 @@ async def test_certificate_that_becomes_valid_is_noticed(web: Network, public: A
 @on_loop
 @pytest.mark.wide
 async def test_files_are_watched_and_taken_once_certificate_and_key_fit(web: Network, public: Authority) -> None:
-    """The key is written first, as an ACME client does; nothing is told to the server."""
+    """The key is written first, as an ACME client does; the server gets no notification."""
     example, told = web.of(FE1), Told()
     async with serving_here(example, told) as node:
         address = example.address(FE1, LinkKind.CLIENT)

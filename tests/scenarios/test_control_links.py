@@ -40,7 +40,7 @@ async def server_peer(network: Network, to: str, name: str, protocol: str) -> Pe
 @pytest.mark.parametrize(("protocol", "status"), [(CONTROL, 403), (SIP, 200), ("", 200)])
 @on_loop
 async def test_request_on_a_control_link_is_refused_and_not_dropped(pool: Network, protocol: str, status: int) -> None:
-    """Whoever has agreed on it in the handshake; an OPTIONS for the server itself shows that the link works."""
+    """Each peer that has agreed on it in the handshake; an OPTIONS for the server itself shows that the link works."""
     async with pool:
         alice = Phone(await pool.phone("alice", FE1), FE1)
         async with await server_peer(pool, FE1, FE2, protocol) as mate:

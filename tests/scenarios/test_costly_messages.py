@@ -1,4 +1,4 @@
-"""One login with 24 links, or a stolen server with 16, sends the costliest messages that are accepted: nobody waits for them.
+"""One login with 24 links, or a stolen server with 16, sends the costliest accepted messages: no other client waits for them.
 
 With workers, and with one process: messages of others pass, a revocation takes effect, no worker is taken for hung and no pool
 mate for dead. The same number of ordinary messages passes.
@@ -30,7 +30,7 @@ from support.workers import two_workers
 LINKS: Final = 24
 MOST_OF_A_LINK: Final = 60
 WITHIN_S: Final = 10.0
-"""What is promised is one second, of a machine that has nothing else to do."""
+"""What is promised is one second, of a machine without other work."""
 
 BOB, NOBODY = "sip:bob@example.test", "sip:nobody@example.test"
 NAMES: Final = b" ".join(b"%x" % number for number in range(1, 20_000))

@@ -176,7 +176,7 @@ async def test_one_device_may_ring_under_several_tags(ends: Ends) -> None:
 @pytest.mark.parametrize("alice_asks", [True, False], ids=["ours asks", "ours is asked"])
 @on_loop
 async def test_a_subscription_is_notified_and_refreshed(ends: Ends, *, alice_asks: bool) -> None:
-    """It begins a dialog (RFC 6665); the first NOTIFY comes before its answer, later ones and a refresh after."""
+    """It begins a dialog (RFC 6665); the first NOTIFY comes before its answer, later NOTIFYs and a refresh after."""
     async with ends.network:
         alice, other = await ends.phones()
         asks, asked = (alice, other) if alice_asks else (other, alice)
@@ -199,7 +199,7 @@ async def test_a_subscription_is_notified_and_refreshed(ends: Ends, *, alice_ask
 
 @on_loop
 async def test_a_partner_may_send_the_rest_of_a_call_to_another_edge_than_its_invite(two_edges: Network) -> None:
-    """Both edges live. It is the partner's choice, in an early dialog as well; and nothing else opens by it."""
+    """Both edges live. It is the partner's choice, also in an early dialog; and it has no other effect."""
     async with two_edges:
         alice = await two_edges.phone("alice", FE1)
         first, second = [
@@ -232,7 +232,7 @@ def ack_of(ack: Request, invite: Request) -> Request:
 @pytest.mark.parametrize("lost", [EDGE, EDGE2])
 @on_loop
 async def test_edges_that_a_call_has_not_passed_carry_it_on_both_ways(two_edges: Network, lost: str) -> None:
-    """Each edge of the pool is the one that the call began with, and stops."""
+    """Each edge of the pool is once the edge of the call's start, and stops."""
     async with two_edges:
         alice, erin = await two_edges.phone("alice", FE1), await two_edges.phone("erin", PARTNER_FE)
         call_id = next(f"c-{n}" for n in range(99) if turned((EDGE, EDGE2), f"c-{n}")[0] == lost)

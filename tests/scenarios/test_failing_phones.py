@@ -200,7 +200,7 @@ def nothing() -> ReloadResult:
 def test_phone_that_gets_no_link_is_explained_with_its_remedy(
     home: Network, act: Act, reason: str, remedy: str
 ) -> None:
-    """Nobody knows whose phone it is: for a user who is not registered, each such link is shown."""
+    """It is not known whose phone it is: for a user who is not registered, each such link is shown."""
     told, reasons = explained(home, act, TITLES[reason])
     assert "Not registered" in told
     assert reasons == [reason]
@@ -255,7 +255,7 @@ def test_phone_that_does_not_answer_the_challenge_is_explained(home: Network) ->
     assert "sipmesh user password alice@example.test --digest md5" in told
 
 
-def test_phone_of_nobody_is_explained_with_a_similar_user(home: Network) -> None:
+def test_unknown_user_of_a_phone_is_explained_with_a_similar_user(home: Network) -> None:
     async def act(network: Network) -> None:
         peer = await network.peer(FE1, "alise")
         assert (await peer.register(password="x")).status == 401

@@ -1,4 +1,4 @@
-"""Servers that die, in real processes: whoever waits hears of it at once, and nothing that was acknowledged is lost."""
+"""Servers that die, in real processes: a peer that waits gets an answer at once, and nothing that was acknowledged is lost."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from support.running import on_loop
 from support.tiers import wide_after
 
 AT_ONCE_S = 5.0
-"""A transaction that nobody ends takes 32 s (RFC 3261 timers B and F); a lost link is known in milliseconds."""
+"""A transaction without an end takes 32 s (RFC 3261 timers B and F); a lost link is known in milliseconds."""
 
 
 @pytest.mark.parametrize("method", wide_after(1, ["INVITE", "MESSAGE", "OPTIONS"]))

@@ -1,4 +1,4 @@
-"""Two organisations: users of each reach the other's across both edges, and nothing else crosses the border."""
+"""Two organisations: users of each reach the other's across both edges, and no other traffic crosses the border."""
 
 from __future__ import annotations
 
@@ -205,7 +205,7 @@ async def test_partner_without_an_edge_is_located_by_srv_and_judged_by_its_domai
 async def test_dns_of_a_partner_leads_no_server_to_itself(
     federation: Network, networks: list[str], *, by_srv: bool
 ) -> None:
-    """Neither by SRV nor by the name of its edge. The twin names the network in the topology, and the server connects."""
+    """Neither by SRV nor by the name of its edge. The control names the network in the topology, and the server connects."""
     example = federation.of(FE1)
     heard: list[str] = []
 
@@ -239,7 +239,7 @@ async def test_a_hundred_messages_in_each_direction_cross_at_once(federation: Ne
 
 
 async def partners_edge(federation: Network) -> Peer:
-    """A link to the partner port of our edge, with the rightful credentials of the partner's edge."""
+    """A link to the partner port of our edge, with the valid credentials of the partner's edge."""
     return await federation.peer_at(EDGE, LinkKind.PARTNER, "erin@partner.test", PARTNER_EDGE)
 
 

@@ -57,7 +57,7 @@ async def test_certificate_that_cannot_be_used_leaves_the_old_one_in_force_until
 @on_loop
 @pytest.mark.wide
 async def test_list_that_is_taken_away_and_comes_back_is_noticed_both_times(example: Organisation) -> None:
-    """The server has no CA here: one that has publishes a missing list again."""
+    """The server has no CA here: a server with a CA publishes a missing CRL again."""
     (example.folder / "ca" / "ledger.db").unlink()
     async with Network((example,)), serving(example, FE1) as server:
         crl = example.folder / "ca" / "issuing.crl"

@@ -1,4 +1,4 @@
-"""Flows that another server holds: by its token and nothing else, and what follows when they are gone."""
+"""Flows that another server holds: only by its token, and what follows when they are gone."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ async def test_rows_of_a_server_that_starts_again_are_dead(example: Organisation
 
 @on_loop
 async def test_second_start_of_a_running_server_fails_and_harms_nothing(example: Organisation) -> None:
-    """Its ports are taken; neither the rows nor the control socket of the one that runs are touched."""
+    """Its ports are taken; neither the rows nor the control socket of the running server are touched."""
     async with Network((example,)) as network, serving(example, FE1) as running:
         alice, bob = await network.phone("alice", FE1), await network.phone("bob", FE1)
         second = await spawn(example, FE1)
@@ -83,7 +83,7 @@ async def test_second_start_of_a_running_server_fails_and_harms_nothing(example:
 
 @on_loop
 async def test_row_whose_flow_has_failed_is_dropped_and_the_next_device_is_tried(pool: Network) -> None:
-    """The other server answers 430 and looks nobody up again; the row goes, and the caller sees the other device's answer."""
+    """The other server answers 430 and looks up no user again; the row goes, and the caller sees the other device's answer."""
     async with pool:
         alice = await pool.phone("alice", FE1)
         await stale_row(pool)
@@ -107,7 +107,7 @@ async def test_user_whose_only_flow_has_failed_is_unavailable(pool: Network) -> 
 
 
 @on_loop
-async def test_link_between_front_ends_that_breaks_unregisters_nobody(pool: Network) -> None:
+async def test_link_between_front_ends_that_breaks_unregisters_no_phone(pool: Network) -> None:
     """A broken link says nothing about the flows behind the other server."""
     async with pool:
         alice, bob = await pool.phone("alice", FE1), await pool.phone("bob", FE2)
@@ -152,7 +152,7 @@ async def test_other_flow_of_a_device_is_taken_where_the_first_has_failed(pool: 
 async def test_old_link_of_a_phone_does_not_hold_up_that_its_user_is_busy(pool: Network, server: str) -> None:
     """Without an instance, a phone that comes back leaves its old link registered, here or at the other server.
 
-    The caller hears of it after `SILENT_S`, and not after timer B (32 s).
+    The caller gets the answer after `SILENT_S`, and not after timer B (32 s).
     """
     async with pool, ticking(pool):
         alice, loop = await pool.phone("alice", FE1), asyncio.get_running_loop()
@@ -214,7 +214,7 @@ async def test_token_of_a_flow_counts_only_from_a_server_of_the_pool(pool: Netwo
 
 @on_loop
 async def test_forged_and_foreign_tokens_lead_nowhere(pool: Network) -> None:
-    """One byte changed, or made by another server: it is no token of ours, and nobody is looked up by it."""
+    """One byte changed, or made by another server: it is no token of ours, and no user is looked up by it."""
     async with pool:
         bob = await pool.phone("bob", FE2)
         [row] = await rows(pool)

@@ -192,7 +192,7 @@ async def test_nothing_but_a_loose_route_of_its_own_is_behind_a_phone(pool: Netw
 @pytest.mark.parametrize("server", [FE1, FE2])
 @on_loop
 async def test_loose_routes_of_a_proxy_of_the_phone_pass(pool: Network, server: str) -> None:
-    """A phone behind a proxy of its own: that has record-routed, and its entries stand behind ours."""
+    """A phone behind a proxy of its own: that has record-routed, and its entries follow ours."""
     async with pool:
         alice, bob = await pool.phone("alice", FE1), await pool.phone("bob", server)
         own = ["<sip:proxy.of.bob;lr>", "<sip:192.0.2.5:5070;transport=tls;lr>"]

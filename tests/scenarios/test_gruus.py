@@ -1,4 +1,4 @@
-"""GRUUs in use: a request reaches one device of a user, on whichever flow it has, and nobody learns more than that."""
+"""GRUUs in use: a request reaches one device of a user, on whichever flow it has, and no other party learns more than that."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ async def test_device_that_is_gone_is_unavailable_though_its_user_is_there(pool:
 
 @on_loop
 async def test_temporary_gruu_hides_its_user_and_ends_with_its_registration(pool: Network) -> None:
-    """RFC 5627 sections 3.1.2 and 5.1: a registration under another Call-ID ends those of the one before."""
+    """RFC 5627 sections 3.1.2 and 5.1: a registration under another Call-ID ends those of the Call-ID before."""
     async with pool:
         alice, carol, desk = await pool.phone("alice", FE1), await pool.phone("carol", FE2), await device(pool, FE1)
         hidden = await temporary(desk)
@@ -127,7 +127,7 @@ async def test_call_to_a_temporary_gruu_tells_the_caller_nothing_to_guess_at(poo
 async def test_callee_of_a_temporary_gruu_stays_hidden_in_its_own_requests(
     pool: Network, server: str, shows: str
 ) -> None:
-    """Also a phone whose Contact, Via and User-Agent say who it is. The twin was called by its address, and is told."""
+    """Also a phone whose Contact, Via and User-Agent say who it is. The control was called by its address, and sees the name."""
     async with pool:
         alice, desk = await pool.phone("alice", FE1), await device(pool, server)
         for called, hides in ((await temporary(desk), True), (BOB, False)):
@@ -187,7 +187,7 @@ async def test_caller_of_a_temporary_gruu_can_try_no_name_in_to(pool: Network) -
 
 @on_loop
 async def test_temporary_gruu_that_its_pool_has_not_made_is_no_address(pool: Network) -> None:
-    """Twin: the same characters as they were made. What a user learns of one device leads to no other."""
+    """Control: the same characters as they were made. What a user learns of one device leads to no other."""
     async with pool:
         alice, desk = await pool.phone("alice", FE1), await device(pool, FE1)
         made = SipUri.parse(await temporary(desk))
@@ -200,8 +200,8 @@ async def test_temporary_gruu_that_its_pool_has_not_made_is_no_address(pool: Net
 
 
 @on_loop
-async def test_gruu_speaks_for_nobody(pool: Network) -> None:
-    """In From, in To of a REGISTER and in P-Asserted-Identity; the twin is the address of record on its own link."""
+async def test_gruu_asserts_no_user(pool: Network) -> None:
+    """In From, in To of a REGISTER and in P-Asserted-Identity; the control is the address of record on its own link."""
     async with pool:
         mallory, desk = await pool.phone("carol", FE1), await device(pool, FE1)
         hidden = await temporary(desk)
@@ -266,7 +266,7 @@ async def test_ack_of_a_call_reaches_the_device_by_its_gruu(pool: Network) -> No
 
 @on_loop
 async def test_gruu_of_another_user_in_a_dialog_leads_to_the_other_side_only(pool: Network) -> None:
-    """It is forwarded as the Contact that it says it is, and resolved to nobody."""
+    """It is forwarded as the Contact that it says it is, and resolved to no user."""
     async with pool:
         alice, desk = await pool.phone("alice", FE1), await device(pool, FE1)
         carol = await device(pool, FE1, MOBILE, user="carol")
@@ -310,7 +310,7 @@ async def test_attended_transfer_to_a_gruu_replaces_the_call_on_that_device(pool
 
 @on_loop
 async def test_gruu_is_reached_from_another_pool(two_pools: Network) -> None:
-    """A temporary GRUU names its pool, and nothing else that other pools could read."""
+    """A temporary GRUU names its pool; other pools can read only this."""
     async with two_pools:
         alice, desk = await two_pools.phone("alice", FE1), await device(two_pools, FE3)
         mobile = await device(two_pools, FE4, MOBILE)

@@ -39,7 +39,7 @@ def half_open(address: tuple[str, int], number: int) -> socket.socket:
 
 
 async def drip(socks: list[socket.socket]) -> None:
-    """Go on with an octet for each, as slowly as anybody may."""
+    """Go on with an octet for each, as slowly as permitted."""
     while True:
         await asyncio.sleep(0.02)
         for sock in socks:
@@ -84,7 +84,7 @@ async def test_half_open_connections_to_one_worker_keep_no_login_out_of_any(
 
 @on_loop
 async def test_client_hello_in_tiny_records_ends_its_connection(home: Network) -> None:
-    """Nothing of it reaches OpenSSL. Twin: a phone logs in beside it."""
+    """Nothing of it reaches OpenSSL. Control: a phone logs in beside it."""
     record = b"\x16\x03\x01\x00\x01"
     hello = b"".join(record + octet.to_bytes() for octet in b"\x01\x01\xff\x00\x03\x03" + bytes(2 * MOST_TINY))
     async with home:

@@ -191,7 +191,7 @@ async def test_partner_does_not_leave_through_the_second_pool_again(federated_po
 
 @on_loop
 async def test_request_that_a_front_end_has_sent_goes_to_no_third_pool(two_pools: Network) -> None:
-    """And its twin, for a user who is at home here, arrives."""
+    """The control, for a user who is at home here, arrives."""
     async with two_pools:
         alice = await two_pools.phone("alice", FE1)
         other = await two_pools.peer(FE1, "dora", FE3)
@@ -205,9 +205,9 @@ async def test_request_that_a_front_end_has_sent_goes_to_no_third_pool(two_pools
 
 @on_jumping_loop
 async def test_user_of_another_pool_and_of_none_get_the_same_answers_at_every_step(two_pools: Network) -> None:
-    """Six attempts each, to the last field, and as late: a name of nobody is challenged by a pool that its name chooses.
+    """Six attempts each, to the last field, and as late: an unknown name is challenged by a pool that its name chooses.
 
-    So where users are at home, and whether they exist, shows to nobody but in our log.
+    So where users are at home, and whether they exist, shows only in our log.
     """
     async with two_pools:
         seen = {}
@@ -337,7 +337,7 @@ async def _rows(node: RunningServer, user: str) -> list[str]:
 
 @on_loop
 async def test_failed_login_by_another_pool_is_remembered_with_the_home_pool(two_pools: Network) -> None:
-    """Its phone learns no more than that; the operator who asks for this user learns which pool has refused it."""
+    """Its phone learns only that; the operator who asks for this user learns which pool has refused it."""
     async with two_pools:
         bob = await two_pools.peer(FE1, "bob")
         assert (await bob.register(password="wrong")).status == 401

@@ -96,7 +96,7 @@ async def others_signature(network: Network, alice: Peer, erin: Peer) -> str:
 @pytest.mark.parametrize("domain", ["partner.test", "elsewhere.test", "example.test"])
 @on_loop
 async def test_domain_signs_for_its_own_anonymous_address_only(federation: Network, domain: str) -> None:
-    """By a server of the partner; the twin is the anonymous address of its own domain. Without a signature it is 428."""
+    """By a server of the partner; the control is the anonymous address of its own domain. Without a signature it is 428."""
     asking(federation, "required", "required")
     federation.starts = (FE1, EDGE)
     async with federation:
@@ -132,9 +132,7 @@ CLAIM = ("verified-identity", f"<{ERIN}>")
     ("ours", "told"), [("required", [f"<{ERIN}>"]), ("verify", [f"<{ERIN}>"]), ("sign", []), (None, [])]
 )
 @on_loop
-async def test_callee_is_told_that_the_caller_was_verified(
-    federation: Network, ours: str | None, told: list[str]
-) -> None:
+async def test_callee_sees_that_the_caller_was_verified(federation: Network, ours: str | None, told: list[str]) -> None:
     """Only where our edge has verified the signature: what the caller itself writes is removed."""
     asking(federation, ours, "sign")
     async with federation:
@@ -146,8 +144,8 @@ async def test_callee_is_told_that_the_caller_was_verified(
 
 
 @on_loop
-async def test_nobody_but_our_edge_says_who_was_verified(federation: Network) -> None:
-    """Neither the partner's edge without a signature, nor a user of ours; and no partner is told what we have verified."""
+async def test_only_our_edge_says_who_was_verified(federation: Network) -> None:
+    """Neither the partner's edge without a signature, nor a user of ours; and no partner learns what we have verified."""
     asking(federation, "verify", "sign")
     async with federation:
         alice, bob, edge = (
@@ -247,7 +245,7 @@ async def test_proxy_that_changes_a_call_is_found_out(
 
 @on_loop
 async def test_second_valid_signature_of_a_token_is_a_replay_too(federation: Network) -> None:
-    """Everybody can make (r, n - s) of (r, s)."""
+    """Any reader can make (r, n - s) of (r, s)."""
     async with man_in_the_middle(federation) as (seen, alice, middle):
         other = mirrored(seen.first("identity") or "")
         changed = {"identity": other, "call-id": "again"}

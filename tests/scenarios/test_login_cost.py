@@ -16,9 +16,9 @@ from support.peer import Peer
 from support.running import on_loop
 
 # Two REGISTERs of a phone on a new link, 401 and 200, pyOpenSSL included: 993 and up to 767 at the time of writing, 754 in a
-# process that ran no other test. Nearly 50 in C read and write the socket, and 42 draw for each name what a name of nobody gets.
+# process that ran no other test. Nearly 50 in C read and write the socket, and 42 draw for each name what an unknown name gets.
 PYTHON_CALLS_OF_A_LOGIN, C_CALLS_OF_A_LOGIN = 998, 772
-# A REGISTER that repeats the one before it, known by its octets: 59 and 80.
+# A REGISTER that repeats the REGISTER before it, known by its octets: 59 and 80.
 PYTHON_CALLS_OF_A_REFRESH, C_CALLS_OF_A_REFRESH = 61, 84
 
 WARM_UP, TAKEN = 2, 8
@@ -50,8 +50,8 @@ def least(found: list[Counter[str]]) -> tuple[int, int]:
 
 
 @on_loop
-async def test_a_first_login_costs_so_many_calls_and_no_more(home: Network) -> None:
-    """Challenge and answer are parsed, judged, decided and written in no more steps than they need."""
+async def test_a_first_login_costs_at_most_so_many_calls(home: Network) -> None:
+    """Challenge and answer are parsed, judged, decided and written in only as many steps as they need."""
     home.stores[FE1] = MemoryLocations(MemoryStore())
     found: list[Counter[str]] = []
     async with home:
@@ -67,8 +67,8 @@ async def test_a_first_login_costs_so_many_calls_and_no_more(home: Network) -> N
 
 
 @on_loop
-async def test_a_refresh_costs_so_many_calls_and_no_more(home: Network) -> None:
-    """A REGISTER that repeats the one before it is neither parsed nor decided."""
+async def test_a_refresh_costs_at_most_so_many_calls(home: Network) -> None:
+    """A REGISTER that repeats the REGISTER before it is neither parsed nor decided."""
     home.stores[FE1] = MemoryLocations(MemoryStore())
     found: list[Counter[str]] = []
     async with home:

@@ -1,4 +1,4 @@
-"""PostgreSQL is away, hangs, or is started again under a management pool: the servers go on, and the operator is told."""
+"""PostgreSQL is away, hangs, or is started again under a management pool: the servers go on, and the log tells the operator."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ async def test_slow_database_delays_a_publication_and_refuses_nothing(
 
 
 @within(PATIENCE_S)
-async def test_database_that_is_cut_off_stops_publishing_and_nothing_else(
+async def test_database_that_is_cut_off_stops_only_publishing(
     tmp_path: Path, cluster: Cluster, postgres_url: str
 ) -> None:
     with behind_bad_network(cluster, postgres_url) as (between, url):
@@ -125,7 +125,7 @@ async def test_process_of_the_database_that_hangs_holds_up_one_use_only(tmp_path
 
 
 @within(PATIENCE_S)
-async def test_process_of_the_database_that_hangs_with_the_lease_stops_publishing_and_nothing_else(
+async def test_process_of_the_database_that_hangs_with_the_lease_stops_only_publishing(
     tmp_path: Path, postgres_url: str
 ) -> None:
     async with serving(tmp_path, postgres_url) as (pool, bob):
@@ -140,7 +140,7 @@ async def test_process_of_the_database_that_hangs_with_the_lease_stops_publishin
 
 
 async def stays_usable_without(pool: Pool, what: str) -> None:
-    """See that management is told of the database, answers its status, and refuses to publish in bounded time."""
+    """See that management notices the database, answers its status, and refuses to publish in bounded time."""
     began = time.monotonic()
     await until(lambda: bool(pool.controller(MGMT).leadership.fault))
     noticed_s = time.monotonic() - began

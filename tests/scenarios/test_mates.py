@@ -1,4 +1,4 @@
-"""A call goes on through another server of the pool where the one that it began on is gone, for those whose call it is."""
+"""A call goes on through another server of the pool where the server of its start is gone, for those whose call it is."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ async def test_a_call_goes_on_through_the_other_server_once_both_have_come_back_
 
 
 @on_loop
-async def test_nobody_else_goes_on_with_it(pool: Network) -> None:
-    """With the whole of the dialog in hand: tags, Call-ID and the tokens. The rightful twin does it after."""
+async def test_no_other_party_goes_on_with_it(pool: Network) -> None:
+    """With the whole of the dialog in hand: tags, Call-ID and the tokens. The control does it after."""
     async with pool:
         came, _, dialog = await talking(await pool.phone("alice", FE1), bob := await pool.phone("bob", FE1))
         await bob.request_in("ACK")
@@ -55,7 +55,7 @@ async def test_nobody_else_goes_on_with_it(pool: Network) -> None:
 
 @on_loop
 async def test_a_server_that_cannot_reach_the_one_goes_on_through_the_other(pool: Network) -> None:
-    """An application is one side of its calls, whatever server it sends to; a phone is found where it has come back."""
+    """An application is one side of its calls, with any server that it sends to; a phone is found where it has come back."""
     async with pool:
         bot = await pool.peer(FE1, "bot", credentials=BOT)
         came, _, dialog = await talking(alice := await pool.phone("alice", FE1), _meant(bot))
@@ -103,7 +103,7 @@ def _meant(bot: Peer) -> Peer:
 
 
 @on_loop
-async def test_who_had_to_change_servers_goes_on_with_somebody_who_was_at_the_other_one_before(pool: Network) -> None:
+async def test_who_had_to_change_servers_goes_on_with_a_user_who_was_at_the_other_server_before(pool: Network) -> None:
     """Both had record-routed the call; what was said between them is now said in one."""
     async with pool:
         alice, bob = await pool.phone("alice", FE1), await pool.phone("bob", FE2)
@@ -159,7 +159,7 @@ async def past_ack(peer: Peer) -> Peer:
 @pytest.mark.parametrize("by", [FE1, FE2])
 @on_loop
 async def test_a_partners_call_goes_on_through_the_other_front_end(federation: Network, by: str) -> None:
-    """The edge cannot reach the one that it came in by, and tries the next of the pool; or that one is the next anyway."""
+    """The edge cannot reach the server that it came in by, and tries the next of the pool, also if this is the same server."""
     async with federation:
         erin, alice = await federation.phone("erin", PARTNER_FE), await federation.phone("alice", FE1)
         call_id = next(f"c-{number}" for number in range(99) if turned((FE1, FE2), f"c-{number}")[0] == by)

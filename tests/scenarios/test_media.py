@@ -209,7 +209,7 @@ async def test_answer_in_a_prack_is_judged(home: Network) -> None:
 
 @on_loop
 async def test_keys_are_in_no_log_and_in_no_response(home: Network) -> None:
-    """Whatever is wrong with the message."""
+    """For all faults of the message."""
     fingerprint = FINGERPRINT.decode().partition(" ")[2].strip()
     bad = [
         CLEAR + CRYPTO + FINGERPRINT,
@@ -277,7 +277,7 @@ async def test_partner_may_have_a_policy_of_its_own(federation: Network) -> None
 async def test_partner_sends_no_large_body_to_be_searched_for_media(
     federation: Network, octets: int, status: int
 ) -> None:
-    """Each server on the way reads it, and serves nobody else meanwhile: 5 MB took up to a second."""
+    """Each server on the way reads it, and serves no other client meanwhile: 5 MB took up to a second."""
     async with federation:
         erin = await federation.peer_at(EDGE, LinkKind.PARTNER, "erin@partner.test", PARTNER_EDGE)
         bob = await federation.phone("bob", FE1)
@@ -351,7 +351,7 @@ async def talking_in_secret(caller: Peer, callee: Peer, *, to: str | None = None
 @pytest.mark.parametrize("server", [FE1, FE2])
 @on_loop
 async def test_anonymous_name_weakens_no_call_from_inside(example: Organisation, server: str) -> None:
-    """Of a hidden caller to the callee, and of a callee to whom the caller gives one. The twin is in the weaker domain."""
+    """Of a hidden caller to the callee, and of a callee to whom the caller gives one. The control is in the weaker domain."""
     example.document["sip_domains"] = ["example.test", "lab.test"]
     example.document["media"] = {"default": "encrypted-required", "domains": {"lab.test": "any"}}
     example.write()

@@ -45,7 +45,7 @@ async def test_user_who_is_not_registered_gets_it_later_and_an_unknown_one_is_no
 
 
 @on_loop
-async def test_from_of_somebody_else_is_refused_and_its_own_is_not(pool: Network) -> None:
+async def test_from_of_another_user_is_refused_and_its_own_is_not(pool: Network) -> None:
     async with pool:
         alice, bob = await pool.agent("alice", FE1), await pool.agent("bob", FE2)
         refused = await alice.request("MESSAGE", "bob@example.test", sender="carol@example.test")

@@ -41,7 +41,7 @@ STARTS = (FE1, FE2, EDGE, PARTNER_FE, PARTNER_EDGE)
 
 
 class OtherCa:
-    """A CA that one partner trusts for us, and nobody else."""
+    """A CA that one partner trusts for us, and no other partner."""
 
     def __init__(self, folder: Path) -> None:
         self._forge, self.folder = Forge(datetime.now(UTC)), folder
@@ -116,7 +116,7 @@ async def shown(network: Network, name: str, server: str = PARTNER_EDGE) -> x509
 async def test_partner_that_trusts_another_ca_is_reached_and_reaches_us(
     example: Organisation, partner: Organisation, ca: OtherCa
 ) -> None:
-    """The twin: every other partner gets the certificate of the enterprise CA, under the names that it has for us."""
+    """The control: every other partner gets the certificate of the enterprise CA, under the names that it has for us."""
     async with world(example, partner, ca, *NAMES) as network:
         alice, erin = await network.agent("alice", FE1), await network.agent("erin", PARTNER_FE)
         for sender, receiver in ((alice, erin), (erin, alice)):
@@ -140,7 +140,7 @@ async def test_without_a_certificate_of_its_own_the_partner_refuses_us(
 
 
 @on_loop
-async def test_name_in_the_sni_lets_nobody_in(example: Organisation, partner: Organisation, ca: OtherCa) -> None:
+async def test_name_in_the_sni_accepts_no_peer(example: Organisation, partner: Organisation, ca: OtherCa) -> None:
     """Neither a peer with a certificate of the CA that we present, nor one without: the anchors are those of the topology."""
     async with world(example, partner, ca, *NAMES) as network:
         refused = network.told[EDGE]
@@ -176,7 +176,7 @@ async def test_file_of_one_partner_stops_no_other(example: Organisation, partner
 
 
 @on_loop
-async def test_certificate_without_a_name_of_its_own_is_told(
+async def test_certificate_without_a_name_of_its_own_is_logged(
     example: Organisation, partner: Organisation, ca: OtherCa
 ) -> None:
     async with world(example, partner, ca, EDGES, EXAMPLE) as network:

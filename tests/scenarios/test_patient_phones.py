@@ -25,7 +25,7 @@ PATIENT = Limits(
     strangers_per_address=PLACES,
     slow_s=0.02,
 )
-"""The times for a handshake and for a login are those of a server. Whoever takes 20 ms would be slow, where places are scarce."""
+"""The times for a handshake and a login are those of a server. Where places are scarce, 20 ms would be slow."""
 
 
 async def slow_phone(network: Network, number: int) -> Response:
@@ -43,7 +43,7 @@ async def slow_phone(network: Network, number: int) -> Response:
 
 
 async def idle_links(network: Network, count: int, address: str) -> list[Peer]:
-    """Links from *address* on which nobody logs in."""
+    """Links from *address* on which no user logs in."""
     return [await Peer.open(network.address(FE1), source=address) for _ in range(count)]
 
 

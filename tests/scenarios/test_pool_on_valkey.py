@@ -64,7 +64,7 @@ async def test_user_who_is_registered_nowhere_gets_480_once_all_servers_have_sai
 
 
 @on_loop
-async def test_user_at_a_server_that_was_added_is_found_by_one_that_has_run_all_the_time(hosts: TwoHosts) -> None:
+async def test_user_at_a_server_that_was_added_is_found_by_a_server_that_has_run_all_the_time(hosts: TwoHosts) -> None:
     """The new version is all that it has heard: its rows of the added server count from then on, without a restart."""
     host = hosts.organisations[0]
     host.document = copy.deepcopy(host.document)  # fe2 has the topology with both servers
@@ -86,7 +86,7 @@ async def test_user_at_a_server_that_was_added_is_found_by_one_that_has_run_all_
 
 @on_loop
 @pytest.mark.wide
-async def test_store_that_is_away_is_told_once_and_costs_new_registrations_only(
+async def test_store_that_is_away_is_logged_once_and_costs_new_registrations_only(
     hosts: TwoHosts, valkey: ValkeyServer
 ) -> None:
     """Users on one machine, and those whose place is known, go on; who is not known is not said to be away."""
@@ -129,7 +129,7 @@ async def test_empty_store_has_every_registration_again_without_any_phone(
 
 
 @on_loop
-async def test_nobody_is_said_to_be_away_before_each_server_has_stored_its_rows_again(
+async def test_no_user_is_reported_away_before_each_server_has_stored_its_rows_again(
     hosts: TwoHosts, valkey: ValkeyServer
 ) -> None:
     """fe2 cannot reach the new store yet; its user is not known at fe1, and is there all the same."""

@@ -1,4 +1,4 @@
-"""Users in a PostgreSQL server, which may be away for a moment: who is known stays known, and nothing else stops."""
+"""Users in a PostgreSQL server, which may be away for a moment: known users stay known, and all other work goes on."""
 
 from __future__ import annotations
 
@@ -52,14 +52,14 @@ async def add(managed: Managed, user: str, code: int = 0) -> str:
 
 
 async def known(managed: Managed, user: str, server: str) -> None:
-    """Wait until a server has heard of a user."""
+    """Wait until a server knows a user."""
     await until(lambda: managed.nodes[server].users.verifier(f"sip:{user}@example.test"))
 
 
 @pytest.mark.wide
 @on_loop
 async def test_user_who_is_added_on_the_command_line_logs_in_until_the_password_changes(managed: Managed) -> None:
-    """With another password than the one in the database nobody does."""
+    """With another password than that of the database no user logs in."""
     async with managed:
         await managed.start(MGMT, FE1)
         await add(managed, "dora")
@@ -75,7 +75,7 @@ async def test_user_who_is_added_on_the_command_line_logs_in_until_the_password_
 
 @on_loop
 async def test_network_goes_on_while_the_database_of_management_is_away(managed: Managed, cluster: Cluster) -> None:
-    """Who is known logs in; the operator is told; a pool that comes meanwhile gets its users afterwards."""
+    """Who is known logs in; the log tells the operator; a pool that comes meanwhile gets its users afterwards."""
     async with managed:
         await managed.start(MGMT, FE1)
         await known(managed, "alice", FE1)

@@ -72,7 +72,7 @@ async def test_rule_changes_live_subscriptions_at_once(pool: Network) -> None:
 
 
 @on_loop
-async def test_user_sees_oneself_whatever_the_rules_say(home: Network) -> None:
+async def test_user_sees_oneself_under_all_rules(home: Network) -> None:
     async with home:
         bob = await published(home)
         await rule(home, "*", Watching.BLOCK)
@@ -81,7 +81,7 @@ async def test_user_sees_oneself_whatever_the_rules_say(home: Network) -> None:
 
 
 @on_loop
-async def test_polite_block_is_constant_whatever_the_user_does(home: Network) -> None:
+async def test_polite_block_is_constant_for_all_acts_of_the_user(home: Network) -> None:
     async with sweeping(home):
         await rule(home, "@example.test", Watching.POLITE_BLOCK)
         alice = await home.phone("alice", FE1)
@@ -216,7 +216,7 @@ async def test_blocked_watcher_does_not_see_by_silent_requests_whether_a_phone_i
 
 
 @on_loop
-async def test_user_asks_its_own_phones_whatever_its_rules_say(home: Network) -> None:
+async def test_user_asks_its_own_phones_under_all_rules(home: Network) -> None:
     async with home:
         bob, other = await home.phone("bob", FE1), await home.phone("carol", FE1)
         await rule(home, "*", Watching.BLOCK)
@@ -256,7 +256,7 @@ async def test_partner_subscribes_to_dialogs_of_users_who_allow_it_only(federati
 
 @pytest.mark.parametrize("server", [FE1, FE2])
 @on_loop
-async def test_watcher_that_is_not_registered_any_more_is_told_no_more(pool: Network, server: str) -> None:
+async def test_watcher_that_is_not_registered_any_more_gets_no_notify(pool: Network, server: str) -> None:
     """Its link stays, and so do the subscriptions of its other phone."""
     async with sweeping(pool):
         await published(pool)
@@ -308,8 +308,8 @@ async def test_subscriptions_to_a_removed_user_end_at_once_in_another_pool(two_p
 
 @pytest.mark.parametrize("change", ["password", "disabled"])
 @on_loop
-async def test_watcher_of_another_pool_who_is_cut_off_is_told_nothing(two_pools: Network, change: str) -> None:
-    """Its link ends, and its subscription with the next NOTIFY, which reaches nobody. Another watcher is told."""
+async def test_watcher_of_another_pool_who_is_cut_off_gets_nothing(two_pools: Network, change: str) -> None:
+    """Its link ends, and its subscription with the next NOTIFY, which reaches no client. Another watcher gets a NOTIFY."""
     async with two_pools:
         bob = await published(two_pools, FE3)
         alice, carol = await two_pools.phone("alice", FE1), await two_pools.phone("carol", FE1)
@@ -372,10 +372,8 @@ def notify_of(asked: Request, sender: Peer, event: str = "dialog") -> Request:
 @pytest.mark.parametrize("server", wide_after(1, [FE1, FE3]))
 @pytest.mark.parametrize("watching", [Watching.BLOCK, Watching.POLITE_BLOCK])
 @on_loop
-async def test_blocked_watcher_is_told_no_more_by_the_phone(
-    two_pools: Network, watching: Watching, server: str
-) -> None:
-    """At a link of the home pool, and at one of another pool. Another watcher is told as before."""
+async def test_blocked_watcher_gets_no_notify_of_the_phone(two_pools: Network, watching: Watching, server: str) -> None:
+    """At a link of the home pool, and at one of another pool. Another watcher gets NOTIFYs as before."""
     async with two_pools:
         bob = await two_pools.phone("bob", server)
         alice, carol = await two_pools.phone("alice", FE1), await two_pools.phone("carol", FE1)
@@ -457,10 +455,10 @@ async def hidden_watcher(network: Network, name: str, server: str, bob: Peer) ->
 
 @pytest.mark.parametrize(("alice_at", "carol_at"), [(FE1, FE1), (FE2, FE2), (FE1, FE2)])
 @on_loop
-async def test_watcher_who_hides_is_told_no_more_by_the_phone_once_blocked(
+async def test_watcher_who_hides_gets_no_notify_of_the_phone_once_blocked(
     pool: Network, alice_at: str, carol_at: str
 ) -> None:
-    """The NOTIFY has no name to look at. Another watcher who hides is told as before."""
+    """The NOTIFY has no name to look at. Another watcher who hides gets NOTIFYs as before."""
     async with pool:
         bob = await pool.phone("bob", FE1)
         await rule(pool, "*", Watching.ALLOW)
@@ -476,10 +474,10 @@ async def test_watcher_who_hides_is_told_no_more_by_the_phone_once_blocked(
 
 @on_loop
 @pytest.mark.wide
-async def test_watcher_of_another_pool_who_hides_is_told_nothing_by_a_user_who_blocks_somebody(
+async def test_watcher_of_another_pool_who_hides_gets_nothing_from_a_user_who_blocks_a_watcher(
     two_pools: Network,
 ) -> None:
-    """Nobody there can say who it is. As long as the user allows everybody and blocks nobody, it is told."""
+    """No server there can say who it is. It gets a NOTIFY while the user allows all watchers and blocks none."""
     async with two_pools:
         bob = await two_pools.phone("bob", FE3)
         await rule(two_pools, "*", Watching.ALLOW)

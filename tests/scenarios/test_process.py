@@ -63,7 +63,7 @@ async def test_sighup_has_the_files_read_again(example: Organisation) -> None:
 
 
 @on_loop
-async def test_whoever_still_asks_does_not_keep_a_server_from_stopping(example: Organisation) -> None:
+async def test_client_that_still_asks_does_not_keep_a_server_from_stopping(example: Organisation) -> None:
     """An open control connection is hung up on."""
     async with Network((example,)), serving(example, FE1) as server:
         path = example.folder / "state" / f"{FE1}.sock"
@@ -115,7 +115,9 @@ async def test_sigterm_with_two_hundred_requests_under_way_gives_two_hundred_fin
 
 
 @on_loop
-async def test_second_sigterm_ends_a_server_at_once_and_leaves_nobody_without_an_answer(example: Organisation) -> None:
+async def test_second_sigterm_ends_a_server_at_once_and_leaves_no_request_without_an_answer(
+    example: Organisation,
+) -> None:
     async with Network((example,)) as network, serving(example, FE1) as server:
         alice, bob = await network.phone("alice", FE1), await network.phone("bob", FE1)
         await alice.send(alice.request("MESSAGE", "sip:bob@example.test"))
@@ -161,10 +163,10 @@ async def test_server_that_hangs_is_found_out_and_is_used_again_when_it_goes_on(
 
 @pytest.mark.soak
 @within(60.0)
-async def test_sigterm_ends_a_server_within_fifteen_seconds_though_nobody_answers_or_reads(
+async def test_sigterm_ends_a_server_within_fifteen_seconds_though_no_peer_answers_or_reads(
     example: Organisation,
 ) -> None:
-    """What is left after ``stop_s`` gets its final answer, and a peer that reads nothing holds nobody up for longer."""
+    """What is left after ``stop_s`` gets its final answer, and a peer that reads nothing delays no other for longer."""
     async with Network((example,)) as network, serving(example, FE1) as server:
         alice, bob, carol = [await network.phone(name, FE1) for name in ("alice", "bob", "carol")]
         await alice.send(*(alice.request(method, "sip:bob@example.test") for method in ("MESSAGE", "INVITE")))

@@ -1,4 +1,4 @@
-"""A network that runs by publications: what is published gets to everybody, and management may be away meanwhile."""
+"""A network that runs by publications: what is published gets to every server, and management may be away meanwhile."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ MEMBERS = (FE1, FE2, EDGE)
 
 
 def remark(document: dict[str, Any]) -> None:
-    """A change that changes nothing for anybody."""
+    """A change that changes nothing for any server."""
     document["sip_domains"] = [EXAMPLE, f"d{len(document['sip_domains'])}.test", *document["sip_domains"][1:]]
 
 
@@ -77,7 +77,7 @@ async def linked(network: Managed) -> None:
 
 
 async def shut_out(peer: Peer) -> None:
-    """See that a peer is not let in; with TLS 1.3 it learns of that only after its handshake."""
+    """See that a peer is refused; with TLS 1.3 it learns of that only after its handshake."""
     with pytest.raises(HungUpError):
         await peer.ask(peer.request("OPTIONS", f"sip:{EXAMPLE}"))
 
@@ -102,8 +102,8 @@ def faults(organisation: Organisation) -> list[str]:
 
 
 @on_loop
-async def test_version_reaches_everybody_and_everybody_says_so(managed: Managed) -> None:
-    """An edge hears of it from a front end, and is heard of through one."""
+async def test_version_reaches_every_server_and_each_one_reports_it(managed: Managed) -> None:
+    """An edge gets it from a front end, and reports through a front end."""
     async with managed:
         await managed.start(MGMT, *MEMBERS)
         await managed.acknowledged(1)
@@ -139,7 +139,7 @@ async def test_draft_is_in_force_nowhere_before_it_is_published(managed: Managed
 @on_loop
 @pytest.mark.wide
 async def test_links_of_a_removed_server_go_down_and_no_others(managed: Managed) -> None:
-    """Its certificates are revoked as well, so that a server which was kept from the version refuses it in the end."""
+    """Its certificates are revoked too, so that a server which was kept from the version refuses it in the end."""
     async with managed:
         await managed.start(MGMT, *MEMBERS)
         await managed.acknowledged(1)
@@ -194,7 +194,7 @@ async def test_rollback_is_a_new_version_with_the_old_content(managed: Managed) 
 
 @on_loop
 @pytest.mark.wide
-async def test_second_of_two_operators_is_told_who_was_first(managed: Managed) -> None:
+async def test_second_of_two_operators_sees_who_was_first(managed: Managed) -> None:
     """Nothing is merged: they look at what has changed, and publish then."""
     async with managed:
         await managed.start(MGMT, FE1)
@@ -242,7 +242,7 @@ CRLS = "ca/root.crl", "ca/issuing.crl"
 @pytest.mark.parametrize("crl", CRLS)
 @on_loop
 async def test_version_without_a_crl_of_our_ca_is_refused_by_force_too(managed: Managed, crl: str) -> None:
-    """Each server would refuse all certificates of our CA, and no later version could repair it. Twin: both CRLs are named."""
+    """Each server would refuse all certificates of our CA, and no later version could repair it. Control: both CRLs are named."""
 
     def take_away(document: dict[str, Any]) -> None:
         document["authority"]["crls"] = [one for one in CRLS if one != crl]
@@ -339,7 +339,7 @@ async def test_without_management_servers_start_from_what_they_hold_and_calls_go
 @on_loop
 @pytest.mark.wide
 async def test_servers_catch_up_when_management_is_back(managed: Managed) -> None:
-    """Also one that was off while others got a version."""
+    """Also a server that was off while others got a version."""
     async with managed:
         await managed.start(MGMT, *MEMBERS)
         await managed.acknowledged(1)
@@ -542,8 +542,8 @@ async def test_status_tells_who_is_cut_off_and_leaves_with_1(managed: Managed) -
 
 @on_loop
 @pytest.mark.wide
-async def test_edge_that_is_cut_off_is_not_taken_for_one_that_speaks(managed: Managed) -> None:
-    """A front end goes on to bring what an edge said last, and says how old that is; the one that heard it last counts."""
+async def test_edge_that_is_cut_off_is_not_taken_for_a_connected_edge(managed: Managed) -> None:
+    """A front end goes on to bring what an edge said last, and says how old that is; the report that is newest counts."""
     async with managed:
         await managed.start(MGMT, FE1, FE2, EDGE)
         await managed.acknowledged(1)
@@ -563,7 +563,7 @@ async def test_edge_that_is_cut_off_is_not_taken_for_one_that_speaks(managed: Ma
 
 @on_loop
 async def test_refusal_of_a_server_that_is_not_in_the_topology_says_by_which_version(managed: Managed) -> None:
-    """Whoever reads it learns whether the server that refused is behind: then the peer may well be in the topology."""
+    """Its reader learns whether the server that refused is behind: then the peer may well be in the topology."""
     managed.organisation.ca.issue(("fe9.example.test",), Role.FRONT_END, datetime.now(UTC)).write(
         *managed.credentials("fe9.example.test")
     )
@@ -646,7 +646,7 @@ async def _answer_for(server: Peer, user: str) -> int:
 
 
 @on_loop
-async def test_nobody_is_called_a_stranger_before_the_users_have_come(managed: Managed) -> None:
+async def test_no_user_is_called_a_stranger_before_the_users_have_come(managed: Managed) -> None:
     """A front end that starts for the first time, without management: try again in a moment, it says, and not 401."""
     async with managed:
         await managed.start(FE1)
@@ -667,7 +667,7 @@ async def test_nobody_is_called_a_stranger_before_the_users_have_come(managed: M
 
 @on_loop
 @pytest.mark.wide
-async def test_list_that_begins_in_the_future_is_taken_by_nobody_and_heals_by_itself(managed: Managed) -> None:
+async def test_crl_that_begins_in_the_future_is_accepted_by_no_server_and_heals_by_itself(managed: Managed) -> None:
     """Management's clock was 40 days ahead for a moment, and signed; once it is right the next list is in force everywhere."""
     async with managed:
         await managed.start(MGMT, FE1)
@@ -724,6 +724,6 @@ async def test_server_whose_published_address_is_not_its_own_takes_the_version_t
         await managed.stop(FE1)
         held = socket.create_server(("127.0.0.1", port))
         with held, pytest.raises(SipmeshError, match="cannot listen"):
-            await managed.start(FE1)  # a port that somebody else has is no address to wait for
+            await managed.start(FE1)  # a port that another process has is no address to wait for
         await managed.start(FE1)
         assert managed.nodes[FE1].listening.faults == ()

@@ -1,4 +1,4 @@
-"""A registered Contact as an address: phones without GRUU transfer calls to one, and nobody is relayed to an address."""
+"""A registered Contact as an address: phones without GRUU transfer calls to one, and no request is relayed to an address."""
 
 from __future__ import annotations
 
@@ -61,8 +61,8 @@ async def test_attended_transfer_to_a_contact_reaches_that_phone(pool: Network, 
 
 
 @on_loop
-async def test_contact_that_nobody_has_registered_leads_nowhere(pool: Network) -> None:
-    """Somebody listens at the address, and nobody connects. Twin: the same Contact while it is registered."""
+async def test_contact_that_no_user_has_registered_leads_nowhere(pool: Network) -> None:
+    """A socket listens at the address, and no server connects. Control: the same Contact while it is registered."""
     async with pool:
         alice, carol = await pool.phone("alice", FE1), await pool.peer(FE2, "carol")
         asked: list[object] = []
@@ -84,7 +84,7 @@ async def test_contact_that_nobody_has_registered_leads_nowhere(pool: Network) -
 
 @on_loop
 async def test_only_a_user_who_has_logged_in_may_address_a_contact(federation: Network) -> None:
-    """Twin: alice. A partner and an application reach users by their addresses only."""
+    """Control: alice. A partner and an application reach users by their addresses only."""
     async with federation:
         carol = await federation.phone("carol", FE1)
         stranger = await federation.peer(FE1, "alice")
@@ -99,7 +99,7 @@ async def test_only_a_user_who_has_logged_in_may_address_a_contact(federation: N
 
 @on_loop
 async def test_contact_that_names_another_place_takes_nothing_from_it(federation: Network) -> None:
-    """A user may register whatever Contact: of a partner's user, of a user of ours, of a server."""
+    """A user may register any Contact: of a partner's user, of a user of ours, of a server."""
     async with federation:
         alice, mallory = await federation.phone("alice", FE1), await federation.peer(FE1, "carol")
         erin, bob = await federation.phone("erin", PARTNER_FE), await federation.phone("bob", FE1)
@@ -118,7 +118,7 @@ async def test_contact_that_names_another_place_takes_nothing_from_it(federation
 @pytest.mark.parametrize("server", [FE1, FE2])
 @on_loop
 async def test_user_gets_no_transfer_by_registering_the_contact_of_another(pool: Network, server: str) -> None:
-    """Wherever the two are logged in, and whether the other is registered or not. Twin: the user whose name it has."""
+    """Wherever the two are logged in, and whether the other is registered or not. Control: the user whose name it has."""
     async with pool:
         alice, mallory = await pool.phone("alice", FE1), await pool.peer(FE1, "carol")
         bob = await pool.peer(server, "bob")

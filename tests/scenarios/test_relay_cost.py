@@ -23,8 +23,8 @@ from support.talking import inside_of
 PYTHON_CALLS, C_CALLS = 454, 334
 PYTHON_CALLS_OF_A_ROW, C_CALLS_OF_A_ROW = 1, 3
 # A call that is forked to two devices, with session descriptions: 9 messages in and 11 out, from INVITE to BYE. 2,442 and 1,563
-# at the time of writing, of which 45 see that no entry of Record-Route was put between two servers, and 24 that nobody is
-# called by a temporary GRUU.
+# at the time of writing, of which 45 see that no entry of Record-Route was put between two servers, and 24 that no user is called
+# by a temporary GRUU.
 PYTHON_CALLS_OF_A_CALL, C_CALLS_OF_A_CALL = 2450, 1580
 # A MESSAGE to a user of another pool, at the front end of its sender, and at that of its receiver, which parses what the first
 # asserts once, and looks it up once. 482 and 360, and 518 and 342 at the time of writing.
@@ -79,7 +79,7 @@ async def cost(home: Network, *, others: int = 0, headers: int = 0, body: int = 
 
 @pytest.mark.parametrize(("others", "body"), [(0, 100), (30, 100), (0, 5_000)], ids=["alone", "among-30", "large"])
 @on_loop
-async def test_a_relayed_request_costs_so_many_calls_and_no_more(home: Network, others: int, body: int) -> None:
+async def test_a_relayed_request_costs_at_most_so_many_calls(home: Network, others: int, body: int) -> None:
     """Neither the number of links nor the size of a body adds a call."""
     python, c = await cost(home, others=others, body=body)
     assert python <= PYTHON_CALLS
@@ -110,7 +110,7 @@ async def test_message_across_two_front_ends_costs_hardly_more_in_each_than_in_o
 
 
 @on_loop
-async def test_a_call_forked_to_two_devices_costs_so_many_calls_and_no_more(pool: Network) -> None:
+async def test_a_call_forked_to_two_devices_costs_at_most_so_many_calls(pool: Network) -> None:
     """No message of a call is parsed, judged or written in more steps than it needs."""
     found: list[tuple[int, int]] = []
     async with pool:
@@ -127,7 +127,7 @@ async def test_a_call_forked_to_two_devices_costs_so_many_calls_and_no_more(pool
 
 
 @on_loop
-async def test_a_header_field_that_nobody_asks_for_costs_a_look_up_and_no_reading(home: Network) -> None:
+async def test_a_header_field_that_no_code_reads_costs_a_look_up_and_no_reading(home: Network) -> None:
     more = 20
     python, c = await cost(home, headers=more)
     assert python <= PYTHON_CALLS + PYTHON_CALLS_OF_A_ROW * more

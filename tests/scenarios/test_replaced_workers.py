@@ -1,4 +1,4 @@
-"""Workers that start while the disk has the users of before: the supervisor knows the present ones."""
+"""Workers that start while the disk has the users of before: the supervisor knows the present users."""
 
 from __future__ import annotations
 

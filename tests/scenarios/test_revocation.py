@@ -1,6 +1,6 @@
-"""What ends a trust ends the live links that stand on it, at once, and no others: each with its rightful twin.
+"""What ends a trust closes at once the live links that depend on it, and no others: each with a control.
 
-The servers hear of their files by the kernel's word alone here: the clock that looks as well is stopped.
+Here servers notice changed files by inotify only: the periodic look is stopped.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Scene:
         await self._stack.aclose()
 
     async def link(self, credentials: Credentials, kind: LinkKind | None = None) -> Linked:
-        """A peer that was let in with *credentials* and has had an answer."""
+        """A peer that was accepted with *credentials* and has had an answer."""
         peer = await Peer.open(
             self.organisation.address(self.name, kind or self.kind), "erin@partner.test", credentials
         )
@@ -232,7 +232,7 @@ async def test_partner_that_leaves_the_topology_loses_its_link(federation: Netwo
 
 @on_loop
 async def test_anchor_that_is_removed_brings_down_the_links_under_it(federation: Network) -> None:
-    """The partner has two roots for a while; its links under the one that is kept stay."""
+    """The partner has two roots for a while; its links under the kept root stay."""
     example, partner = federation.organisations
     old, new = credentials_of(partner, PARTNER_EDGE), partner_under_new_root(example, partner)
     async with Scene(example, EDGE, LinkKind.PARTNER) as scene:
@@ -297,7 +297,7 @@ async def test_issuer_that_ends_takes_its_links_along_and_no_others(example: Org
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
 @on_loop
 async def test_session_of_a_link_that_was_closed_is_no_way_back(example: Organisation, version: ssl.TLSVersion) -> None:
-    """The twin offers its session as well, is judged anew all the same, and let in."""
+    """The control offers its session too, is judged again all the same, and accepted."""
     async with Scene(example, FE1) as scene:
         stolen, twin = Thief(scene, credentials_of(example, FE2), version), Thief(scene, another(example, FE2), version)
         assert await stolen.knocks() == "200, not resumed"
@@ -411,7 +411,7 @@ def eight_days_on(scene: Scene) -> None:
 async def test_end_of_a_list_keeps_new_links_out_and_those_that_are_up_outlive_every_judgement(
     example: Organisation,
 ) -> None:
-    """A reload, another topology, and another list that has ended as well; the twin is a link by a list in force."""
+    """A reload, another topology, and another expired CRL too; the control is a link with a CRL in force."""
     async with Scene(example, FE1) as scene:
         up = await scene.link(credentials_of(example, FE2))
         eight_days_on(scene)
@@ -444,7 +444,7 @@ async def test_list_that_has_ended_still_brings_down_whom_it_names(example: Orga
 @pytest.mark.parametrize("spoil", ["unreadable", "of another key", "missing"])
 @on_loop
 async def test_crl_that_is_not_valid_ends_the_links_that_need_it_at_any_time(example: Organisation, spoil: str) -> None:
-    """The twin stands on another issuing CA, whose list has ended and is in order."""
+    """The control has another issuing CA, whose CRL has expired and is in order."""
     issuing = second_issuing_ca(example)
     async with Scene(example, FE1) as scene:
         fallen, twin = await scene.link(credentials_of(example, EDGE)), await scene.link(under(issuing, example, FE2))

@@ -1,6 +1,7 @@
 """An older state of the management database, under servers that run: of a dump, or of a standby without the last commits.
 
-No number is used again with other content, no server accepts an older state, and the operator is told. The database is real.
+No number is used again with other content, no server accepts an older state, and the log tells the operator. The database is
+real.
 """
 
 from __future__ import annotations
@@ -57,7 +58,9 @@ class Rolled:
         """Run the pool and a front end, keep a dump, and then change a user and a version."""
         network = self.pool.network
         await network.start(MGMT, MGMT2, FE1)
-        await until(lambda: {network.number(name) for name in (MGMT, MGMT2, FE1)} == {3})  # which the leader signs anew
+        await until(
+            lambda: {network.number(name) for name in (MGMT, MGMT2, FE1)} == {3}
+        )  # which the leader signs again
         await until(lambda: network.nodes[FE1].users.verifier(ALICE))
         self.before = self.cluster.dump(self.name)
         self.seen_before = (network.folder(self.leader) / FILE).read_text("utf-8")
@@ -65,7 +68,7 @@ class Rolled:
         assert await self.typed("user", "password", "alice", "--password-stdin", typed="new") == (0, "")
         await until(lambda: network.nodes[FE1].user_updates.number == 3)
         await until(lambda: {network.number(name) for name in (MGMT, MGMT2, FE1)} == {4})
-        # the one that follows reads the database at intervals
+        # the next leader reads the database at intervals
         await until(lambda: self.seen(MGMT) == self.seen(MGMT2) == 3)
 
     def seen(self, server: str) -> int:
@@ -108,7 +111,7 @@ def _rolled(tmp_path: Path, postgres_url: str, cluster: Cluster, monkeypatch: py
 
 @within(PATIENCE_S)
 async def test_older_state_gives_no_number_again_until_an_operator_goes_on_from_it(rolled: Rolled) -> None:
-    """A change of bob got the number that a change of alice had had: no server ever heard of it, and no status said so."""
+    """A change of bob got the number that a change of alice had had: no server ever got it, and no status said so."""
     network = rolled.pool.network
     async with network:
         await rolled.begin()

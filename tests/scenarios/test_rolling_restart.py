@@ -74,7 +74,7 @@ async def more_of_everything(phones: list[RoamingPhone], by: int) -> None:
 
 
 async def everything_arrives(network: Network, phones: list[RoamingPhone]) -> None:
-    """Each text that was answered with 200 is there; one that was stored (202) comes by itself."""
+    """Each text that was answered with 200 is there; a stored text (202) comes by itself."""
     pairs = list(zip(phones, [*phones[1:], phones[0]], strict=True))
 
     def has_arrived() -> bool:
@@ -171,7 +171,7 @@ async def test_rolling_restarts_of_processes_under_load_lose_nothing(example: Or
         stack.push_async_callback(end_all, running)
         for _ in range(5):
             await rolling_restart(network, restart, users=40, texts=20)
-        for process in running.values():  # nobody who was only busy was given up
+        for process in running.values():  # no server that was only busy was considered lost
             assert SILENT not in process.log
 
 

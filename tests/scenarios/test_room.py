@@ -1,4 +1,4 @@
-"""Nobody's sending closes the link of a peer that reads: what finds no room is refused to its sender."""
+"""No sender closes the link of a peer that reads: what finds no room is refused to its sender."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SMALL = replace(UNHURRIED, queue_client_bytes=100_000)
 
 
 @on_loop
-async def test_message_that_no_queue_of_a_client_holds_is_413_and_one_that_fits_arrives(home: Network) -> None:
+async def test_message_that_no_queue_of_a_client_holds_is_413_and_a_smaller_one_arrives(home: Network) -> None:
     home.limits = SMALL
     async with home:
         alice, bob = await home.phone("alice", FE1), await home.phone("bob", FE1)
@@ -107,7 +107,7 @@ async def test_response_that_no_queue_of_a_client_holds_becomes_a_short_one_and_
 
 @on_loop
 async def test_provisional_without_room_is_dropped_and_the_final_response_arrives(home: Network) -> None:
-    """The caller is rung for with bodies that its queue never holds; it hears of one that fits, and of the answer."""
+    """The caller is rung for with bodies that its queue never holds; it gets a response that fits, and the answer."""
     home.limits = SMALL
     async with home:
         alice, bob = await home.phone("alice", FE1), await home.phone("bob", FE1)
@@ -163,7 +163,7 @@ async def test_ack_without_room_is_dropped_and_a_short_one_arrives(home: Network
 
 @on_loop
 async def test_peer_that_takes_no_octet_is_closed_after_its_time(home: Network) -> None:
-    """The twin of a peer that reads late: it is closed for not reading, and by nobody's sending.
+    """The control of a peer that reads late: it is closed for not reading, and not by a sender.
 
     The flood goes on until then: a send buffer of the kernel may grow after the first refusal, and take all that waits.
     """

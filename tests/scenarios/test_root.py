@@ -1,4 +1,4 @@
-"""A network that changes its root under traffic: no message is lost, no call falls, and the old root counts for nothing after."""
+"""A network that changes its root under traffic: no message is lost, no call falls, and the old root is not trusted after."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def rewrite(network: Managed, change: Any) -> None:
 
 
 def links_on(network: Managed, root: x509.Certificate) -> list[str]:
-    """Links between servers whose peer stands on a root, without those that are reserved."""
+    """Links between servers whose peer has a certificate under a root, without those that are reserved."""
     issuer = root.subject.public_bytes()
     return [
         f"{name} {link!r}"
@@ -210,7 +210,7 @@ async def told(network: Managed, what: str, name: x509.Name) -> None:
 
 
 def replaced(network: Managed, root: x509.Certificate) -> bool:
-    """Look at the links as the server does every few seconds; whether none of them stands on *root* any more."""
+    """Look at the links as the server does every few seconds; whether none of them has a certificate under *root* any more."""
     for node in network.nodes.values():
         node.certificates.replace_links(datetime.now(UTC))
     return not links_on(network, root)

@@ -30,7 +30,7 @@ async def test_user_who_moves_between_servers_is_found_at_once_wherever_the_200_
 
 
 @on_loop
-async def test_file_that_another_process_has_locked_delays_who_changes_something_and_nobody_else(
+async def test_file_that_another_process_has_locked_delays_only_clients_that_change_something(
     example: Organisation,
 ) -> None:
     """The loop of the server answers meanwhile; the registration is answered when the lock has ended."""

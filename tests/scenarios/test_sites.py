@@ -1,4 +1,4 @@
-"""Servers at two sites: the own site is preferred, another one serves while nobody answers there."""
+"""Servers at two sites: the own site is preferred, another one serves while no server answers there."""
 
 from __future__ import annotations
 

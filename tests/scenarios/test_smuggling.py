@@ -1,4 +1,4 @@
-"""Messages that other programs would cut elsewhere than we do: nobody gets one, and their rightful twins arrive."""
+"""Messages that other programs would cut elsewhere than we do: no peer gets one, and their controls arrive."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ DOUBTFUL += [
 
 
 async def assert_clean(phone: Peer, *, says: str) -> None:
-    """See that the next request to *phone* is the one that *says* so, and that all that came is read alike by everybody."""
+    """See that the next request to *phone* is the one with *says*, and that each reader reads all that came alike."""
     wanted = await phone.request_in("MESSAGE")
     assert wanted.first("subject") == says
     data = bytes(phone.heard).lstrip(b"\r\n")
@@ -50,7 +50,7 @@ async def assert_clean(phone: Peer, *, says: str) -> None:
 
 @on_loop
 async def test_request_of_a_doubtful_length_is_refused(pool: Network) -> None:
-    """The user's link may end with it. What reaches the other user's phone, through another server, is only the twin."""
+    """The user's link may end with it. What reaches the other user's phone, through another server, is only the control."""
     async with pool:
         bob = await pool.phone("bob", FE2)
         for length in DOUBTFUL:
@@ -65,7 +65,7 @@ async def test_request_of_a_doubtful_length_is_refused(pool: Network) -> None:
 
 
 @on_loop
-async def test_response_of_a_doubtful_length_reaches_nobody(pool: Network) -> None:
+async def test_response_of_a_doubtful_length_reaches_no_caller(pool: Network) -> None:
     """The same in the other direction: the phone that is asked smuggles in its answer. The caller hears that it is gone."""
     async with pool:
         carol = await pool.phone("carol", FE1)
@@ -96,7 +96,7 @@ async def test_response_of_a_doubtful_length_reaches_nobody(pool: Network) -> No
 )
 @on_loop
 async def test_length_arrives_in_one_form(pool: Network, spelled: bytes) -> None:
-    """The twin: spellings that the grammar allows pass, and no phone has to read more than digits behind one blank."""
+    """The control: spellings that the grammar allows pass, and no phone has to read more than digits behind one blank."""
     async with pool:
         bob = await pool.phone("bob", FE2)
         carol = await pool.phone("carol", FE1)
@@ -126,7 +126,7 @@ MANGLED = [
 
 @on_loop
 async def test_control_characters_and_letters_of_others_are_refused(home: Network) -> None:
-    """Such a message is answered 400, its link goes on, and its twin is delivered on it."""
+    """Such a message is answered 400, its link goes on, and the control is delivered on it."""
     async with home:
         bob = await home.phone("bob", FE1)
         carol = await home.phone("carol", FE1)

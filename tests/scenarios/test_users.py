@@ -36,7 +36,7 @@ async def test_link_that_keeps_failing_is_closed_and_its_user_still_logs_in_else
 
 @on_loop
 async def test_two_users_may_log_in_on_one_link_and_each_speaks_for_itself(home: Network) -> None:
-    """Phones with several lines do so; each is challenged in whatever request it sends first."""
+    """Phones with several lines do so; each is challenged in the request that it sends first."""
     async with home:
         phone, carol = await home.phone("alice", FE1), await home.phone("carol", FE1)
         phone.user = "bob@example.test"

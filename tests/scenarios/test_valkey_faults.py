@@ -51,7 +51,7 @@ class Seen:
 
 @dataclass
 class Bed:
-    """Alice and bob at fe1, carol at fe2; whoever has no phone is dave, who is never registered before a fault."""
+    """Alice and bob at fe1, carol at fe2; dave has no phone, and is never registered before a fault."""
 
     network: TwoHosts
     phones: dict[str, Peer] = field(default_factory=dict)
@@ -98,7 +98,7 @@ class Bed:
         return seen
 
     async def healed(self, seen: Seen, began: float) -> Seen:
-        """Wait until everybody reaches everybody, and a user without a phone is said to be away."""
+        """Wait until each user reaches each other, and a user without a phone is reported as away."""
         await self.network.connected()
         assert await self.reach("carol", "alice") == 200
         assert await self.reach("alice", "carol") == 200
@@ -137,7 +137,7 @@ def _dave(example: Organisation) -> Organisation:
 
 @pytest.mark.parametrize("name", FAULTS)
 @within(240)
-async def test_users_of_one_machine_and_known_ones_go_on(
+async def test_users_of_one_machine_and_known_users_go_on(
     dave: Organisation, tmp_path: Path, valkey: ValkeyServer, name: str
 ) -> None:
     begin, end = FAULTS[name]
@@ -165,7 +165,7 @@ BEFORE, USERS_AROUND = 4, 12
 async def test_registration_that_was_acknowledged_around_a_fault_is_never_lost(
     example: Organisation, tmp_path: Path, valkey: ValkeyServer, name: str
 ) -> None:
-    """Users register one after the other while the fault comes and goes. Whoever is refused gets 503, and tries again."""
+    """Users register one after the other while the fault comes and goes. A refused user gets 503, and tries again."""
     users = [f"user{number}" for number in range(USERS_AROUND)]
     example.add_users(*users)
     begin, end = FAULTS[name]

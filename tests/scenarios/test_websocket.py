@@ -99,7 +99,7 @@ def build_bye(callee: Peer, invite: Request) -> Request:
 
 
 @on_loop
-async def test_page_that_has_not_logged_in_can_do_nothing_else(web: Network) -> None:
+async def test_page_that_has_not_logged_in_can_only_log_in(web: Network) -> None:
     async with web:
         await web.phone("bob", FE1)
         mallory = await stranger(web, "alice")
@@ -123,7 +123,7 @@ async def test_page_cannot_speak_for_another_user(web: Network) -> None:
 
 @on_loop
 async def test_contact_of_a_page_is_reached_over_its_flow_alone(web: Network) -> None:
-    """The host ends in .invalid (RFC 2606): nobody asks DNS for it, and only a registered Contact is reached by it."""
+    """The host ends in .invalid (RFC 2606): no client asks DNS for it, and only a registered Contact is reached by it."""
     async with web:
         alice, bob = await browser(web, "alice"), await web.phone("bob", FE1)
         asked = len(web.dns.asked)
@@ -156,7 +156,7 @@ async def test_front_end_that_stops_says_going_away(web: Network) -> None:
 
 @on_loop
 async def test_refused_upgrade_is_in_the_log_and_the_metrics(web: Network) -> None:
-    """The page is told what a page may know; the origin that it came from is in our log alone."""
+    """The page gets what a page may know; the origin that it came from is in our log alone."""
     async with web:
         address = web_address(web.of(FE1), FE1)
         with pytest.raises(HungUpError, match="403 Forbidden"):

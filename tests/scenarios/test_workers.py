@@ -265,7 +265,7 @@ async def test_drained_server_answers_what_is_under_way_at_every_worker(example:
 @pytest.mark.wide
 @on_loop
 async def test_who_connects_to_a_server_that_drains_is_refused_at_once(example: Organisation) -> None:
-    """So a phone goes to another server, and does not wait for one that will not answer (RFC 3263 section 4.3)."""
+    """So a phone goes to another server, and does not wait for a server that will not answer (RFC 3263 section 4.3)."""
     async with two_workers(example) as two:
         alice, bob = await two.phone("alice", ONE), await two.phone("bob", TWO)
         await alice.send(alice.request("MESSAGE", "sip:bob@example.test"))
@@ -296,7 +296,7 @@ async def test_worker_that_starts_while_the_drain_is_prepared_grants_the_short_t
 @pytest.mark.soak
 @on_loop
 async def test_workers_end_with_their_supervisor(example: Organisation) -> None:
-    """Nobody would tell them of a revocation; and the server can start again at once."""
+    """They would learn of no revocation; and the server can start again at once."""
     async with two_workers(example) as two:
         alice, bob = await two.phone("alice", ONE), await two.phone("bob", TWO)
         await two.server.end(signal.SIGKILL)

@@ -19,7 +19,7 @@ from support.workers import two_workers
 
 @on_loop
 async def test_user_who_spreads_links_over_both_workers_has_one_share_of_them(example: Organisation) -> None:
-    """The kernel chooses the worker of each link. One more than the limit closes the oldest, at whatever worker it is."""
+    """The kernel chooses the worker of each link. One more than the limit closes the oldest, at any worker."""
     async with two_workers(example) as two:
         bob, carol = await two.phone("bob", ONE), await two.phone("carol", TWO)
         most = Limits().links_per_user

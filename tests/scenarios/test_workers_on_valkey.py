@@ -64,7 +64,7 @@ async def status_of(sender: Peer, user: str) -> int:
 async def test_phones_of_both_workers_and_of_another_host_reach_each_other(
     example: Organisation, tmp_path: Path, valkey: ValkeyServer
 ) -> None:
-    """Each row is of the process that has the link; the other host sends to the server, by whatever link it has."""
+    """Each row is of the process that has the link; the other host sends to the server, by any link."""
     async with workers_beside_fe2(example, tmp_path, valkey) as two:
         alice, bob = await two.phone("alice", ONE), await two.phone("bob", TWO)
         carol = await two.network.phone("carol", FE2)
@@ -133,7 +133,7 @@ async def test_killed_worker_takes_only_its_rows_with_it(
 async def test_store_that_comes_back_empty_has_the_rows_of_each_worker_again(
     example: Organisation, tmp_path: Path, valkey: ValkeyServer
 ) -> None:
-    """Nobody is said to be away before both workers have stored their rows."""
+    """No user is reported as away before both workers have stored their rows."""
     async with workers_beside_fe2(example, tmp_path, valkey) as two:
         alice, bob = await two.phone("alice", ONE), await two.phone("bob", TWO)
         carol = await two.network.phone("carol", FE2)
@@ -154,7 +154,7 @@ async def answer(phone: Peer) -> None:
 
 @pytest.mark.wide
 @on_loop
-async def test_row_of_a_worker_that_somebody_removes_is_stored_again(
+async def test_row_of_a_worker_that_a_client_removes_is_stored_again(
     example: Organisation, tmp_path: Path, valkey: ValkeyServer
 ) -> None:
     async with workers_beside_fe2(example, tmp_path, valkey) as two:

@@ -21,7 +21,8 @@ KNOWN_S: Final = 5.0
 class Accounts:
     """The users that each server has had in force, over all its runs.
 
-    *changed* has the number under which the database has removed a user, or has changed the password, to one that no phone knows.
+    *changed* has the number under which the database has removed a user, or has changed the password, to a password that no phone
+    knows.
     """
 
     def __init__(self, world: World) -> None:
@@ -69,7 +70,7 @@ class Accounts:
         self._had.clear()
 
     def logged_in(self, phone: Phone, transaction: Transaction) -> None:
-        """A server has accepted a password: not one that it knew to be replaced, whatever has happened since."""
+        """A server has accepted a password: not a password that it knew to be replaced, at any later time."""
         number = self.changed.get(phone.aor)
         if number is None or phone.chain:
             return
@@ -80,7 +81,7 @@ class Accounts:
             self.world.violated("a replaced password never counts again", what)
 
     def at_rest(self) -> None:
-        """Each front end has the newest users, and whoever has the right password is logged in."""
+        """Each front end has the newest users, and each user with the right password is logged in."""
         numbers = {
             (node.users.number, server.name)
             for server, node in self.world.nodes()

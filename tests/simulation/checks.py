@@ -117,7 +117,9 @@ class Checks:
 
     def _to_its_addressee(self, phone: Phone, injected: Injected, request: Request) -> None:
         asked = injected.transaction.request
-        inside = asked.to.tag is not None  # in a dialog, the newest device of a user takes over from one that is gone
+        inside = (
+            asked.to.tag is not None
+        )  # in a dialog, the newest device of a user takes over from a device that is gone
         if not request.uri.startswith(f"sip:{phone.user}@" if inside else phone.contact.partition(";")[0].strip("<>")):
             self.world.violated("none to somebody else", f"{request.uri} came to {phone.name}")
         elif not inside and asked.ruri.aor != phone.aor:
@@ -151,7 +153,7 @@ class Checks:
             self.world.violated("no message twice", f"{response.status} after {transaction.finals} at {phone.name}")
 
     def cancel_answered(self, phone: Phone, response: Response, transaction: Transaction | None) -> None:
-        """A CANCEL is answered once, and hop by hop (RFC 3261 9.2): the response to another one is for nobody here."""
+        """A CANCEL is answered once, and hop by hop (RFC 3261 9.2): the response to another one is for no caller here."""
         if transaction is None or not transaction.cancelled_at or transaction.cancel_answers:
             self.world.violated("each response has a request", f"{response!r} came to {phone.name}")
         if transaction is not None:
@@ -224,7 +226,7 @@ class Checks:
             self.world.documents.started(server, server.node)
 
     def stopped(self, server: Server) -> None:
-        """A server has stopped as it was told: nothing of it is left."""
+        """A server has stopped on order: nothing of it is left."""
         tasks = [task for task in server.process.tasks if not task.done() and task is not server.task]
         if server.process.sockets or tasks:
             self.world.violated("a stop leaves nothing", f"{server.name}: {server.process.sockets} {tasks}")
@@ -325,7 +327,7 @@ class Checks:
                     self.world.violated("each registration has its link", f"{row.contact} on {server.name}")
 
     def _transactions_end(self, phone: Phone) -> None:
-        """Each INVITE gets a final response in time; any other request as well, if nothing is in trouble (RFC 4320 4.2)."""
+        """Each INVITE gets a final response in time; any other request too, if nothing is in trouble (RFC 4320 4.2)."""
         now = self.world.loop.now
         for key, transaction in list(phone.pending.items()):
             if transaction.finals:
@@ -336,9 +338,7 @@ class Checks:
                 continue
             began = transaction.cancelled_at if transaction.method == "INVITE" else transaction.sent_at
             if not began and not transaction.ringing and self.world.troubled_at(DELAY_ANSWERS) < transaction.sent_at:
-                began = (
-                    transaction.sent_at
-                )  # nobody has cancelled it, and it does not ring: its branches have timed out
+                began = transaction.sent_at  # it was not cancelled, and it does not ring: its branches have timed out
             if began and now - max(began, phone.troubled_at) > FINAL_S + SLACK_S:
                 self.world.violated("each transaction ends", f"{transaction.method} {transaction.mark} of {phone.name}")
                 del phone.pending[key]
@@ -346,7 +346,7 @@ class Checks:
     def _ringing_stops(self, phone: Phone) -> None:
         """A phone stops to ring when the call has ended at its caller, if no fault was at work during the call.
 
-        A server that hung longer than timer B delivers the INVITE when it continues: nobody may cancel it then (RFC 3261 9.1).
+        A server that hung longer than timer B delivers the INVITE when it continues: it cannot be cancelled then (RFC 3261 9.1).
         """
         now = self.world.loop.now
         for key, ring in list(phone.rings.items()):
@@ -397,7 +397,7 @@ class Checks:
         """A version that was acknowledged is in the history, and in time it is in force everywhere."""
         leader, acknowledged = self.world.leader, self.world.operations.acknowledged
         if leader is None or not acknowledged or leader[0].process.hung_until > self.world.loop.now - LEASE_BACK_S:
-            return  # one that has hung may not know yet that another one leads
+            return  # a server that has hung may not know yet that another server leads
         controller = leader[1]
         newest = max(acknowledged)
         if controller.newest < newest:

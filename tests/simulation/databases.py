@@ -115,7 +115,7 @@ class VirtualConnection(sqlite3.Connection):
 class Databases:
     """All databases of a run. *root* is below the folders of the servers; *servers* has the files of the database servers.
 
-    *committed* is told of each transaction of a process that changes rows on a database server.
+    *committed* gets each transaction of a process that changes rows on a database server.
     *wall* gives the time of a process, or of a database server, in seconds since 1970. *down* are the database servers that do
     not answer, by the names of their files; *cut* are pairs of a host and such a name. *undone* has the content of a file that a
     loss of power brings back: what was committed since is not durable.

@@ -1,7 +1,7 @@
 """The disks of the servers: what is durable, what a loss of power takes back, and when a write fails.
 
-Files are real. The content of a file is durable after its fsync, and a name after an fsync of its folder, whatever order the
-product has written in: POSIX promises no more. SQLite files keep what was committed durably (`databases`).
+Files are real. The content of a file is durable after its fsync, and a name after an fsync of its folder, in any order of writes:
+POSIX promises only this. SQLite files keep what was committed durably (`databases`).
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ class Disk:
             self.names.setdefault(Path(target), self._durable(Path(target)))
 
     def removing(self, path: Any) -> None:
-        """A file is about to be removed: a dead process removes nothing, whatever its handlers try."""
+        """A file is about to be removed: a dead process removes nothing, also if its handlers try."""
         process, file = CURRENT.get(), Path(path)
         if process is None or _is_database(file):
             return
@@ -148,7 +148,7 @@ class Disk:
             self.contents.pop(file.stat().st_ino, None)
 
     def forget(self, folder: Path) -> None:
-        """Everything below *folder* is durable: somebody else has written it."""
+        """Everything below *folder* is durable: another process has written it."""
         for name in [name for name in self.names if name.is_relative_to(folder)]:
             del self.names[name]
             self.tied.pop(name, None)
@@ -186,7 +186,7 @@ class Disk:
 
 
 def _nothing_follows() -> None:
-    """Do nothing: nobody looks after this file."""
+    """Do nothing: no process watches this file."""
 
 
 def _is_database(file: Path) -> bool:

@@ -107,7 +107,7 @@ MOMENTS: Final = frozenset(
 """Two events within one second, or a document that comes late: what the profiles draw that are about it."""
 
 ON_REQUEST: Final = frozenset({"jump_clock", "older_database"}) | MOMENTS
-"""What is drawn only if somebody asks for it; the product keeps less of its promises under the first two (docs/simulation.md)."""
+"""What is drawn only on request; the product keeps less of its promises under the first two (docs/simulation.md)."""
 
 STOPS_MANAGEMENT: Final = frozenset({"kill", "kill_at_write", "power", "restart", "outage"})
 """What ends a management server, which cannot start with a database that lacks its last version."""
@@ -235,7 +235,7 @@ class Injector:
         return lambda: self._begin_again(fault.one)
 
     def _begin_again(self, name: str) -> None:
-        """Start a server again; one that still stops is started when it has ended."""
+        """Start a server again; a server that still stops is started when it has ended."""
         server = self.world.servers[name]
         if server.stopping and server.process.alive:
             self.world.loop.call_later(0.5, self._begin_again, name)
@@ -322,7 +322,7 @@ class Injector:
         return go_on
 
     def _kill_worker_again(self, fault: Fault) -> None:
-        """Let a worker end, and the one that replaces it, too."""
+        """Let a worker end, and the worker that replaces it, too."""
         worker = self._worker(fault)
         if worker is None:
             return

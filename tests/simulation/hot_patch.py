@@ -1,4 +1,4 @@
-"""A wrong edit of a module that is imported: its functions get other code in place, so that whoever holds them has the fault."""
+"""A wrong edit of a module that is imported: its functions get other code in place, so that each holder of them has the fault."""
 
 from __future__ import annotations
 

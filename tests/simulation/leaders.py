@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from sipmesh.topology.versions.jose import Signed
 
 TAKEN_OVER_S: Final = 4.0
-"""Within this time after a new server leads, it has published: that is within 10 s after the end of the one before."""
+"""Within this time after a new server leads, it has published: that is within 10 s after the end of the leader before."""
 
 LINKED_S: Final = 8.0
 """Within this time without trouble a front end has a link to the leader: it is dialled every 5 s."""
 
 OF_EACH: Final = frozenset({"management_lease", "management_pool", "users_version"})
-"""What each management server writes, whoever leads: who that is, what it says of itself, and the row that it locks to read."""
+"""What each management server writes, under each leader: who leads, what it says of itself, and the row that it locks to read."""
 
 GIVEN_BACK_S: Final = 6.0
 """Within this time a server that does not lead any more has closed its control links."""
@@ -100,7 +100,7 @@ class Leaders:
                 self.world.violated("each version has one content", f"{loaded.number} differs on {server.name}")
 
     def _refuses_earlier_leaders(self, server: Server) -> None:
-        """Some seconds after another server leads, a front end refuses what the one before signs."""
+        """Some seconds after another server leads, a front end refuses what the leader before signs."""
         leader, now = self.world.leader, self.world.loop.now
         number = leader[1].management_db.lease.fencing if leader is not None else 0
         if number != self._leads_since[0]:

@@ -142,7 +142,7 @@ class VirtualLocations:
         self._again("write", TRY_AGAIN_S, self._write_all)
 
     def _renew(self) -> None:
-        """Renew our lease, and drop the rows of servers that renew theirs no more, as after a crash or while they hang."""
+        """Renew our lease, and drop the rows of servers that have stopped renewing theirs, because they crashed or hang."""
         if not self._pool.locks:
             self._commit(())
             for server, incarnation in self._leases.renewed(self._store.renewals()):

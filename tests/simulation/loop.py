@@ -41,9 +41,7 @@ class VirtualLoop:
         self._order = 0
         self._readers: dict[int, asyncio.Handle] = {}
         self._running: Process | None = None
-        self.loop = cast(
-            "asyncio.AbstractEventLoop", self
-        )  # as asyncio knows it, which asks for no more than this class has
+        self.loop = cast("asyncio.AbstractEventLoop", self)  # as asyncio knows it, which uses only what this class has
 
     # Time
 
@@ -172,7 +170,7 @@ class VirtualLoop:
         return task
 
     def run_in_executor(self, _executor: Any, func: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:
-        """Run *func* in a turn of its own, after as long as the process's store needs now, and after all earlier ones."""
+        """Run *func* in a turn of its own, after as long as the process's store needs now, and after all earlier turns."""
         future: asyncio.Future[Any] = self.create_future()
         process = CURRENT.get()
         if process is None:
@@ -197,7 +195,7 @@ class VirtualLoop:
         return False
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
-        """Report an exception that nobody handled; of a dead process it is the crash itself."""
+        """Report an exception that was not handled; of a dead process it is the crash itself."""
         process = CURRENT.get() or self._running
         if process is None or process.alive:
             self._failed(process.name if process is not None else "world", context)

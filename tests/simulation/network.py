@@ -98,7 +98,7 @@ class VirtualSocket:
 
     @property
     def backlog(self) -> deque[VirtualSocket]:
-        """The connections that nobody has accepted yet."""
+        """The connections that were not accepted yet."""
         return self.port.backlog
 
     def setsockopt(self, _level: int, option: int, _value: int) -> None:

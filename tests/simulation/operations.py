@@ -47,7 +47,7 @@ class Operations:
         self.revoked: dict[int, float] = {}
         self.last_removed: dict[str, float] = {}
         self.is_older = (
-            False  # the database of management was restored from an older state, and nobody has gone on from it yet
+            False  # the database of management was restored from an older state, and no server has gone on from it yet
         )
         self.restored_at = 0.0
         self._drafts = 0
@@ -96,7 +96,7 @@ class Operations:
 
         def restore() -> None:
             if any(not self.world.servers[name].serves for name in MANAGERS):
-                self.world.loop.call_later(1.0, restore)  # one that starts would find another history
+                self.world.loop.call_later(1.0, restore)  # a server that starts would find another history
                 return
             self.world.databases.restore(MANAGEMENT, content)
             self.acknowledged, self.removed, self.locked_out = before
@@ -199,7 +199,7 @@ class Operations:
             self.world.inside(leader[0], self._revoke, leader[0], LOST + before, BOT)
 
     def act_on(self, server: Server, draw: float) -> None:
-        """Revoke a certificate or publish on a management server that led until now, whoever leads."""
+        """Revoke a certificate or publish on a management server that led until now, under any leader."""
         if not server.serves:
             return
         if draw < 0.5:

@@ -169,7 +169,7 @@ def _shared(server: str) -> SharedDatabase:
 
 
 def _join_pool(folders: Folders) -> None:
-    """Let the second management server join the pool, as `sipmesh management join` does; nobody leads then."""
+    """Let the second management server join the pool, as `sipmesh management join` does; no server leads then."""
     leader = ManagementDb(folders.example)
     leader.lease.must_lead()
     in_force = DocumentStore(folders.example, MGMT).load()

@@ -124,7 +124,7 @@ def virtual_machine(
 
 @contextmanager
 def machine_at_rest(entropy: random.Random, databases: Databases) -> Iterator[None]:
-    """Draw all random bytes from *entropy*, and the keys and the signatures of certificates too; the clock stands at `EPOCH_S`.
+    """Draw all random bytes, keys and signatures of certificates from *entropy*; the clock is stopped at `EPOCH_S`.
 
     So the documents of a run have the same length in each process, and the same seed gives the same run.
     """

@@ -102,11 +102,11 @@ ROTATED: Final = (
     *("usual", "calm", "pool", "stores", "usual", "crashes", "operators", "restored", "workers"),
     *("late", "full", "replaced", "cuts", "behind", "storing"),
 )
-"""Whose settings one seed after the other has, if nobody chooses: 1 has those of the second one."""
+"""Whose settings one seed after the other has, if none are chosen: 1 has those of the second one."""
 
 
 def settings_of(seed: int) -> FaultSettings:
-    """Return the settings of a seed for which nobody has chosen any."""
+    """Return the settings of a seed for which none are chosen."""
     return PROFILES[ROTATED[seed % len(ROTATED)]].settings
 
 
@@ -147,7 +147,7 @@ def simulate(
     settings: FaultSettings = USUAL,
     keep_trace: bool = False,
 ) -> Result:
-    """Run *seed* up to the first violation: with the faults that it stands for under *settings*, or with the given ones."""
+    """Run *seed* up to the first violation: with the faults that it stands for under *settings*, or with the given faults."""
     chosen = faults_of(seed, settings) if faults is None else list(faults)
     with World(folders, seed, keep_trace=keep_trace) as world:
         _run(world, chosen)

@@ -2,7 +2,7 @@
 
 The list was written from the source alone, before the simulator had stored messages, a management pool, workers and start orders.
 It tests the generators and the promises: a fault that nothing finds shows a situation that no seed brings about, or a promise
-that nobody checks.
+that no test checks.
 """
 
 from __future__ import annotations

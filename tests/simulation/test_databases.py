@@ -56,7 +56,7 @@ def test_a_lease_ends_by_the_clock_of_the_database(hosts: Hosts) -> None:
 
 
 def test_each_process_has_a_lease_of_its_own(hosts: Hosts) -> None:
-    """The next process of a host does not have the number of the one before in its memory."""
+    """The next process of a host does not have the number of the process before in its memory."""
     hosts.claim("mgmt")
     hosts.processes["mgmt"] = Process("mgmt", "")
     made = within(hosts.processes["mgmt"]).run(

@@ -177,7 +177,7 @@ ACTS: dict[Site, tuple[Act, Holds]] = {
     ),
     ("topology/document/changes.py", "_replace"): (_replace_draft, lambda folder: _topology(folder) == "new"),
     ("demo/organisation.py", "write"): (
-        _write_topology,  # completely or not at all: nobody is told that it is there
+        _write_topology,  # completely or not at all: no reader learns that it is there
         lambda folder: _topology(folder) in {"nothing", "sipmesh: 1\n"},
     ),
 }
@@ -196,7 +196,7 @@ def _losses(tmp_path: Path, act: Act, holds: Holds, site: Site | None) -> int:
 
 
 def test_each_fsync_has_an_act() -> None:
-    """Whoever adds an fsync adds what would be lost without it."""
+    """Who adds an fsync adds what would be lost without it."""
     assert set(_sites()) == ACTS.keys()
 
 

@@ -44,7 +44,7 @@ def test_records_arrive_in_order(network: Network, ends: tuple[VirtualSocket, Vi
     assert texts(server) == [b"".join(sent)]
 
 
-def test_nobody_listens_nobody_answers(network: Network) -> None:
+def test_without_a_listener_no_connection_opens(network: Network) -> None:
     phone = VirtualSocket(network, "alice", None)
     network.connect(phone, (network.address_of("fe1"), 5061))
     network.loop.run(1.0)
@@ -106,7 +106,7 @@ def test_what_is_on_its_way_arrives_after_its_sender_died(
 def test_a_probe_finds_out_that_a_peer_has_lost_its_power(
     network: Network, ends: tuple[VirtualSocket, VirtualSocket]
 ) -> None:
-    """Nobody says so: an idle connection stays half-open for a minute."""
+    """There is no notification: an idle connection stays half-open for a minute."""
     phone, server = ends
     process = Process("fe1", "")
     process.sockets[10] = server
@@ -161,7 +161,7 @@ def test_a_process_gives_its_end_of_a_pair_to_another(network: Network) -> None:
 
 
 def test_processes_share_a_port_and_it_stays_while_one_has_it(network: Network) -> None:
-    """Connections that nobody has accepted wait for the next worker; without a handle they are refused."""
+    """Connections that were not accepted wait for the next worker; without a handle they are refused."""
     supervisor, worker = Process("fe1", ""), Process("fe1", "", number=1)
     held = VirtualSocket(network, "fe1", supervisor)
     held.bind((network.address_of("fe1"), 5061))

@@ -15,7 +15,7 @@ SEEDS = [(name, seed) for name, one in PROFILES.items() for seed in one.seeds]
 @pytest.mark.parametrize(("name", "seed"), wide_after(1, [run for run in SEEDS[::-1] if run != REPEATED]))
 @pytest.mark.wide
 def test_invariants_hold(folders: Folders, name: str, seed: int) -> None:
-    """Whatever the faults of the seed are, no promise is broken."""
+    """Under all faults of the seed, no promise is broken."""
     assert simulate(folders, seed, settings=PROFILES[name].settings).violations == ()
 
 

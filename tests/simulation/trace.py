@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Trace:
-    """The events of a run; the lines are kept only if somebody wants to read them."""
+    """The events of a run; the lines are kept only if they are to be read."""
 
     kept: bool = False
     lines: list[str] = field(default_factory=list)

@@ -54,7 +54,7 @@ class Traffic:
     def _next(self) -> None:
         if not self.going:
             return
-        # the same draws whatever happens, so that a run without some faults stays close to the run with them
+        # the same draws in all cases, so that a run without some faults stays close to the run with them
         phone, act = self._chance.choice(self.world.phones), self._chance.choice(self._acts)
         target, draw = self._aor(), self._chance.random()
         if act in self._of_movers:

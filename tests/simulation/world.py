@@ -98,8 +98,8 @@ RESTART_S: Final = 2.0
 class Server:
     """One server over all its runs; *service* and *node* are of the present run, None while it is down.
 
-    *stopping*: the present run was told to stop. *started_at* is when it began to serve. *highest* is the newest version that it
-    has had in force. *rolled_back*: an older state was put into its folder, so that it may refuse to start. *graveyard* keeps
+    *stopping*: the present run was ordered to stop. *started_at* is when it began to serve. *highest* is the newest version that
+    it has had in force. *rolled_back*: an older state was put into its folder, so that it may refuse to start. *graveyard* keeps
     what dead processes have left until the run is over: the garbage collector would run their handlers at a moment that no seed
     decides.
     """
@@ -350,7 +350,7 @@ class World:
         return within(server.process).run(call, *args)
 
     def watch(self, task: asyncio.Task[Any]) -> None:
-        """Report an exception of *task* as one that nobody handled."""
+        """Report an exception of *task* that was not handled."""
         task.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[Any]) -> None:

@@ -36,7 +36,7 @@ async def passed(seconds: int) -> None:
 
 
 class Divide:
-    """What can cut all links between two servers that run, without that anybody is told."""
+    """What can cut all links between two servers that run, without a notification."""
 
     def __init__(self, network: Network, one: str, other: str) -> None:
         self._network, self._pair = network, (one, other)

@@ -1,4 +1,4 @@
-"""A TCP proxy between two servers, which stops to pass octets on, in one direction or in both: a split that nobody is told of."""
+"""A TCP proxy between two servers, which stops to pass octets on, in one direction or in both: a split without a notification."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Between:
             pump.cancel()
         await asyncio.gather(*self._pumps, return_exceptions=True)
         for writer in self._writers:
-            writer.transport.abort()  # nobody may read what is left; from Python 3.12 on the server waits for connections
+            writer.transport.abort()  # what is left may be unread; from Python 3.12 on the server waits for connections
         await self._server.wait_closed()
 
     def stop(self, *directions: str) -> None:

@@ -1,4 +1,4 @@
-"""Where the commands of real peers are: Debian keeps some off everybody's PATH."""
+"""Where the commands of real peers are: Debian keeps some out of the PATH of users."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ from support.wires import Wire
 
 @dataclass
 class Host:
-    """The server that a controller or an agent is part of: it has in force what it was given, and serves nobody."""
+    """The server that a controller or an agent is part of: it has in force what it was given, and serves no client."""
 
     view: ServerView
     told: Told = field(default_factory=Told)
@@ -107,7 +107,7 @@ class Host:
 
     @property
     def gatekeeper(self) -> Self:
-        """This stands in for every part of a server."""
+        """This replaces every part of a server."""
         return self
 
     revocation = user_updates = listening = gatekeeper
@@ -171,7 +171,7 @@ class Plane:
         return self.controller if name == MGMT else self.agents[name]
 
     def _dial(self, opener: str, acceptor: str) -> Wire:
-        """Make the opener's end of a new link; nobody is there until `connect`."""
+        """Make the opener's end of a new link; there is no peer until `connect`."""
         wire = self._wires[opener, acceptor] = Wire(self.hosts[opener].view.trusted.get(acceptor))
         return wire
 
@@ -199,7 +199,7 @@ class Plane:
             self._end(end).link_down(self._wires.pop((end, other)).link, why)
 
     def exchange(self) -> None:
-        """Hand over what each end has sent until nobody sends anything more."""
+        """Hand over what each end has sent until no end sends more."""
         while ways := [way for way, wire in self._wires.items() if wire.sent and (way[1], way[0]) in self._wires]:
             for sender, receiver in ways:
                 for message in self.wire(sender, receiver).taken():

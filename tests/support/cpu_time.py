@@ -62,14 +62,14 @@ def _used_by(pid: str) -> float:
 
 
 def cpu_time() -> float:
-    """Tell the seconds of CPU time of this process and of its descendants, except those that nobody has waited for."""
+    """Tell the seconds of CPU time of this process and of its descendants, except those that were not waited for."""
     waited_for = getrusage(RUSAGE_CHILDREN)
     living = sum(map(_used_by, _descendants("self")))
     return process_time() + waited_for.ru_utime + waited_for.ru_stime + living
 
 
 class CpuTimes:
-    """The pytest plugin: measures in each process that tests, and prints in the one that reports."""
+    """The pytest plugin: measures in each process that tests, and prints in the process that reports."""
 
     def __init__(self) -> None:
         self._tests = defaultdict[str, float](float)

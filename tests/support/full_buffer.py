@@ -11,7 +11,7 @@ LEAST = 1
 
 
 def send_until_full(sock: socket.socket) -> int:
-    """Send on a non-blocking socket until the kernel takes no more; gives the octets that it has taken."""
+    """Send on a non-blocking socket until the kernel refuses; gives the octets that it has taken."""
     return sum(_sent(sock))
 
 

@@ -24,11 +24,11 @@ def current_of(loaded: Loaded, server: str, users: KnownUsers | None = None) -> 
 
 
 def put(current: Current, organisation: Organisation) -> InForce:
-    """Put in force what *organisation* has written now, and nothing else."""
+    """Put in force only what *organisation* has written now."""
     current.value = in_force_of(organisation.load(), current.value.view.name, lasting())
     return current.value
 
 
 def put_view(current: Current, view: ServerView) -> None:
-    """Put another *view* in force, and nothing else."""
+    """Only put another *view* in force."""
     current.value = replace(current.value, view=view)

@@ -52,7 +52,7 @@ class RecordWriter:
         return bool(self._secret)
 
     def key_updates(self, count: int) -> bytes:
-        """Give so many KeyUpdates, each in a record of its own and under the keys of the one before."""
+        """Give so many KeyUpdates, each in a record of its own and under the keys of the record before."""
         return b"".join(self._key_update() for _ in range(count))
 
     def _key_update(self) -> bytes:

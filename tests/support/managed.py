@@ -341,7 +341,7 @@ class Managed:
         return sign(payload, kind, x509.load_pem_x509_certificates(chain.read_bytes()), key, **more)
 
     def version(self, number: int, **changes: Any) -> bytes:
-        """A rightful version that management has not published."""
+        """A valid version that management has not published."""
         return self.signed(self.payload(number, **changes))
 
 

@@ -128,7 +128,7 @@ class Gate:
             call()
 
     def open(self) -> None:
-        """Make every call that was kept, and let the next ones pass."""
+        """Make every call that was kept, and let the next calls pass."""
         self.is_shut = False
         while self.kept:
             self.kept.pop(0)()

@@ -17,7 +17,7 @@ def _block() -> PortBlock:
 
 
 def model_port() -> int:
-    """Give a port of this process that `sipmesh.demo.ports.free_port` gives to nobody."""
+    """Give a port of this process that `sipmesh.demo.ports.free_port` gives to no process."""
     return _block().free_port(HOST)
 
 

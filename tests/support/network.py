@@ -71,7 +71,7 @@ def build_example(folder: Path) -> Organisation:
 def build_two_pools(folder: Path) -> Organisation:
     """example.test with a second pool of front ends: alice is at home in the first, bob and dora are in the second.
 
-    The edge hands requests to the first pool alone. Nobody has said where carol is at home.
+    The edge hands requests to the first pool alone. Carol has no home pool.
     """
     organisation = Organisation.build(
         folder,
@@ -336,7 +336,7 @@ async def inside(call: Call, method: str) -> Outcome:
 
 
 async def hung_up_by_the_other(call: Call, other: Call) -> bool:
-    """End a call and see that the other side hears of it."""
+    """End a call and see that the other side learns of it."""
     ended = await call.hang_up()
     await other.over()
     return ended is not None and ended.ok
@@ -345,7 +345,7 @@ async def hung_up_by_the_other(call: Call, other: Call) -> bool:
 async def nobody_like(network: Network, server: str, user: str, pool: str = "") -> str:
     """The name of no user whose challenge at *server* offers what that of *user* does: there is one for each user.
 
-    It is one that the *pool* challenges; "" is the pool of *server*.
+    The *pool* challenges it; "" is the pool of *server*.
     """
     offered = await offers(network, server, user)
     for number in range(200):

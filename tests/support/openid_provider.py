@@ -30,7 +30,7 @@ Sign = Callable[[Claims, ec.EllipticCurvePrivateKey], str]
 
 
 def signed(claims: Claims, key: ec.EllipticCurvePrivateKey) -> str:
-    """Sign claims as a rightful provider does."""
+    """Sign claims as an honest provider does."""
     return jwt.encode(claims, key, "ES256", {"kid": KEY_ID})
 
 

@@ -1,6 +1,6 @@
 """Readers of SIP messages that share no code with ours: one by the grammar, and those that find boundaries where it has none.
 
-A message that is read alike by all of them has one meaning for whoever gets it. Each lax reading is that of programs which are
+A message that is read alike by all of them has one meaning for each receiver. Each lax reading is that of programs which are
 in use: text that ends at NUL (C strings), lines that end at a lone CR or LF, lines that Unicode ends, folds that are not joined,
 blank lines that end a header, numbers as ``atoi`` reads them, and of two fields the last.
 """
@@ -35,7 +35,7 @@ class OtherReaderError(Exception):
 
 @dataclass(frozen=True)
 class Reading:
-    """What somebody has read: the fields by long name in lower case, the body, and what stands behind it."""
+    """What a reader has read: the fields by long name in lower case, the body, and what follows it."""
 
     start: bytes
     fields: tuple[tuple[bytes, bytes], ...]

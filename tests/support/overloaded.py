@@ -26,7 +26,7 @@ def overload(node: RunningServer, loss: float) -> Iterator[OverloadControl]:
 
 
 async def ring_again(callee: Peer, asked: Request, caller: Peer) -> None:
-    """Send two provisional responses to *asked* more than count for nobody, and wait until *caller* has them all."""
+    """Send two provisional responses to *asked* beyond those that count for no sender, and wait until *caller* has them all."""
     for number in range(MOST_RESPONSES + 2):
         await callee.reply(asked, 180 + number % 2)
     for _ in range(MOST_RESPONSES + 2):

@@ -1,4 +1,4 @@
-"""A peer that writes whatever the test wants over real TLS, with the standard library's streams and nothing of ours below SIP."""
+"""A peer that writes all that the test wants over real TLS, with the standard library's streams and nothing of ours below SIP."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class Peer:
     # Writing
 
     async def write(self, data: bytes) -> None:
-        """Write bytes, whatever they are."""
+        """Write any bytes."""
         self._writer.write(data)
         await self._writer.drain()
 
@@ -101,7 +101,7 @@ class Peer:
         call_id: str | None = None,
         cseq: int | None = None,
     ) -> Request:
-        """Make a request; *sender* and *to* are whole values of From and To, in place of the usual ones."""
+        """Make a request; *sender* and *to* are whole values of From and To, in place of the usual values."""
         self._cseq += 1
         fixed = [
             ("via", self.via()),
@@ -145,7 +145,7 @@ class Peer:
         return message
 
     async def final(self, *, method: str = "") -> Response:
-        """Wait for the next final response (to *method*); provisional ones are passed over."""
+        """Wait for the next final response (to *method*); provisional responses are passed over."""
         while True:
             message = await self.receive()
             assert isinstance(message, Response), message
@@ -153,7 +153,7 @@ class Peer:
                 return message
 
     async def hung_up(self) -> None:
-        """Wait until the server closes; whatever it says before is passed over."""
+        """Wait until the server closes; all that it sends before is passed over."""
         with suppress(HungUpError):
             while True:
                 await self.receive()

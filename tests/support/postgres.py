@@ -1,4 +1,4 @@
-"""A PostgreSQL server of our own: a folder and a Unix socket that nobody else has, and a database for each test."""
+"""A PostgreSQL server of our own: a folder and a Unix socket of its own, and a database for each test."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ class Cluster:
         """End the server and every connection to it."""
         assert self._server is not None
         server, self._server = self._server, None
-        server.send_signal(signal.SIGINT)  # "fast": nobody is waited for
+        server.send_signal(signal.SIGINT)  # "fast": no client is waited for
         server.wait(START_S)
 
     @contextmanager
@@ -120,7 +120,7 @@ class Cluster:
         self._settings |= settings
 
     def give(self, name: str, content: bytes) -> Path:
-        """Write a file that PostgreSQL can read, and nobody else."""
+        """Write a file that only PostgreSQL can read."""
         file = self.folder / name
         file.write_bytes(content)
         file.chmod(0o600)
@@ -135,7 +135,7 @@ class Cluster:
 
     @contextmanager
     def database(self) -> Iterator[str]:
-        """Give the URL of an empty database that nobody else has meanwhile; it is emptied for the next one, not dropped.
+        """Give the URL of an empty database that no other test has meanwhile; it is emptied for the next test, not dropped.
 
         To make one takes PostgreSQL ten times as long. No URL comes twice: a lease that a test before has left in this process
         is found by it (`sipmesh.database.shared`).

@@ -8,7 +8,7 @@ STOP_S = 15.0
 
 
 async def ended(process: asyncio.subprocess.Process) -> None:
-    """Wait for a process that was told to stop; kill it if it does not stop in time."""
+    """Wait for a process that was ordered to stop; kill it if it does not stop in time."""
     try:
         async with asyncio.timeout(STOP_S):
             await process.wait()

@@ -66,7 +66,7 @@ class Publisher:
 
 
 def content(read: Callable[[], bytes]) -> Page:
-    """A page that has whatever *read* gives when it is asked for."""
+    """A page that has what *read* gives when it is asked for."""
 
     async def page(_request: web.Request) -> web.Response:
         return web.Response(body=read())
@@ -109,7 +109,7 @@ class Responder:
     signer: Forged | None = None
     begins: timedelta = timedelta(minutes=-1)
     ends: timedelta = timedelta(hours=4)
-    about: x509.Certificate | None = None  # whom it speaks of, whoever was asked about
+    about: x509.Certificate | None = None  # whom it speaks of, for each question
     sha1_alone: bool = False
     known: list[x509.Certificate] = field(default_factory=list)
     asked: list[ocsp.OCSPRequest] = field(default_factory=list)

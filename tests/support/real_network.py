@@ -93,7 +93,7 @@ class RealNetwork:
             await asyncio.sleep(LOOK_AGAIN_S)
 
     async def refuses(self, name: str) -> None:
-        """Wait until nobody listens at a server any more."""
+        """Wait until no process listens at a server any more."""
         address = self.managed.organisation.address(name, LinkKind.CLIENT)
         while True:
             try:

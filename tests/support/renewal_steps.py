@@ -1,8 +1,8 @@
 """A management server that renews its own certificates, and is killed before each file that gets its name.
 
 Run as a program: the folder of the organisation, the name of the server, and the time in ISO 8601. Each process renews once, and
-kills itself at a step. Then the server starts again as one that follows, which issues nothing. The program fails if a
-certificate and its key do not fit, or if the last certificate in the ledger is for another key than the one in place.
+kills itself at a step. Then the server starts again as a follower, which issues nothing. The program fails if a
+certificate and its key do not fit, or if the last certificate in the ledger is for another key than that in place.
 """
 
 from __future__ import annotations

@@ -74,7 +74,7 @@ class RoamingPhone:
             self.received[event.text] += 1
 
     async def deliver(self, to: str, text: str) -> None:
-        """Send *text* until it is answered with 200, as somebody would who is told that it did not get there."""
+        """Send *text* until it is answered with 200, as a user would who sees that it was not delivered."""
         while True:
             await self._up.wait()
             self.tries += 1

@@ -56,7 +56,7 @@ async def until(holds: Callable[[], object]) -> None:
 def on_jumping_loop(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
     """Run a test on a loop that jumps to its next timer where nothing is ready: half a minute takes no time.
 
-    Loopback is ready at once, so that time passes only while everybody waits. The bounds are on that loop's time, and on real
+    Loopback is ready at once, so that time passes only while all tasks wait. The bounds are on that loop's time, and on real
     time: a test that looks again and again would reach the first one after half an hour.
     """
 

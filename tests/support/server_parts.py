@@ -29,7 +29,7 @@ from support.telling import Told
 
 @dataclass
 class ServerParts:
-    """Every part of one server; *registered* and *changed* have the users of whom its events were told."""
+    """Every part of one server; *registered* and *changed* have the users of its events."""
 
     setup: ServerSetup
     told: Told

@@ -1,4 +1,4 @@
-"""A server with everything around it, in the test's own loop: it hears of its files as a process of its own would."""
+"""A server with everything around it, in the test's own loop: it notices its files as a process of its own would."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ class Pair:
             await node.drain()
 
     async def replace(self, worker: int, start: int) -> None:
-        """End a worker, and start another one in its place, which the other processes are told of."""
+        """End a worker, and start another one in its place, and notify the other processes."""
         others = [number for number in self.nodes if number != worker]
         await self.nodes[worker].drain()
         self.start(worker, start)
@@ -86,7 +86,7 @@ class Pair:
         return siblings
 
     def reception(self, worker: int) -> Reception:
-        """Where a worker hears of the other."""
+        """Where a worker gets what the other sends."""
         reception = self.nodes[worker].reception
         assert reception is not None
         return reception

@@ -1,4 +1,4 @@
-"""Connections whose source port is chosen, as somebody does who wants to come to one process of a server."""
+"""Connections whose source port is chosen, as an attacker does who wants to come to one process of a server."""
 
 from __future__ import annotations
 

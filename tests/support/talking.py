@@ -23,7 +23,7 @@ async def talking(caller: Peer, callee: Peer, call_id: str | None = None) -> tup
 
 
 def inside_of(dialog: Dialog, sender: Peer, method: str) -> Request:
-    """Make a request inside *dialog*, on whatever link."""
+    """Make a request inside *dialog*, on any link."""
     uri, routes = dialog.aim()
     headers = [("via", sender.via()), ("max-forwards", "70"), *(("route", route) for route in routes)]
     headers += [("from", dialog.local), ("to", dialog.remote), ("call-id", dialog.call_id)]

@@ -78,7 +78,7 @@ class ValkeyServer:
         os.kill(self._process.pid, number)
 
     def ask(self, *words: str | int | bytes) -> object:
-        """Send a command as anybody could; errors are raised."""
+        """Send a command as any client could; errors are raised."""
         with StoreClient(self.port) as client:
             reply = client.ask(*words)
         if isinstance(reply, Exception):
@@ -94,7 +94,7 @@ class ValkeyServer:
 
 
 class StoreClient:
-    """A connection of anybody; *pushes* are what the store has told without a question (RESP3)."""
+    """A connection of any client; *pushes* are what the store has sent without a question (RESP3)."""
 
     def __init__(self, port: int) -> None:
         self._raw = socket.create_connection(("127.0.0.1", port), START_S)

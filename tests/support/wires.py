@@ -51,7 +51,7 @@ class Wire:
 
     @property
     def link(self) -> Link:
-        """The same, for whoever takes a link."""
+        """The same, for a test that takes a link."""
         return cast("Link", self)
 
     def taken(self) -> list[Request | Response]:

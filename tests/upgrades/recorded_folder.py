@@ -1,4 +1,4 @@
-"""The folder of an organisation as one text: what a release has left behind, kept for the tests of later ones.
+"""The folder of an organisation as one text: what a release has left behind, kept for the tests of later releases.
 
 A database is the SQL that makes it; a text is itself; other octets are in base64. Each file has its mode.
 """
@@ -74,7 +74,7 @@ def recorded(release: str, folder: Path) -> None:
 
 
 def record(release: str, folder: Path) -> None:
-    """Keep *folder* as the one that *release* leaves behind."""
+    """Keep *folder* as the folder that *release* leaves behind."""
     (RECORDED / f"{release}.json").write_text(json.dumps(fold(folder), indent=1) + "\n")
 
 

@@ -126,7 +126,7 @@ async def test_update_from_the_first_build_loses_no_message(
 ) -> None:
     """Its registrations file has another format: while the pool is mixed, users of one server are away for the other one.
 
-    Who sends to such a user is told so, or the message is stored: what is answered with 200 or 202 arrives.
+    The sender gets an error for such a user, or the message is stored: what is answered with 200 or 202 arrives.
     """
     earlier = taken("3f4f5b6", tmp_path)
     network = with_users(example, USERS)

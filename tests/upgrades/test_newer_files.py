@@ -62,7 +62,7 @@ def server_of(what: str) -> str:
 
 @pytest.mark.parametrize("what", ["users", "registrations", "state"])
 def test_server_says_that_a_newer_release_has_written_its_files(left_behind: Organisation, what: str) -> None:
-    """The twin: it has started with these files before, and does so with those of the backup from before the update."""
+    """The control: it has started with these files before, and does so with those of the backup from before the update."""
     follow_the_page(left_behind)
     left_behind.serve(MGMT, FE1, FE2)
     until_good(left_behind)
@@ -79,7 +79,7 @@ def test_server_says_that_a_newer_release_has_written_its_files(left_behind: Org
 
 
 def test_server_serves_without_the_messages_of_a_newer_release_and_status_says_so(left_behind: Organisation) -> None:
-    """Calls go on. The twin: with the messages of the release itself there is no fault."""
+    """Calls go on. The control: with the messages of the release itself there is no fault."""
     follow_the_page(left_behind)
     left_behind.serve(MGMT, FE1, FE2)
     until_good(left_behind)

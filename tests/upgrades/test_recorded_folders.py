@@ -24,7 +24,7 @@ def test_versions_and_audit_log_of_an_earlier_release_are_read(left_behind: Orga
 
 
 def test_users_of_an_earlier_release_log_in_with_their_passwords(left_behind: Organisation) -> None:
-    """A wrong password is the twin."""
+    """A wrong password is the control."""
     follow_the_page(left_behind)
     left_behind.serve(MGMT, FE1, FE2)
     for name, server in (("alice", FE1), ("bob", FE2)):
@@ -52,7 +52,7 @@ def test_message_that_an_earlier_release_has_stored_arrives(left_behind: Organis
 
 
 def _waiting(organisation: Organisation, log: Path) -> subprocess.Popen[bytes]:
-    """Log bob in, in a process that writes to *log* what it is told."""
+    """Log bob in, in a process that writes to *log* what it receives."""
     words = ("register", "--stay", "--as", "bob@example.com", "--password-stdin", *at(organisation, FE2))
     command = [sys.executable, "-m", "sipmesh", *words, "--topology", str(organisation.file)]
     with log.open("ab") as stream:

@@ -55,7 +55,7 @@ def test_row_of_the_first_release_is_read_with_the_key_of_its_pool_alone() -> No
     assert read_row(ALICE, name, b"5 " + ROW, Seal(OTHER)) is None
 
 
-def test_row_of_this_release_is_one_that_the_first_release_reads() -> None:
+def test_row_of_this_release_can_be_read_by_the_first_release() -> None:
     """Its servers know their users by this key, and tell by the print of the seal whether they share the pool's key."""
     assert value_of(PHONE, Seal(KEY)) == ROW
     assert Keys("Example", "pool1.example.test", KEY).bindings(ALICE) == USER_KEY
@@ -71,7 +71,7 @@ def test_token_of_the_first_release_says_the_same_today(text: str) -> None:
     assert Tokens(OTHER, 7, OTHER).read(text) is None
 
 
-def test_token_of_this_release_is_one_that_the_first_release_reads() -> None:
+def test_token_of_this_release_can_be_read_by_the_first_release() -> None:
     flow, path, login, dialog, secret = WRITTEN
     assert TOKENS.flow(41, ALICE) == flow
     assert TOKENS.path(41, ALICE, POOL) == path

@@ -146,7 +146,7 @@ class Device:
         await self._do("message", uri, text)
 
     async def watch(self, uri: str) -> None:
-        """Watch somebody's presence."""
+        """Watch the presence of a user."""
         await self._do("watch", uri)
 
     async def publish(self) -> None:

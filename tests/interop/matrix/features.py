@@ -420,7 +420,7 @@ async def writes(stage: Stage, make: str) -> str:
 
 
 async def written(other: OtherSide) -> Request:
-    """Wait for a message with text; one that says that somebody is typing is passed over."""
+    """Wait for a message with text; a message that says that a user is typing is passed over."""
     while True:
         message = await other.wait("MESSAGE")
         await other.take(message)
@@ -429,7 +429,7 @@ async def written(other: OtherSide) -> Request:
 
 
 async def write(other: OtherSide, uri: str, text: bytes) -> int:
-    """Write to somebody; gives the status of the answer."""
+    """Write to a user; gives the status of the answer."""
     message = other.request("MESSAGE", uri, [("content-type", "text/plain")], text)
     await other.send(message)
     return (await other.outcome(message)).status
