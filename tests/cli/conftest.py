@@ -1,4 +1,4 @@
-"""Organisations made by the commands themselves: one at rest, and one that runs and is shared by the tests that only look."""
+"""Organisations made by the commands themselves: one at rest, and a running one, which the tests that only read share."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def _organisation_model(tmp_path_factory: pytest.TempPathFactory) -> Organisatio
 
 @pytest.fixture(name="organisation")
 def _organisation(organisation_model: Organisation, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Organisation]:
-    """A fresh organisation that nobody serves yet; what a test starts is stopped after it."""
+    """A fresh organisation without a running server; what a test starts is stopped after it."""
     made = organisation_model.copied(tmp_path_factory.mktemp("o") / "o")
     yield made
     made.stop()

@@ -95,7 +95,7 @@ def test_a_server_that_cannot_take_a_change_over_is_named_by_the_command(network
 
 @pytest.mark.wide
 def test_lists_come_into_force_while_the_topology_is_not_in_order(network: Organisation) -> None:
-    """A revocation does not wait for somebody to mend a typo in the draft."""
+    """A revocation does not wait for an operator to mend a typo in the draft."""
     good = network.file.read_text()
     network.file.write_text(good.replace("role: front-end", "role: frontend"))
     assert network.type("topology", "check").code == 1
@@ -103,7 +103,7 @@ def test_lists_come_into_force_while_the_topology_is_not_in_order(network: Organ
     network.file.write_text(good)
 
 
-def test_the_socket_of_a_killed_server_answers_for_nobody(network: Organisation) -> None:
+def test_the_socket_of_a_killed_server_answers_for_no_server(network: Organisation) -> None:
     killed = network.servers.pop(FE2)
     killed.kill()
     end(killed)
@@ -111,7 +111,7 @@ def test_the_socket_of_a_killed_server_answers_for_nobody(network: Organisation)
     assert [answer.server for answer in ask_all(Place(network.file), STATUS)] == [FE1, MGMT]
 
 
-def test_a_server_that_does_not_answer_is_told_as_a_fault(tmp_path: Path) -> None:
+def test_a_server_that_does_not_answer_is_reported_as_a_fault(tmp_path: Path) -> None:
     """A socket that accepts and hangs up."""
     state = tmp_path / "state"
     state.mkdir()

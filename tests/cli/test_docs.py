@@ -54,7 +54,7 @@ def between(page: str, begin: str, end: str) -> str:
     return (ROOT / page).read_text().partition(f"<!-- {begin}")[2].partition(f"<!-- {end}")[0]
 
 
-def test_drawn_tree_has_every_package_and_nothing_else() -> None:
+def test_drawn_tree_has_every_package_and_no_other() -> None:
     home = Path(sipmesh.__file__).parent
     drawn, parents = [], [""]
     for indent, name in re.findall(

@@ -84,8 +84,8 @@ def test_a_partners_certificate_is_judged_at_our_edge_without_being_told_so(
     assert told.json["verdict"]["peer"] == f"sip.{PARTNER}"
 
 
-def test_a_stranger_is_told_apart_from_a_partner(pair: tuple[Organisation, Organisation]) -> None:
-    """At the partner's own address, whoever is there has to prove the name that was asked for."""
+def test_a_stranger_is_distinguished_from_a_partner(pair: tuple[Organisation, Organisation]) -> None:
+    """At the partner's own address, the server there has to prove the name that was asked for."""
     ours, theirs = pair
     port = theirs.ports[f"edge1.{PARTNER} partner"]
     told = ours.type("explain", f"127.0.0.1:{port}", "--as", EDGE, "--name", "other.test", "--json")

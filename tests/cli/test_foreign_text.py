@@ -92,7 +92,7 @@ def test_answer_of_a_peer_cannot_act_on_the_terminal(running: Organisation, comm
 
 
 def test_certificate_cannot_act_on_the_terminal(organisation: Organisation, tmp_path: Path) -> None:
-    """Its names are whatever its owner has written: here a root's, under which a file is judged."""
+    """Its names are free text of its owner: here a root's, under which a file is judged."""
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, ATTACK.replace("\ud800", "")[:40])])
     key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
     made = (
@@ -111,7 +111,7 @@ def test_certificate_cannot_act_on_the_terminal(organisation: Organisation, tmp_
 def test_a_table_a_line_an_error_and_json_are_all_made_printable(capsys: pytest.CaptureFixture[str]) -> None:
     made = table(f"title {ATTACK}", "what")
     made.add_row(cell(ATTACK))
-    made.add_row(ATTACK)  # a string that no cell was made of is caught as well
+    made.add_row(ATTACK)  # a string that no cell was made of is caught too
     show(made)
     say(ATTACK + "\nerror: forged")
     say_verdict_lines = [f"✓ {ATTACK}", f"  saw {ATTACK}\n  ✓ forged"]
@@ -133,7 +133,7 @@ def test_json_says_the_same_after_it_was_made_printable(capsys: pytest.CaptureFi
 
 
 def test_no_module_of_the_commands_writes_to_a_stream_but_the_one_door() -> None:
-    """`output` is the door; whoever passes by it would show what others wrote as they wrote it."""
+    """`output` is the only way out; code that does not use it would print foreign text unchanged."""
     found = {name: list(_ways_around(CLI / name)) for name in sorted(path.name for path in CLI.glob("*.py"))}
     assert {name: ways for name, ways in found.items() if ways and name != "output.py"} == {}
     assert found["output.py"]

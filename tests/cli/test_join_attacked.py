@@ -68,7 +68,7 @@ def accept(folder: Path, *marks: str) -> Result:
 
 
 def refuses(network: Organisation, far: Path, change: Callable[[Told], object], *words: str) -> None:
-    """See that a changed grant leaves nothing behind, and that the one that management made is accepted."""
+    """See that a changed grant leaves nothing behind, and that the grant of management is accepted."""
     file = far / f"{FE2}.join"
     good = file.read_bytes()
     told = json.loads(good)
@@ -132,7 +132,7 @@ def test_second_root_in_the_file_of_the_confirmed_one_is_not_accepted(network: O
 
 
 def test_topology_that_names_a_second_root_and_hangs_from_it_is_not_accepted(network: Organisation, far: Path) -> None:
-    """The whole attack: whoever carries the grant becomes the management of the new server."""
+    """The whole attack: the carrier of the grant becomes the management of the new server."""
 
     def change(told: Told) -> None:
         told["anchors"].append(pem(root_of(MALLORY)))
@@ -208,7 +208,7 @@ def test_topology_by_a_revoked_signer_is_not_accepted(network: Organisation, far
 
 
 def test_management_grants_nothing_by_a_topology_whose_signer_is_revoked(network: Organisation, far: Path) -> None:
-    """Nobody would accept it; once it is published anew it is granted."""
+    """No server would accept it; once it is published again it is granted."""
     assert network.type("ca", "revoke", MGMT).code == 0
     refused = granted_in(far, network)
     assert (refused.code, "topology publish" in refused.err) == (1, True)

@@ -82,7 +82,7 @@ async def test_each_command_of_a_server_that_follows_names_the_leader(pool: Pool
         await type_at(pool, MGMT, ["topology", "add", "domain", "more.test"])
         add = ["user", "add", "carol@example.test", "--password-stdin"]
         assert LEADS in await type_at(pool, MGMT2, add, typed="a-long-secret\n", code=1)
-        await type_at(pool, MGMT, add, typed="a-long-secret\n")  # nobody has added the user before
+        await type_at(pool, MGMT, add, typed="a-long-secret\n")  # the user was not added before
         await network.ask(MGMT, "block", name="evil.test")
         assert history(pool) == before + 1
 

@@ -40,11 +40,11 @@ PROBLEM = Problem(Path("topology.yaml"), 12, "pools[0].servers", "'fe1' is a sho
         (-90, "1 min 30 s ago"),
     ],
 )
-def test_a_time_span_is_told_in_its_two_largest_units(seconds: float, told: str) -> None:
+def test_a_time_span_is_written_in_its_two_largest_units(seconds: float, told: str) -> None:
     assert duration(timedelta(seconds=seconds)) == duration(seconds) == told
 
 
-def test_one_is_told_in_the_singular() -> None:
+def test_one_is_written_in_the_singular() -> None:
     assert [plural(count, "link") for count in (0, 1, 2)] == ["0 links", "1 link", "2 links"]
 
 
@@ -58,7 +58,7 @@ def test_an_error_names_file_line_and_field_and_then_the_remedy(capsys: pytest.C
     ]
 
 
-def test_a_problem_without_a_line_is_told_by_its_file(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_problem_without_a_line_is_reported_by_its_file(capsys: pytest.CaptureFixture[str]) -> None:
     report(OperatorError("no", (Problem(Path("ca"), 0, "", "contains no CA", "run this where it is"),)))
     assert "  ca: contains no CA" in capsys.readouterr().err
 
@@ -75,7 +75,7 @@ def test_a_program_gets_every_part_of_a_problem(capsys: pytest.CaptureFixture[st
 
 
 def test_an_error_leaves_standard_output_to_programs(tmp_path: Path) -> None:
-    """A missing topology is told on the standard error, with the command that makes one."""
+    """A missing topology is reported on the standard error, with the command that makes one."""
     left = sipmesh("topology", "show", "--json", topology=tmp_path / "none.yaml")
     assert (left.code, left.out) == (1, "")
     assert "sipmesh init" in left.err

@@ -51,7 +51,7 @@ def test_secret_is_typed_twice_on_the_terminal_and_not_shown() -> None:
 
 
 @pytest.mark.parametrize("piped", [b"", b"\n", b"secret\n", b"secret\nanother\n"])
-def test_remedy_is_told_where_there_is_neither_a_terminal_nor_the_secret_twice(piped: bytes) -> None:
+def test_remedy_is_reported_where_there_is_neither_a_terminal_nor_the_secret_twice(piped: bytes) -> None:
     with asking(subprocess.PIPE) as process:
         out, err = process.communicate(piped, timeout=60)
     assert (process.returncode, out) == (1, b"")

@@ -45,7 +45,7 @@ def test_where_its_file_is_on_another_machine_the_ca_knows_what_it_has_issued(or
     assert signer(organisation)["on_disk"] != laid["on_disk"]
 
 
-def test_one_that_is_revoked_is_an_alarm_until_there_is_another(organisation: Organisation) -> None:
+def test_revoked_signer_is_an_alarm_until_there_is_another(organisation: Organisation) -> None:
     file = organisation.folder / "servers" / f"{MGMT}.signer.pem"
     serial = x509.load_pem_x509_certificates(file.read_bytes())[0].serial_number
     organisation.type("ca", "revoke", "--serial", f"{serial:x}")

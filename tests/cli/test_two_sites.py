@@ -37,7 +37,7 @@ class Desk:
         self.transcript: list[str] = []
 
     def type(self, line: str, organisation: Organisation) -> Result:
-        """Type a line; one that asks for a password gets it."""
+        """Type a line; a command that asks for a password gets it."""
         words = shlex.split(line.replace("127.0.0.", f"{NETWORK}."))[1:]
         words = [str(self.folder / word[3:]) if word.startswith("../") else word for word in words]
         if words[0] == "init":

@@ -23,6 +23,8 @@ def test_versions_name_each_part_that_decides_about_tls_and_sip() -> None:
 
 
 @pytest.mark.parametrize(("file", "told"), [("rows.py", "source"), ("rows.cpython-311.so", "compiled")])
-def test_build_is_told_by_a_module_of_the_message_path(monkeypatch: pytest.MonkeyPatch, file: str, told: str) -> None:
+def test_build_is_recognised_by_a_module_of_the_message_path(
+    monkeypatch: pytest.MonkeyPatch, file: str, told: str
+) -> None:
     monkeypatch.setattr(rows, "__file__", f"/lib/sipmesh/sip/{file}")
     assert built() == told

@@ -41,7 +41,7 @@ PORTS = (
     ("edge1", "server", 5066),
     ("edge1", "partner", 5067),
 )
-"""Each port as the topology has it before it gets one that is free."""
+"""Each port as the topology has it before it gets a free port."""
 
 
 @dataclass(frozen=True)
@@ -214,7 +214,7 @@ def environment() -> dict[str, str]:
 
 
 def end(process: Forked | subprocess.Popen[bytes]) -> None:
-    """Wait for a process that was told to end, and close what leads to it."""
+    """Wait for a process that was ordered to end, and close what leads to it."""
     try:
         process.wait(START_S)
     except subprocess.TimeoutExpired:

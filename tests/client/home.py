@@ -41,7 +41,7 @@ LINK = 1  # all clients share one number here: nonces are not bound to links
 
 
 def running(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
-    """Run an async test; one that hangs fails."""
+    """Run an async test; a test that hangs fails."""
 
     @wraps(test)
     def run(**fixtures: object) -> None:

@@ -66,7 +66,7 @@ def test_an_extension_that_is_required_of_an_agent_is_refused(
 
 
 @running
-async def test_malformed_request_is_answered_and_affects_nothing_else(certificates: Certificates) -> None:
+async def test_malformed_request_is_answered_and_has_no_other_effect(certificates: Certificates) -> None:
     async with Home(certificates) as home:
         alice = await home.agent("alice")
         broken = build_request("MESSAGE", "sip:alice@example.test", [("via", "SIP/2.0/TLS h;branch=z9hG4bK1;link=9")])
@@ -110,7 +110,7 @@ class Agent:
 
 
 @running
-async def test_message_that_nobody_reads_is_refused_when_the_queue_is_full() -> None:
+async def test_message_that_is_not_read_is_refused_when_the_queue_is_full() -> None:
     agent = Agent.of(Manners(), most_events=2)
     for expected in (200, 200, 480):
         assert agent.asked("MESSAGE", body=b"x", content_type="text/plain")[-1] == expected

@@ -67,9 +67,7 @@ def test_without_an_answer_it_ends_after_64_t1(loop: JumpingLoop, method: str) -
 
 
 @pytest.mark.parametrize(("method", "ends_s"), [("MESSAGE", 32.0), ("INVITE", 185.0)])
-def test_a_provisional_answer_gives_an_invite_more_time_and_nothing_else(
-    loop: JumpingLoop, method: str, ends_s: float
-) -> None:
+def test_a_provisional_answer_gives_an_invite_only_more_time(loop: JumpingLoop, method: str, ends_s: float) -> None:
     wire = Wire(loop)
     exchange = wire.start(method)
     wire.answer(exchange, 180)

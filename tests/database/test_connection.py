@@ -138,7 +138,7 @@ def test_password_may_be_in_a_file_that_the_url_names(postgres_url: str, tmp_pat
 
 @pytest.mark.peer("postgresql")
 def test_database_without_an_encoding_is_one_sentence_with_its_remedy(cluster: Cluster) -> None:
-    """It would take any octets. The twin with an encoding that is not UTF-8 converts, and refuses what it does not have."""
+    """It would take any octets. The control with an encoding that is not UTF-8 converts, and refuses what it does not have."""
     for encoding, name in (("SQL_ASCII", "octets"), ("LATIN1", "latin")):
         with psycopg.connect(cluster.url("postgres").replace("+psycopg", ""), autocommit=True) as db:
             db.execute(f"CREATE DATABASE {name} ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0".encode())
@@ -206,7 +206,7 @@ def test_process_that_hangs_in_a_transaction_loses_its_locks(postgres_url: str) 
 
 
 @pytest.mark.peer("postgresql")
-def test_server_that_hangs_itself_holds_nobody_up(postgres_url: str) -> None:
+def test_server_that_hangs_itself_delays_no_caller(postgres_url: str) -> None:
     """The time-outs of the server do not count then, so the connection is closed here."""
     with pytest.raises(OperatorError, match=r"it did not answer within 0\.3 s; check the load"):
         used(postgres_url, DatabaseTimeouts(statement_s=60, use_s=0.3), "SELECT pg_sleep(60)")
@@ -214,7 +214,7 @@ def test_server_that_hangs_itself_holds_nobody_up(postgres_url: str) -> None:
 
 
 @pytest.mark.peer("postgresql")
-def test_server_that_hangs_right_after_the_first_login_holds_nobody_up(postgres_url: str) -> None:
+def test_server_that_hangs_right_after_the_first_login_delays_no_caller(postgres_url: str) -> None:
     """SQLAlchemy has questions of its own then, before our first statement."""
     database = Database(postgres_url, "things", DatabaseTimeouts(use_s=0.3))
     hung = list[int]()
@@ -234,7 +234,7 @@ def test_server_that_hangs_right_after_the_first_login_holds_nobody_up(postgres_
 
 @pytest.mark.peer("postgresql")
 @pytest.mark.wide
-def test_server_that_takes_no_connection_holds_nobody_up(postgres_url: str, cluster: Cluster) -> None:
+def test_server_that_takes_no_connection_delays_no_caller(postgres_url: str, cluster: Cluster) -> None:
     with cluster.hung(), pytest.raises(OperatorError, match="timeout"):
         used(postgres_url, DatabaseTimeouts(connect_s=2), "SELECT 1")
     used(postgres_url, DatabaseTimeouts(), "SELECT 1")

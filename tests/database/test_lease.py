@@ -52,7 +52,7 @@ def test_first_server_leads_until_its_lease_expires(database: Database) -> None:
     assert 0 < state.left_s <= lease_module.LEASE_S
 
 
-def test_overtaken_leader_writes_nothing_and_is_told_who_leads(database: Database) -> None:
+def test_overtaken_leader_writes_nothing_and_learns_who_leads(database: Database) -> None:
     first, second = Lease(database, A), Lease(database, B)
     assert first.claim()
     assert write(database, first) == 1
@@ -63,8 +63,8 @@ def test_overtaken_leader_writes_nothing_and_is_told_who_leads(database: Databas
     assert write(database, second) == 2
 
 
-def test_leader_whose_lease_has_expired_goes_on_if_nobody_else_leads(database: Database) -> None:
-    """Nobody else has written meanwhile, so its number may stay."""
+def test_leader_whose_lease_has_expired_goes_on_if_no_other_server_leads(database: Database) -> None:
+    """No other server has written meanwhile, so its number may stay."""
     first = Lease(database, A)
     assert first.claim()
     expire(database)
@@ -123,7 +123,7 @@ def test_number_that_was_overtaken_is_never_used_again(database: Database) -> No
 @pytest.mark.parametrize("until", [4e9, float("inf"), float("-inf")])
 @pytest.mark.parametrize("holder", [A, "nobody.example.test"])
 def test_lease_that_ends_later_than_any_leader_writes_is_free(database: Database, holder: str, until: float) -> None:
-    """Who can write to the database would otherwise keep every server from leading for ever. Twin: a lease as it is written."""
+    """Otherwise a client of the database could keep every server from leading for ever. Control: a lease as it is written."""
     first, second = Lease(database, A), Lease(database, B)
     assert first.claim()
     assert not second.claim()
@@ -198,7 +198,7 @@ def test_only_management_server_needs_no_lease(database: Database) -> None:
     assert pool.fencing == 1001
 
 
-def test_number_is_above_what_this_host_has_seen_whatever_the_database_says(database: Database) -> None:
+def test_number_is_above_what_this_host_has_seen_for_any_value_in_the_database(database: Database) -> None:
     first, second = Lease(database, A), Lease(database, B)
     assert first.claim()
     with database.engine.begin() as db:
@@ -216,7 +216,7 @@ def test_number_is_above_what_this_host_has_seen_whatever_the_database_says(data
 
 
 def raised(database: Database, number: int) -> None:
-    """Set the number as somebody who can write to the database."""
+    """Set the number as a client that can write to the database."""
     Lease(database)  # it creates the table
     with database.engine.begin() as db:
         db.execute(sql.text("DELETE FROM management_lease"))
@@ -243,7 +243,7 @@ def test_number_that_no_leader_can_have_is_refused_until_it_is_repaired(database
     assert write(database, lease) == (before + 1 if holder else before)
 
 
-def test_number_after_the_highest_that_this_host_has_seen_counts_whatever_the_clock_says(database: Database) -> None:
+def test_number_after_the_highest_that_this_host_has_seen_counts_under_any_clock(database: Database) -> None:
     """A leader had it before the clock was set back."""
     top = FENCING_NUMBERS.at(datetime.now(UTC)) + 1_000
     raised(database, top)
@@ -256,7 +256,7 @@ def test_number_after_the_highest_that_this_host_has_seen_counts_whatever_the_cl
 
 @pytest.mark.peer("postgresql")
 def test_claim_of_another_thread_does_not_end_the_lease_while_the_number_is_raised(postgres_url: str) -> None:
-    """It saw the number before beside the new one in memory: the server led no more, and `--overtake` failed."""
+    """It saw the number before beside the new one in memory: the server stopped leading, and `--overtake` failed."""
     database = Database(postgres_url, "things")
     lease, claims = Lease(database, A), list[Future[bool]]()
     assert lease.claim()

@@ -90,7 +90,7 @@ def test_threads_that_open_a_database_migrate_it_once(url: str) -> None:
 
 
 def test_processes_that_open_a_database_at_once_migrate_it_once(url: str) -> None:
-    """A process that waited finds all done. One that comes later does not load Alembic."""
+    """A process that waited finds all done. A process that comes later does not load Alembic."""
     command = [sys.executable, "-c", _OPEN, url]
     started = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     assert [process.communicate(timeout=60)[0] != "" for process in started] == [True, True]

@@ -30,7 +30,7 @@ def test_ceiling_rises_with_the_clock(ceiling: NumberCeiling) -> None:
 
 
 @pytest.mark.parametrize("ceiling", ALL, ids=lambda ceiling: ceiling.name)
-def test_next_number_counts_whatever_the_clock_says(ceiling: NumberCeiling) -> None:
+def test_next_number_counts_under_any_clock(ceiling: NumberCeiling) -> None:
     """An attacker has used the highest one, and then the clock was set back by 20 years."""
     top, then = ceiling.at(NOON), NOON - timedelta(days=7300)
     assert ceiling.why_beyond(top + 1, then) != ""

@@ -53,7 +53,7 @@ def test_file_to_which_others_have_a_right_is_not_used(tmp_path: Path, end: str,
 
 
 @pytest.mark.parametrize("mode", [0o644, 0o640, 0o604])
-def test_right_to_read_that_a_closed_folder_has_given_to_nobody_is_taken_away(tmp_path: Path, mode: int) -> None:
+def test_right_to_read_that_a_closed_folder_has_given_to_no_user_is_taken_away(tmp_path: Path, mode: int) -> None:
     """Releases before 0.1.0 made the ledger of a CA so. A right to write is refused there, too: it was given on purpose."""
     path = tmp_path / "ledger.db"
     path.touch()

@@ -49,7 +49,7 @@ def test_users_are_given_from_the_number_that_the_server_holds() -> None:
 
 
 def test_notifier_without_a_shelf_of_users_gives_the_other_items() -> None:
-    """A front end gives to its edges: an edge logs nobody in. Management has a shelf of users."""
+    """A front end gives to its edges: an edge logs in no user. Management has a shelf of users."""
     documents = Documents([TOPOLOGY], of_users=[Item(ItemKind.USERS, b"1", number=1)])
     for users, given in ((None, [b"version 1"]), (documents, [b"version 1", b"1"])):
         ends = Ends(documents)
@@ -58,7 +58,7 @@ def test_notifier_without_a_shelf_of_users_gives_the_other_items() -> None:
         assert [item.body for item in ends.items] == given
 
 
-def test_parts_of_many_users_wait_until_the_link_has_written_the_earlier_ones() -> None:
+def test_parts_of_many_users_wait_until_the_link_has_written_the_earlier_parts() -> None:
     """All at once they would exceed its write queue, which closes the link: then the server would never get them."""
     part = bytes(MOST_QUEUED // 2)
     parts = [Item(ItemKind.USERS, part + b"%d" % n, str(n), number=2) for n in range(7)]
@@ -80,7 +80,7 @@ def test_parts_of_many_users_wait_until_the_link_has_written_the_earlier_ones() 
 
 
 def test_users_that_a_server_refused_are_sent_again_from_what_it_has_accepted() -> None:
-    """Otherwise the next change follows one that the server does not have, and a removed user stays."""
+    """Otherwise the next change follows a change that the server does not have, and a removed user stays."""
     changes = [Item(ItemKind.USERS, b"%d" % number, number=number) for number in (1, 2, 3)]
     ends = Ends(Documents(of_users=changes[:1]))
     ends.subscribe()
@@ -100,7 +100,7 @@ def test_users_that_a_server_refused_are_sent_again_from_what_it_has_accepted() 
     assert not ends.to_server.sent
 
 
-def test_change_is_told_once() -> None:
+def test_change_is_reported_once() -> None:
     ends = Ends(Documents([TOPOLOGY]))
     ends.subscribe()
     ends.notifier.changed()
@@ -148,7 +148,7 @@ def test_subscription_ends_with_its_link() -> None:
     assert (ends.notifier.subscribers, bytes(ends.to_server.sent)) == ([], b"")
 
 
-def test_removed_server_gets_no_more_notifies() -> None:
+def test_removed_server_gets_no_further_notifies() -> None:
     ends = Ends(Documents([TOPOLOGY]))
     ends.subscribe()
     ends.notifier.use_topology(lambda _: PEER)

@@ -65,7 +65,7 @@ class Documents:
 
 @dataclass
 class Ends:
-    """Management and one server, the two ends of one link, and what each of them has heard of the other."""
+    """Management and one server, the two ends of one link, and what each of them has got from the other."""
 
     documents: Documents = field(default_factory=Documents)
     holds: ReplicationState = field(default_factory=lambda: ReplicationState({}, AT))

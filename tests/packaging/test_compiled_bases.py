@@ -17,7 +17,7 @@ def classes(module: Path) -> list[ast.ClassDef]:
     return [item for item in ast.walk(ast.parse(module.read_text())) if isinstance(item, ast.ClassDef)]
 
 
-def test_compiled_classes_inherit_from_our_own_or_from_known_ones() -> None:
+def test_compiled_classes_inherit_from_our_own_or_from_known_classes() -> None:
     ours = {item.name for module in (ROOT / "src").rglob("*.py") for item in classes(module)}
     foreign = {
         f"{source}: {item.name}({name})"

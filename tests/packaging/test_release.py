@@ -17,7 +17,7 @@ AUTHOR = {f"GIT_{who}_{what}": "release@example.test" for who in ("AUTHOR", "COM
 
 
 def run(folder: Path, *command: str | Path, **settings: str) -> subprocess.CompletedProcess[str]:
-    """Run a command in *folder*, as somebody whose own settings name no key."""
+    """Run a command in *folder*, as a user whose settings name no key."""
     environment = (
         {name: value for name, value in os.environ.items() if not name.startswith("RELEASE")} | AUTHOR | settings
     )

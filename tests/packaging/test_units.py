@@ -38,7 +38,7 @@ def containers(pod: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
 def test_systemd_finds_nothing_wrong_with_the_units(tmp_path: Path) -> None:
-    """It checks names, values and the files of the commands: each command stands for one that is installed."""
+    """It checks names, values and the files of the commands: each command stands for an installed one."""
     for unit in (PACKAGING / "systemd").iterdir():
         text = unit.read_text().replace("/usr/bin/sipmesh", "/bin/true")
         (tmp_path / unit.name.replace("@", "@fe1.example.com")).write_text(text)

@@ -40,7 +40,7 @@ SHIPPED = {".py", ".typed", ".lua", ".html", ".css", ".js", ".svg", ".txt"}
 )
 @pytest.mark.wide
 def test_wheel_is_of_sources_alone_and_whole(tmp_path: Path, settings: dict[str, str], said: str) -> None:
-    """Nothing else fits every Python and machine, and nothing of the sources may be missing in it."""
+    """Only such a wheel fits every Python and machine, and nothing of the sources may be missing in it."""
     done = build(tmp_path, settings)
     assert done.returncode == 0, done.stderr
     assert said in done.stdout + done.stderr

@@ -56,7 +56,7 @@ def test_what_is_no_request_of_one_server_with_its_key_is_not_granted(content: b
     assert re.search(why, refused.value.problems[0].reason)
 
 
-def test_request_of_an_operator_gives_its_key_whatever_names_it_has() -> None:
+def test_request_of_an_operator_gives_its_key_with_any_names() -> None:
     for key in (files.new_key(), files.new_rsa_key()):
         for names in ((), (FE2,), (FE2, FE3)):
             assert read_operator_key(request(*names, key=key), FILE) == key.public_key()

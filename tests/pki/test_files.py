@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 @pytest.mark.parametrize("umask", [0o000, 0o022, 0o777])
 @pytest.mark.parametrize("mode", [PUBLIC, SECRET])
-def test_the_mode_is_ours_whatever_the_umask(tmp_path: Path, umask: int, mode: int) -> None:
+def test_the_mode_is_ours_under_each_umask(tmp_path: Path, umask: int, mode: int) -> None:
     before = os.umask(umask)
     try:
         write(tmp_path / "file", b"content", mode)
@@ -42,8 +42,8 @@ def test_the_mode_is_ours_whatever_the_umask(tmp_path: Path, umask: int, mode: i
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o002, 0o022])
-def test_only_its_owner_writes_to_a_new_folder_whatever_the_umask(tmp_path: Path, umask: int) -> None:
-    """Who may write to the folder of a key or an anchor may put another one there, whatever the mode of the file."""
+def test_only_its_owner_writes_to_a_new_folder_under_each_umask(tmp_path: Path, umask: int) -> None:
+    """Who may write to the folder of a key or an anchor may put another one there, with any mode of the file."""
     before = os.umask(umask)
     try:
         make_readable_folder(tmp_path / "partners" / "partner.test")
@@ -63,7 +63,7 @@ def test_a_file_is_the_old_one_until_it_is_placed(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [file]
 
 
-def test_a_key_replaces_one_that_others_could_read(tmp_path: Path) -> None:
+def test_a_key_replaces_a_key_that_others_could_read(tmp_path: Path) -> None:
     file = tmp_path / "key"
     file.write_bytes(b"old")
     file.chmod(0o644)

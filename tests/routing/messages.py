@@ -70,7 +70,7 @@ def begun(caller: str = ALICE, callee: str = BOB, target: str = "192.0.2.1") -> 
 def token(
     a: Side, b: Side, caller: str = ALICE, callee: str = BOB, target: str = "192.0.2.1", *, for_callee: bool = False
 ) -> str:
-    """Write the token of the dialog of `request`: that of the initiator, or the one that the callee gets."""
+    """Write the token of the dialog of `request`: that of the initiator, or that of the callee."""
     start = begun(caller, callee, target)
     return TOKENS.dialog(a, b, start.answered_by(NOBODY_YET) if for_callee else start)
 

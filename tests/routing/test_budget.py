@@ -37,7 +37,7 @@ def test_empty_budget_displaces_nothing() -> None:
     assert Budget[str](1, 1).oldest_of_most() is None
 
 
-def test_oldest_of_the_principal_with_most_is_told_and_stays() -> None:
+def test_oldest_of_the_principal_with_most_is_reported_and_stays() -> None:
     budget = Budget[str](3, 3)
     for principal, thing in (("b", "b1"), ("a", "a1"), ("a", "a2")):
         budget.add(principal, thing)

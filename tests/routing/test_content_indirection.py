@@ -28,7 +28,7 @@ def test_users_and_partners_name_no_place(sender: Sender, refused: int, method: 
 
 
 @pytest.mark.parametrize("kind", [EXTERNAL, "Message/External-Body", "message / external-body;x=1", f"{EXTERNAL} (x)"])
-def test_type_is_known_in_whatever_spelling(kind: str) -> None:
+def test_type_is_known_in_any_spelling(kind: str) -> None:
     assert status(kind, b"Content-Type: image/png\r\n\r\n") == 415
 
 
@@ -60,6 +60,6 @@ def test_text_that_quotes_a_part_is_text() -> None:
 
 
 def test_many_beginnings_take_linear_time() -> None:
-    """The search looks at each octet a few times, whatever the body repeats."""
+    """The search looks at each octet a few times, with any repetitions in the body."""
     assert not is_elsewhere("multipart/mixed", b"external-body" + b"content-type: \t" * 8_000)
     assert not is_elsewhere("multipart/mixed", b"external-body content-type" + b" " * 120_000)

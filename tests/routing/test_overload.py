@@ -137,7 +137,7 @@ def test_who_asks_first_in_a_step_does_not_pay_for_the_step_before(loss: float) 
         assert not held.refuses_new(other, 0)
 
 
-def test_nobody_is_refused_before_a_step_has_counted_who_asks_for_how_much() -> None:
+def test_no_sender_is_refused_before_a_step_has_counted_who_asks_for_how_much() -> None:
     held, flood, other = control(), Demand(), Demand()
     hold(held, 0.4, 1.0, 1.5)
     assert held.active
@@ -159,7 +159,7 @@ def test_equal_principals_are_refused_alike() -> None:
 
 @pytest.mark.parametrize("flood", [0, 20])
 def test_many_who_ask_for_little_are_refused_too(flood: int) -> None:
-    """Otherwise nothing would end an overload that nobody makes alone."""
+    """Otherwise nothing would end an overload that no sender makes alone."""
     held = overloaded(GENTLE)
     total = 0
     for _ in range(5):
@@ -220,7 +220,7 @@ def test_who_asks_for_much_inside_dialogs_is_refused_as_for_new_requests(
 
 
 def test_large_body_counts_as_many_requests() -> None:
-    """So whoever sends large ones is refused first, although others send as many messages."""
+    """So a sender of large messages is refused first, although others send as many messages."""
     held, modest, flood = control(), Demand(), Demand()
     hold(held, 0.2, 1.0, 6.0)
     refused = Counter[Demand]()

@@ -90,7 +90,7 @@ async def test_typed_command_gives_a_value_and_a_reply_of_another_type_is_an_err
 
 
 @on_loop
-async def test_refusal_of_a_command_is_told_in_its_own_words(path: Path) -> None:
+async def test_refusal_of_a_command_is_reported_in_its_own_words(path: Path) -> None:
     async with opened(path):
         with pytest.raises(SipmeshError, match="no live link x"):
             await ask(path, "refuse")
@@ -198,7 +198,7 @@ async def test_socket_of_a_killed_run_is_replaced_and_ours_is_removed(path: Path
 @pytest.mark.parametrize("turns", range(6))
 @on_loop
 async def test_connection_that_is_accepted_while_it_closes_is_closed(path: Path, turns: int) -> None:
-    """Whatever the listening socket has got of the connection before: *turns* of the event loop."""
+    """Wait for the listening socket to get the connection: *turns* of the event loop."""
     control = ControlSocket(path, Desk().commands(), Told().log)
     await control.open()
     with socket.socket(socket.AF_UNIX) as asking:
@@ -286,7 +286,7 @@ def test_answer_without_a_json_form_is_an_error() -> None:
         encode({"result": object()})
 
 
-def test_nobody_answers_behind_a_path_that_is_too_long_for_a_socket(tmp_path: Path) -> None:
+def test_no_process_answers_behind_a_path_that_is_too_long_for_a_socket(tmp_path: Path) -> None:
     """So the start of the server tells of the path, and not of another process."""
     with socket.socket(socket.AF_UNIX) as listening:
         short = tmp_path / "s"

@@ -67,7 +67,7 @@ async def test_server_without_work_drains_at_once(home: Network) -> None:
 @pytest.mark.parametrize("method", ["MESSAGE", "INVITE"])
 @on_loop
 async def test_what_is_not_answered_within_the_bound_gets_503(home: Network, method: str) -> None:
-    """The phone that rings is told that nobody waits any more."""
+    """The phone that rings learns that the caller does not wait any more."""
     home.limits = Limits(stop_s=0.2)
     async with home:
         alice, bob = await home.phone("alice", FE1), await home.phone("bob", FE1)

@@ -42,7 +42,7 @@ class Held(NoUsers):
 
 
 @on_loop
-async def test_silent_database_delays_nothing_else(example: Organisation) -> None:
+async def test_silent_database_delays_no_other_work(example: Organisation) -> None:
     """Deadlines and files are checked all the same."""
     told, held = Told(), Held()
     async with serving_here(example, told) as node:
@@ -69,7 +69,7 @@ async def test_stopped_service_removes_its_socket_and_frees_its_ports(example: O
 @pytest.mark.parametrize("mode", [0o777, 0o755])
 @on_loop
 async def test_other_users_cannot_replace_the_control_socket(example: Organisation, mode: int) -> None:
-    """The folder may be older than the server. One that others can only read stays as it is."""
+    """The folder may be older than the server. A folder that others can only read stays as it is."""
     told, state = Told(), example.folder / STATE
     state.chmod(mode)
     async with serving_here(example, told):
@@ -244,7 +244,7 @@ async def test_service_ends_when_it_has_drained_and_refuses_its_name_to_another_
 
 
 @on_loop
-async def test_service_that_is_told_twice_to_stop_ends_at_once(example: Organisation) -> None:
+async def test_service_with_two_orders_to_stop_ends_at_once(example: Organisation) -> None:
     told = Told()
     async with Network((example,)) as network, service_here(example, told, FE1) as (running, node):
         alice, bob = await network.phone("alice", FE1), await network.phone("bob", FE1)

@@ -1,4 +1,4 @@
-"""A listening Unix socket: each connection reaches its owner, also the one that is accepted last."""
+"""A listening Unix socket: each connection reaches its owner, also the last accepted one."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ def test_first_thing_that_the_supervisor_gives_is_the_version() -> None:
         assert first_version(given) == {"number": 3}
 
 
-def test_worker_ignores_the_signals_of_its_group_and_serves_what_it_is_told(
+def test_worker_ignores_the_signals_of_its_group_and_serves_its_orders(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Its supervisor decides what follows from a signal."""

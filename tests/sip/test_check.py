@@ -210,7 +210,7 @@ def test_method_has_a_longest(octets: int, status: int | None) -> None:
     ],
 )
 def test_method_that_another_program_reads_as_a_known_one_is_refused(method: bytes, status: int | None) -> None:
-    """Twin: an unknown method is none of our business (RFC 3261 section 16.3)."""
+    """Control: an unknown method is none of our business (RFC 3261 section 16.3)."""
     assert refusal(request(GOOD, GOOD.replace(b"INVITE", method))) == status
 
 
@@ -251,7 +251,7 @@ def test_via_below_the_top_one_is_read_too(below: bytes, status: int | None) -> 
     assert refusal(request(b"Max-Forwards", b"Via: " + below + b"\r\nMax-Forwards")) == status
 
 
-def test_valid_items_of_a_malformed_message_are_told_apart() -> None:
+def test_valid_items_of_a_malformed_message_are_distinguished() -> None:
     answer = respond(
         request(), 200, headers=[("record-route", "<sip:a.test;lr>, <sip:[>, <sip:b.test;lr>")], to_tag="2"
     )

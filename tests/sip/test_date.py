@@ -1,4 +1,4 @@
-"""The Date of a message, in the words of RFC 1123 whatever the locale is."""
+"""The Date of a message, in the words of RFC 1123 in any locale."""
 
 from __future__ import annotations
 

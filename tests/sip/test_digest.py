@@ -100,7 +100,7 @@ def test_sipmessage_reads_what_we_write() -> None:
     assert "nc=00000001" in str(AuthCredentials.parse(value))
 
 
-def test_the_strongest_challenge_is_answered_whatever_its_place() -> None:
+def test_the_strongest_challenge_is_answered_at_any_place() -> None:
     weak, strong = replace(RFC, algorithm=MD5), replace(RFC, algorithm=SHA_256)
     for order in ([weak, strong], [strong, weak]):
         assert Credentials.parse(answer(order, "u", "p", "GET", "/", "c", 1)).algorithm is SHA_256
@@ -180,7 +180,7 @@ def test_quotes_around_anything_but_a_whole_value_are_a_bad_request(value: str) 
 
 
 def test_credentials_of_one_form_have_values_of_their_own() -> None:
-    """What is between the quotes is no part of the form, whatever it looks like; an unquoted value is."""
+    """What is between the quotes is no part of the form, in any form; an unquoted value is."""
     form = 'Digest username="{}", realm="{}", nonce="n", uri="u", response="x", nc=0000000{}, cnonce="{}"'
     for name, realm, count, cnonce in [("alice", "a", 1, "c"), ("bob", 'nonce="'[:6], 2, ""), ("", "b, c=d", 1, "<")]:
         read = Credentials.parse(form.format(name, realm, count, cnonce))

@@ -1,4 +1,4 @@
-"""Byte streams cut into messages, whatever the chunks, and refused where a limit or a rule is broken."""
+"""Byte streams cut into messages, for any chunks, and refused where a limit or a rule is broken."""
 
 from __future__ import annotations
 

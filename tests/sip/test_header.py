@@ -165,7 +165,7 @@ def test_ambiguous_content_length_is_refused(rows: list[bytes]) -> None:
 
 @given(st.text(alphabet=st.sampled_from('a,<>" \t;\\'), max_size=20))
 def test_popping_agrees_with_splitting(value: str) -> None:
-    """Whatever a row holds, its items come off one by one as they were listed; a list with an empty one is refused."""
+    """For any row, its items come off one by one as they were listed; a list with an empty one is refused."""
     request = Request("A", "sip:a", rows_of(["Route: " + value]))
     items = request.items("route")
     if "" in items:

@@ -154,7 +154,7 @@ def test_content_length_of_any_size_stays_a_number() -> None:
     ("line", "flaw"),
     [("Subject: x", 0), ("Subject: \xe9", 0), ("Subject: \rx", LONE_LINE_BREAK), ("Subject: \x00", CONTROL)],
 )
-def test_flaws_of_a_line_are_told_apart(line: str, flaw: int) -> None:
+def test_flaws_of_a_line_are_distinguished(line: str, flaw: int) -> None:
     assert flaws_in(line) == flaw
 
 

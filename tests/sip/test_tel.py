@@ -77,7 +77,7 @@ def test_number_has_a_longest_length(length: int, *, fits: bool) -> None:
 
 
 @pytest.mark.parametrize("user", ["+49(30)123", "%2B4930123", "+4930-12%33"])
-def test_user_part_of_a_sip_uri_is_a_number_in_whatever_spelling(user: str) -> None:
+def test_user_part_of_a_sip_uri_is_a_number_in_any_spelling(user: str) -> None:
     assert str(number_in(user)) == "tel:+4930123"
 
 
@@ -93,7 +93,7 @@ def test_other_names_are_no_numbers(user: str) -> None:
 
 
 def test_sip_form_of_a_number_has_no_domain() -> None:
-    """RFC 3261 19.1.6; the host is one that no topology can have."""
+    """RFC 3261 19.1.6; no topology can have this host."""
     form = sip_form("tel:+1-201")
     assert (form.user, form.host, form.param("user")) == ("+1201", NO_DOMAIN, "phone")
     assert target_uri("tel:+1201") == form

@@ -1,4 +1,4 @@
-"""What was made of texts lately is bounded, whatever a peer sends."""
+"""What was made of texts lately is bounded, for all input of peers."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_text_that_is_used_again_and_again_stays() -> None:
 
 
 def test_values_are_freed_one_by_one() -> None:
-    """Each text that enters frees one that has left: nobody waits until thousands are freed."""
+    """Each new text frees an old text: no caller waits until thousands are freed."""
     freed: list[int] = []
     cache: TextCache[Value] = TextCache(200)
     before = 0

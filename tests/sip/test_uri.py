@@ -59,7 +59,7 @@ def test_sipmessage_reads_the_same_parts(uri: SipUri, host: str) -> None:
 @examples(300)
 @given(st.text(alphabet=st.sampled_from('sip:@;=?&%41[]a.-<> \u00e9\x00\r\n,/"')) | st.text())
 def test_any_text_is_read_or_refused(text: str) -> None:
-    """Whatever is read can be written and read again; nothing but RemoteError leaves the parser."""
+    """All that is read can be written and read again; nothing but RemoteError leaves the parser."""
     try:
         uri = SipUri.parse(text)
     except RemoteError:

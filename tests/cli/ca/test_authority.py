@@ -54,7 +54,7 @@ def test_issue_puts_a_new_certificate_in_place(organisation: Organisation) -> No
     assert f"{FE1}: serial {serial_of(organisation)}, valid for 90 days." in issued.out
 
 
-def test_longest_validity_that_the_option_takes_is_one_that_the_ca_issues(organisation: Organisation) -> None:
+def test_longest_validity_that_the_option_takes_is_issued_by_the_ca(organisation: Organisation) -> None:
     """A certificate begins five minutes before its issue, and lives 397 days at most."""
     assert "valid for 396 days." in organisation.type("ca", "issue", FE1, "--days", "396").out
     assert organisation.type("ca", "issue", FE1, "--days", "397").code == 2
@@ -67,7 +67,7 @@ def test_issue_for_an_unknown_server_names_the_nearest(organisation: Organisatio
 
 
 def test_revoking_a_server_revokes_all_that_it_may_still_be_known_by(organisation: Organisation) -> None:
-    """An older certificate of the server would do for a thief just as well."""
+    """An older certificate of the server would do for a thief too."""
     held = issued_to(organisation, FE1)
     organisation.type("ca", "revoke", FE1, "--reason", "superseded")
     after = issued_to(organisation, FE1)
@@ -77,7 +77,7 @@ def test_revoking_a_server_revokes_all_that_it_may_still_be_known_by(organisatio
 
 
 def test_revoking_a_management_server_revokes_what_it_signs_by(organisation: Organisation) -> None:
-    """Whoever has its signer could publish a topology of their own."""
+    """A thief of its signer could publish another topology."""
     signers = [one["serial"] for one in issued_to(organisation, MGMT) if one["kind"] == "signer"]
     done = organisation.type("ca", "revoke", MGMT)
     assert all(f"serial {serial} of the document signer of {MGMT}" in done.out for serial in signers)
@@ -102,7 +102,7 @@ def test_a_new_certificate_follows_a_revocation(organisation: Organisation) -> N
 
 
 def test_a_serial_that_is_none_is_a_usage_error(organisation: Organisation) -> None:
-    assert organisation.type("ca", "revoke", "--serial", "fe1").code == 1  # hex, but nobody's
+    assert organisation.type("ca", "revoke", "--serial", "fe1").code == 1  # hex, but of no certificate
     assert organisation.type("ca", "revoke", "--serial", "xyz").code == 2
 
 
@@ -116,7 +116,7 @@ def test_crl_writes_both_lists_again(organisation: Organisation) -> None:
 def test_crl_writes_the_list_whose_key_is_here_where_the_root_is_kept_elsewhere(
     organisation: Organisation, tmp_path: Path
 ) -> None:
-    """Or nobody could renew the list that everybody stands on."""
+    """Otherwise the CRL that all servers need could not be renewed."""
     before = {one["of"]: one["number"] for one in organisation.type("ca", "status", "--json").json["lists"]}
     assert organisation.type("ca", "root", "detach", tmp_path / "safe").code == 0
     made = organisation.type("ca", "crl")

@@ -45,7 +45,7 @@ def test_a_server_that_has_its_key_elsewhere_is_not_told_to_be_issued_one_here(o
     assert f"sipmesh ca issue {FE1}" not in told.out
 
 
-def test_everything_is_told_with_what_stops(organisation: Organisation) -> None:
+def test_everything_is_reported_with_what_stops(organisation: Organisation) -> None:
     out = organisation.type("ca", "inventory").out
     for told in (
         "phones and servers refuse it",
@@ -96,7 +96,9 @@ def test_revoked_certificate_is_an_alarm(organisation: Organisation) -> None:
     assert organisation.type("ca", "inventory").code == FINE
 
 
-def test_rotation_that_was_refused_is_told_with_its_reason_and_a_good_one_is_taken(organisation: Organisation) -> None:
+def test_rotation_that_was_refused_is_reported_with_its_reason_and_a_good_one_is_accepted(
+    organisation: Organisation,
+) -> None:
     """The certificate on disk has ended: the server continues with the one it has, and says so."""
     organisation.serve(FE1)
     in_use = entries(organisation)[FE1]["in_use"]
@@ -118,7 +120,7 @@ def test_rotation_that_was_refused_is_told_with_its_reason_and_a_good_one_is_tak
     assert told["note"] == ""
 
 
-def test_server_of_another_version_is_told_and_left_out(organisation: Organisation) -> None:
+def test_server_of_another_version_is_reported_and_left_out(organisation: Organisation) -> None:
     """It answers, but does not say what it uses."""
     with answering(organisation.folder / "state", {"server": FE1, "pid": 1}):
         told = organisation.type("ca", "inventory", "--json")

@@ -90,7 +90,7 @@ def test_one_key_that_cannot_be_read_leaves_all_as_they_were(
     assert not any(map(encrypted, keys.values()))
 
 
-def test_new_keys_are_encrypted_where_old_ones_are(protected: Organisation) -> None:
+def test_new_keys_are_encrypted_where_the_old_keys_are(protected: Organisation) -> None:
     assert protected.type("ca", "issue", FE1).code == 0
     assert all(map(encrypted, keys_of(protected).values()))
 
@@ -133,7 +133,7 @@ def test_a_server_serves_with_the_credential_that_systemd_hands_it(
 def test_a_server_without_its_passphrase_does_not_start_and_says_what_is_wanted(
     protected: Organisation, passphrase: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each fault in its own sentence; none tells the passphrase, and the rightful twin starts beside them."""
+    """Each fault in its own sentence; none has the passphrase, and the control starts beside them."""
     said = {}
     monkeypatch.delenv(VARIABLE)
     said["missing"] = protected.type("serve", FE1)

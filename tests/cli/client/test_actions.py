@@ -15,7 +15,7 @@ def test_register_tells_what_the_server_proved(running: Organisation) -> None:
     assert told.json["tls"]["version"] == "TLSv1.3"
 
 
-def test_a_wrong_password_is_told_with_what_to_do(running: Organisation) -> None:
+def test_a_wrong_password_is_reported_with_what_to_do(running: Organisation) -> None:
     told = running.type("register", "--as", "alice@example.com", "--password-stdin", typed="wrong\n")
     assert told.code == 1
     assert "401" in told.out
@@ -50,7 +50,7 @@ def test_message_and_call_reach_a_user_on_another_server(running: Organisation) 
     assert bob.returncode == 0
 
 
-def test_a_call_to_nobody_is_refused_before_it_begins(running: Organisation) -> None:
+def test_a_call_to_an_unknown_user_is_refused_before_it_begins(running: Organisation) -> None:
     told = running.acting("call", "alice", "nobody@example.com")
     assert told.code == 1
     assert "404" in told.out
@@ -64,7 +64,7 @@ def test_the_first_server_that_can_be_reached_is_taken(running: Organisation) ->
     assert "cannot be reached" in left.err
 
 
-def test_a_server_that_is_somebody_else_ends_it_with_the_verdict(running: Organisation, tmp_path: Path) -> None:
+def test_a_wrong_server_ends_it_with_the_verdict(running: Organisation, tmp_path: Path) -> None:
     stranger = tmp_path / "p"
     sipmesh("init", "partner.test", "--dir", stranger)
     left = running.acting("register", "alice", "--ca", stranger / "ca" / "root.pem")
@@ -74,7 +74,7 @@ def test_a_server_that_is_somebody_else_ends_it_with_the_verdict(running: Organi
 
 
 def test_a_root_may_be_given_instead_of_a_topology(running: Organisation, tmp_path: Path) -> None:
-    """A monitoring host has the root certificate and nothing else."""
+    """A monitoring host has only the root certificate."""
     words = ("register", "--as", "alice@example.com", "--password-stdin", "--server", running.address(FE1))
     given = sipmesh(*words, "--ca", running.root, typed="alice-secret\n", topology=tmp_path / "none.yaml")
     assert given.code == 0
@@ -94,7 +94,7 @@ def test_a_server_is_given_as_host_and_port(running: Organisation, wrong: str) -
 def test_stay_registers_again_when_its_server_comes_back_and_ends_when_the_password_changes(
     organisation: Organisation,
 ) -> None:
-    """Nobody has to look after it: what it says is what a monitor reads."""
+    """It runs unattended: its output is what a monitor reads."""
     organisation.add_user("bob")
     organisation.serve(FE1)
     log = organisation.folder / "bob.log"

@@ -31,7 +31,7 @@ def staying(*, as_json: bool = False) -> tuple[Staying, Printed]:
 
 
 @running
-async def test_first_registration_is_printed_in_full_and_later_ones_in_one_line(
+async def test_first_registration_is_printed_in_full_and_later_registrations_in_one_line(
     certificates: Certificates, capsys: pytest.CaptureFixture[str]
 ) -> None:
     printer, printed = staying()

@@ -32,7 +32,7 @@ def test_a_server_port_is_good_for_those_who_may_open_it(running: Organisation, 
     assert told.json["verdict"]["subject"] == door
 
 
-def test_a_server_port_refuses_a_client_late_and_that_is_told(running: Organisation) -> None:
+def test_a_server_port_refuses_a_client_late_and_that_is_reported(running: Organisation) -> None:
     """With TLS 1.3 our handshake is over before the server misses our certificate: the verdict alone would be too good."""
     told = running.type("explain", running.address(FE1, "server"), "--json")
     assert told.code == 1
@@ -94,7 +94,7 @@ def test_a_file_without_a_certificate_explains_nothing(running: Organisation) ->
     assert "no readable certificate" in left.err
 
 
-def test_a_link_that_nobody_has_leads_to_those_there_are(running: Organisation) -> None:
+def test_a_link_that_does_not_exist_leads_to_the_existing_links(running: Organisation) -> None:
     left = running.type("explain", "s999999")
     assert left.code == 1
     assert "sipmesh links" in left.err
@@ -129,8 +129,8 @@ def test_a_file_that_is_missing_is_not_taken_for_a_server(organisation: Organisa
         assert (left.code, f"there is no file {what}" in left.err) == (1, True)
 
 
-def test_client_at_a_port_for_servers_is_told_to_come_as_one(running: Organisation, tmp_path: Path) -> None:
-    """It was refused since it showed no certificate: nothing is wrong with any topology. What it is told to type works."""
+def test_client_at_a_port_for_servers_is_advised_to_connect_as_one(running: Organisation, tmp_path: Path) -> None:
+    """It was refused since it showed no certificate: nothing is wrong with any topology. The command that it gets works."""
     there = running.address(FE1, "server")
     refused = running.type("explain", there)
     assert refused.code == 1

@@ -74,7 +74,7 @@ def test_client_expects_a_sip_domain_or_the_server_at_a_known_port(place: Place,
         (EDGE, LinkKind.PARTNER, "sipmesh explain FILE --as partner"),
     ],
 )
-def test_client_at_a_port_for_servers_is_told_who_may_open_it(
+def test_client_at_a_port_for_servers_sees_who_may_open_it(
     place: Place, example: Organisation, server: str, kind: LinkKind, advice: str
 ) -> None:
     aimed, _ = aim(target(at(example, server, kind)), place)

@@ -40,14 +40,14 @@ def test_servers_that_do_not_run_are_one_fault_and_its_remedy_starts_them(organi
     assert organisation.type("doctor").code == 0
 
 
-def test_fault_of_the_network_is_told_once_at_its_cause(organisation: Organisation) -> None:
+def test_fault_of_the_network_is_reported_once_at_its_cause(organisation: Organisation) -> None:
     """The front end does not run here: that management has no report of it is not told again."""
     organisation.serve(MGMT)
     said = organisation.type("doctor", "--json")
     assert wrong(said) == {"servers": f"start: sipmesh serve {FE1}"}
 
 
-def test_everything_that_has_expired_is_told_and_the_remedies_mend_it(tmp_path: Path) -> None:
+def test_everything_that_has_expired_is_reported_and_the_remedies_mend_it(tmp_path: Path) -> None:
     """The folder of a release whose servers were off for long: each remedy is typed as it stands."""
     recorded("0.1.0", tmp_path)
     organisation = Organisation(tmp_path)

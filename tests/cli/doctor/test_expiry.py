@@ -35,7 +35,7 @@ def test_certificate_with_two_weeks_is_a_warning_and_one_with_more_is_good() -> 
     assert near.remedy == "sipmesh ca issue fe1.example.com"
 
 
-def test_item_that_cannot_be_used_is_told_with_its_own_note() -> None:
+def test_item_that_cannot_be_used_is_reported_with_its_own_note() -> None:
     [check] = expiry_checks(
         Inventory(NOON, (entry(Urgency.FINE, timedelta(days=29), broken=True, note="is no PEM"),), None)
     )

@@ -16,13 +16,13 @@ def test_servers_of_this_host_that_do_not_run_are_one_fault() -> None:
     assert (runs.told, nothing) == (f"{FE1} runs", [])
 
 
-def test_fault_of_a_server_that_is_stopped_here_is_told_once() -> None:
+def test_fault_of_a_server_that_is_stopped_here_is_reported_once() -> None:
     [check] = fault_checks([((FE1, FE2), SILENT), ((FE2,), SILENT)], [FE2])
     assert check.told == f"{FE1}: no report from it yet"
 
 
-def test_certificate_that_peers_refuse_is_told_once_as_that() -> None:
-    """The twin: the same link fails for another reason, or the certificate of that server is good."""
+def test_certificate_that_peers_refuse_is_reported_once_as_that() -> None:
+    """The control: the same link fails for another reason, or the certificate of that server is good."""
     revoked, silent = Fault("no link to it: 127.0.0.1 port 5064: revoked"), Fault("no link to it: Connection refused")
     [told] = fault_checks([((FE1,), revoked), ((FE1,), silent)], [], [FE1])
     assert told.told == f"{FE1}: no link to it: Connection refused"

@@ -31,7 +31,7 @@ def test_port_of_another_program_is_a_fault_until_it_has_ended(host: str) -> Non
 
 
 def test_address_of_another_machine_is_a_fault() -> None:
-    """Twin: the address of this machine."""
+    """Control: the address of this machine."""
     port = free_port()
     there, here = port_checks([(FE1, "192.0.2.1", port), (FE1, "127.0.0.1", port)])
     assert there.state is State.BAD
@@ -42,7 +42,7 @@ def test_address_of_another_machine_is_a_fault() -> None:
 @pytest.mark.parametrize(
     ("error", "told"), [(errno.EACCES, "needs a privilege"), (errno.EAFNOSUPPORT, "cannot be opened (EAFNOSUPPORT)")]
 )
-def test_other_refusals_of_the_kernel_are_told_with_what_to_do(error: int, told: str) -> None:
+def test_other_refusals_of_the_kernel_are_reported_with_what_to_do(error: int, told: str) -> None:
     check = ports._refused(FE1, "127.0.0.1", 443, error)
     assert told in check.told
     assert check.remedy

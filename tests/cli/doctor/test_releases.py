@@ -43,7 +43,7 @@ def test_files_of_this_release_are_good(folder: Path) -> None:
     assert check.state is State.GOOD
 
 
-def test_split_of_a_pool_is_told_before_the_update(folder: Path) -> None:
+def test_split_of_a_pool_is_reported_before_the_update(folder: Path) -> None:
     """The remedy is followed: this release opens the file."""
     file = folder / "state" / "bindings.db"
     execute(file, "PRAGMA user_version = 1")
@@ -55,7 +55,7 @@ def test_split_of_a_pool_is_told_before_the_update(folder: Path) -> None:
     assert [one.state for one in checks(folder)] == [State.GOOD]
 
 
-def test_tables_that_the_next_start_brings_forward_are_told_with_the_backup(folder: Path) -> None:
+def test_tables_that_the_next_start_brings_forward_are_reported_with_the_backup(folder: Path) -> None:
     execute(folder / "users.db", "UPDATE users_schema SET version_num = '0001'")
     [check] = checks(folder)
     assert check.state is State.WARNING
@@ -77,14 +77,14 @@ def test_folder_of_the_first_build_tells_what_the_update_does(tmp_path: Path) ->
     assert any("a user of one is away for the others" in check.told for check in checks(tmp_path))
 
 
-def test_server_of_another_release_than_the_installed_one_is_told() -> None:
+def test_server_of_another_release_than_the_installed_one_is_reported() -> None:
     older, oldest = running_checks("0.2.0", {FE1: "0.1.0", FE2: "", "mgmt.example.com": "0.2.0"})
     assert older.told == f"{FE1} runs release 0.1.0, and 0.2.0 is installed"
     assert NO_REPORT in oldest.told
     assert older.remedy == f"restart it: systemctl restart sipmesh@{FE1}"
 
 
-def test_pool_of_two_releases_is_told_once() -> None:
+def test_pool_of_two_releases_is_reported_once() -> None:
     [check] = pool_checks([(POOL, FE1, "0.1.0"), (POOL, FE2, "0.2.0"), ("sip.example.com", "edge1", "0.2.0")])
     assert check.told == f"{POOL} has servers of 2 releases (0.1.0: {FE1}; 0.2.0: {FE2})"
     assert [*pool_checks([(POOL, FE1, "0.2.0"), (POOL, FE2, "0.2.0")])] == []

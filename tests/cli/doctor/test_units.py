@@ -39,7 +39,7 @@ def test_machine_without_systemd_has_no_units(tmp_path: Path, monkeypatch: pytes
 
 
 def test_systemd_is_asked_for_the_unit_of_each_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The program that is asked is one that answers as systemctl does; without it there is no unit."""
+    """The program that is asked answers as systemctl does; without it there is no unit."""
     program = tmp_path / "systemctl"
     program.write_text("#!/bin/sh\nprintf 'LoadState=loaded\\nActiveState=active\\nUnitFileState=enabled\\n'\n")
     program.chmod(0o700)

@@ -41,14 +41,14 @@ def test_lines_are_shown_after_a_number(logged: Organisation, since: int, lines:
     assert [json.loads(line)["seq"] for line in told.out.splitlines()] == lines
 
 
-def test_log_that_nobody_has_changed_is_intact(logged: Organisation) -> None:
+def test_log_that_was_not_changed_is_intact(logged: Organisation) -> None:
     told = sipmesh("audit", "verify", topology=logged.file)
     assert (told.code, "The audit log is intact: 2 lines" in told.out) == (0, True)
     assert sipmesh("audit", "verify", "--json", topology=logged.file).json == {"ok": True, "faults": []}
 
 
 def test_changed_line_is_named_with_its_remedy(logged: Organisation) -> None:
-    """Whoever can write the file may drop the trigger that keeps lines; the chain of hashes shows the change."""
+    """A user who can write the file may drop the trigger that keeps lines; the chain of hashes shows the change."""
     database = sqlite3.connect(logged.folder / DATABASE)
     triggers = [name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'")]
     for name in triggers:

@@ -93,7 +93,7 @@ def test_a_folder_that_is_missing_is_named_and_not_the_file_that_was_to_be_made_
     assert f"{tmp_path / 'none'}: is not a folder" in left.err
 
 
-def test_nobody_is_asked_for_the_passphrase_of_a_backup_that_is_not_there(tmp_path: Path) -> None:
+def test_passphrase_of_a_backup_that_is_not_there_is_not_asked_for(tmp_path: Path) -> None:
     left = sipmesh("restore", tmp_path / "none", "--dir", tmp_path / "x")
     assert left.code == 1
     assert "name a backup file" in left.err

@@ -1,4 +1,4 @@
-"""`sipmesh drain` stops a server that runs, and says so; of one that does not run it says that."""
+"""`sipmesh drain` stops a server that runs, and says so; if the server does not run, it says that."""
 
 import pytest
 

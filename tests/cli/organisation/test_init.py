@@ -16,7 +16,7 @@ def test_a_fresh_organisation_passes_its_own_check(tmp_path: Path) -> None:
     assert checked.json == {"ok": True, "problems": [], "warnings": [], "published": 1, "unpublished": []}
 
 
-def test_the_next_commands_are_told(tmp_path: Path) -> None:
+def test_the_next_commands_are_reported(tmp_path: Path) -> None:
     told = sipmesh("init", "example.com", "--dir", tmp_path / "o").out.splitlines()
     assert [line.strip() for line in told[-3:]] == [
         f"cd {tmp_path / 'o'}",
@@ -43,7 +43,7 @@ def test_secrets_are_for_their_owner_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("umask", "mode"), [(0o000, 0o644), (0o002, 0o644), (0o077, 0o600)])
-def test_only_its_owner_writes_to_the_draft_whatever_the_umask(tmp_path: Path, umask: int, mode: int) -> None:
+def test_only_its_owner_writes_to_the_draft_under_each_umask(tmp_path: Path, umask: int, mode: int) -> None:
     """Who can write to the draft decides what the operator publishes next."""
     before = os.umask(umask)
     try:

@@ -1,4 +1,4 @@
-"""A server on a machine of its own: it joins, is told, and is added to again when it must; its key never leaves that machine."""
+"""A server on a machine of its own: it joins, gets an answer, and joins again when it must; its key never leaves that machine."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_a_server_that_runs_takes_what_it_is_granted_again_by_itself(
 
 
 def test_a_grant_from_before_takes_nothing_back(network: Organisation, other: Organisation, tmp_path: Path) -> None:
-    """Neither the version nor a list: an old grant may lie in somebody's mail."""
+    """Neither the version nor a list: an old grant may lie in a mailbox."""
     old = tmp_path / "old"
     shutil.copytree(other.folder, old)
     network.type("partner", "block", "evil.test", "--wait", "0")

@@ -45,7 +45,7 @@ def test_edges_lead_to_the_first_pool_and_are_the_route_to_partners(tmp_path: Pa
 
 
 def test_administrator_is_a_security_officer_of_the_console(tmp_path: Path) -> None:
-    """Nobody is one by default."""
+    """No user is one by default."""
     named = topology_of(Layout("example.com", HERE, (HERE,), administrator="ada"), tmp_path)
     assert named.console is not None
     assert [(one.name, one.role) for one in named.console.operators] == [("ada", "security-officer")]

@@ -1,4 +1,4 @@
-"""A server that cannot start says why in one sentence; one that can is in test_quick_start and test_live."""
+"""A server that cannot start says why in one sentence; a server that can is in test_quick_start and test_live."""
 
 import signal
 import socket
@@ -14,7 +14,7 @@ def test_an_unknown_server_names_the_nearest(organisation: Organisation) -> None
     assert f"did you mean '{FE1}'?" in left.err
 
 
-def test_without_a_certificate_the_command_that_issues_one_is_told(organisation: Organisation) -> None:
+def test_without_a_certificate_the_command_that_issues_one_is_reported(organisation: Organisation) -> None:
     (organisation.folder / "servers" / f"{FE1}.pem").unlink()
     left = organisation.type("serve", FE1)
     assert left.code == 1

@@ -47,7 +47,7 @@ def test_what_options_leave_out_is_derived_from_the_others(
         (Wishes(front_ends=("127.0.0.1",), edges=(THERE,)), "--management"),
     ],
 )
-def test_what_is_missing_or_wrong_is_told_with_its_option(wishes: Wishes, named: str) -> None:
+def test_what_is_missing_or_wrong_is_reported_with_its_option(wishes: Wishes, named: str) -> None:
     with pytest.raises(OperatorError, match=named):
         wishes.layout("example.com")
 

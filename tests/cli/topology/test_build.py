@@ -107,7 +107,7 @@ def test_what_validation_refuses_is_refused_with_the_same_sentence(
     ["x: [y", "a.test]\nsip_domains: [x.test", "*", "\x1b[2J", "a.test\u2028b: c", "{a: b}", "!!python/object x"],
 )
 def test_text_that_is_no_name_changes_nothing(organisation: Organisation, name: str) -> None:
-    """A name is written as one YAML value, whatever characters it has."""
+    """A name is written as one YAML value, with any characters."""
     before = organisation.file.read_bytes()
     for command in (("add", "domain", name), ("add", "site", name), ("rename", "fe1.example.com", name)):
         assert organisation.type("topology", *command).code == 1

@@ -64,7 +64,7 @@ def test_change_is_published_by_management_where_it_runs(place: Place, capsys: p
     assert "In force on 6 servers after" in capsys.readouterr().out
 
 
-def test_draft_that_somebody_else_has_changed_meanwhile_is_not_published(managed: Managed, place: Place) -> None:
+def test_draft_that_another_operator_has_changed_meanwhile_is_not_published(managed: Managed, place: Place) -> None:
     """Neither before this command edits the draft, nor between that and the publication."""
     change = Change(place)
     made = change.edited(str)

@@ -1,4 +1,4 @@
-"""CRLs with a URL are fetched once before a partner is added: what cannot be used is told, and adding goes on."""
+"""CRLs with a URL are fetched once before a partner is added: what cannot be used is reported, and adding goes on."""
 
 from __future__ import annotations
 

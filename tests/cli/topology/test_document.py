@@ -23,7 +23,7 @@ def test_a_program_gets_problems_on_standard_output(organisation: Organisation) 
 
 
 def test_a_certificate_that_lacks_a_name_is_a_warning(organisation: Organisation) -> None:
-    """A new SIP domain stands in no certificate yet: phones of that domain would refuse the server."""
+    """A new SIP domain is in no certificate yet: phones of that domain would refuse the server."""
     text = organisation.file.read_text()
     organisation.file.write_text(text.replace(f"sip_domains: [{DOMAIN}]", f"sip_domains: [{DOMAIN}, example.net]"))
     warning = organisation.type("topology", "check", "--json").json["warnings"][0]

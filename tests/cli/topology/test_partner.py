@@ -82,7 +82,7 @@ def test_a_partner_that_claims_our_domain_changes_nothing(open_: Organisation, t
 
 
 def test_a_list_that_lacks_is_said_at_once(open_: Organisation, theirs: Path) -> None:
-    """One list of the two: everybody under the other would be refused."""
+    """One list of the two: each peer under the other would be refused."""
     added = open_.type("partner", "add", "partner.test", "--ca", theirs / "root.pem", "--crl", theirs / "issuing.crl")
     assert added.code == 0
     assert "no usable revocation list" in added.out
@@ -137,7 +137,7 @@ def test_a_partner_is_in_force_by_the_one_command(open_: Organisation, theirs: P
 
 
 def begin_another_change(organisation: Organisation) -> None:
-    """Somebody is at work on the draft."""
+    """An operator is editing the draft."""
     text = organisation.file.read_text()
     organisation.file.write_text(text.replace("sip_domains: [example.com]", "sip_domains: [example.com, example.net]"))
 
@@ -147,7 +147,7 @@ def begin_another_change(organisation: Organisation) -> None:
 def test_block_is_in_force_though_the_draft_holds_other_changes(
     open_: Organisation, theirs: Path, *, runs: bool
 ) -> None:
-    """An emergency waits for nobody's work: what was begun stays in the draft, unpublished, and is told."""
+    """An emergency does not wait for other work: the draft keeps earlier changes, unpublished, and the command says so."""
     assert open_.type("partner", "add", "partner.test", "--edge", "sip.partner.test", *credentials(theirs)).code == 0
     if runs:
         open_.serve("mgmt.example.com")
@@ -192,7 +192,7 @@ def test_what_is_no_domain_is_not_blocked(open_: Organisation, name: str) -> Non
 
 
 def test_partner_that_is_added_waits_for_the_draft(open_: Organisation, theirs: Path) -> None:
-    """To let somebody in is no emergency: nothing is published that the operator has not begun."""
+    """To accept a partner is no emergency: nothing is published that the operator has not begun."""
     number, _ = newest(open_)
     begin_another_change(open_)
     left = open_.type("partner", "add", "partner.test", *credentials(theirs))
@@ -219,7 +219,7 @@ def test_a_list_may_be_named_by_the_url_that_it_is_fetched_from(open_: Organisat
 
 
 def test_a_root_that_is_prepared_is_of_no_use_to_a_partner_without_its_list(open_: Organisation, theirs: Path) -> None:
-    """Certificates that the new CA issues lead to the old root as well, and are still refused where no list speaks for them."""
+    """Certificates that the new CA issues lead to the old root too, and are still refused where no list speaks for them."""
     assert open_.type("partner", "add", "partner.test", *credentials(theirs)).code == 0
     prepared = open_.type("ca", "root", "prepare")
     assert prepared.code == 0, prepared.err

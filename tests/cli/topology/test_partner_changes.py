@@ -100,7 +100,7 @@ def test_dry_run_publishes_nothing(federated: Organisation) -> None:
 
 
 def test_change_waits_where_the_draft_has_others(federated: Organisation) -> None:
-    """The twin of a block, which does not wait."""
+    """The control of a block, which does not wait."""
     assert federated.type("topology", "add", "domain", "example.net").code == 0
     changed = federated.type("partner", "change", PARTNER, "edge=border.partner.test")
     assert changed.code == 1

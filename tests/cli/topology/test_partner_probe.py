@@ -29,7 +29,7 @@ def test_edges_of_other_machines_are_named(organisation: Organisation) -> None:
         edges_of(loaded, "fe1.example.com")
 
 
-def test_partner_that_cannot_be_reached_is_told_by_stage(organisation: Organisation) -> None:
+def test_partner_that_cannot_be_reached_is_reported_by_stage(organisation: Organisation) -> None:
     assert organisation.type("topology", "add", "pool", "--role", "edge").code == 0
     assert organisation.type("ca", "issue", "edge1.example.com").code == 0
     organisation.publish("an edge")

@@ -24,7 +24,7 @@ def with_domain(organisation: Organisation, name: str) -> None:
 def test_management_that_cannot_start_is_moved_by_a_version_that_is_published_at_rest(
     organisation: Organisation,
 ) -> None:
-    """Its port is somebody else's now: a server that must run to be asked could never be helped."""
+    """Another program has its port now: a server that must run to be asked could never be helped."""
     port = organisation.ports[f"{MGMT} server"]
     with socket.create_server(("127.0.0.1", port)):
         assert str(port) in organisation.type("serve", MGMT).err
@@ -54,7 +54,7 @@ def test_a_server_beside_management_begins_with_what_was_published_meanwhile(org
     assert '"version": 3' in log.read_text()
 
 
-def test_what_would_break_something_needs_force_at_rest_as_well(organisation: Organisation) -> None:
+def test_what_would_break_something_needs_force_at_rest_too(organisation: Organisation) -> None:
     users = Users(organisation.folder / "users.db")
     users.add("sip:alice@example.com", "alice-secret")
     users.close()
@@ -69,7 +69,7 @@ def test_what_would_break_something_needs_force_at_rest_as_well(organisation: Or
     assert organisation.type("topology", "history", "--json").json[-1]["forced"] is True
 
 
-def test_name_of_the_organisation_stays_at_rest_as_well(organisation: Organisation) -> None:
+def test_name_of_the_organisation_stays_at_rest_too(organisation: Organisation) -> None:
     text = organisation.file.read_text()
     organisation.file.write_text(text.replace("organisation: example.com", "organisation: Another"))
     left = organisation.type("topology", "publish", "-m", "another name", "--force")
@@ -102,7 +102,7 @@ def test_a_check_says_what_is_not_published(organisation: Organisation) -> None:
 
 @pytest.mark.wide
 def test_a_server_that_joins_by_a_version_is_not_waited_for(organisation: Organisation) -> None:
-    """It cannot run before the version that names it, nor does it have users; one that has run and is stopped is told."""
+    """A new server cannot run before the version that names it, and has no users. A stopped server that has run is reported."""
     organisation.serve(FE1)
     text = organisation.file.read_text()
     organisation.file.write_text(text.replace("      #- {name: fe2", "      - {name: fe2"))
@@ -120,7 +120,7 @@ def test_a_server_that_joins_by_a_version_is_not_waited_for(organisation: Organi
     assert f"NOT yet in force on {FE2}" in left.out
 
 
-def test_two_servers_share_a_process_and_one_that_cannot_start_stops_both(organisation: Organisation) -> None:
+def test_two_servers_share_a_process_and_a_failed_start_stops_both(organisation: Organisation) -> None:
     organisation.serve_together(MGMT, FE1)
     assert organisation.type("status", "--json").json["servers"][0]["linked"] is True
     log = organisation.folder / f"{MGMT}.log"
@@ -167,7 +167,7 @@ def test_a_machine_that_has_joined_says_where_the_history_is(organisation: Organ
 
 
 @pytest.mark.wide
-def test_file_that_is_named_is_the_one_that_is_published(organisation: Organisation) -> None:
+def test_file_that_is_named_is_the_published_file(organisation: Organisation) -> None:
     """While management runs, and while it does not; topology.yaml is unchanged, and its changes stay unpublished."""
     other = organisation.folder / "other.yaml"
     for domain, runs in (("example.net", False), ("example.org", True)):
@@ -205,7 +205,7 @@ def with_users_in(organisation: Organisation, url: str) -> None:
 
 @pytest.mark.wide
 def test_a_users_database_that_does_not_open_is_not_published(organisation: Organisation) -> None:
-    """Neither while management runs nor while it does not; `topology check` opens nothing; the rightful one is published."""
+    """Neither while management runs nor while it does not; `topology check` opens nothing; the valid one is published."""
     url = "postgresql+psycopg://nobody@127.0.0.1:1/users"
     with_users_in(organisation, url)
     for running in (False, True):
@@ -222,7 +222,7 @@ def test_a_users_database_that_does_not_open_is_not_published(organisation: Orga
     assert organisation.type("topology", "publish", "-m", "another database", "--wait", "0").code == 0
 
 
-def test_a_users_database_that_opens_no_more_is_published_away_at_rest(organisation: Organisation) -> None:
+def test_a_users_database_that_no_longer_opens_is_published_away_at_rest(organisation: Organisation) -> None:
     """It was overwritten, so that management cannot start; the version that names another one needs it for nothing."""
     file = organisation.folder / "people.db"
     with_users_in(organisation, "sqlite:///people.db")

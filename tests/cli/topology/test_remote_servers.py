@@ -40,7 +40,7 @@ def said(place: Place, replies: Replies, capsys: pytest.CaptureFixture[str], her
     return capsys.readouterr().out.splitlines()
 
 
-def test_reached_servers_are_told_from_the_others(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+def test_reached_servers_are_distinguished_from_the_others(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
     assert said(place, {"network": network(FE1, FE2)}, capsys, [MGMT, FE3, FE4]) == [
         f"Management sends it to 2 other servers: {FE1}, {FE2}.",
         f"NOT reachable now: {BOT}, {EDGE}. Each receives it when it is reachable again. See: sipmesh status",

@@ -39,8 +39,8 @@ def test_long_list_comes_in_parts(organisation: Organisation) -> None:
 
 
 @pytest.mark.wide
-def test_change_that_is_not_in_force_everywhere_is_told(organisation: Organisation) -> None:
-    """The twin is in force everywhere, and nothing is told."""
+def test_change_that_is_not_in_force_everywhere_is_reported(organisation: Organisation) -> None:
+    """The control is in force everywhere, and nothing is reported."""
     organisation.add_user("alice")
     organisation.add_user("bob")
     organisation.serve(FE1)
@@ -141,7 +141,7 @@ def test_a_user_of_the_only_pool_needs_no_home(organisation: Organisation) -> No
 
 
 def test_users_move_to_another_database_before_a_version_names_it(organisation: Organisation) -> None:
-    """A version that names a database without the users is refused: after the next start, nobody could log in."""
+    """A version that names a database without the users is refused: after the next start, no user could log in."""
     organisation.add_user("alice")
     url = f"sqlite:///{organisation.folder / 'other.db'}"
     named = organisation.type("topology", "change", "network", "storage.users=sqlite:///other.db")

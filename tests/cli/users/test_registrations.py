@@ -49,7 +49,7 @@ def test_wrong_password_is_explained_with_where_it_came_from_and_what_to_do(runn
     assert (failure["count"], failure["class"]) == (2, "wrong-password")
 
 
-def test_user_that_does_not_exist_is_told_with_the_nearest_name(running: Organisation) -> None:
+def test_user_that_does_not_exist_is_reported_with_the_nearest_name(running: Organisation) -> None:
     assert logs_in(running, "allice", "allice-secret") == 401
     code, told = explained(running, "allice")
     assert code == 1
@@ -61,7 +61,7 @@ def test_user_that_does_not_exist_is_told_with_the_nearest_name(running: Organis
 
 
 @pytest.mark.wide
-def test_user_who_never_tried_is_told_where_to_look(organisation: Organisation) -> None:
+def test_user_who_never_tried_gets_a_hint_where_to_look(organisation: Organisation) -> None:
     organisation.add_user("carol")
     organisation.serve(FE1)
     code, told = explained(organisation, "carol")

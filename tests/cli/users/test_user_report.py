@@ -146,7 +146,7 @@ def test_without_the_database_the_servers_know_the_user(managed: Managed, home: 
     assert (report.exists, report.pool, report.digest) == (exists, home or "", None)
 
 
-def test_unknown_user_is_told_with_a_similar_name(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+def test_unknown_user_is_reported_with_a_similar_name(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
     assert explain_user("allice@example.test", place, as_json=False) is False
     told = capsys.readouterr().out.splitlines()
     assert told[0] == "allice@example.test is not a user."
@@ -188,7 +188,7 @@ def failed_link(remote: str, reason: str = "plain-sip") -> FromServer[ClientRefu
 
 @pytest.mark.parametrize("address", ["192.0.2.9:4711", "[2001:db8::9]:4711"])
 def test_failed_links_from_the_addresses_of_a_user_are_its_own(address: str) -> None:
-    """Of others nothing is shown, since each may be of anybody."""
+    """Of others nothing is shown, since each may be of any user."""
     here = address.rpartition(":")[0].strip("[]")
     bound = BindingReply(ALICE, FE1, "c1", address, CONTACT, "phone", None)
     found = [failed_link("192.0.2.77"), failed_link(here)]

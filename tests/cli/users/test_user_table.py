@@ -108,7 +108,7 @@ def test_exported_table_is_imported_with_new_passwords(organisation: Organisatio
         ],
     ),
 )
-def test_wrong_table_adds_nobody(organisation: Organisation, tmp_path: Path, text: str, why: str) -> None:
+def test_wrong_table_adds_no_user(organisation: Organisation, tmp_path: Path, text: str, why: str) -> None:
     passwords = tmp_path / "passwords.csv"
     refused = organisation.type("user", "import", table(tmp_path, text), "--passwords", passwords)
     assert refused.code == 1
@@ -124,7 +124,7 @@ def test_passwords_go_to_a_new_file_only(organisation: Organisation, tmp_path: P
     assert (users(organisation), (tmp_path / "there.csv").read_text()) == ({}, "mine")
 
 
-def test_name_that_is_taken_is_told_and_the_others_are_added(organisation: Organisation, tmp_path: Path) -> None:
+def test_name_that_is_taken_is_reported_and_the_others_are_added(organisation: Organisation, tmp_path: Path) -> None:
     organisation.add_user("carol")
     organisation.type("user", "alias", "add", "carol", "info")
     given = table(tmp_path, "user\ninfo\nalice\n")

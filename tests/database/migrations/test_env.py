@@ -43,7 +43,7 @@ def test_revision_is_noted_in_the_table_of_the_schema(url: str, tmp_path: Path) 
         assert list(db.exec_driver_sql("SELECT version_num FROM things_schema")) == [("0002",)]
 
 
-def test_revision_that_fails_leaves_nothing_of_the_one_before(url: str, tmp_path: Path) -> None:
+def test_revision_that_fails_leaves_nothing_of_the_revision_before(url: str, tmp_path: Path) -> None:
     with pytest.raises(OperatorError):
         migrate(url, schema(tmp_path, "CREATE TABLE one (name TEXT)", "SELECT * FROM nowhere"))
     assert not {"one", "things_schema"} & tables(url)

@@ -1,4 +1,4 @@
-"""What the last CRL lists stays revoked, whatever the ledger says."""
+"""What the last CRL lists stays revoked, for any content of the ledger."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ def test_an_encrypted_key_without_a_passphrase_says_where_to_name_one(
     assert f"{VARIABLE} to the file with the passphrase, or add LoadCredential={CREDENTIAL}:FILE" in said
 
 
-def test_a_wrong_passphrase_is_told_with_the_file_that_it_came_from(encrypted: Path, passphrase: Path) -> None:
+def test_a_wrong_passphrase_is_reported_with_the_file_that_it_came_from(encrypted: Path, passphrase: Path) -> None:
     put(passphrase, "some other passphrase, as long\n")
     assert f"key: is encrypted with a passphrase that is not in {passphrase}" in refusal(encrypted)
 
@@ -84,7 +84,7 @@ def test_passphrase_file_that_others_can_read_is_refused(encrypted: Path, passph
     read_key(encrypted)
 
 
-def test_a_passphrase_that_is_not_there_is_told_with_its_file(encrypted: Path, passphrase: Path) -> None:
+def test_a_passphrase_that_is_not_there_is_reported_with_its_file(encrypted: Path, passphrase: Path) -> None:
     passphrase.unlink()
     assert f"{passphrase}: cannot be read (No such file or directory)" in refusal(encrypted)
 

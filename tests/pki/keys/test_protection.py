@@ -78,7 +78,7 @@ def test_key_renewed_in_the_meantime_is_not_replaced(plain: Path, monkeypatch: p
     assert plain.read_bytes() == renewed
 
 
-def test_the_keys_of_a_folder_are_the_cas_the_servers_and_the_next_ones(tmp_path: Path) -> None:
+def test_the_keys_of_a_folder_are_the_cas_the_servers_and_the_next_keys(tmp_path: Path) -> None:
     """Not the secrets of tokens, which are no private keys."""
     wanted = ("ca/root.key", "ca/2/issuing.key", "servers/a.key", "servers/a.signer.key", "state/a.next-key")
     for name in (*wanted, "state/a.token-key", "servers/a.pem"):

@@ -18,7 +18,7 @@ def test_holder_of_the_key_reads_the_content(curve: ec.EllipticCurve) -> None:
         assert unseal(seal(content, key.public_key(), "ca/issuing.key"), key, "ca/issuing.key") == content
 
 
-def test_nobody_else_reads_it() -> None:
+def test_no_other_key_opens_it() -> None:
     key = ec.generate_private_key(CURVES[0])
     sealed = seal(CONTENT, key.public_key(), "ca/issuing.key")
     assert CONTENT not in sealed

@@ -17,7 +17,7 @@ FE1 = "fe1.example.test"
 
 
 def change(ca: EnterpriseCa, assignment: str, serial: int) -> None:
-    """Write into the ledger as somebody who has the file."""
+    """Write into the ledger as a user who has the file."""
     with closing(sqlite3.connect(ca.folder / FILE)) as db, db:
         db.execute(f"UPDATE certificates SET {assignment} WHERE serial = ?", (f"{serial:x}",))  # noqa: S608 - our own
 

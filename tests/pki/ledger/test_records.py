@@ -47,7 +47,7 @@ def test_row_of_a_certificate_is_read_whole() -> None:
         {"revoked_at": "x"},
     ],
 )
-def test_row_that_somebody_has_changed_is_not_read(change: dict[str, Any]) -> None:
+def test_row_that_was_changed_is_not_read(change: dict[str, Any]) -> None:
     with pytest.raises(UNREADABLE_ROW):
         read_record(SimpleNamespace(**(ROW | change)))
 

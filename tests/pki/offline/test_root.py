@@ -1,4 +1,4 @@
-"""A root whose key is kept elsewhere: it signs what it is shown, and nothing else comes back."""
+"""A root whose key is kept elsewhere: it signs what it is shown, and only that comes back."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_root_refuses_requests_for_another_root(
 
 
 def test_only_the_open_request_is_accepted(ca: EnterpriseCa, key: ec.EllipticCurvePrivateKey, noon: datetime) -> None:
-    """Not an older errand, not the unsigned one, not one that another key has signed."""
+    """Not an older errand, not the unsigned one, not an errand that another key has signed."""
     older = ca.offline_root.request_crl(noon).signed(ca.root, key)
     newer = ca.offline_root.request_crl(noon + timedelta(days=1))
     before = (ca.folder / "root.crl").read_bytes()

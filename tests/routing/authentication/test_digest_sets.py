@@ -45,7 +45,7 @@ def drawn(sets: DigestSets) -> Counter[tuple[Algorithm, ...]]:
 def test_unknown_names_have_the_sets_of_users_in_their_proportions(
     users: tuple[tuple[tuple[Algorithm, ...], int], ...],
 ) -> None:
-    """A set that no user has would tell that a name is nobody's, and a rare one that it is somebody's."""
+    """A set that no user has would tell that a name is unknown, and a rare set that it is a user's."""
     found, total = drawn(counted(*users)), sum(number for _, number in users)
     assert found.keys() == dict(users).keys()
     for algorithms, number in users:

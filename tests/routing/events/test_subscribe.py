@@ -40,7 +40,7 @@ def test_time_is_granted_between_the_limits(expires: str, granted: int) -> None:
     assert subscribe(EVENT, CONTACT, ("expires", expires)) == granted
 
 
-def test_time_that_nobody_asks_for_is_that_of_the_package() -> None:
+def test_time_that_is_not_asked_for_is_that_of_the_package() -> None:
     assert subscribe(EVENT, CONTACT) == PRESENCE.default_expires_s
 
 

@@ -22,7 +22,7 @@ CAROL = "sip:carol@partner.test"
         (" * ", EVERYBODY),
     ],
 )
-def test_watcher_is_a_user_a_domain_or_everybody(text: str, key: str) -> None:
+def test_watcher_is_a_user_a_domain_or_all_watchers(text: str, key: str) -> None:
     assert read_watcher(text, "example.test") == key
 
 

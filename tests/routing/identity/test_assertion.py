@@ -75,7 +75,7 @@ def test_a_client_that_writes_another_from_is_refused(sender: str) -> None:
 
 @pytest.mark.parametrize("sender", [BOB, "sip:Alice@example.test", "sip:nobody@example.test"])
 def test_a_client_proves_each_user_whose_name_it_writes(sender: str) -> None:
-    """Also one that does not exist: the challenge tells nothing about that."""
+    """Also a user who does not exist: the challenge tells nothing about that."""
     assert assertion.of_client(request(sender=sender), ALICES, OURS) == Prove(sender, 407)
     assert assertion.of_client(request(sender=BOB), BOTH, OURS) == BOB
 
@@ -162,7 +162,7 @@ def test_from_with_verstat_is_refused(sender: str) -> None:
     assert code(assertion.of_server(request(sender=sender), MATE, OURS)) is Code.FROM_NOT_ALLOWED
 
 
-def test_an_empty_allow_list_allows_nobody() -> None:
+def test_an_empty_allow_list_allows_no_peer() -> None:
     assert code(assertion.of_server(request(), FROM_BOT, frozenset())) is Code.FROM_NOT_ALLOWED
 
 
@@ -258,7 +258,7 @@ def has_number(name: str) -> str:
 
 
 @pytest.mark.parametrize("sender", [NUMBER, "sip:+4930123@example.test;user=phone", "sip:Sales@example.test"])
-def test_alias_in_from_stands_for_its_user_and_for_nobody_else(sender: str) -> None:
+def test_alias_in_from_stands_only_for_its_user(sender: str) -> None:
     """A link may prove another user, whose password is asked for; a number without domain has no realm for that."""
     asked, theirs = request(sender=sender), replace(BOBS, owner_of=has_number)
     assert assertion.of_client(asked, replace(ALICES, owner_of=has_number), OURS) == ALICE

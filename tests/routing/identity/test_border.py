@@ -126,7 +126,7 @@ def test_request_that_hides_its_sender_has_no_credentials(kind: LinkKind, field:
         assert asked.has(field) is not hidden
 
 
-def test_edge_verifies_nobody_of_ours() -> None:
+def test_edge_verifies_no_user_of_ours() -> None:
     asked = request("INVITE", BOB, ("verified-identity", f"<{ALICE}>"))
     BORDER.admit_request(asked, FROM_EDGE)
     assert not asked.has("verified-identity")

@@ -49,7 +49,7 @@ def test_author_is_a_name_of_the_sender(header: str, refused: int) -> None:
 
 
 @pytest.mark.parametrize("kind", ["Message/CPIM", "message/cpim; charset=utf-8", "message / cpim", "message/cpim (x)"])
-def test_type_is_cpim_in_whatever_spelling(kind: str) -> None:
+def test_type_is_cpim_in_any_spelling(kind: str) -> None:
     assert status(f"From: <{BOB}>".encode() + CONTENT, kind=kind) == 403
 
 

@@ -94,7 +94,7 @@ def test_dialog_token_routes_its_two_sides_only(sender: Sender, other: Side | No
         (FROM_EDGE, (EDGE_SIDE, POOL_SIDE), True, True),
     ],
 )
-def test_whoever_sends_has_to_go_on_to_a_pool_by_the_recorded_entry(
+def test_each_sender_has_to_go_on_to_a_pool_by_the_recorded_entry(
     sender: Sender, sides: tuple[Side, Side], *, from_a: bool, is_refused: bool
 ) -> None:
     """The pool behind us takes us for one side: it does not know who of those behind us is in which dialog."""
@@ -111,8 +111,8 @@ def test_without_a_token_there_is_no_other_side() -> None:
 
 
 @pytest.mark.parametrize(("from_a", "other"), [(True, 43), (False, 41)])
-def test_two_devices_of_one_user_are_told_apart_by_the_tags(other: int, *, from_a: bool) -> None:
-    """Whatever link they have come back on."""
+def test_two_devices_of_one_user_are_distinguished_by_the_tags(other: int, *, from_a: bool) -> None:
+    """On any link on which they have come back."""
     here = between(*(FlowSide(INCARNATION, number, owner_hash(ALICE)) for number in (41, 43)), from_a=from_a)
     side = other_side(here, ClientSender(INCARNATION, 99, frozenset({ALICE})))
     assert isinstance(side, FlowSide)

@@ -1,4 +1,4 @@
-"""Nobody learns from a phone that it has the dialog of a user who hides."""
+"""No caller learns from a phone that it has the dialog of a user who hides."""
 
 from __future__ import annotations
 

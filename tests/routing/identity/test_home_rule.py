@@ -87,7 +87,7 @@ def test_domain_that_an_application_behind_the_pool_speaks_for_passes() -> None:
     assert lent.refused(request("MESSAGE", BOB, sender=ALICE), sender("pool3.example.test")) is not None
 
 
-def test_user_whose_home_pool_has_that_backup_pool_passes_and_nobody_else() -> None:
+def test_user_whose_home_pool_has_that_backup_pool_passes_and_no_other() -> None:
     backed = HomeRule(POOL, OURS, home_of, backups={home_of(ALICE): SECOND})
     other = HomeRule(POOL, OURS, home_of, backups={SECOND: home_of(ALICE)})
     asked = request("MESSAGE", BOB, sender=ALICE)

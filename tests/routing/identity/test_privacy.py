@@ -61,7 +61,7 @@ def test_response_hides_what_its_own_privacy_asks_for(privacy: str, *, hides: bo
         (ALICE, "id;header;critical", ""),
     ],
 )
-def test_critical_privacy_that_nobody_provides_is_named(sender: str, privacy: str, lacking: str) -> None:
+def test_critical_privacy_that_is_not_provided_is_named(sender: str, privacy: str, lacking: str) -> None:
     assert unmet(request("MESSAGE", BOB, ("privacy", privacy), sender=sender)) == lacking
 
 

@@ -31,7 +31,7 @@ def test_realm_belongs_to_its_owner_or_is_unowned(realm: str, domains: frozenset
     [("partner.test", True), ("Partner.Example.", True), ("asterisk", False), ("example.test", False), ("", False)],
 )
 def test_partner_has_the_realms_of_its_domains_only(realm: str, *, belongs: bool) -> None:
-    """What a phone answers in a realm that nobody owns is a digest of the password that it has for us."""
+    """What a phone answers in a realm without an owner is a digest of the password that it has for us."""
     assert REALMS.belongs_to(realm, PARTNERS, is_outside=True) is belongs
     challenge = made_row("www-authenticate", f'Digest realm="{realm}", nonce="n"')
     assert REALMS.challenge_passes(challenge, PARTNERS, is_outside=True) is belongs

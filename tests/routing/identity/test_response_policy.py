@@ -104,7 +104,7 @@ def test_removed_challenge_turns_401_into_403(status: int) -> None:
 @pytest.mark.parametrize("privacy", ["id", "none"])
 @pytest.mark.parametrize("status", [401, 407, 183, 494])
 def test_challenge_does_not_reach_the_sender_of_a_request_that_hides_it(status: int, privacy: str) -> None:
-    """From no sender, and in no other response. The twin hides nobody."""
+    """From no sender, and in no other response. The control hides no user."""
     asked = request("INVITE", BOB, ("privacy", privacy), sender="sip:anonymous@anonymous.invalid")
     for sender, realm in ((FROM_BOT, "trunk.test"), (FROM_PARTNER, "partner.test")):
         for field in ("www-authenticate", "proxy-authenticate"):
@@ -124,7 +124,7 @@ def test_challenge_does_not_reach_the_sender_of_a_request_that_hides_it(status: 
         max_size=3,
     )
 )
-def test_whatever_a_response_says_it_repeats_its_request_or_is_refused(changes: list[tuple[str, str]]) -> None:
+def test_any_response_repeats_its_request_or_is_refused(changes: list[tuple[str, str]]) -> None:
     forged = answered()
     for field, value in changes:
         forged.replace(field, value)

@@ -128,7 +128,7 @@ def test_next_foreign_entry_stays_and_is_returned(rows: list[str], left: list[st
         (None, [AWAY], True),
     ],
 )
-def test_next_entry_is_the_one_that_was_recorded(recorded: str | None, routes: list[str], *, diverted: bool) -> None:
+def test_next_entry_is_the_recorded_one(recorded: str | None, routes: list[str], *, diverted: bool) -> None:
     uri = NameAddr.parse(recorded).sip_uri if recorded else None
     text = TOKENS.dialog(ALICE_SIDE, POOL_SIDE, begun(), TOKENS.entry_hash(uri))
     assert take(inside(routes=[route(text), *routes])).is_diverted is diverted

@@ -34,7 +34,7 @@ def test_client_knows_its_users_as_tokens_do() -> None:
     assert ClientSender(INCARNATION, 1).owners == frozenset()
 
 
-def test_client_is_the_side_of_each_of_its_users_on_whatever_link() -> None:
+def test_client_is_the_side_of_each_of_its_users_on_any_link() -> None:
     assert BOTH.is_side(ALICE_SIDE)
     assert BOTH.is_side(BOB_SIDE)
     assert not ALICES.is_side(BOB_SIDE)
@@ -89,7 +89,7 @@ ALIASES = (
 
 @pytest.mark.parametrize("uri", ALIASES)
 def test_client_speaks_as_the_aliases_of_its_own_users(uri: str) -> None:
-    """The twin has proved another user, and the third nobody."""
+    """The control has proved another user, and the third link none."""
     address = NameAddr.parse(f"<{uri}>")
     for users, may in (({ALICE}, True), ({ALICE, BOB}, True), ({BOB}, False), (set(), False)):
         sender = ClientSender(INCARNATION, 4, frozenset(users), owner_of)
@@ -100,7 +100,7 @@ def test_client_speaks_as_the_aliases_of_its_own_users(uri: str) -> None:
     ("uri", "ours", "theirs"),
     [
         ("tel:+4930123", True, False),
-        ("tel:+4930999", False, False),  # nobody's: no server may say that it is its user's
+        ("tel:+4930999", False, False),  # of no user: no server may assert it
         ("sip:+4930123@example.test", True, False),
         ("sip:+4930123@partner.test", False, False),
         ("sip:%2B49-30-123@partner.test;user=phone", False, False),

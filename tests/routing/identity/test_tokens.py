@@ -138,7 +138,7 @@ def test_hashes_of_names_are_cached_up_to_a_limit_and_differ_by_key() -> None:
 
 
 @pytest.mark.parametrize(("a", "b"), [(ALICE, POOL), (POOL, ALICE), (ALICE, ALICE), (POOL, POOL)])
-def test_answered_token_is_the_one_that_is_written_as_a_whole(a: Side, b: Side) -> None:
+def test_answered_token_is_the_same_as_one_written_as_a_whole(a: Side, b: Side) -> None:
     """Its first characters are taken from the token before, which has the same octets there."""
     made = Tokens(KEY, incarnation=7)
     onward = made.name_hash("entry")
@@ -174,7 +174,7 @@ def test_token_of_the_initiator_has_the_tag_of_the_answer() -> None:
     assert (answered.a, answered.b, answered.begun.dialog) == (ALICE, BOB, CALL.dialog)
 
 
-def test_token_has_the_entry_next_to_ours_and_an_answered_one_that_on_the_other_way() -> None:
+def test_token_has_the_entry_next_to_ours_and_an_answered_token_has_the_entry_on_the_other_way() -> None:
     back, forth = (
         tokens.entry_hash(SipUri.parse(f"sip:x@{host};lr")) for host in ("fe2.example.test", "fe3.example.test")
     )
@@ -221,7 +221,7 @@ CONTACT = "sip:alice@192.0.2.7:5061;transport=tls"
 
 
 @given(sides, sides, begun)
-def test_secret_token_is_read_as_any_other_and_shows_nobody_what_is_in_it(a: Side, b: Side, call: Begun) -> None:
+def test_secret_token_is_read_as_any_other_and_shows_no_reader_what_is_in_it(a: Side, b: Side, call: Begun) -> None:
     """The hash of a user is made without a key: in clear text, a callee could compare it with those of known addresses."""
     text = tokens.dialog(a, b, call, secret=True)
     assert Tokens(KEY, incarnation=8).read(text) == DialogToken(a, b, call)
@@ -246,7 +246,7 @@ def test_secret_token_with_one_changed_character_is_refused(at: int, other: str)
     assert (tokens.read(changed) is None) is (changed != text)
 
 
-def test_hidden_contact_is_revealed_to_its_owner_at_any_server_of_the_pool_and_to_nobody_else() -> None:
+def test_hidden_contact_is_revealed_to_its_owner_at_any_server_of_the_pool_and_to_no_other_user() -> None:
     hidden = Tokens(b"1" * 32, 7, b"p" * 32).hide(CONTACT, ALICE.owner)
     mate = Tokens(b"2" * 32, 9, b"p" * 32)
     assert mate.reveal(hidden, ALICE.owner) == CONTACT

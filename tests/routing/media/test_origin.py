@@ -18,7 +18,7 @@ def offer(body: bytes, content_type: str = SDP) -> Request:
 
 
 def test_user_name_of_the_origin_line_is_replaced() -> None:
-    """Nothing else of the description is changed, and Content-Length fits."""
+    """The rest of the description is unchanged, and Content-Length fits."""
     asked = offer(NAMED)
     AnonymousBody(asked).put_into(asked)
     assert asked.body == SDES

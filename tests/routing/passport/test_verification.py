@@ -73,7 +73,7 @@ def test_token_counts_for_one_request_which_may_come_again() -> None:
     assert not replays.is_replayed(b"b", other, NOW + 1)
 
 
-def test_long_call_id_is_told_apart_and_not_kept() -> None:
+def test_long_call_id_is_distinguished_and_not_kept() -> None:
     """A partner chooses the Call-ID of each call that it signs, and 10,000 of them are remembered."""
     replays = Replays()
     one, other = (replace_call_id(request(), 30_000 * letter) for letter in "ab")

@@ -82,7 +82,7 @@ def test_malformed_via_is_a_remote_error_where_it_may_be_ours() -> None:
     assert not branches().looped(asked, loop_hash(asked))
 
 
-def test_same_request_by_the_same_way_has_the_same_hash_whatever_hops_have_added() -> None:
+def test_same_request_by_the_same_way_has_the_same_hash_with_any_additions_of_hops() -> None:
     later = request()
     later.prepend("via", "SIP/2.0/TLS other.test:5061;branch=z9hG4bKx")
     later.prepend("record-route", "<sip:other.test;lr>")

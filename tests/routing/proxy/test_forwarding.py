@@ -129,7 +129,7 @@ def test_next_hop_that_routes_loosely_gets_the_route_as_it_is(route: str) -> Non
     assert (copy.uri, copy.values("route")) == (BOB, [route])
 
 
-def test_identity_is_the_proved_one_whatever_the_sender_wrote() -> None:
+def test_identity_is_the_proved_one_and_not_that_of_the_sender() -> None:
     claimed = [("p-asserted-identity", "<sip:boss@example.test>"), ("P-Preferred-Identity", "<sip:boss@example.test>")]
     assert copied(request("MESSAGE", BOB, *claimed)).values("p-asserted-identity") == [f"<{ALICE}>"]
     bare = copied(request("MESSAGE", BOB, *claimed), identity=None)
@@ -138,7 +138,7 @@ def test_identity_is_the_proved_one_whatever_the_sender_wrote() -> None:
 
 
 def test_identity_that_a_server_of_ours_has_written_stays_where_it_is() -> None:
-    """Anything beside it is written anew: another identity, or the same one in another form."""
+    """Anything beside it is written again: another identity, or the same one in another form."""
     ours = ("p-asserted-identity", f"<{ALICE}>")
     asked = request("MESSAGE", BOB, ours, ("subject", "x"))
     assert copied(asked).row(P_ASSERTED_IDENTITY) is asked.row(P_ASSERTED_IDENTITY)

@@ -61,7 +61,7 @@ def test_a_via_that_needs_no_mark_leaves_the_last_one() -> None:
     assert mark_received(plain, "192.0.2.9", 4711, mark) is mark
 
 
-def test_source_port_is_told_over_ipv6_too() -> None:
+def test_source_port_is_reported_over_ipv6_too() -> None:
     asked = request()
     asked.replace("via", "SIP/2.0/TLS [2001:db8::7]:5061;branch=z9hG4bKx;rport")
     mark_received(asked, "2001:db8::1", 4711)

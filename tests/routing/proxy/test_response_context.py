@@ -161,7 +161,7 @@ def test_a_branch_of_another_request(state: str, given_: str, says: str) -> None
 # Forking
 
 
-def test_equal_targets_run_in_parallel_and_lower_ones_wait_until_all_have_failed() -> None:
+def test_equal_targets_run_in_parallel_and_lower_targets_wait_until_all_have_failed() -> None:
     call = Call(replace(LAPTOP, q=0.5), PHONE, DESK)
     assert call.started == ["start 0 1", "start 1 2"]
     assert call.gets(404) == ["await silent"]
@@ -422,7 +422,7 @@ def test_no_503_is_forwarded(target: Target) -> None:
 
 
 def test_user_is_looked_up_here_only_if_its_server_is_unreachable() -> None:
-    """One that is too busy lives, and it alone knows which device the dialog is with."""
+    """A phone that is too busy lives, and it alone knows which device the dialog is with."""
     target = ServerTarget(("a.test",), LinkKind.SERVER, BOB, instead=replace(PHONE, found=Found.DIALOG, past=1))
     call = Call(target)
     assert call.loses() == ["start 1 1"]
@@ -513,7 +513,7 @@ def test_other_flow_of_a_silent_device_is_tried_before_it_is_left() -> None:
     assert call.leaves() == ["reply 486"]
 
 
-def test_next_group_is_called_once_the_silent_ones_are_left() -> None:
+def test_next_group_is_called_once_the_silent_phones_are_left() -> None:
     call = Call(PHONE, DESK, replace(LAPTOP, q=0.5))
     call.gets(486)
     assert call.leaves() == ["start 2 3"]
@@ -540,7 +540,7 @@ def test_server_that_asks_for_a_flow_of_ours_hears_the_100_of_the_phone() -> Non
     assert Call(PHONE).gets(100) == []
 
 
-def test_the_row_that_is_forgotten_is_the_one_that_was_tried() -> None:
+def test_the_row_that_is_forgotten_is_the_tried_one() -> None:
     other = RemoteFlowTarget(row("sip:bob@other", server=FE2), "sip:bob@other")
     context = ResponseContext.of(request(), (replace(AFAR, spares=(other,)),))
     context.start()
@@ -639,7 +639,7 @@ def test_request_without_targets_is_a_local_error() -> None:
         ResponseContext.of(request("MESSAGE"), ()).start()
 
 
-# Whatever happens
+# In all cases
 
 targets = st.lists(
     st.sampled_from(

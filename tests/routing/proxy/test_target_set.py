@@ -84,7 +84,7 @@ def test_sips_request_for_sip_contacts_gets_warning_380() -> None:
     assert answer.headers == (("Warning", f'380 {FE1} "SIPS Not Allowed"'),)
 
 
-def test_a_sips_request_for_nobody_or_for_another_pools_flow_has_no_such_warning() -> None:
+def test_a_sips_request_for_an_unknown_user_or_for_another_pools_flow_has_no_such_warning() -> None:
     for answer in (refused(uri=SIPS_BOB), refused(row(SIPS_CONTACT, server="fe9.example.test"), uri=SIPS_BOB)):
         assert answer.headers == (("Warning", f'399 {FE1} "not registered"'),)
 

@@ -67,7 +67,7 @@ def test_domain_of_users_is_not_taken_for_the_host_of_a_contact(text: str, *, li
 
 
 def test_registered_contact_has_the_rows_with_its_port_and_otherwise_those_with_its_host() -> None:
-    """In a call, baresip writes the port of its connection, and not the one that it has registered."""
+    """In a call, baresip writes the port of its connection, and not the registered port."""
     one, other = row("sip:bob@192.0.2.9:5070"), row("sip:bob@192.0.2.9:5080")
     assert RegisteredContact("bob@192.0.2.9", 5080).rows_of([one, other]) == [other]
     assert RegisteredContact("bob@192.0.2.9", 40000).rows_of([one, other]) == [one, other]

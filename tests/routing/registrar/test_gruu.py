@@ -1,4 +1,4 @@
-"""GRUUs: what they lead to, and that nobody but their pool makes temporary ones."""
+"""GRUUs: what they lead to, and that only their pool makes temporary GRUUs."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_gruu_of_a_sips_contact_is_sips() -> None:
     assert GRUUS.temporary(secure, NONCE).startswith("sips:tgruu.")
 
 
-def test_temporary_gruu_leads_to_the_instance_under_its_call_id_and_names_nobody() -> None:
+def test_temporary_gruu_leads_to_the_instance_under_its_call_id_and_names_no_user() -> None:
     uri = temporary()
     assert (uri.host, uri.params) == ("example.test", (("gr", None),))
     assert "bob" not in str(uri)

@@ -144,7 +144,7 @@ def test_too_brief_interval_is_refused_with_the_minimum(seconds: int, status: in
 
 
 def test_an_hour_is_never_too_brief() -> None:
-    """RFC 3261 10.3 step 7 allows a 423 below an hour only, whatever the minimum is set to."""
+    """RFC 3261 10.3 step 7 allows a 423 below an hour only, for any configured minimum."""
     limits = RegistrarLimits(min_expires_s=7200, max_expires_s=86400)
     assert answer(register("<sip:a@b>;expires=3600"), limits=limits).status == 200
     assert answer(register("<sip:a@b>;expires=3599"), limits=limits).status == 423
@@ -256,8 +256,8 @@ def test_gruu_of_our_domain_is_no_contact(uri: str, status: int) -> None:
 
 
 @pytest.mark.parametrize(("contact", "is_refresh_"), [(BARESIP, False), (SIPJS, True)])
-def test_new_call_id_of_an_instance_is_told_to_the_pool(contact: str, *, is_refresh_: bool) -> None:
-    """It ends the temporary GRUUs of the one before (RFC 5627 section 5.1)."""
+def test_new_call_id_of_an_instance_is_reported_to_the_pool(contact: str, *, is_refresh_: bool) -> None:
+    """It ends the temporary GRUUs of the Call-ID before (RFC 5627 section 5.1)."""
     held = answer(register(contact)).changes.put
     assert is_refresh(answer(register(contact, cseq=2), *held).changes, held)
     assert is_refresh(answer(register(contact, call_id="two"), *held).changes, held) is is_refresh_
@@ -294,7 +294,7 @@ devices = st.sampled_from(["a", "b", "c"])
 
 @given(st.lists(st.tuples(devices, expires), max_size=8))
 def test_a_user_has_exactly_the_devices_that_registered_last_with_some_time(steps: list[tuple[str, int]]) -> None:
-    """Whatever the order, applying the changes gives what the 200 lists."""
+    """In any order, applying the changes gives what the 200 lists."""
     rows: dict[object, Binding] = {}
     model: set[str] = set()
     for cseq, (device, seconds) in enumerate(steps, 1):

@@ -154,7 +154,7 @@ def test_our_users_reach_partners_only(uri: str, status: int, code: Code) -> Non
 
 @pytest.mark.parametrize("sender", [ALICES, NEW_LINK])
 @pytest.mark.parametrize("method", ["INVITE", "MESSAGE", "SUBSCRIBE", "BYE"])
-def test_client_without_a_carried_login_reaches_nobody(sender: Sender, method: str) -> None:
+def test_client_without_a_carried_login_reaches_no_user(sender: Sender, method: str) -> None:
     assert refusal(decided(request(method, BOB), sender)) == (403, Code.NOT_AUTHENTICATED)
 
 
@@ -264,7 +264,7 @@ methods = st.sampled_from(["INVITE", "ACK", "BYE", "REGISTER", "OPTIONS", "MESSA
 
 
 @given(senders, methods, uris, uris, st.sampled_from(["", "2"]), st.lists(entries, max_size=3))
-def test_no_request_whatever_leads_to_a_host_that_is_no_server_or_partner_of_ours(
+def test_no_request_at_all_leads_to_a_host_that_is_no_server_or_partner_of_ours(
     sender: Sender, method: str, uri: str, who: str, to_tag: str, routes: list[str]
 ) -> None:
     try:

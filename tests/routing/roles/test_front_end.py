@@ -443,7 +443,7 @@ def test_a_name_may_change_inside_a_dialog_to_another_of_the_same_side(who: str,
     assert isinstance(decided(asked, FROM_NEWS), Forward)
 
 
-# Whatever a peer writes
+# For all that a peer writes
 
 hosts = st.sampled_from(
     [FE1, FE2, EDGE, BOT, NEWS, "example.test", "partner.test", "evil.test", "192.0.2.66", "[::1]:5061"]
@@ -466,7 +466,7 @@ methods = st.sampled_from(["INVITE", "ACK", "BYE", "REGISTER", "OPTIONS", "MESSA
 
 
 @given(senders, methods, uris, st.sampled_from(["", "2"]), st.lists(entries, max_size=3), st.lists(entries, max_size=2))
-def test_no_request_whatever_leads_to_a_host_that_is_no_server_of_ours(
+def test_no_request_at_all_leads_to_a_host_that_is_no_server_of_ours(
     sender: Sender, method: str, uri: str, to_tag: str, routes: list[str], recorded: list[str]
 ) -> None:
     headers = [("record-route", value) for value in recorded]
@@ -627,7 +627,7 @@ def owner_of(name: str) -> str:
 
 
 @pytest.mark.parametrize("to", ["sip:info@example.test", "sip:+4930123@example.test", "sip:Info@Example.test"])
-def test_alias_is_registered_by_its_user_and_by_nobody_else(to: str) -> None:
+def test_alias_is_registered_by_its_user_and_by_no_other(to: str) -> None:
     asked = request("REGISTER", "sip:example.test", to=to)
     assert decided(asked, replace(ALICES, owner_of=owner_of)) == Register(ALICE)
     assert decided(asked, replace(BOBS, owner_of=owner_of)) == Prove(ALICE, 401)
@@ -641,7 +641,7 @@ def test_number_without_a_domain_is_no_address_of_record() -> None:
 
 
 @pytest.mark.parametrize("sender", [ALICES, MATE, FROM_EDGE])
-def test_number_is_looked_up_among_our_users_whoever_calls_it(sender: Sender) -> None:
+def test_number_is_looked_up_among_our_users_for_each_caller(sender: Sender) -> None:
     who = CAROL if sender is FROM_EDGE else ALICE
     outcome = decided(request("MESSAGE", NUMBER, sender=who), sender)
     assert outcome == ToUser("sip:+4930123@tel.invalid", who)

@@ -1,4 +1,4 @@
-"""Management carries no call: it answers OPTIONS for itself, and nothing else."""
+"""Management carries no call: it only answers OPTIONS for itself."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the operator of the machine is told of a running server, as values that are JSON."""
+"""What the operator of the machine gets about a running server, as values that are JSON."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ async def test_server_that_prepares_to_drain_says_so_and_serves(home: Network) -
 
 
 @on_loop
-async def test_links_are_told_with_whoever_was_proved_on_them(pool: Network) -> None:
+async def test_links_are_told_with_the_proved_peer(pool: Network) -> None:
     async with pool:
         alice, bob = await pool.phone("alice", FE1), await pool.phone("bob", FE2)
         await pool.peer(FE1)
@@ -115,7 +115,7 @@ async def test_links_are_told_with_whoever_was_proved_on_them(pool: Network) -> 
 
 
 @on_loop
-async def test_live_link_is_explained_and_one_that_is_gone_is_not(pool: Network) -> None:
+async def test_live_link_is_explained_and_a_closed_link_is_not(pool: Network) -> None:
     async with pool:
         alice = await pool.phone("alice", FE1)
         [link] = await asked(pool, "links")
@@ -130,7 +130,7 @@ async def test_live_link_is_explained_and_one_that_is_gone_is_not(pool: Network)
 
 @pytest.mark.parametrize(("most", "told"), [({}, 3), ({"most": 2}, 2), ({"most": "1"}, 1), ({"most": 0}, 0)])
 @on_loop
-async def test_refusals_are_told_newest_first_and_as_many_as_asked_for(
+async def test_refusals_are_reported_newest_first_and_as_many_as_asked_for(
     home: Network, most: dict[str, Any], told: int
 ) -> None:
     async with home:
@@ -140,7 +140,7 @@ async def test_refusals_are_told_newest_first_and_as_many_as_asked_for(
 
 
 @on_loop
-async def test_refused_messages_are_told_newest_first_under_their_references(home: Network) -> None:
+async def test_refused_messages_are_reported_newest_first_under_their_references(home: Network) -> None:
     async with home:
         alice = await home.phone("alice", FE1)
         for number in range(2):
@@ -188,7 +188,7 @@ async def refused_at(network: Network) -> int:
 
 
 @on_loop
-async def test_registrations_are_told_page_by_page_and_each_once(
+async def test_registrations_are_reported_page_by_page_and_each_once(
     home: Network, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(commands, "PAGE", 2)
@@ -204,7 +204,7 @@ async def test_registrations_are_told_page_by_page_and_each_once(
 
 
 @on_loop
-async def test_what_is_known_of_a_user_is_told_with_failed_logins(home: Network) -> None:
+async def test_what_is_known_of_a_user_is_reported_with_failed_logins(home: Network) -> None:
     async with home:
         assert (await (await home.peer(FE1, "alice")).register(password="wrong")).status == 401
         await home.phone("alice", FE1)
@@ -216,7 +216,7 @@ async def test_what_is_known_of_a_user_is_told_with_failed_logins(home: Network)
 
 
 @on_loop
-async def test_user_is_told_with_aliases_tls_and_the_algorithm_of_its_login(home: Network) -> None:
+async def test_user_is_reported_with_aliases_tls_and_the_algorithm_of_its_login(home: Network) -> None:
     users = Users(home.organisations[0].load().users_url)
     users.add_alias("alice@example.test", "+49 30 123")
     users.close()
@@ -232,7 +232,7 @@ async def test_user_is_told_with_aliases_tls_and_the_algorithm_of_its_login(home
 
 
 @on_loop
-async def test_failed_client_links_are_told_by_network_and_reason_and_displace_no_server(home: Network) -> None:
+async def test_failed_client_links_are_reported_by_network_and_reason_and_displace_no_server(home: Network) -> None:
     async with home:
         node = home.nodes[FE1]
         await refused_at(home)

@@ -58,7 +58,7 @@ def test_what_was_renewed_is_forgotten() -> None:
     ]
 
 
-def test_what_cannot_be_used_is_said_whatever_its_time() -> None:
+def test_what_cannot_be_used_is_reported_at_any_time() -> None:
     assert ExpiryWarnings().due(stock(Urgency.FINE, NOON, broken=True))
 
 
@@ -116,7 +116,7 @@ async def test_server_whose_certificate_ended_while_it_was_off_says_so_and_takes
 
 
 def lay(example: Organisation, *, ended: bool) -> None:
-    """Give fe1 a certificate, a whole one or one that has ended three minutes ago."""
+    """Give fe1 a certificate, a valid one or one expired three minutes ago."""
     names = certificate_names(example.load().topology, FE1)
     at, life = (datetime.now(UTC) - 4 * MINUTE, MINUTE) if ended else (datetime.now(UTC), 30 * DAY)
     made = example.ca.issue(names, Role.FRONT_END, at, life)

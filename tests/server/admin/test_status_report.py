@@ -34,7 +34,9 @@ async def test_report_has_the_certificate_the_links_and_the_peers(pool: Network)
 
 
 @on_loop
-async def test_refusals_of_servers_are_told_for_ten_minutes_and_those_of_clients_are_not(federation: Network) -> None:
+async def test_refusals_of_servers_are_reported_for_ten_minutes_and_those_of_clients_are_not(
+    federation: Network,
+) -> None:
     federation.starts = (FE1,)
     async with federation:
         node = federation.nodes[FE1]

@@ -95,7 +95,7 @@ async def test_large_crl_that_no_version_names_is_kept(managed: Managed, monkeyp
 
 @on_loop
 async def test_only_so_many_large_crls_are_read_at_once(managed: Managed, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A CRL that is refused is sent again later; one that is being read is not read twice."""
+    """A CRL that is refused is sent again later; a CRL that is being read is not read twice."""
     monkeypatch.setattr(crl_receiver, "LARGE", 1)
     monkeypatch.setattr(crl_receiver, "MOST_READ_AHEAD", 2)
     with Plane(managed, FE1) as plane:

@@ -123,7 +123,7 @@ async def test_version_that_the_disk_has_no_room_for_is_stored_later(managed: Ma
 async def test_large_documents_are_applied_in_their_turn_by_a_thread(
     managed: Managed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Their sender is answered before; the next one waits until the one before it is in force."""
+    """Their sender is answered before; the next one waits until the document before it is in force."""
     monkeypatch.setattr(document_applier, "LARGE", 1)
     with Plane(managed, FE1) as plane:
         giver, agent = Giver(plane), plane.agents[FE1]

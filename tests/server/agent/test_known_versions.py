@@ -1,4 +1,4 @@
-"""A version that a peer claims is known until its link is closed; one that management has signed stays known."""
+"""A version that a peer claims is known until its link is closed; a version that management has signed stays known."""
 
 from __future__ import annotations
 

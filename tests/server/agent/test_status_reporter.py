@@ -110,7 +110,7 @@ async def test_nothing_is_reported_while_a_process_lacks_what_is_in_force(
 
 
 @on_jumping_loop
-async def test_edge_that_is_behind_us_no_more_is_not_reported(managed: Managed) -> None:
+async def test_edge_that_is_no_longer_behind_us_is_not_reported(managed: Managed) -> None:
     with Plane(managed) as plane:
         plane.connect_all()
         reporter = plane.agents[FE1].reporter

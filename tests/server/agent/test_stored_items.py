@@ -25,7 +25,7 @@ async def test_certificate_of_an_edge_is_kept_for_it(managed: Managed) -> None:
 
 
 @on_jumping_loop
-async def test_users_are_in_force_without_room_and_management_is_told_what_is_stored(managed: Managed) -> None:
+async def test_users_are_in_force_without_room_and_management_learns_what_is_stored(managed: Managed) -> None:
     with Plane(managed, FE1) as plane:
         giver, agent = Giver(plane), plane.agents[FE1]
         assert giver.give(users(managed, 1, 1, number=3)) == 200
@@ -39,7 +39,7 @@ async def test_users_are_in_force_without_room_and_management_is_told_what_is_st
 
 
 @on_jumping_loop
-async def test_what_an_earlier_leader_has_signed_is_passed_on_no_more(managed: Managed) -> None:
+async def test_what_an_earlier_leader_has_signed_is_no_longer_passed_on(managed: Managed) -> None:
     """Edges would refuse it: its fencing number is lower."""
     with Plane(managed, FE1) as plane:
         held, edge = plane.agents[FE1].held, plane.hosts[FE1].view.trusted[EDGE]
@@ -57,7 +57,7 @@ async def test_what_an_earlier_leader_has_signed_is_passed_on_no_more(managed: M
 
 
 @on_jumping_loop
-async def test_edge_is_told_of_no_users(managed: Managed) -> None:
+async def test_edge_gets_no_users(managed: Managed) -> None:
     with Plane(managed, FE1) as plane:
         held, edge = plane.agents[FE1].held, plane.hosts[FE1].view.trusted[EDGE]
         assert (ItemKind.USERS, "") in held.state().held

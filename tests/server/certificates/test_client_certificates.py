@@ -96,7 +96,7 @@ def without_a_key(public: Authority) -> Identity:
         (without_a_key, "cannot be read"),
     ],
 )
-def test_faulty_certificate_is_not_used_and_the_one_before_stays(
+def test_faulty_certificate_is_not_used_and_the_certificate_before_stays(
     example: Organisation, public: Authority, make: Callable[[Authority], Identity], fault: str
 ) -> None:
     seen = named(example, public.issue(FE1))

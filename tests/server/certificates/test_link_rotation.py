@@ -184,7 +184,7 @@ async def test_new_crl_is_in_force_although_a_new_certificate_cannot_be_used(poo
 
 @on_loop
 async def test_certificate_that_becomes_valid_later_is_used_without_a_file_change(home: Network) -> None:
-    """For example one that was not valid yet; here its key arrives later, without an event."""
+    """For example a certificate that was not valid yet; here its key arrives later, without an event."""
     example = home.organisations[0]
     async with home:
         node, issued = home.nodes[FE1], issue(example)

@@ -63,7 +63,7 @@ async def test_server_without_a_usable_certificate_does_not_start(example: Organ
 
 
 @on_loop
-async def test_domain_that_is_not_in_the_certificate_is_told_with_the_command(example: Organisation) -> None:
+async def test_domain_that_is_not_in_the_certificate_is_reported_with_the_command(example: Organisation) -> None:
     example.document["sip_domains"] = ["example.test", "example.org"]
     example.write()
     async with server_parts(example, FE1) as parts:
@@ -128,7 +128,7 @@ async def test_links_that_we_opened_under_the_old_certificate_are_replaced_befor
 
 
 @on_loop
-async def test_certificate_for_clients_is_used_and_one_of_another_name_is_told(
+async def test_certificate_for_clients_is_used_and_one_of_another_name_is_reported(
     example: Organisation, tmp_path: Path
 ) -> None:
     public = Authority.create(tmp_path / "public", "Public CA")
@@ -157,7 +157,7 @@ async def test_certificate_for_clients_is_used_and_one_of_another_name_is_told(
         ((SERVER_AUTH,), (), False),
     ],
 )
-async def test_lost_usage_for_clients_is_told_once_when_the_new_certificate_is_used(
+async def test_lost_usage_for_clients_is_reported_once_when_the_new_certificate_is_used(
     example: Organisation, before: Usages, now: Usages, *, warned: bool
 ) -> None:
     """A partner with `client_usage: strict` refuses links that we open with such a certificate."""

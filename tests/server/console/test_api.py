@@ -93,7 +93,7 @@ def must_be_a_refusal(status: int, kind: str, body: bytes, case: object) -> None
 async def test_every_refusal_is_the_json_object_that_the_page_promises(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever refuses: the router, the guard, the reader of the body, an operation, the limits; each method at each path."""
+    """All that refuse: the router, the guard, the reader of the body, an operation, the limits; each method at each path."""
     monkeypatch.setattr(guard, "REQUESTS_A_MINUTE", 10_000)
     seen: set[int] = set()
     async with management_with_console(tmp_path) as network, Visitor(network, "vera-token") as viewer:
@@ -168,7 +168,7 @@ async def test_repeated_key_of_a_body_is_refused(tmp_path: Path) -> None:
 
 
 @on_loop
-async def test_each_role_may_do_its_part_and_no_more(tmp_path: Path) -> None:
+async def test_each_role_may_do_its_part_only(tmp_path: Path) -> None:
     async with (
         management_with_console(tmp_path) as network,
         Visitor(network, "vera-token") as viewer,
@@ -275,7 +275,7 @@ async def test_operator_has_servers_probe_their_links_and_a_viewer_does_not(tmp_
 
 
 @on_loop
-async def test_operator_gives_nobody_access_by_a_publication_or_by_going_back(tmp_path: Path) -> None:
+async def test_operator_gives_no_access_by_a_publication_or_by_going_back(tmp_path: Path) -> None:
     """Otto, once a security officer, goes back to the version in which he was one; a security officer may."""
     async with (
         management_with_console(tmp_path) as network,

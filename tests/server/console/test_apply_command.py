@@ -93,8 +93,8 @@ async def test_change_is_published_and_verified_by_the_servers_and_a_viewer_cann
 
 @on_loop
 @pytest.mark.wide
-async def test_link_that_works_no_more_takes_the_version_back(tmp_path: Path) -> None:
-    """The edge has an address in the draft at which nobody is; without a rollback the version stays."""
+async def test_link_that_has_stopped_working_takes_the_version_back(tmp_path: Path) -> None:
+    """The edge has an address in the draft without a server; without a rollback the version stays."""
     async with running(tmp_path) as network, Visitor(network, "otto-token") as operator:
         network.edit(lambda document: servers_of(document, EDGES)[0].update(address="127.0.0.9", bind=HOST))
         report = (await apply(operator)).json

@@ -92,7 +92,7 @@ async def test_draft_with_problems_is_refused_with_the_sentences_of_the_command(
 
 
 @on_loop
-async def test_operator_gives_nobody_access_by_way_of_the_draft(tmp_path: Path) -> None:
+async def test_operator_gives_no_access_by_way_of_the_draft(tmp_path: Path) -> None:
     """The draft may say so; only a security officer can publish it."""
     async with (
         management_with_console(tmp_path) as network,

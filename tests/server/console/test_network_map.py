@@ -89,8 +89,8 @@ def test_state_of_a_server_is_that_of_its_report() -> None:
     assert "it does not answer" in found["fe3.example.test"].about
 
 
-def test_partner_with_a_fault_is_bad_and_its_fault_is_told() -> None:
-    """The twin without one is good."""
+def test_partner_with_a_fault_is_bad_and_its_fault_is_reported() -> None:
+    """The control without one is good."""
     fault = Fault("no link to it works: name-mismatch", "correct its entry")
     for faults, state in (((fault,), State.BAD), ((), State.GOOD)):
         status = replace(network(), peers=(PeerReply("partner.test", PeerKind.PARTNER, faults),))
@@ -166,7 +166,7 @@ def test_server_that_does_not_answer_has_a_bad_line() -> None:
     assert (line.state, line.about) == (State.BAD, ["fe2.example.test does not answer fe1.example.test"])
 
 
-def test_link_to_a_partner_leads_to_the_partner_and_one_to_nobody_of_the_map_is_left_out() -> None:
+def test_link_to_a_partner_leads_to_the_partner_and_a_link_to_a_peer_outside_the_map_is_left_out() -> None:
     peers = ({"peer": "partner.test", "kind": "partner"}, {"peer": "gone.example.test", "kind": "server"})
     drawing = network_map(topology(), network(report(EDGE, pool="sip.example.test", neighbours=peers)))
     assert [{line.one, line.other} for line in drawing.links] == [{EDGE, "partner.test"}]

@@ -23,7 +23,7 @@ OPERATIONS = Operations({operation.name: answer for operation in TABLE})
 PUBLISH = operation_of("publish")
 
 
-def test_names_and_paths_are_different_and_whatever_changes_something_needs_more_than_a_viewer() -> None:
+def test_names_and_paths_are_different_and_each_change_needs_more_than_a_viewer() -> None:
     assert len({operation.name for operation in TABLE}) == len({operation.path for operation in TABLE}) == len(TABLE)
     assert all((operation.role is ConsoleRole.VIEWER) is not operation.changes for operation in TABLE)
 

@@ -25,7 +25,7 @@ def rules_of(organisation: Organisation) -> AddressRules:
 
 @pytest.fixture(name="rules")
 def _rules(federated_pools: Network) -> AddressRules:
-    """Alice is at home in our pool, bob in the second one; nobody has said where carol is. partner.test is a partner."""
+    """Alice is at home in our pool, bob in the second one; carol has no home pool. partner.test is a partner."""
     return rules_of(federated_pools.organisations[0])
 
 
@@ -53,7 +53,7 @@ def test_address_may_exist_as_a_known_user_or_at_a_partner(rules: AddressRules, 
     assert rules.may_exist(aor) is may
 
 
-def test_nobody_exists_in_a_blocked_domain(federated_pools: Network) -> None:
+def test_no_user_exists_in_a_blocked_domain(federated_pools: Network) -> None:
     organisation = federated_pools.organisations[0]
     rules = rules_of(organisation)
     federation = organisation.document["federation"]

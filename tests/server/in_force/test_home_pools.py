@@ -50,7 +50,7 @@ def test_user_of_a_pool_that_was_taken_over_can_log_in_here_until_it_is_given_ba
     users.close()
 
 
-def test_user_with_a_rule_that_hides_something_blocks_somebody(two_pools: Network) -> None:
+def test_user_with_a_rule_that_hides_something_blocks_a_watcher(two_pools: Network) -> None:
     """In a copy: the model has no rules, and all tests share it."""
     found, users = homes(two_pools.organisations[0], FE3)
     for rule, blocks in ((None, False), (Watching.ALLOW, False), (Watching.POLITE_BLOCK, True), (Watching.BLOCK, True)):
@@ -68,7 +68,7 @@ def test_unknown_user_has_no_home_pool(two_pools_model: Organisation) -> None:
     users.close()
 
 
-def test_name_of_nobody_is_challenged_as_a_user_by_the_key_of_the_organisation_or_of_the_pool(
+def test_unknown_name_is_challenged_as_a_user_by_the_key_of_the_organisation_or_of_the_pool(
     two_pools_model: Organisation,
 ) -> None:
     """Front ends of both pools give the same, and real users have their own."""

@@ -52,7 +52,7 @@ def test_front_end_and_unknown_certificate_are_not_admitted(managed: Managed) ->
             admitted(managed, MGMT, digest)
 
 
-def test_certificate_that_has_expired_or_was_revoked_admits_nobody(managed: Managed) -> None:
+def test_certificate_that_has_expired_or_was_revoked_admits_no_server(managed: Managed) -> None:
     leaf = leaf_of(managed, MGMT)
     with pytest.raises(OperatorError, match="has expired or was revoked"):
         admitted(managed, MGMT, fingerprint(leaf), leaf.not_valid_after_utc + timedelta(seconds=1))
@@ -77,7 +77,7 @@ def test_key_of_a_server_that_has_left_is_never_admitted_again(managed: Managed)
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b'{"keys": []}', b'{"keys": {}}', b"\xff"])
-def test_damaged_file_admits_nobody(tmp_path: Path, content: bytes) -> None:
+def test_damaged_file_admits_no_server(tmp_path: Path, content: bytes) -> None:
     (tmp_path / FILE).write_bytes(content)
     with pytest.raises(OperatorError, match="the admissions of management servers are damaged"):
         Admissions.read(tmp_path)

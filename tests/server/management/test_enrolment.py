@@ -56,7 +56,7 @@ def test_grant_has_the_requested_key_and_the_signed_topology(
 def test_server_with_a_valid_certificate_of_another_key_is_refused_and_recorded(
     enrolment: Enrolment, db: ManagementDb, managed: Managed
 ) -> None:
-    """Somebody else may ask in its name; the operator has to confirm it."""
+    """Another machine may ask in its name; the operator has to confirm it."""
     before = managed.organisation.ca.certificates
     with pytest.raises(OperatorError, match="--replace"):
         enrolment.enrol(asking(replace=False))
@@ -101,7 +101,7 @@ def test_unreadable_crl_is_an_error_before_a_certificate_is_issued(
 
 
 def test_of_several_keys_that_ask_at_once_one_is_granted(managed: Managed, db: ManagementDb) -> None:
-    """Whoever has written a request in the name of a new server gets no certificate beside that of the server."""
+    """An attacker with a request in the name of a new server gets no certificate beside that of the server."""
     folder, now = managed.organisation.folder, datetime.now(UTC)
     for record in managed.organisation.ca.certificates:
         if record.names[0] == FE1:
@@ -131,7 +131,7 @@ def test_of_several_keys_that_ask_at_once_one_is_granted(managed: Managed, db: M
 def test_server_that_the_version_of_this_moment_does_not_have_gets_nothing(
     enrolment: Enrolment, managed: Managed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The version that removes a server revokes its certificates. One that is issued after that would stay valid."""
+    """The version that removes a server revokes its certificates. A certificate that is issued after that would stay valid."""
     read, before = enrolment._newest, managed.organisation.ca.certificates
     documents = DocumentStore(managed.folder(MGMT), MGMT)
 

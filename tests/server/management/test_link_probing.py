@@ -48,7 +48,7 @@ async def test_server_that_cannot_be_asked_has_failed(managed: Managed) -> None:
 
 @on_loop
 @pytest.mark.wide
-async def test_servers_ask_dns_and_one_that_is_away_is_named(managed: Managed) -> None:
+async def test_servers_ask_dns_and_an_absent_server_is_named(managed: Managed) -> None:
     """An order to probe links asks DNS nothing."""
     server = await NameServer({(FE1, "A"): ["192.0.2.7"]}).start(HOST)
     async with managed:

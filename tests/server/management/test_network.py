@@ -108,7 +108,7 @@ async def test_acknowledgement_does_not_wait_for_a_server_that_joins_with_the_ve
 
 @on_loop
 async def test_server_of_an_older_version_is_not_awaited_until_it_has_reported_once(manager: Manager) -> None:
-    """The twin has reported: it runs, and has to confirm."""
+    """The control has reported: it runs, and has to confirm."""
     network, reports = network_of(manager, holding={FE1: 2, FE2: 2})
     network.joins(frozenset({EDGE}))
     network.joins(frozenset())

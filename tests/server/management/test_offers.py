@@ -87,7 +87,7 @@ async def test_revocation_is_pushed_before_its_crl(managed: Managed) -> None:
 
 
 @on_loop
-async def test_unreachable_user_database_stops_nothing_else(managed: Managed) -> None:
+async def test_unreachable_user_database_stops_no_other_work(managed: Managed) -> None:
     with Plane(managed, FE1) as plane:
         file = plane.hosts[MGMT].view.loaded.users_file
         assert file is not None

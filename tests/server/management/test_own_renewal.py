@@ -62,7 +62,7 @@ def test_renewal_that_is_killed_at_any_step_is_finished_at_the_next_start(place:
 
 
 def test_key_that_waits_without_a_certificate_is_not_used(place: Place) -> None:
-    """It may have been stolen since. Twin: a key that waits, and for which the ledger has a certificate."""
+    """It may have been stolen since. Control: a key that waits, and for which the ledger has a certificate."""
     shown, ca = place.view(MGMT), place.folder / "ca"
     waiting, before = shown.key.with_name(f"{shown.key.name}.next"), shown.key.read_bytes()
     key = files.new_key()

@@ -89,7 +89,7 @@ def test_own_clock_is_a_fault_if_most_clocks_say_so() -> None:
 
 
 def test_version_that_was_never_published_is_a_fault() -> None:
-    """Management has lost its history, or somebody sends a false report."""
+    """Management has lost its history, or a server sends a false report."""
     assert faults(known(number=4)) == ["has version 4, but the newest published version is 3"]
 
 

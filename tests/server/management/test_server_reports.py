@@ -27,7 +27,7 @@ def test_server_that_stays_behind_is_returned_once() -> None:
 
 
 def test_forwarded_report_does_not_count_as_contact() -> None:
-    """Two front ends relay it: the server's newest report counts, whoever relays it later."""
+    """Two front ends relay it: the server's newest report counts, also if another relays it later."""
     reports = ServerReports()
     reports.record(EDGE, ServerStatus(number=2, ago_s=1.0), NOON, newest=2, by=FE1)
     reports.record(EDGE, ServerStatus(number=1, ago_s=40.0), NOON, newest=2, by=FE2)

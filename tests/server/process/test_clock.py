@@ -44,7 +44,7 @@ def test_clock_that_jumps_back_is_in_doubt_again() -> None:
     ("others_s", "ahead_s"),
     [
         ((), 0.0),
-        ((3_600.0,), 0.0),  # one other server is never a majority, also if it is the only one that reports
+        ((3_600.0,), 0.0),  # one other server is never a majority, also if it is the only reporter
         ((3_600.0, 3_700.0), 3_650.0),
         ((-3_600.0, -3_600.0), -3_600.0),
         ((3_600.0, -3_600.0), 0.0),  # they agree about nothing

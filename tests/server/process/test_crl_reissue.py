@@ -70,7 +70,7 @@ async def test_server_that_follows_another_or_has_no_ca_signs_nothing(example: O
 
 
 @on_loop
-async def test_clock_that_was_set_is_told_and_waited_for(example: Organisation) -> None:
+async def test_clock_that_was_set_is_reported_and_waited_for(example: Organisation) -> None:
     """A CRL from the future makes servers refuse all peers."""
     one, at = Reissuing(example.folder / "ca"), datetime.now(UTC)
     assert await one.tick(BEGAN_S, at) == 1
@@ -91,7 +91,7 @@ async def test_clock_that_differs_from_most_others_signs_nothing(example: Organi
 
 
 @on_loop
-async def test_failure_is_told_and_tried_again_after_a_minute(
+async def test_failure_is_reported_and_tried_again_after_a_minute(
     example: Organisation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> None:

@@ -164,7 +164,7 @@ def test_full_collections_run_once_a_day_at_least(looks: list[int]) -> None:
 
 
 @pytest.mark.wide
-def test_full_collections_run_often_again_after_one_that_found_much(looks: list[int]) -> None:
+def test_full_collections_run_often_again_after_a_collection_that_found_much(looks: list[int]) -> None:
     gc.collect()
     collector = GcTuning(0.0)
     gc.disable()

@@ -1,4 +1,4 @@
-"""Whom we ask by HTTPS, over real TLS: the rule is the same whatever anchors OpenSSL has."""
+"""Whom we ask by HTTPS, over real TLS: the rule is the same with any anchors of OpenSSL."""
 
 from __future__ import annotations
 

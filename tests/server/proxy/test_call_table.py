@@ -60,7 +60,7 @@ async def test_table_holds_the_newest_calls_up_to_its_bound(home: Network) -> No
 
 @on_loop
 async def test_long_names_of_a_call_are_not_kept(home: Network) -> None:
-    """A call that nobody ends stays in the table: a Call-ID and names of 30 KiB for each would fill the memory."""
+    """A call without an end stays in the table: a Call-ID and names of 30 KiB for each would fill the memory."""
     async with home:
         alice, bob = await home.phone("alice", FE1), await home.phone("bob", FE1)
         calls, long = home.nodes[FE1].relay.calls, "x" * 7_000

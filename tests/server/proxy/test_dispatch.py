@@ -146,7 +146,7 @@ async def test_request_that_returns_unchanged_is_a_loop(home: Network) -> None:
 
 
 @on_loop
-async def test_options_lists_the_abilities_and_refuses_unsupported_ones(home: Network) -> None:
+async def test_options_lists_the_abilities_and_refuses_unsupported_options(home: Network) -> None:
     async with home:
         stranger = await home.peer(FE1)
         answered = await stranger.ask(stranger.request("OPTIONS", "sip:example.test"))

@@ -29,7 +29,7 @@ def test_thing_that_is_put_again_has_its_new_time_only() -> None:
 
 
 def test_thing_is_advanced_to_an_earlier_time_alone() -> None:
-    """A look that comes too early costs little; one that comes too late gives out what has ended."""
+    """A look that comes too early costs little; a look that comes too late gives out what has ended."""
     times: DueTimes[str] = DueTimes()
     times.put("a", 10.0)
     times.advance("a", 20.0)

@@ -41,7 +41,7 @@ async def test_sender_learns_a_class_and_the_log_the_reason(
 
 
 @on_loop
-async def test_newest_refusals_are_kept_and_no_more(home: Network) -> None:
+async def test_newest_refusals_are_kept_only(home: Network) -> None:
     async with home:
         alice = await home.phone("alice", FE1)
         for _ in range(REMEMBERED_REFUSALS + 1):

@@ -1,4 +1,4 @@
-"""A server of one process has no others: it tells nobody, and nobody has anything."""
+"""A server of one process has no others: it sends nothing, and no other process has anything."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from support.running import on_loop
 
 
 @on_loop
-async def test_nobody_is_told_and_nobody_has_anything(home: Network) -> None:
+async def test_nothing_is_sent_and_no_other_process_has_anything(home: Network) -> None:
     others = OtherProcesses()
     async with home:
         alice = await home.phone("alice", FE1)

@@ -1,4 +1,4 @@
-"""Nobody is outside of a server until somebody is put there."""
+"""No peer is outside of a server until one is put there."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from sipmesh.server.proxy.control_plane import ControlPlane
 from sipmesh.server.proxy.outside import Outside
 
-NOTHING: Any = None  # what nobody looks at
+NOTHING: Any = None  # what no test looks at
 
 
 def test_server_alone_is_settled_and_has_no_sources() -> None:

@@ -52,7 +52,7 @@ async def test_closed_link_ends_its_requests(home: Network) -> None:
 @on_jumping_loop
 @pytest.mark.wide
 async def test_registration_without_a_refresh_expires(home: Network) -> None:
-    """It expires by the loop's time, which nobody can set; the default is ten minutes."""
+    """It expires by the loop's time, which cannot be set; the default is ten minutes."""
     async with ticking(home) as (node, alice, _):
         granted_s = RegistrarLimits().default_expires_s
         await asyncio.sleep(granted_s - SLACK_S)
@@ -119,7 +119,7 @@ async def test_request_that_is_given_up_gets_503_and_nothing_waits_for_it_any_mo
 @pytest.mark.parametrize("method", ["MESSAGE", "INVITE", "REGISTER"])
 @on_jumping_loop
 async def test_request_that_waits_for_the_store_gets_503_too_when_it_is_given_up(pool: Network, method: str) -> None:
-    """The server ends before the store has answered; what the store answers then goes to nobody."""
+    """The server ends before the store has answered; what the store answers then goes to no client."""
     gate, store = Gate(), MemoryStore()
     pool.stores = {FE1: MemoryLocations(store, gate), FE2: MemoryLocations(store)}
     async with pool:

@@ -75,7 +75,7 @@ def test_users_of_all_processes_count_together() -> None:
     assert (one.count(PARTNER), two.count(PARTNER), two.count(OTHER)) == (3, 3, 0)
 
 
-def test_limit_of_none_admits_nobody() -> None:
+def test_limit_of_none_admits_no_user() -> None:
     assert not DistinctUsers(0, 9, Clock()).admits(PARTNER, ERIN, "a")
 
 

@@ -106,7 +106,7 @@ async def test_user_who_sends_stray_messages_sheds_no_request_of_another_user(ho
 
 
 def answer_to(kind: str, asked: Request) -> Response:
-    """A response of a phone to the INVITE *asked* which it may repeat without end, or one that breaks a rule."""
+    """A response of a phone to the INVITE *asked* which it may repeat without end, or a response that breaks a rule."""
     answer = respond(asked, 200 if kind == "200" else 180, to_tag="t")
     if kind == "malformed":
         answer.replace("cseq", "none")
@@ -134,7 +134,7 @@ async def test_user_who_answers_without_end_sheds_no_request_of_another_user(hom
 
 
 @on_loop
-async def test_first_responses_to_a_request_count_for_nobody(home: Network) -> None:
+async def test_first_responses_to_a_request_count_for_no_account(home: Network) -> None:
     """A phone that rings, and rings again each minute, owes no refusal for it."""
     async with home:
         alice, bob = await home.phone("alice", FE1), await home.phone("bob", FE1)
@@ -177,8 +177,8 @@ async def test_call_goes_on_under_overload(home: Network) -> None:
 
 
 @on_loop
-async def test_request_of_no_dialog_is_refused_as_a_new_one_whatever_its_to_tag(home: Network) -> None:
-    """Anybody can write a To tag, or copy a Route into another dialog. The twin is in its dialog, and is served."""
+async def test_request_of_no_dialog_is_refused_as_a_new_one_with_any_to_tag(home: Network) -> None:
+    """Any sender can write a To tag, or copy a Route into another dialog. The control is in its dialog, and is served."""
     async with home:
         alice, bob = await home.phone("alice", FE1), await home.phone("bob", FE1)
         _, tag, dialog = await talking(alice, bob)

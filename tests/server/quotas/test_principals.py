@@ -249,7 +249,7 @@ async def test_partner_has_a_limit_of_its_own_at_the_edge(
 
 
 @on_loop
-async def test_partner_that_tries_names_is_refused_for_new_ones_only(federation: Network) -> None:
+async def test_partner_that_tries_names_is_refused_for_new_names_only(federation: Network) -> None:
     """Three different users, of whom one exists: the fourth name gets 480, and bob is reached before and after."""
     federation.limits = Limits(users_per_partner=3)
     federation.starts = (FE1, EDGE)
@@ -445,7 +445,7 @@ async def test_oldest_link_of_a_user_is_closed_at_the_user_limit(home: Network, 
 
 @on_loop
 async def test_strangers_leave_descriptors_for_servers_and_for_a_user(pool: Network) -> None:
-    """Clients find 120 descriptors: slow silent connections are closed for newer ones, and a server connects."""
+    """Clients find 120 descriptors: slow silent connections are closed for newer connections, and a server connects."""
     pool.limits = Limits(slow_s=0)
     with descriptors(in_all=with_free(120)), ExitStack() as silent:
         async with pool:
@@ -518,7 +518,7 @@ async def test_compromised_front_end_cannot_fill_the_audit_log(managed: Managed)
         early = sign(request_for(FE1, files.new_key()), REQUEST, *credentials).decode()
         thief, kept = managed.member(FE1), managed.master._receiver._not_granted._last
         for number in range(1, 40):
-            request = early if number % 2 else "nonsense"  # so that each reason differs from the one before
+            request = early if number % 2 else "nonsense"  # so that each reason differs from the reason before
             thief.reporter._relayed[EDGE] = (0.0, ServerStatus(number=1, request=request))
             thief._applicant.request = asking(request)  # type: ignore[method-assign]
             thief.reporter.report()

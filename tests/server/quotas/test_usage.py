@@ -16,7 +16,7 @@ def test_account_is_full_at_its_limit(branches: int, octets: int, *, full: bool)
     assert account.first_full() is (account if full else None)
 
 
-def test_use_of_a_user_counts_for_its_server_as_well() -> None:
+def test_use_of_a_user_counts_for_its_server_too() -> None:
     server = Usage("server", "fe1.example.test", 10, 1_000)
     alice, bob = (Usage("user", name, 5, 100, server) for name in ("alice", "bob"))
     alice.add(4, 60)
@@ -46,7 +46,7 @@ def test_account_of_an_unknown_peer_is_full() -> None:
 
 
 def kept(steps: int, told: list[int]) -> UsageObserver:
-    """An observer that keeps the branches that it is told."""
+    """An observer that keeps the branches that it gets."""
 
     class Kept(UsageObserver):
         def changed(self, account: Usage) -> None:

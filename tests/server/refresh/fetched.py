@@ -1,6 +1,6 @@
 """A server that fetches CRLs and OCSP responses, and their publisher.
 
-The publisher, the CAs, the edge and the links are real; the schedule is poked and its clock set, so that nobody waits.
+The publisher, the CAs, the edge and the links are real; the schedule is poked and its clock set, so that no test waits.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Fetched(Scene):
         return fetched_file(self.organisation.folder, self.publisher.url(path)).read_bytes()
 
     def alarms(self) -> list[Any]:
-        """The sources in the inventory, for example unreachable ones."""
+        """The sources in the inventory, for example unreachable sources."""
         entries = stock_of(self.node, self.node.gatekeeper.clock()).entries
         return [one for one in entries if one.what is ExpiringKind.SOURCE and (one.level or one.broken)]
 

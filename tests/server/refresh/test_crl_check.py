@@ -56,7 +56,7 @@ async def test_publisher_that_does_not_answer_is_given_up(monkeypatch: pytest.Mo
 
 
 @on_loop
-async def test_no_more_than_a_few_are_fetched_at_the_same_time() -> None:
+async def test_only_a_few_are_fetched_at_the_same_time() -> None:
     """Each may bring a large CRL."""
     now, most = 0, 0
 

@@ -67,7 +67,7 @@ async def test_removed_source_is_not_fetched_and_a_new_one_is_fetched_at_once(
 async def test_crl_with_a_new_url_stays_in_force_until_it_is_fetched(
     federation: Network,
 ) -> None:
-    """The CRL in force stays in force, for new links as well, until it expires."""
+    """The CRL in force stays in force, for new links too, until it expires."""
     example, partner = federation.organisations
     open_now = asyncio.Event()
     async with fetching(federation) as scene:

@@ -123,7 +123,7 @@ async def test_source_without_a_newer_crl_fails_once_the_stored_one_has_expired(
 
 @on_loop
 async def test_unchanged_is_no_answer_for_a_crl_that_is_of_no_use(tmp_path: Path) -> None:
-    """An attacker can send the CRL of another CA with the validators of the rightful one."""
+    """An attacker can send the CRL of another CA with the validators of the valid CRL."""
     asked = list[bool]()
 
     async def page(request: web.Request) -> web.StreamResponse:

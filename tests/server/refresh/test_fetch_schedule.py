@@ -152,7 +152,7 @@ async def test_job_runs_again_only_after_the_time() -> None:
 
 
 @on_jumping_loop
-async def test_stopped_job_and_unwanted_job_run_no_more() -> None:
+async def test_stopped_job_and_unwanted_job_no_longer_run() -> None:
     async with scheduling() as (schedule, _):
         stopped, unwanted, wanted = Job(), Job(), Job()
         schedule.start(stopped)

@@ -1,6 +1,6 @@
 """Lists and OCSP answers that an edge fetches for itself: in force without a reload, and nothing worse than what was held.
 
-The publisher, the CAs, the edge and the links are real; the schedule is poked and its clock set, so that nobody waits.
+The publisher, the CAs, the edge and the links are real; the schedule is poked and its clock set, so that no test waits.
 """
 
 from __future__ import annotations

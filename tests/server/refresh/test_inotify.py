@@ -105,7 +105,7 @@ async def test_file_written_in_place_is_reported_when_it_is_closed(file: Path, s
 
 @on_loop
 async def test_removed_file_is_not_reported(file: Path, sign: Path) -> None:
-    """Somebody who removes a CRL may be about to write the next one; otherwise the timer notices it."""
+    """An operator who removes a CRL may be about to write the next one; otherwise the timer notices it."""
     async with listening(file, sign) as (heard, _):
         take_away(file)
         put(sign)

@@ -56,7 +56,7 @@ def test_damaged_file_is_ignored(tmp_path: Path) -> None:
 
 
 def test_certificate_issued_by_a_partners_server_is_no_issuer(tmp_path: Path) -> None:
-    """Its key can sign like a CA's, and its name can be the name of the CA. Somebody has written it to the file."""
+    """Its key can sign like a CA's, and its name can be the name of the CA. It was written to the file."""
     root = FORGE.root("Root")
     issuing = FORGE.authority("Issuing", root)
     server = FORGE.server(issuing, NAME)

@@ -121,7 +121,7 @@ def stranger() -> Forged:
 
 @pytest.mark.parametrize("what", WRONG_ANSWERS)
 @on_loop
-async def test_invalid_ocsp_response_accepts_nobody(federation: Network, what: str) -> None:
+async def test_invalid_ocsp_response_accepts_no_peer(federation: Network, what: str) -> None:
     """The control is the same peer, once a delegate of the issuer answers that it is good."""
     spoil, why = WRONG_ANSWERS[what]
     async with asking(federation) as asked:
@@ -233,7 +233,7 @@ async def test_responder_with_sha1_only_is_asked_with_sha1(federation: Network) 
 
 @on_loop
 async def test_stranger_cannot_cause_an_ocsp_request(federation: Network) -> None:
-    """Nobody asks about a peer that is refused anyway; the control is the right edge."""
+    """No responder is asked about a peer that is refused anyway; the control is the right edge."""
     async with asking(federation) as asked:
         impostor = Forge(datetime.now(UTC)).server(asked.responder.issuer, "nobody.test")
         shown = impostor.write(asked.partner.folder / "more", "nobody.test")

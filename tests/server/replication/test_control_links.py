@@ -54,7 +54,7 @@ async def test_each_server_gets_one_control_link() -> None:
 
 @on_jumping_loop
 async def test_many_new_links_are_opened_in_groups() -> None:
-    """A server that leaves the topology meanwhile is not dialled, and a closed object dials nobody."""
+    """A server that leaves the topology meanwhile is not dialled, and a closed object dials no server."""
     dialled = Dialled()
     hops = {name: hop(name) for name in (f"fe{n}.example.test" for n in range(2 * OPENED_AT_ONCE + 1))}
     dialled.links.keep(hops)

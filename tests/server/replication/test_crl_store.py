@@ -89,7 +89,7 @@ def numbered(loaded: Loaded, fencing: int, after: timedelta) -> Item:
     return newer(loaded, after)
 
 
-def test_crl_of_an_overtaken_leader_replaces_none_whatever_its_time(loaded: Loaded) -> None:
+def test_crl_of_an_overtaken_leader_replaces_none_with_any_time(loaded: Loaded) -> None:
     """The clock of that host may be ahead. The next CRL of the leader is accepted."""
     store, at = CrlStore(loaded.folder), NOON + 3 * HOUR
     overtaken = newer(loaded, 3 * HOUR)
@@ -162,7 +162,7 @@ def test_crl_of_a_known_ca_does_not_replace_a_valid_one_of_another_ca(loaded: Lo
 def test_crl_of_an_unknown_issuer_does_not_replace_an_expired_one_of_a_known_ca(
     loaded: Loaded, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """Nobody can check its signature. Over an expired CRL of another unknown CA, only one of the known CA is written."""
+    """No server can check its signature. Over an expired CRL of another unknown CA, only one of the known CA is written."""
     root, later, store = "ca/root.crl", NOON + timedelta(days=400), CrlStore(loaded.folder)
     first, second = (stranger(tmp_path_factory, name, later, root) for name in ("First", "Second"))
     with pytest.raises(RemoteError, match="and not CN="):
@@ -198,7 +198,7 @@ def test_forged_crl_keeps_out_that_of_the_ca_only_until_the_ca_is_known(loaded: 
 
 
 def stranger(tmp_path_factory: pytest.TempPathFactory, name: str, at: datetime, file: str) -> Item:
-    """Return the CRL of a CA that nobody knows."""
+    """Return the CRL of a CA that is not known."""
     folder = tmp_path_factory.mktemp("stranger")
     EnterpriseCa.create(folder / "ca", name, at, crl_base="http://crl.test")
     return Item(ItemKind.LIST, (folder / file).read_bytes(), file)

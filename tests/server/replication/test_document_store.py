@@ -86,7 +86,7 @@ def test_version_that_is_not_newer_is_refused(managed: Managed, store: DocumentS
     assert store.newer(managed.version(6), in_force, now()).number == 6
 
 
-def test_version_beyond_the_clock_is_refused_and_the_one_after_the_highest_counts(
+def test_version_beyond_the_clock_is_refused_and_the_next_after_the_highest_counts(
     managed: Managed, store: DocumentStore
 ) -> None:
     in_force = store.load()
@@ -285,7 +285,7 @@ def test_grant_of_a_leader_that_was_overtaken_is_not_installed(managed: Managed,
 
 
 def test_forged_document_raises_no_fencing_number(managed: Managed, store: DocumentStore) -> None:
-    """Otherwise anybody could shut management out."""
+    """Otherwise any server could shut management out."""
     forged = managed.signed(b"payload", managed.credentials(FE1), REVOKED, fencing=9)
     with pytest.raises(RemoteError, match="which is not trusted"):
         store.signed_by_management(forged, REVOKED, store.load(), now())

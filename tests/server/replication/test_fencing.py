@@ -57,7 +57,7 @@ def test_unreadable_number_stops_the_server(highest: HighestFencing) -> None:
         highest.accept(led(9), NOW)
 
 
-def test_number_that_no_leader_can_have_is_refused_and_the_one_after_the_highest_counts(
+def test_number_that_no_leader_can_have_is_refused_and_the_next_after_the_highest_counts(
     highest: HighestFencing, tmp_path: Path
 ) -> None:
     with pytest.raises(RemoteError, match="fencing number 9007199254740991 is beyond"):

@@ -97,7 +97,7 @@ def test_server_that_the_topology_does_not_name_is_refused(managed: Managed, tmp
         judged(replace(grant_of(managed), server="fe9.example.test"), tmp_path)
 
 
-def test_topology_that_nobody_signed_is_refused(grant: JoinGrant, managed: Managed, tmp_path: Path) -> None:
+def test_topology_without_a_signature_is_refused(grant: JoinGrant, managed: Managed, tmp_path: Path) -> None:
     with pytest.raises(OperatorError, match="does not match its signature"):
         judged(replace(grant, publication=b"nothing"), tmp_path)
     with pytest.raises(OperatorError, match="the signer of the topology is rejected"):

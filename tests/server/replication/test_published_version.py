@@ -121,7 +121,7 @@ def test_database_that_lacks_the_accepted_version_or_our_last_audit_line_is_olde
     assert versions.lost == lacks(2)
 
 
-def test_earlier_version_is_found_by_the_digests_in_the_later_ones(
+def test_earlier_version_is_found_by_the_digests_in_the_later_versions(
     managed: Managed, versions: PublishedVersion
 ) -> None:
     store(versions, managed)

@@ -1,4 +1,4 @@
-"""A replaced password never counts again: whatever the disk has lost, a login is judged by what was accepted, or refused."""
+"""A replaced password never counts again: after any loss on the disk, a login is judged by what was accepted, or refused."""
 
 from __future__ import annotations
 

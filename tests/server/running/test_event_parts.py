@@ -18,7 +18,7 @@ async def test_events_use_the_stores_and_the_outages_of_the_server(example: Orga
 
 @on_loop
 async def test_notifier_follows_users_whose_rules_have_changed(example: Organisation) -> None:
-    """Nobody watches anybody yet."""
+    """There are no subscriptions yet."""
     async with server_parts(example, FE1) as parts:
         parts.events.notifier.rules_changed(frozenset({"sip:alice@example.test"}))
 
@@ -40,7 +40,7 @@ async def test_change_of_many_users_looks_only_at_those_with_event_state(example
 
 
 @on_loop
-async def test_missing_turn_secret_is_told_in_the_log_that_is_limited(example: Organisation) -> None:
+async def test_missing_turn_secret_is_reported_in_the_log_that_is_limited(example: Organisation) -> None:
     example.document["turn"] = {"servers": ["turn:turn.example.test"], "secret_file": "secrets/turn"}
     example.write()
     async with server_parts(example, EDGE) as parts:

@@ -96,7 +96,7 @@ def test_foreign_address_ends_the_start_of_a_server_that_is_not_managed(listenin
 def test_managed_server_opens_its_server_port_on_every_address_instead(
     listening: Listening, told: Told, host: str, anywhere: str
 ) -> None:
-    """So that management can send the version that is right; nobody else is served meanwhile."""
+    """So that management can send the version that is right; no other peer is served meanwhile."""
     listening.start([spec(LinkKind.CLIENT, host), spec(LinkKind.SERVER, host)], is_managed=True)
     assert hosts(listening) == {LinkKind.SERVER: anywhere}
     assert len(listening.faults) == 2

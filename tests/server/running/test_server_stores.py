@@ -73,7 +73,7 @@ async def test_users_are_closed_if_the_bindings_cannot_be_opened(
 async def test_process_that_starts_later_opens_what_the_server_has_started_with(
     example: Organisation, tmp_path: Path
 ) -> None:
-    """A worker that is replaced shares the stores of the other workers, whatever was published meanwhile."""
+    """A worker that is replaced shares the stores of the other workers, also after a publication meanwhile."""
     example.document["storage"] = {"bindings": "state/general.db"}
     entry = pool_entry(example, POOL)
     entry["storage"] = {"bindings": "state/first.db"}

@@ -23,7 +23,7 @@ async def test_users_of_a_pool_that_is_taken_over_are_served_here(two_pools: Net
 
 
 @on_loop
-async def test_changed_users_are_told_to_the_events(two_pools: Network) -> None:
+async def test_changed_users_are_reported_to_the_events(two_pools: Network) -> None:
     organisation = two_pools.organisations[0]
     async with server_parts(organisation, FE1) as parts:
         users = Users(organisation.load().users_url)

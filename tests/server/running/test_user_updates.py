@@ -108,7 +108,7 @@ def test_document_of_management_is_in_force_and_told_to_other_processes() -> Non
     assert one.logins.closed == one.changed
 
 
-def test_document_that_changes_nobody_closes_nothing() -> None:
+def test_document_that_changes_no_user_closes_nothing() -> None:
     one = Managed()
     assert one.updates.accept_document(UserDocument("example.test", POOL, 1)) == 0
     assert (one.changed, one.logins.closed, len(one.told)) == ([], [], 1)

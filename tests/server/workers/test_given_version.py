@@ -1,4 +1,4 @@
-"""The topology that workers get is the one in force, whatever the file says meanwhile."""
+"""The topology that workers get is that in force, also if the file has changed meanwhile."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ def test_port_of_another_server_is_not_shared() -> None:
     ports.close()
 
 
-def test_worker_that_cannot_start_leaves_nobody_waiting_at_its_sockets() -> None:
+def test_worker_that_cannot_start_leaves_no_connection_waiting_at_its_sockets() -> None:
     ports = HeldPorts(1, Limits(), lambda _: None)
     spec = spec_of(free_port())
     with ports.socket_for(spec):

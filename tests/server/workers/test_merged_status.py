@@ -43,7 +43,7 @@ def test_report_has_the_busiest_links_of_all_processes() -> None:
 
 
 def test_report_has_refusals_of_each_process() -> None:
-    """The first ones of each: a process that refuses much must not hide what another one has refused."""
+    """The first refusals of each: a process that refuses much must not hide what another one has refused."""
     own, one, two = (
         ServerStatus(number=1, refused=tuple(f"{name}{turn}" for turn in range(count)))
         for name, count in (("own", 0), ("one", MOST_REFUSALS), ("two", 1))
@@ -51,6 +51,6 @@ def test_report_has_refusals_of_each_process() -> None:
     assert merged_status(own, [one, two]).refused[:3] == ("one0", "two0", "one1")
 
 
-def test_report_names_no_more_refusals_than_that_of_one_process() -> None:
+def test_report_names_at_most_as_many_refusals_as_that_of_one_process() -> None:
     many = ServerStatus(number=1, refused=("no",) * MOST_REFUSALS)
     assert len(merged_status(many, [many, many]).refused) == MOST_REFUSALS

@@ -1,4 +1,4 @@
-"""Commands between supervisor and worker: answers find their question, and nobody waits for a process that has ended."""
+"""Commands between supervisor and worker: answers find their question, and no caller waits for a process that has ended."""
 
 from __future__ import annotations
 

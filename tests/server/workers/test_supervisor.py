@@ -32,7 +32,7 @@ WAITS = "import sys; sys.stdin.read()"
 
 
 class Worker:
-    """The worker TWO: what it was told, and how it answers. A process that only waits stands for its own."""
+    """The worker TWO: its orders, and how it answers. A process that only waits stands for its own."""
 
     def __init__(self, pair: Pair) -> None:
         self.told: list[str] = []
@@ -60,7 +60,7 @@ class Worker:
         return status_of(self._node).to_json() if asked["reports"] else None
 
     async def done(self, _asked: Mapping[str, Any]) -> bool:
-        """Note that it was told."""
+        """Note the order."""
         self.told.append("drain")
         return True
 
@@ -105,7 +105,7 @@ async def scene_of(example: Organisation) -> AsyncIterator[Scene]:
 
 
 @on_loop
-async def test_all_that_comes_into_force_is_told_to_each_worker_in_order(example: Organisation) -> None:
+async def test_all_that_comes_into_force_is_sent_to_each_worker_in_order(example: Organisation) -> None:
     async with scene_of(example) as scene:
         supervisor = scene.supervisor
         supervisor.version_changed()
@@ -182,7 +182,7 @@ async def test_worker_whose_loop_goes_on_is_not_killed_while_it_has_no_time_to_a
 
 
 @on_loop
-async def test_operator_is_told_of_a_worker_that_is_silent_and_of_its_end(
+async def test_log_reports_a_worker_that_is_silent_and_its_end(
     example: Organisation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No question waits for it meanwhile; what it must obey is sent to it all the same."""
@@ -255,7 +255,7 @@ async def test_drain_has_workers_drain_and_kills_those_that_hurry(
 
 @on_loop
 async def test_drain_does_not_wait_for_a_worker_that_does_not_serve_yet(example: Organisation) -> None:
-    """It has nothing to end, and nobody would have told it to drain: the server would have stopped after 18 s."""
+    """It has nothing to end, and no order to drain would have come: the server would have stopped after 18 s."""
     async with scene_of(example) as scene:
         starting = scene.supervisor._slots[ONE].process = await waiting()
 
@@ -274,7 +274,7 @@ async def test_drain_does_not_wait_for_a_worker_that_does_not_serve_yet(example:
 async def test_no_worker_is_started_by_a_server_that_ends(
     example: Organisation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Neither after the pause, nor if the server was told to end while the process was created."""
+    """Neither after the pause, nor if the server was ordered to end while the process was created."""
     spawned: list[WorkerProcess] = []
 
     async def spawn(*_: object) -> WorkerProcess:
@@ -294,7 +294,7 @@ async def test_no_worker_is_started_by_a_server_that_ends(
 
 
 def _at_once(wait: Any) -> Any:
-    """Wait as asyncio does, but for no more than a moment: nobody ends by itself here."""
+    """Wait as asyncio does, but only for a moment: no process ends by itself here."""
 
     async def briefly(of: Any, **given: Any) -> Any:
         return await wait(of, **{**given, "timeout": 0.01})
@@ -303,7 +303,7 @@ def _at_once(wait: Any) -> Any:
 
 
 @on_loop
-async def test_worker_that_has_ended_is_told_of_and_replaced_until_one_starts(
+async def test_worker_that_has_ended_is_reported_and_replaced_until_one_starts(
     example: Organisation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     starts = 0

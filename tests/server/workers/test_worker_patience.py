@@ -1,4 +1,4 @@
-"""A worker that hangs is killed; one that has much to do, or gets no processor, is not."""
+"""A worker that hangs is killed; a worker that has much to do, or gets no processor, is not."""
 
 from __future__ import annotations
 

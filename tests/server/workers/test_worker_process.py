@@ -60,7 +60,7 @@ async def test_worker_that_has_ended_gets_nothing_and_is_not_killed_again() -> N
 
 @on_loop
 async def test_program_that_ends_at_once_tells_its_exit_status(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The module is that of a library here: it does nothing with what it is told."""
+    """The module is that of a library here: it does nothing with its orders."""
     monkeypatch.setattr(worker_process, "MODULE", "keyword")
     worker = await WorkerProcess.spawn(2, 3, {"name": "fe1.example.test"}, seed=5)
     assert (worker.number, worker.start) == (2, 3)
@@ -68,7 +68,7 @@ async def test_program_that_ends_at_once_tells_its_exit_status(monkeypatch: pyte
 
 
 @on_loop
-async def test_processor_use_of_a_process_that_sleeps_and_of_one_that_never_returns() -> None:
+async def test_processor_use_of_a_process_that_sleeps_and_of_a_process_that_never_returns() -> None:
     worker, given = await waiting()
     await until(lambda: not worker.processor_use.is_waiting)
     giving, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)

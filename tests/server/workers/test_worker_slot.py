@@ -1,4 +1,4 @@
-"""The place of one worker: what an operator is told of it, from its start to its end."""
+"""The place of one worker: its status for an operator, from its start to its end."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ async def process_of(program: str = "import sys; sys.stdin.read()") -> WorkerPro
 
 
 @on_loop
-async def test_worker_is_told_from_its_start_to_its_end() -> None:
+async def test_status_of_a_worker_is_complete_from_its_start_to_its_end() -> None:
     slot = WorkerSlot(NUMBER)
     assert (slot.state, slot.fault(0.0)) == (WorkerState.ENDED, "worker 2 does not run")
     process = slot.process = await process_of()
@@ -52,7 +52,7 @@ async def test_worker_is_told_from_its_start_to_its_end() -> None:
 
 
 @on_loop
-async def test_operator_is_told_why_the_supervisor_has_killed_it() -> None:
+async def test_log_says_why_the_supervisor_has_killed_it() -> None:
     slot, process = WorkerSlot(NUMBER), await process_of()
     slot.process = process
     process.kill("it did not answer")

@@ -95,7 +95,7 @@ def must_end(transaction: Transaction, figure: str) -> None:
 
 
 def must_take_its_timers(transaction: Transaction, figure: str, timers: dict[TransactionState, Timer]) -> None:
-    """See that the timer of each state is one that the state takes."""
+    """See that the timer of each state is valid in the state."""
     edges = expected(figure)
     for state in {state for state, _ in edges}:
         transaction.state = state

@@ -1,4 +1,4 @@
-"""The requests that a transaction makes by itself: they belong to the INVITE, and to nothing else."""
+"""The requests that a transaction makes by itself: they belong to the INVITEonly."""
 
 from __future__ import annotations
 

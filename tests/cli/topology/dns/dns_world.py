@@ -1,4 +1,4 @@
-"""A signed zone on Knot DNS behind a validating resolver (Unbound), one with a wrong trust anchor, and one that is not signed."""
+"""A signed zone on Knot DNS behind a validating resolver (Unbound), a zone with a wrong trust anchor, and an unsigned zone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The records are printed for zone files; DNS is asked for each, and what is wrong is told with what mends it."""
+"""The records are printed for zone files; DNS is asked for each, and each fault is reported with its remedy."""
 
 from __future__ import annotations
 
@@ -51,7 +51,9 @@ def _resolver(three: Organisation, tmp_path_factory: pytest.TempPathFactory) -> 
 @pytest.mark.peer("knot")
 @pytest.mark.peer("unbound")
 @pytest.mark.wide
-def test_missing_stale_wrong_and_bogus_records_are_told_apart(three: Organisation, resolver: tuple[str, Path]) -> None:
+def test_missing_stale_wrong_and_bogus_records_are_distinguished(
+    three: Organisation, resolver: tuple[str, Path]
+) -> None:
     checked = three.type("topology", "dns", "check", "--server", resolver[0], "--for", "phones", "--json")
     assert checked.code == 1
     found = {(one["name"], one["type"]): (one["state"], one["dnssec"]) for one in checked.json["findings"]}
@@ -75,7 +77,7 @@ def test_missing_stale_wrong_and_bogus_records_are_told_apart(three: Organisatio
 @pytest.mark.peer("unbound")
 @pytest.mark.wide
 def test_zones_as_printed_are_right(three: Organisation, tmp_path: Path) -> None:
-    """The twin of the test above."""
+    """The control of the test above."""
     zones = zone_files(three)
     zones.setdefault(BOGUS, [])
     good = {zone: zones[zone] for zone in (SECURE, PLAIN, "example.com")}
@@ -100,7 +102,7 @@ def test_formats_and_purposes(three: Organisation) -> None:
 @pytest.mark.peer("unbound")
 @pytest.mark.wide
 def test_tlsa_records_are_compared_with_their_dnssec_status(organisation_model: Organisation, tmp_path: Path) -> None:
-    """A right record, a missing, a wrong and a stale one, one that is bogus, and one in a zone that is not signed."""
+    """A right record, a missing, a wrong and a stale one, a bogus one, and one in a zone that is not signed."""
     made = organisation_model.copied(tmp_path / "o")
     hosts = [f"right.{SECURE}", f"missing.{SECURE}", f"wrong.{SECURE}", f"stale.{SECURE}", f"x.{BOGUS}", f"x.{PLAIN}"]
     for zone in (SECURE, BOGUS, PLAIN):

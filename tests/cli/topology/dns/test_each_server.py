@@ -27,7 +27,7 @@ RECORDS = [DnsRecord(FE1, "A", "192.0.2.1", Purpose.PHONES), DnsRecord(DOMAIN, "
 def test_front_end_sees_a_missing_record_and_the_others_are_right(
     organisation_model: Organisation, tmp_path: Path
 ) -> None:
-    """The name server is that of the topology: the machine that types the command asks nobody."""
+    """The name server is that of the topology: the machine that types the command asks no name server."""
     made = organisation_model.copied(tmp_path / "o")
     with_dane = made.copied(tmp_path / "d")
     assert with_dane.type("topology", "change", "network", "dane=true").code == 0

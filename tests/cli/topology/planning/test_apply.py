@@ -150,7 +150,9 @@ def test_crl_that_servers_cannot_fetch_takes_the_version_back(live: Organisation
         assert live.type("topology", "rollback", str(number + 2), "--force").code == 0
 
 
-def test_partner_is_added_and_its_crl_that_the_edge_cannot_fetch_is_told(live: Organisation, tmp_path: Path) -> None:
+def test_partner_is_added_and_its_crl_that_the_edge_cannot_fetch_is_reported(
+    live: Organisation, tmp_path: Path
+) -> None:
     text, number, folder = live.file.read_text(), in_force(live), tmp_path / "p"
     assert sipmesh("init", "far.test", "--dir", folder).code == 0
     given = ("--edge", "sip.far.test:1", "--address", "127.0.0.1", "--ca", folder / "ca/root.pem")
@@ -167,7 +169,7 @@ def test_partner_is_added_and_its_crl_that_the_edge_cannot_fetch_is_told(live: O
 
 
 @pytest.mark.wide
-def test_result_is_told_in_words(live: Organisation) -> None:
+def test_result_is_written_in_words(live: Organisation) -> None:
     text = live.file.read_text()
     assert live.type("topology", "change", "network", "media=any").code == 0
     applied = live.type("topology", "apply", "-m", "media")
@@ -216,7 +218,7 @@ def test_verification_that_cannot_be_finished_has_failed(organisation: Organisat
 
 
 def test_draft_that_changes_while_it_is_compared_is_not_applied(organisation: Organisation) -> None:
-    """Certificates must not be issued for another draft than the one that is published."""
+    """Certificates must not be issued for another draft than the published draft."""
     number, before = in_force(organisation), certificate(organisation, FE1)
     plan = Plan("topology.yaml", number, "0" * 64, ["a change"], [])
     with answered(organisation.folder / "state", {MGMT: prepared(organisation, plan=plan)}) as asked:
@@ -291,7 +293,7 @@ async def test_server_that_was_stopped_before_is_named_and_does_not_take_the_ver
 async def test_server_that_had_contact_and_fails_takes_the_version_back_though_another_was_stopped(
     managed: Managed,
 ) -> None:
-    """The twin: the edge ran before, and nobody reaches it under the new version."""
+    """The control: the edge ran before, and no server reaches it under the new version."""
     async with managed:
         await with_a_stopped_server(managed)
         managed.edit(lambda document: servers_of(document, EDGES)[0].update(address="127.0.0.9", bind=HOST))

@@ -28,7 +28,7 @@ HARMLESS: Final = replace(PLAN, grants=(BY_OPERATORS,))
 
 @contextmanager
 def terminal(typed: str) -> Iterator[None]:
-    """Let the standard input be a terminal where somebody has *typed* a line."""
+    """Let the standard input be a terminal where a user has *typed* a line."""
     ours, theirs = pty.openpty()
     os.write(ours, f"{typed}\n".encode())
     before = sys.stdin
@@ -47,7 +47,7 @@ def test_plan_that_was_read_is_published() -> None:
 @pytest.mark.parametrize("seen", [replace(PLAN, base=3), replace(PLAN, digest="e" * 64)])
 @pytest.mark.parametrize("now", [PLAN, HARMLESS, replace(PLAN, operators=False)])
 def test_another_plan_than_was_read_is_not_published(seen: Plan, now: Plan) -> None:
-    """A newer version counts as well: the same draft would take back what it has changed."""
+    """A newer version counts too: the same draft would take back what it has changed."""
     with pytest.raises(OperatorError, match="not that of the plan that you have read"):
         must_be_read(now, name_of(seen), force=False, asks=True)
 
@@ -60,7 +60,7 @@ def test_what_no_operator_publishes_alone_is_not_published_unread(plan: Plan, *,
 
 @pytest.mark.parametrize("plan", [HARMLESS, replace(PLAN, operators=False)])
 def test_what_operators_may_publish_needs_no_name(plan: Plan) -> None:
-    """And so does a draft that nobody but the users of the host can change."""
+    """And so does a draft that only the users of the host can change."""
     must_be_read(plan, "", force=False, asks=False)
 
 
@@ -81,6 +81,6 @@ def test_yes_at_the_terminal_publishes_and_anything_else_does_not() -> None:
         must_be_read(PLAN, "", force=False, asks=True)
 
 
-def test_nobody_is_asked_about_a_plan_that_was_not_printed() -> None:
+def test_no_user_is_asked_about_a_plan_that_was_not_printed() -> None:
     with terminal("y"), pytest.raises(OperatorError, match="may not publish this"):
         must_be_read(PLAN, "", force=False, asks=False)

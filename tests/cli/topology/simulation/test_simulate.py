@@ -1,4 +1,4 @@
-"""Links, messages and logins are decided without a network, by the judge of servers; each refusal with its twin."""
+"""Links, messages and logins are decided without a network, by the judge of servers; each refusal with a control."""
 
 from __future__ import annotations
 

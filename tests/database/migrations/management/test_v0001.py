@@ -1,4 +1,4 @@
-"""The tables of management: rows of the audit log and of the versions are only added, whoever writes."""
+"""The tables of management: rows of the audit log and of the versions are only added, by any writer."""
 
 from __future__ import annotations
 

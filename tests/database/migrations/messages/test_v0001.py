@@ -1,4 +1,4 @@
-"""The tables of stored messages: new ones, and those of the last release without revisions."""
+"""The tables of stored messages: new tables, and those of the last release without revisions."""
 
 from __future__ import annotations
 

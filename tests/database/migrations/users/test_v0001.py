@@ -1,4 +1,4 @@
-"""The tables of users: new ones, and those of releases without revisions, are the same afterwards."""
+"""The tables of users: new tables, and those of releases without revisions, are the same afterwards."""
 
 from __future__ import annotations
 

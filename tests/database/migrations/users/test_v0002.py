@@ -1,4 +1,4 @@
-"""The key for names of nobody: made once, and existing users get a new number, so that each server hears of it."""
+"""The key for unknown names: made once, and existing users get a new number, so that each server gets it."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ async def test_links_verdicts_and_messages_are_counted_also_after_a_link_is_gone
 
 
 @on_loop
-async def test_what_waits_for_a_peer_that_does_not_read_is_told(home: Network) -> None:
+async def test_what_waits_for_a_peer_that_does_not_read_is_reported(home: Network) -> None:
     port = ask_for_figures(home.organisations[0])
     async with home, page_of(home):
         alice, bot = await home.phone("alice", FE1), await home.peer(FE1, "bot", credentials=BOT)
@@ -48,7 +48,7 @@ async def test_what_waits_for_a_peer_that_does_not_read_is_told(home: Network) -
 
 
 @on_loop
-async def test_servers_that_answer_and_those_that_do_not_are_told_apart(pool: Network) -> None:
+async def test_servers_that_answer_and_those_that_do_not_are_distinguished(pool: Network) -> None:
     port = ask_for_figures(pool.organisations[0])
     async with pool, page_of(pool):
         alice, _ = await pool.agent("alice", FE1), await pool.agent("bob", FE2)

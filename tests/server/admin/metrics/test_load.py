@@ -9,7 +9,7 @@ from support.running import on_loop
 
 
 @on_loop
-async def test_what_limits_have_done_is_told_for_each_kind_of_principal(home: Network) -> None:
+async def test_what_limits_have_done_is_reported_for_each_kind_of_principal(home: Network) -> None:
     port = ask_for_figures(home.organisations[0])
     home.limits = Limits(branches_per_user=1, strangers_per_address=1, links_per_user=1, login_s=0)
     async with home, page_of(home):

@@ -20,8 +20,8 @@ async def test_refused_messages_are_counted_by_code(home: Network) -> None:
 
 
 @on_loop
-async def test_how_long_answers_took_is_told_by_kind_of_request(home: Network) -> None:
-    """A phone rings as long as somebody likes; a message is answered by a machine."""
+async def test_how_long_answers_took_is_reported_by_kind_of_request(home: Network) -> None:
+    """A phone rings as long as a person likes; a message is answered by a machine."""
     port = ask_for_figures(home.organisations[0])
     async with home, page_of(home):
         alice, bob = await home.phone("alice", FE1), await home.phone("bob", FE1)
@@ -46,7 +46,7 @@ async def test_how_long_answers_took_is_told_by_kind_of_request(home: Network) -
 
 
 @on_loop
-async def test_calls_are_counted_once_whatever_comes_back_how_often(home: Network) -> None:
+async def test_calls_are_counted_once_for_any_responses_and_repetitions(home: Network) -> None:
     """Not each re-INVITE, not each copy of a response, and no message."""
     port = ask_for_figures(home.organisations[0])
     async with home, page_of(home):

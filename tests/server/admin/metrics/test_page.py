@@ -60,7 +60,7 @@ async def test_without_the_setting_there_is_nothing_to_open(home: Network) -> No
 
 
 @on_loop
-async def test_port_that_is_taken_is_told_to_the_operator(example: Organisation) -> None:
+async def test_port_that_is_taken_is_reported_to_the_operator(example: Organisation) -> None:
     port = ask_for_figures(example)
     taken = pytest.raises(OperatorError, match=f"no metrics on 127.0.0.1 port {port}")
     with socket.create_server(("127.0.0.1", port)), taken:
@@ -81,7 +81,7 @@ async def test_server_that_drains_is_not_healthy(home: Network) -> None:
 
 @on_loop
 async def test_server_none_of_whose_workers_serves_is_not_healthy(home: Network) -> None:
-    """Nobody answers at its ports: a load balancer must choose another server."""
+    """No process answers at its ports: a load balancer must choose another server."""
     port = ask_for_figures(home.organisations[0])
     workers = OneWorker()
     async with home, page_of(home, workers=workers):
@@ -104,7 +104,7 @@ async def asked(port: int, host: str, path: str = "/metrics") -> int:
 
 @on_loop
 async def test_page_of_another_site_whose_name_leads_here_reads_nothing(home: Network) -> None:
-    """DNS rebinding: the browser of somebody on this network asks, with the name of that site as Host."""
+    """DNS rebinding: the browser of a user on this network asks, with the name of that site as Host."""
     port = ask_for_figures(home.organisations[0])
     async with home, page_of(home):
         for host in ("evil.test", f"evil.test:{port}", f"{FE1}.evil.test", "127.0.0.1.evil.test", "[evil]", "", "::1"):
@@ -163,7 +163,7 @@ async def test_address_gets_as_many_answers_a_minute_as_the_limit_says(
 
 @on_loop
 async def test_oldest_connection_makes_room_for_the_next_one(home: Network, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever opens connections and is silent does not keep the monitoring out."""
+    """A client with silent connections does not keep the monitoring out."""
     monkeypatch.setattr(page_module, "MOST_CONNECTIONS", 3)
     port = ask_for_figures(home.organisations[0])
     async with home, page_of(home):

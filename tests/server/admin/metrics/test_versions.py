@@ -14,7 +14,7 @@ from support.running import on_loop
 
 
 @on_loop
-async def test_ends_are_told_in_seconds(federation: Network) -> None:
+async def test_ends_are_reported_in_seconds(federation: Network) -> None:
     port = ask_for_figures(federation.of(EDGE), EDGE)
     async with federation, page_of(federation, EDGE):
         found = await figures(port)
@@ -31,7 +31,7 @@ async def test_ends_are_told_in_seconds(federation: Network) -> None:
 
 @on_loop
 @pytest.mark.wide
-async def test_versions_and_who_is_behind_are_told_where_management_publishes(tmp_path: Path) -> None:
+async def test_versions_and_who_is_behind_are_reported_where_management_publishes(tmp_path: Path) -> None:
     organisation = build_managed(tmp_path / "m")
     ports = {name: ask_for_figures(organisation, name) for name in (MGMT, FE1)}
     async with Managed(organisation, tmp_path) as network:

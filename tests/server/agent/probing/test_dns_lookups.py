@@ -56,7 +56,7 @@ def test_name_servers_are_those_that_are_named() -> None:
         name_servers(["192.0.2.53:x"])
 
 
-def test_silent_server_is_told_and_the_next_one_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_silent_server_is_reported_and_the_next_one_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dns_lookups, "TIMEOUT_S", 0.05)
     key = ("a.test", "A")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:

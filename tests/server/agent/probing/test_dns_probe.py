@@ -1,4 +1,4 @@
-"""A server asks DNS for the records of its topology, and its report stays short whatever DNS answers."""
+"""A server asks DNS for the records of its topology, and its report stays short for all answers of DNS."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def srv_data(topology: Topology) -> list[str]:
 
 
 @on_loop
-async def test_answers_are_reported_and_long_ones_are_left_out(
+async def test_answers_are_reported_and_long_answers_are_left_out(
     topology: Topology, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wanted = questions_of(topology)

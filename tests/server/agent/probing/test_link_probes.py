@@ -30,7 +30,7 @@ async def results(probes: LinkProbes) -> dict[str, tuple[bool, str]]:
 
 @on_loop
 @pytest.mark.wide
-async def test_link_that_works_and_link_that_does_not_are_told_apart(managed: Managed) -> None:
+async def test_link_that_works_and_link_that_does_not_are_distinguished(managed: Managed) -> None:
     async with managed:
         await managed.start(EDGE, MGMT, FE1)  # the front end may dial its edge at once, and waits after a failure
         probes = managed.member(FE1).probes

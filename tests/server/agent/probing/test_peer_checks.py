@@ -31,7 +31,7 @@ def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @asynccontextmanager
 async def application(organisation: Organisation, answer: bytes) -> AsyncIterator[None]:
-    """A program with the certificate of the application, which sends *answer* for whatever comes."""
+    """A program with the certificate of the application, which sends *answer* to each message."""
     organisation.issue(BOT)
     certificate, key = organisation.credentials(BOT)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -84,7 +84,7 @@ async def test_closed_connection_does_not_count(tmp_path: Path) -> None:
 async def test_addresses_that_hold_all_connections_make_room_for_an_operator(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Few addresses could keep the console from everybody: their connections send nothing, and come again when they end."""
+    """Few addresses could keep the console from all others: their connections send nothing, and come again when they end."""
     monkeypatch.setattr(connection, "MOST_CONNECTIONS", 4)
     monkeypatch.setattr(listener, "HANDSHAKE_S", 60.0)  # no connection ends for another reason
     async with management_with_console(tmp_path) as network, Visitor(network, "vera-token") as visitor:

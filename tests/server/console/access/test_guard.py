@@ -1,4 +1,4 @@
-"""Attacks on the console over HTTPS, each with its twin: another host, another site, guessed secrets, floods, plain HTTP."""
+"""Attacks on the console over HTTPS, each with a control: another host, another site, guessed secrets, floods, plain HTTP."""
 
 from __future__ import annotations
 
@@ -210,7 +210,7 @@ async def test_plain_http_and_large_bodies_get_nothing(tmp_path: Path) -> None:
 
 @on_loop
 async def test_octets_that_are_not_text_are_a_wrong_secret_and_no_fault(tmp_path: Path) -> None:
-    """A stranger sends them in each place where a secret is read; the twin is a person with a session."""
+    """A stranger sends them in each place where a secret is read; the control is a person with a session."""
     async with management_with_console(tmp_path) as network, Visitor(network) as stranger, Visitor(network) as known:
         await known.log_in("viewer")
         assert await _status(network, known, b"Authorization: Bearer \xff\xe9") == 401

@@ -57,7 +57,7 @@ async def test_handshakes_of_an_address_wait_for_their_turn_and_those_of_another
 
 @on_loop
 async def test_little_of_what_a_connection_sends_waits_to_be_decrypted_in_one_go(tmp_path: Path) -> None:
-    """The loop of the server stands still here. Twin: a large body arrives."""
+    """The loop of the server stands still here. Control: a large body arrives."""
     async with management_with_console(tmp_path) as network, Visitor(network, "otto-token") as visitor:
         with socket.create_connection(("127.0.0.1", visitor.port)) as flood:
             flood.setblocking(False)  # noqa: FBT003 - the method has no keyword

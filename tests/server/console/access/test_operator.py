@@ -124,7 +124,7 @@ def test_login_by_openid_has_the_role_of_its_values_until_its_end(tmp_path: Path
     assert login.operator(here, str) is None
 
 
-def test_colleagues_with_codes_of_one_operator_displace_nobody() -> None:
+def test_colleagues_with_codes_of_one_operator_do_not_displace_each_other() -> None:
     """Each has a session of its own. An operator with a certificate displaces the oldest of its own sessions, and no other."""
     operators = Operators(lambda: 0.0)
     by_code = [operators.log_in(operators.new_code(ADA)) or "" for _ in range(3 * MOST_OF_OPERATOR)]

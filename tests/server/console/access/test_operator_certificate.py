@@ -56,7 +56,7 @@ async def test_browser_without_a_certificate_logs_in_with_a_code(tmp_path: Path)
 
 
 @on_loop
-async def test_certificate_of_a_server_or_of_nobody_in_the_topology_does_not_log_in(tmp_path: Path) -> None:
+async def test_certificate_of_a_server_or_of_an_unknown_operator_does_not_log_in(tmp_path: Path) -> None:
     async with console(tmp_path) as network:
         shown = [network.credentials(name) for name in (FE1, MGMT)]
         shown.append(operator_credentials(network, "nobody", tmp_path))

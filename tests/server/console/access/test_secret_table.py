@@ -38,7 +38,7 @@ def test_value_ends_with_its_lifetime_however_often_it_is_used() -> None:
     assert table.use(secret) is None
 
 
-def test_value_that_nobody_uses_ends_earlier() -> None:
+def test_value_without_use_ends_earlier() -> None:
     clock = Clock()
     table = SecretTable[str](2, 60, clock, idle_s=20)
     secret, other = table.add("ada"), table.add("bob")
@@ -58,7 +58,7 @@ def test_value_that_was_not_used_for_the_longest_time_makes_room() -> None:
     assert (len(table), table.use(first), table.use(second), table.use(third)) == (2, "ada", None, "cyd")
 
 
-def test_values_that_have_ended_displace_nobody() -> None:
+def test_values_that_have_ended_displace_no_other() -> None:
     clock = Clock()
     table = SecretTable[str](2, 60, clock)
     table.add("ada")

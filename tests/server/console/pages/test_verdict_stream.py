@@ -99,7 +99,7 @@ async def test_stream_ends_when_the_operator_logs_out(tmp_path: Path) -> None:
 
 
 @on_loop
-async def test_nobody_without_a_session_gets_the_stream(tmp_path: Path) -> None:
+async def test_only_a_session_gets_the_stream(tmp_path: Path) -> None:
     """Neither does a request that would keep the session from ending, or one of another site."""
     async with (
         management_with_console(tmp_path) as network,

@@ -41,7 +41,7 @@ from support.pool import Pool
 
 pytestmark = pytest.mark.peer("postgresql")
 PLANTED = FILE_NUMBERS.at(datetime.now(UTC)) - 1
-"""The number of a planted file: above all of the leader, and one that a leader can have."""
+"""The number of a planted file: above all of the leader, and a number that a leader can have."""
 
 
 @dataclass
@@ -308,7 +308,7 @@ def test_root_that_a_lost_host_has_prepared_does_not_stop_the_other_one(ends: En
 
 @pytest.mark.wide
 def test_host_that_follows_shows_the_new_root_after_the_switch(ends: Ends) -> None:
-    """It keeps the file of the cross-certificate, whose root nobody trusts once the old root is removed."""
+    """It keeps the file of the cross-certificate, whose root no server trusts once the old root is removed."""
     generations, now = CaGenerations(ends.view.loaded.folder / "ca"), datetime.now(UTC)
     generations.prepare(now)
     generations.activate()
@@ -334,7 +334,7 @@ def test_files_of_a_ca_that_is_not_complete_are_not_given(ends: Ends) -> None:
 
 
 @pytest.mark.wide
-def test_server_with_another_key_is_told_so(ends: Ends) -> None:
+def test_server_with_another_key_gets_an_error_about_it(ends: Ends) -> None:
     ends.give()
     files.write(ends.folder / "servers" / f"{MGMT2}.key", files.key_pem(files.new_key()), files.SECRET)
     with pytest.raises(OperatorError, match="sealed to another key"):

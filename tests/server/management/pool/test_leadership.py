@@ -21,7 +21,7 @@ AWAY = "management database cannot be used: nothing can be published or revoked"
 
 
 class Candidate:
-    """Notes what it is told."""
+    """Notes what it gets."""
 
     version = 7
 
@@ -128,7 +128,7 @@ async def test_only_management_server_leads_without_a_database(database: Databas
     assert (alone.leads, candidate.told) == (True, [])
 
 
-def test_nothing_else_in_the_process_of_a_follower_takes_the_lease(database: Database) -> None:
+def test_no_other_part_of_the_process_of_a_follower_takes_the_lease(database: Database) -> None:
     """Such as the check of the CRLs: the server would lead without knowing it."""
     leader, follower = Lease(database, A), Lease(database, B)
     for lease in (leader, follower):

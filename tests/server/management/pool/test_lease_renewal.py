@@ -36,7 +36,7 @@ def test_lease_is_renewed_before_it_ends() -> None:
     assert LATE_S + 2 * LOOK_EVERY_S < LEASE_S
 
 
-def test_thread_ends_when_it_is_told_to(renewal: LeaseRenewal) -> None:
+def test_thread_ends_on_order(renewal: LeaseRenewal) -> None:
     before = set(threading.enumerate())
     renewal.start()
     (thread,) = set(threading.enumerate()) - before

@@ -26,7 +26,7 @@ NEED = CertificateNeed(FE1, "its certificate lacks example.net", IssuedBy.APPLY)
 
 @dataclass
 class Recorder:
-    """A host that records what it is told. *refused* has the commands that fail, *missing* the servers that do not confirm.
+    """A host that records its commands. *refused* has the commands that fail, *missing* the servers that do not confirm.
 
     *broken*: each link fails that is probed after the publication. *unfetched* says why no server fetches a CRL. Management has
     no contact with the *stopped* servers, until they have *come*.
@@ -189,7 +189,7 @@ def test_refused_publication_restores_the_certificates(example: Organisation) ->
     assert certificate(example) == before
 
 
-def test_rollback_that_is_refused_is_told(example: Organisation) -> None:
+def test_rollback_that_is_refused_is_reported(example: Organisation) -> None:
     report = run(Recorder(example, broken=True, refused=("rollback",)), planned(example))
     assert report.faults[-1] == "the version with the content from before is not published: rollback is refused"
 

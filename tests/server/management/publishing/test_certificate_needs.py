@@ -38,7 +38,7 @@ def test_new_domain_is_lacking_in_front_ends_and_edges(example: Organisation) ->
     assert needs(example)[FE1][1] is IssuedBy.RENEWAL
 
 
-def test_new_server_of_this_machine_is_told_from_one_elsewhere(example: Organisation) -> None:
+def test_new_server_of_this_machine_is_distinguished_from_one_elsewhere(example: Organisation) -> None:
     pools: Any = example.document["pools"]
     pools[0]["servers"] += [
         {"name": "fe8.example.test", "address": "127.0.0.1", "ports": {"client": 5091, "server": 5092}},

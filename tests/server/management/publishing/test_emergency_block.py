@@ -1,4 +1,4 @@
-"""A version that blocks an organisation and changes nothing else."""
+"""A version that blocks an organisation and has no other change."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_domain_of_no_partner_is_blocked_beside_the_partners(published: tuple[Pu
 
 
 def test_form_that_cannot_be_edited_does_not_delay_the_block(published: tuple[Publication, Path]) -> None:
-    """Whoever may write the draft must not be able to leave a version in force that nobody can be blocked in."""
+    """An author of the draft must not be able to leave a version in force that prevents a block."""
     old, folder = published
     odd = TOPOLOGY.replace("blocked: [evil.test]", "blocked: [evil.test  # comment\n    ]")
     draft = blocking(replace(old, topology=odd), "partner.test", folder)

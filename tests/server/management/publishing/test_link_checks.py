@@ -131,7 +131,7 @@ def stopped(server: str) -> MemberReply:
 
 
 def test_server_without_contact_before_and_since_need_not_confirm() -> None:
-    """A server that was in contact must confirm, and so must one that comes into contact meanwhile."""
+    """A server that was in contact must confirm, and so must a server that comes into contact meanwhile."""
     up, down = member(FE1), stopped(FE2)
     missing = [FE1, FE2]
     assert out_of_contact([up, down], [up, down], missing) == [FE2]

@@ -98,7 +98,7 @@ def test_network_without_a_version_has_no_next_one(example: Organisation) -> Non
 
 
 def test_unreadable_user_database_does_not_prevent_a_version(managed: Managed) -> None:
-    """The version may be the one that names another database."""
+    """The version may itself name another database."""
     file = managed.organisation.load().users_file
     assert file is not None
     file.unlink()

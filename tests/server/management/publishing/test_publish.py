@@ -161,7 +161,7 @@ def test_only_a_running_server_puts_a_version_in_force(desk: Desk) -> None:
 
 
 def test_draft_that_no_version_could_follow_is_refused_at_rest_too(desk: Desk) -> None:
-    """Without the CRL of our CA, no server would accept a later version. Twin: the same draft with the CRL."""
+    """Without the CRL of our CA, no server would accept a later version. Control: the same draft with the CRL."""
     file = desk.folder / "topology.yaml"
     draft = file.read_text()
     file.write_text(without_the_crl(draft))

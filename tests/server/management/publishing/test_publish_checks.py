@@ -73,7 +73,7 @@ def test_server_with_a_new_address_needs_a_restart(example: Organisation) -> Non
     assert "to stop listening on" not in told
 
 
-def test_server_that_listens_on_less_is_told_what_ends(example: Organisation) -> None:
+def test_server_that_listens_on_less_has_its_loss_named_in_the_plan(example: Organisation) -> None:
     """The same change the other way round begins one port, and names that one."""
     without = example.load()
     example.document["websocket"] = {}

@@ -1,4 +1,4 @@
-"""A management host with another address: a version with the address, and the draft as well if it can be changed."""
+"""A management host with another address: a version with the address, and the draft too if it can be changed."""
 
 from __future__ import annotations
 

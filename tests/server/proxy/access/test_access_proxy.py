@@ -34,7 +34,7 @@ async def test_user_of_another_pool_is_sent_to_its_home_pool(two_pools: Network)
 
 
 @on_loop
-async def test_name_of_nobody_has_always_the_same_pool(two_pools: Network) -> None:
+async def test_unknown_name_has_always_the_same_pool(two_pools: Network) -> None:
     """So the time of an answer does not tell whether a user exists."""
     async with two_pools:
         access = two_pools.nodes[FE1].access
@@ -67,7 +67,7 @@ async def test_link_of_the_client_closes_with_the_link_to_its_home_pool(two_pool
 
 
 @on_loop
-async def test_home_pool_is_told_of_a_client_that_has_gone(two_pools: Network) -> None:
+async def test_home_pool_learns_of_a_client_that_has_gone(two_pools: Network) -> None:
     async with two_pools:
         bob = await two_pools.phone("bob", FE1)
         await bob.__aexit__()

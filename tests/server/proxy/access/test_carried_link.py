@@ -59,7 +59,7 @@ async def test_what_is_sent_to_the_client_goes_by_its_carrier() -> None:
 
 
 @on_loop
-async def test_login_is_told_to_the_home_flows() -> None:
+async def test_login_is_reported_to_the_home_flows() -> None:
     reactor = Reactor(asyncio.get_running_loop(), Limits())
     one = Carried(reactor)
     one.link.authenticate()
@@ -69,7 +69,7 @@ async def test_login_is_told_to_the_home_flows() -> None:
 
 
 @on_loop
-async def test_end_is_told_once_and_not_where_the_client_itself_has_gone() -> None:
+async def test_end_is_reported_once_and_not_where_the_client_itself_has_gone() -> None:
     reactor = Reactor(asyncio.get_running_loop(), Limits())
     closed, gone = Carried(reactor), Carried(reactor)
     closed.link.drain()

@@ -55,7 +55,7 @@ def test_end_is_a_register_without_a_contact_that_names_the_flow_in_its_route() 
     assert repr(told.end_of_flow) == "<EndOfFlow from fe3.example.test>"
 
 
-def test_server_whose_link_is_gone_is_told_nothing() -> None:
+def test_server_whose_link_is_gone_gets_nothing() -> None:
     """The end of the link says the same."""
     told = Told()
     told.end_of_flow.tell(flow(usable=False), ROUTE, "the client has gone")

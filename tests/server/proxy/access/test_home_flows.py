@@ -50,7 +50,7 @@ async def test_limit_of_one_server_refuses_the_next_login(two_pools: Network) ->
 
 
 @on_loop
-async def test_flows_of_a_server_that_may_carry_no_more_end(two_pools: Network) -> None:
+async def test_flows_of_a_server_that_may_no_longer_carry_end(two_pools: Network) -> None:
     async with two_pools:
         flows, current = two_pools.nodes[FE3].home_flows, two_pools.nodes[FE3].current
         peer = await carrier(two_pools, FE3, FE1, "bob")

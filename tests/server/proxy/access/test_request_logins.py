@@ -34,7 +34,7 @@ async def wait_for_a_login(home: Network, contact: str = "") -> Peer:
 
 
 @on_loop
-async def test_right_credentials_are_served_and_wrong_ones_are_challenged_again(home: Network) -> None:
+async def test_right_credentials_are_served_and_wrong_credentials_are_challenged_again(home: Network) -> None:
     async with home:
         alice = await home.peer(FE1, "alice")
         challenged = await alice.ask(register(alice))
@@ -65,7 +65,7 @@ async def test_login_is_decided_by_the_topology_in_force(home: Network) -> None:
     async with home:
         alice, current = await home.peer(FE1, "alice"), home.nodes[FE1].current
         challenged = await alice.ask(register(alice))
-        current.value = replace(current.value, facts=current.value.names)  # as of management, where nobody registers
+        current.value = replace(current.value, facts=current.value.names)  # as of management, where no user registers
         assert (await alice.ask(register(alice, challenged))).status == 403
 
 

@@ -66,7 +66,7 @@ async def test_answer_in_the_clear_in_an_ack_ends_the_call_for_both(pool: Networ
 
 
 @on_loop
-async def test_ack_of_an_unknown_call_releases_nobody(home: Network) -> None:
+async def test_ack_of_an_unknown_call_releases_no_phone(home: Network) -> None:
     """Its INVITE was never seen, or is too old to be searched."""
     async with home:
         node, alice = home.nodes[FE1], await home.phone("alice", FE1)

@@ -1,4 +1,4 @@
-"""What the parts of the event state are told: removed users, other topologies, faults of the database."""
+"""What the parts of the event state receive: removed users, other topologies, faults of the database."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from support.running import on_loop, until
 
 
 @on_loop
-async def test_messages_of_a_removed_user_go_before_somebody_else_gets_the_name(home: Network) -> None:
+async def test_messages_of_a_removed_user_go_before_another_user_gets_the_name(home: Network) -> None:
     async with home:
         alice, node = await home.phone("alice", FE1), home.nodes[FE1]
         assert await say(alice, b"secret") == await say(alice, b"hello", to="sip:carol@example.test") == 202

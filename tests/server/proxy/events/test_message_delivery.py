@@ -79,7 +79,7 @@ async def test_messages_arrive_in_their_order_with_identity_and_date(home: Netwo
 @pytest.mark.parametrize("octets", ["text", 7, b"", b"\x00\xff"])
 @on_loop
 async def test_row_that_is_no_message_holds_up_no_other(home: Network, octets: object) -> None:
-    """Whoever can write to the database can write it."""
+    """A client that can write to the database can write it."""
     async with home:
         alice = await home.phone("alice", FE1)
         assert [await say(alice, text) for text in (b"1", b"2")] == [202, 202]
@@ -226,7 +226,7 @@ async def test_messages_wait_while_the_servers_are_off(home: Network) -> None:
 
 
 @on_loop
-async def test_message_that_a_server_has_left_is_delivered_by_the_one_that_has_the_phone(pool: Network) -> None:
+async def test_message_that_a_server_has_left_is_delivered_by_the_server_that_has_the_phone(pool: Network) -> None:
     """It was stored while bob registered at the other server, and the first server stopped then."""
     async with pool:
         alice = await pool.phone("alice", FE1)
@@ -331,7 +331,7 @@ async def test_message_without_an_answer_holds_up_its_own_sender_only(home: Netw
 
 
 @on_jumping_loop
-async def test_new_message_comes_behind_one_that_is_tried_again(home: Network) -> None:
+async def test_new_message_comes_behind_a_message_that_is_tried_again(home: Network) -> None:
     async with home:
         alice, node = await home.phone("alice", FE1), home.nodes[FE1]
         assert await say(alice, b"1") == 202

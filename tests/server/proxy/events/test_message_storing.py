@@ -1,4 +1,4 @@
-"""A message for somebody who is away: 202 once it is on disk, and 480 where it cannot be."""
+"""A message for a user who is away: 202 once it is on disk, and 480 where it cannot be."""
 
 from __future__ import annotations
 
@@ -111,8 +111,8 @@ async def test_typing_is_not_stored(home: Network, kind: str) -> None:
 
 
 @on_loop
-async def test_partner_is_one_sender_whatever_names_it_uses(federation: Network) -> None:
-    """Otherwise a partner could take the room of everybody else with invented users."""
+async def test_partner_is_one_sender_with_all_its_names(federation: Network) -> None:
+    """Otherwise a partner could take the room of all others with invented users."""
     limited(federation.organisations[0], per_user=5, per_sender=2)
     federation.organisations[1].add_users("frank")
     async with federation:

@@ -59,7 +59,7 @@ async def test_subscriptions_at_the_notifier_stay(pool: Network) -> None:
 
 @on_jumping_loop
 async def test_watchers_go_to_a_server_that_the_pool_has_got(pool: Network) -> None:
-    """A topology that leaves the servers of the pool as they are moves nobody."""
+    """A topology that leaves the servers of the pool as they are moves no subscription."""
     async with pool:
         node = pool.nodes[OTHER]
         alice, misplaced = await pool.phone("alice", OTHER), node.events._misplaced

@@ -200,7 +200,7 @@ async def test_publication_is_refreshed_changed_and_removed_by_its_tag_only(home
 
 
 @on_loop
-async def test_nobody_publishes_for_somebody_else(home: Network) -> None:
+async def test_no_user_publishes_for_another(home: Network) -> None:
     async with home:
         alice, bob = await home.phone("alice", FE1), await home.phone("bob", FE1)
         asked = alice.request("PUBLISH", BOB, [("event", "presence"), PIDF], BUSY)
@@ -329,7 +329,7 @@ async def test_subscriptions_of_one_watcher_have_a_limit_and_others_do_not_notic
 
 
 @on_loop
-async def test_watcher_takes_no_place_of_other_watchers_and_nobody_takes_those_of_the_user(home: Network) -> None:
+async def test_watcher_takes_no_place_of_other_watchers_and_no_watcher_takes_those_of_the_user(home: Network) -> None:
     async with home:
         notifier = home.nodes[FE1].events.notifier
         notifier.places.most_of_pair, notifier.places.most_of_user = 2, 3
@@ -366,7 +366,7 @@ async def test_subscriptions_to_one_user_have_a_limit(pool: Network) -> None:
 
 
 @on_loop
-async def test_watcher_that_does_not_know_the_subscription_is_told_no_more(home: Network) -> None:
+async def test_watcher_that_does_not_know_the_subscription_gets_no_further_notify(home: Network) -> None:
     async with home:
         alice, node = await home.phone("alice", FE1), home.nodes[FE1]
         assert (await alice.ask(subscribe(alice, BOB))).status == 200
@@ -375,7 +375,7 @@ async def test_watcher_that_does_not_know_the_subscription_is_told_no_more(home:
 
 
 @on_loop
-async def test_change_during_a_notify_is_told_after_its_answer(home: Network) -> None:
+async def test_change_during_a_notify_is_sent_after_its_answer(home: Network) -> None:
     async with home:
         alice, bob = await home.phone("alice", FE1), await home.phone("bob", FE1)
         assert (await alice.ask(subscribe(alice, BOB))).status == 200
@@ -410,7 +410,7 @@ async def test_drain_ends_subscriptions_so_that_watchers_go_elsewhere(home: Netw
 
 
 @on_loop
-async def test_removed_user_is_watched_no_more(home: Network) -> None:
+async def test_removed_user_is_no_longer_watched(home: Network) -> None:
     async with home:
         alice, node = await home.phone("alice", FE1), home.nodes[FE1]
         await watch(alice, BOB)
@@ -441,7 +441,7 @@ async def test_other_server_takes_over_when_the_notifier_is_gone(pool: Network) 
 
 @on_loop
 async def test_next_server_serves_at_once_what_the_notifier_cannot_be_reached_for(pool: Network) -> None:
-    """Nobody knows yet that it is gone."""
+    """No server knows yet that it is gone."""
     notifier = notifier_of(BOB, (FE1, FE2), ())
     other = FE2 if notifier == FE1 else FE1
     async with pool:
@@ -512,7 +512,7 @@ async def test_users_of_another_pool_watch_and_are_watched(two_pools: Network) -
 
 @on_loop
 async def test_refresh_across_pools_gets_481_when_no_server_of_the_notifier_answers(two_pools: Network) -> None:
-    """Its Route has a dialog token. So the phone begins a new subscription at once. Twin: before, the refresh gets 200."""
+    """Its Route has a dialog token. So the phone begins a new subscription at once. Control: before, the refresh gets 200."""
     async with two_pools:
         alice = await two_pools.phone("alice", FE1)
         granted, _ = await watch(alice, BOB)
@@ -539,7 +539,7 @@ async def drained(network: Network, server: str) -> None:
 
 @pytest.mark.parametrize("is_by_mate", [False, True])
 @on_loop
-async def test_watcher_of_another_pool_is_told_when_all_servers_of_the_notifier_drain(
+async def test_watcher_of_another_pool_gets_a_notify_when_all_servers_of_the_notifier_drain(
     two_pools: Network, *, is_by_mate: bool
 ) -> None:
     """Whichever server its SUBSCRIBE has passed. That server is gone when the notifier ends the subscription."""
@@ -564,7 +564,7 @@ async def test_watcher_of_another_pool_is_told_when_all_servers_of_the_notifier_
 async def test_server_that_drains_begins_no_subscription_in_place_of_its_mate(
     pool: Network, *, drains: bool, status: int
 ) -> None:
-    """It has forwarded the SUBSCRIBE before, and the link to the notifier closes while it drains. Nobody would end it."""
+    """It has forwarded the SUBSCRIBE before, and the link to the notifier closes while it drains. No server would end it."""
     notifier = notifier_of(BOB, (FE1, FE2), ())
     mate = FE2 if notifier == FE1 else FE1
     async with pool, Between(pool.address(notifier, LinkKind.SERVER)) as between:

@@ -62,7 +62,7 @@ def test_devices_have_their_own_publications_newest_first() -> None:
 
 
 def test_refresh_changes_no_order() -> None:
-    """RFC 3903 section 4.3: a refresh changes no state, so watchers are told nothing."""
+    """RFC 3903 section 4.3: a refresh changes no state, so watchers get no NOTIFY."""
     shelf = Shelf()
     tag = tag_of(shelf.put(document("a")))
     shelf.put(document("b"))
@@ -155,7 +155,7 @@ def test_user_changes_its_state_only_so_often() -> None:
 
 
 @pytest.mark.parametrize("body", [document("a"), b"<broken"])
-def test_each_document_that_is_parsed_counts_also_one_that_ends_at_once(body: bytes) -> None:
+def test_each_document_that_is_parsed_counts_also_a_document_that_ends_at_once(body: bytes) -> None:
     shelf = Shelf()
     for _ in range(MOST_CHANGES):
         with suppress(RemoteError):

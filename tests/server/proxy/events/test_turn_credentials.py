@@ -1,4 +1,4 @@
-"""Credentials for TURN servers: each user gets its own, by a subscription to itself, and nobody else does."""
+"""Credentials for TURN servers: each user gets its own, by a subscription to itself, and no other user gets them."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_without_turn_servers_the_list_is_empty(home: Network) -> None:
 
 
 @on_loop
-async def test_user_gets_credentials_and_new_ones_at_each_refresh(pool: Network) -> None:
+async def test_user_gets_credentials_and_new_credentials_at_each_refresh(pool: Network) -> None:
     file = write_turn(pool)
     async with pool:
         alice = await pool.phone("alice", FE1)
@@ -114,7 +114,7 @@ async def test_user_gets_credentials_and_new_ones_at_each_refresh(pool: Network)
 
 @pytest.mark.parametrize("server", [FE1, FE2])
 @on_loop
-async def test_nobody_gets_the_credentials_of_another_user(pool: Network, server: str) -> None:
+async def test_no_user_gets_the_credentials_of_another_user(pool: Network, server: str) -> None:
     write_turn(pool)
     async with pool:
         alice, bob = await pool.phone("alice", FE1), await pool.phone("bob", server)

@@ -1,4 +1,4 @@
-"""Requests about events between phones: what nobody has asked for is refused where the phone is."""
+"""Requests about events between phones: what was not asked for is refused where the phone is."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def notify(peer: Peer, package: str) -> Request:
 
 @on_loop
 async def test_refer_of_a_call_that_is_up_reaches_the_phone(home: Network) -> None:
-    """Before the call is up, nobody has accepted it: `tests/attacks/test_references.py`."""
+    """Before the call is up, the callee has not accepted it: `tests/attacks/test_references.py`."""
     async with home:
         alice, bob = await home.phone("alice", FE1), await home.phone("bob", FE1)
         _, _, dialog = await talking(alice, bob)

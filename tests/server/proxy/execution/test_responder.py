@@ -12,7 +12,7 @@ from support.running import on_loop, until
 
 
 @on_loop
-async def test_ack_is_never_answered_whatever_is_wrong_with_it(home: Network) -> None:
+async def test_ack_is_never_answered_for_any_fault_of_it(home: Network) -> None:
     async with home:
         alice = await home.phone("alice", FE1)
         await alice.send(alice.request("ACK", "sip:bob@example.test"))

@@ -22,7 +22,7 @@ async def test_call_to_an_unknown_user_is_refused_and_its_ack_is_not_forwarded(h
 
 @on_loop
 async def test_user_without_a_phone_is_there_and_not_registered(home: Network) -> None:
-    """RFC 3261 21.4.18: 480, and not the 404 of a user whom nobody knows."""
+    """RFC 3261 21.4.18: 480, and not the 404 of a user who does not exist."""
     async with home:
         alice, bob = await home.phone("alice", FE1), await home.phone("bob", FE1)
         assert (await bob.register([("expires", "0")])).status == 200

@@ -1,4 +1,4 @@
-"""What one process of a server hears of the others: calls and their ends, and failed logins."""
+"""What one process of a server receives from the others: calls and their ends, and failed logins."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def delay_s(pair: Pair, worker: int, user: str) -> float:
 
 @on_loop
 async def test_worker_that_replaces_another_one_knows_the_failed_logins_of_before(example: Organisation) -> None:
-    """Whoever had workers end had the free guesses again. Twin: another user does not wait, and the right password gets in."""
+    """Otherwise each worker that ends would give free guesses again. Control: other users do not wait, and can log in."""
     async with pair_of(example, supervised=True) as pair:
         for _ in range(3):
             assert (await (await pair.peer("alice", TWO)).register(password="wrong")).status == 401

@@ -53,7 +53,7 @@ async def test_link_of_a_server_is_known_at_the_other_worker(example: Organisati
 async def test_request_of_another_server_is_served_by_the_worker_that_is_the_notifier(
     example: Organisation, worker: int
 ) -> None:
-    """Also if the link of that server is at the other worker: the request counts for the server, and not for nobody."""
+    """Also if the link of that server is at the other worker: the request counts for the server, and not for none."""
     async with pair_of(example) as pair:
         server = await pair.peer("bob", worker, FE2)
         asserted = ("p-asserted-identity", "<sip:bob@example.test>")

@@ -1,4 +1,4 @@
-"""Keepalives between servers: a peer that is silent is found out, one that is busy is not, and nor is one by our own absence."""
+"""Keepalives between servers: a peer that is silent is found out, a busy peer is not, and our own absence does not count."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ async def test_peer_that_is_busy_for_a_while_is_not_given_up(pool: Network, busy
 
 
 @on_jumping_loop
-async def test_time_in_which_we_did_not_read_ourselves_counts_against_nobody(pool: Network) -> None:
+async def test_time_in_which_we_did_not_read_ourselves_counts_against_no_peer(pool: Network) -> None:
     """Such as a turn of our own loop that took long, or a stop by SIGSTOP."""
     async with split(pool) as (alice, bob, _):
         node, loop = pool.nodes[FE1], asyncio.get_running_loop()
@@ -196,7 +196,7 @@ async def test_application_is_judged_by_answers_once_it_has_answered(pool: Netwo
 @on_jumping_loop
 @pytest.mark.wide
 async def test_server_that_is_heard_on_another_link_is_not_given_up(pool: Network, *, is_well: bool) -> None:
-    """One link may be cut alone. And whoever has stolen the key of a server must not be able to have it avoided."""
+    """One link may be cut alone. And a thief of the key of a server must not be able to have it avoided."""
     async with split(pool) as (alice, bob, between):
         node = pool.nodes[FE1]
         thief = await pool.peer(FE1, "thief", credentials=FE2)

@@ -107,7 +107,7 @@ async def test_server_is_up_again_with_its_first_octet_and_the_link_of_the_trial
 
 
 @on_jumping_loop
-async def test_link_of_a_trial_belongs_to_nobody_before_the_server_has_answered(pool: Network) -> None:
+async def test_link_of_a_trial_belongs_to_no_server_before_the_server_has_answered(pool: Network) -> None:
     """A handshake alone says little: the kernel and the TLS of the other side may finish it, and its loop hang then."""
     async with pool:
         node = pool.nodes[FE1]
@@ -145,7 +145,7 @@ async def test_server_that_is_refused_has_answered(pool: Network) -> None:
 
 
 @on_jumping_loop
-async def test_impostor_at_the_address_of_a_silent_server_is_told(pool: Network) -> None:
+async def test_impostor_at_the_address_of_a_silent_server_is_reported(pool: Network) -> None:
     """The trial finds another server there, or a revoked certificate: a refusal like any other, with its verdict."""
     async with pool:
         node, told = pool.nodes[FE1], pool.told[FE1]
@@ -160,7 +160,7 @@ async def test_impostor_at_the_address_of_a_silent_server_is_told(pool: Network)
 
 
 @on_jumping_loop
-async def test_server_that_is_not_in_the_topology_is_not_noted_and_one_that_leaves_it_is_forgotten(
+async def test_server_that_is_not_in_the_topology_is_not_noted_and_a_server_that_leaves_it_is_forgotten(
     home: Network,
 ) -> None:
     async with home:

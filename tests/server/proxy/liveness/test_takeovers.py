@@ -1,4 +1,4 @@
-"""When a backup pool takes over: each of its servers judges by its own links, and by nothing else."""
+"""When a backup pool takes over: each of its servers judges by its own linksonly."""
 
 from __future__ import annotations
 
@@ -52,13 +52,13 @@ async def test_short_answer_starts_the_time_again(two_pools: Network) -> None:
 
 @on_jumping_loop
 @pytest.mark.wide
-async def test_pool_without_a_backup_pool_is_taken_over_by_nobody(two_pools: Network) -> None:
+async def test_pool_without_a_backup_pool_is_taken_over_by_no_pool(two_pools: Network) -> None:
     """The same with a backup pool is the test before the last one."""
     two_pools.starts = (FE3, FE4)
     async with two_pools:
         await passed(3 * AFTER_S)
         assert not any(node.takeovers.pools for node in two_pools.nodes.values())
-        assert not two_pools.nodes[FE3].outages.names  # nobody keeps a link to the servers of that pool
+        assert not two_pools.nodes[FE3].outages.names  # no server keeps a link to the servers of that pool
 
 
 @on_jumping_loop
@@ -78,21 +78,21 @@ async def test_version_of_the_topology_that_names_another_backup_pool_ends_it_at
 
 @pytest.mark.wide
 @on_jumping_loop
-async def test_split_that_nobody_is_told_of_is_found_out_by_the_links(two_pools: Network) -> None:
+async def test_split_without_a_notification_is_found_out_by_the_links(two_pools: Network) -> None:
     pair(two_pools)
     two_pools.starts = (FE1, FE3)
     async with two_pools, Divide(two_pools, FE1, FE3) as divide:
         node = two_pools.nodes[FE3]
         divide.stop()
         await until(lambda: node.takeovers.pools)
-        assert not two_pools.nodes[FE1].takeovers.pools  # the home pool backs nobody
+        assert not two_pools.nodes[FE1].takeovers.pools  # the home pool backs no pool
         divide.go_on()
         await until(lambda: not node.takeovers.pools)
 
 
 @on_jumping_loop
 @pytest.mark.wide
-async def test_process_that_has_started_again_waits_no_longer_than_the_other_ones(two_pools: Network) -> None:
+async def test_process_that_has_started_again_waits_no_longer_than_the_others(two_pools: Network) -> None:
     """Another process of this server has taken over. Here too no server of the pool may answer."""
     pair(two_pools)
     async with two_pools:

@@ -1,4 +1,4 @@
-"""Password guessing: it reveals nothing, it becomes slower, and it locks out nobody with the right password."""
+"""Password guessing: it reveals nothing, it becomes slower, and it locks out no user with the right password."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ async def test_guesser_does_not_affect_others_at_its_address(home: Network) -> N
 
 @on_jumping_loop
 async def test_guesses_per_minute_are_limited_over_many_links(home: Network) -> None:
-    """Eight attempts for one user at one address wait at once, eight seconds each: one a second. Further ones get 503."""
+    """Eight attempts for one user at one address wait at once, eight seconds each: one a second. Further attempts get 503."""
     async with home:
         seen = Counter[int]()
 
@@ -261,7 +261,7 @@ async def test_link_of_two_users_ends_with_either_of_them(home: Network) -> None
 
 @on_loop
 async def test_link_with_the_new_password_stays(home: Network) -> None:
-    """The server has read the change with this login, and hears of the change a second time."""
+    """The server has read the change with this login, and gets the change a second time."""
     async with home:
         change_user(home, "password")
         await home.nodes[FE1].user_updates.refresh()

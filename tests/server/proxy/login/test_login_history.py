@@ -14,7 +14,7 @@ def login(user: str = ALICE, link: str = "c1", at: float = 0.0, agent: str = "ph
     return LoginAttempt(user, link, "192.0.2.1", agent, Algorithm.MD5, (Algorithm.SHA_256, Algorithm.MD5), at)
 
 
-def test_logins_of_a_user_are_told_newest_first_and_once_for_each_link() -> None:
+def test_logins_of_a_user_are_reported_newest_first_and_once_for_each_link() -> None:
     history = LoginHistory()
     for link, at in (("c1", 1.0), ("c2", 2.0), ("c1", 3.0)):
         history.record(login(link=link, at=at))

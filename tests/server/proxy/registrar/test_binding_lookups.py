@@ -1,4 +1,4 @@
-"""Lookups: one read for all who wait, read again where somebody has written meanwhile, and an end where none comes."""
+"""Lookups: one read for all who wait, read again where another server has written meanwhile, and an end where none comes."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_what_changes_all_the_time_is_used_once_and_not_kept(one: Lookups) -> No
 def test_row_of_ours_that_has_ended_is_not_given_out_however_often_its_user_changes(
     one: Lookups, left_s: int, given: int
 ) -> None:
-    """The store has it still, without its end: a REGISTER that renewed it would renew a row that nobody has."""
+    """The store has it still, without its end: a REGISTER that renewed it would renew a row that no server has."""
     ours = replace(PHONE, expires_at=one.now + 60)
     one.known.accept_written(ALICE, [ours], (), WriteResult(frozenset(), 5, 6))
     one.now += 60 - left_s

@@ -1,4 +1,4 @@
-"""What a server knows of bindings: its own rows for good, those of others while nobody has changed them."""
+"""What a server knows of bindings: its own rows for good, those of others while they are unchanged."""
 
 from __future__ import annotations
 
@@ -49,13 +49,13 @@ def _one() -> Known:
     return Known()
 
 
-def test_rows_that_nobody_has_asked_for_have_to_be_read_unless_there_never_was_one(one: Known) -> None:
+def test_rows_that_were_not_asked_for_have_to_be_read_unless_there_never_was_one(one: Known) -> None:
     assert one.known.of(ALICE, NOW) is None
     one.versions[0] = 0
     assert one.known.of(ALICE, NOW) == ()
 
 
-def test_what_was_read_counts_until_somebody_changes_it(one: Known) -> None:
+def test_what_was_read_counts_until_it_is_changed(one: Known) -> None:
     one.stored(ELSEWHERE)
     assert one.known.of(ALICE, NOW) == [ELSEWHERE]
     one.versions[1] = 9
@@ -82,7 +82,7 @@ def test_late_store_is_asked_each_time_for_a_user_without_rows(one: Known) -> No
     assert one.known.kept(ALICE, NOW) == []
 
 
-def test_that_there_is_no_row_is_known_as_well(one: Known) -> None:
+def test_that_there_is_no_row_is_known_too(one: Known) -> None:
     one.stored()
     assert one.known.of(ALICE, NOW) == []
 
@@ -95,7 +95,7 @@ def test_row_that_we_have_stored_joins_those_that_were_read(one: Known) -> None:
     assert [row.server for row in rows] == [FE1, ELSEWHERE.server]
 
 
-def test_row_that_we_have_stored_beside_rows_nobody_has_read_has_the_rest_read(one: Known) -> None:
+def test_row_that_we_have_stored_beside_unread_rows_has_the_rest_read(one: Known) -> None:
     one.written(OURS)
     assert one.known.of(ALICE, NOW) is None
     assert one.known.ours(ALICE, NOW) == [OURS]
@@ -145,7 +145,7 @@ def test_user_who_registers_again_and_again_leaves_nothing_behind(one: Known) ->
     assert one.known.expire(NOW + 601) == {ALICE: [OURS]}
 
 
-def test_row_that_another_server_has_replaced_or_removed_is_ours_no_more(one: Known) -> None:
+def test_row_that_another_server_has_replaced_or_removed_is_no_longer_ours(one: Known) -> None:
     for rows in ((ELSEWHERE,), ()):
         one.written(OURS, version=7)
         one.versions[0] = 8
@@ -220,7 +220,7 @@ def test_rows_of_other_servers_are_kept_up_to_a_limit_and_ours_always(users: int
 
 
 def test_own_rows_come_page_by_page_in_the_order_of_their_keys(one: Known) -> None:
-    """Each once, whatever a page ends with: an address may have several devices. Those of others are others' to list."""
+    """Each once, for any end of a page: an address may have several devices. Those of others are others' to list."""
     rows = [replace(OURS, aor=f"sip:u{n // 3}@example.test", instance=f"<urn:{n}>", token=str(n)) for n in range(9)]
     for row in reversed(rows):
         one.written(row)
@@ -243,7 +243,7 @@ def at(contact: str, aor: str = ALICE, flow: int = 1) -> Binding:
 
 
 def test_user_of_a_contact_is_found_until_the_row_ends(one: Known) -> None:
-    """Whatever ends it: a new Contact of the instance, its time, its link, or another server that has taken it over."""
+    """For each cause: a new Contact of the instance, its time, its link, or another server that has taken it over."""
     one.written(OURS)
     address = address_of(OURS)
     assert one.known.owner_at(address) == ALICE
@@ -290,7 +290,7 @@ NOTHING: frozenset[str] = frozenset()
 NAME = OURS.key.name
 
 
-def test_row_of_ours_that_nobody_has_removed_is_kept_and_stored_again(one: Known) -> None:
+def test_row_of_ours_that_was_not_removed_is_kept_and_stored_again(one: Known) -> None:
     """A store that says who has removed what; in a store of ours alone, each missing row was removed."""
     one.written(OURS)
     one.versions[0] = 7

@@ -23,7 +23,7 @@ def pending() -> tuple[PendingRegistration, dict[str, Any]]:
     return PendingRegistration(proxied, ALICE, transactions), served
 
 
-def test_answer_is_awaited_until_its_flow_serves_the_request_no_more() -> None:
+def test_answer_is_awaited_until_its_flow_has_stopped_serving_the_request() -> None:
     """Its link has closed, or another request has the same key."""
     waits, served = pending()
     assert waits.is_awaited

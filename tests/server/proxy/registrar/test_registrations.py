@@ -43,7 +43,7 @@ async def test_row_says_where_its_user_is(home: Network) -> None:
 
 @on_loop
 async def test_registration_that_was_answered_is_known_to_the_other_server_at_once(pool: Network) -> None:
-    """No message waits for the news to spread: what the other server has in memory counts no more."""
+    """No message waits for the news to spread: what the other server has in memory is not used."""
     async with pool:
         alice = await pool.phone("alice", FE1)
         assert await bound(pool.nodes[FE1], BOB) == []
@@ -57,7 +57,7 @@ async def test_registration_that_was_answered_is_known_to_the_other_server_at_on
 
 
 @on_loop
-async def test_change_of_one_user_costs_the_other_server_no_row_of_anybody_else(pool: Network) -> None:
+async def test_change_of_one_user_costs_the_other_server_no_row_of_another_user(pool: Network) -> None:
     async with pool:
         await pool.phone("alice", FE1)
         await pool.phone("carol", FE1)
@@ -85,7 +85,7 @@ async def test_refresh_writes_nothing_and_a_new_contact_does(home: Network) -> N
 
 
 @on_loop
-async def test_locked_store_delays_who_changes_something_and_nobody_else(home: Network) -> None:
+async def test_locked_store_delays_only_changes(home: Network) -> None:
     """Another process holds the write lock; messages, refreshes and the answers to OPTIONS come meanwhile."""
     async with home:
         alice, bob = await home.phone("alice", FE1), await home.phone("bob", FE1)
@@ -163,7 +163,7 @@ async def test_200_lists_devices_at_other_servers_with_the_time_that_was_granted
 @pytest.mark.parametrize("contact", ["*", "<sip:alice@192.0.2.1>"])
 @on_loop
 async def test_user_takes_its_own_registration_away(home: Network, contact: str) -> None:
-    """All of it, or one that is not in the topology, which takes nothing."""
+    """All of it, or a server that is not in the topology, which takes nothing."""
     async with home:
         alice = await home.phone("alice", FE1)
         alice.contact = contact
@@ -437,7 +437,7 @@ def rows(organisation: Organisation) -> int:
 
 @on_loop
 async def test_server_that_is_about_to_stop_grants_the_shortest_time(home: Network) -> None:
-    """Also to a phone that repeats its REGISTER, and to one that asks for more; nothing of it is stored."""
+    """Also to a phone that repeats its REGISTER, and to a phone that asks for more; nothing of it is stored."""
     async with home:
         alice, node = await home.phone("alice", FE1), home.nodes[FE1]
         await alice.register()

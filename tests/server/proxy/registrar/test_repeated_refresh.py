@@ -55,7 +55,7 @@ async def refreshing(home: Network) -> Phone:
 
 
 @on_loop
-async def test_repeated_register_is_answered_as_the_one_before_it(home: Network) -> None:
+async def test_repeated_register_is_answered_as_the_register_before_it(home: Network) -> None:
     async with home:
         phone = await refreshing(home)
         before, [row] = await phone.refresh(), await bound(phone.node, ALICE)
@@ -75,7 +75,7 @@ async def test_repeated_register_is_answered_as_the_one_before_it(home: Network)
 
 @on_loop
 async def test_each_answer_has_a_temporary_gruu_of_its_own(home: Network) -> None:
-    """RFC 5627 section 5.3: and the one before it is valid as well."""
+    """RFC 5627 section 5.3: and the GRUU before it is valid too."""
     async with home:
         phone = Phone(await home.peer(FE1, "alice@example.test"), home.nodes[FE1])
         phone.peer.contact += ';+sip.instance="<urn:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf6>"'

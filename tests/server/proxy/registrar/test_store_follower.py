@@ -1,4 +1,4 @@
-"""Rows of ours are in the store again, whatever has become of them there."""
+"""Rows of ours are in the store again, after any change there."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Written(MemoryLocations):
         self.marks = 0
         self.reads: list[str] = []
 
-    def find(self, aor: str, found: Callable[[StoredRows | None], None]) -> None:  # noqa: ARG002 - nobody answers
+    def find(self, aor: str, found: Callable[[StoredRows | None], None]) -> None:  # noqa: ARG002 - no server answers
         """Keep whose rows are read."""
         self.reads.append(aor)
 
@@ -81,7 +81,7 @@ def phones(count: int) -> list[Binding]:
     return [replace(PHONE, aor=f"sip:user{number}@example.test", flow=number) for number in range(count)]
 
 
-def test_lost_rows_are_stored_again_and_then_the_store_is_told() -> None:
+def test_lost_rows_are_stored_again_and_then_the_store_is_informed() -> None:
     one = Following(PHONE)
     one.follower.forgotten()
     assert (one.follower.waiting, one.store.marks) == (1, 0)
@@ -90,7 +90,7 @@ def test_lost_rows_are_stored_again_and_then_the_store_is_told() -> None:
     assert (one.follower.waiting, one.store.marks) == (0, 1)
 
 
-def test_store_that_has_lost_nothing_is_told_at_once() -> None:
+def test_store_that_has_lost_nothing_is_informed_at_once() -> None:
     one = Following()
     one.follower.forgotten()
     assert one.store.marks == 1
@@ -135,7 +135,7 @@ def test_doubted_rows_are_read_again_in_slices() -> None:
     assert one.follower.waiting == 0
 
 
-def test_change_of_somebody_else_is_looked_at_for_users_of_ours_only() -> None:
+def test_change_of_another_client_is_looked_at_for_users_of_ours_only() -> None:
     one = Following(PHONE)
     one.follower.changed(ALICE)
     one.follower.changed("sip:nobody@example.test")
@@ -155,7 +155,7 @@ def test_missing_row_is_stored_again_unless_a_register_is_about_to_change_it() -
     assert one.restored() == [(PHONE, ELSEWHERE)]
 
 
-def test_failure_and_its_end_are_told_to_the_operator() -> None:
+def test_failure_and_its_end_are_reported_to_the_operator() -> None:
     one = Following()
     one.follower.store_failing(OperatorError("bindings.db is locked"))
     assert one.follower.is_failing

@@ -1,4 +1,4 @@
-"""A request that nobody answers is awaited as long as its transaction lasts, and no longer."""
+"""A request without an answer is awaited as long as its transaction lasts, and no longer."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_call_rings_on_its_link_until_its_final_response() -> None:
     assert not awaited.rings(LINK, "call", 2.0)
 
 
-def test_call_that_nobody_answers_rings_as_long_as_its_transaction() -> None:
+def test_call_without_an_answer_rings_as_long_as_its_transaction() -> None:
     awaited = AwaitedRequests()
     awaited.sent(LINK, request("INVITE", "z9hG4bK1xa"), 0.0, invite("call"))
     assert awaited.rings(LINK, "call", Timer.C.seconds - 0.1)

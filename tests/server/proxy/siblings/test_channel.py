@@ -101,7 +101,7 @@ class MeasuredSocket(socket.socket):
 @pytest.mark.parametrize("size", [300, 4_900_000])
 @on_loop
 async def test_no_write_of_a_long_queue_copies_all_of_it(size: int) -> None:
-    """Each write took all that waited: with 16 MiB a process stood still for seconds, and was killed as one that hangs."""
+    """Each write took all that waited: with 16 MiB a process stood still for seconds, and was killed as hung."""
     reactor = Reactor(asyncio.get_running_loop())
     one, two = End(reactor), End(reactor)
     ours, theirs = socket.socketpair()
@@ -141,7 +141,7 @@ async def test_bug_in_one_frame_leaves_all_others() -> None:
 
 
 @on_loop
-async def test_process_that_does_not_read_gets_no_more_messages_and_then_loses_its_channel() -> None:
+async def test_process_that_does_not_read_gets_no_further_messages_and_then_loses_its_channel() -> None:
     reactor = Reactor(asyncio.get_running_loop())
     one = End(reactor)
     ours, theirs = socket.socketpair()

@@ -42,7 +42,7 @@ async def test_request_to_a_registered_contact_reaches_the_phone_at_whichever_wo
 
 
 @on_loop
-async def test_address_that_nobody_has_registered_is_nobodys_at_both_workers(example: Organisation) -> None:
+async def test_address_that_no_user_has_registered_is_unknown_at_both_workers(example: Organisation) -> None:
     async with pair_of(example) as pair:
         alice, bob = await pair.phone("alice", ONE), await pair.peer("bob", TWO)
         refused = await alice.ask(alice.request("MESSAGE", contact_of(bob)))
@@ -64,7 +64,7 @@ async def test_contact_is_forgotten_with_its_row_and_with_its_worker(example: Or
 
 
 @on_loop
-async def test_worker_that_comes_up_is_told_of_the_contacts_that_are_there(example: Organisation) -> None:
+async def test_worker_that_comes_up_gets_the_contacts_that_are_there(example: Organisation) -> None:
     async with pair_of(example) as pair:
         bob = await pair.phone("bob", TWO)
         await until(lambda: owner(pair, ONE, bob))

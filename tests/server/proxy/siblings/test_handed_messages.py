@@ -126,7 +126,7 @@ def of_control_plane(peer: Peer) -> Request:
 
 
 def answers(peer: Peer, branch: str, count: int, body: bytes = b"") -> list[Response]:
-    """Responses to requests that nobody has sent, with this branch; "" for one of the peer's own."""
+    """Responses to requests that were never sent, with this branch; "" for one of the peer's own."""
     via = [f"SIP/2.0/TLS 127.0.0.1:1;branch={branch}"] if branch else []
     asked = [peer.request("SUBSCRIBE", f"sip:{FE1}") for _ in range(count)]
     if via:
@@ -158,7 +158,7 @@ async def test_responses_of_clients_do_not_reach_the_supervisor_and_those_of_ser
 
 
 @on_loop
-async def test_responses_that_nobody_waits_for_leave_the_channel_to_another_worker_to_others(
+async def test_responses_that_are_not_waited_for_leave_the_channel_to_another_worker_to_others(
     example: Organisation,
 ) -> None:
     """The other worker does not read. A phone knows how its branches begin from each request that it has got."""

@@ -103,7 +103,7 @@ async def test_request_that_another_worker_serves_is_answered_when_that_worker_e
 async def test_responses_without_end_to_a_request_of_another_worker_count_as_requests_of_the_phone(
     example: Organisation,
 ) -> None:
-    """The first ten count for nobody, as at a server without workers. After the final one, each counts."""
+    """The first ten count for no account, as at a server without workers. After the final one, each counts."""
     async with pair_of(example) as pair:
         alice, bob = await pair.phone("alice", ONE), await pair.phone("bob", TWO)
         await bob.send(bob.request("INVITE", f"sip:{alice.user}"))

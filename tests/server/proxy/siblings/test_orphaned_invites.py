@@ -1,4 +1,4 @@
-"""A phone that rings for a process that has ended is stopped, whatever it answers (RFC 3261 9.1, 13.2.2.4, 17.1.1.3)."""
+"""A phone that rings for a process that has ended is stopped, for any answer (RFC 3261 9.1, 13.2.2.4, 17.1.1.3)."""
 
 from __future__ import annotations
 

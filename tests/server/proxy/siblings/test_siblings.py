@@ -135,8 +135,8 @@ async def test_response_of_a_phone_counts_for_requests_on_its_own_link_only(exam
 
 
 @on_loop
-async def test_presence_is_told_by_the_worker_that_is_the_notifier(example: Organisation) -> None:
-    """A SUBSCRIBE is handed over once at most: watchers at both workers are told."""
+async def test_presence_is_sent_by_the_worker_that_is_the_notifier(example: Organisation) -> None:
+    """A SUBSCRIBE is handed over once at most: watchers at both workers get a NOTIFY."""
     async with pair_of(example) as pair:
         bob = await pair.phone("bob", TWO)
         watchers = [await pair.phone("alice", ONE), await pair.phone("carol", TWO)]
@@ -277,7 +277,7 @@ async def test_frames_about_links_that_are_gone_are_dropped(example: Organisatio
 
 
 @on_loop
-async def test_new_worker_is_told_of_the_links_that_are_up(example: Organisation) -> None:
+async def test_new_worker_gets_the_links_that_are_up(example: Organisation) -> None:
     async with pair_of(example) as pair:
         alice, bob = await pair.phone("alice", ONE), await pair.phone("bob", TWO)
         pair.siblings(ONE).close()
@@ -325,7 +325,7 @@ async def test_flow_that_another_pool_carries_is_reached_from_either_worker(two_
 
 @on_loop
 async def test_users_whom_a_partner_addresses_count_over_both_workers(example: Organisation) -> None:
-    """The names cross as hashes that both compute alike. Twin: another partner."""
+    """The names cross as hashes that both compute alike. Control: another partner."""
     partner, erin = "sip.partner.test", "sip:erin@partner.test"
     async with pair_of(example) as pair:
         one, two = (pair.nodes[number].accounts.addressed for number in (ONE, TWO))

@@ -30,7 +30,7 @@ async def test_ack_to_a_phone_that_has_gone_is_dropped(home: Network) -> None:
 
 @on_jumping_loop
 async def test_nothing_goes_to_a_server_that_does_not_answer(pool: Network) -> None:
-    """Neither a request nor the ACK of a 2xx, which nobody could answer; before and after, both do."""
+    """Neither a request nor the ACK of a 2xx, which could not be answered; before and after, both do."""
     async with pool:
         node, alice, bob = pool.nodes[FE1], await pool.phone("alice", FE1), await pool.phone("bob", FE2)
         _, _, dialog = await talking(alice, bob)

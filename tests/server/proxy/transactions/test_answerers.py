@@ -1,4 +1,4 @@
-"""Who has answered a call is proved as who calls is, and nobody answers in the name of another."""
+"""Who has answered a call is proved as who calls is, and no user answers in the name of another."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def answered_by(response: Response) -> list[str]:
 @pytest.mark.parametrize("server", [FE1, FE2])
 @on_loop
 async def test_caller_learns_which_user_has_answered(pool: Network, server: str) -> None:
-    """Also if the callee says that it is somebody else. Only a call has such an answer."""
+    """Also if the callee says that it is another user. Only a call has such an answer."""
     async with pool:
         alice, bob = await pool.phone("alice", FE1), await pool.phone("bob", server)
         assert answered_by(await called(alice, bob)) == ["<sip:bob@example.test>"]
@@ -49,7 +49,7 @@ async def test_user_who_hides_in_the_answer_is_not_named(pool: Network) -> None:
 
 @on_loop
 async def test_hidden_caller_who_is_called_back_in_the_dialog_is_not_named(pool: Network) -> None:
-    """A re-INVITE to it has its anonymous address in To. Twin: the answer to its own call."""
+    """A re-INVITE to it has its anonymous address in To. Control: the answer to its own call."""
     async with pool:
         alice, bob = await pool.phone("alice", FE1), await pool.phone("bob", FE2)
         invite = alice.request("INVITE", "sip:bob@example.test", sender=HIDDEN)
@@ -66,7 +66,7 @@ async def test_hidden_caller_who_is_called_back_in_the_dialog_is_not_named(pool:
 
 @on_loop
 async def test_one_of_two_users_of_a_link_is_named(home: Network) -> None:
-    """An adapter with two lines: the one that was called has answered."""
+    """An adapter with two lines: the called line has answered."""
     async with home:
         alice, adapter = await home.phone("alice", FE1), await home.phone("bob", FE1)
         adapter.user = "carol@example.test"

@@ -49,7 +49,7 @@ async def test_identity_is_released_to_a_phone_only_if_the_sender_allows_it(
 
 @on_loop
 async def test_answer_gets_the_callees_tag_into_its_dialog_token(home: Network) -> None:
-    """So the caller's token differs from the one that the callee got."""
+    """So the caller's token differs from that of the callee."""
     async with home:
         node, alice, bob = await sent_and_received(home)
         came = await bob.request_in("INVITE")

@@ -104,7 +104,7 @@ async def test_2xx_that_crosses_the_end_of_timer_c_is_forwarded(home: Network) -
 @on_jumping_loop
 @pytest.mark.wide
 async def test_unanswered_message_gets_no_408_and_leaves_no_state(home: Network) -> None:
-    """RFC 4320 4.2: the sender has timed out as well."""
+    """RFC 4320 4.2: the sender has timed out too."""
     async with ticking(home) as (node, alice, bob):
         await alice.send(alice.request("MESSAGE", "sip:bob@example.test"))
         await bob.request_in("MESSAGE")

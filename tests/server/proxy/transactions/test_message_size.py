@@ -10,7 +10,7 @@ from sipmesh.sip.framing import MAX_HEADER, MAX_ROWS
 
 
 @pytest.mark.parametrize(("more", "too_long"), [(0, False), (1, True)])
-def test_message_may_have_so_many_rows_and_no_more(more: int, *, too_long: bool) -> None:
+def test_message_may_have_at_most_so_many_rows(more: int, *, too_long: bool) -> None:
     message = request()
     while len(message.rows) < MAX_ROWS + more:
         message.append("x-row", "1")
@@ -18,7 +18,7 @@ def test_message_may_have_so_many_rows_and_no_more(more: int, *, too_long: bool)
 
 
 @pytest.mark.parametrize(("more", "too_long"), [(0, False), (1, True)])
-def test_header_may_have_so_many_octets_and_no_more(more: int, *, too_long: bool) -> None:
+def test_header_may_have_at_most_so_many_octets(more: int, *, too_long: bool) -> None:
     """The body does not count."""
     message = request()
     message.body = b"x" * 1_000

@@ -52,7 +52,7 @@ def test_sender_who_does_not_hide_keeps_everything() -> None:
 
 
 def test_request_without_an_identity_has_no_contact_then() -> None:
-    """Nobody could get it back."""
+    """No user could get it back."""
     copy = invite()
     SERVICE.hide_sender(copy, OF_CLIENT, None, LinkKind.CLIENT, AnonymousBody(copy))
     assert not copy.has("contact")

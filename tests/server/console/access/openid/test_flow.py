@@ -1,4 +1,4 @@
-"""Logging in by OpenID Connect, over real TLS, and each attack on the way with the rightful log-in beside it."""
+"""Logging in by OpenID Connect, over real TLS, and each attack on the way with a valid log-in as the control."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ async def test_provider_with_another_certificate_than_the_topology_wants_is_not_
 
 @on_loop
 async def test_provider_with_the_certificate_of_a_server_of_the_topology_is_not_asked(tmp_path: Path) -> None:
-    """Whoever has the key of a front end has a certificate of the enterprise CA. The twin has another name."""
+    """A thief of a front end's key has a certificate of the enterprise CA. The control has another name."""
     async with management_with_console(tmp_path) as network, Visitor(network) as ada:
         ca = network.organisation.folder / "ca"
         async with OpenIdProvider(ca, tmp_path, FE1) as thief, OpenIdProvider(ca, tmp_path) as provider:
@@ -198,7 +198,7 @@ async def test_provider_is_not_asked_any_more_once_its_certificate_is_revoked(
     ),
 )
 @on_loop
-async def test_metadata_that_does_not_fit_leads_nobody_anywhere(tmp_path: Path, said: dict[str, Any]) -> None:
+async def test_metadata_that_does_not_fit_leads_no_browser_anywhere(tmp_path: Path, said: dict[str, Any]) -> None:
     async with console(tmp_path) as (network, provider), Visitor(network) as ada:
         provider.said = said
         assert (await ada.get("/login/openid")).status == 401
@@ -207,7 +207,7 @@ async def test_metadata_that_does_not_fit_leads_nobody_anywhere(tmp_path: Path, 
 
 
 @on_loop
-async def test_log_ins_that_others_begin_at_the_same_address_displace_nobody(tmp_path: Path) -> None:
+async def test_log_ins_that_others_begin_at_the_same_address_displace_no_log_in(tmp_path: Path) -> None:
     async with console(tmp_path) as (network, provider), Visitor(network) as victim, Visitor(network) as attacker:
         mine = provider.authorize(await go(victim))
         for _ in range(50):
@@ -226,7 +226,7 @@ async def test_log_in_that_takes_too_long_is_refused(tmp_path: Path, monkeypatch
 
 
 @on_loop
-async def test_private_key_of_a_provider_stops_its_log_ins_and_nothing_else(tmp_path: Path) -> None:
+async def test_private_key_of_a_provider_stops_only_its_log_ins(tmp_path: Path) -> None:
     """The primes of such a key are looked for in vain: before, this took all the time of the server."""
     async with (
         console(tmp_path) as (network, provider),

@@ -1,4 +1,4 @@
-"""ID tokens: each claim and the signature are changed in turn, with the rightful token beside each change."""
+"""ID tokens: each claim and the signature are changed in turn, with the valid token as the control."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_token_without_a_signature_or_with_a_public_key_as_secret_is_refused() -
 
 
 def _by_hmac(claims: dict[str, Any], secret: bytes) -> str:
-    """Sign with a key that everybody knows: the library refuses to make such a token."""
+    """Sign with a key that is public: the library refuses to make such a token."""
     parts = (json.dumps(part).encode() for part in ({"alg": "HS256", "typ": "JWT", "kid": "one"}, claims))
     text = ".".join(base64.urlsafe_b64encode(part).rstrip(b"=").decode() for part in parts)
     signature = hmac.digest(secret, text.encode(), "sha256")

@@ -1,4 +1,4 @@
-"""The keys of a provider: public ones of a bounded size, and no others."""
+"""The keys of a provider: public keys of a bounded size, and no others."""
 
 from __future__ import annotations
 
