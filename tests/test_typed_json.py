@@ -1,4 +1,4 @@
-"""Typed values as JSON: what is written is read back as it was, and nothing else is read."""
+"""Typed values as JSON: what is written is read back as it was, and other JSON is refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The rule that keeps Unicode's blanks, digits and cases out of protocol text finds each way in, and no more than these."""
+"""The rule that keeps Unicode's blanks, digits and cases out of protocol text finds each way in, and only these."""
 
 from __future__ import annotations
 

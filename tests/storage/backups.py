@@ -17,7 +17,7 @@ from sipmesh.trust.revocation.crl import RevocationList
 
 PASSPHRASE = "correct horse battery staple"
 CHEAP_LOG_N = 4
-"""The logarithm of the cost of a key derivation that nobody has to wait for."""
+"""The logarithm of the cost of a key derivation without a wait."""
 
 LATER = timedelta(seconds=100)
 
@@ -33,6 +33,6 @@ def listed(folder: Path, kind: CertificateKind = CertificateKind.ISSUING) -> Rev
 
 @contextmanager
 def cheap_vaults() -> Iterator[None]:
-    """Let nobody wait for the key of a backup."""
+    """Make the key of a backup without a wait."""
     with patch.object(create, "Sealing", partial(Sealing, log_n=CHEAP_LOG_N)):
         yield

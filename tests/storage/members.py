@@ -85,7 +85,7 @@ class Member:
         return told[0]
 
     def rows(self, aor: str = ALICE) -> list[Binding]:
-        """Read the rows of a user, without what else is told of them."""
+        """Read the rows of a user, without the other facts about them."""
         return list(self.found(aor).rows)
 
     def version(self, aor: str = ALICE) -> int:

@@ -16,7 +16,7 @@ def test_alias_has_one_user_and_a_user_has_all_aliases() -> None:
     assert list(index.users()) == [ALICE]
 
 
-def test_new_aliases_replace_the_old_ones() -> None:
+def test_new_aliases_replace_the_old_aliases() -> None:
     index = AliasIndex()
     index.put(ALICE, [ONE])
     index.put(ALICE, [TWO])
@@ -25,7 +25,7 @@ def test_new_aliases_replace_the_old_ones() -> None:
     assert (len(index), list(index.users())) == (0, [])
 
 
-def test_alias_that_moves_belongs_to_its_new_user_in_whatever_order_the_two_are_put() -> None:
+def test_alias_that_moves_belongs_to_its_new_user_in_any_order_of_the_two_changes() -> None:
     """The parts of a document are in no order."""
     for users in ([ALICE, BOB], [BOB, ALICE]):
         index = AliasIndex()

@@ -63,7 +63,7 @@ def test_line_has_who_what_and_when(audit: Audit) -> None:
 
 
 def test_each_line_has_the_hash_of_the_stored_text_before_it(long: Audit) -> None:
-    """Anybody can check it with SHA-256 alone."""
+    """Any reader can check it with SHA-256 alone."""
     before = ""
     for line in long.read():
         assert line.previous == before
@@ -146,7 +146,7 @@ def test_change_by_the_database_owner_is_found_at_its_line(long: Audit, url: str
 
 
 def test_changed_line_with_a_right_hash_breaks_the_next_line(long: Audit, url: str) -> None:
-    """Somebody who changes a line must write all later lines again, and then the head differs."""
+    """An attacker who changes a line must write all later lines again, and then the head differs."""
     line = long.read()[2]
     text = line.text.replace("fe2", "fe9")
     right = hashlib.sha256(f"{line.previous}\n{text}".encode()).hexdigest()
@@ -221,7 +221,7 @@ def test_log_that_stays_locked_is_an_operator_error(url: str, audit: Audit) -> N
     database.close()
 
 
-def test_page_has_the_newest_lines_below_a_number_and_says_whether_there_are_older_ones(long: Audit) -> None:
+def test_page_has_the_newest_lines_below_a_number_and_says_whether_there_are_older_lines(long: Audit) -> None:
     newest = long.page(2**53, 2)
     assert ([line.seq for line in newest.lines], newest.faults, newest.is_last) == ([5, 4], [], False)
     older = long.page(4, 3)
@@ -292,7 +292,7 @@ def test_lines_that_were_removed_at_the_end_are_found_after_the_next_line_too(ur
 def test_as_many_hashes_of_removed_lines_are_kept_as_the_limit_says(
     url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first ones stay."""
+    """The first lines stay."""
     monkeypatch.setattr(audit_module, "MOST_LOST", 2)
     database, file, heads = Database(url, "audit log"), tmp_path / "audit.head", list[str]()
     audit = Audit(database, Lease(database), file)

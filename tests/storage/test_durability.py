@@ -24,14 +24,14 @@ def test_file_fails_over_to_nothing() -> None:
 
 @pytest.mark.peer("postgresql")
 @pytest.mark.parametrize(("commit", "count"), [("on", 0), ("remote_write", 0), ("local", 0), ("off", 1)])
-def test_commit_that_is_not_on_disk_is_told(postgres_url: str, commit: str, count: int) -> None:
+def test_commit_that_is_not_on_disk_is_reported(postgres_url: str, commit: str, count: int) -> None:
     """Without a standby, `local` loses nothing."""
     assert len(told(postgres_url, f"synchronous_commit={commit}")) == count
 
 
 @pytest.mark.peer("postgresql")
-def test_asynchronous_standby_is_told(cluster: Cluster, postgres_url: str) -> None:
-    """The twin has no standby. A replication connection is what makes one known."""
+def test_asynchronous_standby_is_reported(cluster: Cluster, postgres_url: str) -> None:
+    """The control has no standby. A replication connection is what makes one known."""
     assert told(postgres_url) == []
     with psycopg.connect(host=str(cluster.folder), user=OWNER, password=PASSWORD, replication="true", autocommit=True):
         assert told(postgres_url) == [

@@ -22,7 +22,7 @@ def test_only_the_owner_has_any_right(tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / "key").stat().st_mode) == 0o600
 
 
-def test_a_second_write_replaces_the_first_and_leaves_nothing_else(tmp_path: Path) -> None:
+def test_a_second_write_replaces_the_first_and_leaves_no_other_file(tmp_path: Path) -> None:
     write_secret(tmp_path / "key", b"old")
     write_secret(tmp_path / "key", b"new")
     assert read_secret(tmp_path / "key") == b"new"

@@ -1,4 +1,4 @@
-"""The thread in front of the stored messages: results on the loop, faults that are told once, and its bounds."""
+"""The thread in front of the stored messages: results on the loop, faults that are logged once, and its bounds."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_database_is_opened_with_the_first_work_only(tmp_path: Path) -> None:
     loop.queue.close()
 
 
-def test_fault_is_told_once_and_its_end_too(tmp_path: Path) -> None:
+def test_fault_is_reported_once_and_its_end_too(tmp_path: Path) -> None:
     folder = tmp_path / "state"
     loop = Loop(folder / "messages.db")
     loop.queue.begin(loop)

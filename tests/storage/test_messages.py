@@ -83,7 +83,7 @@ def for_account(shelf: Shelf, account: int, text: bytes) -> Storing:
 
 
 def test_message_is_for_one_account_of_a_name(shelf: Shelf) -> None:
-    """Those whose account nobody knew are for each: a server of an earlier release has stored them."""
+    """Messages without a known account are for each: a server of an earlier release has stored them."""
     assert {for_account(shelf, 0, b"unknown"), for_account(shelf, 5, b"five")} == {Storing.STORED}
     assert shelf.texts(shelf.do(claim(BOB, FE1, account=4))) == [b"unknown"], (
         "a server that has not learnt of the new one"
@@ -160,7 +160,7 @@ def test_message_is_gone_at_the_end_of_its_life_and_not_before(shelf: Shelf) -> 
 
 
 @pytest.mark.parametrize("lifetime_s", [0.0, 1.0])
-def test_messages_that_expire_at_once_take_no_more_of_the_disk_than_others(shelf: Shelf, lifetime_s: float) -> None:
+def test_messages_that_expire_at_once_take_as_little_of_the_disk_as_others(shelf: Shelf, lifetime_s: float) -> None:
     """They counted until they had expired, and were on the disk for a minute. What others have stored stays."""
     assert shelf.put(CAROL, sender=b"bob") is Storing.STORED
     for number in range(20):

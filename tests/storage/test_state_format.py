@@ -11,7 +11,7 @@ from sipmesh.storage import state_format
 from support.full_disk import small_disk
 
 
-def test_files_of_this_release_and_older_ones_are_taken(tmp_path: Path) -> None:
+def test_files_of_this_release_and_of_older_releases_are_accepted(tmp_path: Path) -> None:
     """Files without the note are older: they get it."""
     for _ in range(2):
         state_format.take(tmp_path / "state")

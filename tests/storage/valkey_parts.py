@@ -68,7 +68,7 @@ class ReadConnection(StoreConnection):
         return [named(words) for words, _ in self.sent]
 
     def answer(self, reply: Reply, *, name: str = "") -> Words:
-        """Answer the oldest command, or the oldest of that *name*; gives its words."""
+        """Answer the oldest command, or the oldest of that *name*; gives its arguments."""
         at = self.names.index(name) if name else 0
         words, then = self.sent.pop(at)
         then(reply)

@@ -185,7 +185,7 @@ async def test_peer_that_refuses_is_not_dialled_once_per_request(ca: Authority, 
 async def test_partner_without_edge_is_located_by_srv_and_judged_by_its_domain(
     ca: Authority, here: Identity, there: Identity
 ) -> None:
-    """The SRV target is another name than the one that the certificate must prove (RFC 5922 4)."""
+    """The SRV target is another name than that which the certificate must prove (RFC 5922 4)."""
     async with Node(ca, here) as partner:
         port = partner.listen(PARTNER).port
         dns = await NameServer(
@@ -203,7 +203,7 @@ async def test_partner_without_edge_is_located_by_srv_and_judged_by_its_domain(
 
 @on_loop
 async def test_hijacked_srv_leads_to_a_refused_link(ca: Authority, here: Identity, there: Identity) -> None:
-    """The hijacker's server proves its own name, which is not the one that was meant."""
+    """The hijacker's server proves its own name, which is not the intended name."""
     elsewhere = ca.issue("elsewhere.test", file="hijacker")
     async with Node(ca, elsewhere) as hijacker:
         port = hijacker.listen(PARTNER).port
@@ -250,7 +250,9 @@ async def test_without_dns_a_name_is_not_guessed(ca: Authority, there: Identity)
 
 @pytest.mark.parametrize("stage", ["connecting", "handshake"])
 @on_loop
-async def test_link_that_is_closed_while_it_is_opened_dials_no_more(ca: Authority, there: Identity, stage: str) -> None:
+async def test_link_that_is_closed_while_it_is_opened_stops_dialling(
+    ca: Authority, there: Identity, stage: str
+) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         async with Node(ca, there) as client:
             link = client.pool.obtain(Hop("here.test", SERVER, (silent.getsockname(), closed_port())))

@@ -54,7 +54,7 @@ def let_come(node: Node, judge: Judge, end: float) -> None:
 async def test_link_closes_when_a_certificate_of_its_path_expires_and_others_stay(
     ca: Authority, here: Identity, there: Identity
 ) -> None:
-    """Nothing else checks in between: the alarm does, and not before that time."""
+    """There is no other check in between: the alarm does, and not before that time."""
     end = time.time() + 3600
     judge = Judge({"there.test": end, "third.test": end + 3600})
     async with Node(ca, here, heard=Heard(judge)) as node:

@@ -246,7 +246,7 @@ async def test_handshake_of_a_server_in_the_topology_has_its_own_budget(
 async def test_refused_verdict_closes_before_the_first_byte_is_read(
     ca: Authority, here: Identity, there: Identity
 ) -> None:
-    """The peer's handshake is finished, so it gets close_notify and nothing else; its request is never parsed."""
+    """The peer's handshake is finished, so it gets only close_notify; its request is never parsed."""
     async with Node(ca, here) as node:
         node.heard.judge_by = unlisted
         async with await Peer.dial(node.listen(LinkKind.SERVER), ca, there) as peer:

@@ -124,9 +124,7 @@ async def test_link_past_another_goes_to_another_address_of_the_same_peer(
 
 
 @on_loop
-async def test_link_past_one_that_the_peer_opened_avoids_its_host(
-    ca: Authority, here: Identity, there: Identity
-) -> None:
+async def test_link_past_a_link_of_the_peer_avoids_its_host(ca: Authority, here: Identity, there: Identity) -> None:
     """The port of such a link is not that on which the peer listens."""
     async with Node(ca, here) as server, Node(ca, there) as client:
         listener = client.listen(SERVER)

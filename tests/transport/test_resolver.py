@@ -165,7 +165,7 @@ def test_system_resolver_can_be_used() -> None:
 
 @on_loop
 async def test_changed_name_servers_are_used_at_once_and_a_bad_setting_changes_nothing() -> None:
-    """Cached answers of the earlier servers are dropped, also the empty ones."""
+    """Cached answers of the earlier servers are dropped, also the empty answers."""
     former, later = await NameServer({}).start(), await NameServer(RECORDS).start()
     asked, question = DnsResolver(former.setting), DnsQuestion("one.a.test", RecordKind.A)
     assert await asked.ask(question) == ()

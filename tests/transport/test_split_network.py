@@ -28,7 +28,7 @@ WITHIN_S = 10 * PROMISED_S
 
 
 def hear_nothing(link: Link) -> None:
-    """Have the kernel drop every segment for this end of *link*, acknowledgements as well."""
+    """Have the kernel drop every segment for this end of *link*, acknowledgements too."""
     assert link._tls is not None
     with socket.socket(fileno=os.dup(link._tls.fileno())) as sock:
         sock.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("HP", 1, ctypes.addressof(DROP_ALL)))

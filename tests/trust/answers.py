@@ -20,7 +20,7 @@ from trust.network import NOON
 SEQUENCE, OCTETS, BITS, OID, TIME, ENUMERATED, NULL = 0x30, 0x04, 0x03, 0x06, 0x18, 0x0A, b"\x05\x00"
 GOOD, UNKNOWN = b"\x80\x00", b"\x82\x00"
 BASIC = bytes.fromhex("2b0601050507300101")  # id-pkix-ocsp-basic
-UNHEARD_OF = bytes.fromhex("2b06010401868d1f07")  # an extension that nobody knows
+UNHEARD_OF = bytes.fromhex("2b06010401868d1f07")  # an extension that is not known
 SIGNATURES = {
     (True, "sha256"): bytes.fromhex("2a8648ce3d040302"),
     (True, "sha1"): bytes.fromhex("2a8648ce3d0401"),

@@ -1,4 +1,4 @@
-"""Evidence is a value: what the link saw, and nothing else."""
+"""Evidence is a value: only what the link saw."""
 
 from __future__ import annotations
 

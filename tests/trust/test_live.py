@@ -1,4 +1,4 @@
-"""Links that are up outlive the end of a list, and nothing else that a list may say or lack (rule R7)."""
+"""Links that are up outlive an expired CRL, but no other fault of a CRL (rule R7)."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def made(net: Network, *revoked: Forged, key: Key | None = None, ends: timedelta
 
 
 def verdicts(shown: Forged, policy: LinkPolicy, late: timedelta) -> tuple[Verdict, Verdict]:
-    """What is said of a new link and of one that is up, whether or not the certificate was seen before."""
+    """What is said of a new link and of an existing link, whether or not the certificate was seen before."""
     seen, at = evidence(shown, policy), NOON + late
     return judge(seen, policy, at=at), judge(seen, policy, at=at, live=True)
 
@@ -51,7 +51,9 @@ def test_expired_crl_refuses_new_links_and_keeps_existing_links(net: Network, *,
     new, live = verdicts(shown, policy, LATE)
     assert (new.code, live.code) == ("revocation-unknown", "accepted")
     assert "this link was up before" in finding(live, "revocation").saw
-    assert verdicts(shown, policy, LATE)[0].code == "revocation-unknown"  # what was said of the live one helps nobody
+    assert (
+        verdicts(shown, policy, LATE)[0].code == "revocation-unknown"
+    )  # what was said of the live link helps no client
 
 
 def test_existing_link_ends_with_its_certificate(net: Network) -> None:
@@ -83,7 +85,7 @@ def test_expired_crl_of_the_root_keeps_existing_links(net: Network) -> None:
 
 
 def test_crl_that_is_not_yet_valid_ends_existing_links(net: Network) -> None:
-    """A clock that was set back, or a list made under one that runs ahead: not the case of a CA that stays away."""
+    """A clock that was set back, or a CRL made under a clock that runs ahead: not the case of a CA that stays away."""
     new, live = verdicts(net.fe2_certificate(), under(net, made(net)), -timedelta(hours=2))
     assert not new.accepted
     assert not live.accepted

@@ -93,7 +93,7 @@ async def test_server_that_prepares_to_drain_says_so_and_serves(home: Network) -
 
 
 @on_loop
-async def test_links_are_told_with_the_proved_peer(pool: Network) -> None:
+async def test_links_are_reported_with_the_proved_peer(pool: Network) -> None:
     async with pool:
         alice, bob = await pool.phone("alice", FE1), await pool.phone("bob", FE2)
         await pool.peer(FE1)

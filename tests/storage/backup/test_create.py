@@ -112,7 +112,7 @@ def test_database_in_use_is_copied_as_of_one_instant(tmp_path: Path) -> None:
 
 
 def test_backup_with_a_bad_draft_uses_the_newest_version(backed_up: Organisation, tmp_path: Path) -> None:
-    """Without a readable version there is no backup: from the CA alone nobody knows which files belong to it."""
+    """Without a readable version there is no backup: from the CA alone it is not known which files belong to it."""
     folder = tmp_path / "e"
     shutil.copytree(backed_up.folder, folder)
     (folder / "topology.yaml").write_text("sipmesh: 1\n")
@@ -147,7 +147,7 @@ def test_files_outside_the_folder_are_included_and_listed(backed_up: Organisatio
 
 
 def test_users_of_a_database_that_only_the_draft_names_are_not_read(tmp_path: Path) -> None:
-    """Anybody who may change the draft would choose where each backup connects to."""
+    """A user who may change the draft would choose where each backup connects to."""
     organisation, file = build_published(tmp_path / "e"), tmp_path / "x.backup"
     with organisation.file.open("a") as draft:
         draft.write("\nstorage: {users: 'postgresql+psycopg://nobody@127.0.0.1:1/users'}\n")
@@ -182,7 +182,7 @@ def test_secrets_that_the_topology_names_are_included(backed_up: Organisation, t
 
 
 def test_users_are_copied_into_a_database_without_users_only(backed_up: Organisation, tmp_path: Path) -> None:
-    """Users in PostgreSQL are copied like this as well: row by row."""
+    """Users in PostgreSQL are copied like this too: row by row."""
     url = backed_up.load().users_url
     assert copy_users(url, tmp_path / EXPORTED_USERS) == 3
     copied, original = Users(tmp_path / EXPORTED_USERS), Users(url)

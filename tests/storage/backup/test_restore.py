@@ -144,7 +144,7 @@ def entry(name: str, kind: bytes = tarfile.REGTYPE, link: str = "") -> tarfile.T
 
 
 def packed(file: Path, organisation: Organisation, *more: tarfile.TarInfo) -> Path:
-    """A backup by somebody who knows the passphrase and adds other entries."""
+    """A backup by a user who knows the passphrase and adds other entries."""
     with file.open("wb") as stream:
         sealing = Sealing(stream, PASSPHRASE, os.urandom(ENTROPY_BYTES), log_n=CHEAP_LOG_N)
         with tarfile.open(fileobj=sealing, mode="w|") as tar:

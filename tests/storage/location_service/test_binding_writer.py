@@ -19,7 +19,7 @@ from storage.members import ALICE, BOB, ELSEWHERE, FE1, FE2, PHONE
 
 
 class Bench:
-    """A writer whose thread is this one: it collects and tries when it is told to, by a clock that is set by hand."""
+    """A writer whose thread is this one: it collects and tries on order, by a clock that is set by hand."""
 
     def __init__(self, path: Path) -> None:
         self.store, self.now = BindingStore(path), 100.0
@@ -64,7 +64,7 @@ class Bench:
 
 
 def _nobody(_: object) -> None:
-    """Nobody waits for the result."""
+    """No caller waits for the result."""
 
 
 @pytest.fixture(name="bench")
@@ -93,7 +93,7 @@ def test_all_that_waits_goes_into_one_transaction_up_to_a_limit(bench: Bench, wa
     assert all(result is not None for _, result in bench.results)
 
 
-def test_locked_file_loses_nothing_and_is_told_of_once(bench: Bench, lock: Callable[[str], object]) -> None:
+def test_locked_file_loses_nothing_and_is_reported_once(bench: Bench, lock: Callable[[str], object]) -> None:
     lock("BEGIN IMMEDIATE")
     bench.accept(3)
     bench.turn()
@@ -112,7 +112,7 @@ def test_locked_file_loses_nothing_and_is_told_of_once(bench: Bench, lock: Calla
     assert bench.writer.health.failing_since is None
 
 
-def test_full_disk_is_told_of_with_file_and_remedy(bench: Bench) -> None:
+def test_full_disk_is_reported_with_file_and_remedy(bench: Bench) -> None:
     """The pages of the file are limited here, which SQLite reports as it does a full disk."""
     bench.store._db.execute("VACUUM")  # the file has room for more registrations from the start
     bench.store._db.execute("PRAGMA max_page_count = 1")
@@ -161,7 +161,7 @@ def test_lease_is_renewed_when_it_is_due(bench: Bench) -> None:
     assert bench.writer._renew_at == bench.now + RENEW_EVERY_S
 
 
-def test_rows_of_a_server_that_renews_no_more_are_dropped_and_it_finds_out(bench: Bench) -> None:
+def test_rows_of_a_server_that_has_stopped_renewing_are_dropped_and_it_finds_out(bench: Bench) -> None:
     """As after kill -9, or while it hangs: if it goes on after all, it stores its rows again."""
     bench.store.begin(FE2, 3)
     bench.store.write([Write(ALICE, (ELSEWHERE,), (), _nobody)], FE2, 3)
@@ -177,7 +177,7 @@ def test_rows_of_a_server_that_renews_no_more_are_dropped_and_it_finds_out(bench
 
 @pytest.mark.wide
 def test_lock_ends_no_lease_however_long_it_lasts(bench: Bench, lock: Callable[[str], object]) -> None:
-    """Where nobody can write, nobody falls behind."""
+    """Where no server can write, no server falls behind."""
     bench.store.begin(FE2, 3)
     bench.turn()
     lock("BEGIN IMMEDIATE")
@@ -190,7 +190,7 @@ def test_lock_ends_no_lease_however_long_it_lasts(bench: Bench, lock: Callable[[
     assert set(bench.store.renewals()) == {FE1, FE2}
 
 
-def test_store_that_has_lost_our_incarnation_is_told_of(bench: Bench) -> None:
+def test_store_that_has_lost_our_incarnation_is_reported(bench: Bench) -> None:
     bench.store.end(FE1, 7)
     bench.accept(1)
     bench.turn()

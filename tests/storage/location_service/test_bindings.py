@@ -33,7 +33,7 @@ def _store(tmp_path: Path) -> Iterator[BindingStore]:
 
 
 def change(*put: Binding, drop: tuple[Binding, ...] = ()) -> Write:
-    """A write that nobody waits for."""
+    """A write without a waiting caller."""
     return Write((put or drop)[0].aor, put, drop, lambda _: None)
 
 
@@ -111,7 +111,7 @@ def test_start_after_a_kill_has_all_rows_read_again(store: BindingStore, *, was_
 
 
 def test_process_whose_server_was_started_again_stores_nothing_any_more(store: BindingStore) -> None:
-    """Its row would take the place of the one that the device has now, and lead to a flow that is dead for all others."""
+    """Its row would replace the present row of the device, and lead to a flow that is dead for all others."""
     store.begin(FE1, 8)
     later = replace(PHONE, incarnation=8)
     store.write([change(later)], FE1, 8)
@@ -271,7 +271,7 @@ def test_folder_that_is_not_there_is_the_operators_problem(tmp_path: Path) -> No
 
 
 def test_store_has_one_identity_for_all_that_open_it(tmp_path: Path) -> None:
-    """Servers that tell different ones do not know each other's users."""
+    """Servers with different identities do not know each other's users."""
     one, again = BindingStore(tmp_path / "bindings.db"), BindingStore(tmp_path / "bindings.db")
     other = BindingStore(tmp_path / "other.db")
     assert one.identity == again.identity != other.identity
@@ -284,7 +284,7 @@ def test_store_has_one_identity_for_all_that_open_it(tmp_path: Path) -> None:
 
 
 def test_full_disk_refuses_no_registration_as_long_as_the_room_lasts(tmp_path: Path) -> None:
-    """The twin has no room from the start: its disk is too small for that."""
+    """The control has no room from the start: its disk is too small for that."""
     for octets, stored in ((24 << 20, True), (2 << 20, False)):
         with small_disk(tmp_path / str(octets), octets) as disk:
             store = BindingStore(disk.folder / "bindings.db")

@@ -1,4 +1,4 @@
-"""Leases: a server that renews no more while we do is gone; no clock of any machine is asked."""
+"""Leases: a server that has stopped renewing while we renew is gone; no clock of any machine is asked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the servers of a pool rely on, whatever their bindings are stored in: each store has to pass these tests."""
+"""What the servers of a pool rely on, in each kind of store: each store has to pass these tests."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_row_comes_back_as_it_went_in_but_for_its_end(fe1: Member) -> None:
     assert fe1.rows() == [PHONE]
 
 
-def test_what_one_server_has_written_the_others_see_when_it_is_told(fe1: Member, fe2: Member) -> None:
+def test_what_one_server_has_written_the_others_see_when_it_is_reported(fe1: Member, fe2: Member) -> None:
     assert fe2.rows() == []
     before = fe2.version()
     fe1.write([PHONE])
@@ -68,7 +68,7 @@ def test_what_one_server_has_written_the_others_see_when_it_is_told(fe1: Member,
     assert fe2.rows() == [PHONE]
 
 
-def test_version_stays_while_nobody_changes_the_rows(fe1: Member, fe2: Member) -> None:
+def test_version_stays_while_the_rows_do_not_change(fe1: Member, fe2: Member) -> None:
     fe1.write([PHONE])
     version = fe2.found().version
     assert version == fe2.version()

@@ -72,7 +72,7 @@ def test_lookups_that_wait_are_answered_together(begin: Callable[[str, int], Mem
     assert (locations.lookups, locations.health.waiting) == (0, 0)
 
 
-def test_file_that_cannot_be_read_is_told_to_who_asks(begin: Callable[[str, int], Member]) -> None:
+def test_file_that_cannot_be_read_is_reported_to_the_caller(begin: Callable[[str, int], Member]) -> None:
     fe1, found = begin(FE1, 7), list[StoredRows | None]()
     locations = fe1.locations
     assert isinstance(locations, SqliteLocations)
@@ -92,7 +92,7 @@ def test_end_of_a_server_does_not_wait_for_a_lock(begin: Callable[[str, int], Me
         other.execute("ROLLBACK")
 
 
-def test_result_that_comes_after_the_end_of_the_loop_harms_nobody(tmp_path: Path) -> None:
+def test_result_that_comes_after_the_end_of_the_loop_harms_no_caller(tmp_path: Path) -> None:
     def closed(_: object) -> None:
         raise RuntimeError("Event loop is closed")
 
@@ -103,7 +103,7 @@ def test_result_that_comes_after_the_end_of_the_loop_harms_nobody(tmp_path: Path
 
 
 def test_server_that_was_killed_leaves_rows_until_it_begins_again(begin: Callable[[str, int], Member]) -> None:
-    """Its mates learn by its refused link that they lead nowhere; nothing else of it is left."""
+    """Its mates learn by its refused link that they lead nowhere; no other trace of it is left."""
     fe1, fe2 = begin(FE1, 7), begin(FE2, 3)
     fe2.write([ELSEWHERE])
     assert fe1.rows() == [ELSEWHERE]
@@ -141,7 +141,7 @@ def test_end_of_another_process_takes_no_row_away(begin: Callable[[str, int], Me
 def test_store_has_one_identity_on_one_machine_only(
     begin: Callable[[str, int], Member], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
-    """Twin: a second server of the machine tells the same identity."""
+    """Control: a second server of the machine tells the same identity."""
     fe1 = begin(FE1, 7)
     assert begin(FE2, 8).locations.identity == fe1.locations.identity
     folder = tmp_path / "other"

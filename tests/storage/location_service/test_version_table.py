@@ -56,6 +56,6 @@ def test_table_that_cannot_be_made_leaves_no_descriptor_open(tmp_path: Path, mon
 
 
 def test_slot_is_the_same_in_every_process() -> None:
-    """No hash that Python seeds anew for each of them."""
+    """The hash is not the salted hash of Python, which differs in each process."""
     assert slot_of("sip:alice@example.test") == 11_578
     assert slot_of(b"sip:\xff@x".decode("utf-8", "surrogateescape")) == slot_of("sip:\\udcff@x")

@@ -40,7 +40,7 @@ def test_users_are_listed_with_their_aliases(users: Users, url: str) -> None:
 
 
 @pytest.mark.parametrize("taken", ["+4930123", "info", "Info@EXAMPLE.test", "bob", "BOB", "77"])
-def test_alias_that_is_a_name_of_somebody_is_refused(users: Users, taken: str) -> None:
+def test_alias_that_is_a_name_of_another_user_is_refused(users: Users, taken: str) -> None:
     users.add(ALICE, "alice-pw")
     users.add("bob@example.test", "bob-pw")
     users.add("77@example.test", "bob-pw")
@@ -61,7 +61,7 @@ def test_aliases_of_a_removed_user_are_free_again(users: Users, server: Users) -
     assert (server.owner(NUMBER), tuple(server.aliases(ALICE))) == ("sip:bob@example.test", ())
 
 
-def test_alias_of_another_or_of_nobody_cannot_be_removed(users: Users) -> None:
+def test_alias_of_another_or_of_no_user_cannot_be_removed(users: Users) -> None:
     users.add(ALICE, "alice-pw")
     users.add("bob@example.test", "bob-pw")
     users.add_alias(ALICE, "+4930123")
@@ -74,7 +74,7 @@ def test_alias_of_another_or_of_nobody_cannot_be_removed(users: Users) -> None:
 
 
 @only_sqlite
-def test_user_has_as_many_aliases_as_the_limit_and_no_more(users: Users) -> None:
+def test_user_has_as_many_aliases_as_the_limit_at_most(users: Users) -> None:
     users.add(ALICE, "alice-pw")
     for number in range(MOST_ALIASES):
         users.add_alias(ALICE, f"+49{number}")

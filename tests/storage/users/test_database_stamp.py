@@ -1,4 +1,4 @@
-"""A server does not query a database file that nobody has written."""
+"""A server does not query a database file that was never written."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ def known() -> KnownUsers:
     return users
 
 
-def test_nobody_is_known_at_first() -> None:
+def test_no_user_is_known_at_first() -> None:
     users = KnownUsers()
     assert (len(users), users.number, users.verifier(ALICE), users.home(ALICE)) == (0, 0, None, None)
     assert (users.owner(NUMBER), users.aliases(ALICE), users.watcher_rules(ALICE)) == ("", (), NO_RULES)

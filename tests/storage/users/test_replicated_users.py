@@ -69,7 +69,7 @@ def test_whole_document_leads_another_process_to_the_same_users(users: Users) ->
 
 
 @pytest.mark.parametrize("more", [1, MOST_IN_PLACE + 1])
-def test_each_pool_draws_the_same_for_a_name_of_nobody_as_the_database(users: Users, more: int) -> None:
+def test_each_pool_draws_the_same_for_an_unknown_name_as_the_database(users: Users, more: int) -> None:
     """Also after users were added, moved, removed and given other algorithms, few in place and many in a new set."""
     pools = {pool: ReplicatedUsers(ORG, pool) for pool in (POOL1, POOL2)}
     hashes = [bytes([number]) * 8 for number in range(256)]
@@ -110,7 +110,7 @@ def test_no_user_is_known_before_the_first_document() -> None:
     assert held.unknown(frozenset({ALICE})) == frozenset()
 
 
-def test_users_of_other_pools_are_known_and_withheld_ones_may_be(users: Users) -> None:
+def test_users_of_other_pools_are_known_and_withheld_users_may_be(users: Users) -> None:
     held, mallory = ReplicatedUsers(ORG, POOL1), "sip:mallory@example.test"
     fed(users, held)
     assert held.unknown(frozenset({ALICE, BOB, CAROL, mallory})) == {CAROL, mallory}
@@ -226,7 +226,7 @@ def test_backup_pools_are_copied_with_the_users(users: Users, tmp_path: Path) ->
     copy.close()
 
 
-def test_all_users_are_sent_after_a_jump_and_unknown_ones_are_removed(users: Users, tmp_path: Path) -> None:
+def test_all_users_are_sent_after_a_jump_and_unknown_users_are_removed(users: Users, tmp_path: Path) -> None:
     """A server may know users that the restored database does not have: changes alone would leave them."""
     held = ReplicatedUsers(ORG, POOL1)
     before = users.jump(0)

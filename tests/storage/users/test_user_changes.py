@@ -62,7 +62,7 @@ BAD_ROWS = [
 
 @pytest.mark.parametrize("statement", BAD_ROWS)
 def test_row_that_cannot_be_read_stops_no_change_of_other_users(users: Users, url: str, statement: str) -> None:
-    """Whoever can write to the database could otherwise keep passwords and removals from all servers."""
+    """Otherwise a client of the database could keep passwords and removals from all servers."""
     for user in (ALICE, "sip:bob@example.test"):
         users.add(user, "pw", pool="pool1")
     users.add_alias("bob@example.test", "+4930123")
@@ -94,7 +94,7 @@ FILLED = [
 def test_rows_without_number_or_length_make_no_document_that_a_server_cannot_receive(
     users: Users, url: str, statement: str
 ) -> None:
-    """Whoever can write to the database could otherwise keep all changes from all servers."""
+    """Otherwise a client of the database could keep all changes from all servers."""
     for user in (ALICE, "sip:bob@example.test"):
         users.add(user, "pw", pool="pool1")
     users.add_alias("bob@example.test", "+4930123")
@@ -127,7 +127,7 @@ BAD_INSTANTS = [
     indirect=["url"],
 )
 def test_time_that_cannot_be_read_is_unknown_and_hides_no_row(users: Users, url: str, value: str) -> None:
-    """Whoever can write to the database could otherwise keep all changes from all servers."""
+    """Otherwise a client of the database could keep all changes from all servers."""
     for user in (ALICE, "sip:bob@example.test"):
         users.add(user, "pw", pool="pool1")
     with shell(url) as db:

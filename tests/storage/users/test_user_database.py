@@ -67,7 +67,7 @@ def test_a_user_removed_and_added_again_is_a_new_generation(users: Users) -> Non
     assert users.add(ALICE, "alice-pw").generation > before.generation
 
 
-def test_a_server_that_starts_later_knows_everybody(users: Users, url: str) -> None:
+def test_a_server_that_starts_later_knows_every_user(users: Users, url: str) -> None:
     users.add(ALICE, "alice-pw")
     later = Users(url)
     assert later.verifier(ALICE) is not None
@@ -344,7 +344,7 @@ def _seeing(url: str, users: Users, tmp_path: Path) -> Iterator[Users]:
 def test_older_database_is_not_given_to_servers_and_not_changed(
     url: str, users: Users, seeing: Users, tmp_path: Path
 ) -> None:
-    """Its next change would have a number that servers have with other content. Twin: a host that has seen nothing."""
+    """Its next change would have a number that servers have with other content. Control: a host that has seen nothing."""
     assert (seeing.refresh(), seeing.older, seeing.number) == (frozenset(), "", 3)
     tampered(url, *OLDER)
     seeing.refresh()

@@ -43,7 +43,7 @@ def test_document_is_read_as_it_was_written() -> None:
     assert UserDocument.decode(WHOLE.encode()) == WHOLE
     assert UserDocument.decode(told(aliases=None)).aliases == {}  # of a release without aliases
     assert UserDocument.decode(told(watchers=None)).watchers == {}
-    assert UserDocument.decode(told(algorithms=None)).algorithms == {}  # of a release without a key for names of nobody
+    assert UserDocument.decode(told(algorithms=None)).algorithms == {}  # of a release without a key for unknown names
     assert UserDocument.decode(told(names_key=None)).names_key == ""
     assert "0a0a" not in repr(WHOLE)
     rows = json.loads(WHOLE.encode())["users"]

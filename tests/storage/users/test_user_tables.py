@@ -1,4 +1,4 @@
-"""The tables of users: made by whoever opens the database first, also beside those of an earlier release."""
+"""The tables of users: made by the first process that opens the database, also beside those of an earlier release."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ def test_rule_that_is_not_there_cannot_be_removed(users: Users) -> None:
 
 
 @only_sqlite
-def test_user_has_as_many_rules_as_the_limit_and_no_more(users: Users) -> None:
+def test_user_has_as_many_rules_as_the_limit_at_most(users: Users) -> None:
     users.add(ALICE, "alice-pw")
     with users._engine.begin() as db:
         rows = [{"aor": ALICE, "watcher": f"sip:{n}@b.test", "rule": "block"} for n in range(MOST_RULES - 1)]

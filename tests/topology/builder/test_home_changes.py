@@ -13,7 +13,7 @@ USERS = [
 ]
 
 
-def test_equal_topologies_move_nobody(place: Place) -> None:
+def test_equal_topologies_move_no_user(place: Place) -> None:
     assert home_changes(place.load().topology, place.load().topology, USERS) == []
 
 

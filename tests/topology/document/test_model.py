@@ -8,7 +8,7 @@ AUTHORITY = {"anchors": ["root.pem"], "crls": ["root.crl"]}
 POOL = {"name": "p.a.test", "role": "front-end", "servers": ["s.a.test"]}
 
 
-def test_a_topology_without_federation_allows_nobody() -> None:
+def test_a_topology_without_federation_allows_no_partner() -> None:
     given = {"sipmesh": 1, "organisation": "A", "sip_domains": ["a.test"], "authority": AUTHORITY, "pools": [POOL]}
     topology = Topology.model_validate(given)
     assert topology.federation.partners == ()

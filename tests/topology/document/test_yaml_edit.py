@@ -35,7 +35,7 @@ if TYPE_CHECKING:
         ("# ünïcode 🎉\na:\n  - x\n", "# ünïcode 🎉\na:\n  - x\n  - new\n"),
     ],
 )
-def test_item_is_appended_and_nothing_else_changes(before: str, after: str) -> None:
+def test_item_is_appended_and_the_rest_stays(before: str, after: str) -> None:
     assert append(before, ("a",), "new") == after
 
 
@@ -107,7 +107,7 @@ def test_mapping_goes_into_brackets_where_the_list_is_in_brackets() -> None:
         ("a:\n  # only\n  - k: v\n    l: w\nb: 1\n", 0, "a: []\n  # only\nb: 1\n"),
     ],
 )
-def test_item_is_removed_and_nothing_else_changes(before: str, number: int, after: str) -> None:
+def test_item_is_removed_and_the_rest_stays(before: str, number: int, after: str) -> None:
     assert remove(before, ("a", number)) == after
 
 
@@ -116,7 +116,7 @@ def test_item_is_removed_and_nothing_else_changes(before: str, number: int, afte
     [
         ("a: [x  # one\n  ]\n", ("a",)),  # a comment between the last item and the bracket
         ("a: x\n", ("a",)),
-        ("a: &l [x]\nb: *l\n", ("a",)),  # it would change b as well
+        ("a: &l [x]\nb: *l\n", ("a",)),  # it would change b too
         ("- a\n", ("a",)),
         ("a: [\n", ("a",)),
     ],
@@ -150,7 +150,7 @@ def test_missing_item_cannot_be_removed(loc: Loc) -> None:
         ("a:\n- k: v\n", ("a", 0), {"s": [{"n": [1]}], "t": 2}, "a:\n- s:\n    - n: [1]\n  t: 2\n"),
     ],
 )
-def test_value_is_set_and_nothing_else_changes(before: str, loc: Loc, value: object, after: str) -> None:
+def test_value_is_set_and_the_rest_stays(before: str, loc: Loc, value: object, after: str) -> None:
     assert put(before, loc, value) == after
 
 
@@ -167,7 +167,7 @@ def test_value_is_set_and_nothing_else_changes(before: str, loc: Loc, value: obj
         ("a: 1\nb:\n", ("b",), "a: 1\n"),
     ],
 )
-def test_key_is_removed_and_nothing_else_changes(before: str, loc: Loc, after: str) -> None:
+def test_key_is_removed_and_the_rest_stays(before: str, loc: Loc, after: str) -> None:
     assert drop(before, loc) == after
 
 
@@ -225,7 +225,7 @@ def test_block_that_is_written_is_read_back(value: object) -> None:
 
 
 @given(st.recursive(st.text(max_size=12), lambda inner: st.lists(inner, max_size=3), max_leaves=6))
-def test_whatever_is_written_is_read_back(value: object) -> None:
+def test_all_that_is_written_is_read_back(value: object) -> None:
     """Quotes, colons, braces, numbers and truths in disguise."""
     try:
         text = append("a: []\n", ("a",), value)
@@ -237,7 +237,7 @@ def test_whatever_is_written_is_read_back(value: object) -> None:
         assert len(plain["a"]) == 1
 
 
-def test_edits_read_no_more_octets_than_they_may() -> None:
+def test_edits_read_only_as_many_octets_as_they_may() -> None:
     """The first edit of a large text is always made, and nothing counts outside of the block."""
     text = "a: [x]\n"
     with at_most(2 * len(text)):

@@ -49,7 +49,7 @@ def test_countdown_says_who_stops_when_and_because_of_what() -> None:
 
 
 def test_root_of_the_server_counts_too(place: Place) -> None:
-    """With several roots of one name, the one that ends last counts."""
+    """With several roots of one name, the root that expires last counts."""
     whole = use(place.load(), FE1, chain(FE1))
     late = tuple(replace(one, ends=NOON + 2000 * DAY) for one in whole.lists)
     roots = tuple(replace(one, ends=NOON + days * DAY) for one in whole.anchors for days in (1, 3))

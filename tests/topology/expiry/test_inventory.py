@@ -103,7 +103,7 @@ def test_one_server_may_be_asked_for_alone(place: Place) -> None:
     assert (found.countdown.server, found.countdown.others) == (FE1, ())
 
 
-def test_certificate_in_use_counts_and_one_that_waits_on_disk_is_told_with_the_command(place: Place) -> None:
+def test_certificate_in_use_counts_and_a_newer_one_on_disk_is_reported_with_the_command(place: Place) -> None:
     loaded = place.load()
     old = use(loaded, FE1, chain(FE1, DAY / 2))
     entry = server(stock(place, {(FE1, False): chain(FE1, number="c")}, old), FE1)
@@ -116,7 +116,7 @@ def test_certificate_in_use_that_is_on_disk_has_no_note(place: Place) -> None:
     assert (entry.note, entry.level, entry.in_use) == ("", Urgency.FINE, entry.on_disk)
 
 
-def test_refused_rotation_is_told_with_its_reason(place: Place) -> None:
+def test_refused_rotation_is_reported_with_its_reason(place: Place) -> None:
     shown = replace(chain(FE1), fault="expired: so it is")
     entry = server(stock(place, {(FE1, False): chain(FE1, -DAY, "c")}, use(place.load(), FE1, shown)), FE1)
     assert entry.note == f"the certificate on disk is not in use: expired: so it is; sipmesh ca issue {FE1}"
@@ -191,7 +191,7 @@ def test_lists_say_who_refuses_whom(place: Place) -> None:
     assert "partner.test" in theirs.command
 
 
-def test_list_that_a_server_has_not_read_is_told(place: Place) -> None:
+def test_list_that_a_server_has_not_read_is_reported(place: Place) -> None:
     running = replace(use(place.load(), FE1, chain(FE1)), lists=())
     entries = of(stock(place, {}, running), ExpiringKind.LIST)
     assert {one.note for one in entries} == {f"not in force on {FE1}; reload: kill -HUP 4711"}

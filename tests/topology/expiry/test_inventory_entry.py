@@ -40,13 +40,13 @@ def test_certificate_that_is_not_valid_yet_points_to_the_clocks() -> None:
 
 
 @pytest.mark.parametrize(("level", "told"), [(Urgency.PAST, "has expired"), (Urgency.FINE, "more")])
-def test_source_is_told_by_the_end_of_its_data(level: Urgency, told: str) -> None:
+def test_source_is_reported_by_the_end_of_its_data(level: Urgency, told: str) -> None:
     source = replace(ENTRY, what=ExpiringKind.SOURCE, name="http://crl.test/", level=level)
     assert source.sentence(NOON).startswith("the data of the source http://crl.test/ ")
     assert told in source.sentence(NOON)
 
 
-def test_crl_that_is_overdue_is_told_though_it_is_valid() -> None:
+def test_crl_that_is_overdue_is_reported_though_it_is_valid() -> None:
     old = replace(ENTRY, what=ExpiringKind.LIST, old=True)
     assert "a new list is due each day" in old.sentence(NOON)
 

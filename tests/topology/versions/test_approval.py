@@ -148,7 +148,7 @@ def test_need_says_who_must_approve_and_who_has() -> None:
     assert ApprovalNeed("the new version", 1, ["ada"], ["ada"]).is_met
 
 
-def test_some_of_several_managers_may_be_removed_by_a_block_and_nothing_else_of_them() -> None:
+def test_some_of_several_managers_may_be_removed_by_a_block_and_have_no_other_change() -> None:
     """A management server whose host was taken has to be shut out quickly; the last one stays."""
     front_end = {"name": "pool1.example.test", "role": "front-end", "servers": ["fe1.example.test", "fe2.example.test"]}
 

@@ -42,7 +42,7 @@ def marks(*found: Loaded) -> set[str]:
 
 
 def everything(place: Place) -> dict[str, Any]:
-    """A network in which whatever can be in use is in use."""
+    """A network in which all that can be in use is in use."""
     return {
         "in_use": marks(loaded(place)),
         "domains": {"example.test"},
@@ -96,7 +96,7 @@ def test_a_pool_all_of_whose_servers_are_replaced_at_once_is_a_danger(place: Pla
     )
 
 
-def test_last_server_of_a_next_hop_or_of_the_route_is_told_with_who_needs_it(place: Place) -> None:
+def test_last_server_of_a_next_hop_or_of_the_route_is_reported_with_who_needs_it(place: Place) -> None:
     one = ("name: fe1.example.test", "name: fe7.example.test")
     two = ("name: fe2.example.test", "name: fe8.example.test")
     assert told(place, one) == []
@@ -120,7 +120,7 @@ def test_replaced_edge_of_partners_is_reported(place: Place) -> None:
     assert told(place, *other, (text, "")) == [], "without partners nobody knows it"
 
 
-def test_an_application_that_goes_is_told(place: Place) -> None:
+def test_an_application_that_goes_is_reported(place: Place) -> None:
     assert told(place, (BOT, "")) == ["pool bot.example.test is removed: requests to it are not delivered"]
 
 
@@ -186,7 +186,7 @@ def test_an_anchor_in_use_that_leaves_is_a_danger(place: Place, file: str, told_
 
 
 @pytest.mark.parametrize("file", ["ca/root.pem", "partners/b/root.pem"])
-def test_an_anchor_that_joins_beside_the_one_in_use_is_none(place: Place, file: str) -> None:
+def test_an_anchor_that_joins_beside_that_in_use_is_none(place: Place, file: str) -> None:
     """The rotation of a CA: the new root is added first, and the old root is removed when no certificate needs it."""
     both = (place.file.parent / file).read_bytes() + Forge(NOON).root("New Root").pem_chain
     old, new = replaced(place, file, both)
@@ -227,13 +227,13 @@ def test_crl_of_our_ca_in_another_file_or_fetched_from_now_on_is_none(place: Pla
 
 
 def test_crl_that_leaves_with_the_anchor_of_its_ca_is_none(place: Place) -> None:
-    """The end of a rotation: nothing in use stands on the old root."""
+    """The end of a rotation: nothing in use depends on the old root."""
     old = loaded(place)
     (place.file.parent / "ca/root.pem").write_bytes(Forge(NOON).root("New Root").pem_chain)
     assert dangers(old, loaded(place, (OURS, "crls: [ca/root.crl]"))) == []
 
 
-def test_a_partner_that_goes_with_links_up_is_told(place: Place) -> None:
+def test_a_partner_that_goes_with_links_up_is_reported(place: Place) -> None:
     (danger,) = told(place, (PARTNER_ENTRY, ""), in_use=marks(loaded(place)))
     assert "of partner partner.test is removed with the partner, and links use it" in danger
     assert told(place, (PARTNER_ENTRY, "")) == []

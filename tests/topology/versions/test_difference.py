@@ -489,7 +489,7 @@ LEAVES = [
 
 
 @pytest.mark.parametrize("path", LEAVES, ids=lambda path: ".".join(map(str, path)))
-def test_every_field_has_a_change_that_is_told(path: tuple[str | int, ...]) -> None:
+def test_every_field_has_a_change_that_is_reported(path: tuple[str | int, ...]) -> None:
     """So that the property above is not true for want of changes that fit; the two left out have one value each."""
     before = held(path)
     for value in [*WORDS, *([word] for word in WORDS), before[::-1] if isinstance(before, list) else before]:

@@ -1,4 +1,4 @@
-"""A published version is loaded with what it embeds, and with nothing else from the disk."""
+"""A published version is loaded with what it embeds, and without files from the disk."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ def test_addresses_take_turns() -> None:
     assert ports(queue("a", "a", "a", "b", "c")) == [0, 3, 4, 1, 2]
 
 
-def test_address_without_a_place_holds_up_nobody_else() -> None:
+def test_address_without_a_place_holds_up_no_other_address() -> None:
     held = queue("a", "a", "b")
     assert ports(held, "a") == [2]
     assert (held.size, ports(held)) == (2, [0, 1])

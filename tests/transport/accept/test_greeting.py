@@ -48,7 +48,7 @@ async def test_pace_counts_a_peer_that_gave_way_to_another(ca: Authority, here: 
 
 @on_loop
 async def test_patience_lets_a_slow_peer_keep_its_place(ca: Authority, here: Identity, there: Identity) -> None:
-    """All have taken three seconds, so nobody is slow after two: the next one waits, and no connection is closed."""
+    """All have taken three seconds, so no peer is slow after two: the next one waits, and no connection is closed."""
     limits = Limits(handshakes_per_address=1, slow_s=0.01)
     async with Node(ca, here, limits=limits) as node:
         listener = node.listen(LinkKind.CLIENT)

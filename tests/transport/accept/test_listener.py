@@ -123,7 +123,7 @@ async def test_connection_gives_way_if_it_is_slow_and_the_next_one_waits_if_it_i
 
 
 @on_loop
-async def test_address_whose_peers_are_slow_fills_the_queue_for_nobody_else(
+async def test_address_whose_peers_are_slow_fills_the_queue_for_no_other_address(
     ca: Authority, here: Identity, there: Identity
 ) -> None:
     """Twenty silent connections of one address, of which two may wait; a phone at another address gets in."""
@@ -174,7 +174,7 @@ async def test_silent_connection_is_closed_at_the_deadline_unless_others_wait_fo
 
 @on_loop
 async def test_connection_may_be_silent_for_longer_than_a_handshake_may_take(ca: Authority, here: Identity) -> None:
-    """A phone may wait for its own processor. The twin has begun its handshake: it has `handshake_s`, here none."""
+    """A phone may wait for its own processor. The control has begun its handshake: it has `handshake_s`, here none."""
     async with Node(ca, here, limits=Limits(handshake_s=0, silent_s=60)) as node:
         listener = node.listen(LinkKind.CLIENT)
         with socket.create_connection(listener.address), socket.create_connection(listener.address) as begun:

@@ -53,7 +53,7 @@ def test_source_port_chooses_the_process_only_without_the_draw(among: int, reach
 
 
 def test_every_connection_comes_to_those_that_listen() -> None:
-    """One of three has ended, or has not begun: the others get what is drawn for it. One that comes back has its share again."""
+    """One of three processes does not run: the others get what is drawn for it. When it comes back, it has its share again."""
     port, source = free_port(), free_port()
     with ExitStack() as stack:
         socks = [listening(stack, port, 3) for _ in range(3)]

@@ -10,7 +10,7 @@ from sipmesh.transport.accept.silent_connection import SilentConnection
 
 
 class Told:
-    """Notes what it is told."""
+    """Notes its events."""
 
     def __init__(self) -> None:
         self.told: list[tuple[SilentConnection, float]] = []
@@ -22,7 +22,7 @@ class Told:
         self.told.append((silent, now))
 
 
-def test_first_octets_and_the_deadline_are_told() -> None:
+def test_first_octets_and_the_deadline_are_noted() -> None:
     told = Told()
     with socket.socket() as sock:
         connection = AcceptedConnection(sock, sock.fileno(), ("192.0.2.1", 5061), "192.0.2.1")

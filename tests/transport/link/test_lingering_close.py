@@ -1,4 +1,4 @@
-"""A refused peer has time to read the alert, whatever it sends meanwhile, but not without limit."""
+"""A refused peer has time to read the alert, and may send meanwhile, but not without limit."""
 
 from __future__ import annotations
 

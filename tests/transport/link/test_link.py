@@ -65,7 +65,7 @@ async def test_answer_to_a_single_message_is_written_at_once(
         waiting = answers_that_wait(node)
         async with peer:
             for text in ("one", "two"):
-                peer.sock.sendall(request(text))  # not from a thread, whose end would be an event as well
+                peer.sock.sendall(request(text))  # not from a thread, whose end would be an event too
                 await node.heard.until(lambda: bodies(node.heard)[-1:] == [text])  # noqa: B023 - the loop body has ended by then
                 assert await peer.receive() == request(text)
         assert waiting == [0, 0]
@@ -182,7 +182,7 @@ async def test_full_queue_is_written_before_a_message_is_refused(
 async def test_link_without_a_login_has_a_smaller_queue(
     ca: Authority, here: Identity, there: Identity, *, logged_in: bool, length: int, fits: bool
 ) -> None:
-    """Nobody sends to a link without a login: it has no reserve."""
+    """No server sends to a link without a login: it has no reserve."""
     limits = Limits(queue_stranger_bytes=500, queue_client_bytes=1000, queue_reserved_bytes=100)
     async with Node(ca, here, limits=limits) as node:
         link, peer = await up(node, there, LinkKind.CLIENT)

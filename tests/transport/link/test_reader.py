@@ -98,7 +98,7 @@ async def test_pong_confirms_an_opened_link(ca: Authority, here: Identity, there
 
 @on_loop
 async def test_two_pongs_do_not_count_as_a_ping(ca: Authority, here: Identity, there: Identity) -> None:
-    """Both are CRLF CRLF on the wire; the side that opened the link is the one that pings (RFC 5626 3.5.1)."""
+    """Both are CRLF CRLF on the wire; the side that opened the link pings (RFC 5626 3.5.1)."""
     async with Node(ca, here) as server, Node(ca, there) as client:
         link = client.pool.obtain(client.hop("here.test", server.listen(LinkKind.SERVER)))
         await server.heard.until(lambda: server.heard.up)
@@ -187,7 +187,7 @@ async def test_turn_ends_at_its_limit_and_the_rest_is_read_in_the_next_turns(
 
 
 @on_loop
-async def test_messages_that_the_turn_has_no_time_for_wait_for_the_next_ones(
+async def test_messages_that_the_turn_has_no_time_for_wait_for_the_next_turn(
     ca: Authority, here: Identity, there: Identity
 ) -> None:
     """A turn takes `MOST_TOGETHER` of a server's messages here."""
@@ -205,7 +205,7 @@ async def test_messages_that_the_turn_has_no_time_for_wait_for_the_next_ones(
 
 @both_ports
 @on_loop
-async def test_turn_has_so_many_reads_whatever_the_size_of_the_records(
+async def test_turn_has_so_many_reads_with_records_of_any_size(
     ca: Authority, here: Identity, there: Identity, kind: LinkKind
 ) -> None:
     """A record of some octets costs nearly as much time as a long one: otherwise one link keeps others waiting."""
@@ -224,7 +224,7 @@ async def test_turn_has_so_many_reads_whatever_the_size_of_the_records(
 
 @pytest.mark.parametrize(("is_user", "faults"), [(True, []), (False, [413])])
 @on_loop
-async def test_login_counts_for_a_message_that_has_come_with_the_one_before(
+async def test_login_counts_for_a_message_that_has_come_with_the_message_before(
     ca: Authority, here: Identity, there: Identity, faults: list[int], *, is_user: bool
 ) -> None:
     """The messages of a user are framed together, and those of a stranger one after the other."""
@@ -272,7 +272,7 @@ async def test_message_before_the_end_of_the_connection_is_delivered(
 async def test_incomplete_message_is_dropped_when_its_time_is_over(
     ca: Authority, here: Identity, there: Identity, kind: LinkKind
 ) -> None:
-    """A byte now and then gives no more time."""
+    """A byte now and then gives no further time."""
     async with Node(ca, here, limits=Limits(message_s=0.05)) as node:
         _, peer = await up(node, there, kind)
         async with peer:

@@ -1,4 +1,4 @@
-"""A message that is answered from its octets: it is offered between two messages only, and counted like one that is parsed."""
+"""A message that is answered from its octets: it is offered between two messages only, and counted like a parsed message."""
 
 from __future__ import annotations
 

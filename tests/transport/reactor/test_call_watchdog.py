@@ -29,7 +29,7 @@ PATIENT = Limits(handshake_s=60, dial_s=120)
 
 @pytest.fixture(name="flooder")
 def _flooder() -> Iterator[tuple[str, int]]:
-    """The address of a peer that answers a ClientHello with HelloRequests, as long as somebody takes them."""
+    """The address of a peer that answers a ClientHello with HelloRequests, as long as a client takes them."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         thread = threading.Thread(target=_flood, args=(listening,), daemon=True)
         thread.start()

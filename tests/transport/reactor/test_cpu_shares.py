@@ -17,8 +17,8 @@ def test_principal_that_has_had_more_than_so_much_is_heavy(used_s: float, *, is_
 
 @pytest.mark.parametrize("parts", [PARTS_OF_USER, PARTS_OF_SERVER])
 @pytest.mark.parametrize(("fewer", "is_heavy"), [(1, True), (0, False)])
-def test_nobody_is_heavy_among_equals(parts: int, fewer: int, *, is_heavy: bool) -> None:
-    """Where eight users, or two servers, ask for the same, nobody has taken it from others."""
+def test_no_principal_is_heavy_among_equals(parts: int, fewer: int, *, is_heavy: bool) -> None:
+    """Where eight users, or two servers, ask for the same, no principal has taken it from others."""
     shares, demands = CpuShares(), [Demand(parts) for _ in range(parts - fewer)]
     for demand in demands:
         shares.charge(demand, 1.0, 1.0)

@@ -25,7 +25,7 @@ def test_descriptors_are_kept_free_but_never_more_than_a_quarter(hard: int, soft
     assert most_for_clients(kept) == most
 
 
-def test_lowest_free_descriptor_is_the_next_one_that_is_opened(hard: int) -> None:
+def test_lowest_free_descriptor_is_the_next_to_be_opened(hard: int) -> None:
     free = lowest_free()
     opened = os.dup(0)
     assert opened == free

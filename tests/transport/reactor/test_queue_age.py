@@ -55,7 +55,7 @@ def test_probe_is_ready_once_for_each_time_that_it_is_armed(bench: Bench) -> Non
 
 
 @pytest.mark.parametrize(("later_s", "armed"), [(EVERY_S - 0.001, False), (EVERY_S + 0.001, True)])
-def test_age_is_measured_so_often_and_no_more(bench: Bench, later_s: float, *, armed: bool) -> None:
+def test_age_is_measured_only_so_often(bench: Bench, later_s: float, *, armed: bool) -> None:
     bench.probe.arm()
     assert bench.waits
     bench.probe.ready(READ)

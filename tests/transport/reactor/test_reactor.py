@@ -125,7 +125,7 @@ class Step(Watched):
 
 @on_loop
 async def test_each_turn_takes_a_few_steps_of_handshakes_in_rotation_and_all_messages() -> None:
-    """Ten connections are ready, and two steps fit into a turn. One that is up by now is served in each turn."""
+    """Ten connections are ready, and two steps fit into a turn. A link that is up by now is served in each turn."""
     reactor = Reactor(asyncio.get_running_loop(), Limits(handshakes_per_turn=2))
     steps, pair = [Step(reactor) for _ in range(10)], Pair(reactor)
     for turns in range(1, 6):
@@ -405,7 +405,7 @@ def clocked(clock: TurnedClock) -> Reactor:
 @pytest.mark.skipif(built() == "compiled", reason="the clock of a compiled reactor is not ours")
 @pytest.mark.parametrize(("takes_s", "each_turn"), [(0.0001, 6), (0.009, 3), (0.02, 2), (0.021, 1), (5.0, 1)])
 @on_loop
-async def test_turn_ends_after_its_time_whatever_is_ready_and_the_next_one_goes_on_there(
+async def test_turn_ends_after_its_time_with_work_left_and_the_next_one_goes_on_there(
     clock: TurnedClock, takes_s: float, each_turn: int
 ) -> None:
     """Six descriptors are always ready: each has its turn before one has the second."""
@@ -440,7 +440,7 @@ async def test_turn_is_short_while_the_loop_has_something_to_do(
 @pytest.mark.skipif(built() == "compiled", reason="the clock of a compiled reactor is not ours")
 @on_loop
 async def test_principal_that_takes_far_more_time_than_others_is_served_behind_them(clock: TurnedClock) -> None:
-    """It has 24 descriptors, and 50 ms for each; another one that is ready waits for one of these, and not for all."""
+    """It has 24 descriptors, and 50 ms for each; another ready principal waits for one of these, and not for all."""
     reactor, order = clocked(clock), list[Slow]()
     greedy = [Slow(reactor, clock, 0.05, order) for _ in range(24)]
     for one in greedy[1:]:
@@ -463,7 +463,7 @@ async def test_principal_that_takes_far_more_time_than_others_is_served_behind_t
 @pytest.mark.skipif(built() == "compiled", reason="the clock of a compiled reactor is not ours")
 @on_loop
 async def test_wait_of_the_further_descriptors_of_a_heavy_principal_is_no_overload(clock: TurnedClock) -> None:
-    """It has 16, and 50 ms for each: it waits for itself. The twin: 16 principals with one each wait for one another."""
+    """It has 16, and 50 ms for each: it waits for itself. The control: 16 principals with one each wait for one another."""
     for count in (1, 16):
         reactor = clocked(clock)
         demands = [Demand() for _ in range(count)]

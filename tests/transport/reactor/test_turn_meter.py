@@ -32,7 +32,7 @@ def test_longest_turn_is_given_once() -> None:
 
 @on_loop
 async def test_reactor_measures_what_occupies_its_loop() -> None:
-    """Work of a coroutine counts as well, and waiting does not."""
+    """Work of a coroutine counts too, and waiting does not."""
     reactor = Reactor(asyncio.get_running_loop())
     await asyncio.sleep(0.001)
     reactor.meter.take_longest()

@@ -76,7 +76,7 @@ async def test_both_ends_use_another_link_for_requests(ca: Authority, here: Iden
 
 
 class Saying:
-    """A context whose links say *protocol*, whatever they are for."""
+    """A context whose links say *protocol*, for any use."""
 
     def __init__(self, context: MutualContext, protocol: str) -> None:
         self._context, self._protocol = context, protocol

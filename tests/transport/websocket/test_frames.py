@@ -115,8 +115,8 @@ def test_message_has_so_many_fragments_at_most(count: int, fits: bool) -> None: 
     ("size", "is_small"), [(0, True), (1, True), (SMALL_FRAGMENT - 1, True), (SMALL_FRAGMENT, False)]
 )
 @pytest.mark.parametrize("cut", [1, 10_000])
-def test_small_fragment_is_told_but_not_the_last_of_a_message(size: int, cut: int, *, is_small: bool) -> None:
-    """A frame of one octet costs as much time as a Ping, whatever the records that it arrives in."""
+def test_small_fragment_is_counted_but_not_the_last_of_a_message(size: int, cut: int, *, is_small: bool) -> None:
+    """A frame of one octet costs as much time as a Ping, in records of any size."""
     data, reader = raw(2, b"x" * size, fin=False), WebSocketFrames(OCTETS, FRAGMENTS, 10 * OCTETS)
     told = [item for at in range(0, len(data), cut) for item in read_with_fragments(reader, data[at : at + cut])]
     assert [isinstance(item, SmallFragment) for item in told] == [True] * is_small
@@ -216,7 +216,7 @@ def test_any_octets_are_messages_or_one_error(pieces: list[bytes]) -> None:
 
 @examples(100, 10_000)
 @given(st.binary(min_size=1, max_size=OCTETS), st.lists(st.integers(1, OCTETS), max_size=FRAGMENTS - 1))
-def test_message_comes_back_whatever_its_fragments(message: bytes, cuts: list[int]) -> None:
+def test_message_comes_back_with_any_fragments(message: bytes, cuts: list[int]) -> None:
     ends = sorted({cut for cut in cuts if cut < len(message)} | {len(message)})
     parts = [message[begin:end] for begin, end in zip([0, *ends], ends, strict=False)]
     wire = [raw(0 if n else 2, part, fin=n == len(parts) - 1) for n, part in enumerate(parts)]

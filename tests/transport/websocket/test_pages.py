@@ -143,7 +143,7 @@ def test_request_has_no_body(field: tuple[str, str]) -> None:
     ("accepted", "status"),
     [("gzip", 200), ("GZIP;q=0.5", 200), ("*", 200), ("br, *;q=0.1", 200), ("br", 406), ("gzip;q=0", 406), ("", 406)],
 )
-def test_client_that_does_not_accept_gzip_is_told(accepted: str, status: int) -> None:
+def test_client_that_does_not_accept_gzip_is_noted(accepted: str, status: int) -> None:
     request = asked().replace(b"gzip, deflate, br", accepted.encode())
     found = answer(request)[0] if status == 200 else refusal(request)[0]
     assert found == status

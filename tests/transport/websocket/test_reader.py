@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 @on_loop
-async def test_refused_upgrade_is_told_and_closes_the_link(ca: Authority, here: Identity) -> None:
+async def test_refused_upgrade_is_reported_and_closes_the_link(ca: Authority, here: Identity) -> None:
     heard = HeardUpgrades()
     async with Node(ca, here, heard=heard) as node:
         listener = listen(node)
@@ -110,7 +110,7 @@ async def test_frames_behind_the_request_are_read(ca: Authority, here: Identity)
 
 
 @on_loop
-async def test_message_is_one_whatever_its_fragments_and_records(ca: Authority, here: Identity) -> None:
+async def test_message_is_one_for_any_fragments_and_records(ca: Authority, here: Identity) -> None:
     async with Node(ca, here) as node, await dial(node) as peer:
         data = peer.socket.send(TextMessage(request("in")[:50].decode(), message_finished=False))
         data += peer.socket.send(TextMessage(request("in")[50:].decode()))
@@ -160,7 +160,7 @@ async def test_peer_that_sends_too_many_keepalives_is_closed(
 
 @on_loop
 async def test_peer_that_cuts_its_messages_into_tiny_fragments_is_closed(ca: Authority, here: Identity) -> None:
-    """Each costs as much time as a Ping. The twin sends as many fragments, of a size that browsers and libraries use."""
+    """Each costs as much time as a Ping. The control sends as many fragments, of a size that browsers and libraries use."""
     limits = Limits(keepalives_per_s=0.001, keepalives_at_once=20)
     async with Node(ca, here, limits=limits) as node:
         listener = listen(node)
@@ -300,7 +300,7 @@ async def ping_on(peer: WebPeer) -> None:
 
 
 @on_loop
-async def test_pings_between_fragments_give_a_slow_message_no_more_time(ca: Authority, here: Identity) -> None:
+async def test_pings_between_fragments_give_a_slow_message_no_further_time(ca: Authority, here: Identity) -> None:
     limits = Limits(message_s=0.1, message_bytes_per_s=1_000_000, keepalives_per_s=1e6, keepalives_at_once=1_000_000)
     async with Node(ca, here, limits=limits) as node, await dial(node) as peer, asyncio.timeout(WITHIN_S):
         await peer.write_octets(raw(1, b"MESSAGE", fin=False))

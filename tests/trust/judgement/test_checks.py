@@ -209,7 +209,7 @@ def test_error_of_openssl_is_a_finding_even_if_our_checks_find_nothing(net: Netw
         (("unlike.anything.invalid",), "unlike.anything.invalid is not in the topology"),
     ],
 )
-def test_unknown_name_is_told_with_what_is_nearest(net: Network, names: tuple[str, ...], saw: str) -> None:
+def test_unknown_name_is_reported_with_what_is_nearest(net: Network, names: tuple[str, ...], saw: str) -> None:
     verdict = verdict_on(net.forge.server(net.ours, *names), net.policy())
     assert verdict.code is Code.NOT_IN_TOPOLOGY
     assert saw in finding(verdict, "topology").saw

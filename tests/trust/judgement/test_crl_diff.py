@@ -46,13 +46,13 @@ def test_new_serials_are_given_with_their_issuer(net: Network) -> None:
 
 
 def test_crl_without_new_serials_affects_no_certificate(net: Network) -> None:
-    """Most new lists only take the place of one that is about to end."""
+    """Most new lists only replace a CRL that is about to expire."""
     assert newly_revoked(relied_on(net), lists(net, number=2), NOON) == frozenset()
     assert newly_revoked(relied_on(net), net.fe2.authority.lists, NOON) == frozenset()
 
 
 def test_serial_counts_for_its_issuer_only(net: Network) -> None:
-    """The root's list names its own certificates, whatever serials the issuing CA has given."""
+    """The root's list names its own certificates, and ignores the serials of the issuing CA."""
     assert net.ours.issuer is not None
     root = RevocationList.load(net.forge.revocations(net.ours.issuer, [LEAF], number=2))
     kept = [held for held in net.fe2.authority.lists if held.issuer_der == issuer_of(net)]

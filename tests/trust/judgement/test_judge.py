@@ -163,7 +163,7 @@ IMPOSTORS = (
     ),
     Row("OpenSSL objects", lambda n: n.fe2_certificate(), "malformed-certificate", seen=OBJECTION, check="engine"),
     Row("timeout", lambda n: n.fe2_certificate(), "handshake-timeout", seen=TIMEOUT, check="handshake"),
-    # Where the second engine is blind, our own walk stands alone
+    # Where the second engine is blind, only our own walk is left
     Row("blind: expired", lambda n: n.gamma_certificate(ends=-DAY), "expired", PARTNER, check="validity"),
     Row("blind: CA:TRUE", lambda n: n.gamma_certificate(ca=True), "not-a-leaf", PARTNER, check="leaf"),
     Row("blind: path length", lambda n: n.gamma_certificate(n.gamma_sub), "untrusted-issuer", PARTNER, check="issuing"),
@@ -258,7 +258,7 @@ def test_a_judge_without_checks_refuses(net: Network, monkeypatch: pytest.Monkey
     assert verdict_on(net.fe2_certificate(), net.policy()).code is Code.HANDSHAKE_FAILED
 
 
-def test_an_empty_allow_list_allows_nobody(net: Network) -> None:
+def test_an_empty_allow_list_allows_no_peer(net: Network) -> None:
     assert verdict_on(net.fe2_certificate(), net.policy(may_open=frozenset())).code is Code.ROLE_NOT_ALLOWED
     assert verdict_on(net.fe2_certificate(), net.policy(peers=TrustedPeers())).code is Code.UNTRUSTED_ISSUER
     assert verdict_on(net.fe2_certificate(), net.policy()).accepted

@@ -212,7 +212,7 @@ def test_expired_issuer_refuses_its_cached_leaves(net: Network) -> None:
 
 @pytest.mark.parametrize("revoked", [False, True])
 def test_certificate_that_becomes_valid_may_change_the_path(net: Network, *, revoked: bool) -> None:
-    """The renewed issuer is first in the chain. As soon as it is valid, it is the one in the path."""
+    """The renewed issuer is first in the chain. As soon as it is valid, it is in the path."""
     old = net.ours
     assert old.issuer is not None
     again = Wish("Example issuing CA", ca=True, usages=(), path_length=0, begins=HOUR, serial=0x2E)
@@ -332,7 +332,7 @@ def test_cache_is_bounded_and_the_oldest_is_removed(net: Network, monkeypatch: p
 
 
 @pytest.mark.parametrize("over", [0, 1])
-def test_a_chain_that_is_longer_than_real_ones_is_judged_in_full_each_time(
+def test_a_chain_that_is_longer_than_real_chains_is_judged_in_full_each_time(
     net: Network, monkeypatch: pytest.MonkeyPatch, over: int
 ) -> None:
     shown, policy = net.fe2_certificate(), Judge(net.policy())

@@ -64,7 +64,7 @@ def test_certificate_with_the_issuers_name_and_another_key_is_no_issuer() -> Non
 
 
 def test_of_several_paths_the_one_without_faults_is_taken() -> None:
-    """A CA with two certificates, one of them expired: a good path exists, whatever comes first."""
+    """A CA with two certificates, one of them expired: a good path exists, in any order."""
     old = FORGE.forge(_wish(ends=-timedelta(days=1)), ROOT)
     pool = [_renewed(old).certificate, old.certificate]
     leaf = FORGE.server(old, "fe1.example.test").certificate

@@ -48,7 +48,7 @@ def test_crl_replaces_another_while_it_is_valid(changes: dict[str, Any], *, repl
     assert load(number=6, **changes).stands_in_for(earlier, NOON) is replaces
 
 
-def test_crl_of_another_key_does_not_replace_one_that_was_verified() -> None:
+def test_crl_of_another_key_does_not_replace_a_verified_crl() -> None:
     earlier = load(number=5)
     forged = load(number=6, key=FORGE.root("Mallory").key)
     assert forged.stands_in_for(earlier, NOON), "nobody has verified the earlier one yet"

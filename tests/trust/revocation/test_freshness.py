@@ -82,7 +82,7 @@ def test_crl_that_begins_later_waits_while_the_current_is_valid() -> None:
 
 
 def test_forged_crl_does_not_stay_after_its_ca_is_known() -> None:
-    """It was accepted before. Its thisUpdate and number are higher than those of each rightful CRL."""
+    """It was accepted before. Its thisUpdate and number are higher than those of each valid CRL."""
     liar = FORGE.authority("Issuing", ROOT)
     held = RevocationList.load(FORGE.revocations(liar, number=2**100, begins=SKEW, ends=timedelta(days=9_000)))
     rightful = FORGE.revocations(ISSUING, number=6)
@@ -92,7 +92,7 @@ def test_forged_crl_does_not_stay_after_its_ca_is_known() -> None:
 
 
 def test_confirmed_crl_replaces_that_of_an_unknown_ca() -> None:
-    """Nobody knows whether the other CA exists. Two CRLs of unknown CAs do not replace each other."""
+    """It is not known whether the other CA exists. Two CRLs of unknown CAs do not replace each other."""
     liar = FORGE.root("Unheard of")
     held = RevocationList.load(FORGE.revocations(liar, number=9, ends=timedelta(days=9_000)))
     rightful = FORGE.revocations(ISSUING, number=6)

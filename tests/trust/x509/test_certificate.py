@@ -120,7 +120,7 @@ def test_only_the_signer_with_the_right_name_is_the_issuer() -> None:
 
 
 def test_signature_may_be_left_out_of_the_search_for_weakness() -> None:
-    """An anchor is trusted by its key: nobody relies on its own signature."""
+    """An anchor is trusted by its key: no check relies on its own signature."""
     weak = plain(ec.generate_private_key(ec.SECP256R1()), hashes.SHA224())
     assert weakness(weak, weak=(hashes.SHA224,)) == "a signature over sha224"
     assert weakness(weak, weak=(hashes.SHA224,), signature=False) is None

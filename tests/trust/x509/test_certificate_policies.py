@@ -151,7 +151,7 @@ def test_mapping_can_be_inhibited() -> None:
 
 @pytest.mark.parametrize("pair", [(ANY, A), (A, ANY)])
 def test_any_policy_itself_must_not_be_mapped(pair: tuple[str, str]) -> None:
-    """RFC 5280 6.1.4 (a), whatever is demanded."""
+    """RFC 5280 6.1.4 (a), for any demanded policy."""
     assert not passes((issued(A), maps(pair)), (issued(A),), wanted=LINKS)
     assert passes((issued(A), maps((A, B))), (issued(A),), wanted=LINKS)
 

@@ -98,12 +98,12 @@ def test_common_name_is_always_ignored() -> None:
     assert found(cn="example.test").ignored == (("CN:example.test", "the common name is never an identity"),)
 
 
-def test_a_dns_name_beside_a_different_sip_uri_is_told_as_ignored() -> None:
+def test_a_dns_name_beside_a_different_sip_uri_is_reported_as_ignored() -> None:
     told = found(dns=("example.test", "other.test"), uris=("sip:example.test",))
     assert [name for name, _why in told.ignored] == ["DNS:other.test", "CN:a server"]
 
 
-def test_an_ip_address_is_told_by_its_kind() -> None:
+def test_an_ip_address_is_reported_by_its_kind() -> None:
     names = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
     certificate = FORGE.forge(Wish(critical=(names,))).certificate
     assert ("IP:127.0.0.1", "only the sip scheme names a SIP domain") in identities(certificate).ignored
@@ -141,8 +141,8 @@ DER = FORGE.forge(Wish(names=("example.test",), ends=timedelta(days=1))).certifi
 
 @examples(300)
 @given(at=st.integers(0, len(DER) - 1), byte=st.integers(0, 255), cut=st.integers(0, 3))
-def test_identities_never_raise_whatever_the_certificate_holds(at: int, byte: int, cut: int) -> None:
-    """A certificate that cannot be loaded at all has its own error; one that can has identities, perhaps none."""
+def test_identities_never_raise_for_any_content_of_the_certificate(at: int, byte: int, cut: int) -> None:
+    """A certificate that cannot be loaded has an error of its own; any other has identities, perhaps none."""
     der = DER[:at] + bytes([byte]) + DER[at + 1 + cut :]
     try:
         certificate = x509.load_der_x509_certificate(der)

@@ -43,7 +43,7 @@ def at(settings: ValkeySettings, *ports: int) -> ValkeySettings:
 
 
 @on_loop
-async def test_address_that_nobody_has_gives_way_to_the_next(valkey: ValkeyServer) -> None:
+async def test_address_without_a_server_gives_way_to_the_next(valkey: ValkeyServer) -> None:
     dead = free_port()
     await accepted(at(settings_of(valkey), dead, valkey.port))
     assert f"127.0.0.1:{dead}: Connection refused" in await refused(at(settings_of(valkey), dead))

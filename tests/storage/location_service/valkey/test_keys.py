@@ -1,4 +1,4 @@
-"""The keys of one pool are those of no other pool, whatever an organisation is called."""
+"""The keys of one pool are those of no other pool, for any name of an organisation."""
 
 from __future__ import annotations
 
@@ -41,15 +41,15 @@ def test_key_of_rows_names_its_user() -> None:
     assert Keys("Other", "p.test", bytes(32)).aor(keys.bindings(ALICE)) is None
 
 
-def test_key_of_rows_names_its_user_to_nobody_without_the_key_of_the_pool() -> None:
-    """Whoever can connect to the store may follow which keys are changed."""
+def test_key_of_rows_names_its_user_only_with_the_key_of_the_pool() -> None:
+    """A client of the store may follow which keys are changed."""
     made = Keys("Example", "p.test", bytes(32)).bindings(ALICE)
     assert b"alice" not in made
     assert Keys("Example", "p.test", bytes(range(32))).aor(made) is None
 
 
 @pytest.mark.parametrize("name", [b"", b"!", b"AAAA", b"sip:alice@example.test", 60 * b"A", b"\xff"])
-def test_key_that_no_server_of_the_pool_makes_names_nobody(name: bytes) -> None:
+def test_key_that_no_server_of_the_pool_makes_names_no_user(name: bytes) -> None:
     keys = Keys("Example", "p.test", bytes(32))
     assert keys.aor(keys.prefix + b"aor:" + name) is None
 

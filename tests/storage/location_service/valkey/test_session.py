@@ -1,4 +1,4 @@
-"""How the store does, and what its owner is told of it."""
+"""How the store does, and what is reported to its owner."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_failure_gives_up_lookups_and_is_written_without_control_characters(part
 
 
 @pytest.mark.parametrize(("after_s", "told"), [(TOLD_AFTER_S - 0.1, False), (TOLD_AFTER_S, True)])
-def test_failure_is_told_once_it_has_lasted(parts: Parts, after_s: float, *, told: bool) -> None:
+def test_failure_is_reported_once_it_has_lasted(parts: Parts, after_s: float, *, told: bool) -> None:
     parts.session.failed("away")
     for _ in range(2):
         parts.session.tell_failing(NOW + after_s)

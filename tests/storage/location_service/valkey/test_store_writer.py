@@ -1,4 +1,4 @@
-"""Writes over a connection that a test answers: what is told to who asked, and when."""
+"""Writes over a connection that a test answers: what the callers get, and when."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def _writing(parts: Parts) -> Writing:
     return Writing(parts.connected())
 
 
-def test_write_is_acknowledged_once_all_others_were_told_of_it(writing: Writing) -> None:
+def test_write_is_acknowledged_once_all_others_were_notified(writing: Writing) -> None:
     """The store sends its news before it reads the next command."""
     writing.write()
     writing.connection.answer([0])

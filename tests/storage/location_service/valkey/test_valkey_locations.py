@@ -1,4 +1,4 @@
-"""A store that is away, full, forbidden, emptied or written by somebody else; what every store does is in `test_locations`."""
+"""A store that is away, full, forbidden, emptied or written by another client; what every store does is in `test_locations`."""
 
 from __future__ import annotations
 
@@ -76,20 +76,20 @@ def session_of(member: ValkeyMember) -> StoreSession:
 
 
 def begun(member: ValkeyMember) -> list[WriteResult | None]:
-    """Begin to store alice's phone; gives what is told of it later."""
+    """Begin to store alice's phone; gives what is reported later."""
     told: list[WriteResult | None] = []
     member.store.write(Write(ALICE, (PHONE,), (), told.append))
     return told
 
 
 def failing(member: ValkeyMember) -> str:
-    """Wait until the store is told of, and give the reason."""
+    """Wait until the store is reported, and give the reason."""
     member.until(lambda: member.told)
     return member.told[-1]
 
 
 @pytest.mark.wide
-def test_store_that_was_never_there_is_told_once_and_used_when_it_comes(valkey: ValkeyServer) -> None:
+def test_store_that_was_never_there_is_reported_once_and_used_when_it_comes(valkey: ValkeyServer) -> None:
     """A server starts meanwhile."""
     valkey.kill()
     with valkey_members(valkey, connects=False) as begin:
@@ -247,7 +247,7 @@ def row(**changes: object) -> bytes:
     return b"9 " + value_of(replace(PHONE, **changes), SEAL)  # type: ignore[arg-type]
 
 
-def test_rows_of_somebody_who_writes_to_the_store_are_read_by_the_rules(
+def test_rows_of_another_writer_of_the_store_are_read_by_the_rules(
     fe1: ValkeyMember, fe2: ValkeyMember, valkey: ValkeyServer
 ) -> None:
     """Only rows of servers that live, in the incarnation that they have, of the pool; and what does not fit is passed over."""
@@ -320,10 +320,10 @@ for key in (ROWS, KEYS.servers, KEYS.identity, KEYS.leases, KEYS.dead, KEYS.rows
 
 @pytest.mark.usefixtures("is_quick")
 @pytest.mark.parametrize("poison", wide_after(10, POISONS))
-def test_whatever_is_written_stops_nobody_and_heals_by_itself(
+def test_any_written_value_stops_no_server_and_heals_by_itself(
     begin: Begin, fe1: ValkeyMember, valkey: ValkeyServer, poison: str
 ) -> None:
-    """Somebody writes to the store once. Nobody cleans up. A server that goes on and one that starts have all that they need."""
+    """An attacker writes to the store once. No operator cleans up. A running server and a new one have all that they need."""
     fe1.write([replace(PHONE, aor=BOB)])
     for words in POISONS[poison]:
         valkey.ask(*words)
@@ -378,7 +378,7 @@ def test_later_process_that_renews_its_lease_keeps_its_place(
     ],
 )
 @pytest.mark.parametrize("restores", wide_after(1, [False, True]))
-def test_row_of_no_server_of_the_pool_gives_way_whatever_cseq_it_has(
+def test_row_of_no_server_of_the_pool_gives_way_with_any_cseq(
     fe1: ValkeyMember, fe2: ValkeyMember, valkey: ValkeyServer, false: bytes, *, restores: bool
 ) -> None:
     """A row that fe2 has stored does not give way to an older one."""
@@ -407,7 +407,7 @@ def test_row_that_no_server_of_the_pool_has_written_is_removed_when_it_is_read(
 def test_removed_row_of_another_server_leaves_a_removal_that_its_server_reads(
     fe1: ValkeyMember, fe2: ValkeyMember, valkey: ValkeyServer
 ) -> None:
-    """Only if a REGISTER has removed it; a row of which nobody else knows leaves nothing."""
+    """Only if a REGISTER has removed it; a row that no other server knows leaves nothing."""
     fe1.write([PHONE])
     fe2.write(drop=[PHONE], unregisters=True)
     found = asked(fe1)
@@ -445,10 +445,10 @@ def test_removal_ends_after_a_minute(fe1: ValkeyMember, fe2: ValkeyMember, valke
     until_found(fe1, lambda found: not found.removed and not valkey.ask("EXISTS", ROWS))
 
 
-def test_servers_that_somebody_changes_all_the_time_are_read_now_and_then(
+def test_servers_that_a_client_changes_all_the_time_are_read_now_and_then(
     fe1: ValkeyMember, fe2: ValkeyMember, valkey: ValkeyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Until a change was read, nobody is said to be away. The last change is always read."""
+    """Until a change was read, no server is reported as away. The last change is always read."""
     fe2.write([ELSEWHERE])
     reads = 0
     read_servers = fe1.store._servers.read
@@ -474,7 +474,7 @@ def test_servers_that_somebody_changes_all_the_time_are_read_now_and_then(
     until_found(fe1, lambda found: found.complete and found.rows == (ELSEWHERE,))
 
 
-def test_servers_with_different_keys_tell_the_operator_and_say_nobody_is_away(
+def test_servers_with_different_keys_inform_the_operator_and_report_no_server_as_away(
     valkey: ValkeyServer, fe1: ValkeyMember
 ) -> None:
     """Rows of the other server are left alone: it is a mistake of the operator, not an attack."""
@@ -508,7 +508,7 @@ def test_pool_cannot_reach_the_keys_of_another_pool(valkey: ValkeyServer, monkey
 
 
 @pytest.mark.wide
-def test_user_of_the_store_without_a_right_is_told_and_heals(
+def test_user_of_the_store_without_a_right_is_reported_and_heals(
     valkey: ValkeyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     valkey.ask("ACL", "SETUSER", "pool1", "on", ">secret", "~*", "+@all", "-evalsha")

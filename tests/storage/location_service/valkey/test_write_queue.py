@@ -10,7 +10,7 @@ RESULT = WriteResult(frozenset(), 1, 1)
 
 
 class Queue:
-    """A queue, and what those who wrote were told."""
+    """A queue, and the results of its writers."""
 
     def __init__(self, writes: int) -> None:
         self.health = StoreHealth()
@@ -34,7 +34,7 @@ def test_what_was_sent_and_not_made_is_sent_again_in_its_order() -> None:
     one = Queue(3)
     one.queue.next_batch()
     one.queue.send_again()
-    one.queue.made(one.writes[1])  # its reply has come after that of one that has failed
+    one.queue.made(one.writes[1])  # its reply has come after that of a failed write
     assert one.queue.next_batch() == [one.writes[0], one.writes[2]]
 
 

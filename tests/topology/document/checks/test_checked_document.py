@@ -32,7 +32,7 @@ def test_each_server_has_its_place_and_pool(place: Place) -> None:
     ]
 
 
-def test_place_is_told_with_its_line(place: Place) -> None:
+def test_place_is_reported_with_its_line(place: Place) -> None:
     line = place.line("name: pool2.example.test")
     assert checked(place).place(("pools", 1, "name")) == f"pools[1].name on line {line}"
 

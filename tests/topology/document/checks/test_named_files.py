@@ -134,7 +134,7 @@ def test_link_to_a_file_outside_of_the_organisation_is_accepted(
 
 @pytest.mark.parametrize("key", ["anchors", "crls"])
 def test_file_in_another_place_is_not_opened(place: Place, tmp_path: Path, key: str) -> None:
-    """It may be a pipe that nobody writes to. A draft can come from a file that was imported, and management compares it."""
+    """It may be a pipe without a writer. A draft can come from a file that was imported, and management compares it."""
     pipe = tmp_path / "pipe.pem"
     os.mkfifo(pipe)
     old, new = SPOILS[key]
@@ -148,7 +148,9 @@ def test_absolute_name_into_the_folder_is_refused(place: Place, tmp_path: Path) 
     assert "is an absolute path into the organisation's folder" in place.problem().reason
 
 
-def test_all_misplaced_files_are_told_at_once_with_the_command_that_mends_each(place: Place, tmp_path: Path) -> None:
+def test_all_misplaced_files_are_reported_at_once_with_the_command_that_mends_each(
+    place: Place, tmp_path: Path
+) -> None:
     place.spoil(
         ("federation:\n", "turn: {servers: ['turn:t.test'], secret_file: turn.secret}\nfederation:\n"),
         ("anchors: [partners/c/root.pem]", "anchors: [/etc/kamailio/tls/other.pem]"),

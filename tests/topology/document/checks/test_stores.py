@@ -100,7 +100,7 @@ def test_pool_on_two_machines_may_have_a_store_while_the_general_one_is_a_file(p
 
 
 @pytest.mark.parametrize("own", ["state/pool1.db", "'valkey://127.0.0.1'"])
-def test_pool_on_two_machines_with_a_store_that_they_do_not_share_is_refused_whatever_the_general_one_is(
+def test_pool_on_two_machines_with_a_store_that_they_do_not_share_is_refused_with_any_general_store(
     place: Place, own: str
 ) -> None:
     place.spoil(

@@ -1,4 +1,4 @@
-"""Signatures of OpenSSH: ours and those of ssh-keygen are the same, and nothing else counts."""
+"""Signatures of OpenSSH: ours and those of ssh-keygen are the same, and others do not count."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ ADA = {"name": "ada", "key": "ssh-ed25519 AAAA"}
         {"operators": [{"name": "ada", "key": "ssh-rsa AAAA"}]},
     ],
 )
-def test_rule_that_nobody_can_meet_is_refused(given: dict[str, object]) -> None:
+def test_rule_that_cannot_be_met_is_refused(given: dict[str, object]) -> None:
     assert Approvals.model_validate({"publish": 1, "operators": [ADA]}).block is None
     with pytest.raises(ValidationError):
         Approvals.model_validate({"publish": 1, "operators": [ADA], **given})

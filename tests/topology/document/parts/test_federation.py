@@ -1,4 +1,4 @@
-"""A partner and its names; nobody is a partner by default."""
+"""A partner and its names; there is no partner by default."""
 
 from __future__ import annotations
 

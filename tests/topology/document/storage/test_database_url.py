@@ -83,7 +83,7 @@ def test_database_elsewhere_needs_a_checked_name_under_a_named_root(query: str, 
         ("connect_timeout=0", "has another connect_timeout"),
     ],
 )
-def test_what_a_topology_may_not_say_of_a_database_is_told(query: str, reason: str) -> None:
+def test_what_a_topology_may_not_contain_about_a_database_is_reported(query: str, reason: str) -> None:
     found = [(why, remedy) for why, remedy in DatabaseUrl.read(f"{PG}u@/x?{query}").faults() if reason in why]
     assert len(found) == 1
     assert "hunter2" not in "".join(found[0])

@@ -1,4 +1,4 @@
-"""Entries are compared with what they were, wherever they stand in the document."""
+"""Entries are compared with what they were, at any place of the document."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def test_equal_documents_have_no_change() -> None:
 
 
 def test_pool_with_another_name_is_the_same_pool() -> None:
-    """Its servers have another pool by name, and nothing else changes."""
+    """Its servers have another pool by name, and the rest stays."""
     renamed = keys(MANAGED, changed((POOL2, POOL2.replace("pool2", "pool9"))))
     assert renamed == [
         "pool9.example.test pools",

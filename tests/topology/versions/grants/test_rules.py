@@ -1,4 +1,4 @@
-"""Each change that gives somebody more is named with its role, its opposite is not, and each key of the model has a rule."""
+"""Each grant is named with its role, the opposite change is no grant, and each key of the model has a rule."""
 
 from __future__ import annotations
 
@@ -282,7 +282,7 @@ BOSS = ADA.replace("operator", "security-officer")
     "after", [console(), console(f", operators: [{ADA}]"), SAME], ids=["gone", "lower", "no-console"]
 )
 def test_an_operator_cannot_remove_a_security_officer(after: tuple[str, str]) -> None:
-    """Nobody would be left who may take it back."""
+    """No operator would be left who may take it back."""
     new = found(changed(console(f", operators: [{BOSS}]")), changed(after))
     assert new == [("console.operators", OFFICER)]
 

@@ -1,4 +1,4 @@
-"""A changed field is told by both values; names by what was added, removed and put into another order."""
+"""A changed field is written with both values; names by what was added, removed and put into another order."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ def approvals(*operators: dict[str, str], publish: int = 1) -> Approvals:
     return Approvals.model_validate({"publish": publish, "operators": operators})
 
 
-def test_console_that_comes_or_goes_is_told_by_its_address() -> None:
+def test_console_that_comes_or_goes_is_named_by_its_address() -> None:
     assert list(console_changes(None, console())) == ["the console's address changes from none to 127.0.0.1:8444"]
     assert list(console_changes(console(), None)) == ["the console's address changes from 127.0.0.1:8444 to none"]
     assert list(console_changes(None, None)) == list(console_changes(console(), console())) == []
@@ -76,7 +76,7 @@ def test_access_to_the_console_has_words(old: dict[str, Any], new: dict[str, Any
     assert list(console_changes(console(**old), console(**new))) == lines
 
 
-def test_approvals_are_told_by_number_and_operator() -> None:
+def test_approvals_are_named_by_number_and_operator() -> None:
     assert list(approval_changes(None, approvals(ADA))) == [
         "approvals for a version change from none to 1",
         "operator ada may approve versions, with ssh-ed25519 AAAA",

@@ -38,7 +38,7 @@ def test_backup_pool_has_words(place: Place) -> None:
     ]
 
 
-def test_a_pool_that_comes_or_goes_is_told_with_its_servers(place: Place) -> None:
+def test_a_pool_that_comes_or_goes_is_reported_with_its_servers(place: Place) -> None:
     change = ("  - name: pool2.example.test\n    role: front-end\n    servers: [fe3.example.test]\n", "")
     assert told(place, change) == [
         "pool pool2.example.test is removed (front-end)",
@@ -67,7 +67,7 @@ def test_a_server_that_moves_is_no_server_that_leaves(place: Place) -> None:
     ]
 
 
-def test_next_hop_and_route_are_told_as_ways(place: Place) -> None:
+def test_next_hop_and_route_are_written_as_ways(place: Place) -> None:
     edge = "internal_name: edge-int.example.test\n    next_hop: pool1"
     assert told(place, (edge, edge.replace("pool1", "pool2"))) == [
         "pool sip.example.test sends requests to pool2.example.test instead of pool1.example.test"
@@ -108,7 +108,7 @@ def test_key_of_a_pool_or_a_server_has_words(place: Place, old: str, new: str, l
     assert line in told(place, ("# ours", "\nsites: [berlin]"), (old, new))
 
 
-def test_outside_of_an_edge_is_told_key_by_key(place: Place) -> None:
+def test_outside_of_an_edge_is_written_key_by_key(place: Place) -> None:
     edge = "servers: [edge1.example.test]"
     first, second = (f"servers: [{{name: edge1.example.test, outside: {{bind: 192.0.2.{n}}}}}]" for n in (1, 2))
     assert list(difference(loaded(place, (edge, first)), loaded(place, (edge, second)))) == [
@@ -116,7 +116,7 @@ def test_outside_of_an_edge_is_told_key_by_key(place: Place) -> None:
     ]
 
 
-def test_pool_without_a_backup_pool_any_more_is_told(place: Place) -> None:
+def test_pool_without_a_backup_pool_any_more_is_reported(place: Place) -> None:
     assert back(
         place, ("name: pool2.example.test", "name: pool2.example.test\n    backup_pool: pool1.example.test")
     ) == ["pool pool2.example.test's users are served by no other pool any more while its servers do not answer"]

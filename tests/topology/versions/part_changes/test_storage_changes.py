@@ -18,7 +18,7 @@ def own(storage: str) -> tuple[str, str]:
     return POOL2, f"{POOL2}    storage: {storage}\n"
 
 
-def test_pool_that_gets_a_store_of_its_own_is_told_and_so_is_the_way_back(place: Place) -> None:
+def test_pool_that_gets_a_store_of_its_own_is_reported_and_so_is_the_way_back(place: Place) -> None:
     assert told(place, own(OWN)) == [
         f"{WHOSE} store of the bindings changes from the general one to one of its own, {TLS}, user two"
     ]
@@ -63,7 +63,7 @@ def test_general_store_has_words_of_its_own(place: Place) -> None:
     ]
 
 
-def test_new_pool_is_told_with_its_store(place: Place) -> None:
+def test_new_pool_is_reported_with_its_store(place: Place) -> None:
     pool = (
         f"{POOL2.replace('pool2', 'pool3')}    role: front-end\n    servers: [fe9.example.test]\n    storage: {OWN}\n"
     )

@@ -26,7 +26,7 @@ def test_seal_holds_for_exactly_what_it_was_made_for() -> None:
         (b"sip:alice@example.test", b"name[", b"1]"),
     ],
 )
-def test_seal_holds_for_nothing_else(parts: tuple[bytes, bytes, bytes]) -> None:
+def test_seal_holds_for_its_row_only(parts: tuple[bytes, bytes, bytes]) -> None:
     """Octets that move from one part to the next make another text."""
     assert not Seal(KEY).holds(Seal(KEY).of(*PARTS), *parts)
 

@@ -124,7 +124,7 @@ def test_entry_that_does_not_fit_is_none(wrong: object) -> None:
 
 
 def test_entry_of_a_server_counts_as_long_as_the_pool_has_the_server() -> None:
-    """The entry of a server that is added has to be read again; that of one that is removed is forgotten at once."""
+    """The entry of a server that is added has to be read again; that of a removed server is forgotten at once."""
     entries = {name.encode(): f"3 {RUN} 1 {KEY} 0".encode() for name in (FE2, FE3)}
     made = table()
     made.replace(entries)

@@ -20,7 +20,7 @@ def test_change_of_the_servers_is_read_at_once_and_marks_every_row(parts: Parts)
 
 
 def test_second_change_that_comes_too_soon_is_read_with_the_next_tick(parts: Parts) -> None:
-    """Until then nobody is said to be away."""
+    """Until then no server is reported as away."""
     parts.connected().servers.changed(parts.connection)
     parts.connection.answer([], name="servers")
     assert parts.servers.is_settled
