@@ -72,7 +72,7 @@ def test_certificate_for_clients_that_is_rejected_is_listed_with_the_reason(plac
     public = Chain("public.pem", (leaf(FE1),) if in_use else (), "it has expired")
     found = stock(place, {}, replace(use(place.load(), FE1, chain(FE1)), for_clients=(public,)))
     (entry,) = of(found, ExpiringKind.CLIENTS)
-    assert (entry.broken, "it has expired" in entry.note) == (not in_use, True)
+    assert (entry.broken, "it has expired" in entry.notice) == (not in_use, True)
 
 
 def of(found: Inventory, what: ExpiringKind) -> list[InventoryEntry]:
@@ -108,24 +108,24 @@ def test_certificate_in_use_counts_and_a_newer_one_on_disk_is_reported_with_the_
     old = use(loaded, FE1, chain(FE1, DAY / 2))
     entry = server(stock(place, {(FE1, False): chain(FE1, number="c")}, old), FE1)
     assert (entry.level, entry.item, entry.on_disk) == (Urgency.DAY_1, leaf(FE1, DAY / 2), leaf(FE1, number="c"))
-    assert entry.note == "the certificate in use differs from the file; reload: kill -HUP 4711"
+    assert entry.notice == "the certificate in use differs from the file; reload: kill -HUP 4711"
 
 
 def test_certificate_in_use_that_is_on_disk_has_no_note(place: Place) -> None:
     entry = server(stock(place, {(FE1, False): chain(FE1)}, use(place.load(), FE1, chain(FE1))), FE1)
-    assert (entry.note, entry.level, entry.in_use) == ("", Urgency.FINE, entry.on_disk)
+    assert (entry.notice, entry.level, entry.in_use) == ("", Urgency.FINE, entry.on_disk)
 
 
 def test_refused_rotation_is_reported_with_its_reason(place: Place) -> None:
     shown = replace(chain(FE1), fault="expired: so it is")
     entry = server(stock(place, {(FE1, False): chain(FE1, -DAY, "c")}, use(place.load(), FE1, shown)), FE1)
-    assert entry.note == f"the certificate on disk is not in use: expired: so it is; sipmesh ca issue {FE1}"
+    assert entry.notice == f"the certificate on disk is not in use: expired: so it is; sipmesh ca issue {FE1}"
     assert not entry.urgent
 
 
 def test_server_whose_file_is_elsewhere_is_not_an_alarm(place: Place) -> None:
     found = stock(place, {})
-    assert server(found, FE2).note == "unknown: its file is on another machine"
+    assert server(found, FE2).notice == "unknown: its file is on another machine"
     assert not found.urgent
 
 
@@ -134,7 +134,7 @@ def test_file_that_cannot_be_used_is_an_alarm(place: Place, fault: str, *, alarm
     laid = Chain("servers/x.pem", fault=fault) if fault else chain(FE1)
     entry = server(stock(place, {(FE1, False): laid}), FE1)
     assert entry.urgent is alarm
-    assert (fault in entry.note) is alarm or not fault
+    assert (fault in entry.notice) is alarm or not fault
 
 
 @pytest.mark.parametrize(("days", "urgent"), [(8, False), (7, True), (-1, True)])
@@ -194,7 +194,7 @@ def test_lists_say_who_refuses_whom(place: Place) -> None:
 def test_list_that_a_server_has_not_read_is_reported(place: Place) -> None:
     running = replace(use(place.load(), FE1, chain(FE1)), lists=())
     entries = of(stock(place, {}, running), ExpiringKind.LIST)
-    assert {one.note for one in entries} == {f"not in force on {FE1}; reload: kill -HUP 4711"}
+    assert {one.notice for one in entries} == {f"not in force on {FE1}; reload: kill -HUP 4711"}
     assert {one.in_use for one in entries} == {None}
 
 
@@ -203,7 +203,7 @@ def test_list_that_is_missing_is_an_alarm(place: Place) -> None:
     found = stock(place, {})
     assert found.urgent
     [broken, *_] = [one for one in found.entries if one.broken]
-    assert "issuing.crl" in broken.note
+    assert "issuing.crl" in broken.notice
     assert "sipmesh ca crl" in broken.command
 
 
@@ -263,7 +263,7 @@ def test_signer_of_another_management_server_goes_on(place: Place) -> None:
     found = take_stock(managed(place, MG1, MG2), {}, at=NOON, signers={MG1: signer()})
     first, second = of(found, ExpiringKind.SIGNER)
     assert first.stops == f"{MG1} cannot publish; {MG2} can"
-    assert (second.item, second.note) == (None, "unknown: its file is on another machine")
+    assert (second.item, second.notice) == (None, "unknown: its file is on another machine")
     assert not second.broken
 
 
@@ -271,7 +271,7 @@ def test_signer_that_cannot_be_used_is_an_alarm(place: Place) -> None:
     broken = Chain(f"servers/{MG1}.signer.pem", fault="contains no readable certificate")
     (entry,) = of(take_stock(managed(place, MG1), {}, at=NOON, signers={MG1: broken}), ExpiringKind.SIGNER)
     assert entry.broken
-    assert entry.note == f"servers/{MG1}.signer.pem contains no readable certificate; sipmesh ca issue {MG1}"
+    assert entry.notice == f"servers/{MG1}.signer.pem contains no readable certificate; sipmesh ca issue {MG1}"
 
 
 def test_signer_of_one_server_may_be_asked_for_alone(place: Place) -> None:
@@ -314,7 +314,7 @@ def held_for(left: timedelta) -> DatedItem:
 
 def test_working_source_is_listed_with_the_expiry_of_its_data(place: Place) -> None:
     _, entry = sourced(place, held_for(3 * DAY))
-    assert (entry.level, entry.broken, entry.note) == (Urgency.FINE, False, "")
+    assert (entry.level, entry.broken, entry.notice) == (Urgency.FINE, False, "")
     assert entry.item == held_for(3 * DAY)
 
 
@@ -341,7 +341,7 @@ def test_source_that_is_an_alarm_counts_down_and_is_urgent(
 
 def test_source_without_data_is_awaited_until_it_fails(place: Place) -> None:
     _, awaited = sourced(place, None)
-    assert (awaited.broken, awaited.note[:30]) == (False, "no data was fetched yet; check")
+    assert (awaited.broken, awaited.notice[:30]) == (False, "no data was fetched yet; check")
     _, failed = sourced(place, None, failing_since=NOON, why="answers 404", alarming=True)
     assert failed.broken
     assert "answers 404" in failed.sentence(NOON)

@@ -80,7 +80,7 @@ def _show(stock: Inventory) -> None:
             say(entry.sentence(stock.at), style=_style(entry))
         if entry.note:
             style = BAD if entry.broken else QUIET if entry.item is None else WARN
-            say(f"{entry.name}: {entry.note}", style=style)
+            say(f"{entry.name}: {entry.notice}", style=style)
     if stock.countdown is not None:
         say(stock.countdown.sentence(stock.at), style="bold")
 

@@ -11,7 +11,6 @@ if TYPE_CHECKING:
 
     from sipmesh.cli.doctor.check import Check
     from sipmesh.topology.expiry.inventory import Inventory
-    from sipmesh.topology.expiry.inventory_entry import InventoryEntry
 
 EXPIRY: Final = "expiry"
 
@@ -20,14 +19,7 @@ def expiry_checks(stock: Inventory) -> Iterator[Check]:
     """Judge each thing that expires; one line for all that is fine."""
     entries = [entry for entry in stock.entries if entry.broken or entry.level or entry.old]
     for entry in entries:
-        told, remedy = _in_two(entry, stock)
+        told, remedy = entry.told(stock.at), entry.remedy(stock.at) or entry.command
         yield bad(EXPIRY, told, remedy) if entry.urgent else warning(EXPIRY, told, remedy)
     if not entries:
         yield good(EXPIRY, f"no certificate and no CRL of {len(stock.entries)} expires soon")
-
-
-def _in_two(entry: InventoryEntry, stock: Inventory) -> tuple[str, str]:
-    """Part the sentence of *entry* in what is so, and what to do."""
-    told, _, remedy = entry.sentence(stock.at).rpartition("; ")
-    remedy = remedy.removeprefix("to correct it: ").removeprefix("to renew it: ")
-    return (told, remedy) if told else (remedy, entry.command)

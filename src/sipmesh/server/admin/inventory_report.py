@@ -71,7 +71,7 @@ class EntryReport:
             old=entry.old,
             stops=entry.stops,
             command=entry.command,
-            note=entry.note,
+            note=entry.notice,
         )
 
 

@@ -117,24 +117,24 @@ class _Stock:
     def _supply(self, server: str, supply: FetchStatus) -> InventoryEntry:
         """Give the entry of a source that a running server fetches from. It warns long before the fetched data expires."""
         issuer = supply.held.subject if supply.held else "its CA"
-        command = f"check from {server} that the URL answers"
+        check, failed = f"check from {server} that the URL answers", ""
         if supply.failing_since is not None:
-            command = f"it has failed since {tell_time(supply.failing_since)} ({tell(supply.why)}): {command}"
+            failed = f"it has failed since {tell_time(supply.failing_since)} ({tell(supply.why)})"
         alarm = Urgency.FINE
         if supply.alarming and supply.held is not None:
             alarm = max(Urgency.DAYS_7, _alarm(supply.held.ends - self.at))
         missing = supply.held is None
-        refused = f"no data was fetched yet; {command}" if supply.failing_since is None else command
         return InventoryEntry(
             what=ExpiringKind.SOURCE,
             name=supply.source,
             owner=supply.owner or self.loaded.topology.organisation,
             level=alarm,
             stops=impact.list_stops(issuer, supply.owner),
-            command=command,
+            command=f"{failed}: {check}" if failed else check,
             in_use=supply.held,
             on_disk=supply.held,
-            note=refused if missing else "",
+            note=(failed or "no data was fetched yet") if missing else "",
+            repair=check if missing else "",
             broken=missing and supply.failing_since is not None,
         )
 
@@ -148,7 +148,8 @@ class _Stock:
         elsewhere = in_use is None and on_disk is not None and on_disk.file == LEDGER
         command = impact.server_command(name, self._file(on_disk, in_use), outside=outside, elsewhere=elsewhere)
         revoked = item is not None and self._is_revoked(item)
-        note = f"it is revoked, and peers refuse it; {command}" if revoked else ""
+        refused = ("it is revoked, and peers refuse it", command)
+        note, repair = refused if revoked else self._server_note(name, on_disk, in_use, command)
         return InventoryEntry(
             what=ExpiringKind.SERVER,
             name=name,
@@ -159,7 +160,8 @@ class _Stock:
             in_use=shown,
             on_disk=stored,
             outside=outside,
-            note=note or self._server_note(name, on_disk, in_use, command),
+            note=note,
+            repair=repair,
             broken=revoked or (item is None and on_disk is not None),
         )
 
@@ -183,7 +185,8 @@ class _Stock:
             stops=f"{refuse} {name}",
             command=command,
             in_use=item,
-            note=f"the certificate on disk is not in use: {chain.fault}; {command}" if chain.fault else "",
+            note=f"the certificate on disk is not in use: {chain.fault}" if chain.fault else "",
+            repair=command if chain.fault else "",
             broken=bool(chain.fault) and item is None,
         )
 
@@ -193,11 +196,11 @@ class _Stock:
         item = stored.leaf if stored else None
         command = impact.server_command(name, file, outside=False)
         revoked = item is not None and self._is_revoked(item)
-        note = f"it is revoked, and servers reject its signatures; {command}" if revoked else ""
+        note = "it is revoked, and servers reject its signatures" if revoked else ""
         if stored is None:
             note = "unknown: its file is on another machine"
         elif stored.fault:
-            note = f"{stored.file} {stored.fault}; {command}"
+            note = f"{stored.file} {stored.fault}"
         return InventoryEntry(
             what=ExpiringKind.SIGNER,
             name=name,
@@ -207,6 +210,7 @@ class _Stock:
             command=command,
             on_disk=item,
             note=note,
+            repair=command if stored is not None and note else "",
             broken=revoked or (item is None and stored is not None),
         )
 
@@ -219,15 +223,15 @@ class _Stock:
     def _file(*chains: Chain | None) -> str:
         return next((chain.file for chain in chains if chain), "its file")
 
-    def _server_note(self, name: str, on_disk: Chain | None, in_use: Chain | None, command: str) -> str:
-        """Describe a problem: an unusable file, or a certificate in use that differs from the file."""
+    def _server_note(self, name: str, on_disk: Chain | None, in_use: Chain | None, command: str) -> tuple[str, str]:
+        """Describe a problem, and what to do: an unusable file, or a certificate in use that differs from the file."""
         if in_use and in_use.fault:
-            return f"the certificate on disk is not in use: {in_use.fault}; {command}"
+            return f"the certificate on disk is not in use: {in_use.fault}", command
         if on_disk and on_disk.fault:
-            return f"{on_disk.file} {on_disk.fault}; {command}"
+            return f"{on_disk.file} {on_disk.fault}", command
         if on_disk and in_use and on_disk.leaf and in_use.leaf and on_disk.leaf != in_use.leaf:
-            return f"the certificate in use differs from the file; reload: {self._reload(name)}"
-        return "" if on_disk or in_use else "unknown: its file is on another machine"
+            return "the certificate in use differs from the file", f"reload: {self._reload(name)}"
+        return "" if on_disk or in_use else "unknown: its file is on another machine", ""
 
     def _reload(self, *names: str) -> str:
         return f"kill -HUP {' '.join(str(self.uses[name].pid) for name in names)}"
@@ -274,7 +278,6 @@ class _Stock:
     ) -> InventoryEntry:
         """Give the entry of an anchor or CRL of the topology. It is on disk, and each running server should use it."""
         lacking = [name for name, use in self.uses.items() if not use.uses(item)]
-        note = f"not in force on {tell_list(lacking)}; reload: {self._reload(*lacking)}" if lacking else ""
         return InventoryEntry(
             what=what,
             name=item.subject,
@@ -284,7 +287,8 @@ class _Stock:
             command=command,
             in_use=item if len(lacking) < len(self.uses) else None,
             on_disk=item,
-            note=note,
+            note=f"not in force on {tell_list(lacking)}" if lacking else "",
+            repair=f"reload: {self._reload(*lacking)}" if lacking else "",
             old=what is ExpiringKind.LIST and not partner and is_old(item, self.at),
         )
 
@@ -298,7 +302,8 @@ class _Stock:
                 level=Urgency.FINE,
                 stops="all certificates that need this list are refused",
                 command=fault.remedy,
-                note=f"{fault.reason}: all certificates that need it are refused; {fault.remedy}",
+                note=f"{fault.reason}: all certificates that need it are refused",
+                repair=fault.remedy,
                 broken=True,
             )
 
