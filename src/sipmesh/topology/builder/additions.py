@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
-from sipmesh.errors import OperatorError
+from sipmesh.errors import LocalError, OperatorError, SipmeshError
 from sipmesh.topology.builder.numbering import (
     POOL_STEMS,
     SERVER_STEMS,
@@ -20,7 +20,7 @@ from sipmesh.topology.document import yaml_edit
 from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
 ROUTE = ("federation", "route")
@@ -58,23 +58,92 @@ def add_pool(text: str, new: NewPool, file: Path) -> str:
 
     Raises `OperatorError` if the next hop cannot be derived: the draft has more front-end pools than one.
     """
+
+    def refuse(_name: str, why: SipmeshError) -> NoReturn:
+        raise why
+
+    return add_pools(text, [new], file, refuse)
+
+
+def add_pools(text: str, pools: Sequence[NewPool], file: Path, refuse: Callable[[str, SipmeshError], None]) -> str:
+    """Add several pools as `add_pool` does, and read the draft once for all of them.
+
+    A pool that cannot be added is given to *refuse*, and the others are added.
+    """
     outline = Outline(text, file)
-    numbering, domain = Numbering(outline), own_domain(outline)
-    name = _new_name(new.name, POOL_STEMS[new.role], domain, numbering)
-    above = name.partition(".")[2] or domain
-    entry = {
-        "name": name,
-        "role": str(new.role),
-        "site": new.site.lower(),
-        "servers": _servers_of(new, name, numbering, above),
-        "internal_name": _internal_name(new, name, above),
-        "next_hop": _next_hop(outline, new),
-        "speaks_for": [speaker.lower() for speaker in new.speaks_for],
-    }
-    text = yaml_edit.append(text, ("pools",), {key: value for key, value in entry.items() if value})
-    if new.role is Role.EDGE and outline.plain(ROUTE) is None:
-        text = yaml_edit.put(text, ROUTE, name)
+    made, entries = NewEntries(outline), []
+    for new in pools:
+        try:
+            entries.append(made.of_pool(new))
+        except OperatorError as wrong:
+            refuse(new.name, wrong)
+    text = _extended(text, entries, refuse)
+    edge = next((entry["name"] for entry in entries if entry["role"] == Role.EDGE), None)
+    if edge is not None and outline.plain(ROUTE) is None:
+        text = yaml_edit.put(text, ROUTE, edge)
     return text
+
+
+def _extended(text: str, entries: Sequence[NewEntry], refuse: Callable[[str, SipmeshError], None]) -> str:
+    """Write the entries into the draft; halve them until each that cannot be written is alone."""
+    if not entries:
+        return text
+    try:
+        return yaml_edit.extend(text, ("pools",), entries)
+    except LocalError as wrong:
+        if len(entries) == 1:
+            refuse(str(entries[0]["name"]), wrong)
+            return text
+    middle = len(entries) // 2
+    return _extended(_extended(text, entries[:middle], refuse), entries[middle:], refuse)
+
+
+NewEntry = dict[str, object]
+"""A pool as the document has it."""
+
+
+class NewEntries:
+    """Makes the entries of new pools for a draft: what one takes, the next one does not get."""
+
+    def __init__(self, outline: Outline) -> None:
+        self._numbering, self._outline = Numbering(outline), outline
+        self._front_ends = [
+            (pool.name, pool.value.get("site")) for pool in outline.pools if role_of(pool) is Role.FRONT_END
+        ]
+
+    def of_pool(self, new: NewPool) -> NewEntry:
+        """Make the entry of one pool; raises `OperatorError` if its next hop cannot be derived."""
+        domain = own_domain(self._outline)
+        name = _new_name(new.name, POOL_STEMS[new.role], domain, self._numbering)
+        above = name.partition(".")[2] or domain
+        entry: NewEntry = {
+            "name": name,
+            "role": str(new.role),
+            "site": new.site.lower(),
+            "servers": _servers_of(new, name, self._numbering, above),
+            "internal_name": _internal_name(new, name, above),
+            "next_hop": full_name(new.next_hop, domain) if new.next_hop else self._next_hop(new),
+            "speaks_for": [speaker.lower() for speaker in new.speaks_for],
+        }
+        if new.role is Role.FRONT_END:
+            self._front_ends.append((name, new.site.lower() or None))
+        return {key: value for key, value in entry.items() if value}
+
+    def _next_hop(self, new: NewPool) -> str:
+        """Give the only front-end pool, of the site where the pool has one; empty for a pool that needs no next hop."""
+        if new.role not in (Role.EDGE, Role.APPLICATION):
+            return ""
+        every = [name for name, _ in self._front_ends]
+        beside = [name for name, site in self._front_ends if new.site and site == new.site.lower()]
+        for found in (beside, every):
+            if len(found) == 1:
+                return found[0]
+        if not every:
+            remedy = "to add a pool: sipmesh topology add pool --role front-end"
+            raise OperatorError(f"a pool of role {new.role} needs a front-end pool as its next hop; {remedy}")
+        raise OperatorError(
+            f"the draft has {len(every)} front-end pools; add --next-hop with one of: {', '.join(every)}"
+        )
 
 
 def _servers_of(new: NewPool, pool: str, numbering: Numbering, domain: str) -> list[object]:
@@ -114,24 +183,6 @@ def _internal_name(new: NewPool, pool: str, domain: str) -> str:
     label = pool.partition(".")[0]
     number = label[len(label.rstrip("0123456789")) :]
     return f"edge-int{number}.{domain}"
-
-
-def _next_hop(outline: Outline, new: NewPool) -> str:
-    """Give the next hop: the named pool, else the only front-end pool, of the site where the pool has one."""
-    if new.next_hop:
-        return full_name(new.next_hop, own_domain(outline))  # validation says if there is no such pool
-    if new.role not in (Role.EDGE, Role.APPLICATION):
-        return ""
-    front_ends = [pool for pool in outline.pools if role_of(pool) is Role.FRONT_END]
-    beside = [pool for pool in front_ends if new.site and pool.value.get("site") == new.site.lower()]
-    for found in (beside, front_ends):
-        if len(found) == 1:
-            return found[0].name
-    if not front_ends:
-        remedy = "to add a pool: sipmesh topology add pool --role front-end"
-        raise OperatorError(f"a pool of role {new.role} needs a front-end pool as its next hop; {remedy}")
-    names = ", ".join(pool.name for pool in front_ends)
-    raise OperatorError(f"the draft has {len(front_ends)} front-end pools; add --next-hop with one of: {names}")
 
 
 def add_server(text: str, new: NewServer, file: Path) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
@@ -113,7 +113,12 @@ def _parts(value: object) -> list[object]:
 
 def append(text: str, loc: Loc, item: object) -> str:
     """Add *item* at the end of the list at *loc*, a path of keys and indexes. Missing keys are added."""
-    return _checked(_append(text, loc, item), _appended(_plain(text), loc, item))
+    return extend(text, loc, [item])
+
+
+def extend(text: str, loc: Loc, items: Sequence[object]) -> str:
+    """Add *items* at the end of the list at *loc*, as `append` does, and read the document once for all of them."""
+    return _checked(_extend(text, loc, items), _extended(_plain(text), loc, items))
 
 
 def remove(text: str, loc: Loc) -> str:
@@ -155,14 +160,14 @@ def _plain(text: str) -> object:
     return parse(text.encode(), Path("topology"))[0].plain()
 
 
-def _appended(value: object, loc: Loc, item: object) -> object:
-    """Give the expected value with *item* at the end of the list at *loc*."""
+def _extended(value: object, loc: Loc, items: Sequence[object]) -> object:
+    """Give the expected value with *items* at the end of the list at *loc*."""
     if not loc:
-        return (*(value if isinstance(value, tuple) else ()), _frozen(item))
+        return (*(value if isinstance(value, tuple) else ()), *map(_frozen, items))
     if isinstance(value, tuple):
-        return tuple(_appended(inner, loc[1:], item) if n == loc[0] else inner for n, inner in enumerate(value))
+        return tuple(_extended(inner, loc[1:], items) if n == loc[0] else inner for n, inner in enumerate(value))
     known = value if isinstance(value, dict) else {}
-    return {**known, loc[0]: _appended(known.get(loc[0]), loc[1:], item)}
+    return {**known, loc[0]: _extended(known.get(loc[0]), loc[1:], items)}
 
 
 def _removed(value: object, loc: Loc) -> object:
@@ -204,23 +209,23 @@ def _frozen(item: object) -> object:
     return tuple(map(_frozen, item)) if isinstance(item, list | tuple) else item
 
 
-def _append(text: str, loc: Loc, item: object) -> str:
+def _extend(text: str, loc: Loc, items: Sequence[object]) -> str:
     root = _root(text)
     node, missing = root, loc
     while missing and (inner := _member(node, missing[0])) is not None:
         node, missing = inner, missing[1:]
     if missing:
-        value: object = [item]
+        value: object = [*items]
         for key in reversed(missing[1:]):
             value = {key: value}
         return _add_member(text, node, str(missing[0]), value)
     above = _at(root, loc[:-1])
     if isinstance(above, MappingNode) and not above.flow_style and not (isinstance(node, SequenceNode) and node.value):
-        return _fill(text, above, str(loc[-1]), node, item)
+        return _fill(text, above, str(loc[-1]), node, items)
     if isinstance(node, SequenceNode):
-        return _add_item(text, node, item)
+        return _add_items(text, node, items)
     colon = _key_end(root, loc)
-    return text[:colon] + f" [{written(item)}]" + text[colon:]
+    return text[:colon] + f" {written([*items])}" + text[colon:]
 
 
 def _put(text: str, loc: Loc, value: object) -> str:
@@ -429,11 +434,12 @@ def _add_lines(text: str, node: Node, lines: list[str]) -> str:
     return _insert_lines(text, at, column, lines)
 
 
-def _add_item(text: str, node: SequenceNode, item: object) -> str:
+def _add_items(text: str, node: SequenceNode, items: Sequence[object]) -> str:
     if node.flow_style:
-        return _insert_in_brackets(text, node, written(item))
+        return _insert_in_brackets(text, node, ", ".join(map(written, items)))
     column = node.start_mark.column
-    return _insert_lines(text, _end_with_comments(text, node, column), column, _dashed(item))
+    lines = [line for item in items for line in _dashed(item)]
+    return _insert_lines(text, _end_with_comments(text, node, column), column, lines)
 
 
 def _insert_in_brackets(text: str, node: Node, inserted: str) -> str:
@@ -444,9 +450,9 @@ def _insert_in_brackets(text: str, node: Node, inserted: str) -> str:
     return before + comma + space + inserted + text[len(before) :].lstrip(" ")
 
 
-def _fill(text: str, above: MappingNode, key: str, node: Node, item: object) -> str:
-    """Insert the first item of a key in a block whose value is missing or ``[]``. A comment on its line stays."""
-    colon, lines = _key_end(above, (key,)), block_of_key(key, [item])
+def _fill(text: str, above: MappingNode, key: str, node: Node, items: Sequence[object]) -> str:
+    """Insert the first items of a key in a block whose value is missing or ``[]``. A comment on its line stays."""
+    colon, lines = _key_end(above, (key,)), block_of_key(key, [*items])
     empty = isinstance(node, SequenceNode)
     start, end = (node.start_mark.index, node.end_mark.index) if empty else (colon, colon)
     if len(lines) == 1:

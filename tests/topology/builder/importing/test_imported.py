@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from sipmesh.errors import OperatorError
+from sipmesh.errors import LocalError, OperatorError
 from sipmesh.topology.builder.additions import NewPool, NewServer
 from sipmesh.topology.builder.importing.imported import (
     LARGEST_FILE,
@@ -17,6 +18,7 @@ from sipmesh.topology.builder.importing.imported import (
     site_label,
 )
 from sipmesh.topology.builder.outline import Outline
+from sipmesh.topology.document import yaml_edit
 from sipmesh.trust.role import Role
 from topology.world import TOPOLOGY
 
@@ -83,3 +85,28 @@ def test_list_of_what_is_left_is_bounded() -> None:
     for n in range(MOST_LEFT + 5):
         imported.leave(f"part {n}", "it has no counterpart")
     assert len(imported.left) == MOST_LEFT + 1
+
+
+def test_pools_of_an_import_are_written_at_once() -> None:
+    """Each edit reads the whole draft: one for each pool would make the import of a large network take minutes."""
+    pools = [NewPool(Role.FRONT_END, f"p{n}.example.test", [NewServer(f"s{n}.example.test")]) for n in range(200)]
+    with yaml_edit.at_most(0):  # the first edit alone
+        outline = Outline(add_imported(TOPOLOGY, Imported(pools=pools), FILE), FILE)
+    assert [pool.name for pool in outline.pools[-200:]] == [pool.name for pool in pools]
+
+
+def test_pool_that_cannot_be_written_does_not_keep_the_others_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The twin: the same pools with one whose text the draft would read as something else."""
+    written = yaml_edit.extend
+
+    def extend(text: str, loc: tuple[str | int, ...], items: Sequence[object]) -> str:
+        if any("bad.example.test" in str(item) for item in items):
+            raise LocalError("the splice would say something else")
+        return written(text, loc, items)
+
+    monkeypatch.setattr(yaml_edit, "extend", extend)
+    names = [f"{name}.example.test" for name in ("a", "b", "bad", "c", "d")]
+    imported = Imported(pools=[NewPool(Role.FRONT_END, name, [NewServer(f"s-{name}")]) for name in names])
+    outline = Outline(add_imported(TOPOLOGY, imported, FILE), FILE)
+    assert [pool.name for pool in outline.pools[-4:]] == [name for name in names if not name.startswith("bad")]
+    assert imported.left == ["bad.example.test: it cannot be written (the splice would say something else)"]

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from sipmesh.errors import LocalError, OperatorError
-from sipmesh.topology.builder.additions import NewPool, add_domain, add_pool, add_site
+from sipmesh.errors import LocalError, OperatorError, SipmeshError
+from sipmesh.topology.builder.additions import NewPool, add_domain, add_pools, add_site
 from sipmesh.topology.builder.outline import Outline
 from sipmesh.topology.document.changes import add_partner
 
@@ -73,10 +73,12 @@ def add_imported(text: str, imported: Imported, file: Path) -> str:
     steps: list[tuple[str, Callable[[str], str]]] = []
     steps += [(name, partial(_domain, name=name, file=file)) for name in dict.fromkeys(imported.domains)]
     steps += [(name, partial(_site, name=name, file=file)) for name in dict.fromkeys(imported.sites)]
-    steps += [(pool.name, partial(_pool, new=pool, file=file)) for pool in imported.pools]
-    steps += [(_name_of(partner), partial(add_partner, partner=partner)) for partner in imported.partners]
     for name, add in steps:
         text = _added(text, name, known, imported, add)
+    pools = [pool for pool in imported.pools if _is_new(pool.name, known, imported)]
+    text = add_pools(text, pools, file, partial(_refused, imported))
+    for partner in imported.partners:
+        text = _added(text, _name_of(partner), known, imported, partial(add_partner, partner=partner))
     return text
 
 
@@ -88,24 +90,28 @@ def _site(text: str, name: str, file: Path) -> str:
     return add_site(text, name, file)
 
 
-def _pool(text: str, new: NewPool, file: Path) -> str:
-    return add_pool(text, new, file)
-
-
 def _name_of(partner: Mapping[str, object]) -> str:
     domains = partner.get("domains")
     return str(domains[0]) if isinstance(domains, list) and domains else "partner"
 
 
 def _added(text: str, name: str, known: set[str], imported: Imported, add: Callable[[str], str]) -> str:
+    try:
+        return add(text) if _is_new(name, known, imported) else text
+    except (OperatorError, LocalError) as wrong:
+        _refused(imported, name, wrong)
+    return text
+
+
+def _is_new(name: str, known: set[str], imported: Imported) -> bool:
+    """Tell whether a name is not in the draft yet, and take it."""
     if name.lower() in known:
         imported.leave(name, "the draft has it already")
-        return text
+        return False
     known.add(name.lower())
-    try:
-        return add(text)
-    except OperatorError as wrong:
-        imported.leave(name, wrong.message)
-    except LocalError as wrong:
-        imported.leave(name, f"it cannot be written ({wrong})")
-    return text
+    return True
+
+
+def _refused(imported: Imported, name: str, wrong: SipmeshError) -> None:
+    why = wrong.message if isinstance(wrong, OperatorError) else f"it cannot be written ({wrong})"
+    imported.leave(name, why)
