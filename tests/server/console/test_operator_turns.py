@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from sipmesh.errors import OperatorError
-from sipmesh.server.console.edit_turns import EditTurns
+from sipmesh.server.console.operator_turns import OperatorTurns
 from support.running import on_loop
 
 
@@ -25,22 +25,22 @@ class Clock:
         self.now += seconds
 
 
-async def change(turns: EditTurns, clock: Clock, operator: str, took_s: float) -> None:
-    async with turns.of(operator):
+async def change(turns: OperatorTurns, clock: Clock, operator: str, took_s: float) -> None:
+    async with turns.with_rest(operator):
         clock.now += took_s
 
 
 @on_loop
 async def test_operator_rests_as_long_as_the_last_change_took_and_others_do_not() -> None:
     clock = Clock()
-    turns = EditTurns(clock, clock.rest)
+    turns = OperatorTurns(clock, clock.rest)
     for operator, took_s in (("otto", 8.0), ("sona", 1.0), ("otto", 2.0), ("sona", 0.0)):
         await change(turns, clock, operator, took_s)
     assert clock.rests == [0.0, 0.0, 7.0, 0.0]
 
 
-async def refused(turns: EditTurns, clock: Clock) -> None:
-    async with turns.of("otto"):
+async def refused(turns: OperatorTurns, clock: Clock) -> None:
+    async with turns.with_rest("otto"):
         clock.now += 5.0
         raise OperatorError("no such key")
 
@@ -48,7 +48,7 @@ async def refused(turns: EditTurns, clock: Clock) -> None:
 @on_loop
 async def test_change_that_fails_counts_too() -> None:
     clock = Clock()
-    turns = EditTurns(clock, clock.rest)
+    turns = OperatorTurns(clock, clock.rest)
     with pytest.raises(OperatorError):
         await refused(turns, clock)
     await change(turns, clock, "otto", 1.0)
@@ -57,10 +57,10 @@ async def test_change_that_fails_counts_too() -> None:
 
 @on_loop
 async def test_one_change_of_an_operator_runs_at_a_time_and_that_of_another_beside_it() -> None:
-    turns, runs, over = EditTurns(), list[str](), asyncio.Event()
+    turns, runs, over = OperatorTurns(), list[str](), asyncio.Event()
 
     async def long(operator: str) -> None:
-        async with turns.of(operator):
+        async with turns.with_rest(operator):
             runs.append(operator)
             await over.wait()
 

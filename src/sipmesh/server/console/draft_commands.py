@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sipmesh.errors import OperatorError
 from sipmesh.server.console.commands import noting
-from sipmesh.server.console.edit_turns import EditTurns
 from sipmesh.server.console.operations import (
     ADD_DOMAIN,
     ADD_POOL,
@@ -18,6 +17,7 @@ from sipmesh.server.console.operations import (
     REMOVE,
     RENAME,
 )
+from sipmesh.server.console.operator_turns import OperatorTurns
 from sipmesh.server.console.replies import DraftReply
 from sipmesh.server.control_socket import WHO
 from sipmesh.server.management.publishing.publisher import DRAFT
@@ -50,7 +50,7 @@ class DraftCommands:
     def __init__(self, node: RunningServer, management_db: ManagementDb) -> None:
         self._node, self._management_db = node, management_db
         self.file = node.view.loaded.folder / DRAFT
-        self._turns = EditTurns()
+        self._turns = OperatorTurns()
 
     def commands(self) -> Mapping[str, Command]:
         """Return every operation by its name."""
@@ -68,7 +68,7 @@ class DraftCommands:
 
     async def edit(self, name: str, asked: Asked, change: Callable[[str], str]) -> Edit:
         """Change the draft, and write the audit log; raises `OperatorError` as the commands do, and then nothing has changed."""
-        async with self._turns.of(str(asked[WHO])):
+        async with self._turns.with_rest(str(asked[WHO])):
             return await later(self._edit, name, asked, change)
 
     def _edit(self, name: str, asked: Asked, change: Callable[[str], str]) -> Edit:

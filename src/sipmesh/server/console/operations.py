@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
-from weakref import WeakValueDictionary
 
 from sipmesh.server.admin.inventory_report import InventoryReport
 from sipmesh.server.admin.partners_report import PartnersReport
@@ -19,6 +17,7 @@ from sipmesh.server.admin.replies import (
     ExplainReply,
     LinkReply,
 )
+from sipmesh.server.console.operator_turns import OperatorTurns
 from sipmesh.server.console.parameters import (
     AfterUser,
     Given,
@@ -235,7 +234,7 @@ class Operations:
 
     def __init__(self, commands: Mapping[str, Command]) -> None:
         self._commands = commands
-        self._reading: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._reading = OperatorTurns()
 
     async def run(self, operation: Operation, operator: Operator, given: Given) -> Any:
         """Run one operation, and return its reply.
@@ -248,8 +247,7 @@ class Operations:
         asked = {**given.model_dump(mode="json"), WHO: operator.who, ROLE: operator.role}
         if operation.changes:
             return await self._commands[operation.name](asked)
-        turn = self._reading.setdefault(operator.who, asyncio.Lock())
-        async with turn:
+        async with self._reading.of(operator.who):
             return await self._commands[operation.name](asked)
 
     async def read(self, name: str, operator: Operator, given: Mapping[str, object]) -> Any:

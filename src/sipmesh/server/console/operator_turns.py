@@ -1,4 +1,4 @@
-"""Whose turn it is to change the draft: the operators share one thread for it."""
+"""Whose turn it is: each operator does one thing at a time, since the operators share one thread."""
 
 from __future__ import annotations
 
@@ -9,12 +9,8 @@ from contextlib import asynccontextmanager
 from weakref import WeakValueDictionary
 
 
-class EditTurns:
-    """Lets each operator make one change at a time, and the next one after a rest that is as long as that change took.
-
-    So the other operators have half of the thread at least, and wait for one change of each. *rest* waits for so many seconds of
-    *clock*.
-    """
+class OperatorTurns:
+    """Lets each operator do one thing at a time. *rest* waits for so many seconds of *clock*."""
 
     def __init__(
         self,
@@ -26,13 +22,19 @@ class EditTurns:
         self._rested_at: dict[str, float] = {}
 
     def __repr__(self) -> str:
-        return f"<EditTurns of {len(self._turns)} operators>"
+        return f"<OperatorTurns of {len(self._turns)} operators>"
+
+    def of(self, operator: str) -> asyncio.Lock:
+        """Return the lock of *operator*."""
+        return self._turns.setdefault(operator, asyncio.Lock())
 
     @asynccontextmanager
-    async def of(self, operator: str) -> AsyncIterator[None]:
-        """Wait until *operator* may make a change, which is the block."""
-        turn = self._turns.setdefault(operator, asyncio.Lock())
-        async with turn:
+    async def with_rest(self, operator: str) -> AsyncIterator[None]:
+        """Wait until *operator* may do the block, and rest after it as long as it took, before the next block.
+
+        So the other operators have half of the thread at least, and wait for one block of each.
+        """
+        async with self.of(operator):
             await self._rest(max(0.0, self._rested_at.get(operator, 0.0) - self._clock()))
             began = self._clock()
             try:
