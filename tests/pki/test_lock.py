@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from sipmesh.pki.file_error import FileError
 from sipmesh.pki.lock import ca_lock
 
 
@@ -25,3 +26,11 @@ def test_lock_is_free_after_a_fault(tmp_path: Path) -> None:
         raise ValueError("a fault")
     with ca_lock(tmp_path):
         pass
+
+
+def test_lock_file_that_cannot_be_made_is_one_sentence_with_the_file_and_a_remedy(tmp_path: Path) -> None:
+    with (
+        pytest.raises(FileError, match=r"missing/\.lock cannot be written: .*; create the folder"),
+        ca_lock(tmp_path / "missing"),
+    ):
+        raise AssertionError("the block must not run")
