@@ -143,3 +143,19 @@ def test_servers_of_a_pool_share_one_store_of_bindings() -> None:
     assert apart([one, replace(other, pool="pool2.example.test")]) == {}
     fault = apart([one, other])[POOL]
     assert fault.what.startswith(f"{POOL} has 2 separate registration stores ({FE1}; {FE2})")
+
+
+def test_server_whose_crl_has_expired_refuses_all_peers_and_that_is_a_fault() -> None:
+    """The same source as `sipmesh doctor`: what the server uses, and when that ends."""
+    ended = "the end of the revocation list of CN=Issuing"
+    one = known(refuses_from=NOON, refuses_because=ended)
+    assert faults(one, NOON - SECOND) == []
+    assert faults(one) == [f"it refuses all peers since 2026-11-25 12:00:00Z: {ended}"]
+    assert faults(known(refuses_because="it presents no certificate")) == [
+        "it refuses all peers: it presents no certificate"
+    ]
+
+
+def test_silent_server_has_no_fault_by_what_it_used_before() -> None:
+    [fault] = faults(known(refuses_from=NOON, refuses_because="x"), NOON + SILENT + SECOND)
+    assert fault.startswith("cut off")

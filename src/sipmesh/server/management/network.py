@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Protocol
 
 from sipmesh.server.management.peer_statuses import PeerStatus, peer_statuses, peers_in
 from sipmesh.server.management.replies import Acknowledgement, ManagerReply
-from sipmesh.server.management.server_faults import Known, apart, clocks_s, own_clock_faults, reported_faults
+from sipmesh.server.management.server_faults import (
+    Known,
+    apart,
+    clocks_s,
+    own_clock_faults,
+    refusal_faults,
+    reported_faults,
+)
 from sipmesh.server.process.clock import now_utc
 from sipmesh.trust.role import Role
 
@@ -92,6 +99,7 @@ class Snapshot:
         clocks = clocks_s((known.report for _, known in self.known if known.report is not None), self.at)
         faults = [
             *reported_faults(self.manager, self.ours, elsewhere),
+            *refusal_faults(self.manager, self.ours, self.at),
             *own_clock_faults(self.manager, clocks),
             *self.pool_faults,
         ]

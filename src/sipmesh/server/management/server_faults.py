@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.server.process.clock import majority_ahead_s
-from sipmesh.trust.formatting import tell_list, tell_span
+from sipmesh.trust.formatting import tell_list, tell_span, tell_time
 
 if TYPE_CHECKING:
     from sipmesh.server.management.server_reports import StatusReport
@@ -73,6 +73,8 @@ class Known:
         yield from self._silence(self.report, at)
         yield from self._old_version(self.report, newest, at)
         yield from self._reported(self.report, elsewhere)
+        if not self.is_silent(at):
+            yield from refusal_faults(self.server, self.report.status, at)
 
     def _unreadable(self) -> Iterator[Fault]:
         for by, why in self.unreadable.items():
@@ -156,6 +158,16 @@ def reported_faults(server: str, status: ServerStatus, elsewhere: Collection[str
     for other in (name for name in status.unanswered if name not in elsewhere):
         remedy = f"check that {other} runs, and that its server port is reachable from the machine of {server}"
         yield Fault(f"{other} does not answer it", remedy)
+
+
+def refusal_faults(server: str, status: ServerStatus, at: datetime) -> Iterator[Fault]:
+    """Return the fault of a server that refuses all peers, because its own certificate, a CA or a CRL of them has expired."""
+    remedy = f"on the machine of {server}: sipmesh ca inventory"
+    if status.refuses_from is None:
+        if status.refuses_because:
+            yield Fault(f"it refuses all peers: {status.refuses_because}", remedy)
+    elif status.refuses_from <= at:
+        yield Fault(f"it refuses all peers since {tell_time(status.refuses_from)}: {status.refuses_because}", remedy)
 
 
 def apart(servers: Iterable[Known]) -> dict[str, Fault]:
