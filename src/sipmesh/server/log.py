@@ -58,16 +58,23 @@ class Log:
         self._write("error", {**self._bound, **values, "event": event})
 
 
+class _WithoutDetails(Log):
+    """A logger below whose level debug lines are: it does not even merge their values."""
+
+    def debug(self, event: str, **values: Any) -> None:
+        """Write nothing."""
+
+
 class _Output:
     """Where this process writes its log, and from which level on."""
 
     def __init__(self, stream: TextIO, level: str) -> None:
         self._stream, self.level = stream, level
-        self._written = frozenset(list(LEVELS)[list(LEVELS).index(level) :])
+        self.written = frozenset(list(LEVELS)[list(LEVELS).index(level) :])
         self._render = _coloured if stream.isatty() else _json
 
     def write(self, level: str, event: dict[str, Any]) -> None:
-        if level in self._written:
+        if level in self.written:
             fault = event.pop("exc_info", None)
             trace = {TRACEBACK: "".join(traceback.format_exception(fault)).rstrip("\n")} if fault is not None else {}
             stamp = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
@@ -90,7 +97,8 @@ def configure(stream: TextIO | None = None, *, level: str = "info") -> None:
 
 def get_log(**bound: str) -> Log:
     """Return a logger for what `configure` has chosen, which adds *bound* to each line."""
-    return Log(_outputs[None].write, **bound)
+    output = _outputs[None]
+    return (Log if "debug" in output.written else _WithoutDetails)(output.write, **bound)
 
 
 def bounded(event: dict[str, Any]) -> dict[str, Any]:
