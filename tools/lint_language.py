@@ -5,10 +5,10 @@ An operator reads each string literal of the source that has two words or more: 
 An operator reads the events of the log too, of any length, and the docstring of each command, which is its help.
 SQL, and what ``__repr__`` returns, are not checked.
 
-Docstrings, the pages of the documents and the names of tests are read too, for the phrases of `EVERYWHERE`.
+Docstrings, comments, names of tests and the pages of the documents are read too: no phrase of `RIDDLES` is in them.
 
-Three rules hold for a text: no sentence is longer than 25 words, no phrase of `RIDDLES` is in it, and a help ends with a
-full stop. ``.``, ``?``, ``!``, ``;`` and ``:`` end a sentence: what is behind a colon is often a command.
+Three rules hold for a text of operators: no sentence is longer than 25 words, no phrase of `RIDDLES` is in it, and a help
+ends with a full stop. ``.``, ``?``, ``!``, ``;`` and ``:`` end a sentence: what is behind a colon is often a command.
 Three rules hold for a title: at most 72 characters, no full stop at its end, and its first word is a verb in its base form.
 
 Usage: lint_language.py [--list] [FILE ...]; without files, the whole package and all titles since `SINCE`.
@@ -18,9 +18,11 @@ It prints ``file:line: what``. ``--list`` prints every text instead, to be read 
 from __future__ import annotations
 
 import ast
+import io
 import re
 import subprocess
 import sys
+import tokenize
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -33,6 +35,7 @@ SOURCE: Final = ROOT / "src" / "sipmesh"
 COMMANDS: Final = SOURCE / "cli" / "main.py"
 RULES: Final = ROOT / "docs" / "language.md"
 """It quotes the phrases."""
+PYTHON: Final = ("src", "tests", "tools", "bench")
 
 LONGEST_SENTENCE: Final = 25
 """Words of one sentence. A value that is filled in counts as one word."""
@@ -41,29 +44,33 @@ LONGEST_TITLE: Final = 72
 SINCE: Final = "82c198f"
 """The rules for titles hold for the commits after this."""
 
-EVERYWHERE: Final[dict[str, str]] = {
+RIDDLES: Final[dict[str, str]] = {
     r"\bstands? (?:on|by|in|at|here|there|behind|under|alone)\b": "say 'is in', 'uses' or 'depends on'",
     r"\b(?:its|their|our|his) (?:last )?words?\b": "say which statement, signature or certificate",
     r"\bcounts? (?:no more|no longer|for nothing)\b": "say 'has expired', 'was revoked' or 'is ignored'",
     r"\banew\b|\bheld by\b|\bhears? (?:of|from)\b|\bheard of\b": "use 'again', 'has', 'receives'",
     r"\bpapers?\b": "say 'certificate' or 'document'",
     r"\blet (?:in|out)\b": "say 'accepted'",
-    r"\brightful\b|\btwin\b": "say 'control', and explain it",
-}
-"""Phrases that a reader has to guess at, and what to write. They are in no docstring, page or name of a test."""
-
-RIDDLES: Final[dict[str, str]] = {
-    **EVERYWHERE,
-    r"\bone that\b": "name the thing: 'a server that', 'a certificate that'",
+    r"\brightful\b|\btwins?\b": "say 'control', and explain it",
+    r"\bone that\b(?<!\bonly\sone\sthat)": "name the thing: 'a server that', 'a certificate that'",
     r"\bthe one (?:who|that|of|in|before|after)\b": "name the thing",
     r"\bones\b": "name the things",
     r"\bwhoever\b|\bwhomever\b|\bwhatever\b": "name the person or the thing",
     r"\b(?:is|are|was|were) told\b": "say who gets which message",
     r"\b(?:nobody|somebody|anybody|everybody)\b": "name the role: user, server, peer, operator",
-    r"\bnothing else\b|\bno more\b|\bas well\b": "say the limit itself, or use 'also'",
+    r"\bnothing else\b|\bno more\b(?! than\b)|\bas well\b(?! as\b)": "say the limit itself, or use 'also'",
     r"\b(?:it|they|he|she|we) has to say\b": "say who does what",
 }
-"""The same in texts of operators, which have more rules."""
+"""Phrases that a reader has to guess at, and what to write instead.
+
+Two of them are good English in one form: "the only one that" has its thing beside it, and "no more than" and "as well as" say
+a limit and an addition.
+"""
+
+PHRASES: Final = {re.compile(phrase.replace(" ", r"\s+"), re.IGNORECASE): better for phrase, better in RIDDLES.items()}
+ANY_PHRASE: Final = re.compile("|".join(phrase.pattern for phrase in PHRASES), re.IGNORECASE)
+CODE: Final = re.compile(r"(`+)[^`]+\1|\*\w+\*|\S+@\S+")
+"""What is no prose: code, the name of a parameter, and an address such as ``sip:nobody@example.com``."""
 
 ENDS: Final = re.compile(r"[.?!;:](?:\s|$)|\n\s*\n|\n\s*[-*#] ")
 WORD: Final = re.compile(r"[A-Za-z0-9{][^\s]*")
@@ -108,9 +115,7 @@ def faults(text: Text) -> Iterator[str]:
         count = len(WORD.findall(sentence))
         if count > LONGEST_SENTENCE:
             yield f"{count} words in one sentence, of at most {LONGEST_SENTENCE}: {_short(sentence)}"
-    for riddle, better in RIDDLES.items():
-        for found in re.finditer(riddle, text.words, re.IGNORECASE):
-            yield f"{found[0]!r}: {better}: {_short(text.words)}"
+    yield from (what for _line, what in phrases(text.words))
     if text.kind == "help" and not text.words.rstrip().endswith("."):
         yield f"a help ends with a full stop: {_short(text.words)}"
 
@@ -210,34 +215,52 @@ def titles() -> list[tuple[str, str]]:
 
 
 def prose() -> Iterator[tuple[Path, int, str]]:
-    """Give the docstrings of the package, the lines of the pages and the names of tests, each with its place."""
-    for file in sorted(SOURCE.rglob("*.py")):
-        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
-            if (
-                isinstance(node, ast.Expr)
-                and isinstance(node.value, ast.Constant)
-                and isinstance(node.value.value, str)
-            ):
-                yield file, node.lineno, node.value.value
-    for page in sorted({*(ROOT / "docs").rglob("*.md"), ROOT / "README.md", ROOT / "CONTRIBUTING.md"} - {RULES}):
-        yield from ((page, number, line) for number, line in enumerate(page.read_text("utf-8").splitlines(), 1))
-    for file in sorted((ROOT / "tests").rglob("test_*.py")):
-        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
-                yield file, node.lineno, node.name.replace("_", " ")
+    """Give the prose of all Python files, and the pages, each with its place."""
+    for file in sorted(file for folder in PYTHON for file in (ROOT / folder).rglob("*.py")):
+        if file.is_relative_to(SOURCE / "server" / "proxy") or file.is_relative_to(SOURCE / "server" / "running"):
+            continue
+        source = file.read_text("utf-8")
+        if ANY_PHRASE.search(source.replace("_", " ")):
+            yield from ((file, line, words) for line, words in prose_of(source))
+    for page in sorted({*(ROOT / "docs").rglob("*.md"), *ROOT.glob("*.md")} - {RULES}):
+        yield page, 1, page.read_text("utf-8")
 
 
-def prose_faults(words: str) -> Iterator[str]:
-    """Give the phrases of `EVERYWHERE` in a text."""
-    for riddle, better in EVERYWHERE.items():
-        for found in re.finditer(riddle, words, re.IGNORECASE):
-            yield f"{found[0]!r}: {better}: {_short(words)}"
+def prose_of(source: str) -> Iterator[tuple[int, str]]:
+    """Give the docstrings, the names of tests and the comments of a module, each with its line."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            yield node.lineno, node.value.value
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
+            yield node.lineno, node.name.replace("_", " ")
+    yield from _comments(source)
+
+
+def _comments(source: str) -> Iterator[tuple[int, str]]:
+    """Give the comments of a module; those of lines that follow each other are one text."""
+    first, lines = 0, list[str]()
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.COMMENT:
+            if token.start[0] != first + len(lines):
+                yield first, "\n".join(lines)
+                first, lines = token.start[0], []
+            lines.append(token.string.lstrip("# "))
+    yield first, "\n".join(lines)
+
+
+def phrases(words: str) -> Iterator[tuple[int, str]]:
+    """Give the phrases of `RIDDLES` in a text, each with the number of lines before it."""
+    prose = CODE.sub(lambda code: "\n" * code[0].count("\n"), words)
+    for phrase, better in PHRASES.items():
+        for found in phrase.finditer(prose):
+            before = prose.count("\n", 0, found.start())
+            yield before, f"{' '.join(found[0].split())!r}: {better}: {_short(prose[max(0, found.start() - 30) :])}"
 
 
 def complaints(named: list[Path]) -> Iterator[str]:
     """Give a line for each fault in the *named* files; without names, in the package, in all prose and in the titles."""
     for file, line, words in () if named else prose():
-        yield from (f"{file}:{line}: {what}" for what in prose_faults(words))
+        yield from (f"{file}:{line + before}: {what}" for before, what in phrases(words))
     for file in named or sorted(SOURCE.rglob("*.py")):
         for text in texts_of(file):
             yield from (f"{file}:{text.line}: {what}" for what in faults(text))

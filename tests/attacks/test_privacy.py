@@ -366,7 +366,7 @@ async def test_partner_hides_no_caller_behind_a_name_that_it_may_not_use(federat
 async def test_partner_and_trunk_get_no_answer_to_a_challenge_from_a_caller_who_hides(
     federation: Network, status: int, field: str, privacy: str
 ) -> None:
-    """Not even of a phone that answers an earlier challenge again. The twins hide nothing, and are challenged."""
+    """Not even of a phone that answers an earlier challenge again. The controls hide nothing, and are challenged."""
     federation.starts = (FE1, EDGE)
     credentials = "authorization" if status == 401 else "proxy-authorization"
     async with federation:

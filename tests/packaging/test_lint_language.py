@@ -168,24 +168,44 @@ def test_a_fault_fails_the_check_and_names_its_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "faults"),
+    ("words", "riddles"),
     [
-        ("what stands in a CRL", ["'stands in'"]),
-        ("a login that counts no more", ["'counts no more'"]),
-        ("test phone subscribes anew", ["'anew'"]),
-        ("the rightful CRL", ["'rightful'"]),
-        ("Nobody reads this phrase of an operator's text alone", []),
+        ("what stands in a CRL", [(0, "'stands in'")]),
+        ("test phone subscribes anew", [(0, "'anew'")]),
+        ("a server is\n\ntold of a version\nby whoever", [(3, "'whoever'"), (0, "'is told'")]),
+        ("the control is `nobody`, ``one that``, *twin* or sip:nobody@example.com", []),
+        ("```\nnobody\n```\nnobody", [(3, "'nobody'")]),
+        ("the only one that is left", []),
+        ("no more than a second, as well as a look-up", []),
         ("what is in a CRL", []),
     ],
 )
-def test_prose_has_the_rules_that_hold_everywhere(words: str, faults: list[str]) -> None:
-    assert [what.partition(": ")[0] for what in lint_language.prose_faults(words)] == faults
+def test_riddles_of_prose_are_found_with_their_lines(words: str, riddles: list[tuple[int, str]]) -> None:
+    assert [(before, what.partition(": ")[0]) for before, what in lint_language.phrases(words)] == riddles
 
 
-def test_prose_is_docstrings_pages_and_names_of_tests() -> None:
-    read = {(file.relative_to(ROOT).parts[0], words) for file, _line, words in lint_language.prose()}
-    assert ("src", "Decisions about messages: pure functions that return values.") in {
-        (folder, words.partition("\n")[0]) for folder, words in read
+MODULE = """\
+'''A module.'''
+# A comment of
+# two lines.
+limit = 1  # its reason
+'''An attribute.'''
+async def test_names_are_read() -> None:
+    found = "text"
+"""
+
+
+def test_prose_of_a_module_is_docstrings_comments_and_names_of_tests() -> None:
+    assert {each for each in lint_language.prose_of(MODULE) if each[1]} == {
+        (1, "A module."),
+        (2, "A comment of\ntwo lines.\nits reason"),
+        (5, "An attribute."),
+        (6, "test names are read"),
     }
-    assert ("docs", "# Limits") in read
-    assert ("tests", "test prose is docstrings pages and names of tests") in read
+
+
+def test_pages_are_read_as_a_whole() -> None:
+    read = {file.relative_to(ROOT).as_posix(): (line, words) for file, line, words in lint_language.prose()}
+    assert read["docs/reference/limits.md"] == (1, (ROOT / "docs/reference/limits.md").read_text("utf-8"))
+    assert "README.md" in read
+    assert "docs/language.md" not in read

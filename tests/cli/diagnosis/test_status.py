@@ -86,7 +86,7 @@ def test_fault_of_several_servers_is_printed_once_and_ends_with_1(
 
 
 def test_application_and_partner_with_a_fault_end_with_1(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
-    """The twins have no fault, and the exit code is 0."""
+    """The controls have no fault, and the exit code is 0."""
     names = (("bot.example.test", PeerKind.APPLICATION), ("partner.test", PeerKind.PARTNER))
     shown(place, member(FE1), peers=tuple(PeerReply(name, kind, ()) for name, kind in names))
     assert capsys.readouterr().out.splitlines()[-3:] == [

@@ -261,7 +261,7 @@ def test_other_documents_are_accepted_only_from_management(managed: Managed, sto
 
 
 def test_document_of_a_leader_that_was_overtaken_is_refused_for_ever(managed: Managed, store: DocumentStore) -> None:
-    """Twins: each document of the present leader is accepted, also the next leader's."""
+    """Controls: each document of the present leader is accepted, also the next leader's."""
     in_force = store.load()
     later, earlier = (managed.signed(managed.payload(number), fencing=led) for number, led in ((5, 3), (6, 2)))
     assert store.newer(later, in_force, now()).number == 5

@@ -1,4 +1,4 @@
-"""The topology that a supervisor gives its workers: the one in force, even if the files have changed meanwhile."""
+"""The topology that a supervisor gives its workers: the topology in force, even if the files have changed meanwhile."""
 
 from __future__ import annotations
 

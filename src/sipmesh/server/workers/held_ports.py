@@ -53,7 +53,7 @@ class HeldPorts(Ports):
         return address_of(self._sockets[key][0].getsockname())
 
     def renew(self, worker: int) -> None:
-        """Give *worker* new sockets, so that no connection waits at the old ones. Raises `OperatorError`.
+        """Give *worker* new sockets, so that no connection waits at the old sockets. Raises `OperatorError`.
 
         A connection that waits at an old socket is reset, and its peer comes to another worker when it connects again.
         """

@@ -96,7 +96,7 @@ def test_pools_of_an_import_are_written_at_once() -> None:
 
 
 def test_pool_that_cannot_be_written_does_not_keep_the_others_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The twin: the same pools with one whose text the draft would read as something else."""
+    """The control: the same pools with one whose text the draft would read as something else."""
     written = yaml_edit.extend
 
     def extend(text: str, loc: tuple[str | int, ...], items: Sequence[object]) -> str:
