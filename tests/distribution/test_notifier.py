@@ -53,7 +53,7 @@ def test_notifier_without_a_shelf_of_users_gives_the_other_items() -> None:
     documents = Documents([TOPOLOGY], of_users=[Item(ItemKind.USERS, b"1", number=1)])
     for users, given in ((None, [b"version 1"]), (documents, [b"version 1", b"1"])):
         ends = Ends(documents)
-        ends.notifier = Notifier(here(MGMT), documents, lambda _peer, _status: "", users)
+        ends.notifier = Notifier(here(MGMT), documents, lambda _peer, _status: "", lambda _peer, _traced: "", users)
         ends.subscribe()
         assert [item.body for item in ends.items] == given
 
@@ -185,7 +185,7 @@ def test_longest_status_is_one_mebibyte(octets: int, status: int) -> None:
 def test_status_that_is_not_an_object_is_a_remote_error(body: bytes) -> None:
     ends = Ends()
     ends.subscribe()
-    with pytest.raises(RemoteError, match="a status that cannot be read"):
+    with pytest.raises(RemoteError, match="a document that cannot be read"):
         ends.notifier.published(ends.to_server.link, PEER, status_request(body))
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -24,6 +24,7 @@ from sipmesh.server.process.file_stamps import NO_STAMPS, Stamps
 from sipmesh.server.replication.published_version import PublishedVersion
 from sipmesh.server.replication.server_status import ServerStatus
 from sipmesh.server.running.worker_place import ALONE, WorkerPlace
+from sipmesh.server.tracing.traced_message import TraceReply
 from sipmesh.sip.message import Request, Response, respond
 from sipmesh.storage.management_db import ManagementDb
 from sipmesh.storage.users.user_database import Users
@@ -122,6 +123,10 @@ async def _no_crls() -> tuple[()]:
     return ()
 
 
+async def _no_trace(_asked: Mapping[str, object]) -> TraceReply:
+    return TraceReply()
+
+
 class Plane:
     """The two ends of the control plane, and the edge behind the front end, joined by `exchange`."""
 
@@ -148,7 +153,7 @@ class Plane:
         documents = self.managed.holding(name)
         host = self.hosts[name] = Host(view(documents.load(), name))
         parts = (host, documents, host, host.own_status, here(host.view), self._loop)
-        agent = Agent(*parts, lambda hop: self._dial(name, hop.name).link, _no_crls, host.told.log)
+        agent = Agent(*parts, lambda hop: self._dial(name, hop.name).link, _no_crls, _no_trace, host.told.log)
         agent.peer_checks.close()  # a wire is no link on which an application could answer
         return agent
 

@@ -62,6 +62,11 @@ COMMANDS: Final[tuple[DeferredCommand, ...]] = (
         "sipmesh.cli.diagnosis.explain",
     ),
     deferred_command(
+        "trace",
+        "Show each message of a user, a call, a partner or a link, live, at all servers of the network.",
+        "sipmesh.cli.trace.command",
+    ),
+    deferred_command(
         "register",
         "Register, show what the server proved and answered, and remove the registration again.",
         "sipmesh.cli.client.actions",

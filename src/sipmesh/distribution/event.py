@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import RemoteError
-from sipmesh.sip.message import Request, build_request
+from sipmesh.sip.message import Request, Response, build_request
 from sipmesh.sip.text import LWS, ascii_lower
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 EVENT: Final = "sipmesh"
 STATUS_EVENT: Final = "sipmesh-status"
+TRACE_EVENT: Final = "sipmesh-trace"
 METHODS: Final = frozenset({"SUBSCRIBE", "NOTIFY", "PUBLISH"})
 
 JSON: Final = "application/json"
@@ -102,12 +103,22 @@ def is_ours(request: Request) -> bool:
     """Tell whether a request belongs to this package. An application may have packages of its own."""
     if request.method not in METHODS or request.ruri.user is not None:
         return False
-    return event_of(request) == (STATUS_EVENT if request.method == "PUBLISH" else EVENT)
+    return event_of(request) in ({STATUS_EVENT, TRACE_EVENT} if request.method == "PUBLISH" else {EVENT})
 
 
 def names_package(request: Request) -> bool:
     """Tell whether a request names one of our packages or their templates (RFC 6665 section 7.2), for any recipient."""
-    return event_of(request).partition(".")[0] in {EVENT, STATUS_EVENT}
+    return event_of(request).partition(".")[0] in {EVENT, STATUS_EVENT, TRACE_EVENT}
+
+
+def is_of_package(message: Request | Response) -> bool:
+    """Tell whether a message between two of our servers is a request of our packages, or the response to one."""
+    if isinstance(message, Request):
+        return names_package(message)
+    try:
+        return message.cseq.method in METHODS and message.from_.sip_uri.user is None
+    except RemoteError:
+        return False
 
 
 def event_of(request: Request) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from hashlib import sha256
-from typing import Annotated
+from typing import Annotated, Final
 from urllib.parse import quote, unquote
 
 from pydantic import Field
@@ -32,12 +32,16 @@ class ItemKind(StrEnum):
     CERTIFICATE = "certificate"  # the next certificate of one server; its name is that of the server
     USERS = "users"  # the users who may log in at a pool
     PROBE = "probe"  # an order to open links once; its name is that of the server. It is sent once, and is in no state
+    TRACE = "trace"  # an order to trace for some seconds; its name is that of the server. It is in no state either
 
     @property
     def content_type(self) -> str:
         """The content type of its body."""
         return CRL if self is ItemKind.LIST else JOSE
 
+
+ORDERS: Final = frozenset({ItemKind.PROBE, ItemKind.TRACE})
+"""What is sent once, and is no document to store."""
 
 Key = tuple[ItemKind, str]
 """The kind and name of an item. CRLs and certificates have names, and so have the parts of a long list of users."""

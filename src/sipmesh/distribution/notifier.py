@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from sipmesh.distribution.event import EVENT, EXPIRES_S, ITEM, JSON, Here, SubscriptionDialog
+from sipmesh.distribution.event import EVENT, EXPIRES_S, ITEM, JSON, TRACE_EVENT, Here, SubscriptionDialog, event_of
 from sipmesh.distribution.items import ItemKind, ReplicationState
 from sipmesh.errors import RemoteError
 from sipmesh.sip.message import Request, Response, respond
@@ -67,7 +67,8 @@ class Subscription:
 class Notifier:
     """Sends the items of the *shelf* to the servers that may have them, and the items of the shelf of *users*, if any.
 
-    *on_status* processes the status of a server. It returns an error text, or "" if the status is valid.
+    *on_status* processes the status of a server, and *on_trace* the messages that it has traced. Each returns an error text, or
+    "" if the document is valid.
     """
 
     def __init__(
@@ -75,9 +76,11 @@ class Notifier:
         here: Here,
         shelf: Shelf,
         on_status: Callable[[TrustedPeer, Mapping[str, Any]], str],
+        on_trace: Callable[[TrustedPeer, Mapping[str, Any]], str],
         users: UserShelf | None = None,
     ) -> None:
-        self._here, self._shelf, self._on_status, self._users = here, shelf, on_status, users
+        self._here, self._shelf, self._users = here, shelf, users
+        self._on_status, self._on_trace = on_status, on_trace
         self._subscriptions: dict[Link, Subscription] = {}
 
     @property
@@ -153,8 +156,9 @@ class Notifier:
         except (ValueError, RecursionError):
             status = None
         if not isinstance(status, dict):
-            raise RemoteError("a status that cannot be read", rule="event package sipmesh-status")
-        if fault := self._on_status(peer, status):
+            raise RemoteError("a document that cannot be read", rule=f"event package {event_of(request)}")
+        received = self._on_trace if event_of(request) == TRACE_EVENT else self._on_status
+        if fault := received(peer, status):
             return respond(request, 400, headers=(("Warning", f"399 {self._here.name} {quote(fault)}"),))
         return respond(request, 200, headers=(("SIP-ETag", self._here.token()), ("Expires", str(EXPIRES_S))))
 

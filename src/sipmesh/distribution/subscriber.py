@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sipmesh.distribution.event import EVENT, EXPIRES_S, ITEM, STATUS_EVENT, Here, SubscriptionDialog
+from sipmesh.distribution.event import EVENT, EXPIRES_S, ITEM, STATUS_EVENT, TRACE_EVENT, Here, SubscriptionDialog
 from sipmesh.distribution.items import ReplicationState, read_item
 from sipmesh.errors import RemoteError
 from sipmesh.sip.message import Request, Response, respond
@@ -84,6 +84,13 @@ class Subscriber:
         body = json.dumps(status, separators=(",", ":")).encode()
         headers = (("event", STATUS_EVENT), ("expires", str(EXPIRES_S)))
         for link in self.standing:
+            link.send(self._here.first("PUBLISH", self._made[link].dialog.peer, headers, body).encode())
+
+    def publish_trace(self, document: Mapping[str, Any]) -> None:
+        """Send traced messages to one server that gives us documents: each of them would pass them on."""
+        body = json.dumps(document, separators=(",", ":")).encode()
+        headers = (("event", TRACE_EVENT), ("expires", str(EXPIRES_S)))
+        for link in self.standing[:1]:
             link.send(self._here.first("PUBLISH", self._made[link].dialog.peer, headers, body).encode())
 
     def _ask(self, link: Link, request: Request) -> None:

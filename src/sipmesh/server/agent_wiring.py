@@ -9,9 +9,10 @@ from sipmesh.server.admin.status_report import status_of
 from sipmesh.server.agent.agent import Agent
 from sipmesh.server.agent.users_at_start import load_users
 from sipmesh.server.here import here
+from sipmesh.server.tracing.traced_message import TraceReply
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from sipmesh.server.log import Log
     from sipmesh.server.refresh.reloader import Reloader
@@ -31,9 +32,16 @@ def attach_agent(
     load_users(documents.users, node.users, log)
     own_status = status or partial(status_of, node)
     dial, fetch_crls = node.connector.dial, partial(_fetched_crls, node)
-    agent = Agent(node, documents, reloader, own_status, here(node.view), node.loop, dial, fetch_crls, log)
+    trace = partial(_traced, node)
+    agent = Agent(node, documents, reloader, own_status, here(node.view), node.loop, dial, fetch_crls, trace, log)
     node.outside.control_plane = agent
     return agent
+
+
+async def _traced(node: RunningServer, asked: Mapping[str, object]) -> TraceReply:
+    """Ask all processes of the server for the messages of a trace."""
+    tracing = node.outside.tracing
+    return await tracing(asked) if tracing is not None else TraceReply()
 
 
 async def _fetched_crls(node: RunningServer) -> tuple[FetchedCrl, ...]:

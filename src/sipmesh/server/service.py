@@ -29,6 +29,7 @@ from sipmesh.server.refresh.reloader import Reloader
 from sipmesh.server.replication.topology_source import source_of
 from sipmesh.server.running.running_server import RunningServer
 from sipmesh.server.running.worker_place import ALONE, WorkerPlace
+from sipmesh.server.tracing.traced_message import TRACE
 from sipmesh.server.wiring import ControlPlaneRole, attach_control_plane
 from sipmesh.sip.text import ascii_lower
 from sipmesh.storage import state_format
@@ -205,7 +206,9 @@ class Service:
         status = self._status if self._supervisor is not None else None
         self._role = attach_control_plane(node, self._source, self._reading, self._log, status)
         socket = node.state / f"{node.view.name}{SOCKET_SUFFIX}"
-        self._control = ControlSocket(socket, self._commands(), self._log)
+        commands = self._commands()
+        node.outside.tracing = commands[TRACE.name]
+        self._control = ControlSocket(socket, commands, self._log)
 
     def _supervise(self, node: RunningServer, reception: Reception) -> None:
         """Keep workers; the modules for it are imported only for a server that has some."""

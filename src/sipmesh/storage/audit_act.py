@@ -27,6 +27,7 @@ class AuditAct(StrEnum):
     MOVE = "move"
     PRESENCE = "presence"
     USER = "user"
+    TRACE = "trace"
 
 
 class Note(Protocol):

@@ -47,8 +47,10 @@ from sipmesh.server.admin.replies import (
     client_chain_replies,
     partner_chain_replies,
 )
-from sipmesh.server.control_socket import Command
+from sipmesh.server.control_socket import WHO, Command
 from sipmesh.server.proxy.flow import Flow
+from sipmesh.server.tracing.traced_message import TRACE, TraceReply
+from sipmesh.server.tracing.tracer import trace_asked
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.formatting import tell_address
 from sipmesh.trust.judgement.explain import explain
@@ -100,6 +102,7 @@ class AdminCommands:
             USERS_CHANGED.name: self.users_changed,
             DRAIN.name: self.drain,
             PREPARE_DRAIN.name: self.prepare_drain,
+            TRACE.name: self.trace,
         }
 
     async def status(self, _asked: Mapping[str, Any]) -> StatusReply:
@@ -144,6 +147,10 @@ class AdminCommands:
         if self._node.dispatch.is_draining:
             return "draining"
         return "preparing" if self._node.registrations.is_shortened else "serving"
+
+    async def trace(self, asked: Mapping[str, Any]) -> TraceReply:
+        """Return the messages of a trace since the last question; the first one begins it."""
+        return trace_asked(self._node.tracer, asked, str(asked[WHO]))
 
     async def prepare_drain(self, _asked: Mapping[str, Any]) -> WorkReply:
         """Grant registrations for a short time from now on; the server goes on serving."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sipmesh.distribution.event import is_ours
-from sipmesh.distribution.items import ItemKind
+from sipmesh.distribution.items import ORDERS, ItemKind
 from sipmesh.distribution.notifier import Notifier
 from sipmesh.distribution.subscriber import Subscriber
 from sipmesh.pki.file_error import FileError
@@ -21,6 +21,7 @@ from sipmesh.server.agent.probing.link_probes import LinkProbes
 from sipmesh.server.agent.probing.peer_checks import PeerChecks
 from sipmesh.server.agent.status_reporter import StatusReporter
 from sipmesh.server.agent.stored_items import StoredItems
+from sipmesh.server.agent.traces import Traces
 from sipmesh.server.process.clock import now_utc
 from sipmesh.server.proxy.control_plane import ControlPlane
 from sipmesh.server.replication.control_links import ControlLinks, edges_behind, hop_to
@@ -30,7 +31,7 @@ from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Awaitable, Callable, Coroutine, Mapping
     from typing import Any
 
     from sipmesh.distribution.event import Here
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from sipmesh.server.log import Log
     from sipmesh.server.replication.document_store import DocumentStore
     from sipmesh.server.replication.server_status import FetchedCrl, ServerStatus
+    from sipmesh.server.tracing.traced_message import TraceReply
     from sipmesh.transport.hop import Hop
     from sipmesh.transport.link.link import Link
     from sipmesh.trust.trusted_peer import TrustedPeer
@@ -49,7 +51,7 @@ class Agent(ControlPlane):
     """The control plane of a front end or an edge: its links and messages.
 
     *loader* puts versions and files in force. *own_status* returns the status of this server. *fetch_crls* fetches each CRL
-    of the topology in force once.
+    of the topology in force once. *trace* asks all processes of this server for the messages of a trace.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class Agent(ControlPlane):
         loop: asyncio.AbstractEventLoop,
         dial: Callable[[Hop], Link],
         fetch_crls: Callable[[], Coroutine[Any, Any, tuple[FetchedCrl, ...]]],
+        trace: Callable[[Mapping[str, object]], Awaitable[TraceReply]],
         log: Log,
     ) -> None:
         self._server, self._documents, self._loop, self._dial, self._log = server, documents, loop, dial, log
@@ -81,7 +84,8 @@ class Agent(ControlPlane):
             here, self.held.state, self._state_received, self._item_received, self._settled, loop.time
         )
         self.reporter.attach(self._subscriber)
-        self._notifier = Notifier(here, self.held, self.reporter.receive)
+        self.traces = Traces(server, documents, trace, self._subscriber.publish_trace, loop, log)
+        self._notifier = Notifier(here, self.held, self.reporter.receive, self.traces.pass_on)
         self._links = ControlLinks(loop, dial)
         self._heard_at = loop.time()
 
@@ -97,6 +101,7 @@ class Agent(ControlPlane):
         self._links.close()
         self.applier.close()
         self.probes.close()
+        self.traces.close()
         self.peer_checks.close()
 
     def tick(self) -> None:
@@ -237,13 +242,15 @@ class Agent(ControlPlane):
             self._log.info("a newer topology version exists", version=newest, ours=ours, by=peer)
 
     def _item_received(self, peer: str, item: Item) -> None:
-        """Apply a document, or probe links; an order for an edge behind us is passed on, and the edge checks it."""
-        if item.kind is not ItemKind.PROBE:
+        """Apply a document, or carry out an order; an order for an edge behind us is passed on, and the edge checks it."""
+        if item.kind not in ORDERS:
             self.applier.receive(peer, item)
-        elif item.name == self._server.view.name:
+        elif item.name != self._server.view.name:
+            self._notifier.send_once(item.name, item)
+        elif item.kind is ItemKind.PROBE:
             self.probes.accept(item.body)
         else:
-            self._notifier.send_once(item.name, item)
+            self.traces.accept(item.body)
 
     def _links_probed(self) -> None:
         self.reporter.report_soon()

@@ -46,6 +46,7 @@ from sipmesh.server.console.parameters import (
     ToPublish,
     ToRevoke,
     ToRollBack,
+    ToTrace,
     UserAlias,
     UserName,
     VersionNumber,
@@ -79,6 +80,7 @@ from sipmesh.server.management.replies import (
     PROBE_LINKS,
     PUBLISH,
     ROLLBACK,
+    TRACE_NETWORK,
     VERSION,
     Acknowledgement,
     CrlsReply,
@@ -89,6 +91,7 @@ from sipmesh.server.management.replies import (
     PutInForce,
     VersionReply,
 )
+from sipmesh.server.tracing.traced_message import TraceReply
 from sipmesh.topology.document.operators.console_role import ConsoleRole
 from sipmesh.trust.judgement.verdict_report import VerdictReport
 from sipmesh.typed_json import read
@@ -117,8 +120,9 @@ class Operation:
     changes: bool = False
 
     def role_for(self, given: Given) -> ConsoleRole:
-        """Return the role that these parameters need: to force what breaks something needs a security officer."""
-        return OFFICER if getattr(given, "force", False) else self.role
+        """Return the role that these parameters need; what forces something, or reads bodies, needs a security officer."""
+        asks_more = getattr(given, "force", False) or getattr(given, "bodies", False)
+        return OFFICER if asks_more else self.role
 
 
 APPLY: Final = "apply"
@@ -176,6 +180,15 @@ _CHANGES: Final = (
         "Have servers fetch the CRLs of the version in force once.",
         ServersToAsk,
         list[CrlsReply],
+        changes=True,
+    ),
+    Operation(
+        TRACE_NETWORK.name,
+        "trace",
+        OPERATOR,
+        "Have servers trace, and return the messages since the last request.",
+        ToTrace,
+        TraceReply,
         changes=True,
     ),
     Operation(BLOCK.name, "block", OPERATOR, "Block a partner at once.", ToBlock, BlockReply, changes=True),

@@ -79,6 +79,14 @@ class LinkId(Given):
     server: Annotated[str, Field(max_length=LONGEST_NAME)] = ""
 
 
+class ToTrace(Given):
+    """A trace of *what*, as in `sipmesh trace`. The first request with an *id* begins it, and each later one goes on."""
+
+    id: Annotated[str, Field(min_length=8, max_length=64)]
+    what: Annotated[str, Field(min_length=1, max_length=256)]
+    bodies: bool = False
+
+
 class Lines(Given):
     """Only lines with a higher number than *since*, and a lower one than *before*."""
 

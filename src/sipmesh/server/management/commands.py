@@ -21,6 +21,7 @@ from sipmesh.server.management.replies import (
     PUBLISH,
     ROLLBACK,
     ROOT,
+    TRACE_NETWORK,
     USERS_IN_FORCE,
     VERSION,
     PublicationReply,
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
         RootStep,
         UsersInForce,
     )
+    from sipmesh.server.tracing.traced_message import TraceReply
 
 LONGEST_WAIT_S: Final = 60.0
 
@@ -68,6 +70,7 @@ class ManagementCommands:
             PROBE_LINKS.name: self._by_leader(self._probe),
             ASK_DNS.name: self._by_leader(self._ask_dns),
             FETCH_CRLS.name: self._by_leader(self._fetch_crls),
+            TRACE_NETWORK.name: self._by_leader(self._trace),
         }
 
     def _by_leader(self, command: Command) -> Command:
@@ -147,6 +150,11 @@ class ManagementCommands:
         """Have *servers* fetch the CRLs of the version in force that they need."""
         wait_s = min(float(asked.get("wait_s", LONGEST_WAIT_S)), LONGEST_WAIT_S)
         return await self._controller.link_probing.fetch_crls(list(map(str, asked["servers"])), wait_s)
+
+    async def _trace(self, asked: Mapping[str, Any]) -> TraceReply:
+        """Return what all servers have traced since the last question; the first one begins the trace."""
+        name, what = str(asked["id"]), str(asked["what"])
+        return self._controller.traces.take(name, what, str(asked[WHO]), bodies=asked.get("bodies") is True)
 
     async def _network(self, _asked: Mapping[str, Any]) -> Encoded:
         """Reply with every server and its last report, compared with the newest version (`NetworkReply`)."""

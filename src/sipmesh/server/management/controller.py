@@ -12,6 +12,7 @@ from sipmesh.errors import NotLeadingError, OperatorError, RemoteError
 from sipmesh.server.management.issuing import Issuing
 from sipmesh.server.management.link_probing import LinkProbing
 from sipmesh.server.management.network import Network
+from sipmesh.server.management.network_traces import NetworkTraces
 from sipmesh.server.management.offers import Offers
 from sipmesh.server.management.pool.file_replication import FileGiver, FileReceiver
 from sipmesh.server.management.pool.leadership import Leadership
@@ -110,8 +111,9 @@ class Controller(ControlPlane):
         self._receiver = ReportReceiver(
             server, self.reports, self._issuing.grantor, lambda: self.newest, self._changed, audit, loop, log
         )
-        self._notifier = Notifier(here, self._offers, self._report_received, self._offers)
+        self._notifier = Notifier(here, self._offers, self._report_received, self._traced, self._offers)
         self.link_probing = LinkProbing(server, management_db, self.network, self._notifier.send_once)
+        self.traces = NetworkTraces(server, management_db, self.network, self._notifier.send_once, loop)
         self._links = ControlLinks(loop, dial)
         self._gave_again_at = self._renewed_at = loop.time()
         self._checked_ledger_at, self._looked_back_at = -RENEW_EVERY_S, -LOOK_BACK_EVERY_S
@@ -306,6 +308,10 @@ class Controller(ControlPlane):
         fault = self._receiver.receive(peer, report)
         self.network.report_received()
         return fault
+
+    def _traced(self, peer: TrustedPeer, document: Mapping[str, object]) -> str:
+        """Take what a server has traced; returns the fault of the document, or empty."""
+        return self.traces.receive(peer, document)
 
     # Figures
 

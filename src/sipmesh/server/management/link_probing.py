@@ -12,8 +12,8 @@ from sipmesh.distribution.items import Item, ItemKind
 from sipmesh.server.management.publishing.document_signing import sign_as
 from sipmesh.server.management.replies import CrlsReply, DnsReply, ProbedReply
 from sipmesh.server.process.clock import now_utc
+from sipmesh.server.replication.control_links import carriers
 from sipmesh.server.replication.probe_order import PROBE, ProbeOrder
-from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -80,17 +80,8 @@ class LinkProbing:
         order = ProbeOrder(view.organisation, server, view.loaded.number, self._number, tuple(targets), **asked)
         signed = sign_as(view, order.encode(), PROBE, now_utc(), self._management_db.lease.fencing)
         item = Item(ItemKind.PROBE, signed, server)
-        sent = [self._send(carrier, item) for carrier in self._carriers(server)]
+        sent = [self._send(carrier, item) for carrier in carriers(view, server)]
         return "" if any(sent) else f"{server} is not linked to management"
-
-    def _carriers(self, server: str) -> Sequence[str]:
-        """Return who is given the order: the server itself, or for an edge the front ends of its next hop."""
-        view = self._server.view
-        pool = next(pool for pool in view.pools.values() if server in pool.servers)
-        if pool.role is not Role.EDGE:
-            return (server,)
-        carriers = view.pools.get(pool.next_hop or "")
-        return carriers.servers if carriers is not None else ()
 
     def _is_done(self, server: str) -> bool:
         return _probed(self._network.statuses().get(server), self._number) is not None

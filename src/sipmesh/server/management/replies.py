@@ -16,6 +16,7 @@ from sipmesh.database.masked import masked
 from sipmesh.server.control_socket import ControlCommand
 from sipmesh.server.management.server_faults import Fault
 from sipmesh.server.replication.server_status import Count, DnsSeen, FetchedCrl, PeerKind, ServerFacts
+from sipmesh.server.tracing.traced_message import TraceReply
 from sipmesh.topology.versions.approval import ApprovalNeed
 from sipmesh.topology.versions.grants.grant import Grant
 from sipmesh.trust.role import Role
@@ -228,3 +229,5 @@ PROBE_LINKS: Final = ControlCommand("probe", list[ProbedReply])
 ASK_DNS: Final = ControlCommand("dns", list[DnsReply])
 FETCH_CRLS: Final = ControlCommand("fetch-crls", list[CrlsReply])
 ROOT: Final = ControlCommand("root", RootStep)
+TRACE_NETWORK: Final = ControlCommand("trace-network", TraceReply)
+"""Trace at all servers; the parameters are those of `TRACE`."""

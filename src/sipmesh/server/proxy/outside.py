@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from sipmesh.server.control_socket import Command
     from sipmesh.storage.users.user_document import UserDocument
     from sipmesh.topology.document.listeners import ListenerSpec
     from sipmesh.topology.document.load import Loaded
@@ -151,6 +152,7 @@ class Outside:
         self.orders = OrderTaker()
         self.links: Links = NoLinks()
         self.ports = Ports()
+        self.tracing: Command | None = None  # traces at all processes of this server
 
     def __repr__(self) -> str:
         return f"<Outside {self.control_plane!r}, {self.sources!r}, {self.follower!r}, {self.orders!r}>"

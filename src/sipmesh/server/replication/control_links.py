@@ -130,6 +130,15 @@ def hops_to(view: ServerView, servers: Iterable[str]) -> Mapping[str, Hop]:
     return {name: hop_to(view, name) for name in servers if name != view.name}
 
 
+def carriers(view: ServerView, server: str) -> tuple[str, ...]:
+    """Return who is given an order for *server*: itself, or for an edge the front ends of its next hop."""
+    pool = next(pool for pool in view.pools.values() if server in pool.servers)
+    if pool.role is not Role.EDGE:
+        return (server,)
+    behind = view.pools.get(pool.next_hop or "")
+    return tuple(behind.servers) if behind is not None else ()
+
+
 def edges_behind(view: ServerView, pool: str) -> frozenset[str]:
     """Return the edges whose next hop is *pool*: its front ends pass management's documents on to them."""
     pools = (known for known in view.pools.values() if known.role is Role.EDGE and known.next_hop == pool)

@@ -22,6 +22,7 @@ from sipmesh.server.running.server_stores import ServerStores
 from sipmesh.server.running.user_parts import UserParts
 from sipmesh.server.running.version_change import VersionChange
 from sipmesh.server.running.worker_place import ALONE, WorkerPlace
+from sipmesh.server.tracing.tracer import Tracer
 from sipmesh.topology.document.load import load
 from sipmesh.topology.expiry.server_use import Use
 from sipmesh.topology.view import view as view_of
@@ -135,6 +136,7 @@ class RunningServer:
     def _name_parts(self) -> None:
         """Name the parts that the control plane, the commands, the metrics and the tests of a server work with."""
         peers, forwarding, users, links = self._peers, self._forwarding, self._users, self._links
+        self.tracer = Tracer(self.view.name, peers.reactor, self.log)
         self.reactor, self.gatekeeper, self.flow_table = peers.reactor, peers.gatekeeper, peers.flow_table
         self.neighbours, self.certificates, self.accounts = peers.neighbours, peers.certificates, peers.accounts
         self.counters, self.peer_log = peers.counters, peers.peer_log
@@ -169,6 +171,7 @@ class RunningServer:
         """Sweep what has a deadline, and tell the operator of overload; called about twice a second."""
         self.dispatch.tick()
         self._peers.tick()
+        self.tracer.tick()
 
     def start(self, specs: Sequence[ListenerSpec] | None = None) -> None:
         """Listen, or only as *specs* say; raises `OperatorError` if a certificate, a key or a port cannot be used."""

@@ -35,6 +35,7 @@ from sipmesh.server.admin.replies import (
     WorkerReply,
     WorkReply,
 )
+from sipmesh.server.tracing.traced_message import TRACE, TraceReply
 
 if TYPE_CHECKING:
     from sipmesh.server.control_socket import ControlCommand
@@ -97,6 +98,12 @@ class MergedCommands(AdminCommands):
 
     async def _joined(self, command: ControlCommand[list[T]], asked: Mapping[str, Any]) -> list[T]:
         return [one for reply in (await self._replies(command, asked)).values() for one in reply]
+
+    async def trace(self, asked: Mapping[str, Any]) -> TraceReply:
+        """Return the messages of a trace that each process has taken since the last question, in the order of time."""
+        replies = [await super().trace(asked), *(await self._replies(TRACE, asked)).values()]
+        messages = sorted((message for reply in replies for message in reply.messages), key=lambda message: message.at)
+        return TraceReply(messages, sum(reply.left_out for reply in replies))
 
     async def refused(self, asked: Mapping[str, Any]) -> list[VerdictReport]:
         """Return the latest refusals of peers, newest first."""

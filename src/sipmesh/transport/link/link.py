@@ -313,6 +313,8 @@ class Link(RegisteredLink):
             return False
         writer.put(data)
         self.messages_out += 1
+        if self._reactor.tap is not None:
+            self._reactor.tap.sent(self, data)
         if state is UP and not self._dirty:
             if self._reactor.prompt and self._tls is not None and not writer.blocked_at:
                 self._write(self._tls)

@@ -132,7 +132,9 @@ class LinkReader:
 
     def _is_repeated(self, link: Link, repeated: RepeatedMessage, chunk: bytes) -> bool:
         """Tell whether *chunk* is a message that was read before, and is answered."""
-        if self._messages is None or not self._messages.is_empty or not repeated.serves(link, chunk):
+        if self._messages is None or not self._messages.is_empty or self._reactor.tap is not None:
+            return False
+        if not repeated.serves(link, chunk):
             return False
         link.messages_in += 1
         return True
@@ -176,11 +178,7 @@ class LinkReader:
             if len(items) > 1 or messages.unread:
                 self._reactor.prompt = False
             for found in items:
-                if isinstance(found, Keepalive):
-                    self._keepalive(link, found)
-                else:
-                    link.messages_in += 1
-                    self._events.arrived(link, found)
+                self._give(link, found)
                 if not link.is_open:
                     return False
             if fault is not None:
@@ -189,6 +187,16 @@ class LinkReader:
             if len(items) < most or self._pauses(link, messages):
                 return True
             items.clear()
+
+    def _give(self, link: Link, item: Request | Response | Keepalive) -> None:
+        """Give one item to the server layer, and to who traces."""
+        if isinstance(item, Keepalive):
+            self._keepalive(link, item)
+            return
+        link.messages_in += 1
+        if self._reactor.tap is not None:
+            self._reactor.tap.received(link, item)
+        self._events.arrived(link, item)
 
     def _pauses(self, link: Link, messages: MessageReader) -> bool:
         """Leave the rest of what was read to the next turn, if this one is over."""

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
+    from sipmesh.transport.tap import Tap
+
 BUSY_EVENTS: Final = 8
 """With more events in one turn, the age of the queue is measured."""
 
@@ -94,6 +96,7 @@ class Reactor:
         self._turn_s = self.limits.turn_s
         self._woken = False
         self.prompt = False
+        self.tap: Tap | None = None  # while somebody traces
         self._loop_fd = loop.wait_in(self) if isinstance(loop, Loop) else None
         if self._loop_fd is None:
             loop.add_reader(self._epoll.fileno(), self._turn)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiohttp
@@ -13,8 +13,7 @@ import pytest
 
 from sipmesh.server.console import verdict_feed
 from sipmesh.server.console.access.guard import HEADERS
-from sipmesh.server.console.pages import verdict_stream
-from sipmesh.server.console.pages.verdict_stream import EVENTS, MOST_OF_SESSION
+from sipmesh.server.console.pages.verdict_stream import EVENTS
 from sipmesh.trust.evidence import LinkKind
 from support.console import Visitor, management_with_console
 from support.managed import MGMT, Managed
@@ -96,54 +95,3 @@ async def test_stream_ends_when_the_operator_logs_out(tmp_path: Path) -> None:
             await be_refused(network)
             assert (await event(going_on))[0] == 1
         assert (await vera.get(STREAM)).status == 403
-
-
-@on_loop
-async def test_only_a_session_gets_the_stream(tmp_path: Path) -> None:
-    """Neither does a request that would keep the session from ending, or one of another site."""
-    async with (
-        management_with_console(tmp_path) as network,
-        Visitor(network) as stranger,
-        Visitor(network, "sona-token") as program,
-        Visitor(network) as viewer,
-    ):
-        await viewer.log_in("viewer")
-        for visitor in (stranger, program):
-            async with streaming(visitor) as answer:
-                assert answer.status == 403
-        async with streaming(viewer, f"{EVENTS}?since=0") as answer:
-            assert answer.status == 403
-        async with streaming(viewer, STREAM, **{"Sec-Fetch-Site": "cross-site"}) as answer:
-            assert answer.status == 403
-        async with streaming(viewer) as answer:
-            assert answer.status == 200
-
-
-@on_loop
-@pytest.mark.wide
-async def test_session_has_a_bounded_number_of_streams(tmp_path: Path) -> None:
-    """A stream that ends makes room for another one."""
-    async with management_with_console(tmp_path) as network, Visitor(network) as viewer:
-        await viewer.log_in("viewer")
-        async with AsyncExitStack() as stack:
-            for _ in range(MOST_OF_SESSION):
-                assert (await stack.enter_async_context(streaming(viewer))).status == 200
-            async with streaming(viewer) as answer:
-                assert (answer.status, answer.headers["Retry-After"]) == (429, "60")
-            await viewer.post("/logout")
-        await viewer.log_in("viewer")
-        async with streaming(viewer) as answer:
-            assert answer.status == 200
-
-
-@on_loop
-async def test_stream_ends_before_its_connection_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(verdict_stream, "LONGEST_STREAM_S", 0.1)
-    async with management_with_console(tmp_path) as network, Visitor(network) as viewer:
-        await viewer.log_in("viewer")
-        async with streaming(viewer) as answer:
-            assert await answer.content.read() == b"retry: 1000\n\n"
-
-
-def test_number_of_a_client_is_bounded_and_a_row_is_one_line() -> None:
-    assert verdict_stream._one_line("a\r\nb\nc") == "a  b c"

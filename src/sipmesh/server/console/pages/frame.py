@@ -52,9 +52,9 @@ class Frame:
         """Run an operation for the operator of *request*; raises as `Operations.run` does."""
         return await self._operations.read(operation, request[OPERATOR], given)
 
-    async def read_as(self, operator: Operator, operation: str) -> Any:
-        """Run an operation without parameters for *operator*; raises as `Operations.run` does."""
-        return await self._operations.read(operation, operator, {})
+    async def read_as(self, operator: Operator, operation: str, /, **given: object) -> Any:
+        """Run an operation for *operator*; raises as `Operations.run` does."""
+        return await self._operations.read(operation, operator, given)
 
     def render_part(self, template: str, **values: object) -> str:
         """Return a part of a page."""
@@ -68,7 +68,7 @@ class Frame:
                 return see(LOGIN)
             try:
                 template, values = await show(request)
-            except SipmeshError as wrong:
+            except (SipmeshError, NotAllowedError) as wrong:
                 return self._say_wrong(request, wrong)
             return self.render(request, template, values)
 
@@ -126,6 +126,11 @@ def _date_and_time(at: datetime) -> Markup:
     return Markup('<span class="whole">{}</span> <span class="whole">{}</span>').format(date, time)
 
 
+def _clock(at: datetime) -> str:
+    """Show the time of a day with milliseconds."""
+    return f"{at:%H:%M:%S}.{at.microsecond // 1000:03d}"
+
+
 def _who_opened(direction: str) -> str:
     """Say which end opened a link: that a link was accepted does not say that its peer was."""
     return "opened by the peer" if direction == Direction.ACCEPTED else "opened by us"
@@ -138,6 +143,7 @@ def _length_of_time(seconds: float) -> float:
 
 FILTERS: Final = {
     "time": _date_and_time,
+    "clock": _clock,
     "span": tell_span,
     "length_of_time": _length_of_time,
     "who_opened": _who_opened,

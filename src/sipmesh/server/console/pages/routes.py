@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
+from sipmesh.server.console.pages import trace_page, verdict_stream
+from sipmesh.server.console.pages.event_streams import EventStreams
 from sipmesh.server.console.pages.forms import FORMS
 from sipmesh.server.console.pages.live import LivePages
 from sipmesh.server.console.pages.login import LoginPages
 from sipmesh.server.console.pages.network import NetworkPages
-from sipmesh.server.console.pages.verdict_stream import EVENTS, VerdictStream
+from sipmesh.server.console.pages.trace_page import TracePage
+from sipmesh.server.console.pages.verdict_stream import VerdictStream
 
 if TYPE_CHECKING:
     from sipmesh.server.console.access.openid.flow import OpenIdFlow
@@ -22,12 +25,15 @@ STATIC: Final = Path(__file__).parent.parent / "static"
 
 def page_routes(frame: Frame, flow: OpenIdFlow) -> list[web.RouteDef | web.StaticDef]:
     """Return every page, every form, and the static files."""
-    verdicts = VerdictStream(frame)
-    shown = {**NetworkPages(frame).pages(), **LivePages(frame).pages(), "/verdicts": verdicts.page}
+    streams = EventStreams(frame)
+    verdicts, trace = VerdictStream(frame, streams), TracePage(frame, streams)
+    live = {"/verdicts": verdicts.page, "/trace": trace.page}
+    shown = {**NetworkPages(frame).pages(), **LivePages(frame).pages(), **live}
     return [
         *LoginPages(frame, flow).routes(),
         web.static("/static", STATIC),
-        web.get(EVENTS, verdicts.answer),
+        web.get(verdict_stream.EVENTS, verdicts.answer),
+        web.get(trace_page.EVENTS, trace.answer),
         *(web.get(path, frame.page(show)) for path, show in shown.items()),
         *(web.post(form.path, frame.form(form.act(frame))) for form in FORMS),
     ]

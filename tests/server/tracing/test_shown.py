@@ -1,0 +1,82 @@
+"""What a trace shows of a message: no credentials, no tokens of routes, no keys of media, nothing that a terminal acts on."""
+
+from __future__ import annotations
+
+import pytest
+
+from sipmesh.server.tracing.shown import LONGEST_BODY, LONGEST_HEAD, shown_body, shown_head
+from sipmesh.sip.framing import parse_message
+
+BEGIN = (
+    "REGISTER sip:example.test SIP/2.0\r\nVia: SIP/2.0/TLS a;branch=z9hG4bK1\r\nFrom: <sip:alice@example.test>;tag=1\r\n"
+    "To: <sip:alice@example.test>\r\nCall-ID: c1\r\nCSeq: 1 REGISTER\r\nMax-Forwards: 70\r\n"
+)
+
+
+def head_of(*lines: str) -> str:
+    return shown_head(parse_message((BEGIN + "".join(f"{line}\r\n" for line in lines) + "\r\n").encode()))
+
+
+@pytest.mark.parametrize("field", ["Authorization", "Proxy-Authorization", "AUTHORIZATION "])
+def test_answer_to_a_challenge_is_left_out_and_its_user_is_told(field: str) -> None:
+    shown = head_of(
+        f'{field}: Digest username="alice", realm="example.test", nonce="n-secret", uri="sip:example.test",'
+        ' response="r-secret", cnonce="c-secret", nc=00000001, opaque="o\\"secret", algorithm=SHA-256'
+    )
+    assert 'username="alice"' in shown
+    assert "algorithm=SHA-256" in shown
+    assert "secret" not in shown
+
+
+@pytest.mark.parametrize("value", ["Bearer t-secret", "Basic t-secret", "t-secret", 'Digest\tresponse="t-secret"'])
+def test_credentials_of_other_kinds_are_left_out_whole(value: str) -> None:
+    assert "t-secret" not in head_of(f"Authorization: {value}")
+
+
+def test_credentials_in_a_folded_line_are_left_out() -> None:
+    assert "f-secret" not in head_of('Authorization: Digest username="alice",\r\n response="f-secret"')
+
+
+def test_nonce_of_a_challenge_is_left_out() -> None:
+    shown = head_of('WWW-Authenticate: Digest realm="example.test", nonce="n-secret", qop="auth"')
+    assert "n-secret" not in shown
+    assert 'qop="auth"' in shown
+
+
+def test_token_of_a_route_is_shortened_and_a_user_is_not() -> None:
+    token = "abcdefgh" + "t" * 40
+    shown = head_of(f"Route: <sip:{token}@fe1.example.test;lr>", "Contact: <sip:alice@192.0.2.1>")
+    assert "<sip:abcdefgh...@fe1.example.test;lr>" in shown
+    assert "<sip:alice@192.0.2.1>" in shown
+
+
+def test_text_of_a_sender_is_printable_and_bounded() -> None:
+    shown = head_of("Subject: \x1b[2Jgone\u202e", f"X-Long: {'a' * 30_000}")
+    assert "\x1b" not in shown
+    assert "\u202e" not in shown
+    assert len(shown) <= LONGEST_HEAD
+
+
+def test_keys_of_media_are_left_out_of_a_body() -> None:
+    lines = (
+        "v=0",
+        "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:k-secret",
+        "a=ice-pwd:k-secret",
+        "k=clear:k-secret",
+        "m=audio 9",
+    )
+    body = "\r\n".join(lines)
+    message = parse_message((BEGIN + f"Content-Length: {len(body)}\r\n\r\n{body}").encode())
+    shown = shown_body(message)
+    assert "k-secret" not in shown
+    assert "v=0\n" in shown
+    assert "m=audio 9" in shown
+    assert "k-secret" in shown_body(message, with_keys=True)
+
+
+def test_body_that_is_no_text_is_escaped_and_bounded() -> None:
+    octets = bytes(range(256)) * 400
+    message = parse_message(BEGIN.encode() + b"Content-Length: %d\r\n\r\n" % len(octets) + octets)
+    shown = shown_body(message)
+    assert len(shown) <= LONGEST_BODY
+    assert "\x1b" not in shown
