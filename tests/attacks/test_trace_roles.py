@@ -1,4 +1,4 @@
-"""Who may trace: a viewer nobody, an operator without bodies, a security officer with them; each of them is in the audit log."""
+"""Who may trace: not a viewer, an operator without bodies, a security officer with them; each of them is in the audit log."""
 
 from __future__ import annotations
 

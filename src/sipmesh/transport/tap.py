@@ -1,4 +1,4 @@
-"""What sees each message of the links of one process, as long as somebody traces."""
+"""What sees each message of the links of one process, as long as an operator traces."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ def test_arrow_over_several_columns_and_back() -> None:
     assert (arrow[13:15], arrow[-2:], arrow.count("|"), " 200 OK " in arrow) == ("|<", "-|", 2, True)
 
 
-def test_who_has_no_column_is_told_in_words() -> None:
+def test_message_between_ends_without_a_column_is_shown_in_words() -> None:
     lines = drawn(AT_FE1, SENT, width=60)
     assert any(line.endswith("fe1 -> fe2: INVITE") for line in lines)
 

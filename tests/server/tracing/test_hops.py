@@ -37,7 +37,7 @@ SENT = replace(
 )
 
 
-def test_message_is_told_once_by_whichever_end_shows_it_first() -> None:
+def test_message_that_both_ends_show_is_new_once() -> None:
     hops = Hops()
     first = hops.hop(SENT)
     again = hops.hop(replace(SENT, server="fe2", peer="fe1", received=True))

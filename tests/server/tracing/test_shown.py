@@ -18,7 +18,7 @@ def head_of(*lines: str) -> str:
 
 
 @pytest.mark.parametrize("field", ["Authorization", "Proxy-Authorization", "AUTHORIZATION "])
-def test_answer_to_a_challenge_is_left_out_and_its_user_is_told(field: str) -> None:
+def test_answer_to_a_challenge_is_left_out_and_its_user_is_shown(field: str) -> None:
     shown = head_of(
         f'{field}: Digest username="alice", realm="example.test", nonce="n-secret", uri="sip:example.test",'
         ' response="r-secret", cnonce="c-secret", nc=00000001, opaque="o\\"secret", algorithm=SHA-256'

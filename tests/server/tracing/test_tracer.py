@@ -58,7 +58,7 @@ async def test_login_is_shown_without_what_proves_the_password(home: Network) ->
 
 @on_loop
 async def test_refresh_that_is_answered_from_memory_is_shown_too(home: Network) -> None:
-    """A refresh like the one before is otherwise answered before it is parsed."""
+    """A refresh that repeats the last REGISTER is otherwise answered before it is parsed."""
     async with home:
         alice = await home.agent("alice", FE1)
         for _ in range(3):
@@ -78,8 +78,8 @@ async def test_other_users_are_not_shown(home: Network) -> None:
 
 
 @on_loop
-async def test_trace_ends_when_nobody_reads_it(home: Network, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One that is read goes on, and the links look for no trace after the last one."""
+async def test_trace_that_is_not_read_ends(home: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A trace that is read goes on. The links look for no trace after the last one."""
     monkeypatch.setattr(module, "LIVES_S", 0.2)
     async with home:
         take(home, "alice", name="left")

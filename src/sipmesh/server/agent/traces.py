@@ -46,7 +46,7 @@ class Traces:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def accept(self, jws: bytes) -> None:
-        """Carry out an order for `LASTS_S`; raises `RemoteError` for one that this server does not accept."""
+        """Carry out an order for `LASTS_S`; raises `RemoteError` for an order that this server does not accept."""
         view, now = self._server.view, now_utc()
         order = TraceOrder.decode(self._documents.signed_by_management(jws, TRACE, view.loaded, now))
         order.must_be_for(view, now)
@@ -63,7 +63,7 @@ class Traces:
             task.add_done_callback(self._tasks.discard)
 
     def close(self) -> None:
-        """Trace no more."""
+        """End all traces."""
         for task in self._tasks:
             task.cancel()
 

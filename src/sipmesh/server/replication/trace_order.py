@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import RemoteError
 from sipmesh.server.tracing.trace_filter import LONGEST
-from sipmesh.typed_json import UnreadableJsonError, read
 from sipmesh.strict_json import read_json
+from sipmesh.typed_json import UnreadableJsonError, read
 
 if TYPE_CHECKING:
     from sipmesh.topology.view import ServerView
@@ -19,10 +19,10 @@ TRACE: Final = "sipmesh-trace"
 """The type of the signed document."""
 
 LONGEST_AGE: Final = timedelta(minutes=1)
-"""An older order is refused, so that nobody can have an old one carried out again."""
+"""An older order is refused, so that an old order is not carried out again."""
 
 AGAIN_EVERY_S: Final = 3.0
-"""Seconds after which management repeats the order, as long as somebody reads the trace."""
+"""Seconds after which management repeats the order, as long as an operator reads the trace."""
 
 LASTS_S: Final = 10.0
 """Seconds for which a server carries out an order: it outlives two that are lost."""

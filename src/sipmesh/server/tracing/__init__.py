@@ -1,1 +1,1 @@
-"""Shows the messages of the links while somebody traces. It writes nothing to disk, and decides nothing."""
+"""Shows the messages of the links while an operator traces. It writes nothing to disk, and decides nothing."""

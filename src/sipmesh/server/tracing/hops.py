@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 MOST_KEPT: Final = 2_000
 LONGEST_VALUE: Final = 40
-"""Characters of a changed value that are told; of a longer one, the name of the field only."""
+"""Characters of a changed value that are shown; of a longer value, only the name of its field is."""
 
 
 Recent: TypeAlias = "OrderedDict[tuple[str, ...], TracedMessage]"

@@ -27,7 +27,7 @@ _CREDENTIALS: Final = frozenset(
     }
 )
 _TOLD: Final = frozenset({"username", "realm", "algorithm", "qop", "stale", "uri"})
-"""What is told of credentials. With the rest, a password can be guessed on another machine (RFC 7616 section 5.4)."""
+"""What is shown of credentials. With the rest, a password can be guessed on another machine (RFC 7616 section 5.4)."""
 
 _PAIR: Final = re.compile(r'([A-Za-z-]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^,\s]*)', re.ASCII)
 _ROUTES: Final = frozenset({"route", "record-route", "path", "service-route", "contact", "via"})

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sipmesh.transport.link.link import Link
 
 MOST_CALLS: Final = 500
-"""Call-IDs of one trace: each message with one of them belongs to it, whatever names it has."""
+"""Call-IDs of one trace: each message with one of them belongs to it, also if it names other users."""
 
 LONGEST: Final = 256
 """Characters of what is asked for."""

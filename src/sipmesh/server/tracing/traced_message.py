@@ -69,5 +69,5 @@ class TraceReply:
 TRACE: Final = ControlCommand("trace", TraceReply)
 """Trace at one server. ``id`` is chosen by who asks, ``what`` as in `TraceFilter`, ``bodies`` asks for bodies.
 
-The first question with an id begins the trace. It ends when nobody has asked for `tracer.LIVES_S`.
+The first question with an id begins the trace. It ends `tracer.LIVES_S` after the last question.
 """

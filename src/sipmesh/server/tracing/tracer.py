@@ -107,7 +107,7 @@ class Tracer(Tap):
         return trace
 
     def tick(self) -> None:
-        """End the traces that nobody reads any more; called about twice a second."""
+        """End the traces that are not read any more; called about twice a second."""
         now = self._reactor.loop.time()
         for name in [name for name, trace in self._traces.items() if trace.ends and trace.ends < now]:
             self._log.info("trace ended", what=self._traces.pop(name).filter.what)

@@ -96,7 +96,7 @@ class Reactor:
         self._turn_s = self.limits.turn_s
         self._woken = False
         self.prompt = False
-        self.tap: Tap | None = None  # while somebody traces
+        self.tap: Tap | None = None  # while an operator traces
         self._loop_fd = loop.wait_in(self) if isinstance(loop, Loop) else None
         if self._loop_fd is None:
             loop.add_reader(self._epoll.fileno(), self._turn)

@@ -54,7 +54,7 @@ class TracePage:
         async with self._streams.opened(request) as stream:
             with suppress(
                 SipmeshError, NotAllowedError
-            ):  # such as a server that leads no more: the browser connects again
+            ):  # such as a server that has ceased to lead: the browser connects again
                 await self._send(request, stream, given)
         return stream.response
 
