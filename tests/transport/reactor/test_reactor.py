@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -313,6 +313,21 @@ async def test_closed_reactor_closes_its_links_and_reports_them(ca: Authority, h
         node.reactor.close()
         assert [why for _, why, _ in node.heard.down] == ["this server stops"]
         assert await peer.ended() == ""
+
+
+@on_loop
+async def test_turn_that_was_due_is_not_taken_after_the_reactor_is_closed(
+    ca: Authority, here: Identity, there: Identity
+) -> None:
+    faults: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: faults.append(context))
+    async with Node(ca, here) as node, await Peer.dial(node.listen(LinkKind.CLIENT), ca, there):
+        await node.heard.until(lambda: node.heard.up)
+        node.listeners[0].close()
+        node.reactor.read_again(node.heard.up[0])
+        node.reactor.close()
+        await asyncio.sleep(0)
+    assert faults == []
 
 
 class Alarm:

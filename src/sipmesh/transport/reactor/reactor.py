@@ -398,6 +398,8 @@ class Reactor:
             return
         for link in self.links:
             link.close("this server stops")
+        if self._soon is not None:
+            self._soon.cancel()  # `_finish` forgets it, and a turn cannot poll what is closed
         self._finish()
         for closing in list(self.leaving):
             closing.close_socket()
