@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import ssl
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,26 @@ async def test_list_that_is_taken_away_and_comes_back_is_noticed_both_times(exam
 
 
 @on_loop
+async def test_pipe_in_place_of_a_list_does_not_stop_the_server(federation: Network) -> None:
+    """The server stood for ever: a pipe has no octets without a writer, and small files are read on the loop."""
+    example = federation.of(EDGE)
+    federation.starts = ()
+    async with federation, serving(example, EDGE) as server:
+        [crl] = (example.folder / "partners").rglob("issuing.crl")
+        pipe = crl.with_suffix(".pipe")
+        os.mkfifo(pipe)
+        held = crl.rename(crl.with_suffix(".held"))
+        pipe.rename(crl)
+        await until(lambda: any(one["faults"] for one in lists(server)))
+        assert "not a regular file" in lists(server)[-1]["faults"][0]
+        assert (await server.ask("reload"))["taken"]
+        held.rename(crl)
+        await until(lambda: not lists(server)[-1]["faults"])
+        theirs = await federation.peer_at(EDGE, LinkKind.PARTNER, "erin@partner.test", PARTNER_EDGE)
+        assert (await theirs.ask(theirs.request("OPTIONS", f"sip:{EDGES}"))).status == 200
+
+
+@on_loop
 async def test_partner_that_is_blocked_loses_its_link_and_those_inside_stay(federation: Network) -> None:
     example = federation.of(EDGE)
     federation.starts = ()
@@ -121,6 +142,11 @@ def told(server: Process, event: str) -> list[dict[str, Any]]:
     """The lines of one event in its log, oldest first."""
     lines = [json.loads(line) for line in server.log.splitlines() if line.endswith("}")]
     return [line for line in lines if line["event"] == event]
+
+
+def lists(server: Process) -> list[dict[str, Any]]:
+    """What it has logged of CRLs, oldest first."""
+    return told(server, LISTS)
 
 
 async def shown_by(network: Network) -> bytes:

@@ -19,6 +19,7 @@ from sipmesh.server.process.off_loop import off_loop
 from sipmesh.server.refresh.http_fetch import UNKNOWN, FetchError
 from sipmesh.topology.document.named_files.crl_cache import prepare_file, read_content
 from sipmesh.topology.document.named_files.crl_files import LARGEST_LIST
+from sipmesh.topology.document.named_files.read import UnusableFileError, read_file
 from sipmesh.topology.expiry.validity import DatedItem
 from sipmesh.trust.formatting import tell_time
 from sipmesh.trust.revocation.freshness import answer_ends, look_at_answer, look_at_list
@@ -131,8 +132,8 @@ class CrlFetchJob:
 
 def _is_same(file: Path, body: bytes) -> bool:
     try:
-        return file.read_bytes() == body
-    except OSError:
+        return read_file(file, len(body)) == body
+    except UnusableFileError:
         return False
 
 

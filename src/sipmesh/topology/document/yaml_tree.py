@@ -17,6 +17,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from sipmesh.errors import OperatorError, Problem
+from sipmesh.topology.document.named_files.read import UnusableFileError, read_file
 
 LARGEST_DOCUMENT = 1 << 20  # octets; enough for thousands of partners
 DEEPEST_NESTING = 20  # the model needs five levels
@@ -107,17 +108,12 @@ def dotted(loc: Loc) -> str:
 def read(file: Path) -> bytes:
     """Give the octets of a topology file; raises OperatorError if it cannot be read."""
     try:
-        with file.open("rb") as opened:
-            content = opened.read(LARGEST_DOCUMENT + 1)
-    except (OSError, ValueError) as wrong:
-        why = getattr(wrong, "strerror", None) or str(wrong)
+        return read_file(file, LARGEST_DOCUMENT)
+    except UnusableFileError as wrong:
         remedy = (
             "name the topology file; make one: sipmesh init DOMAIN; on another management host: sipmesh topology draft"
         )
-        raise _broken(Problem(file, 0, "", f"cannot be read ({why})", remedy)) from None
-    if len(content) > LARGEST_DOCUMENT:
-        raise _broken(Problem(file, 0, "", f"is larger than {LARGEST_DOCUMENT} octets", "name the topology file"))
-    return content
+        raise _broken(Problem(file, 0, "", str(wrong), remedy)) from None
 
 
 def parse(content: bytes, file: Path) -> tuple[YamlEntry, list[Problem]]:

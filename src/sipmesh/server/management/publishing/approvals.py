@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import OperatorError
+from sipmesh.topology.document.named_files.read import UnusableFileError, read_file
 from sipmesh.topology.document.operators.sshsig import LARGEST, UnusableKeyError, unarmoured
 from sipmesh.topology.versions.approval import (
     REJECTION,
@@ -151,9 +152,9 @@ def _rejected(rule: Approvals, wanted: Proposal, folder: Path) -> dict[str, str]
     found: dict[str, str] = {}
     for file in _newest_files(folder, REJECTION_SUFFIX):
         try:
-            rejection = read_document(_Rejection, _beginning(file))
+            rejection = read_document(_Rejection, read_file(file, LARGEST))
             signature = unarmoured(rejection.signature)
-        except (OSError, UnreadableJsonError, UnusableKeyError):
+        except (UnusableFileError, UnreadableJsonError, UnusableKeyError):
             continue
         names = approvers(rule, rejection_octets(wanted, rejection.why), [signature], REJECTION)
         found |= dict.fromkeys(names.keys() - found.keys(), rejection.why)
@@ -165,15 +166,10 @@ def _newest_files(folder: Path, suffix: str) -> Sequence[Path]:
     return files[:MOST_FILES]
 
 
-def _beginning(file: Path) -> bytes:
-    with file.open("rb") as opened:
-        return opened.read(LARGEST + 1)
-
-
 def _signatures(folder: Path) -> Iterator[bytes]:
     """Return the signatures in a folder, the newest `MOST_FILES`; files that contain none are left out."""
     for file in _newest_files(folder, SUFFIX):
         try:
-            yield unarmoured(_beginning(file).decode("ascii"))
-        except (OSError, UnicodeDecodeError, UnusableKeyError):
+            yield unarmoured(read_file(file, LARGEST).decode("ascii"))
+        except (UnusableFileError, UnicodeDecodeError, UnusableKeyError):
             continue

@@ -25,7 +25,9 @@ from sipmesh.server.management.publishing.publish_checks import (
 )
 from sipmesh.server.replication.crl_store import LARGEST_GIVEN
 from sipmesh.storage.audit_act import AuditAct
+from sipmesh.topology.document.named_files.read import UnusableFileError, read_file
 from sipmesh.topology.document.operators.console_role import ConsoleRole
+from sipmesh.topology.document.yaml_tree import LARGEST_DOCUMENT
 from sipmesh.topology.home_pools import home_by_default
 from sipmesh.topology.versions.breaking_changes import dangers
 from sipmesh.topology.versions.difference import difference
@@ -242,9 +244,9 @@ def read_draft(file: Path, digest: str = "") -> Draft:
     *digest* is that of the draft that was compared, or empty: it raises also if the file has another one.
     """
     try:
-        content = file.read_bytes()
-    except OSError as wrong:
-        problem = Problem(file, 0, "", f"cannot be read ({wrong.strerror})", "write the draft to this file")
+        content = read_file(file, LARGEST_DOCUMENT)
+    except UnusableFileError as wrong:
+        problem = Problem(file, 0, "", str(wrong), "write the draft to this file")
         raise OperatorError("there is no draft to publish", (problem,)) from None
     draft = Draft.read(content, file)
     if digest and draft.loaded.digest != digest:
