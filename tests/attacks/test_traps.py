@@ -21,7 +21,7 @@ import pytest
 import typer
 
 from attacks.mutants import ACCEPTED, DAY, DOORS, OTHER, REVOKED, Attempt, Row, Stage, staged
-from sipmesh.cli.main import app
+from sipmesh.cli.app import app
 from sipmesh.client.dialog import Dialog
 from sipmesh.demo.attacker import PROBE, knock
 from sipmesh.demo.decoy import Decoy

@@ -9,7 +9,7 @@ from typing import Any
 
 import typer
 
-from sipmesh.cli.main import app
+from sipmesh.cli.app import app
 from sipmesh.server.console.operations import TABLE
 from sipmesh.server.console.pages.forms import FORMS
 from support.checkout import ROOT

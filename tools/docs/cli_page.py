@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sipmesh.cli.main import command
+from sipmesh.cli.app import command
 
 HEAD: Final = """# Commands
 

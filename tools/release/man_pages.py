@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from sipmesh.cli.main import command
+from sipmesh.cli.app import command
 
 SECTION = 1
 FILES = """\

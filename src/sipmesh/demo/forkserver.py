@@ -40,11 +40,15 @@ PR_SET_PDEATHSIG: Final = 1
 ENTRY: Final = "sipmesh.cli.main"
 """The module whose function ``main`` is the command `sipmesh`."""
 
+APP: Final = "sipmesh.cli.app"
+"""The module whose function ``command`` makes the command line from all functions."""
+
 COMMANDS: Final = "sipmesh.cli.commands"
 """The module whose function ``load_all`` imports all commands, which else are imported one by one."""
 
 IMPORTED: Final = (
     ENTRY,
+    APP,
     "sipmesh.server.service",
     "sipmesh.server.log",
     "sipmesh.server.console.console_server",
@@ -305,7 +309,7 @@ def main(descriptor: int) -> None:
     for name in IMPORTED:
         import_module(name)
     import_module(COMMANDS).load_all()
-    import_module(ENTRY).command()
+    import_module(APP).command()
     gc.freeze()
     gc.enable()
     serve(socket.socket(fileno=descriptor))

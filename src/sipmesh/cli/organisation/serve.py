@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from sipmesh.cli.place import HERE, TopologyFile
+from sipmesh.cli.serving import Serving
 
 
 class Level(StrEnum):
@@ -30,8 +31,4 @@ def serve(
     SIGHUP reads all files that the topology names. The log goes to standard error: coloured text on a terminal, else one JSON
     object a line.
     """
-    from sipmesh.server.log import configure, get_log
-    from sipmesh.server.service import serve as run
-
-    configure(level=log_level)
-    run(topology, list(dict.fromkeys(map(str.lower, names))), lambda name: get_log(server=name))
+    Serving(tuple(names), topology, log_level).run()
