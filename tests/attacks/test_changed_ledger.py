@@ -21,13 +21,14 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from sipmesh.database.shared import DATABASE
 from sipmesh.demo import forkserver
 from sipmesh.pki.crl.builder import Reason
 from sipmesh.pki.issuance.profiles import LONGEST_LEAF_LIFETIME, CertificateKind
 from sipmesh.pki.ledger.ledger import FILE
 from sipmesh.server.agent import status_reporter
 from sipmesh.storage.audit_act import AuditAct
-from sipmesh.storage.management_db import DATABASE, ManagementDb
+from sipmesh.storage.management_db import ManagementDb
 from sipmesh.trust.role import Role
 from support.managed import MGMT, Managed, links_between, without
 from support.network import EXAMPLE, FE1, FE2

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from sipmesh.database.shared import SharedDatabase
+from sipmesh.database.shared import DATABASE, SharedDatabase
 from sipmesh.demo.forge import Forge, Wish
 from sipmesh.errors import OperatorError
 from sipmesh.pki.ca_rotation import CaGenerations
@@ -33,7 +33,7 @@ from sipmesh.server.replication.published_version import PublishedVersion, docum
 from sipmesh.server.replication.topology_source import source_of
 from sipmesh.storage.audit_act import AuditAct
 from sipmesh.storage.history import digest_of
-from sipmesh.storage.management_db import DATABASE, ManagementDb
+from sipmesh.storage.management_db import ManagementDb
 from sipmesh.storage.management_move import move
 from sipmesh.topology.versions.jose import open_signed, sign
 from sipmesh.topology.versions.publication import KIND, Publication

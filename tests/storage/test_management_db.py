@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from sipmesh.database.shared import SharedDatabase
+from sipmesh.database.shared import DATABASE, SharedDatabase, has_management_db
 from sipmesh.errors import NotLeadingError, OperatorError
 from sipmesh.storage.audit_act import AuditAct
-from sipmesh.storage.management_db import DATABASE, ManagementDb
+from sipmesh.storage.management_db import ManagementDb
 from sipmesh.storage.users.user_database import Users
 from storage.publishing import made
 
@@ -18,12 +18,12 @@ NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 
 def test_history_and_audit_log_survive_a_restart(tmp_path: Path) -> None:
-    assert not ManagementDb.is_in(tmp_path)
+    assert not has_management_db(tmp_path)
     first = ManagementDb(tmp_path)
     version = first.history.publish(0, made, "ada", "because", at=NOON)
     first.audit.append("ada", AuditAct.BLOCK, {"blocked": ["evil.test"]}, at=NOON)
     first.close()
-    assert ManagementDb.is_in(tmp_path)
+    assert has_management_db(tmp_path)
     second = ManagementDb(tmp_path)
     assert second.history.head() == version
     assert [line.act for line in second.audit.read()] == [AuditAct.PUBLISH, AuditAct.BLOCK]

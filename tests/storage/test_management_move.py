@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sipmesh.database.shared import FILE, SharedDatabase
+from sipmesh.database.shared import DATABASE, FILE, SharedDatabase
 from sipmesh.demo.organisation import Organisation
 from sipmesh.errors import OperatorError
 from sipmesh.pki import files
@@ -17,7 +17,7 @@ from sipmesh.pki.ledger.ledger import FENCED
 from sipmesh.storage.audit_act import AuditAct
 from sipmesh.storage.backup.create import back_up
 from sipmesh.storage.backup.restore import restore
-from sipmesh.storage.management_db import DATABASE, ManagementDb
+from sipmesh.storage.management_db import ManagementDb
 from sipmesh.storage.management_move import move
 from storage.backups import PASSPHRASE
 from storage.publishing import made

@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from sipmesh.client.agent import Settings, UserAgent
 from sipmesh.client.answering import Manners
 from sipmesh.client.judge import Trust
+from sipmesh.database.shared import has_management_db
 from sipmesh.demo import forkserver
 from sipmesh.demo.organisation import Organisation, PoolPlan
 from sipmesh.server.agent.agent import Agent
@@ -138,7 +139,7 @@ class Managed:
     _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
 
     def __post_init__(self) -> None:
-        if not ManagementDb.is_in(self.organisation.folder):
+        if not has_management_db(self.organisation.folder):
             publish_first(self.organisation.file, "ada (1)", "it begins", datetime.now(UTC))
 
     async def __aenter__(self) -> Self:

@@ -17,9 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-import sqlalchemy as sql
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
-
+from sipmesh.database.lazy_module import sql
 from sipmesh.database.masked import masked
 from sipmesh.database.migration import migrate
 from sipmesh.database.private_file import create_private
@@ -99,7 +97,7 @@ class Database:
         """Translate the errors of the database to `OperatorError`; their text may contain SQL, but never values."""
         try:
             yield
-        except (SQLAlchemyError, UnicodeError) as wrong:
+        except (sql.exc.SQLAlchemyError, UnicodeError) as wrong:
             raise self._unusable(self.where, wrong) from wrong
 
     def migrate(self, schema: Schema) -> None:
@@ -122,7 +120,7 @@ class Database:
             return sql.URL.create("sqlite", database=str(url))
         try:
             return sql.make_url(url)
-        except ArgumentError as wrong:
+        except sql.exc.ArgumentError as wrong:
             remedy = "write the URL as postgresql+psycopg://…"
             raise OperatorError(f"the URL of the {self.what} database cannot be read; {remedy}") from wrong
 
@@ -137,7 +135,7 @@ class Database:
         except ImportError as wrong:
             remedy = "write the URL as postgresql+psycopg://…, and install the driver: pip install '.[postgresql]'"
             raise OperatorError(f"the {self.what} in {self.where} cannot be used: {wrong}; {remedy}") from wrong
-        except SQLAlchemyError as wrong:
+        except sql.exc.SQLAlchemyError as wrong:
             raise self._unusable(self.where, wrong) from wrong
         if parsed.get_backend_name() == "sqlite":
             sql.event.listen(engine, "connect", _set_up_sqlite)

@@ -16,43 +16,24 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
-
-import sqlalchemy as sql
-from sqlalchemy.exc import OperationalError
+from typing import TYPE_CHECKING, Final
 
 from sipmesh.database.connection import Database
+from sipmesh.database.lazy_module import LazyModule, sql
 from sipmesh.database.number_ceilings import FENCING_NUMBERS
 from sipmesh.database.schema import MANAGEMENT
 from sipmesh.errors import NotLeadingError
+
+if TYPE_CHECKING:
+    from sipmesh.database import lease_tables as tables
+else:
+    tables = LazyModule("sipmesh.database.lease_tables")
 
 LEASE_S: Final = 5.0
 """Seconds without a renewal after which another server may lead; the leader renews each second."""
 LONGEST_LEASE_S: Final = 2 * LEASE_S
 """A lease that has longer to run is free: no leader has written it. Clocks of databases may be set back by the difference."""
 _LOCK_NOT_AVAILABLE: Final = "55P03"  # a code of PostgreSQL (Appendix A)
-
-_schema = sql.MetaData()
-# One row. A transaction that writes locks it against a new leader until it is committed.
-_lease = sql.Table(
-    "management_lease",
-    _schema,
-    sql.Column("id", sql.Integer, primary_key=True, autoincrement=False),
-    sql.Column("holder", sql.Text, nullable=False),
-    sql.Column("fencing", sql.BigInteger, nullable=False),
-    sql.Column("until", sql.Float, nullable=False),
-    sql.Column("since", sql.Float, nullable=False),
-)
-
-
-# What each server has said of itself last.
-_members = sql.Table(
-    "management_pool",
-    _schema,
-    sql.Column("server", sql.Text, primary_key=True),
-    sql.Column("heard", sql.Float, nullable=False),
-    sql.Column("version", sql.BigInteger, nullable=False),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,13 +124,13 @@ class Lease:
         if not self.is_of_pool or not number:
             return False
         with self._database.border(), self._database.engine.begin() as db:
-            return self._prolong(db, number, _lease.c.until > 0)
+            return self._prolong(db, number, tables.LEASE.c.until > 0)
 
     def _prolong(self, db: sql.Connection, number: int, *also: sql.ColumnElement[bool]) -> bool:
         """Set the end of our lease with *number*. No transaction of this server that writes is waited for (`enter`)."""
-        ours = (_lease.c.holder == self.holder) & (_lease.c.fencing == number)
+        ours = (tables.LEASE.c.holder == self.holder) & (tables.LEASE.c.fencing == number)
         until = time_of(db) + LEASE_S
-        return bool(db.execute(_lease.update().where(ours, *also).values(until=until)).rowcount)
+        return bool(db.execute(tables.LEASE.update().where(ours, *also).values(until=until)).rowcount)
 
     def _claimed(self, db: sql.Connection) -> int:
         """Take or renew the lease; returns the fencing number, 0 if another server leads."""
@@ -177,16 +158,16 @@ class Lease:
         if state is None:
             number = self.floor + 1
             row = {"id": 1, "holder": self.holder, "fencing": number, "until": now + LEASE_S, "since": now}
-            db.execute(_lease.insert().values(row))
+            db.execute(tables.LEASE.insert().values(row))
             return number
         is_ours = self._is_ours(state)
         if is_ours and state.fencing >= self.floor:
-            db.execute(_lease.update().values(until=now + LEASE_S))
+            db.execute(tables.LEASE.update().values(until=now + LEASE_S))
             return state.fencing
         if not state.is_free and not is_ours:
             return 0
         number = max(state.fencing, self.floor) + 1
-        db.execute(_lease.update().values(holder=self.holder, fencing=number, until=now + LEASE_S, since=now))
+        db.execute(tables.LEASE.update().values(holder=self.holder, fencing=number, until=now + LEASE_S, since=now))
         return number
 
     def report(self, version: int) -> list[PoolMember]:
@@ -194,20 +175,22 @@ class Lease:
         with self._database.border(), self._database.engine.begin() as db:
             now = time_of(db)
             row = {"server": self.holder, "heard": now, "version": version}
-            if not db.execute(_members.update().where(_members.c.server == self.holder).values(row)).rowcount:
-                db.execute(_members.insert().values(row))
+            if not db.execute(
+                tables.MEMBERS.update().where(tables.MEMBERS.c.server == self.holder).values(row)
+            ).rowcount:
+                db.execute(tables.MEMBERS.insert().values(row))
             state = self._state_in(db)
             leads = {state.holder: state.fencing} if state is not None else {}
-            rows = db.execute(sql.select(_members).order_by(_members.c.server)).all()
+            rows = db.execute(sql.select(tables.MEMBERS).order_by(tables.MEMBERS.c.server)).all()
         return [
             PoolMember(row.server, leads.get(row.server, 0), row.version, max(0.0, now - row.heard)) for row in rows
         ]
 
     def release(self) -> None:
         """Let another server lead at once; nothing happens if this server does not lead."""
-        ours = (_lease.c.holder == self.holder) & (_lease.c.fencing == self.fencing)
+        ours = (tables.LEASE.c.holder == self.holder) & (tables.LEASE.c.fencing == self.fencing)
         with self._database.border(), self._database.engine.begin() as db:
-            db.execute(_lease.update().where(ours).values(until=0))
+            db.execute(tables.LEASE.update().where(ours).values(until=0))
         self.fencing = 0
 
     def enter(self, db: sql.Connection) -> int:
@@ -220,7 +203,7 @@ class Lease:
             self.fencing = number
             return number
         # The lock of the table, which this statement takes too, keeps out a new leader. That of the row lets us renew the lease.
-        holding = sql.select(_lease.c.holder, _lease.c.fencing).with_for_update(read=True, key_share=True)
+        holding = sql.select(tables.LEASE.c.holder, tables.LEASE.c.fencing).with_for_update(read=True, key_share=True)
         row = db.execute(holding).first()
         if row is not None:
             self._must_count(row.fencing)
@@ -241,9 +224,9 @@ class Lease:
             _lock(db)
             self._must_count(number := fencing_in(db) + by)
             self.fencing = number
-            db.execute(_lease.delete())
+            db.execute(tables.LEASE.delete())
             db.execute(
-                _lease.insert().values(id=1, holder=self.holder, fencing=self.fencing, until=0, since=time_of(db))
+                tables.LEASE.insert().values(id=1, holder=self.holder, fencing=self.fencing, until=0, since=time_of(db))
             )
         return self.fencing
 
@@ -257,17 +240,17 @@ class Lease:
             number = max(self.enter(db), fencing + 1)
             self.floor = max(self.floor, fencing)
             self._must_count(number)
-            if not db.execute(_lease.update().values(fencing=number)).rowcount:
+            if not db.execute(tables.LEASE.update().values(fencing=number)).rowcount:
                 row = {"id": 1, "holder": self.holder, "fencing": number, "until": 0, "since": time_of(db)}
-                db.execute(_lease.insert().values(row))
+                db.execute(tables.LEASE.insert().values(row))
             self.fencing = number  # a claim of another thread waits for the end of the transaction
         return number
 
     def follow(self, db: sql.Connection, fencing: int) -> None:
         """Let the next leader have a higher number than *fencing*, in a database into which another one is copied."""
         if fencing_in(db) < fencing or self._state_in(db) is None:
-            db.execute(_lease.delete())
-            db.execute(_lease.insert().values(id=1, holder="", fencing=fencing, until=0, since=time_of(db)))
+            db.execute(tables.LEASE.delete())
+            db.execute(tables.LEASE.insert().values(id=1, holder="", fencing=fencing, until=0, since=time_of(db)))
 
     def _must_count(self, fencing: int) -> None:
         """Raise `OperatorError` if no leader can have the number *fencing* yet: then the database was changed."""
@@ -283,13 +266,13 @@ class Lease:
 
     @staticmethod
     def _state_in(db: sql.Connection) -> LeaseState | None:
-        row = db.execute(sql.select(_lease)).first()
+        row = db.execute(sql.select(tables.LEASE)).first()
         return LeaseState(row.holder, row.fencing, row.since, row.until - time_of(db)) if row is not None else None
 
 
 def fencing_in(db: sql.Connection) -> int:
     """Return the fencing number that was used last, 0 if there is none."""
-    return int(db.execute(sql.select(sql.func.coalesce(sql.func.max(_lease.c.fencing), 0))).scalar_one())
+    return int(db.execute(sql.select(sql.func.coalesce(sql.func.max(tables.LEASE.c.fencing), 0))).scalar_one())
 
 
 def time_of(db: sql.Connection) -> float:
@@ -308,9 +291,9 @@ def _lock(db: sql.Connection, *, waits: bool = True) -> None:
     if db.dialect.name == "postgresql":
         try:
             db.exec_driver_sql(f"LOCK TABLE management_lease IN EXCLUSIVE MODE{'' if waits else ' NOWAIT'}")
-        except OperationalError as wrong:
+        except sql.exc.OperationalError as wrong:
             if not waits and getattr(wrong.orig, "sqlstate", "") == _LOCK_NOT_AVAILABLE:
                 raise _WriterAtWorkError from None
             raise
     else:
-        db.execute(_lease.update().values(id=1))
+        db.execute(tables.LEASE.update().values(id=1))

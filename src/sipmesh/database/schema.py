@@ -10,8 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import sqlalchemy as sql
-
+from sipmesh.database.lazy_module import sql
 from sipmesh.database.masked import masked
 from sipmesh.errors import OperatorError
 

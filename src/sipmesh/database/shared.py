@@ -19,6 +19,8 @@ from sipmesh.errors import OperatorError, Problem
 from sipmesh.typed_json import UnreadableJsonError, read_document
 
 FILE: Final = "management.json"
+DATABASE: Final = "management.db"
+"""The file of the database, in the folder of the organisation, if it is not shared."""
 _OTHERS: Final = 0o077
 _leases: WeakValueDictionary[SharedDatabase, Lease] = WeakValueDictionary()
 
@@ -80,3 +82,8 @@ class SharedDatabase:
 
 def _unusable(file: Path, reason: str, remedy: str) -> OperatorError:
     return OperatorError("the database of management is not known", (Problem(file, 0, "", reason, remedy),))
+
+
+def has_management_db(folder: Path) -> bool:
+    """Return whether the organisation in *folder* has a database of management, in a file or shared."""
+    return (folder / DATABASE).is_file() or SharedDatabase.find(folder) is not None

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from sipmesh.errors import LocalError
 from sipmesh.server.replication.document_store import DocumentStore
-from sipmesh.server.replication.published_version import PublishedVersion
+from sipmesh.server.replication.topology_source import DraftFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,12 +41,15 @@ def attach_control_plane(
 
     *status* is that of a managed server of several processes.
     """
-    if isinstance(source, PublishedVersion):
-        from sipmesh.server.management_wiring import attach_controller
-
-        return ControlPlaneRole(controller=attach_controller(node, source, reloader, log))
     if isinstance(source, DocumentStore):
         from sipmesh.server.agent_wiring import attach_agent
 
         return ControlPlaneRole(agent=attach_agent(node, source, reloader, log, status))
-    return ControlPlaneRole()
+    if isinstance(source, DraftFile):
+        return ControlPlaneRole()
+    from sipmesh.server.management_wiring import attach_controller
+    from sipmesh.server.replication.published_version import PublishedVersion
+
+    if not isinstance(source, PublishedVersion):
+        raise LocalError(f"no role in the control plane for {source!r}")
+    return ControlPlaneRole(controller=attach_controller(node, source, reloader, log))

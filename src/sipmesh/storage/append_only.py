@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import sqlalchemy as sql
-
+from sipmesh.database.lazy_module import sql
 from sipmesh.errors import OperatorError
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from sipmesh.database.connection import Database
 from sipmesh.database.lease import Lease, fencing_in
-from sipmesh.database.shared import SharedDatabase
+from sipmesh.database.shared import DATABASE, SharedDatabase
 from sipmesh.storage.audit import Audit
 from sipmesh.storage.history import History
 from sipmesh.storage.management_files import ManagementFiles
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _ONE_INSTANT: Final = {"sqlite": "SERIALIZABLE", "postgresql": "REPEATABLE READ"}
-DATABASE: Final = "management.db"
-"""The file of the database, in the folder of the organisation."""
 OWN_HEAD: Final = "state/audit.head"
 """The file with the hash of the last audit line that this host has added."""
 
@@ -51,11 +49,6 @@ class ManagementDb:
 
     def __repr__(self) -> str:
         return f"<ManagementDb in {self._database.where}>"
-
-    @staticmethod
-    def is_in(folder: Path) -> bool:
-        """Return whether the organisation in *folder* has such a database."""
-        return (folder / DATABASE).is_file() or SharedDatabase.find(folder) is not None
 
     @contextmanager
     def leading(self) -> Iterator[None]:

@@ -9,13 +9,13 @@ from __future__ import annotations
 from datetime import datetime
 from pathlib import Path
 
-from sipmesh.database.shared import FILE, SharedDatabase
+from sipmesh.database.shared import DATABASE, FILE, SharedDatabase
 from sipmesh.errors import OperatorError
 from sipmesh.pki import files
 from sipmesh.pki.ca_rotation import CaGenerations
 from sipmesh.pki.ledger.ledger import MOVED
 from sipmesh.storage.audit_act import AuditAct
-from sipmesh.storage.management_db import DATABASE, ManagementDb
+from sipmesh.storage.management_db import ManagementDb
 
 CA = "ca"
 

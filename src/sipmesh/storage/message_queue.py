@@ -12,8 +12,7 @@ from queue import SimpleQueue
 from threading import Thread
 from typing import Any, Final, Protocol, TypeVar
 
-import sqlalchemy as sql
-
+from sipmesh.database.lazy_module import sql
 from sipmesh.errors import OperatorError
 from sipmesh.storage.messages import MessageStore, Work
 from sipmesh.storage.store_thread import Post, batches, while_loop_runs

@@ -11,12 +11,16 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Final, TypeVar
-
-import sqlalchemy as sql
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from sipmesh.database.connection import Database
+from sipmesh.database.lazy_module import LazyModule, sql
 from sipmesh.database.schema import MESSAGES
+
+if TYPE_CHECKING:
+    from sipmesh.storage import message_tables as tables
+else:
+    tables = LazyModule("sipmesh.storage.message_tables")
 
 LEASE_S: Final = 40.0
 """How long a server may deliver to a user without a word to the database: a phone has 32 s for each answer (timer F)."""
@@ -31,45 +35,8 @@ _SEPARATOR: Final = b"\0"
 _AFTER_SEPARATOR: Final = b"\1"
 
 T = TypeVar("T")
-Work = Callable[[sql.Connection], T]
+Work = Callable[["sql.Connection"], T]
 """One piece of work inside a transaction."""
-
-_schema = sql.MetaData()
-_NUMBER = sql.BigInteger().with_variant(sql.Integer(), "sqlite")
-_messages = sql.Table(
-    "stored_messages",
-    _schema,
-    sql.Column("number", _NUMBER, primary_key=True, autoincrement=True),
-    sql.Column("aor", sql.Text, nullable=False),
-    sql.Column("sender", sql.LargeBinary, nullable=False),
-    sql.Column("key", sql.LargeBinary, nullable=False),
-    sql.Column("octets", sql.LargeBinary, nullable=False),
-    sql.Column("size", sql.BigInteger, nullable=False),
-    sql.Column("expires", sql.Float(53), nullable=False),
-    sql.Column("account", sql.BigInteger, nullable=False, server_default="0"),
-    sql.UniqueConstraint("aor", "key"),
-    sqlite_autoincrement=True,  # numbers rise, and the number of a deleted message is not used again
-)
-_by_sender = sql.Index("stored_messages_by_sender", _messages.c.sender)
-_leases = sql.Table(
-    "stored_message_leases",
-    _schema,
-    sql.Column("aor", sql.Text, primary_key=True),
-    sql.Column("holder", sql.Text, nullable=False),
-    sql.Column("ends", sql.Float(53), nullable=False),
-)
-# One row. Each transaction changes it first, so that transactions cannot overlap, and numbers rise in the order of commits.
-_turn = sql.Table(
-    "stored_messages_turn",
-    _schema,
-    sql.Column("id", sql.Integer, primary_key=True, autoincrement=False),
-    sql.Column("turn", sql.BigInteger, nullable=False),
-)
-_LEASE = sql.text("""
-INSERT INTO stored_message_leases (aor, holder, ends) VALUES (:aor, :holder, :ends)
-ON CONFLICT (aor) DO UPDATE SET holder = excluded.holder, ends = excluded.ends
-WHERE stored_message_leases.holder = excluded.holder OR stored_message_leases.ends <= :now
-""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +120,7 @@ class MessageStore:
         """
         with self._database.border(), self._database.engine.begin() as db:
             if not only_reads:
-                db.execute(_turn.update().values(turn=_turn.c.turn + 1))
+                db.execute(tables.TURN.update().values(turn=tables.TURN.c.turn + 1))
             return [work(db) for work in works]
 
     def close(self) -> None:
@@ -166,13 +133,15 @@ def store(message: NewMessage, limits: MessageLimits) -> Work[Storing]:
 
     def work(db: sql.Connection) -> Storing:
         _remove_of_earlier(db, message.aor, message.account)
-        same = sql.select(_messages.c.number).where(_messages.c.aor == message.aor, _messages.c.key == message.key)
+        same = sql.select(tables.MESSAGES.c.number).where(
+            tables.MESSAGES.c.aor == message.aor, tables.MESSAGES.c.key == message.key
+        )
         if db.execute(same).first() is not None:
             return Storing.STORED
         _remove_expired(db, message)
         full = _full(db, message, limits)
         if full is None:
-            db.execute(_messages.insert().values(_row(message, now(db))))
+            db.execute(tables.MESSAGES.insert().values(_row(message, now(db))))
         return full or Storing.STORED
 
     return work
@@ -193,8 +162,8 @@ def _row(message: NewMessage, at: float) -> dict[str, object]:
 def _remove_of_earlier(db: sql.Connection, aor: str, account: int) -> None:
     """Remove what was stored for an earlier user of the name *aor*."""
     if account:
-        is_earlier = sql.and_(_messages.c.account > 0, _messages.c.account < account)
-        db.execute(_messages.delete().where(_messages.c.aor == aor, is_earlier))
+        is_earlier = sql.and_(tables.MESSAGES.c.account > 0, tables.MESSAGES.c.account < account)
+        db.execute(tables.MESSAGES.delete().where(tables.MESSAGES.c.aor == aor, is_earlier))
 
 
 def _remove_expired(db: sql.Connection, message: NewMessage) -> None:
@@ -203,15 +172,15 @@ def _remove_expired(db: sql.Connection, message: NewMessage) -> None:
     Otherwise messages with a short lifetime would fill it until the next `expire`.
     """
     of_sender, _ = next(_senders(message))
-    is_over = _messages.c.expires <= now(db)
-    for which in (_messages.c.aor == message.aor, of_sender):
-        db.execute(_messages.delete().where(which, is_over))
+    is_over = tables.MESSAGES.c.expires <= now(db)
+    for which in (tables.MESSAGES.c.aor == message.aor, of_sender):
+        db.execute(tables.MESSAGES.delete().where(which, is_over))
 
 
 def _full(db: sql.Connection, message: NewMessage, limits: MessageLimits) -> Storing | None:
     """Name the limit that the message would exceed; None if there is room. What has expired does not count."""
-    size, alive = len(message.octets), _messages.c.expires > now(db)
-    for_user = _messages.c.aor == message.aor
+    size, alive = len(message.octets), tables.MESSAGES.c.expires > now(db)
+    for_user = tables.MESSAGES.c.aor == message.aor
     count, octets = _sum(db, alive, for_user)
     if count >= limits.per_user or octets + size > limits.octets_per_user:
         return Storing.USER_FULL
@@ -227,7 +196,7 @@ def _full(db: sql.Connection, message: NewMessage, limits: MessageLimits) -> Sto
 
 def _senders(message: NewMessage) -> Iterator[tuple[sql.ColumnElement[bool], int]]:
     """Give who is counted: the sender with all its authors, and the author, who has one of *PARTS* parts of that."""
-    sender = _messages.c.sender
+    sender = tables.MESSAGES.c.sender
     yield sql.and_(sender >= message.sender, sender < message.sender + _AFTER_SEPARATOR), 1
     if message.author:
         yield sender == message.whole_sender, PARTS
@@ -239,7 +208,7 @@ def _share(most: int, parts: int) -> int:
 
 def _sum(db: sql.Connection, *which: sql.ColumnElement[bool]) -> tuple[int, int]:
     """Count messages and their octets."""
-    total = sql.func.coalesce(sql.func.sum(_messages.c.size), 0)
+    total = sql.func.coalesce(sql.func.sum(tables.MESSAGES.c.size), 0)
     count, octets = db.execute(sql.select(sql.func.count(), total).where(*which)).one()
     return int(count), int(octets)
 
@@ -252,21 +221,26 @@ def claim(aor: str, holder: str, after: int = 0, account: int = 0) -> Work[Claim
 
     Without a message nothing is taken. A server takes its own lease again: its earlier process has ended.
     """
-    is_for_it = _messages.c.account.in_((0, account)) if account else sql.true()
+    is_for_it = tables.MESSAGES.c.account.in_((0, account)) if account else sql.true()
 
     def work(db: sql.Connection) -> Claimed:
         at = now(db)
         _remove_of_earlier(db, aor, account)
         found = db.execute(
-            sql.select(_messages.c.number, _messages.c.octets, _messages.c.sender)
-            .where(_messages.c.aor == aor, _messages.c.expires > at, _messages.c.number > after, is_for_it)
-            .order_by(_messages.c.number)
+            sql.select(tables.MESSAGES.c.number, tables.MESSAGES.c.octets, tables.MESSAGES.c.sender)
+            .where(
+                tables.MESSAGES.c.aor == aor,
+                tables.MESSAGES.c.expires > at,
+                tables.MESSAGES.c.number > after,
+                is_for_it,
+            )
+            .order_by(tables.MESSAGES.c.number)
             .limit(MOST_AT_ONCE)
         ).all()
         if not found:
             return Claimed()
         lease = {"aor": aor, "holder": holder, "ends": at + LEASE_S, "now": at}
-        if db.execute(_LEASE, lease).rowcount:
+        if db.execute(tables.LEASE, lease).rowcount:
             return Claimed(tuple(StoredMessage(row.number, _octets(row.octets), _octets(row.sender)) for row in found))
         return Claimed(is_held=True)
 
@@ -283,7 +257,7 @@ def extend(aor: str, holder: str) -> Work[bool]:
 
     def work(db: sql.Connection) -> bool:
         at = now(db)
-        return db.execute(_LEASE, {"aor": aor, "holder": holder, "ends": at + LEASE_S, "now": at}).rowcount > 0
+        return db.execute(tables.LEASE, {"aor": aor, "holder": holder, "ends": at + LEASE_S, "now": at}).rowcount > 0
 
     return work
 
@@ -292,7 +266,7 @@ def remove(aor: str, number: int, holder: str) -> Work[bool]:
     """Remove a message that was delivered, and hold the lease longer; False if another server has the lease meanwhile."""
 
     def work(db: sql.Connection) -> bool:
-        db.execute(_messages.delete().where(_messages.c.aor == aor, _messages.c.number == number))
+        db.execute(tables.MESSAGES.delete().where(tables.MESSAGES.c.aor == aor, tables.MESSAGES.c.number == number))
         return extend(aor, holder)(db)
 
     return work
@@ -302,7 +276,12 @@ def release(aor: str, holder: str) -> Work[bool]:
     """Give the lease back, if *holder* has it."""
 
     def work(db: sql.Connection) -> bool:
-        return db.execute(_leases.delete().where(_leases.c.aor == aor, _leases.c.holder == holder)).rowcount > 0
+        return (
+            db.execute(
+                tables.LEASES.delete().where(tables.LEASES.c.aor == aor, tables.LEASES.c.holder == holder)
+            ).rowcount
+            > 0
+        )
 
     return work
 
@@ -311,8 +290,8 @@ def counts() -> Work[dict[str, int]]:
     """Count the messages of each user who has some; it only reads."""
 
     def work(db: sql.Connection) -> dict[str, int]:
-        each = sql.select(_messages.c.aor, sql.func.count()).where(_messages.c.expires > now(db))
-        return {aor: int(count) for aor, count in db.execute(each.group_by(_messages.c.aor))}
+        each = sql.select(tables.MESSAGES.c.aor, sql.func.count()).where(tables.MESSAGES.c.expires > now(db))
+        return {aor: int(count) for aor, count in db.execute(each.group_by(tables.MESSAGES.c.aor))}
 
     return work
 
@@ -322,15 +301,17 @@ def expire() -> Work[int]:
 
     def work(db: sql.Connection) -> int:
         at = now(db)
-        db.execute(_leases.delete().where(_leases.c.ends <= at))
-        return db.execute(_messages.delete().where(_messages.c.expires <= at)).rowcount
+        db.execute(tables.LEASES.delete().where(tables.LEASES.c.ends <= at))
+        return db.execute(tables.MESSAGES.delete().where(tables.MESSAGES.c.expires <= at)).rowcount
 
     return work
 
 
 def forget_users(aors: Collection[str]) -> Work[int]:
     """Remove all messages for *aors*, who are no users any more; gives their number."""
-    return lambda db: sum(db.execute(_messages.delete().where(_messages.c.aor == aor)).rowcount for aor in aors)
+    return lambda db: sum(
+        db.execute(tables.MESSAGES.delete().where(tables.MESSAGES.c.aor == aor)).rowcount for aor in aors
+    )
 
 
 def now(db: sql.Connection) -> float:

@@ -9,9 +9,10 @@ from datetime import UTC, datetime
 import pytest
 
 from cli.world import sipmesh
+from sipmesh.database.shared import DATABASE
 from sipmesh.demo.organisation import Organisation
 from sipmesh.storage.audit_act import AuditAct
-from sipmesh.storage.management_db import DATABASE, ManagementDb
+from sipmesh.storage.management_db import ManagementDb
 from support.managed import Managed
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)

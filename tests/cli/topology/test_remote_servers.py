@@ -9,6 +9,7 @@ import pytest
 
 from sipmesh.cli.place import Place
 from sipmesh.cli.topology.remote_servers import note, say_given
+from sipmesh.database.shared import has_management_db
 from sipmesh.demo.organisation import Organisation
 from sipmesh.errors import OperatorError
 from sipmesh.server.control_socket import name_of
@@ -85,4 +86,4 @@ def test_act_is_written_into_the_audit_log_with_its_operator(place: Place) -> No
 
 def test_network_without_a_version_gets_no_audit_log(example: Organisation) -> None:
     note(Place(example.file), AuditAct.REVOKE, server=FE1)
-    assert not ManagementDb.is_in(example.folder)
+    assert not has_management_db(example.folder)

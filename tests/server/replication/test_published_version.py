@@ -7,11 +7,12 @@ from datetime import UTC, datetime
 
 import pytest
 
+from sipmesh.database.shared import DATABASE
 from sipmesh.errors import OperatorError, RemoteError
 from sipmesh.server.replication.document_store import DocumentStore
 from sipmesh.server.replication.published_version import PublishedVersion, document_in_force, roots_of, version_of
 from sipmesh.storage.history import Slot, Version, digest_of, lacks
-from sipmesh.storage.management_db import DATABASE, ManagementDb
+from sipmesh.storage.management_db import ManagementDb
 from sipmesh.topology.versions.jose import open_signed
 from sipmesh.topology.versions.publication import KIND, Publication
 from storage.databases import tampered

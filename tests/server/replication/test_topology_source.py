@@ -9,14 +9,14 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from sipmesh.database.shared import SharedDatabase
+from sipmesh.database.shared import DATABASE, SharedDatabase
 from sipmesh.demo.forge import Forge, Wish
 from sipmesh.demo.organisation import Organisation
 from sipmesh.errors import OperatorError
 from sipmesh.server.replication.document_store import DocumentStore
 from sipmesh.server.replication.published_version import PublishedVersion, version_of
 from sipmesh.server.replication.topology_source import DraftFile, published_in, source_of
-from sipmesh.storage.management_db import DATABASE, ManagementDb
+from sipmesh.storage.management_db import ManagementDb
 from sipmesh.storage.management_move import move
 from sipmesh.topology.versions.jose import sign
 from sipmesh.topology.versions.publication import KIND

@@ -14,13 +14,13 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
+from sipmesh.database.shared import DATABASE
 from sipmesh.demo.organisation import Organisation
 from sipmesh.errors import OperatorError
 from sipmesh.server.management.publishing.offline_publish import publish_at_rest
 from sipmesh.storage.backup.create import EXPORTED_USERS, Manifest, back_up, copy_users, snapshot
 from sipmesh.storage.backup.restore import JUMP, Restored, restore
 from sipmesh.storage.backup.vault import Opened, VaultError
-from sipmesh.storage.management_db import DATABASE
 from sipmesh.storage.users.user_database import Users
 from storage.backups import PASSPHRASE, moved
 from support.managed import build_published

@@ -16,6 +16,7 @@ from sipmesh.cli.management_socket import managers, running_management
 from sipmesh.cli.output import BAD, GOOD, WARN, cell, plural, say, say_document, say_json, second, show, table
 from sipmesh.cli.place import HERE, AsJson, Place, TopologyFile
 from sipmesh.cli.topology.planning.reading import ReadPlan, must_be_read
+from sipmesh.database.shared import has_management_db
 from sipmesh.errors import OperatorError
 
 if TYPE_CHECKING:
@@ -291,7 +292,7 @@ def management_db_of(place: Place) -> ManagementDb:
     from sipmesh.server.replication.document_store import held_in
     from sipmesh.storage.management_db import ManagementDb
 
-    if not ManagementDb.is_in(place.folder):
+    if not has_management_db(place.folder):
         if held_in(place.folder):
             raise OperatorError("the versions and the audit log are on the management server; run this command there")
         raise OperatorError(f"there is no published version in {place.folder}; see: sipmesh topology publish --help")
@@ -333,9 +334,8 @@ def management_socket(place: Place) -> Path:
 
 
 def _ever_published(place: Place) -> bool:
-    from sipmesh.storage.management_db import ManagementDb
 
-    return ManagementDb.is_in(place.folder) and management_db_of(place).history.head() is not None
+    return has_management_db(place.folder) and management_db_of(place).history.head() is not None
 
 
 def _say_first(first: Version, *, as_json: bool) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from sipmesh.cli.control_client import ask_one
 from sipmesh.cli.management_socket import running_management
 from sipmesh.cli.output import GOOD, WARN, plural, say
+from sipmesh.database.shared import has_management_db
 from sipmesh.errors import SipmeshError
 
 if TYPE_CHECKING:
@@ -24,9 +25,10 @@ if TYPE_CHECKING:
 
 def must_lead(place: Place) -> None:
     """Raise `OperatorError` on a host of a management pool that does not lead: `note` would be refused there."""
+    from sipmesh.database.shared import has_management_db
     from sipmesh.storage.management_db import ManagementDb
 
-    if not ManagementDb.is_in(place.folder):
+    if not has_management_db(place.folder):
         return
     management_db = ManagementDb(place.folder)
     try:
@@ -49,7 +51,7 @@ def audit_of(place: Place) -> Iterator[Audit | None]:
     """Open the audit log; None for a network without a published version."""
     from sipmesh.storage.management_db import ManagementDb
 
-    if not ManagementDb.is_in(place.folder):
+    if not has_management_db(place.folder):
         yield None
         return
     management_db = ManagementDb(place.folder)

@@ -10,10 +10,8 @@ import json
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
-import sqlalchemy as sql
-from sqlalchemy.exc import SQLAlchemyError
-
 from sipmesh.database.connection import Database
+from sipmesh.database.lazy_module import sql
 from sipmesh.database.migration import migrate
 from sipmesh.database.number_ceilings import NumberCeiling
 from sipmesh.database.schema import LEDGER
@@ -309,7 +307,7 @@ class Ledger:
     def _border(self) -> Iterator[None]:
         try:
             yield
-        except SQLAlchemyError as wrong:
+        except sql.exc.SQLAlchemyError as wrong:
             remedy = "restore the ledger from your backup, or free the disk or the lock that the message names"
             reason = str(getattr(wrong, "orig", None) or wrong)
             raise OperatorError(

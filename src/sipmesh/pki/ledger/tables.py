@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-import sqlalchemy as sql
+from sipmesh.database.lazy_module import sql
 
 
 @dataclass(frozen=True, slots=True)

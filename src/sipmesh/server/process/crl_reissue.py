@@ -6,16 +6,16 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import OperatorError
-from sipmesh.pki.ca_rotation import CaGenerations
 from sipmesh.server.process.clock import ClockWatch, now_utc
 from sipmesh.server.process.off_loop import off_loop
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Sequence
     from datetime import datetime
     from pathlib import Path
 
+    from sipmesh.pki.ca_rotation import CaGenerations
     from sipmesh.server.log import Log
 
 REISSUE_EVERY_S: Final = 3600.0
@@ -66,10 +66,10 @@ class CrlReissue:
 
     async def reissue(self) -> None:
         """Sign the CRLs that are due. A thread does it: a large CRL takes a second."""
-        if self._follows() or not CaGenerations.are_in(self._folder):
+        if self._follows():
             return
         try:
-            renewed = await off_loop(lambda: CaGenerations(self._folder).reissue(now_utc()))
+            renewed = await off_loop(_reissued, self._folder)
         except OperatorError as wrong:
             self._log.warning("revocation lists not reissued", why=str(wrong))
             self._tried_at += REISSUE_AGAIN_S - REISSUE_EVERY_S
@@ -86,5 +86,20 @@ class CrlReissue:
 def _signed_last(folder: Path) -> datetime | None:
     """Return when the CA in *folder* signed its last CRL; None if there is no CA, or it cannot be read."""
     with suppress(OperatorError):
-        return CaGenerations(folder).signed_last if CaGenerations.are_in(folder) else None
+        generations = _generations_in(folder)
+        return generations.signed_last if generations is not None else None
     return None
+
+
+def _reissued(folder: Path) -> Sequence[Path]:
+    generations = _generations_in(folder)
+    return generations.reissue(now_utc()) if generations is not None else ()
+
+
+def _generations_in(folder: Path) -> CaGenerations | None:
+    """Return the CA in *folder*, None if there is none; a server without a CA does not import what signs."""
+    if not folder.is_dir():
+        return None
+    from sipmesh.pki.ca_rotation import CaGenerations
+
+    return CaGenerations(folder) if CaGenerations.are_in(folder) else None

@@ -11,12 +11,12 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Self
 
+from sipmesh.database.shared import DATABASE
 from sipmesh.errors import OperatorError, Problem, RemoteError
 from sipmesh.pki.ca_rotation import CaGenerations
 from sipmesh.server.replication.accepted_signer import why_not_trusted
 from sipmesh.server.replication.document_store import SIGNER, DocumentStore, signers_of
 from sipmesh.storage.history import digest_of, lacks
-from sipmesh.storage.management_db import DATABASE
 from sipmesh.topology.document.named_files.read import UnusableFileError
 from sipmesh.topology.document.named_files.trust_anchors import read_certificates
 from sipmesh.topology.versions.approval import NotApprovedError, must_be_approved

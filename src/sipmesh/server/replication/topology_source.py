@@ -9,12 +9,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from sipmesh.database.shared import SharedDatabase
+from sipmesh.database.shared import DATABASE, SharedDatabase, has_management_db
 from sipmesh.errors import OperatorError, Problem
 from sipmesh.server.process.clock import now_utc
 from sipmesh.server.replication.document_store import DocumentStore, signers_of
-from sipmesh.server.replication.published_version import PublishedVersion, version_of
-from sipmesh.storage.management_db import DATABASE, ManagementDb
 from sipmesh.topology.document.load import load
 from sipmesh.topology.versions.load_published import load_published
 
@@ -47,7 +45,10 @@ def source_of(file: Path, name: str) -> TopologySource:
     """
     folder, name = file.parent, name.lower()
     documents = DocumentStore(folder, name)
-    if ManagementDb.is_in(folder) and not _starts_without_database(folder, documents):
+    if has_management_db(folder) and not _starts_without_database(folder, documents):
+        from sipmesh.server.replication.published_version import PublishedVersion
+        from sipmesh.storage.management_db import ManagementDb
+
         versions = PublishedVersion(ManagementDb(folder), documents)
         if versions.management_db.history.head() is not None or documents.is_there:
             versions.begin()
@@ -83,8 +84,11 @@ def published_in(folder: Path) -> Loaded | None:
     Before its management server has stored a version, each version counts that management has signed. An earlier release
     stored none.
     """
-    if not ManagementDb.is_in(folder):
+    if not has_management_db(folder):
         return None
+    from sipmesh.server.replication.published_version import PublishedVersion, version_of
+    from sipmesh.storage.management_db import ManagementDb
+
     management_db = ManagementDb(folder)
     try:
         versions, head = PublishedVersion.of(management_db), management_db.history.head()

@@ -20,13 +20,13 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from sipmesh.database.shared import SharedDatabase
+from sipmesh.database.shared import DATABASE, SharedDatabase
 from sipmesh.errors import OperatorError, Problem
 from sipmesh.pki.ca_rotation import CaGenerations
 from sipmesh.pki.files import sync_folder
 from sipmesh.pki.ledger.ledger import MOVED, Ledger
 from sipmesh.storage.backup.vault import ENTROPY_BYTES, Sealing
-from sipmesh.storage.management_db import DATABASE, ManagementDb
+from sipmesh.storage.management_db import ManagementDb
 from sipmesh.storage.users.user_database import Users
 from sipmesh.strict_json import read_json
 from sipmesh.topology.document.file_kind import REGISTRATIONS

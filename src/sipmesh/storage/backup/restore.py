@@ -18,6 +18,7 @@ from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import IO, Final
 
+from sipmesh.database.shared import has_management_db
 from sipmesh.errors import OperatorError, Problem
 from sipmesh.pki import files
 from sipmesh.pki.ca_rotation import CaGenerations
@@ -155,7 +156,7 @@ def _jump_numbers(folder: Path, manifest: Manifest, who: str, at: datetime) -> R
 
 def _jump_management(folder: Path, jump: int, who: str, at: datetime) -> tuple[int | None, int]:
     """Return the next version and the new fencing number; None and 0 if nothing was ever published."""
-    if not ManagementDb.is_in(folder):
+    if not has_management_db(folder):
         return None, 0
     management_db = ManagementDb(folder)
     try:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
-import sqlalchemy as sql
-
+from sipmesh.database.lazy_module import LazyModule, sql
 from sipmesh.storage.users.user_rows import (
     MOST_ALIASES,
     aliases_of,
@@ -15,7 +15,11 @@ from sipmesh.storage.users.user_rows import (
     user_of_number,
     wrong,
 )
-from sipmesh.storage.users.user_tables import ALIASES
+
+if TYPE_CHECKING:
+    from sipmesh.storage.users import user_tables as tables
+else:
+    tables = LazyModule("sipmesh.storage.users.user_tables")
 
 
 def add_alias(db: sql.Connection, aor: str, key: str) -> None:
@@ -29,11 +33,13 @@ def add_alias(db: sql.Connection, aor: str, key: str) -> None:
     if len(aliases_of(db, aor)) >= MOST_ALIASES:
         remedy = f"to remove one: sipmesh user alias remove {aor[4:]} ALIAS"
         raise wrong(f"{aor} has {MOST_ALIASES} aliases, which is the limit", remedy)
-    db.execute(ALIASES.insert().values(alias=key, aor=aor, created=datetime.now(UTC)))
+    db.execute(tables.ALIASES.insert().values(alias=key, aor=aor, created=datetime.now(UTC)))
 
 
 def remove_alias(db: sql.Connection, aor: str, key: str) -> None:
     """Take the alias *key* from *aor*; raises `OperatorError` if it is not an alias of this user."""
     row_of(db, aor)
-    if not db.execute(ALIASES.delete().where(ALIASES.c.alias == key, ALIASES.c.aor == aor)).rowcount:
+    if not db.execute(
+        tables.ALIASES.delete().where(tables.ALIASES.c.alias == key, tables.ALIASES.c.aor == aor)
+    ).rowcount:
         raise wrong(f"{key} is not an alias of {aor}", f"to list them: sipmesh user alias list {aor[4:]}")

@@ -10,8 +10,8 @@ from typing import Any, Final
 from sipmesh.routing.authentication.verifier import Verifier, user_of
 from sipmesh.sip.digest import Algorithm, ha1
 from sipmesh.sip.uri import SipUri
+from sipmesh.storage.users.user_columns import COLUMN_OF, UNKNOWN_INSTANT
 from sipmesh.storage.users.user_rows import wrong
-from sipmesh.storage.users.user_tables import COLUMN_OF, UNKNOWN_INSTANT
 
 DEFAULT_ALGORITHMS: Final = (Algorithm.SHA_256, Algorithm.MD5)
 """RFC 8760 2.6: the strongest first. MD5 is for browser libraries; MD5 alone is for phones that support no other algorithm."""

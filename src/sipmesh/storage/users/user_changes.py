@@ -5,20 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import sqlalchemy as sql
-
+from sipmesh.database.lazy_module import LazyModule, sql
 from sipmesh.routing.authentication.digest_sets import USUAL
 from sipmesh.storage.users.password_hashes import verifier_of
 from sipmesh.storage.users.unusable_rows import usable_addresses, usable_rows
 from sipmesh.storage.users.user_document import UserDocument
 from sipmesh.storage.users.user_rows import algorithms_of, alias_index, backups_in, names_key_in, rows_of, rules_in
-from sipmesh.storage.users.user_tables import ALIASES, CHANGES, USERS, WATCHERS, raise_number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from sipmesh.routing.events.watcher_rules import WatcherRules
     from sipmesh.storage.alias_index import AliasIndex
+    from sipmesh.storage.users import user_tables as tables
+else:
+    tables = LazyModule("sipmesh.storage.users.user_tables")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,18 +68,18 @@ def changes_since(db: sql.Connection, since: int, otherwise: str) -> UserChanges
     The version is written first, as in every change: so no change happens until everything has been read. If the changes are not
     known, as after a restore, all users are returned.
     """
-    version = raise_number(db, 0)
-    db.execute(USERS.update().where(USERS.c.pool.is_(None)).values(pool=otherwise))
-    changes = sql.select(CHANGES.c.aor).where(CHANGES.c.version > since)
+    version = tables.raise_number(db, 0)
+    db.execute(tables.USERS.update().where(tables.USERS.c.pool.is_(None)).values(pool=otherwise))
+    changes = sql.select(tables.CHANGES.c.aor).where(tables.CHANGES.c.version > since)
     changed = list(db.execute(changes).scalars())
     backups, names_key = backups_in(db), names_key_in(db)
     if not since or len(changed) != version - since:
-        rows, unusable = usable_rows(rows_of(db, sql.select(USERS).order_by(USERS.c.aor)))
-        aliases, rules = alias_index(db, sql.select(ALIASES)), rules_in(db, sql.select(WATCHERS))
+        rows, unusable = usable_rows(rows_of(db, sql.select(tables.USERS).order_by(tables.USERS.c.aor)))
+        aliases, rules = alias_index(db, sql.select(tables.ALIASES)), rules_in(db, sql.select(tables.WATCHERS))
         return UserChanges(rows, aliases, rules, frozenset(), version, 0, backups, unusable, names_key)
-    found = sql.select(USERS).where(USERS.c.aor.in_(changes)).order_by(USERS.c.aor)
+    found = sql.select(tables.USERS).where(tables.USERS.c.aor.in_(changes)).order_by(tables.USERS.c.aor)
     rows, unusable = usable_rows(rows_of(db, found))
-    aliases = alias_index(db, sql.select(ALIASES).where(ALIASES.c.aor.in_(changes)))
-    rules = rules_in(db, sql.select(WATCHERS).where(WATCHERS.c.aor.in_(changes)))
+    aliases = alias_index(db, sql.select(tables.ALIASES).where(tables.ALIASES.c.aor.in_(changes)))
+    rules = rules_in(db, sql.select(tables.WATCHERS).where(tables.WATCHERS.c.aor.in_(changes)))
     gone = usable_addresses(changed) - {row["aor"] for row in rows}
     return UserChanges(rows, aliases, rules, gone, version, since, backups, unusable, names_key)

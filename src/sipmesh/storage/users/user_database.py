@@ -12,10 +12,9 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
-import sqlalchemy as sql
-
 from sipmesh.database import schema
 from sipmesh.database.connection import Database
+from sipmesh.database.lazy_module import LazyModule, sql
 from sipmesh.database.number_ceilings import USERS_NUMBERS
 from sipmesh.routing.events.watcher_rules import NO_RULES, WatcherRules, read_watcher
 from sipmesh.routing.identity.alias import alias_keys, read_alias
@@ -28,6 +27,7 @@ from sipmesh.storage.users.database_stamp import Stamp, stamp_of
 from sipmesh.storage.users.known_users import KnownUsers
 from sipmesh.storage.users.password_hashes import DEFAULT_ALGORITHMS, password_hashes, unknown_hashes
 from sipmesh.storage.users.user_changes import changes_since
+from sipmesh.storage.users.user_columns import COLUMN_OF
 from sipmesh.storage.users.user_rows import (
     alias_index,
     aliases_of,
@@ -42,27 +42,17 @@ from sipmesh.storage.users.user_rows import (
     user_like,
     wrong,
 )
-from sipmesh.storage.users.user_tables import (
-    ALIASES,
-    BACKUPS,
-    CHANGES,
-    COLUMN_OF,
-    DISABLED,
-    USERS,
-    VERSION,
-    WATCHERS,
-    changed_by,
-    number_in,
-    raise_number,
-)
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from sipmesh.sip.digest import Algorithm
+    from sipmesh.storage.users import user_tables as tables
     from sipmesh.storage.users.user import User
     from sipmesh.topology.document.watching import Watching
+else:
+    tables = LazyModule("sipmesh.storage.users.user_tables")
 
 
 class Users:
@@ -128,7 +118,7 @@ class Users:
                 remedy = f"to list the aliases: sipmesh user alias list {owner[4:]}"
                 raise wrong(f"{uri.aor} is an alias of {owner}", remedy)
             row = {"aor": uri.aor, **hashes, "generation": version, "created": datetime.now(UTC), "pool": pool}
-            db.execute(USERS.insert().values(row))
+            db.execute(tables.USERS.insert().values(row))
         return user_from(row)
 
     def set_password(
@@ -144,7 +134,7 @@ class Users:
             if disabled_since(db, uri.aor) is not None:
                 raise wrong(f"{uri.aor} is disabled", f"to enable the user first: sipmesh user enable {uri.aor[4:]}")
             values = {**password_hashes(uri, password, algorithms or stored.algorithms, realm), "generation": version}
-            db.execute(USERS.update().where(USERS.c.aor == uri.aor).values(values))
+            db.execute(tables.USERS.update().where(tables.USERS.c.aor == uri.aor).values(values))
         return user_from({**values, "aor": uri.aor, "created": stored.created, "pool": stored.pool})
 
     def move(self, aor: str, pool: str) -> User:
@@ -156,7 +146,7 @@ class Users:
         with self._changing(uri.aor) as (db, version):
             row = row_of(db, uri.aor)
             values = {"pool": pool, "generation": version}
-            db.execute(USERS.update().where(USERS.c.aor == uri.aor).values(values))
+            db.execute(tables.USERS.update().where(tables.USERS.c.aor == uri.aor).values(values))
         return user_from({**row, **values})
 
     def disable(self, aor: str, at: datetime) -> User:
@@ -172,9 +162,9 @@ class Users:
             if disabled_since(db, uri.aor) is not None:
                 raise wrong(f"{uri.aor} is disabled already", f"to enable the user: sipmesh user enable {uri.aor[4:]}")
             kept = {column: row[column] for column in COLUMN_OF.values()}
-            db.execute(DISABLED.insert().values(aor=uri.aor, since=at, **kept))
+            db.execute(tables.DISABLED.insert().values(aor=uri.aor, since=at, **kept))
             values = {**unknown_hashes(kept), "generation": version}
-            db.execute(USERS.update().where(USERS.c.aor == uri.aor).values(values))
+            db.execute(tables.USERS.update().where(tables.USERS.c.aor == uri.aor).values(values))
         return user_from({**row, **values})
 
     def enable(self, aor: str) -> User:
@@ -182,12 +172,12 @@ class Users:
         uri = self._known_address(aor)
         with self._changing(uri.aor) as (db, version):
             row = row_of(db, uri.aor)
-            kept = rows_of(db, sql.select(DISABLED).where(DISABLED.c.aor == uri.aor))
+            kept = rows_of(db, sql.select(tables.DISABLED).where(tables.DISABLED.c.aor == uri.aor))
             if not kept:
                 raise wrong(f"{uri.aor} is not disabled", "to list the users: sipmesh user list")
-            db.execute(DISABLED.delete().where(DISABLED.c.aor == uri.aor))
+            db.execute(tables.DISABLED.delete().where(tables.DISABLED.c.aor == uri.aor))
             values = {**{column: kept[0][column] for column in COLUMN_OF.values()}, "generation": version}
-            db.execute(USERS.update().where(USERS.c.aor == uri.aor).values(values))
+            db.execute(tables.USERS.update().where(tables.USERS.c.aor == uri.aor).values(values))
         return user_from({**row, **values})
 
     def remove(self, aor: str) -> None:
@@ -195,9 +185,9 @@ class Users:
         uri = self._known_address(aor)
         with self._changing(uri.aor) as (db, _):
             row_of(db, uri.aor)
-            for table in (ALIASES, WATCHERS, DISABLED):
+            for table in (tables.ALIASES, tables.WATCHERS, tables.DISABLED):
                 db.execute(table.delete().where(table.c.aor == uri.aor))
-            db.execute(USERS.delete().where(USERS.c.aor == uri.aor))
+            db.execute(tables.USERS.delete().where(tables.USERS.c.aor == uri.aor))
 
     def add_alias(self, aor: str, alias: str) -> str:
         """Give a user an alias, and return its key; the password stays valid, and so do live links.
@@ -242,27 +232,29 @@ class Users:
         """Return one user as the database has it now; raises `OperatorError` for an unknown user."""
         uri = self._known_address(aor)
         with self._database.border(), self._engine.connect() as db:
-            rules = rules_in(db, sql.select(WATCHERS).where(WATCHERS.c.aor == uri.aor))
+            rules = rules_in(db, sql.select(tables.WATCHERS).where(tables.WATCHERS.c.aor == uri.aor))
             known = aliases_of(db, uri.aor), rules.get(uri.aor, NO_RULES), disabled_since(db, uri.aor)
             return user_from(row_of(db, uri.aor), *known)
 
     def list(self) -> Sequence[User]:
         """Return all users as the database has them now, ordered by address."""
         with self._database.border(), self._engine.connect() as db:
-            aliases, rules = alias_index(db, sql.select(ALIASES)), rules_in(db, sql.select(WATCHERS))
-            rows = rows_of(db, sql.select(USERS).order_by(USERS.c.aor))
-            since = {row["aor"]: row["since"] for row in rows_of(db, sql.select(DISABLED))}
+            aliases, rules = alias_index(db, sql.select(tables.ALIASES)), rules_in(db, sql.select(tables.WATCHERS))
+            rows = rows_of(db, sql.select(tables.USERS).order_by(tables.USERS.c.aor))
+            since = {row["aor"]: row["since"] for row in rows_of(db, sql.select(tables.DISABLED))}
             found = ((row["aor"], row) for row in rows)
             return [user_from(row, aliases.of(aor), rules.get(aor, NO_RULES), since.get(aor)) for aor, row in found]
 
     def page(self, after: str, most: int) -> tuple[Sequence[User], int]:
         """Return at most *most* users whose address is above *after*, ordered by address, and how many users there are."""
         with self._database.border(), self._engine.connect() as db:
-            rows = rows_of(db, sql.select(USERS).where(USERS.c.aor > after).order_by(USERS.c.aor).limit(most))
+            rows = rows_of(
+                db, sql.select(tables.USERS).where(tables.USERS.c.aor > after).order_by(tables.USERS.c.aor).limit(most)
+            )
             names = [row["aor"] for row in rows]
-            aliases = alias_index(db, sql.select(ALIASES).where(ALIASES.c.aor.in_(names)))
-            since = rows_of(db, sql.select(DISABLED).where(DISABLED.c.aor.in_(names)))
-            total = db.execute(sql.select(sql.func.count()).select_from(USERS)).scalar_one()
+            aliases = alias_index(db, sql.select(tables.ALIASES).where(tables.ALIASES.c.aor.in_(names)))
+            since = rows_of(db, sql.select(tables.DISABLED).where(tables.DISABLED.c.aor.in_(names)))
+            total = db.execute(sql.select(sql.func.count()).select_from(tables.USERS)).scalar_one()
         ends = {row["aor"]: row["since"] for row in since}
         return [user_from(row, aliases.of(row["aor"]), disabled=ends.get(row["aor"])) for row in rows], int(total)
 
@@ -287,14 +279,16 @@ class Users:
         the number, and is the change of no single user. Raises `OperatorError` if the database cannot be used.
         """
         with self._database.border(), self._engine.begin() as db:
-            raise_number(db, 0, self.number)  # so that no change happens meanwhile
+            tables.raise_number(db, 0, self.number)  # so that no change happens meanwhile
             self._must_count(db)
             if backups_in(db) == backups:
                 return
-            db.execute(BACKUPS.delete())
+            db.execute(tables.BACKUPS.delete())
             if backups:
-                db.execute(BACKUPS.insert(), [{"pool": pool, "backup": backup} for pool, backup in backups.items()])
-            raise_number(db, 1, self.number)
+                db.execute(
+                    tables.BACKUPS.insert(), [{"pool": pool, "backup": backup} for pool, backup in backups.items()]
+                )
+            tables.raise_number(db, 1, self.number)
 
     def places(self) -> tuple[frozenset[str], frozenset[str]]:
         """Return the home pools of users ("" for users without one), and the domains of their addresses."""
@@ -326,18 +320,18 @@ class Users:
         Raises `OperatorError` if *other* has users, or if one of the databases cannot be used.
         """
         with self._database.border(), self._engine.begin() as db:
-            db.execute(VERSION.update().values(version=VERSION.c.version))  # so that no change happens meanwhile
-            tables = (USERS, ALIASES, WATCHERS, DISABLED, BACKUPS, CHANGES, VERSION)
-            found = {table: rows_of(db, sql.select(table)) for table in tables}
+            # so that no change happens meanwhile
+            db.execute(tables.VERSION.update().values(version=tables.VERSION.c.version))
+            found = {table: rows_of(db, sql.select(table)) for table in tables.SCHEMA.tables.values()}
         with other._database.border(), other._engine.begin() as db:
-            db.execute(VERSION.update().values(version=VERSION.c.version))
-            if db.execute(sql.select(USERS.c.aor).limit(1)).first():
+            db.execute(tables.VERSION.update().values(version=tables.VERSION.c.version))
+            if db.execute(sql.select(tables.USERS.c.aor).limit(1)).first():
                 raise wrong(f"the database already has users: {other.where}", "import into an empty database")
             for table, rows in found.items():
                 db.execute(table.delete())
                 if rows:
                     db.execute(table.insert(), rows)
-        return len(found[USERS])
+        return len(found[tables.USERS])
 
     def jump(self, by: int) -> int:
         """Raise the number of the users by *by*, so that no number from before a restore is used again; returns it.
@@ -345,7 +339,7 @@ class Users:
         Raises `OperatorError` if the database cannot be used.
         """
         with self._database.border(), self._engine.begin() as db:
-            return raise_number(db, by, self.number)
+            return tables.raise_number(db, by, self.number)
 
     def overtake(self) -> int:
         """Raise the number of the users above all that servers can have accepted by now from any signer; returns it.
@@ -353,8 +347,8 @@ class Users:
         Every server gets all users again. Raises `OperatorError` if the database cannot be used.
         """
         with self._database.border(), self._engine.begin() as db:
-            number = raise_number(db, 0, self.number)
-            number = raise_number(db, max(1, USERS_NUMBERS.at(datetime.now(UTC)) - number), number)
+            number = tables.raise_number(db, 0, self.number)
+            number = tables.raise_number(db, max(1, USERS_NUMBERS.at(datetime.now(UTC)) - number), number)
         if self._seen is not None:
             self._seen.accept(number)
         return number
@@ -395,35 +389,37 @@ class Users:
 
     def _changed(self) -> frozenset[str]:
         with self._database.border(), self._engine.connect() as db:
-            version = number_in(db, self.number)
+            version = tables.number_in(db, self.number)
             was_older, self.older = self.older, self._why_older(db, version)
             if self.older or (version == self._known.number and not was_older):
                 return frozenset()
             if was_older:
                 self._load()  # the database may have gone another way since
                 return frozenset()
-            since = sql.select(CHANGES.c.aor).where(
-                CHANGES.c.version > self._known.number, CHANGES.c.version <= version
+            since = sql.select(tables.CHANGES.c.aor).where(
+                tables.CHANGES.c.version > self._known.number, tables.CHANGES.c.version <= version
             )
             changed = frozenset(db.execute(since).scalars())
-            rows = rows_of(db, sql.select(USERS).where(USERS.c.aor.in_(since)))  # a query takes 65,535 values at most
-            aliases = alias_index(db, sql.select(ALIASES).where(ALIASES.c.aor.in_(since)))
-            rules = rules_in(db, sql.select(WATCHERS).where(WATCHERS.c.aor.in_(since)))
+            rows = rows_of(
+                db, sql.select(tables.USERS).where(tables.USERS.c.aor.in_(since))
+            )  # a query takes 65,535 values at most
+            aliases = alias_index(db, sql.select(tables.ALIASES).where(tables.ALIASES.c.aor.in_(since)))
+            rules = rules_in(db, sql.select(tables.WATCHERS).where(tables.WATCHERS.c.aor.in_(since)))
             self._saw(db, version)
             names_key = names_key_in(db)
         self._known.replace(changed, rows, aliases, rules, version, names_key)
         return changed
 
     def _why_older(self, db: sql.Connection, number: int) -> str:
-        return self._seen.why_older(number, partial(changed_by, db)) if self._seen is not None else ""
+        return self._seen.why_older(number, partial(tables.changed_by, db)) if self._seen is not None else ""
 
     def _saw(self, db: sql.Connection, number: int) -> None:
         if self._seen is not None:
-            self._seen.saw(number, partial(changed_by, db))
+            self._seen.saw(number, partial(tables.changed_by, db))
 
     def _must_count(self, db: sql.Connection) -> None:
         """Raise `OperatorError` if the database is older than what this host has seen of it."""
-        if why := self._why_older(db, number_in(db, self.number)):
+        if why := self._why_older(db, tables.number_in(db, self.number)):
             raise wrong(why, GO_ON)
 
     def close(self) -> None:
@@ -432,9 +428,9 @@ class Users:
 
     def _load(self) -> None:
         with self._engine.connect() as db:
-            version = number_in(db)
-            rows, aliases = rows_of(db, sql.select(USERS)), alias_index(db, sql.select(ALIASES))
-            rules = rules_in(db, sql.select(WATCHERS))
+            version = tables.number_in(db)
+            rows, aliases = rows_of(db, sql.select(tables.USERS)), alias_index(db, sql.select(tables.ALIASES))
+            rules = rules_in(db, sql.select(tables.WATCHERS))
             self.older = self._why_older(db, version)
             if not self.older:
                 self._saw(db, version)
@@ -445,7 +441,7 @@ class Users:
         """Parse the address of a user; if there is none, of the user whose address differs in the case of its letters."""
         uri = read_address(aor)
         with self._database.border(), self._engine.connect() as db:
-            exists = db.execute(sql.select(USERS.c.aor).where(USERS.c.aor == uri.aor)).first()
+            exists = db.execute(sql.select(tables.USERS.c.aor).where(tables.USERS.c.aor == uri.aor)).first()
             found = "" if exists else user_like(db, uri.aor)
         return read_address(found) if found else uri
 
@@ -453,11 +449,11 @@ class Users:
     def _changing(self, aor: str) -> Iterator[tuple[sql.Connection, int]]:
         """Start a change of one user: other changes wait until it is committed or rolled back."""
         with self._database.border(), self._engine.begin() as db:
-            raise_number(db, 0, self.number)
+            tables.raise_number(db, 0, self.number)
             self._must_count(db)
-            version = raise_number(db, 1, self.number)
+            version = tables.raise_number(db, 1, self.number)
             yield db, version
-            db.execute(CHANGES.insert().values(version=version, aor=aor))
+            db.execute(tables.CHANGES.insert().values(version=version, aor=aor))
         if self._seen is not None:
             with self._database.border(), self._engine.connect() as db:
                 self._saw(db, version)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import sqlalchemy as sql
-
+from sipmesh.database.lazy_module import LazyModule, sql
 from sipmesh.errors import OperatorError
 from sipmesh.routing.authentication.digest_sets import is_names_key
 from sipmesh.routing.events.watcher_rules import MOST_RULES, NO_RULES, WatcherRules
@@ -16,9 +15,14 @@ from sipmesh.sip.digest import Algorithm
 from sipmesh.sip.tel import TelUri, is_tel
 from sipmesh.storage.alias_index import AliasIndex
 from sipmesh.storage.users.user import User
+from sipmesh.storage.users.user_columns import COLUMN_OF
 from sipmesh.storage.users.user_document import octets_in_json
-from sipmesh.storage.users.user_tables import ALIASES, BACKUPS, COLUMN_OF, DISABLED, USERS, VERSION
 from sipmesh.topology.document.watching import Watching
+
+if TYPE_CHECKING:
+    from sipmesh.storage.users import user_tables as tables
+else:
+    tables = LazyModule("sipmesh.storage.users.user_tables")
 
 MOST_ALIASES: Final = 32
 """Aliases of one user: every server of the network has them in memory."""
@@ -44,7 +48,7 @@ def is_text(value: object) -> bool:
 
 def row_of(db: sql.Connection, aor: str) -> Mapping[str, Any]:
     """Return the row of *aor*; raises `OperatorError` for an unknown user."""
-    rows = rows_of(db, sql.select(USERS).where(USERS.c.aor == aor))
+    rows = rows_of(db, sql.select(tables.USERS).where(tables.USERS.c.aor == aor))
     if not rows:
         raise wrong(f"{aor} is not a user", "to list the users: sipmesh user list")
     return rows[0]
@@ -52,8 +56,8 @@ def row_of(db: sql.Connection, aor: str) -> Mapping[str, Any]:
 
 def user_like(db: sql.Connection, aor: str) -> str:
     """Return the user whose address differs from *aor* in the case of its letters at most, "" if there is none."""
-    same = sql.func.lower(USERS.c.aor) == folded(aor)
-    return str(db.execute(sql.select(USERS.c.aor).where(same)).scalar() or "")
+    same = sql.func.lower(tables.USERS.c.aor) == folded(aor)
+    return str(db.execute(sql.select(tables.USERS.c.aor).where(same)).scalar() or "")
 
 
 def user_of_number(db: sql.Connection, key: str) -> str:
@@ -64,18 +68,18 @@ def user_of_number(db: sql.Connection, key: str) -> str:
     if not is_tel(key):
         return ""
     number = TelUri.parse(key)
-    named = sql.select(USERS.c.aor).where(USERS.c.aor.like(f"sip:{number.number[0]}%"))
+    named = sql.select(tables.USERS.c.aor).where(tables.USERS.c.aor.like(f"sip:{number.number[0]}%"))
     return next((aor for aor in db.execute(named).scalars() if key in alias_keys(aor)), "")
 
 
 def owner_of(db: sql.Connection, keys: Collection[str]) -> str:
     """Return the user who has one of *keys* as an alias, "" if none has."""
-    return str(db.execute(sql.select(ALIASES.c.aor).where(ALIASES.c.alias.in_(keys))).scalar() or "")
+    return str(db.execute(sql.select(tables.ALIASES.c.aor).where(tables.ALIASES.c.alias.in_(keys))).scalar() or "")
 
 
 def aliases_of(db: sql.Connection, aor: str) -> Sequence[str]:
     """Return the aliases of *aor*."""
-    return alias_index(db, sql.select(ALIASES).where(ALIASES.c.aor == aor)).of(aor)
+    return alias_index(db, sql.select(tables.ALIASES).where(tables.ALIASES.c.aor == aor)).of(aor)
 
 
 def alias_index(db: sql.Connection, query: sql.Select[Any]) -> AliasIndex:
@@ -101,12 +105,12 @@ def rules_in(db: sql.Connection, query: sql.Select[Any]) -> dict[str, WatcherRul
 
 def backups_in(db: sql.Connection) -> dict[str, str]:
     """Return the backup pool of each pool that has one."""
-    return {row["pool"]: row["backup"] for row in rows_of(db, sql.select(BACKUPS))}
+    return {row["pool"]: row["backup"] for row in rows_of(db, sql.select(tables.BACKUPS))}
 
 
 def names_key_in(db: sql.Connection) -> str:
     """Return the key of the organisation for unknown names; "" if what is stored is none."""
-    found = db.execute(sql.select(VERSION.c.names_key)).scalar_one()
+    found = db.execute(sql.select(tables.VERSION.c.names_key)).scalar_one()
     return found if is_names_key(found) else ""
 
 
@@ -128,7 +132,7 @@ def user_from(
 
 def disabled_since(db: sql.Connection, aor: str) -> datetime | None:
     """Return since when a user is disabled, None for others."""
-    found = rows_of(db, sql.select(DISABLED.c.since).where(DISABLED.c.aor == aor))
+    found = rows_of(db, sql.select(tables.DISABLED.c.since).where(tables.DISABLED.c.aor == aor))
     return found[0]["since"] if found else None
 
 

@@ -8,17 +8,11 @@ from typing import TYPE_CHECKING, Any, Final
 import sqlalchemy as sql
 
 from sipmesh.database.number_ceilings import USERS_NUMBERS
-from sipmesh.sip.digest import Algorithm
+from sipmesh.storage.users.user_columns import UNKNOWN_INSTANT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-
-UNKNOWN_INSTANT: Final = datetime(1970, 1, 1, tzinfo=UTC)
-"""What replaces a time that cannot be read: 0 in seconds since 1970, which are the other way to write a time.
-
-A client that can write to a database can write a time that cannot be read, and it must not hide other rows.
-"""
 
 _FIRST: Final[sql.ColumnElement[Any]] = sql.literal_column("'0001-01-02 00:00:00+00:00'")
 _LAST: Final[sql.ColumnElement[Any]] = sql.literal_column("'9999-12-30 00:00:00+00:00'")
@@ -117,9 +111,6 @@ BACKUPS = sql.Table(
     sql.Column("pool", sql.Text, primary_key=True),
     sql.Column("backup", sql.Text, nullable=False),
 )
-
-COLUMN_OF: Final = {Algorithm.SHA_256: "ha1_sha256", Algorithm.MD5: "ha1_md5"}
-"""The columns of the password hashes."""
 
 
 def number_in(db: sql.Connection, known: int = 0) -> int:

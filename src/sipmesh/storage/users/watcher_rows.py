@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
-import sqlalchemy as sql
+from typing import TYPE_CHECKING
 
+from sipmesh.database.lazy_module import LazyModule, sql
 from sipmesh.routing.events.watcher_rules import MOST_RULES
 from sipmesh.storage.users.user_rows import row_of, rules_in, wrong
-from sipmesh.storage.users.user_tables import WATCHERS
 from sipmesh.topology.document.watching import Watching
+
+if TYPE_CHECKING:
+    from sipmesh.storage.users import user_tables as tables
+else:
+    tables = LazyModule("sipmesh.storage.users.user_tables")
 
 
 def set_rule(db: sql.Connection, aor: str, watcher: str, rule: Watching) -> None:
     """Set the rule of *aor* about *watcher*; raises `OperatorError` for an unknown user, and above `MOST_RULES`."""
     row_of(db, aor)
-    db.execute(WATCHERS.delete().where(WATCHERS.c.aor == aor, WATCHERS.c.watcher == watcher))
-    stored = rules_in(db, sql.select(WATCHERS).where(WATCHERS.c.aor == aor)).get(aor, ())
+    db.execute(tables.WATCHERS.delete().where(tables.WATCHERS.c.aor == aor, tables.WATCHERS.c.watcher == watcher))
+    stored = rules_in(db, sql.select(tables.WATCHERS).where(tables.WATCHERS.c.aor == aor)).get(aor, ())
     if len(stored) >= MOST_RULES:
         remedy = f"to remove one: sipmesh user presence remove {aor[4:]} WATCHER"
         raise wrong(f"{aor} has {MOST_RULES} rules, which is the limit", remedy)
-    db.execute(WATCHERS.insert().values(aor=aor, watcher=watcher, rule=str(rule)))
+    db.execute(tables.WATCHERS.insert().values(aor=aor, watcher=watcher, rule=str(rule)))
 
 
 def remove_rule(db: sql.Connection, aor: str, watcher: str) -> None:
     """Remove the rule of *aor* about *watcher*; raises `OperatorError` if there is none."""
     row_of(db, aor)
-    if not db.execute(WATCHERS.delete().where(WATCHERS.c.aor == aor, WATCHERS.c.watcher == watcher)).rowcount:
+    if not db.execute(
+        tables.WATCHERS.delete().where(tables.WATCHERS.c.aor == aor, tables.WATCHERS.c.watcher == watcher)
+    ).rowcount:
         remedy = f"to list the rules: sipmesh user presence list {aor[4:]}"
         raise wrong(f"{aor} has no rule for {watcher.removeprefix('sip:')}", remedy)

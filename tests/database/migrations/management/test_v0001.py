@@ -9,7 +9,7 @@ import sqlalchemy as sql
 from sqlalchemy.exc import IntegrityError
 
 from database.migrations.adoption import differences, made_in, make_earlier, migrate
-from sipmesh.database import lease
+from sipmesh.database import lease_tables
 from sipmesh.database.connection import Database
 from sipmesh.database.lease import Lease
 from sipmesh.database.schema import MANAGEMENT
@@ -17,7 +17,7 @@ from sipmesh.storage import audit, history, management_files
 from sipmesh.storage.audit import Audit
 from storage.databases import BOTH, SQLITE, shell
 
-EVERY = (lease._schema, audit._schema, history._schema, management_files._schema)
+EVERY = (lease_tables.SCHEMA, audit._schema, history._schema, management_files._schema)
 
 
 @pytest.fixture(name="db")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from database.migrations.adoption import differences, made_in, make_earlier, migrate
 from sipmesh.database.schema import MESSAGES
-from sipmesh.storage import messages
+from sipmesh.storage import message_tables
 from storage.databases import shell
 
 _ROW = "VALUES ('a', 'sender', 'key', 'octets', 6, 9)"
@@ -12,7 +12,7 @@ _ROW = "VALUES ('a', 'sender', 'key', 'octets', 6, 9)"
 
 def test_new_tables_are_those_that_the_code_expects(url: str) -> None:
     migrate(url, MESSAGES)
-    assert differences(url, MESSAGES, messages._schema) == []
+    assert differences(url, MESSAGES, message_tables.SCHEMA) == []
 
 
 def test_messages_of_the_last_release_without_revisions_stay(url: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from database.migrations.adoption import differences, make_earlier, migrate
 from sipmesh.database.schema import MESSAGES
-from sipmesh.storage import messages
+from sipmesh.storage import message_tables
 from storage.databases import shell
 
 _ROW = "VALUES ('a', 'sender', 'key', 'octets', 6, 9)"
@@ -13,7 +13,7 @@ _ROW = "VALUES ('a', 'sender', 'key', 'octets', 6, 9)"
 def test_messages_of_the_release_before_stay_without_an_account(url: str) -> None:
     make_earlier(url, MESSAGES, "INSERT INTO stored_messages (aor, sender, key, octets, size, expires) " + _ROW)
     migrate(url, MESSAGES)
-    assert differences(url, MESSAGES, messages._schema) == []
+    assert differences(url, MESSAGES, message_tables.SCHEMA) == []
     with shell(url) as db:
         db.exec_driver_sql(
             "INSERT INTO stored_messages (aor, sender, key, octets, size, expires) " + _ROW.replace("'a'", "'b'")

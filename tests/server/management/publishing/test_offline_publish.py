@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from sipmesh.database.shared import has_management_db
 from sipmesh.demo.organisation import Organisation
 from sipmesh.errors import OperatorError
 from sipmesh.server.management.publishing.offline_publish import Rested, block_at_rest, publish_at_rest, publish_first
@@ -57,7 +58,7 @@ def test_first_version_has_number_1_and_can_be_made_once(managed_model: Organisa
 def test_first_version_needs_management(example: Organisation) -> None:
     with pytest.raises(OperatorError, match="names no management server"):
         publish_first(example.file, WHO, "because", now())
-    assert not ManagementDb.is_in(example.folder)
+    assert not has_management_db(example.folder)
 
 
 def test_next_version_has_the_draft_and_lists_the_changes(managed: Managed) -> None:

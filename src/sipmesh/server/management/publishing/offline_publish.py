@@ -13,6 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sipmesh.database.shared import has_management_db
 from sipmesh.errors import OperatorError
 from sipmesh.server.management.publishing.approvals import approval_needs
 from sipmesh.server.management.publishing.decommission import Tell, follow_up
@@ -110,7 +111,7 @@ def publish_at_rest(
 
 def plan_at_rest(file: Path) -> Plan:
     """Return what publishing the draft in *file* would change, without a running server; raises `OperatorError`."""
-    if not ManagementDb.is_in(file.parent):
+    if not has_management_db(file.parent):
         raise OperatorError("no version is published: servers read the file; see: sipmesh topology publish --help")
     with opened(file.parent) as management_db:
         draft = read_draft(file)

@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sipmesh.database.shared import has_management_db
 from sipmesh.errors import LocalError, OperatorError
 from sipmesh.server.management.publishing.offline_publish import accepted, opened
 from sipmesh.server.management.publishing.publish import OF_HOST, PublishRequest, publish
@@ -39,7 +40,7 @@ def publish_moved(folder: Path, address: str, who: str, at: datetime) -> Relocat
 
     Raises `OperatorError` if nothing was ever published, and if the new version cannot be made.
     """
-    if not ManagementDb.is_in(folder):
+    if not has_management_db(folder):
         raise OperatorError(
             "there is no published version here; change the address in topology.yaml, and start the servers"
         )
