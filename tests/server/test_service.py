@@ -235,7 +235,7 @@ async def test_service_ends_when_it_has_drained_and_refuses_its_name_to_another_
         running.drain()
         await until(lambda: node.dispatch.is_draining)
         running.drain()  # to say so again ends nothing
-        with pytest.raises(OperatorError, match="already running or draining"):
+        with pytest.raises(OperatorError, match="is starting, running or draining"):
             await Service(example.file, FE1, Told().log).serve()
         await bob.reply(came, 200)
         assert (await alice.final()).status == 200

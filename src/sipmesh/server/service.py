@@ -14,15 +14,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sipmesh.errors import OperatorError, Problem
 from sipmesh.pki.files import keep_private, must_be_private
 from sipmesh.server.admin.commands import AdminCommands
 from sipmesh.server.admin.expiry_warnings import ExpiryWarnings, concerning, stock_of, tell
 from sipmesh.server.admin.status_report import status_of
-from sipmesh.server.control_socket import SOCKET_SUFFIX, STATE, ControlSocket, is_answered
+from sipmesh.server.control_socket import SOCKET_SUFFIX, STATE, ControlSocket
 from sipmesh.server.draining import Draining
 from sipmesh.server.process.crl_reissue import CrlReissue
 from sipmesh.server.process.gc_tuning import GcTuning
+from sipmesh.server.process.owned_state import owned_state
 from sipmesh.server.process.service_manager import READY, STOPPING, notify
 from sipmesh.server.refresh.on_demand import FetchOnDemand
 from sipmesh.server.refresh.reloader import Reloader
@@ -163,8 +163,12 @@ class Service:
         return pool.role if pool is not None else None
 
     def read(self) -> None:
-        """Find the server's topology, and read it; raises `OperatorError`."""
+        """Find the server's topology, and read it; raises `OperatorError`, such as while another process serves under this name.
+
+        A process that drains has closed its ports, but it still writes to the state folder.
+        """
         state = self._file.parent / STATE
+        self._open.enter_context(owned_state(state, ascii_lower(self._name)))
         if written := keep_private(state):
             self._log.warning(
                 "other users could write to these files of the server: only its user can now; if they may have done so, "
@@ -256,13 +260,8 @@ class Service:
     async def start(self) -> None:
         """Open the ports, the control socket, the metrics page and the console.
 
-        Raises `OperatorError` where that cannot be, such as while another process serves under this name. A process that drains
-        has closed its ports, but it still writes to the state folder.
+        Raises `OperatorError` if a port or a socket cannot be opened.
         """
-        if is_answered(self._control.path):
-            remedy = "wait until it has stopped, or send it a second SIGTERM"
-            where = Problem(self._control.path, 0, "", "another process answers here", remedy)
-            raise OperatorError(f"{self._node.view.name} is already running or draining", (where,))
         self._node.start()
         if self._supervisor is not None:
             await self._supervisor.start()

@@ -12,10 +12,12 @@ from sipmesh.demo.organisation import Organisation
 from sipmesh.errors import OperatorError
 from sipmesh.server.management.publishing.offline_publish import Rested, block_at_rest, publish_at_rest, publish_first
 from sipmesh.server.replication.published_version import version_of
+from sipmesh.server.service import Service
 from sipmesh.storage.audit_act import AuditAct
 from sipmesh.storage.management_db import ManagementDb
 from support.managed import MGMT, Managed, without
 from support.network import FE1, FE2, POOL
+from support.running import on_loop
 from support.telling import Told
 
 WHO = "ada (1)"
@@ -133,3 +135,23 @@ def test_version_without_a_signer_is_not_published(managed: Managed) -> None:
     with pytest.raises(OperatorError, match="the topology cannot be signed"):
         at_rest(managed)
     assert kept(managed)[0] == 1
+
+
+@on_loop
+async def test_command_publishes_no_version_behind_a_server_that_starts(managed: Managed) -> None:
+    """The server has read its version, and does not answer yet. Once it serves, the operator publishes through it."""
+    service = Service(managed.folder(MGMT) / "topology.yaml", MGMT, Told().log)
+    service.read()
+    try:
+        managed.edit(without(FE2))
+        refused = await managed.type("topology", "publish", "-m", "too early", code=1)
+        assert "is starting, running or draining" in refused
+        assert kept(managed)[0] == 1
+    finally:
+        await service.close()
+    async with managed:
+        await managed.start(MGMT)
+        await managed.type(
+            "topology", "publish", "-m", "in time", "--force", code=1
+        )  # not in force at servers that are off
+        assert managed.number(MGMT) == 2

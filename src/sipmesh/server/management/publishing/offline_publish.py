@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from sipmesh.database.shared import has_management_db
 from sipmesh.errors import OperatorError
+from sipmesh.server.control_socket import STATE
 from sipmesh.server.management.publishing.approvals import approval_needs
 from sipmesh.server.management.publishing.decommission import Tell, follow_up
 from sipmesh.server.management.publishing.draft_grants import draft_grants
@@ -33,6 +34,7 @@ from sipmesh.server.management.publishing.publish import (
 )
 from sipmesh.server.management.replies import Plan
 from sipmesh.server.process.clock import now_utc
+from sipmesh.server.process.owned_state import owned_state
 from sipmesh.server.replication.document_store import DocumentStore, signers_of
 from sipmesh.server.replication.published_version import PublishedVersion
 from sipmesh.storage.audit_act import AuditAct
@@ -69,8 +71,9 @@ def publish_first(file: Path, who: str, why: str, at: datetime) -> Version:
         versions = PublishedVersion(management_db, DocumentStore(file.parent, managers[0]))
         versions.begin()
         request = PublishRequest(draft, who, why, at, role=OF_HOST)
-        version = publish(versions, request, view(draft.loaded, managers[0])).version
-        versions.keep_own(version)
+        with owned_state(file.parent / STATE, managers[0]):
+            version = publish(versions, request, view(draft.loaded, managers[0])).version
+            versions.keep_own(version)
         return version
 
 
@@ -168,8 +171,9 @@ def _publish_next(management_db: ManagementDb, request: PublishRequest, folder: 
     versions, before = accepted(management_db, at=request.at)
     in_use, unread = _in_use(before)
     server = view(before, versions.documents.name)
-    new: NewVersion = publish(versions, request, server, before, in_use)
-    versions.keep_own(new.version)
+    with owned_state(folder / STATE, server.name):  # a server that starts has read the version before
+        new: NewVersion = publish(versions, request, server, before, in_use)
+        versions.keep_own(new.version)
     follow_up(folder, management_db.audit, before, request.draft.loaded, request.who, request.at, tell)
     return Rested(new.version, [*new.changes, *unread], new.forced)
 
