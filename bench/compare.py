@@ -242,7 +242,7 @@ Server on one core and load on another; where the load needs all of its own, as 
 was done in a second.
 
 sipmesh, run by {interpreter}, authenticates its users, checks who may assert whom, judges each peer by topology,
-certificate and revocation list, and logs at the default level. Kamailio, with one worker, stateful, and the allocator
+certificate and CRL, and logs at the default level. Kamailio, with one worker, stateful, and the allocator
 tlsf, is set up here to authenticate users at REGISTER alone, and checks certificates and the list only. It keeps
 registrations in memory; "Kamailio that stores" writes each first login to SQLite before its 200, as sipmesh does. The floor is a
 server in C that does nothing but shake hands.

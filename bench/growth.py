@@ -23,7 +23,7 @@ Work = Callable[[Server], Result]
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One run: the organisation that it is served for, the entries of the revocation list, and the load."""
+    """One run: the organisation that it is served for, the entries of the CRL, and the load."""
 
     label: str
     work: Work
@@ -76,12 +76,12 @@ def series(seconds: int) -> dict[str, Series]:
             ),
         ),
         "revoked": Series(
-            "entries of the revocation list, per handshake",
+            "entries of the CRL, per handshake",
             tuple(Point(f"{count:,}", shaken(*time), revoked=count) for count in (10, 100_000)),
             PER_HANDSHAKE,
         ),
         "revoked-relay": Series(
-            "entries of the revocation list, per request",
+            "entries of the CRL, per request",
             tuple(Point(f"{count:,}", relayed(*time), revoked=count) for count in (10, 100_000)),
         ),
         "headers": Series(

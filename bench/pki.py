@@ -51,7 +51,7 @@ def main() -> None:
     """Write them where the command line says."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--revoked", type=int, default=0, help="entries of the revocation list")
+    parser.add_argument("--revoked", type=int, default=0, help="entries of the CRL")
     given = parser.parse_args()
     make_pki(given.folder, given.revoked)
 

@@ -51,6 +51,7 @@ RIDDLES: Final[dict[str, str]] = {
     r"\banew\b|\bheld by\b|\bhears? (?:of|from)\b|\bheard of\b": "use 'again', 'has', 'receives'",
     r"\bpapers?\b": "say 'certificate' or 'document'",
     r"\blet (?:in|out)\b": "say 'accepted'",
+    r"\brevocation(?<!\bcertificate\srevocation) lists?\b": "say 'CRL'",
     r"\brightful\b|\btwins?\b": "say 'control', and explain it",
     r"\bone that\b(?<!\bonly\sone\sthat)": "name the thing: 'a server that', 'a certificate that'",
     r"\bthe one (?:who|that|of|in|before|after)\b": "name the thing",

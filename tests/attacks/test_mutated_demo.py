@@ -49,9 +49,9 @@ OURS_ALONE: dict[str, set[str]] = {
     "role": {"in the topology, wrong role for this link"},
     "usage": {"a certificate for serverAuth only"},
     "revocation": {
-        "the partner's list is missing",
-        "the partner's list is unreadable",
-        "the partner's list is expired",
+        "the partner's CRL is missing",
+        "the partner's CRL is unreadable",
+        "the partner's CRL is expired",
     },
 }
 BESIDE_OPENSSL = OURS_ALONE | {"issuer": {"partner B's name, signed by partner A's CA"}}

@@ -101,7 +101,7 @@ def _digests(folder: Path) -> dict[str, bytes]:
 
 
 @on_loop
-async def test_partners_revocation_list_is_no_key_of_ours(tmp_path: Path) -> None:
+async def test_partners_crl_is_no_key_of_ours(tmp_path: Path) -> None:
     async with _with_partner(tmp_path) as (network, operator), Visitor(network, "sona-token") as officer:
         number = network.number(MGMT)
         for change in (f"crls=[{KEY}]", f"anchors=[{KEY}]", "crls=[ca/issuing.crl]"):
@@ -177,7 +177,7 @@ def _earlier(folder: Path, old: str, new: str) -> Loaded:
     return _of_an_earlier_release(folder, **{old: new})
 
 
-def test_key_in_place_of_a_revocation_list_is_not_sent(tmp_path: Path) -> None:
+def test_key_in_place_of_a_crl_is_not_sent(tmp_path: Path) -> None:
     organisation = build_published(tmp_path / "o")
     loaded = _earlier(organisation.folder, '"ca/issuing.crl"', f'"ca/issuing.crl", "{KEY}"')
     assert KEY in loaded.list_names
@@ -186,7 +186,7 @@ def test_key_in_place_of_a_revocation_list_is_not_sent(tmp_path: Path) -> None:
     assert not any(b"PRIVATE KEY" in body for body in sent.values())
 
 
-def test_text_around_a_revocation_list_is_not_sent(tmp_path: Path) -> None:
+def test_text_around_a_crl_is_not_sent(tmp_path: Path) -> None:
     """A key in the same file."""
     organisation = build_published(tmp_path / "o")
     file, key = organisation.folder / "ca" / "issuing.crl", key_pem(new_key())
@@ -209,7 +209,7 @@ def test_key_beside_a_root_is_in_no_version(tmp_path: Path) -> None:
 
 
 @on_loop
-async def test_join_grant_has_no_key_in_place_of_a_revocation_list(tmp_path: Path) -> None:
+async def test_join_grant_has_no_key_in_place_of_a_crl(tmp_path: Path) -> None:
     async with _with_partner(tmp_path) as (network, _):
         controller: Any = network.services[MGMT].control_plane
         folder = network.organisation.folder

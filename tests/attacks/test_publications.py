@@ -461,7 +461,7 @@ async def test_users_that_are_not_for_us_are_not_taken(managed: Managed) -> None
         assert (await client.register()).status == 200
 
 
-# Revocation lists and what travels ahead of them
+# CRLs and what travels ahead of them
 
 LIST = "ca/issuing.crl"
 

@@ -76,7 +76,7 @@ class Desk:
 
 INTRODUCTION = """# Transcript: two sites, eight servers, one partner
 
-What the commands of the [tutorial](two-sites.md) have printed, in full. Nobody has edited a file. `make transcript` types them
+What the commands of the [tutorial](two-sites.md) have printed, in full. No file was edited. `make transcript` types them
 again, with real servers on loopback, and writes this page. The word before `$` is the folder.
 """
 SIDES = (("com", "example.com"), ("org", "example.org"))

@@ -24,7 +24,7 @@ REFUSED = {
     " names as they are written",
     r"second-engine: .*signature does not match": "a self-issued CA below a path length of none: the second engine counts it"
     " (RFC 5280 6.1.4 (l) does not)",
-    r"the list is indirect": "an indirect list: lists that speak for other issuers are not used, and what they say stays unknown",
-    r"the list is partial": "the list covers some reasons only: such lists are not used, and what they say stays unknown",
-    r"no revocation list of this issuer": "the list is signed by a key whose certificate is beside the path, not on it",
+    r"the CRL is indirect": "an indirect CRL: CRLs that speak for other issuers are not used, and what they say stays unknown",
+    r"the CRL is partial": "the CRL covers some reasons only: such CRLs are not used, and what they say stays unknown",
+    r"no CRL of this issuer": "the CRL is signed by a key whose certificate is beside the path, not on it",
 }

@@ -147,7 +147,7 @@ def _ocsp_rows() -> Iterator[str]:
 
 def beside() -> Iterator[str]:
     """The table of what the engines accept."""
-    yield f"{engines.versions()}; false accepts, and valid cases accepted of all valid ones:"
+    yield f"{engines.versions()}; false accepts, and valid cases accepted of all valid cases:"
     yield ""
     yield "| suite | sipmesh | OpenSSL | cryptography | both engines together |"
     yield "| --- | --- | --- | --- | --- |"

@@ -19,7 +19,7 @@ from support.process import Process, serving
 from support.running import on_loop, until
 
 TAKEN, NOT_TAKEN = "topology in force", "topology rejected: the old version stays in force"
-LISTS = "revocation lists in force"
+LISTS = "CRLs in force"
 
 KEPT = "new certificate rejected: the old certificate stays in use"
 

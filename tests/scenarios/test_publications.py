@@ -249,7 +249,7 @@ async def test_version_without_a_crl_of_our_ca_is_refused_by_force_too(managed: 
 
     async with managed:
         await managed.start(MGMT, FE1)
-        with pytest.raises(SipmeshError, match="no revocation list any more"):
+        with pytest.raises(SipmeshError, match="no CRL any more"):
             await managed.publish(take_away)
         with pytest.raises(SipmeshError, match="no version could follow this one"):
             await managed.publish(force=True)

@@ -161,7 +161,7 @@ async def test_revoked_certificate_brings_down_its_link_and_no_other_not_even_of
         renewed, edge = await scene.link(another(example, FE2)), await scene.link(credentials_of(example, EDGE))
         revoke(example, leaf_of(stolen.credentials))
         await stolen.falls()
-        assert scene.closed("revocation lists in force") == [stolen.id]
+        assert scene.closed("CRLs in force") == [stolen.id]
         await renewed.stays()
         await edge.stays()
         await scene.refuses(stolen.credentials, "revoked")
@@ -181,7 +181,7 @@ async def test_revoked_issuing_ca_brings_down_all_links_under_it_and_none_under_
         revoke(example, example.ca.issuing)
         for link in fallen:
             await link.falls()
-        assert sorted(scene.closed("revocation lists in force")) == sorted(link.id for link in fallen)
+        assert sorted(scene.closed("CRLs in force")) == sorted(link.id for link in fallen)
         await other.stays()
         await scene.refuses(fallen[0].credentials, "revoked")
 
@@ -195,7 +195,7 @@ async def test_partners_list_that_newly_names_its_edge_brings_down_that_link(fed
         ours = await scene.link(credentials_of(example, FE1), LinkKind.SERVER)
         revoke(partner, leaf_of(stolen.credentials))
         await stolen.falls()
-        assert scene.closed("revocation lists in force") == [stolen.id]
+        assert scene.closed("CRLs in force") == [stolen.id]
         await renewed.stays()
         await ours.stays()
         await scene.refuses(stolen.credentials, "revoked")
@@ -303,7 +303,7 @@ async def test_session_of_a_link_that_was_closed_is_no_way_back(example: Organis
         assert await stolen.knocks() == "200, not resumed"
         assert await twin.knocks() == "200, not resumed"
         revoke(example, leaf_of(credentials_of(example, FE2)))
-        await until(lambda: list(scene.told.events("revocation lists in force")))
+        await until(lambda: list(scene.told.events("CRLs in force")))
         assert await stolen.knocks() == "refused"
         assert scene.told.last("link refused")["code"] == "revoked"
         assert await twin.knocks() == "200, not resumed"
@@ -421,11 +421,11 @@ async def test_end_of_a_list_keeps_new_links_out_and_those_that_are_up_outlive_e
         example.write()
         await until(lambda: list(scene.told.events("topology in force")))
         example.ca.crls.publish(datetime.now(UTC))
-        await until(lambda: list(scene.told.events("revocation lists in force")))
-        assert scene.closed("topology in force") == scene.closed("revocation lists in force") == []
+        await until(lambda: list(scene.told.events("CRLs in force")))
+        assert scene.closed("topology in force") == scene.closed("CRLs in force") == []
         await up.stays()
         example.ca.crls.publish(datetime.now(UTC) + EIGHT_DAYS)
-        await until(lambda: len(list(scene.told.events("revocation lists in force"))) > 1)
+        await until(lambda: len(list(scene.told.events("CRLs in force"))) > 1)
         await (await scene.link(credentials_of(example, EDGE))).stays()
         await up.stays()
 
@@ -437,7 +437,7 @@ async def test_list_that_has_ended_still_brings_down_whom_it_names(example: Orga
         eight_days_on(scene)
         revoke(example, leaf_of(stolen.credentials))
         await stolen.falls()
-        assert scene.closed("revocation lists in force") == [stolen.id]
+        assert scene.closed("CRLs in force") == [stolen.id]
         await twin.stays()
 
 

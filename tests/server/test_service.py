@@ -145,8 +145,8 @@ async def test_new_crl_is_in_force_by_inotify_without_the_timer(
     told = Told()
     async with serving_here(example, told):
         example.ca.crls.publish(datetime.now(UTC))
-        await until(lambda: list(told.events("revocation lists in force")))
-        assert told.last("revocation lists in force")["files"] == [str(example.folder / "ca" / "issuing.crl")]
+        await until(lambda: list(told.events("CRLs in force")))
+        assert told.last("CRLs in force")["files"] == [str(example.folder / "ca" / "issuing.crl")]
         assert not list(told.events("topology in force"))
 
 
@@ -160,7 +160,7 @@ async def test_new_crl_is_in_force_by_the_timer_without_inotify(
     told = Told()
     async with serving_here(example, told):
         example.ca.crls.publish(datetime.now(UTC))
-        await until(lambda: list(told.events("revocation lists in force")))
+        await until(lambda: list(told.events("CRLs in force")))
 
 
 @on_loop
@@ -174,9 +174,9 @@ async def test_new_crl_is_in_force_by_the_control_socket_alone(
         example.ca.crls.publish(datetime.now(UTC))
         answer = await ask(node.state / f"{FE1}.sock", "files-changed")
         assert answer == {"taken": True, "digest": example.load().digest, "closed": []}
-        assert len(list(told.events("revocation lists in force"))) == 1
+        assert len(list(told.events("CRLs in force"))) == 1
         await ask(node.state / f"{FE1}.sock", "files-changed")
-        assert len(list(told.events("revocation lists in force"))) == 1
+        assert len(list(told.events("CRLs in force"))) == 1
 
 
 @on_loop
@@ -200,7 +200,7 @@ async def test_new_crl_is_in_force_while_the_topology_has_problems(
         example.file.write_text(example.file.read_text() + "nonsense: 1\n")
         await until(lambda: list(told.events("topology rejected: the old version stays in force")))
         example.ca.crls.publish(datetime.now(UTC))
-        await until(lambda: list(told.events("revocation lists in force")))
+        await until(lambda: list(told.events("CRLs in force")))
         assert (await ask(node.state / f"{FE1}.sock", "reload"))["taken"] is False
 
 

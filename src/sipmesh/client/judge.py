@@ -20,7 +20,7 @@ from sipmesh.trust.trusted_peer import TrustedPeer
 from sipmesh.trust.trusted_peers import TrustedPeers
 from sipmesh.trust.verdict import Verdict
 
-NOT_ASKED = "not asked: this client was given no revocation lists"
+NOT_ASKED = "not asked: this client was given no CRLs"
 
 
 @dataclass(frozen=True, slots=True)

@@ -275,7 +275,7 @@ async def on_the_way(network: DemoNetwork, people: People, score: Score) -> None
     """Run the impostors at the far end of our own links: hijackers and men in the middle; then lose a partner's CRL."""
     says, title = "Our own links lead to impostors, who must get nothing.", "Hijacked links"
     if not network.is_managed:
-        says, title = f"{says} Then a partner's revocation list is lost.", f"{title}, and a lost revocation list"
+        says, title = f"{says} Then a partner's CRL is lost.", f"{title}, and a lost CRL"
     act = score.act(title, says, "impostor", "refused as")
     cast = network.cast
     await hijack(
@@ -347,8 +347,8 @@ async def list_is_gone(network: DemoNetwork, act: Act) -> None:
     for how, content in (("missing", None), ("unreadable", b"no list"), ("expired", stale)):
         file.unlink() if content is None else file.write_bytes(content)
         await network.ask(EDGE, "reload")
-        await refused(network, act, f"the partner's list is {how}", place, credentials, Code.REVOCATION_UNKNOWN)
+        await refused(network, act, f"the partner's CRL is {how}", place, credentials, Code.REVOCATION_UNKNOWN)
     file.write_bytes(current)
     await network.ask(EDGE, "reload")
     is_accepted = await is_served(network, place, credentials)
-    act.row("  control: a current list again", ACCEPTED if is_accepted else REFUSED, good=is_accepted)
+    act.row("  control: a current CRL again", ACCEPTED if is_accepted else REFUSED, good=is_accepted)

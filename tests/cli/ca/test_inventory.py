@@ -51,7 +51,7 @@ def test_everything_is_reported_with_what_stops(organisation: Organisation) -> N
         "phones and servers refuse it",
         "issuing CA",
         "root",
-        "revocation list",
+        "CRL",
         "If the CA renews nothing any more",
     ):
         assert told in out
@@ -64,7 +64,7 @@ def test_servers_that_run_tell_what_they_use(running: Organisation) -> None:
     for one in told.values():
         assert one["in_use"] == one["on_disk"] is not None
         assert one["note"] == ""
-    assert all(one["in_use"] for one in entries(running, "revocation list").values())
+    assert all(one["in_use"] for one in entries(running, "CRL").values())
     assert all(one["in_use"] for one in entries(running, "issuing CA").values())
 
 

@@ -85,8 +85,8 @@ def test_a_list_that_lacks_is_said_at_once(open_: Organisation, theirs: Path) ->
     """One list of the two: each peer under the other would be refused."""
     added = open_.type("partner", "add", "partner.test", "--ca", theirs / "root.pem", "--crl", theirs / "issuing.crl")
     assert added.code == 0
-    assert "no usable revocation list" in added.out
-    assert "no list in force" in open_.type("partner", "list").out
+    assert "no usable CRL" in added.out
+    assert "no CRL in force" in open_.type("partner", "list").out
 
 
 def test_a_file_beside_the_topology_is_named_by_its_place_there(open_: Organisation, theirs: Path) -> None:

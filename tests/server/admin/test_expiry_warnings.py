@@ -143,4 +143,4 @@ def test_crl_that_was_not_made_again_is_a_warning_each_day() -> None:
     tell(told.log, entry, NOON)
     [line] = told.lines
     assert (line["level"], line["event"]) == ("warning", "is old")
-    assert "a new list is due each day" in line["why"]
+    assert "a new CRL is due each day" in line["why"]

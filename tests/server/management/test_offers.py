@@ -126,6 +126,4 @@ async def test_revocation_that_cannot_be_signed_follows_with_the_crl(managed: Ma
         plane.controller.crls_changed(frozenset({(b"issuer", 1)}))
         plane.exchange()
         assert plane.hosts[FE1].revoked == set()
-        assert list(
-            plane.hosts[MGMT].told.events("revocations cannot be pushed: servers receive them with the revocation list")
-        )
+        assert list(plane.hosts[MGMT].told.events("revocations cannot be pushed: servers receive them with the CRL"))

@@ -147,7 +147,7 @@ def test_servers_of_a_pool_share_one_store_of_bindings() -> None:
 
 def test_server_whose_crl_has_expired_refuses_all_peers_and_that_is_a_fault() -> None:
     """The same source as `sipmesh doctor`: what the server uses, and when that ends."""
-    ended = "the end of the revocation list of CN=Issuing"
+    ended = "the end of the CRL of CN=Issuing"
     one = known(refuses_from=NOON, refuses_because=ended)
     assert faults(one, NOON - SECOND) == []
     assert faults(one) == [f"it refuses all peers since 2026-11-25 12:00:00Z: {ended}"]

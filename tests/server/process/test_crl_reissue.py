@@ -17,7 +17,7 @@ from support.running import on_loop
 from support.telling import Told
 
 BEGAN_S = 1_000.0
-DOUBT = "the clock was set, or differs much from the CA's last signature: revocation lists are not signed yet; "
+DOUBT = "the clock was set, or differs much from the CA's last signature: CRLs are not signed yet; "
 DOUBT += "registrations and links go on"
 
 
@@ -59,7 +59,7 @@ async def test_crl_that_is_due_is_signed_and_told(example: Organisation, monkeyp
     monkeypatch.setattr(CaGenerations, "reissue", lambda *_: due)
     one = Reissuing(example.folder / "ca")
     await one.tick(BEGAN_S, datetime.now(UTC))
-    assert one.told.last("revocation lists reissued")["lists"] == ["issuing.crl"]
+    assert one.told.last("CRLs reissued")["lists"] == ["issuing.crl"]
 
 
 @on_loop
@@ -100,7 +100,7 @@ async def test_failure_is_reported_and_tried_again_after_a_minute(
     monkeypatch.setattr(CaGenerations, "reissue", full)
     one, at = Reissuing(example.folder / "ca"), datetime.now(UTC)
     assert await one.tick(BEGAN_S, at) == 1
-    assert one.told.last("revocation lists not reissued")["why"] == "the disk is full"
+    assert one.told.last("CRLs not reissued")["why"] == "the disk is full"
     again = timedelta(seconds=REISSUE_AGAIN_S)
     assert await one.tick(BEGAN_S + REISSUE_AGAIN_S - 1, at + again - timedelta(seconds=1)) == 1
     assert await one.tick(BEGAN_S + REISSUE_AGAIN_S, at + again) == 2

@@ -117,7 +117,7 @@ async def test_source_without_a_newer_crl_fails_once_the_stored_one_has_expired(
         await lists.job.fetch(fetcher, now)
         await lists.job.fetch(fetcher, now)
         assert lists.puts == 1
-        with pytest.raises(FetchError, match="has no newer list than list 1"):
+        with pytest.raises(FetchError, match="has no newer CRL than CRL 1"):
             await lists.job.fetch(fetcher, lambda: now() + timedelta(days=400))
 
 

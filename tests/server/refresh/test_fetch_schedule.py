@@ -85,11 +85,11 @@ async def test_fault_is_logged_once_and_again_after_a_success() -> None:
         job = Job(owner="", faults=iter([*faults, FetchError("refused")]))
         schedule.start(job)
         await asyncio.sleep(8 * FIRST_RETRY.total_seconds())
-        assert [line["why"] for line in told.events("fetch failed: the stored list or answer stays in force")] == [
+        assert [line["why"] for line in told.events("fetch failed: the stored CRL or answer stays in force")] == [
             "answers 503 after 7 s",
             "refused",
         ]
-        assert {line["owner"] for line in told.events("fetch failed: the stored list or answer stays in force")} == {
+        assert {line["owner"] for line in told.events("fetch failed: the stored CRL or answer stays in force")} == {
             "Example"
         }
         assert len(list(told.events("fetch works again"))) == 1

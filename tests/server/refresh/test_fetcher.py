@@ -67,7 +67,7 @@ async def test_newly_revoked_peer_loses_its_link_with_the_next_fetch(federation:
         await stolen.stays()
         await scene.poke()
         await stolen.falls()
-        assert scene.closed("revocation lists in force") == [stolen.id]
+        assert scene.closed("CRLs in force") == [stolen.id]
         await renewed.stays()
         await ours.stays()
         await scene.refuses(stolen.credentials, "revoked")
@@ -84,7 +84,7 @@ async def test_crl_of_an_unreachable_source_is_valid_until_its_grace_time_ends(
         for _ in range(3):
             await scene.poke()
         assert [
-            line["source"] for line in scene.told.events("fetch failed: the stored list or answer stays in force")
+            line["source"] for line in scene.told.events("fetch failed: the stored CRL or answer stays in force")
         ] == [scene.publisher.url(ISSUING)]
         left = ends(scene) - datetime.now(UTC)
         scene.be_late(left + timedelta(hours=23))
@@ -169,13 +169,13 @@ class Hand:
 
 
 WRONG: dict[str, tuple[Callable[[Hand], Page], str]] = {
-    "another CA": (lambda hand: content(hand.of_another_ca), "the current list is of"),
+    "another CA": (lambda hand: content(hand.of_another_ca), "the current CRL is of"),
     "same name": (lambda hand: content(hand.of_the_same_name), "is not signed by"),
-    "root": (lambda hand: content(hand.of_the_root), "the current list is of"),
+    "root": (lambda hand: content(hand.of_the_root), "the current CRL is of"),
     "tampered": (lambda hand: content(hand.tampered), "is not signed by"),
     "older": (lambda hand: content(hand.older), "is older than"),
     "ended": (lambda hand: content(hand.ended), "expired at"),
-    "rubbish": (lambda hand: content(hand.rubbish), "not a readable revocation list"),
+    "rubbish": (lambda hand: content(hand.rubbish), "not a readable CRL"),
     "file": (lambda _: moved("file:///etc/hostname"), "redirects to the scheme file"),
     "https": (lambda _: moved("https://127.0.0.1/issuing.crl"), "redirects to https://127.0.0.1"),
     "elsewhere": (lambda _: moved("http://169.254.169.254/latest"), "redirects to http://169.254.169.254"),
@@ -195,7 +195,7 @@ async def test_bad_crl_does_not_replace_a_good_one(federation: Network, what: st
         page, why = WRONG[what]
         scene.publisher.pages[ISSUING] = page(Hand(partner, held, Forge(datetime.now(UTC))))
         await scene.poke()
-        assert why in scene.told.last("fetch failed: the stored list or answer stays in force")["why"]
+        assert why in scene.told.last("fetch failed: the stored CRL or answer stays in force")["why"]
         assert scene.held() == held
         await (await scene.link(another(partner, PARTNER_EDGE))).stays()
         revoke(partner, leaf_of(credentials(federation)))
@@ -219,9 +219,7 @@ async def test_issuing_ca_is_known_after_a_start_so_a_forged_crl_is_refused(fede
         name_lists(example, evil)
         async with Fetched(example, EDGE, LinkKind.PARTNER, publisher=evil) as again:
             await again.have_come()
-            assert (
-                "is not signed by" in again.told.last("fetch failed: the stored list or answer stays in force")["why"]
-            )
+            assert "is not signed by" in again.told.last("fetch failed: the stored CRL or answer stays in force")["why"]
             [entry] = again.alarms()
             assert entry.broken
             evil.pages[ISSUING] = content((partner.folder / "ca" / "issuing.crl").read_bytes)

@@ -132,7 +132,7 @@ async def test_invalid_ocsp_response_accepts_no_peer(federation: Network, what: 
             await asked.scene.refuses(credentials(federation), "revocation-unknown")
             await asked.asked_about(credentials(federation))
         if why:
-            assert why in asked.scene.told.last("fetch failed: the stored list or answer stays in force")["why"]
+            assert why in asked.scene.told.last("fetch failed: the stored CRL or answer stays in force")["why"]
         asked.scene.publisher.pages["/ocsp"] = rightful.page
         await asked.asked_about(credentials(federation))
         await asked.scene.link(credentials(federation))

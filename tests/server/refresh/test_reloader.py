@@ -162,7 +162,7 @@ async def test_changed_crl_is_in_force_at_once_without_a_reload(example: Organis
         answer = service._reading.look([file])
         assert (answer.taken, node.view.loaded) == (True, before)
         assert any(serial in held.serials for held in node.view.loaded.authority.lists)
-        assert told.last("revocation lists in force")["faults"] == []
+        assert told.last("CRLs in force")["faults"] == []
 
 
 @on_loop
@@ -173,8 +173,8 @@ async def test_unreadable_crl_is_not_used_and_logged(example: Organisation) -> N
         (example.folder / "ca" / "issuing.crl").write_bytes(b"nothing")
         service._reading.look()
         assert (
-            told.last("revocation lists in force")["level"],
-            bool(told.last("revocation lists in force")["faults"]),
+            told.last("CRLs in force")["level"],
+            bool(told.last("CRLs in force")["faults"]),
         ) == ("warning", True)
         assert list(node.view.loaded.authority.lists) == held[:1]
 

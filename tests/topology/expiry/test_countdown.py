@@ -14,9 +14,7 @@ def test_server_refuses_from_its_first_expiry(place: Place) -> None:
     loaded = place.load()
     root = "CN=Example Root CA,O=Example"
     whole = use(loaded, FE1, chain(FE1))
-    assert refuses_from(whole) == ExpectedRefusal(
-        NOON + 7 * DAY, f"the end of the revocation list of {ISSUING.subject}"
-    )
+    assert refuses_from(whole) == ExpectedRefusal(NOON + 7 * DAY, f"the end of the CRL of {ISSUING.subject}")
     assert refuses_from(use(loaded, FE1, chain(FE1, 2 * DAY))) == ExpectedRefusal(
         NOON + 2 * DAY, "the end of its certificate"
     )
@@ -25,9 +23,7 @@ def test_server_refuses_from_its_first_expiry(place: Place) -> None:
         NOON + 900 * DAY, f"the end of the issuing CA {ISSUING.subject}"
     )
     without = tuple(one for one in whole.lists if one.subject != root)
-    assert refuses_from(replace(whole, lists=without)) == ExpectedRefusal(
-        None, f"there is no revocation list of {root}"
-    )
+    assert refuses_from(replace(whole, lists=without)) == ExpectedRefusal(None, f"there is no CRL of {root}")
     assert refuses_from(replace(whole, shown={})).at is None
 
 

@@ -213,8 +213,8 @@ def test_countdown_names_the_first_server_and_the_others(place: Place) -> None:
     assert told is not None
     assert (told.server, told.others) == (FE1, (FE2, FE3, EDGE, BOT))
     assert told.sentence(NOON) == (
-        "If the CA renews nothing any more, fe1.example.test stops first, in 7 d (2026-12-01 12:00:00Z), when the revocation "
-        "list of CN=Example Issuing CA,O=Example expires. At the same time: fe2.example.test, fe3.example.test, "
+        "If the CA renews nothing any more, fe1.example.test stops first, in 7 d (2026-12-01 12:00:00Z), when the "
+        "CRL of CN=Example Issuing CA,O=Example expires. At the same time: fe2.example.test, fe3.example.test, "
         "edge1.example.test, bot.example.test."
     )
 

@@ -48,7 +48,7 @@ def test_source_is_reported_by_the_end_of_its_data(level: Urgency, told: str) ->
 
 def test_crl_that_is_overdue_is_reported_though_it_is_valid() -> None:
     old = replace(ENTRY, what=ExpiringKind.LIST, old=True)
-    assert "a new list is due each day" in old.sentence(NOON)
+    assert "a new CRL is due each day" in old.sentence(NOON)
 
 
 def test_entry_that_has_expired_is_corrected() -> None:

@@ -178,14 +178,14 @@ def test_equal_topologies_have_no_difference(place: Place) -> None:
         (
             "crls: [partners/c/root.crl, partners/c/issuing.crl]",
             "crls: [partners/c/root.crl]",
-            ["the revocation list partners/c/issuing.crl of partner other.test is removed"],
+            ["the CRL partners/c/issuing.crl of partner other.test is removed"],
         ),
         (
             "crls: [partners/c/root.crl, partners/c/issuing.crl]",
             "crls: [partners/c/root.crl, 'http://crl.other.test/i']",
             [
-                "the revocation list partners/c/issuing.crl of partner other.test is removed",
-                "the revocation list http://crl.other.test/i of partner other.test is added",
+                "the CRL partners/c/issuing.crl of partner other.test is removed",
+                "the CRL http://crl.other.test/i of partner other.test is added",
             ],
         ),
         (
@@ -196,13 +196,13 @@ def test_equal_topologies_have_no_difference(place: Place) -> None:
             ),
             [
                 "the OCSP responder http://ocsp.other.test/ of partner other.test is added",
-                "certificates of partner other.test now need a revocation list and an OCSP response instead of a revocation list",
+                "certificates of partner other.test now need a CRL and an OCSP response instead of a CRL",
             ],
         ),
         (
             "crls: [partners/c/root.crl, partners/c/issuing.crl]",
             "crls: [partners/c/root.crl, partners/c/issuing.crl]\n      grace: 48",
-            ["the grace hours after nextUpdate for lists of partner other.test change from the default to 48"],
+            ["the grace hours after nextUpdate for CRLs of partner other.test change from the default to 48"],
         ),
         (
             "federation:\n",

@@ -55,10 +55,10 @@ def test_crl_with_the_name_of_a_known_ca_must_be_signed_by_it() -> None:
 
 def test_older_crl_is_refused_even_if_the_current_crl_has_expired() -> None:
     older = FORGE.revocations(ISSUING, number=4, ends=timedelta(days=30))
-    assert "older than the current list 5" in why_not(older)
-    assert "older than the current list 5" in why_not(older, at=HELD.next_update + HOUR)
+    assert "older than the current CRL 5" in why_not(older)
+    assert "older than the current CRL 5" in why_not(older, at=HELD.next_update + HOUR)
     begun_before = FORGE.revocations(ISSUING, number=9, begins=-HOUR)
-    assert "older than the current list 5" in why_not(begun_before)
+    assert "older than the current CRL 5" in why_not(begun_before)
 
 
 @pytest.mark.parametrize(("late", "taken"), [(timedelta(0), False), (timedelta(seconds=-1), True)])
@@ -75,7 +75,7 @@ def test_crl_may_begin_five_minutes_ahead_of_our_clock(ahead: timedelta, *, take
 def test_crl_that_begins_later_waits_while_the_current_is_valid() -> None:
     """Until then no certificate is accepted by it, so it would close the links of its CA."""
     ahead = FORGE.revocations(ISSUING, number=6, begins=SKEW, ends=timedelta(days=30))
-    assert "list 6 begins only at" in why_not(ahead)
+    assert "CRL 6 begins only at" in why_not(ahead)
     assert why_not(ahead, at=NOON + SKEW) == ""
     ended = RevocationList.load(FORGE.revocations(ISSUING, number=5, ends=-SKEW / 2))
     assert why_not(ahead, ended) == ""
@@ -96,14 +96,14 @@ def test_confirmed_crl_replaces_that_of_an_unknown_ca() -> None:
     liar = FORGE.root("Unheard of")
     held = RevocationList.load(FORGE.revocations(liar, number=9, ends=timedelta(days=9_000)))
     rightful = FORGE.revocations(ISSUING, number=6)
-    assert "is a list of CN=Issuing" in why_not(rightful, held, known=(ROOT.certificate,))
+    assert "is a CRL of CN=Issuing" in why_not(rightful, held, known=(ROOT.certificate,))
     assert why_not(rightful, held) == ""
-    assert "is a list of CN=Unheard of" in why_not(FORGE.revocations(liar), RevocationList.load(rightful))
+    assert "is a CRL of CN=Unheard of" in why_not(FORGE.revocations(liar), RevocationList.load(rightful))
 
 
 def test_crl_of_another_ca_is_refused_while_the_current_is_valid() -> None:
     of_the_root = FORGE.revocations(ROOT, number=9, ends=timedelta(days=60))
-    assert "is a list of CN=Root" in why_not(of_the_root)
+    assert "is a CRL of CN=Root" in why_not(of_the_root)
     assert why_not(of_the_root, at=HELD.next_update + HOUR) == ""
 
 
@@ -119,8 +119,8 @@ def test_crl_that_another_source_has_keeps_out_none_and_replaces_none() -> None:
         return ""
 
     assert look(HELD, of_root) == ""
-    assert "is a list of CN=Root" in look(of_root, HELD)
-    assert "is a list of CN=Root" in look(of_root, HELD, (ROOT.certificate,))  # its CA is not known yet
+    assert "is a CRL of CN=Root" in look(of_root, HELD)
+    assert "is a CRL of CN=Root" in look(of_root, HELD, (ROOT.certificate,))  # its CA is not known yet
 
 
 def test_crl_with_another_scope_is_refused() -> None:
@@ -131,7 +131,7 @@ def test_crl_with_another_scope_is_refused() -> None:
 
 
 def test_malformed_crl_is_refused() -> None:
-    assert "not a readable revocation list" in why_not(b"", None)
+    assert "not a readable CRL" in why_not(b"", None)
 
 
 LEAF, OTHER = FORGE.server(ISSUING, "fe1.example.test"), FORGE.server(ISSUING, "fe2.example.test")

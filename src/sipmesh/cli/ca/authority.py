@@ -54,7 +54,7 @@ def status(
         bool, typer.Option("--all", help="Show expired certificates and abandoned CAs also.")
     ] = False,
 ) -> None:
-    """Show every certificate and revocation list with its remaining time."""
+    """Show every certificate and CRL with its remaining time."""
     from sipmesh.cli.ca.reports import CaReport
 
     found = Place(topology).ca().status(datetime.now(UTC))
@@ -96,7 +96,7 @@ def _style(status: CertificateStatus) -> str:
 
 
 def _lists_table(found: CaStatus) -> Grid:
-    made = table("Revocation lists", "of", "file", "number", "revoked", "until", "left", "")
+    made = table("CRLs", "of", "file", "number", "revoked", "until", "left", "")
     for crl_status in found.lists:
         signed, left = crl_status.made, crl_status.left
         made.add_row(
@@ -223,10 +223,10 @@ def revoke(
             help="Revoke the certificate with this serial only. With the name of its server also if the CA does not know it.",
         ),
     ] = "",
-    reason: Annotated[Reason, typer.Option(help="The reason that the revocation list gives.")] = Reason.UNSPECIFIED,
+    reason: Annotated[Reason, typer.Option(help="The reason that the CRL gives.")] = Reason.UNSPECIFIED,
     topology: TopologyFile = HERE,
 ) -> None:
-    """Revoke certificates: sign a new revocation list, send it to all running servers, and close the links.
+    """Revoke certificates: sign a new CRL, send it to all running servers, and close the links.
 
     A certificate that the CA's ledger has lost is revoked too, if the audit log or a file on this host has it.
     """
@@ -341,7 +341,7 @@ def _certificates_of(place: Place, generations: CaGenerations, name: str, now: d
 
 @app.command()
 def crl(topology: TopologyFile = HERE) -> None:
-    """Sign new revocation lists.
+    """Sign new CRLs.
 
     A running server with the CA folder does this itself, each day. A root whose key is on another machine is left out; its list
     needs `ca root request`.
@@ -357,7 +357,7 @@ def crl(topology: TopologyFile = HERE) -> None:
                 style="dim",
             )
         else:
-            say(f"{file}: revocation list {number} of the {kind} CA.", style=GOOD)
+            say(f"{file}: CRL {number} of the {kind} CA.", style=GOOD)
     _say_in_force(place, before)
 
 

@@ -27,12 +27,12 @@ URGENT: Final = 1
 def inventory(*, topology: TopologyFile = HERE, as_json: AsJson = False) -> None:
     """Show everything that expires: what is in use, what is on disk, the remaining time, and what stops working then.
 
-    It lists the certificates of all servers, the issuing CAs, the roots, the partners' anchors, and the revocation lists. It asks
+    It lists the certificates of all servers, the issuing CAs, the roots, the partners' anchors, and the CRLs. It asks
     the servers that run on this machine. It works with and without the CA folder.
 
     Warnings begin 30, 14, 7 and 1 days before the end. A step that is longer than half of the lifetime is left out. So a
-    certificate of 30 days warns from day 14 on, and a revocation list of 7 days from day 1 on. For certificates the steps 7 and 1
-    always apply. Our own revocation list is signed each day; it is marked old after 36 hours.
+    certificate of 30 days warns from day 14 on, and a CRL of 7 days from day 1 on. For certificates the steps 7 and 1
+    always apply. Our own CRL is signed each day; it is marked old after 36 hours.
 
     Exit codes:
 

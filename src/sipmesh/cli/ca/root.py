@@ -191,16 +191,14 @@ def detach(
             "The other management hosts remove their copies when they get the next files of the CA. Look there.",
             style=WARN,
         )
-    say("The root must sign a new revocation list within six months: sipmesh ca root request list FILE")
+    say("The root must sign a new CRL within six months: sipmesh ca root request list FILE")
 
 
 @app.command()
 def request(
     what: Annotated[
         OfflineKind,
-        typer.Argument(
-            help="list: the root's next revocation list; cross: the cross-certificate for the next issuing CA."
-        ),
+        typer.Argument(help="list: the root's next CRL; cross: the cross-certificate for the next issuing CA."),
     ],
     to: Annotated[
         Path,
@@ -267,7 +265,7 @@ def take(
     *,
     topology: TopologyFile = HERE,
 ) -> None:
-    """Install what the root has signed, if it matches the signing request. A revocation list is in force at once."""
+    """Install what the root has signed, if it matches the signing request. A CRL is in force at once."""
     place = Place(topology)
     generations = place.generations()
     signing_request = _read_request(signed_file)

@@ -65,7 +65,7 @@ def restore(
 ) -> None:
     """Restore a backup to an empty folder, completely or not at all.
 
-    The numbers of revocation lists, versions and users skip ahead, so that no number is used twice. The audit log gets a line.
+    The numbers of CRLs, versions and users skip ahead, so that no number is used twice. The audit log gets a line.
     With --address the next version is signed at once: only the address of management differs, and servers load it themselves.
     """
     from sipmesh.server.control_socket import name_of

@@ -28,7 +28,7 @@ organisation: {organisation}
 # The domains of your users, as in alice@{domain}.
 sip_domains: [{domain}]
 
-# Your own certificate authority, and its revocation lists: one for each CA of the chain. See: sipmesh ca status
+# Your own certificate authority, and its CRLs: one for each CA of the chain. See: sipmesh ca status
 authority:
   anchors: [ca/root.pem]
   crls: [ca/root.crl, ca/issuing.crl]

@@ -34,7 +34,7 @@ app = typer.Typer(help="The topology: the signed document that names all servers
 
 @app.command()
 def check(*, topology: TopologyFile = HERE, as_json: AsJson = False) -> None:
-    """Show all problems of the topology, its anchors, its revocation lists and the certificates on this machine.
+    """Show all problems of the topology, its anchors, its CRLs and the certificates on this machine.
 
     In a network with management this checks the draft, and shows how it differs from the published version. No database is
     opened.

@@ -38,7 +38,7 @@ def add(
         list[str],
         typer.Option(
             metavar="FILE|URL",
-            help="A revocation list (file or URL) of a CA in its chain. Repeat it for each CA. Edges fetch URLs.",
+            help="A CRL (file or URL) of a CA in its chain. Repeat it for each CA. Edges fetch URLs.",
         ),
     ],
     edge: Annotated[
@@ -68,7 +68,7 @@ def add(
 ) -> None:
     """Add a partner: its CA is trusted for the partner's own names only.
 
-    The command fetches each revocation list with a URL once, and warns if it cannot be used. Servers read a changed file by
+    The command fetches each CRL with a URL once, and warns if it cannot be used. Servers read a changed file by
     themselves: keep the files up to date. In a network with management, files from other folders are copied to `partners`. The
     change is published at once if the draft has no other change. Then each edge fetches the lists with a URL too.
 
@@ -98,7 +98,7 @@ def add(
     loaded = made.loaded
     say(f"{domains[0]} is a partner, through {loaded.topology.federation.route}.", style=GOOD)
     if loaded.faults:
-        say("Some revocation lists cannot be used yet. Until then, certificates of their CAs are refused:", style=WARN)
+        say("Some CRLs cannot be used yet. Until then, certificates of their CAs are refused:", style=WARN)
         say_problems(loaded.faults)
     change.take_effect(made, f"{domains[0]} is a partner", wait)
 
@@ -141,7 +141,7 @@ def _named(file: Path, folder: Path) -> str:
 
 @app.command("list")
 def list_partners(*, topology: TopologyFile = HERE, as_json: AsJson = False) -> None:
-    """List the partners in force, with their edges and the remaining time of their lists, and the blocked domains."""
+    """List the partners in force, with their edges and the remaining time of their CRLs, and the blocked domains."""
     from sipmesh.server.admin.partners_report import PartnersReport
 
     found = PartnersReport.of(Place(topology).in_force(), datetime.now(UTC))
@@ -157,7 +157,7 @@ def list_partners(*, topology: TopologyFile = HERE, as_json: AsJson = False) -> 
             cell(", ".join(partner.anchors)),
             cell(partner.client_usage),
             cell(", ".join(partner.crls)),
-            cell(duration(left) if left is not None else "no list in force", BAD if left is None or left < 0 else GOOD),
+            cell(duration(left) if left is not None else "no CRL in force", BAD if left is None or left < 0 else GOOD),
         )
     if found.partners:
         show(made)

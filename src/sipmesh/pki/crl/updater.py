@@ -103,10 +103,10 @@ class CrlUpdater:
         """
         if not self.has_key(kind):
             remedy = (
-                "request a list from the root: sipmesh ca root request list FILE; or restore the key from your backup"
+                "request a CRL from the root: sipmesh ca root request list FILE; or restore the key from your backup"
             )
             problem = Problem(self._folder / f"{kind}.key", 0, "", "is on another machine", remedy)
-            raise OperatorError(f"the revocation list of the {kind} CA cannot be signed here", (problem,))
+            raise OperatorError(f"the CRL of the {kind} CA cannot be signed here", (problem,))
         signer = CaSigner(kind, self._folder / f"{kind}.key", self._certificates[kind])
         issuer = self._certificates[kind]
         try:

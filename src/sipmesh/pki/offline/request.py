@@ -76,7 +76,7 @@ class OfflineRequest:
             crl = self.list()
             number = crl.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
             revoked = [f"  revoked: serial {entry.serial_number:x}" for entry in crl]
-            return [f"list {number} of {crl.issuer.rfc4514_string()}, until {crl.next_update_utc:%Y-%m-%d}Z", *revoked]
+            return [f"CRL {number} of {crl.issuer.rfc4514_string()}, until {crl.next_update_utc:%Y-%m-%d}Z", *revoked]
         made = self.certificate()
         return [
             f"a certificate of {made.subject.rfc4514_string()}, which then issues for servers,",
@@ -88,7 +88,7 @@ class OfflineRequest:
         try:
             return x509.load_der_x509_crl(self.body)
         except UNREADABLE:
-            raise OperatorError(f"the signing request contains no revocation list; {REMEDY}") from None
+            raise OperatorError(f"the signing request contains no CRL; {REMEDY}") from None
 
     def certificate(self) -> x509.Certificate:
         """Return the certificate; raises `OperatorError` if the document is not a certificate."""

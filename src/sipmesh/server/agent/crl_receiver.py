@@ -67,7 +67,7 @@ class CrlReceiver:
         """Write a CRL to its file, then call *user*; raises `RemoteError` for a CRL that is refused."""
         if len(item.body) >= LARGE:
             if len(self._reading) >= MOST_READ_AHEAD:
-                raise RemoteError(f"too many large revocation lists at once: {item.name}", rule="rule R12", status=488)
+                raise RemoteError(f"too many large CRLs at once: {item.name}", rule="rule R12", status=488)
             if item.digest not in self._reading:
                 self._reading[item.digest] = self._loop.create_task(self._accept_large(item, user))
         elif (loaded := self._named_in(item, user)) is not None:
@@ -136,13 +136,11 @@ class CrlReceiver:
         """Keep a CRL in memory until a version names it: CRLs are sent before the version."""
         if not is_portable(item.name):
             raise RemoteError(
-                f"a revocation list with a path outside of the server's folder: {item.name}", rule="rule R5", status=488
+                f"a CRL with a path outside of the server's folder: {item.name}", rule="rule R5", status=488
             )
         size = sum(len(early.body) for early in self._early.values())
         if size + len(item.body) > MOST_EARLY:
-            raise RemoteError(
-                f"a revocation list that the topology does not name: {item.name}", rule="rule R5", status=488
-            )
+            raise RemoteError(f"a CRL that the topology does not name: {item.name}", rule="rule R5", status=488)
         self._early[item.name] = item
 
     def write_early(self, loaded: Loaded) -> None:

@@ -145,9 +145,7 @@ class Offers:
         try:
             self._revoked = Item(ItemKind.REVOKED, self._sign(payload, REVOKED))
         except OperatorError as wrong:
-            self._log.warning(
-                "revocations cannot be pushed: servers receive them with the revocation list", why=str(wrong)
-            )
+            self._log.warning("revocations cannot be pushed: servers receive them with the CRL", why=str(wrong))
 
     # Users
 

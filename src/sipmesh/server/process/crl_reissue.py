@@ -57,7 +57,7 @@ class CrlReissue:
             self.soon()  # check the CRLs again once the clock is reliable: another clock may have signed
             self._log.warning(
                 "the clock was set, or differs much from the CA's last signature: "
-                "revocation lists are not signed yet; registrations and links go on"
+                "CRLs are not signed yet; registrations and links go on"
             )
         is_due = now - self._tried_at >= REISSUE_EVERY_S or not self._tried_at
         if is_due and self._clock.may_sign(now, self._clocks_s()):
@@ -71,11 +71,11 @@ class CrlReissue:
         try:
             renewed = await off_loop(_reissued, self._folder)
         except OperatorError as wrong:
-            self._log.warning("revocation lists not reissued", why=str(wrong))
+            self._log.warning("CRLs not reissued", why=str(wrong))
             self._tried_at += REISSUE_AGAIN_S - REISSUE_EVERY_S
             return
         if renewed:
-            self._log.info("revocation lists reissued", lists=[path.name for path in renewed])
+            self._log.info("CRLs reissued", lists=[path.name for path in renewed])
 
     async def finished(self) -> None:
         """Wait until the CRLs that are being signed are stored."""

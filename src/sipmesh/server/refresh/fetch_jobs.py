@@ -106,11 +106,11 @@ class CrlFetchJob:
         if fetched.body is None:
             if stored is None or stored.next_update <= clock():
                 ended = (
-                    f"than list {stored.number}, which expired at {tell_time(stored.next_update)}"
+                    f"than CRL {stored.number}, which expired at {tell_time(stored.next_update)}"
                     if stored
                     else "for this CA"
                 )
-                raise FetchError(f"has no newer list {ended}")
+                raise FetchError(f"has no newer CRL {ended}")
             return
         stored, issuers = self._held_now(self._file), self._issuers(self._file)
         # A CRL with a million serial numbers takes seconds to read; links must not wait for that.

@@ -131,7 +131,7 @@ class FetchSchedule:
             run.logged = reason
             item = job.item
             self._log.warning(
-                "fetch failed: the stored list or answer stays in force",
+                "fetch failed: the stored CRL or answer stays in force",
                 source=job.name,
                 owner=job.owner or self._organisation(),
                 why=fault,

@@ -100,7 +100,7 @@ class Reloader:
         closed = self._node.revocation.accept_crls(files)
         faults = [str(fault) for fault in self._node.view.loaded.faults_of_lists]
         tell = self._log.warning if faults else self._log.info
-        tell("revocation lists in force", files=sorted(map(str, files)), closed=closed, faults=faults)
+        tell("CRLs in force", files=sorted(map(str, files)), closed=closed, faults=faults)
         return closed
 
     def _read_ahead(self, list_file: ListFile) -> None:

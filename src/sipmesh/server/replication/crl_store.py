@@ -35,7 +35,7 @@ class NotBegunError(RemoteError):
     """
 
     def __init__(self, name: str, begins: datetime, at: datetime) -> None:
-        super().__init__(f"list {name} rejected: {_ahead(begins, at)}", rule="rule R12", status=488)
+        super().__init__(f"CRL {name} rejected: {_ahead(begins, at)}", rule="rule R12", status=488)
         self.begins = begins
 
 
@@ -184,4 +184,4 @@ def _ahead(begins: datetime, at: datetime) -> str:
 
 
 def _refused(name: str, why: str) -> RemoteError:
-    return RemoteError(f"list {name} rejected: {why}", rule="rule R12", status=488)
+    return RemoteError(f"CRL {name} rejected: {why}", rule="rule R12", status=488)

@@ -61,8 +61,8 @@ def refuses_from(use: Use) -> ExpectedRefusal:
         ends += [(max(anchors), f"the root {issuer}")] if anchors else []
         lists = [item.ends for item in use.lists if item.subject == issuer]
         if not lists:
-            return ExpectedRefusal(None, f"there is no revocation list of {issuer}")
-        ends.append((max(lists), f"the revocation list of {issuer}"))
+            return ExpectedRefusal(None, f"there is no CRL of {issuer}")
+        ends.append((max(lists), f"the CRL of {issuer}"))
     at, because = min(ends, key=lambda end: end[0])
     return ExpectedRefusal(at, f"the end of {because}")
 

@@ -103,9 +103,7 @@ def list_stops(issuer: str, partner: str) -> str:
 def list_command(partner: str) -> str:
     """Give the command or action for a new CRL."""
     return (
-        f"fetch the newest revocation list of {partner} into the files under `crls` of its entry"
-        if partner
-        else "sipmesh ca crl"
+        f"fetch the newest CRL of {partner} into the files under `crls` of its entry" if partner else "sipmesh ca crl"
     )
 
 

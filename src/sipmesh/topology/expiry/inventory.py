@@ -300,7 +300,7 @@ class _Stock:
                 name=fault.field,
                 owner=self.loaded.topology.organisation,
                 level=Urgency.FINE,
-                stops="all certificates that need this list are refused",
+                stops="all certificates that need this CRL are refused",
                 command=fault.remedy,
                 note=f"{fault.reason}: all certificates that need it are refused",
                 repair=fault.remedy,
@@ -336,7 +336,7 @@ class _Stock:
         newest: dict[str, DatedItem] = {}
         for item in sorted(_lists(self.loaded.authority), key=lambda dated: dated.ends):
             newest[item.subject] = item
-        yield from ((item.ends, f"the revocation list of {issuer}") for issuer, item in newest.items())
+        yield from ((item.ends, f"the CRL of {issuer}") for issuer, item in newest.items())
 
 
 def _alarm(left: timedelta) -> Urgency:

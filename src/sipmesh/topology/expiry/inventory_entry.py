@@ -25,7 +25,7 @@ class ExpiringKind(StrEnum):
     ISSUING = "issuing CA"
     ROOT = "root"
     PARTNER = "partner anchor"
-    LIST = "revocation list"
+    LIST = "CRL"
     SOURCE = "source"
 
 
@@ -89,7 +89,7 @@ class InventoryEntry:
             return f"the data of the {what} {state} ({when}); then {self.stops}"
         if self.old and self.level is Urgency.FINE:
             signed = f"was signed {tell_span(self.item.begins - at)} ({tell_time(self.item.begins)})"
-            return f"the {what} {signed}, and a new list is due each day; from {when} on {self.stops}"
+            return f"the {what} {signed}, and a new CRL is due each day; from {when} on {self.stops}"
         if self.level is Urgency.PAST:
             return f"the {what} expired {tell_span(left)} ({when}): {self.stops}"
         return f"the {what} expires in {tell_span(left)} ({when}); then {self.stops}"

@@ -153,7 +153,7 @@ def _lists(old: Loaded, new: Loaded) -> Iterator[str]:
     by_lists = new.topology.authority.revocation is RevocationSource.LISTS
     unless = "" if by_lists else " without an OCSP response"
     for name in [lost[der].rfc4514_string() for der in lost if der not in have]:
-        yield f"our CA {name} has no revocation list any more: servers and management refuse its certificates{unless}"
+        yield f"our CA {name} has no CRL any more: servers and management refuse its certificates{unless}"
 
 
 def _vouches(anchor: x509.Certificate) -> tuple[bytes, bytes]:

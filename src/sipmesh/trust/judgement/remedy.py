@@ -84,16 +84,16 @@ def _no_list(evaluation: Evaluation) -> tuple[str, ...]:
     if authority is not None and authority.source is not RevocationSource.LISTS:
         return (
             f"The server is fetching an OCSP response. Try again, or check that the OCSP responders of {authority.name} answer.",
-            "A revocation list of this CA under `crls` is also accepted.",
+            "A CRL of this CA under `crls` is also accepted.",
         )
     if evaluation.policy.kind is LinkKind.PARTNER:
         return (
-            "Fetch the partner's current revocation lists, for each CA of its chain, into the files under `crls`.",
-            "Servers fetch lists with a URL automatically. To see failures: sipmesh ca inventory.",
+            "Fetch the partner's current CRLs, for each CA of its chain, into the files under `crls`.",
+            "Servers fetch CRLs with a URL automatically. To see failures: sipmesh ca inventory.",
         )
     if _by_client(evaluation):
-        return ("Give this client the current revocation list of each CA of the chain.",)
-    return ("Sign new lists: sipmesh ca crl. Check that `authority.crls` has a list for each CA of the chain.",)
+        return ("Give this client the current CRL of each CA of the chain.",)
+    return ("Sign new CRLs: sipmesh ca crl. Check that `authority.crls` has one CRL for each CA of the chain.",)
 
 
 def _not_in_topology(evaluation: Evaluation) -> tuple[str, ...]:

@@ -52,7 +52,7 @@ class RevocationList:
     _known: list[tuple[CertificatePublicKeyTypes, bool]] = field(default_factory=list, repr=False)
 
     def __post_init__(self) -> None:
-        self.in_force = f"list {self.number} is in force until {tell_time(self.next_update)}"
+        self.in_force = f"CRL {self.number} is in force until {tell_time(self.next_update)}"
 
     @classmethod
     def load(cls, data: bytes, issuers: Sequence[x509.Certificate] = ()) -> RevocationList:
@@ -69,19 +69,19 @@ class RevocationList:
             der = der_of(data)
             loaded = cls._read(x509.load_der_x509_crl(der), der)
         except (TypeError, IndexError, *UNREADABLE) as wrong:  # TypeError: an extension refuses a value it has parsed
-            raise UnusableListError(f"not a readable revocation list: {wrong}") from None
+            raise UnusableListError(f"not a readable CRL: {wrong}") from None
         if issuers and not any(loaded.signed_by(issuer) for issuer in issuers):
-            raise UnusableListError("the list is not signed by its issuer")
+            raise UnusableListError("the CRL is not signed by its issuer")
         return loaded
 
     @classmethod
     def _read(cls, crl: x509.CertificateRevocationList, der: bytes) -> RevocationList:
         if not is_of_version_2(der):
-            raise UnusableListError("the list is not of version 2 (RFC 5280 5.1.2.1)")
+            raise UnusableListError("the CRL is not of version 2 (RFC 5280 5.1.2.1)")
         if crl.next_update_utc is None:
-            raise UnusableListError("the list has no next_update (RFC 5280 5.1.2.5)")
+            raise UnusableListError("the CRL has no nextUpdate (RFC 5280 5.1.2.5)")
         if isinstance(hashed := crl.signature_hash_algorithm, WEAK_HASHES):
-            raise UnusableListError(f"the list is signed over {hashed.name}")
+            raise UnusableListError(f"the CRL is signed over {hashed.name}")
         number, base, scope = read_extensions(crl)
         serials: set[int] = set()  # integers only, which the garbage collector does not have to walk
         restored: set[int] = set()

@@ -63,20 +63,20 @@ def read_extensions(crl: x509.CertificateRevocationList) -> tuple[int, int | Non
             base = found.value.crl_number
         elif found.critical:
             raise UnusableListError(
-                f"the list has the critical extension {found.oid.dotted_string}, which sipmesh does not support"
+                f"the CRL has the critical extension {found.oid.dotted_string}, which sipmesh does not support"
             )
         elif isinstance(found.value, x509.CRLNumber):
             number = found.value.crl_number
     if number is None:
-        raise UnusableListError("the list has no number (RFC 5280 5.2.3)")
+        raise UnusableListError("the CRL has no number (RFC 5280 5.2.3)")
     return number, base, scope
 
 
 def _read_scope(point: x509.IssuingDistributionPoint, issuer: x509.Name) -> Scope:
     if point.indirect_crl:
-        raise UnusableListError("the list is indirect: it has certificates of other issuers")
+        raise UnusableListError("the CRL is indirect: it has certificates of other issuers")
     if point.only_some_reasons or point.only_contains_attribute_certs:
-        raise UnusableListError("the list is partial: some reasons, or attribute certificates only")
+        raise UnusableListError("the CRL is partial: some reasons, or attribute certificates only")
     return Scope(
         points=frozenset(point_names(point, issuer)),
         leaves=not point.only_contains_ca_certs,

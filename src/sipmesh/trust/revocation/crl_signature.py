@@ -44,7 +44,7 @@ class ListSignature:
         (outer,) = spans(der, 0, len(der))
         parts = spans(der, outer.begin, outer.end)
         if len(parts) != PARTS:
-            raise ValueError("not the three parts of a list")
+            raise ValueError("not the three parts of a CRL")
         tbs, outside, _ = parts
         inside = spans(der, tbs.begin, tbs.end)[1]  # after the version, which crl.py has checked
         if der[inside.start : inside.end] != der[outside.start : outside.end]:

@@ -55,9 +55,9 @@ def look_at_list(
         UnusableListError: *current* must be kept. The text says why.
     """
     if new.next_update <= at:
-        raise UnusableListError(f"list {new.number} expired at {tell_time(new.next_update)}")
+        raise UnusableListError(f"CRL {new.number} expired at {tell_time(new.next_update)}")
     if new.this_update > at + SKEW:
-        raise UnusableListError(f"list {new.number} begins only at {tell_time(new.this_update)}")
+        raise UnusableListError(f"CRL {new.number} begins only at {tell_time(new.this_update)}")
     if new.is_forged(issuers):
         raise UnusableListError(f"is not signed by {_issuer(new)}, its issuer by name")
     if current is not None and _keeps_out(current, new, issuers, is_elsewhere):
@@ -90,16 +90,16 @@ def _follows(new: RevocationList, current: RevocationList, at: datetime) -> None
     """
     if new.issuer_der != current.issuer_der:
         if at <= current.next_update:
-            raise UnusableListError(f"is a list of {_issuer(new)}, and the current list is of {_issuer(current)}")
+            raise UnusableListError(f"is a CRL of {_issuer(new)}, and the current CRL is of {_issuer(current)}")
         return
     if (new.scope, new.base is None) != (current.scope, current.base is None) and at <= current.next_update:
-        raise UnusableListError("has another scope than the current list")
+        raise UnusableListError("has another scope than the current CRL")
     if new.this_update > at >= current.this_update and at <= current.next_update:
         raise UnusableListError(
-            f"list {new.number} begins only at {tell_time(new.this_update)}, and the current is valid"
+            f"CRL {new.number} begins only at {tell_time(new.this_update)}, and the current is valid"
         )
     if (new.this_update, new.number) < (current.this_update, current.number):
-        raise UnusableListError(f"list {new.number} is older than the current list {current.number}")
+        raise UnusableListError(f"CRL {new.number} is older than the current CRL {current.number}")
 
 
 def _issuer(crl: RevocationList) -> str:

@@ -88,16 +88,14 @@ def status_by_list(
     For a *live* link an expired CRL is accepted. All other failures refuse it too.
     """
     if crl is None:
-        return "no revocation list of this issuer", Code.REVOCATION_UNKNOWN
+        return "no CRL of this issuer", Code.REVOCATION_UNKNOWN
     if serial in crl.serials:
-        return f"serial {serial:x} is on list {crl.number} of {tell_time(crl.this_update)}", Code.REVOKED
+        return f"serial {serial:x} is on CRL {crl.number} of {tell_time(crl.this_update)}", Code.REVOKED
     if at < crl.this_update:
-        saw = (
-            f"the thisUpdate of list {crl.number} is {tell_time(crl.this_update)}; the clock here says {tell_time(at)}"
-        )
+        saw = f"the thisUpdate of CRL {crl.number} is {tell_time(crl.this_update)}; the clock here says {tell_time(at)}"
         return saw, Code.REVOCATION_UNKNOWN
     if at > crl.next_update + grace:
-        saw = f"list {crl.number} expired at {tell_time(crl.next_update)}; the clock here says {tell_time(at)}"
+        saw = f"CRL {crl.number} expired at {tell_time(crl.next_update)}; the clock here says {tell_time(at)}"
         return (f"{saw}; accepted, because this link was up before", None) if live else (saw, Code.REVOCATION_UNKNOWN)
     return crl.in_force, None
 
@@ -136,12 +134,12 @@ def _status(
 
 
 _QUESTIONS = {
-    RevocationSource.LISTS: CheckQuestion(CHECK, "no certificate of the path on a current revocation list", RULE),
+    RevocationSource.LISTS: CheckQuestion(CHECK, "no certificate of the path on a current CRL", RULE),
     RevocationSource.ANSWERS: CheckQuestion(
-        CHECK, "every certificate of the path good, by a current list or OCSP response", OCSP_RULE
+        CHECK, "every certificate of the path good, by a current CRL or OCSP response", OCSP_RULE
     ),
     RevocationSource.BOTH: CheckQuestion(
-        CHECK, "every certificate of the path good, by a current list and a current OCSP response", OCSP_RULE
+        CHECK, "every certificate of the path good, by a current CRL and a current OCSP response", OCSP_RULE
     ),
 }
 

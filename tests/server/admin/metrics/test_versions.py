@@ -20,11 +20,7 @@ async def test_ends_are_reported_in_seconds(federation: Network) -> None:
         found = await figures(port)
         own = found[labelled("sipmesh_ends_in_seconds", what="server", name=EDGE)]
         assert own == pytest.approx(timedelta(days=30).total_seconds(), abs=3600)
-        lists = [
-            labels
-            for name, labels in found
-            if name == "sipmesh_ends_in_seconds" and ("what", "revocation list") in labels
-        ]
+        lists = [labels for name, labels in found if name == "sipmesh_ends_in_seconds" and ("what", "CRL") in labels]
         assert len(lists) == 4
         assert found[labelled("sipmesh_certificates_not_taken")] == 0
 

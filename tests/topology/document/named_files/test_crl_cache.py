@@ -157,7 +157,7 @@ def test_older_crl_in_the_same_file_does_not_replace_a_newer_crl(tmp_path: Path)
         file.write_bytes(FORGE.revocations(CA, [], **changes))
         files.read([file])
         assert next(iter(files.held())).serials == {7}
-        assert "is older than list 5" in files.faults[0].reason
+        assert "is older than CRL 5" in files.faults[0].reason
     file.write_bytes(FORGE.revocations(CA, [8], number=6, begins=-timedelta(hours=1)))  # its clock was ahead before
     files.read([file])
     assert not files.faults

@@ -78,7 +78,7 @@ def test_unusable_file_is_a_fault_until_it_is_corrected(place: Place, tmp_path: 
     assert len(lists) == 1
     fault = loaded.faults_of_lists[0]
     assert (fault.field, fault.line) == ("authority.crls[1]", place.line("ca/issuing.crl"))
-    assert "not a readable revocation list" in fault.reason
+    assert "not a readable CRL" in fault.reason
     assert any("authority.crls[1]" in told for told in lists.faults)
     file.write_bytes(good)
     assert len(read_one(loaded, file)) == 2

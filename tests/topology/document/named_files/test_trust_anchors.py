@@ -127,8 +127,8 @@ def test_our_own_anchor_may_not_be_a_partners(place: Place, third_party: str) ->
     ("content", "reason"),
     [
         (None, "cannot be read (No such file"),
-        (b"", "not a readable revocation list"),
-        (b"-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n", "not a readable revocation list"),
+        (b"", "not a readable CRL"),
+        (b"-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n", "not a readable CRL"),
     ],
 )
 def test_a_list_that_cannot_be_read_is_a_fault(
@@ -151,8 +151,8 @@ def test_an_anchor_without_a_list_is_a_fault(place: Place) -> None:
     place.spoil(("crls: [ca/root.crl, ca/issuing.crl]", "crls: [ca/issuing.crl]"))
     (fault,) = place.load().faults
     assert fault.field == "authority.crls"
-    assert "no usable revocation list of CN=Example Root CA" in fault.reason
-    with pytest.raises(OperatorError, match="no usable revocation list"):
+    assert "no usable CRL of CN=Example Root CA" in fault.reason
+    with pytest.raises(OperatorError, match="no usable CRL"):
         place.check()
 
 
@@ -163,7 +163,7 @@ def test_an_issuing_ca_that_our_servers_show_needs_a_list_too(place: Place, tmp_
     assert place.load().faults == ()
     place.spoil(("crls: [ca/root.crl, ca/issuing.crl]", "crls: [ca/root.crl]"))
     (fault,) = place.load().faults
-    assert "no usable revocation list of CN=Example Issuing CA" in fault.reason
+    assert "no usable CRL of CN=Example Issuing CA" in fault.reason
 
 
 def test_malformed_server_certificate_does_not_refuse_the_topology(place: Place, tmp_path: Path) -> None:

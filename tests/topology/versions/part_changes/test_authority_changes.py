@@ -37,8 +37,8 @@ def test_another_file_with_the_same_anchor_is_a_change_of_the_file_only(place: P
 @pytest.mark.parametrize(
     ("key", "line"),
     [
-        ("grace: 48", "the grace hours after nextUpdate for lists of partner other.test change from the default to 48"),
-        ("list_limit: 9", "the largest size of a list of partner other.test in MiB changes from the default to 9"),
+        ("grace: 48", "the grace hours after nextUpdate for CRLs of partner other.test change from the default to 48"),
+        ("list_limit: 9", "the largest size of a CRL of partner other.test in MiB changes from the default to 9"),
     ],
 )
 def test_source_of_revocation_has_words(place: Place, key: str, line: str) -> None:
@@ -50,5 +50,5 @@ def test_needed_revocation_status_has_words(place: Place) -> None:
     lists = "crls: [partners/c/root.crl, partners/c/issuing.crl]"
     asks = f"{lists}\n      ocsp: ['http://ocsp.other.test/']\n      revocation: both"
     assert told(place, (lists, asks))[1] == (
-        "certificates of partner other.test now need a revocation list and an OCSP response instead of a revocation list"
+        "certificates of partner other.test now need a CRL and an OCSP response instead of a CRL"
     )

@@ -42,7 +42,7 @@ def _not_taken(node: RunningServer) -> Metric:
 
 
 def _ends(node: RunningServer) -> Metric:
-    text = "Seconds until a certificate or revocation list expires; negative after that."
+    text = "Seconds until a certificate or CRL expires; negative after that."
     family = GaugeMetricFamily("sipmesh_ends_in_seconds", text, labels=("what", "name"))
     at = datetime.now(UTC)
     left: dict[tuple[str, str], float] = {}

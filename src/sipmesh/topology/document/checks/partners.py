@@ -48,5 +48,5 @@ def revocation_can_be_told(document: CheckedDocument) -> None:
             remedy = "add `ocsp` with the URLs of its responders, or write `revocation: lists`"
             document.report.add((*loc, "revocation"), f"is {str(entry.revocation)!r} without `ocsp`", remedy)
         if entry.ocsp and entry.revocation is RevocationSource.LISTS and not document.is_unread((*loc, "revocation")):
-            remedy = "add `revocation: both`, or `revocation: ocsp` where there is no list; or remove this"
+            remedy = "add `revocation: both`, or `revocation: ocsp` where there is no CRL; or remove this"
             document.report.add((*loc, "ocsp"), "OCSP is not used while `revocation` is 'lists'", remedy)

@@ -143,7 +143,7 @@ class ListFiles:
         }  # a delta without its complete CRL is not usable
         for issuer in self._issuers:
             if issuer.subject.public_bytes() not in have:
-                yield replace(self._lack, reason=f"no usable revocation list of {issuer.subject.rfc4514_string()}")
+                yield replace(self._lack, reason=f"no usable CRL of {issuer.subject.rfc4514_string()}")
 
     @property
     def awaited(self) -> tuple[ListFile, ...]:
@@ -200,5 +200,5 @@ def _read_list(
     if found.is_forged(issuers):
         raise UnusableListError(f"is not signed by {found.issuer.rfc4514_string()}, its issuer by name")
     if before is not None and not before.is_refuted and found.is_older_than(before):
-        raise OlderListError(f"revocation list {found.number} is older than list {before.number}, which stays in force")
+        raise OlderListError(f"CRL {found.number} is older than CRL {before.number}, which stays in force")
     return found

@@ -154,10 +154,8 @@ def _list_file(loc: Loc, name: str, folder: Path, report: ProblemReport) -> List
 
 
 _REMEDY_FETCHED = "check what that URL returns; servers fetch it again automatically"
-_REMEDY_LIST = "fetch the newest list of that CA; for our own CA: sipmesh ca crl"
-_REMEDY_NO_LIST = (
-    "add the file of its revocation list; until then all certificates of this CA are refused (revocation-unknown)"
-)
+_REMEDY_LIST = "fetch the newest CRL of that CA; for our own CA: sipmesh ca crl"
+_REMEDY_NO_LIST = "add the file of its CRL; until then all certificates of this CA are refused (revocation-unknown)"
 
 
 def read_certificates(file: Path) -> list[x509.Certificate]:
@@ -243,8 +241,8 @@ def stale(materials: Iterable[TrustMaterial], report: ProblemReport, *, at: date
     for material in materials:
         for loc, crl in material.lists.lists:
             if crl.next_update < at:
-                reason = f"revocation list {crl.number} expired {crl.next_update:%Y-%m-%d %H:%M}Z"
-                remedy = "fetch the newest list; for our own CA: sipmesh ca crl; until then certificates of this CA are refused"
+                reason = f"CRL {crl.number} expired {crl.next_update:%Y-%m-%d %H:%M}Z"
+                remedy = "fetch the newest CRL; for our own CA: sipmesh ca crl; until then certificates of this CA are refused"
                 warnings.append(report.problem(loc, reason, remedy))
         for anchor in material.authority.anchors:
             if not anchor.not_valid_before_utc <= at <= anchor.not_valid_after_utc:

@@ -29,20 +29,20 @@ class AuthorityEntry(Part):
 
     anchors: tuple[OurAnchorFile, ...] = Field(min_length=1, description="PEM files of the roots that are trusted")
     crls: tuple[OurCrlFileOrUrl, ...] = Field(
-        description="revocation lists, a list for each CA in the chain: files, or URLs that servers fetch"
+        description="one CRL for each CA in the chain: files, or URLs that servers fetch"
     )
     ocsp: tuple[HttpUrl, ...] = Field(default=(), description="URLs of its OCSP responders, in the order of use")
     revocation: RevocationSource = Field(
         default=RevocationSource.LISTS,
-        description="the revocation check: lists, ocsp (OCSP responses where there is no list), or both",
+        description="the revocation check: lists, ocsp (OCSP responses where there is no CRL), or both",
     )
     grace: Hours | None = Field(
         default=None,
-        description="hours of grace after nextUpdate of a list or OCSP response (default: ours 0, a partner's 24)",
+        description="hours of grace after nextUpdate of a CRL or OCSP response (default: ours 0, a partner's 24)",
     )
 
     list_limit: Mebibytes | None = Field(
-        default=None, description="largest size of a revocation list in MiB (default: ours 64, a partner's 8)"
+        default=None, description="largest size of a CRL in MiB (default: ours 64, a partner's 8)"
     )
 
     @property

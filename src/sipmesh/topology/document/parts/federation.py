@@ -34,7 +34,7 @@ class Partner(AuthorityEntry):
 
     anchors: tuple[AnchorFile, ...] = Field(min_length=1, description="PEM files of the roots that are trusted")
     crls: tuple[CrlFileOrUrl, ...] = Field(
-        description="revocation lists, a list for each CA in the chain: files, or URLs that servers fetch"
+        description="one CRL for each CA in the chain: files, or URLs that servers fetch"
     )
     domains: tuple[Fqdn, ...] = Field(min_length=1, description="SIP domains of the partner")
     edge: FqdnAndPort | None = Field(

@@ -1,4 +1,4 @@
-"""Words for a certificate authority that has changed: anchors, revocation lists, OCSP responders."""
+"""Words for a certificate authority that has changed: anchors, CRLs, OCSP responders."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 
 _NEEDED = {
-    RevocationSource.LISTS: "a revocation list",
-    RevocationSource.ANSWERS: "an OCSP response where there is no list",
-    RevocationSource.BOTH: "a revocation list and an OCSP response",
+    RevocationSource.LISTS: "a CRL",
+    RevocationSource.ANSWERS: "an OCSP response where there is no CRL",
+    RevocationSource.BOTH: "a CRL and an OCSP response",
 }
 
 
@@ -36,9 +36,9 @@ def authority_changes(
     yield from list_names(
         old.crls,
         new.crls,
-        lambda name: f"the revocation list {name} of {whose} is added",
-        lambda name: f"the revocation list {name} of {whose} is removed",
-        f"the revocation lists of {whose}",
+        lambda name: f"the CRL {name} of {whose} is added",
+        lambda name: f"the CRL {name} of {whose} is removed",
+        f"the CRLs of {whose}",
     )
     yield from list_names(
         old.ocsp,
@@ -51,10 +51,10 @@ def authority_changes(
         yield f"certificates of {whose} now need {_NEEDED[new.revocation]} instead of {_NEEDED[old.revocation]}"
     if old.grace != new.grace:
         before_s, after_s = (spell(entry.grace, "the default") for entry in (old, new))
-        yield f"the grace hours after nextUpdate for lists of {whose} change from {before_s} to {after_s}"
+        yield f"the grace hours after nextUpdate for CRLs of {whose} change from {before_s} to {after_s}"
     if old.list_limit != new.list_limit:
         before_s, after_s = (spell(entry.list_limit, "the default") for entry in (old, new))
-        yield f"the largest size of a list of {whose} in MiB changes from {before_s} to {after_s}"
+        yield f"the largest size of a CRL of {whose} in MiB changes from {before_s} to {after_s}"
 
 
 def _mark(certificate: x509.Certificate) -> str:
