@@ -30,7 +30,7 @@ MOST_CALLS = 100
 
 @dataclass(frozen=True, slots=True)
 class Manners:
-    """How the agent answers: calls at once, or only when told to; messages with 200, or with another status."""
+    """How the agent answers: calls at once, or only on order; messages with 200, or with another status."""
 
     accept_calls: bool = True
     message_status: int = 200

@@ -13,7 +13,7 @@ from sipmesh.errors import OperatorError, Problem
 _OTHERS: Final = 0o077
 _OTHERS_WRITE: Final = 0o022
 BESIDE: Final = ("", "-wal", "-shm", "-journal")
-"""The ends of the names of a database and of what SQLite keeps beside it: who can write to a WAL can write to its database."""
+"""The name endings of a database and of the files of SQLite beside it: to write to a WAL is to write to its database."""
 
 
 def create_private(path: Path) -> None:

@@ -53,7 +53,7 @@ class Organisation:
     ) -> Organisation:
         """Make a CA, choose the ports of every server, and make the document; `issue_all` makes the certificates.
 
-        *issued_at* is the instant, in UTC, at which everything is issued; None stands for the present.
+        *issued_at* is the instant, in UTC, at which everything is issued; None means now.
         """
         folder.mkdir(parents=True, exist_ok=True)
         organisation = cls(folder, domain, host, {}, {}, issued_at)

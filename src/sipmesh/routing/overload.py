@@ -73,8 +73,8 @@ class OverloadControl:
     requests is refused; at twice that all may be, at four times `GREATEST`. *loss* grows up to 1 for new requests outside a
     dialog; what is above 1 is the share of REGISTER and of requests inside a dialog. *active* is looked at for each message.
 
-    Who asks for much is refused first: *fair* is how many new requests of a principal are admitted in one step, and what would be
-    refused of them is refused of principals that ask for more.
+    Principals that ask for much are refused first: *fair* is how many new requests of a principal are admitted in one
+    step, and the refusals of principals within this share go to principals that ask for more.
     """
 
     __slots__ = (
@@ -121,7 +121,7 @@ class OverloadControl:
         return f"<OverloadControl {self.age_s * 1000:.0f} ms, loss {self.loss:.2f}, {self.refused} refused>"
 
     def measured(self, age_s: float, now: float) -> None:
-        """Hear that an input has waited for *age_s*."""
+        """Note that an input has waited for *age_s*."""
         self.age_s, self._measured_at = age_s, now
         self.longest_s = max(self.longest_s, age_s)
         if age_s <= self.target_s:
@@ -141,12 +141,12 @@ class OverloadControl:
         admitted = max(LEAST_FOR_ALL, 1.0 - self.loss) * self._asked
         self.fair = int(admitted / self._principals) if self._principals else 0
         self._owed_most = self.loss * self._asked
-        self._credit = min(self._credit, 1.0)  # else who asks for little pays for the step before
+        self._credit = min(self._credit, 1.0)  # else a principal that asks for little pays for the step before
         self._step += 1
         self._asked = self._principals = 0
 
     def _raise(self, age_s: float, now: float) -> None:
-        """Begin, or raise the loss. The first step only counts who asks for how much: who is refused follows from that."""
+        """Begin, or raise the loss. The first step only counts the requests of each principal, to decide which are refused."""
         if not self.active:
             self.active = True
             self.episodes += 1

@@ -41,7 +41,7 @@ WHO = "who"
 ROLE = "role_of_operator"
 """The key under which a command finds the role of the asking operator (`ConsoleRole`); the client cannot set it.
 
-Who can open the control socket is a security officer: that user has the keys.
+A user who can open the control socket is a security officer: that user has the keys.
 """
 
 _CREDENTIALS = struct.Struct("3i")  # pid, uid and gid: see unix(7), SO_PEERCRED

@@ -312,13 +312,13 @@ class Service:
         self._log.error("fault", what=context.get("message"), exc_info=wrong)
 
     def stop(self) -> None:
-        """Drain, then end; told a second time, end at once."""
+        """Drain, then end; a second call ends at once."""
         if self._told_to_stop.is_set():
             self._hurry.set()
         self.drain()
 
     def drain(self) -> None:
-        """Drain, then end; to be told so again changes nothing."""
+        """Drain, then end; a second call changes nothing."""
         self._told_to_stop.set()
 
     async def work(self) -> None:

@@ -83,7 +83,7 @@ def is_tel(text: str) -> bool:
 
 
 def number_in(user: str, context: str = "") -> TelUri | None:
-    """Give the number that the user part of a SIP URI stands for; None if it is another name.
+    """Give the telephone number in the user part of a SIP URI; None if it is another name.
 
     "Even without this parameter [user=phone], recipients [...] MAY interpret the pre-@ part as a telephone number"
     (RFC 3261 19.1.1).

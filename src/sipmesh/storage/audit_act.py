@@ -7,7 +7,7 @@ from typing import Protocol
 
 
 class AuditAct(StrEnum):
-    """A change of whom this network trusts, or of who is who in it."""
+    """A change of the peers that this network trusts, or of their identities."""
 
     PUBLISH = "publish"
     ROLLBACK = "rollback"

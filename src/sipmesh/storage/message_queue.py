@@ -44,7 +44,7 @@ def _ignore(_: object) -> None:
 
 
 class Piece:
-    """One piece of work, and who waits for its result. Who sets *withdrawn* does not want it done any more.
+    """One piece of work, and the callback for its result. A caller that sets *withdrawn* does not want it done any more.
 
     *only_reads*: the work writes nothing.
     """

@@ -23,7 +23,7 @@ else:
     tables = LazyModule("sipmesh.storage.message_tables")
 
 LEASE_S: Final = 40.0
-"""How long a server may deliver to a user without a word to the database: a phone has 32 s for each answer (timer F)."""
+"""How long a server may deliver to a user without a query of the database: a phone has 32 s for each answer (timer F)."""
 
 MOST_AT_ONCE: Final = 20
 """Messages of one user that are read at a time."""
@@ -97,7 +97,7 @@ class StoredMessage:
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """The next messages of a user, for who holds the lease; *is_held*: another server holds it."""
+    """The next messages of a user, for the holder of the lease; *is_held*: another server holds it."""
 
     messages: tuple[StoredMessage, ...] = ()
     is_held: bool = False
@@ -195,7 +195,7 @@ def _full(db: sql.Connection, message: NewMessage, limits: MessageLimits) -> Sto
 
 
 def _senders(message: NewMessage) -> Iterator[tuple[sql.ColumnElement[bool], int]]:
-    """Give who is counted: the sender with all its authors, and the author, who has one of *PARTS* parts of that."""
+    """Give whose messages are counted: the sender with all its authors, and the author, who has one of *PARTS* parts of that."""
     sender = tables.MESSAGES.c.sender
     yield sql.and_(sender >= message.sender, sender < message.sender + _AFTER_SEPARATOR), 1
     if message.author:

@@ -347,7 +347,7 @@ def _static(hop: Hop) -> list[tuple[str, int]] | None:
 
 
 def _to_locate(hop: Hop, entropy: bytes) -> list[tuple[Locate, bool]]:
-    """List what has to be located: each static address, or the hop itself. True stands beside an address that needs no DNS."""
+    """List what has to be located: each static address, or the hop itself. True is beside an address that needs no DNS."""
     if hop.addresses is None:
         return [(Locate(hop.name, hop.port, hop.service, entropy=entropy), False)]
     return [

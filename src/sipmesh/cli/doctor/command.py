@@ -35,7 +35,7 @@ def doctor(
     topology: TopologyFile = HERE,
     as_json: AsJson = False,
 ) -> None:
-    """Check this host, and the network as management knows it: each check in one sentence, with what mends it.
+    """Check this host, and the network as management knows it: each check in one sentence, with its remedy.
 
     The host: clock, descriptors, disk, topology, modes of files, what expires, formats and releases, stores, ports, units, DNS.
     The network: the faults of `sipmesh status`, each once, and releases that differ. It changes nothing.

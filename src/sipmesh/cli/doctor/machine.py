@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 CLOCK, DESCRIPTORS, DISK = "clock", "descriptors", "disk"
 
 FEW_DESCRIPTORS: Final = 4_096
-"""Each phone takes one; a server with less room than this is a try."""
+"""Each phone takes one; a server with fewer is a test server."""
 
 LEAST_DESCRIPTORS: Final = 256
 """Links to servers, files and the control socket of a small network."""
 
 LITTLE_ROOM: Final = 256 << 20
 LEAST_ROOM: Final = 16 << 20
-"""Free octets: below this a server does not take the room for registrations that a full disk needs."""
+"""Free octets: below this a server does not reserve space for registrations on a full disk."""
 
 _TIMEX_OCTETS: Final = 512
 """More than the `struct timex` of any machine; its first member, ``modes``, stays 0: nothing is set."""

@@ -22,7 +22,7 @@ def servers_of(loaded: Loaded, layout: Layout, *, here: bool) -> list[str]:
 
 
 def findings_of(place: Place) -> Sequence[Check]:
-    """Check this host and DNS as `sipmesh doctor` does; returns what is to be done, but for starting the servers."""
+    """Check this host and DNS as `sipmesh doctor` does; returns what is to be done, except to start the servers."""
     from sipmesh.cli.doctor.host import Host
     from sipmesh.cli.doctor.network import SERVERS
     from sipmesh.cli.doctor.units import UNITS

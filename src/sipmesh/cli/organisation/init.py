@@ -168,7 +168,7 @@ def _build(folder: Path, layout: Layout, organisation: str) -> None:
 
 
 def _write_draft(file: Path, text: str) -> None:
-    """Write the draft. Under each umask, only its owner may write to it: who can change it decides what is published next."""
+    """Write the draft; under each umask, only its owner may write to it, because it is what is published next."""
     from sipmesh.pki.files import PUBLIC
 
     with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PUBLIC), "w") as opened:

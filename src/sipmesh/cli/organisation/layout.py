@@ -1,4 +1,4 @@
-"""Which servers a new organisation has and where they stand, and the draft that says so."""
+"""Which servers a new organisation has, on which hosts, and the draft that names them."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The last CRL on this host: its number, and its entries that the next one must have, even if the ledger lacks them.
 
-Who can write to the ledger of a management pool, which is in a shared database, cannot undo a revocation by it.
+An attacker who can write to the ledger of a management pool, which is in a shared database, cannot undo a revocation by it.
 """
 
 from __future__ import annotations

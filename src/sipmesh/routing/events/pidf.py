@@ -158,7 +158,7 @@ def _attributes(element: Element, mark: str) -> Iterator[str]:
 def compose(aor: str, documents: Sequence[PresenceDocument], *, is_there: bool) -> bytes:
     """Compose one document of what the devices of *aor* have published, newest first.
 
-    Who *is_there* without a publication is open; who is not there is closed, also with a publication.
+    A user who *is_there* without a publication is open; a user who is not there is closed, also with a publication.
     """
     parts = [part for document in documents for part in document.parts] if is_there else []
     if not any(part.startswith("<tuple") for part in parts):

@@ -126,7 +126,7 @@ def message_key(request: Request, sender: str) -> bytes:
 def delivery(octets: bytes, contact: str) -> tuple[Request, str | None]:
     """Make the request that delivers stored *octets* to *contact*, and give the stored identity of its sender.
 
-    The identity is not in the request: who sends it knows whether the link may carry it. Raises `RemoteError` for octets that
+    The identity is not in the request: its sender knows whether the link may carry it. Raises `RemoteError` for octets that
     are not a stored message.
     """
     head, found, body = octets.partition(HEAD_END)

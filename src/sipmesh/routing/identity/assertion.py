@@ -193,7 +193,7 @@ def domain_of(sender: ServerSender) -> str | None:
     """Give the identity of a user whom a partner withholds: the domain of the partner, without a user; None for other senders.
 
     The organisation that has proved its edge answers for its users. It removes P-Asserted-Identity of who hides before the
-    request leaves it (RFC 3325 section 5). Of several domains the first one stands for the partner.
+    request leaves it (RFC 3325 section 5). Of several domains, the first one is used for the partner.
     """
     if sender.kind is not LinkKind.PARTNER or not sender.peer.asserts:
         return None

@@ -79,7 +79,7 @@ def authors_of(body: bytes) -> list[NameAddr]:
 
 
 def _author(value: str) -> NameAddr:
-    """Parse ``[Formal-name] "<" URI ">"`` (RFC 3862 section 3). An ``im:`` URI (RFC 3860) names who has the SIP address."""
+    """Parse ``[Formal-name] "<" URI ">"`` (RFC 3862 section 3). An ``im:`` URI (RFC 3860) names the user of the SIP address."""
     _, _, uri = value.partition("<")
     if value.count("<") != 1 or not uri.endswith(">") or uri.count(">") != 1:
         raise RemoteError("a From in a CPIM message that cannot be read", rule=_RULE)

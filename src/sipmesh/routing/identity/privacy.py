@@ -127,5 +127,5 @@ def hide_answer_fields(response: Message) -> None:
 
 
 def hidden_contact(token: str, *, sips: bool) -> str:
-    """Write the Contact that stands for a hidden one."""
+    """Write the Contact that replaces a hidden one."""
     return f"<sips:{token}{HIDDEN_CONTACT}>" if sips else f"<sip:{token}{HIDDEN_CONTACT};transport=tls>"

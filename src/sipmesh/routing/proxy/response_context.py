@@ -35,7 +35,7 @@ SILENT_S: Final = 4.0
 """Seconds for phones that answer an INVITE with nothing, once another device has refused it or the caller has cancelled it.
 
 A phone sends 100 within 0.2 s (RFC 3261 section 17.2.1), on a link that loses nothing. So the link of a silent phone is dead,
-and the caller should not wait for its timer B (32 s) to hear that the user is busy.
+and the caller should not wait for its timer B (32 s) to learn that the user is busy.
 """
 
 TIMED_OUT: Final = ('SIP;cause=408;text="Request Timeout"',)

@@ -1,7 +1,7 @@
 """A managed server's end of the control plane: it subscribes, applies signed documents, and reports what is in force.
 
 Management does not connect to edges. A front end passes all documents on to the edges behind it, and their reports back to
-management. An edge trusts a document because of its signature, whichever server delivered it.
+management. An edge trusts a document because of its signature, from any server that delivers it.
 """
 
 from __future__ import annotations

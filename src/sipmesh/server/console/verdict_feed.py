@@ -22,7 +22,7 @@ Numbered = tuple[int, "VerdictEntry"]
 
 
 class VerdictFeed:
-    """Numbers verdicts. While a page watches, *read* is called each second, however many pages there are."""
+    """Numbers verdicts. While a page watches, *read* is called once a second for all pages."""
 
     def __init__(self, read: Callable[[], Awaitable[VerdictsReply]]) -> None:
         self._read = read

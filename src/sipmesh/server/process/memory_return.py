@@ -28,7 +28,7 @@ class MemoryReturn:
         self.returned = 0  # how often memory was given back
 
     def tick(self, links: int) -> None:
-        """Hear how many *links* there are; called about twice a second."""
+        """Note the number of *links*; called about twice a second."""
         self._quiet = self._quiet + 1 if links >= self._last else 0
         self._last = links
         self._most = max(self._most, links)

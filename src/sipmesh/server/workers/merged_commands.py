@@ -150,7 +150,7 @@ class MergedCommands(AdminCommands):
         )
 
     async def explain(self, asked: Mapping[str, Any]) -> ExplainReply:
-        """Return the verdict on one live link, of whichever process; raises `SipmeshError` if there is no such link."""
+        """Return the verdict on one live link, of any process; raises `SipmeshError` if there is no such link."""
         try:
             return await super().explain(asked)
         except SipmeshError as missing:

@@ -1,4 +1,4 @@
-"""The workers of one server: started, replaced when they end, and told what comes into force."""
+"""The workers of one server: started, replaced when they end, and sent what comes into force."""
 
 from __future__ import annotations
 
@@ -376,7 +376,7 @@ class Supervisor(Follower):
             if slot.process is not None:
                 self._quiet.clear()
                 self._following[slot.process.number] += 1
-                # who does not serve yet has no links, and does this before it serves
+                # a worker that does not serve yet has no links, and does this before it serves
                 within_s = limit_s if slot.process.is_serving else START_S
                 self._run(self._followed(slot.process, command, within_s, given))
 

@@ -15,7 +15,7 @@ Steps and not one time: if all processes of the server stand still, on a machine
 """
 
 MOST_STEPS: Final = 40
-"""Steps after which it is killed although its loop goes on: who waits that long for it is not served."""
+"""Steps after which it is killed although its loop goes on: a client that waits that long for it is not served."""
 
 
 class WorkerPatience:

@@ -34,7 +34,7 @@ LOG_ROOM: Final = 4_200_000
 """Octets of the write-ahead log from the start: SQLite writes it from the beginning again after 1,000 pages of 4 KiB."""
 
 LEAST_FREE: Final = 16 << 20
-"""Octets that must be free on the disk for that: the room is no use if it fills the disk."""
+"""Octets that must be free on the disk for that: the reserve must not fill the disk."""
 
 APPLICATION_ID: Final = 0x5349504D  # "SIPM": a file of another program is neither written nor set aside
 OPENING_S: Final = 5.0

@@ -98,7 +98,7 @@ class StoreEvents(Protocol):
         """Another server, or another client of the store, has changed the rows of *aor*."""
 
     def store_failing(self, problem: OperatorError) -> None:
-        """The store cannot be written. Told once; it goes on trying."""
+        """The store cannot be written. Called once; the store tries again by itself."""
 
     def store_working(self) -> None:
         """The store can be written again."""

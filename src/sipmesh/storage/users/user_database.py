@@ -77,8 +77,9 @@ class Users:
     def __init__(self, url: str | Path, *, in_memory: bool = True, seen: SeenUsers | None = None) -> None:
         """Open or create the database; a path means SQLite. Raises `OperatorError` if it cannot be used.
 
-        Logins need all users in memory. Without *in_memory* only the database is asked, which takes the same time however many
-        users there are. With *seen*, what a management host has seen of it, `older` says why the database is not used.
+        Logins need all users in memory. Without *in_memory* only the database is asked, which takes the same time for
+        any number of users. With *seen*, what a management host has seen of it, `older` says why the database is not
+        used.
         """
         self._seen, self.older = seen, ""
         self._database = Database(url, "users")

@@ -1,4 +1,4 @@
-"""What DNS answers, compared with the records that a topology needs; each difference with what mends it."""
+"""What DNS answers, compared with the records that a topology needs; each difference with its remedy."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class DnsAnswer:
 
 @dataclass(frozen=True, slots=True)
 class DnsFinding:
-    """One name and type: what is *wanted* and *seen*, and what mends it (empty if it is good)."""
+    """One name and type: what is *wanted* and *seen*, and the remedy (empty if it is good)."""
 
     name: str
     type: str

@@ -31,7 +31,7 @@ TTL_S: Final = 3600
 
 
 class Purpose(StrEnum):
-    """Who asks for a record."""
+    """The clients that ask for a record."""
 
     PHONES = "phones"
     PARTNERS = "partners"

@@ -9,5 +9,5 @@ class Watching(StrEnum):
     """What a watcher may see of a user (RFC 3856 section 6.6)."""
 
     ALLOW = "allow"
-    POLITE_BLOCK = "polite-block"  # the watcher sees a user who is never there
+    POLITE_BLOCK = "polite-block"  # the watcher sees a user who is always offline
     BLOCK = "block"

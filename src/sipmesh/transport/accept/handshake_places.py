@@ -65,7 +65,7 @@ class HandshakePlaces:
         return self.silent.count(site) + self.shaking.count(site)
 
     def finished(self, took_s: float) -> None:
-        """Hear how long a handshake has taken that was accepted; no peer makes it look longer than `handshake_s`."""
+        """Note how long an accepted handshake has taken; no peer makes it look longer than `handshake_s`."""
         self.pace.took(took_s)
 
     def patience(self, least_s: float) -> float:

@@ -1,7 +1,8 @@
 """Which process of a server gets a connection to a port that they share: the kernel draws one at random.
 
-By default the kernel takes the hash of both addresses and ports (SO_REUSEPORT). It is the same each time: who has found out which
-source ports lead to one process could put all its connections there, and have all new phones of that process wait.
+By default the kernel takes the hash of both addresses and ports (SO_REUSEPORT). It is the same each time: an attacker
+who has found out which source ports lead to one process could put all its connections there, and have all new phones of
+that process wait.
 """
 
 from __future__ import annotations

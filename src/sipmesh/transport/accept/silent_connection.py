@@ -11,13 +11,13 @@ if TYPE_CHECKING:
 
 
 class Hearing(Protocol):
-    """Who waits for the first octets of a connection."""
+    """The receiver of the first octets of a connection."""
 
     def spoke(self, silent: SilentConnection) -> None:
-        """Hear that octets have come, or the end of the connection."""
+        """Octets have come, or the end of the connection."""
 
     def still_silent(self, silent: SilentConnection, now: float) -> None:
-        """Hear that the deadline has passed."""
+        """The deadline has passed."""
 
 
 class SilentConnection(Watched):

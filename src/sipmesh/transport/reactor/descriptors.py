@@ -50,7 +50,7 @@ class DescriptorShortage:
         return f"<DescriptorShortage {'now' if self.active else 'over'}, {self.episodes} in all>"
 
     def noticed(self, now: float) -> None:
-        """Hear that a connection found no descriptor."""
+        """Note that a connection found no descriptor."""
         self.noticed_at = now
         if not self.active:
             self.active = True

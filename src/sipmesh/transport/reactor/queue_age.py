@@ -102,7 +102,7 @@ class QueueProbe(Watched):
         return self.sees_idle and self.full_windows >= FULL_WINDOWS and age_s >= self._control.target_s * SHORT_WAIT
 
     def left(self, unread: int, limit: int, turn: int, *, client: bool) -> None:
-        """Hear that *unread* octets are left on a link, of which *limit* are read in a turn, after the turn of that number."""
+        """Note that *unread* octets are left on a link, of which *limit* are read in a turn, after the turn of that number."""
         self.backlog = max(self.backlog, unread / limit)
         if client and unread >= FULL_WINDOW:
             self._full_now = self._full_now + 1 if turn == self._turn else 1

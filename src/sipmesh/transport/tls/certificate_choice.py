@@ -19,10 +19,10 @@ class CertificateChoice:
     """Chooses among *own*, the certificate of the server, and *others*, in the order of the topology.
 
     For a name in the SNI, the first of *others* that holds it counts, unless it is for other names only; then *own*. For each
-    type of key there is one at most, so that a client that supports RSA only finds a certificate, too. But *own* stands beside
-    one of *others* only if both have the same issuer: OpenSSL chooses by the algorithms of the client, which say nothing of the
-    CAs that it knows. A client without SNI, or with an IP address in it, gets a certificate that holds the address that it has
-    connected to, if there is one; otherwise *own*.
+    type of key there is one at most, so that a client that supports RSA only finds a certificate, too. But *own* is
+    used beside one of *others* only if both have the same issuer: OpenSSL chooses by the algorithms of the client,
+    which say nothing of the CAs that it knows. A client without SNI, or with an IP address in it, gets a certificate
+    that holds the address that it has connected to, if there is one; otherwise *own*.
     """
 
     __slots__ = ("_held", "_own", "by_default")

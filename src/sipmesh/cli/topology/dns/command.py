@@ -122,7 +122,7 @@ def check(
     """Ask DNS for every record that the version in force needs, and for those of partners that are found by DNS.
 
     It asks from this machine, or with --each-server from all servers, by a signed order of management. It shows missing and stale
-    records, the DNSSEC status of each answer as the resolver says it, and what mends a difference.
+    records, the DNSSEC status of each answer as the resolver says it, and the remedy of a difference.
 
     Exit codes: 0 if everything is right, 1 otherwise.
     """

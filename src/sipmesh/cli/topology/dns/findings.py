@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def say_findings(findings: Sequence[DnsFinding]) -> None:
-    """Print each finding, with what mends it."""
+    """Print each finding, with its remedy."""
     for finding in findings:
         is_good = finding.state == "good"
         seen = ", ".join(finding.seen) or "nothing"

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class LivePages:
-    """Shows who uses the network, and what has just happened."""
+    """Shows the users of the network, and the last events."""
 
     def __init__(self, frame: Frame) -> None:
         self._frame = frame

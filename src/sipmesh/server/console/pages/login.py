@@ -64,7 +64,7 @@ class LoginPages:
     async def _log_in(self, request: web.Request) -> web.StreamResponse:
         """Begin a session with a code. The code is in the body, so it is in no URL and in no log of one.
 
-        The body is short: it is read however many requests the address has made, and a long one with many fields takes long.
+        The body is short: it is read after any number of requests of the address, and a long one with many fields takes long.
         """
         if request.content_length is None or request.content_length > LARGEST_LOGIN:
             raise web.HTTPRequestEntityTooLarge(LARGEST_LOGIN)

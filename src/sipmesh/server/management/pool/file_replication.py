@@ -2,9 +2,9 @@
 
 A file is sealed to the key in the certificate of a management server. That certificate must be in the ledger, signed by our
 issuing CA for this server, valid and not revoked. The server must be a management server of the topology in force, and a person
-must have admitted it with the key of this certificate (`server.management.admission`). So the database reads no key, and who can
-write to it cannot have one sealed for another server. The sealed file is signed as a document of management: the other server
-verifies signer and fencing number before it opens and writes the file.
+must have admitted it with the key of this certificate (`server.management.admission`). So the database reads no key,
+and an attacker who can write to it cannot have one sealed for another server. The sealed file is signed as a document
+of management: the other server verifies signer and fencing number before it opens and writes the file.
 
 The leader also renews the certificates of the other management servers, for the key that they have.
 """

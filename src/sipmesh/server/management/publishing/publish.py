@@ -188,7 +188,7 @@ def _signed(
 def must_not_grant(before: Loaded | None, new: Loaded, role: ConsoleRole) -> Sequence[Grant]:
     """Return the grants of *new* beside *before*; raises `OperatorError` if one needs a higher role than *role*.
 
-    The first version has no grants: it is made on the management host, by who has the keys of the CA.
+    The first version has no grants: it is made on the management host, by a user with the keys of the CA.
     """
     given = draft_grants(before, new) if before is not None else ()
     must_allow(given, role)

@@ -29,7 +29,7 @@ class StoreConnection(asyncio.Protocol):
     """A connection. *clock* gives seconds of the loop; *told* gets each push. `lost` is done with the reason of the end."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        import hiredis  # an extra: only who uses such a store has it
+        import hiredis  # an extra: only organisations with such a store install it
 
         self._loop = loop
         self._reader = hiredis.Reader(notEnoughData=...)
@@ -82,7 +82,7 @@ class StoreConnection(asyncio.Protocol):
         return bool(self._awaited) and self._awaited[0][0] < now
 
     def data_received(self, data: bytes) -> None:
-        """Take octets (asyncio), and give each reply to who has asked."""
+        """Take octets (asyncio), and give each reply to its request."""
         self._octets += len(data)
         try:
             self._reader.feed(data)

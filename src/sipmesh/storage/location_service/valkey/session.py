@@ -22,7 +22,7 @@ TOLD_AFTER_S: Final = 2.0
 
 
 class StoreSession:
-    """The store *name*, as used from *loop*. *give_up* is called at each failure: who waits for a row waits no longer.
+    """The store *name*, as used from *loop*. *give_up* is called at each failure: requests that wait for a row wait no longer.
 
     *ready* is the connection that can be used, *identity* the name of the store. *is_restored*: all our rows are in it.
     """

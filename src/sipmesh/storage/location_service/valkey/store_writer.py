@@ -99,7 +99,7 @@ class StoreWriter:
         return True
 
     def _confirm(self) -> None:
-        """Acknowledge the writes of a batch once the store has told all other servers of them.
+        """Acknowledge the writes of a batch once the store has notified all other servers.
 
         The store sends its replies and its news of one turn in any order, and all of them before it reads the next command.
         """

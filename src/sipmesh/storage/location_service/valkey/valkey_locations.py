@@ -245,7 +245,7 @@ class ValkeyLocations:
             connection.send(commands)
 
     def _give_up(self) -> None:
-        """Say to who waits for rows that the store cannot be read."""
+        """Tell the requests that wait for rows that the store cannot be read."""
         self._lookups.give_up()
 
     def _tick(self, session: StoreSession) -> None:

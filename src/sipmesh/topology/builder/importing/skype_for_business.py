@@ -193,7 +193,7 @@ class _Reader:
         return NewServer(machine.get("Fqdn", "").lower(), address=_address(inside), outside=_address(outside))
 
     def _next_hop(self, key: ClusterKey, role: str) -> str:
-        """Give the front-end pool on which the service of a cluster depends; empty if it cannot be told."""
+        """Give the front-end pool on which the service of a cluster depends; empty if it is not known."""
         for service in self._services.get((key, role), ()):
             for target in self._all("DependsOn/Dependency/ServiceId", service):
                 cluster = self._clusters.get(self._installed.get(_service_key(target), ("", "")))

@@ -1,4 +1,4 @@
-"""What the rules look for in a change: each function returns the words for what gives more, and nothing if nothing does."""
+"""What the rules look for in a change: each function returns words for each change that gives more, and none otherwise."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def more_for_operator(change: KeyChange) -> Iterable[str]:
 
 
 def officer_fewer(change: KeyChange) -> Iterable[str]:
-    """Find a security officer who is none any more."""
+    """Find an operator who was a security officer before."""
     old, new = change.old, change.new
     if _is_officer(old) and not _is_officer(new):
         yield old.name

@@ -180,7 +180,7 @@ def _names(pool: Pool) -> frozenset[str]:
 
 
 def _servers(versions: Versions, _old: Pool | None, new: Pool) -> Entries:
-    """A server is the same one in whichever pool it is."""
+    """A server is the same one in each pool."""
     before = _places(versions.before.topology)
     for server in new.servers:
         yield server.name, before.get(server.name), ServerPlace(server, new)

@@ -1,6 +1,6 @@
-"""A row of a binding as the store has it, and how it is read: who can write to the store could have written anything.
+"""A row of a binding in the store, and its reader: an attacker who can write to the store can have written any octets.
 
-A value is a number, a seal and a JSON list. Lower numbers were stored earlier. What does not fit in each part is no row.
+A value is a number, a seal and a JSON list. Lower numbers were stored earlier. A value that is wrong in one of them is ignored.
 
 In place of a row there may be a removal: a user has removed the row by a REGISTER at another server than its own.
 """
