@@ -112,9 +112,9 @@ class Organisation:
     def choose_ports(self, port: Callable[[], int] = free_port, *, whole: bool) -> None:
         """Edit the topology as an operator would."""
         text = self.file.read_text()
-        plain = f"{{name: fe1.{self.domain}, address: 127.0.0.1}}"
+        plain = f"{{name: fe1.{self.domain}, address: 127.0.0.1"
         assert plain in text
-        text = text.replace(plain, plain[:-1] + ", ports: {client: 1, server: 2}}")
+        text = text.replace(plain, plain + ", ports: {client: 1, server: 2}")
         if whole:
             text = uncommented(text)
         for host, kind, written in PORTS:

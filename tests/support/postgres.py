@@ -14,7 +14,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Any, Self
@@ -174,10 +174,14 @@ class Cluster:
         yield self.url(name)
         self._run(f"ALTER DATABASE {name} RENAME TO {name}_model")
 
-    @contextmanager
-    def copy(self, name: str) -> Iterator[str]:
+    def copy(self, name: str) -> AbstractContextManager[str]:
         """Give the URL of a copy of a `model`, under the name that the model had; it is dropped afterwards."""
-        self._run(f"CREATE DATABASE {name} TEMPLATE {name}_model")
+        return self.named(name, f"{name}_model")
+
+    @contextmanager
+    def named(self, name: str, template: str = "template0") -> Iterator[str]:
+        """Give the URL of a new database of this name; it is dropped afterwards."""
+        self._run(f"CREATE DATABASE {name} TEMPLATE {template}")
         try:
             yield self.url(name)
         finally:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cli.world import FE1, START_S, Organisation
+from cli.world import FE1, FE2, START_S, Organisation, Result, until
 from sipmesh.demo.ports import free_port
 from upgrades.recorded_folder import recorded
 
@@ -54,6 +54,12 @@ def follow_the_page(organisation: Organisation) -> None:
         assert typed.code == 0, typed.out + typed.err
 
 
+def serve_all(organisation: Organisation) -> None:
+    """Start each server that has a key in the folder."""
+    keys = sorted((organisation.folder / "servers").glob("*.key"))
+    organisation.serve(*(key.stem for key in keys if not key.stem.endswith(".signer")))
+
+
 def password(name: str) -> str:
     """Each user of a recorded folder has its name as its password."""
     return f"{name}\n"
@@ -64,14 +70,40 @@ def at(organisation: Organisation, server: str = FE1) -> tuple[str, str]:
     return "--server", organisation.address(server)
 
 
-def until_good(organisation: Organisation) -> dict[str, Any]:
-    """Wait until `sipmesh status` finds no fault; returns what it says."""
+def until_good(organisation: Organisation, *, alone: bool = True) -> dict[str, Any]:
+    """Wait until `sipmesh status` finds no fault; returns what it says. *alone*: partners do not run, which is none."""
     ends = time.monotonic() + START_S
-    while (said := organisation.type("status", "--json")).code:
+    while not _is_good(said := organisation.type("status", "--json"), alone=alone):
         assert time.monotonic() < ends, said.out + said.err
         time.sleep(0.05)
     found: dict[str, Any] = said.json
     return found
+
+
+def _is_good(said: Result, *, alone: bool) -> bool:
+    if not (said.code and alone and said.out):
+        return not said.code
+    network = said.json
+    servers = [network["master"], *network["servers"]]
+    return not any(server["faults"] for server in servers) and all(
+        peer["kind"] == "partner" for peer in network["peers"]
+    )
+
+
+@contextmanager
+def bob_waits(organisation: Organisation, log: Path) -> Iterator[None]:
+    """Log bob in, in a process that writes to *log* what it receives."""
+    words = ("register", "--stay", "--as", "bob@example.com", "--password-stdin", *at(organisation, FE2))
+    bob = organisation.spawn(*words, log=log)
+    try:
+        assert bob.stdin is not None
+        with bob.stdin as keyboard:
+            keyboard.write(password("bob").encode())
+        until("Waiting for messages", log)
+        yield
+    finally:
+        bob.kill()
+        bob.wait()
 
 
 def until_told(organisation: Organisation, fault: str) -> None:

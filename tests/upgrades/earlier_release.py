@@ -14,7 +14,7 @@ from typing import IO, Final
 
 from support.checkout import ROOT
 
-COMMITS: Final[Mapping[str, str]] = {"3f4f5b6": "3f4f5b64", "0.1.0": "9af4ffa7"}
+COMMITS: Final[Mapping[str, str]] = {"3f4f5b6": "3f4f5b64", "0.1.0": "13e7e3fa"}
 """The commit of each release whose folders and links this release has to understand."""
 
 

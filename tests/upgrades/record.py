@@ -1,55 +1,93 @@
-"""Record the folder of an organisation as a release makes it: ``python tests/upgrades/record.py 0.1.0``.
+"""Record what a release leaves behind: ``python tests/upgrades/record.py 0.1.0``.
 
-With ``postgresql`` behind the release it moves that folder into PostgreSQL, as the release does, and records the rows.
+It writes into ``recorded/``:
 
-It needs `faketime` (apt), so that all certificates and CRLs in the folder are old: a test must not depend on the day it runs.
+``0.1.0.json``: the folder of example.com, which has two front ends, one with two workers, an edge, a partner and stored messages.
+``0.1.0-partner.json``: the folder of the partner, example.org.
+``0.1.0-postgresql.json`` and ``.sql``: example.com after it has moved all its tables into PostgreSQL, and the rows.
+
+It needs `faketime` (apt), so that all certificates and CRLs in a folder are old: a test must not depend on the day it runs.
+The servers run on their usual ports of 127.0.0.1 and 127.0.0.2.
 """
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from cli.world import uncommented
 from support.postgres import Cluster
 from upgrades.earlier_release import EarlierRelease
-from upgrades.recorded_folder import RECORDED, name_of, record, recorded
+from upgrades.recorded_folder import DATABASE_URL, RECORDED, record, recorded
 
 MOMENT: Final = "2026-09-01 10:00:00"
-FE1, FE2, MGMT = "fe1.example.com", "fe2.example.com", "mgmt.example.com"
-SERVERS: Final = (MGMT, FE1, FE2)
-READY_S: Final = 30.0
-STORES_MESSAGES: Final = frozenset({"0.1.0"})
+FE1, FE2, EDGE = (f"{host}.example.com" for host in ("fe1", "fe2", "edge1"))
+PARTNERS: Final = {"com": "127.0.0.1", "org": "127.0.0.2"}
+USERS: Final = {"com": {"alice": "sha-256", "bob": "md5"}, "org": {"carol": "sha-256"}}
+READY_S: Final = 60.0
+ALICE, BOB, CAROL = "alice@example.com", "bob@example.com", "carol@example.org"
 
 
 def main(release: str) -> None:
-    """Make the folder in a temporary place, and write it beside this file."""
+    """Make the folders in a temporary place, and write them beside this file."""
     with tempfile.TemporaryDirectory() as made:
         earlier = EarlierRelease.taken(release, Path(made) / "release")
-        late = EarlierRelease(release, earlier.folder, ("faketime", MOMENT))
-        folder = Path(made) / "example.com"
-        build(late, folder)
-        use(late, folder)
-        record(release, folder)
+        late = EarlierRelease(release, earlier.folder, at_the_moment())
+        folders = {end: Path(made) / end for end in PARTNERS}
+        build(late, folders)
+        use(late, folders)
+        record(release, folders["com"])
+        record(f"{release}-partner", folders["org"])
+    in_postgresql(release)
 
 
-def build(release: EarlierRelease, folder: Path) -> None:
-    """Make two front ends and two users; a certificate of the second front end is stolen, and revoked."""
-    release.run("init", "example.com", "--dir", folder, where=folder.parent)
+def at_the_moment() -> tuple[str, ...]:
+    """What is typed before a command of the past. `faketime` itself would stay between us and the command's process."""
+    said = subprocess.run(("faketime", MOMENT, "env"), check=True, capture_output=True, text=True).stdout
+    return ("env", *(line for line in said.splitlines() if line.startswith(("LD_PRELOAD=", "FAKETIME="))))
+
+
+def build(release: EarlierRelease, folders: dict[str, Path]) -> None:
+    """Make both organisations, and make them partners; a certificate of the second front end is stolen, and revoked."""
+    for end, folder in folders.items():
+        words = ("init", f"example.{end}", "--address", PARTNERS[end], "--dir", folder)
+        release.run(*words, where=folder.parent)
+        with_an_edge(release, folder, end)
+        for name, digest in USERS[end].items():
+            add = ("user", "add", f"{name}@example.{end}", "--digest", digest, "--password-stdin")
+            release.run(*add, where=folder, typed=name)
+    for end, other in (("com", "org"), ("org", "com")):
+        ca = folders[other] / "ca"
+        files = ("--ca", ca / "root.pem", "--crl", ca / "root.crl", "--crl", ca / "issuing.crl")
+        edge = ("--edge", f"sip.example.{other}:5067", "--address", PARTNERS[other])
+        release.run("partner", "add", f"example.{other}", *edge, *files, where=folders[end])
+    steal(release, folders["com"])
+
+
+def with_an_edge(release: EarlierRelease, folder: Path, end: str) -> None:
+    """Take the comments from the second front end and the edge, and give the first front end two workers."""
     draft = folder / "topology.yaml"
-    draft.write_text(draft.read_text().replace(f"#- {{name: {FE2}", f"- {{name: {FE2}"))
-    release.run("topology", "publish", "-m", "a second front end", where=folder)
-    for name, digest in (("alice", "sha-256"), ("bob", "md5")):
-        release.run(
-            "user", "add", f"{name}@example.com", "--digest", digest, "--password-stdin", where=folder, typed=name
-        )
+    text = uncommented(draft.read_text())
+    plain = f"{{name: fe1.example.{end}, address: {PARTNERS[end]}"
+    assert plain in text
+    draft.write_text(text.replace(plain, f"{plain}, workers: 2"))
+    release.run("topology", "publish", "-m", "a second front end, an edge and workers", where=folder)
+    release.run("ca", "issue", "--all", where=folder)
+
+
+def steal(release: EarlierRelease, folder: Path) -> None:
+    """Copy a key, revoke its certificate, and issue another one."""
     release.run("ca", "issue", FE2, "--days", "396", where=folder)  # the thief can use it for long
     stolen = folder / "stolen"
     stolen.mkdir()
@@ -59,47 +97,92 @@ def build(release: EarlierRelease, folder: Path) -> None:
     release.run("ca", "issue", FE2, where=folder)
 
 
-def use(release: EarlierRelease, folder: Path) -> None:
-    """Run the servers until each has its version and its users; a message for bob, who is away, is stored."""
-    log = (folder / "servers.log").open("ab")
-    running = [release.start("serve", name, where=folder, log=log) for name in SERVERS]
-    try:
-        until_there([folder / "state" / f"{name}.users" for name in (FE1, FE2)])
-        if release.release in STORES_MESSAGES:
-            words = ("message", "--as", "alice@example.com", "bob@example.com", "from before the update")
-            release.run(*words, "--password-stdin", "--server", "127.0.0.1:5061", where=folder, typed="alice")
-    finally:
-        for process in running:
-            stop(process)
-        log.close()
+def use(release: EarlierRelease, folders: dict[str, Path]) -> None:
+    """Run all servers; messages of a user and of the partner's user are stored for bob, who is away."""
+    with ExitStack() as running:
+        for folder in folders.values():
+            running.enter_context(served(release, folder))
+        send(release, folders["com"], ALICE)
+        send(release, folders["org"], CAROL)
 
 
-def until_there(files: list[Path]) -> None:
-    """Wait until servers have written *files*."""
+@contextmanager
+def served(release: EarlierRelease, folder: Path) -> Iterator[None]:
+    """Run each server of an organisation, until the front ends have the users; all end in order."""
+    names = sorted(file.stem for file in (folder / "servers").glob("*.key") if not file.stem.endswith(".signer"))
+    with (folder / "servers.log").open("ab") as log:
+        running = [release.start("serve", name, where=folder, log=log) for name in names]
+        try:
+            until_there([folder / "state" / f"{name}.users" for name in names if name.startswith("fe")])
+            yield
+        finally:
+            for process in running:
+                process.send_signal(signal.SIGTERM)
+            for process in running:
+                process.wait(READY_S)
+
+
+def until_there(files: list[Path], since: float = 0.0) -> None:
+    """Wait until servers have written *files*, after the instant *since*."""
     ends = time.monotonic() + READY_S
-    while not all(file.exists() for file in files):
+    while not all(file.exists() and file.stat().st_mtime >= since for file in files):
         assert time.monotonic() < ends, f"{files} are not there"
         time.sleep(0.1)
 
 
-def stop(process: subprocess.Popen[bytes]) -> None:
-    """End a server in order."""
-    process.send_signal(signal.SIGTERM)
-    process.wait(READY_S)
+def send(release: EarlierRelease, folder: Path, sender: str) -> None:
+    """Send bob a message, from the first front end of the sender's organisation, as soon as it can be stored."""
+    server = f"{PARTNERS[sender[-3:]]}:5061"
+    words = (
+        "message",
+        "--as",
+        sender,
+        BOB,
+        f"before the update, from {sender}",
+        "--password-stdin",
+        "--server",
+        server,
+    )
+    until_done(release, *words, where=folder, typed=sender.partition("@")[0])
+
+
+def until_done(release: EarlierRelease, *words: str, where: Path, typed: str = "") -> None:
+    """Type a command until it succeeds: servers that were just started may not have each other yet."""
+    ends = time.monotonic() + READY_S
+    while True:
+        try:
+            release.run(*words, where=where, typed=typed)
+        except AssertionError:
+            assert time.monotonic() < ends, (where / "servers.log").read_text()
+            time.sleep(0.5)
+        else:
+            return
 
 
 def in_postgresql(release: str) -> None:
-    """Record the rows of the recorded folder in PostgreSQL: versions, audit log, ledger, users."""
-    with tempfile.TemporaryDirectory() as made, Cluster() as cluster, cluster.database() as url:
-        earlier, folder = EarlierRelease.taken(release, Path(made) / "release"), Path(made) / "example.com"
+    """Move the recorded folder of example.com into PostgreSQL as the pages say, and store a message there."""
+    with tempfile.TemporaryDirectory() as made, Cluster() as cluster, cluster.named("sipmesh"):
+        os.environ["PGHOST"] = str(cluster.folder)
+        earlier, folder = EarlierRelease.taken(release, Path(made) / "release"), Path(made) / "com"
+        late = EarlierRelease(release, earlier.folder, at_the_moment())
         recorded(release, folder)
-        earlier.run("management", "move", url, where=folder)
-        earlier.run("user", "import", "users.db", "--into", url, where=folder)
-        (RECORDED / f"{release}.sql").write_bytes(cluster.dump(name_of(url)))
+        late.run("management", "move", DATABASE_URL, where=folder)
+        late.run("user", "import", "users.db", "--into", DATABASE_URL, where=folder)
+        draft = folder / "topology.yaml"
+        stores = "".join(f"  {what}: '{DATABASE_URL}'\n" for what in ("users", "management", "messages"))
+        draft.write_text(f"{draft.read_text()}\nstorage:\n{stores}")
+        began = time.time()
+        late.run("topology", "publish", "-m", "tables in PostgreSQL", where=folder)
+        with served(late, folder):
+            until_there([folder / "state" / f"{name}.topology" for name in (FE1, FE2, EDGE)], began)
+        with served(late, folder):  # a server opens its databases when it starts
+            send(late, folder, ALICE)
+        record(f"{release}-postgresql", folder)
+        (RECORDED / f"{release}-postgresql.sql").write_bytes(cluster.dump("sipmesh"))
 
 
 if __name__ == "__main__":
-    if "postgresql" in sys.argv:
+    if sys.argv[2:] == ["postgresql"]:
         in_postgresql(sys.argv[1])
     else:
         main(sys.argv[1])

@@ -15,6 +15,9 @@ from pathlib import Path
 from typing import Any, Final
 
 RECORDED: Final = Path(__file__).with_name("recorded")
+DATABASE_URL: Final = "postgresql+psycopg://sipmesh@/sipmesh"
+"""The database of a recorded folder that is in PostgreSQL. The environment says where it is (PGHOST, PGPASSWORD)."""
+
 LEFT_OUT: Final = {".sock", ".log", ".lock", ".versions", ".db-wal", ".db-shm", ".spoiled"}
 """Ends of names that mean nothing after the servers have ended."""
 
@@ -69,15 +72,10 @@ def _build(file: Path, entry: Mapping[str, Any]) -> None:
 
 
 def recorded(release: str, folder: Path) -> None:
-    """Unfold the folder that *release* has left behind."""
+    """Unfold the folder that *release* has left behind: `0.1.0`, or `0.1.0-partner`."""
     unfold(json.loads((RECORDED / f"{release}.json").read_text()), folder)
 
 
 def record(release: str, folder: Path) -> None:
     """Keep *folder* as the folder that *release* leaves behind."""
     (RECORDED / f"{release}.json").write_text(json.dumps(fold(folder), indent=1) + "\n")
-
-
-def name_of(url: str) -> str:
-    """The database of a URL of `support.postgres`."""
-    return url.partition("@/")[2].partition("?")[0]

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from cli.world import FE1, FE2, MGMT, START_S, Organisation, Result, environment, sipmesh, until
+from cli.world import FE1, MGMT, START_S, Organisation, Result, environment, sipmesh, until
 from sipmesh.database.schema import MESSAGES, USERS
 from sipmesh.storage import state_format
 from sipmesh.storage.location_service.bindings import SCHEMA_VERSION
-from upgrades.conftest import follow_the_page, until_good, until_told
+from upgrades.conftest import follow_the_page, serve_all, until_good, until_told
 
 PASSPHRASE = "six words are a good passphrase\n"
 Forward = Callable[[Path], None]
@@ -64,7 +64,7 @@ def server_of(what: str) -> str:
 def test_server_says_that_a_newer_release_has_written_its_files(left_behind: Organisation, what: str) -> None:
     """The control: it has started with these files before, and does so with those of the backup from before the update."""
     follow_the_page(left_behind)
-    left_behind.serve(MGMT, FE1, FE2)
+    serve_all(left_behind)
     until_good(left_behind)
     backup = backed_up(left_behind)
     left_behind.stop()
@@ -81,12 +81,12 @@ def test_server_says_that_a_newer_release_has_written_its_files(left_behind: Org
 def test_server_serves_without_the_messages_of_a_newer_release_and_status_says_so(left_behind: Organisation) -> None:
     """Calls go on. The control: with the messages of the release itself there is no fault."""
     follow_the_page(left_behind)
-    left_behind.serve(MGMT, FE1, FE2)
+    serve_all(left_behind)
     until_good(left_behind)
     left_behind.stop()
     left_behind.servers.clear()
     NEWER["messages"](left_behind.folder)
-    left_behind.serve(MGMT, FE1, FE2)
+    serve_all(left_behind)
     log = left_behind.folder / f"{FE1}.log"
     until(KNOWN["messages"], log)
     until_told(left_behind, "messages for users who are away cannot be stored: the messages database")
@@ -120,7 +120,7 @@ def assert_restored_network_serves(organisation: Organisation, backup: Path) -> 
     assert restored.code == 0, restored.err
     again = Organisation(folder, ports=organisation.ports)
     try:
-        again.serve(MGMT, FE1, FE2)
+        serve_all(again)
         until_good(again)
     finally:
         again.stop()

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
-from cli.world import FE1, FE2, MGMT, Organisation, environment, until
+from cli.world import FE1, FE2, MGMT, Organisation, until
 from sipmesh.pki.authority import EnterpriseCa
 from sipmesh.trust.role import Role
-from upgrades.conftest import LISTED_UNTIL, at, follow_the_page, password, until_good
+from upgrades.conftest import LISTED_UNTIL, at, bob_waits, follow_the_page, password, serve_all, until_good
 
+BUILT = "a second front end, an edge and workers"
+VERSIONS = {
+    "3f4f5b6": ["example.com begins", "a second front end"],
+    "0.1.0": ["example.com begins", BUILT, "example.org is a partner"],
+}
 STOLEN = f"stolen/{FE2}.pem"
 OLD_BY = timedelta(days=25)
 
 
-def test_versions_and_audit_log_of_an_earlier_release_are_read(left_behind: Organisation) -> None:
+def test_versions_and_audit_log_of_an_earlier_release_are_read(left_behind: Organisation, release: str) -> None:
     shown = left_behind.type("topology", "history", "--json").json
-    assert [version["why"] for version in shown] == ["example.com begins", "a second front end"]
+    assert [version["why"] for version in shown] == VERSIONS[release]
     assert left_behind.type("audit", "verify").code == 0
     assert left_behind.type("topology", "check").code == 0
 
@@ -26,7 +28,7 @@ def test_versions_and_audit_log_of_an_earlier_release_are_read(left_behind: Orga
 def test_users_of_an_earlier_release_log_in_with_their_passwords(left_behind: Organisation) -> None:
     """A wrong password is the control."""
     follow_the_page(left_behind)
-    left_behind.serve(MGMT, FE1, FE2)
+    serve_all(left_behind)
     for name, server in (("alice", FE1), ("bob", FE2)):
         words = ("register", "--as", f"{name}@example.com", "--password-stdin", *at(left_behind, server))
         assert left_behind.type(*words, typed=password(name)).code == 0
@@ -36,37 +38,21 @@ def test_users_of_an_earlier_release_log_in_with_their_passwords(left_behind: Or
 def test_message_that_an_earlier_release_has_stored_arrives(left_behind: Organisation, release: str) -> None:
     """Both releases have users; only one of them stores messages. A message of today arrives in both."""
     follow_the_page(left_behind)
-    left_behind.serve(MGMT, FE1, FE2)
+    serve_all(left_behind)
     log = left_behind.folder / "bob.log"
-    bob = _waiting(left_behind, log)
-    try:
-        until("Waiting for messages", log)
+    with bob_waits(left_behind, log):
         if release != "3f4f5b6":
-            until("from before the update", log)
+            until("before the update, from alice@example.com", log)
+            until("before the update, from carol@example.org", log)
         told = ("message", "--as", "alice@example.com", "--password-stdin", "bob@example.com", "of today")
         assert left_behind.type(*told, *at(left_behind), typed=password("alice")).code == 0
         until("of today", log)
-    finally:
-        bob.kill()
-        bob.wait()
-
-
-def _waiting(organisation: Organisation, log: Path) -> subprocess.Popen[bytes]:
-    """Log bob in, in a process that writes to *log* what it receives."""
-    words = ("register", "--stay", "--as", "bob@example.com", "--password-stdin", *at(organisation, FE2))
-    command = [sys.executable, "-m", "sipmesh", *words, "--topology", str(organisation.file)]
-    with log.open("ab") as stream:
-        bob = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=stream, stderr=stream, env=environment())
-    assert bob.stdin is not None
-    with bob.stdin as keyboard:
-        keyboard.write(password("bob").encode())
-    return bob
 
 
 def test_certificate_that_an_earlier_release_has_revoked_stays_revoked(left_behind: Organisation) -> None:
     """The thief tries at a server that runs; the certificate of today, for the same server, is accepted."""
     follow_the_page(left_behind)
-    left_behind.serve(MGMT, FE1, FE2)
+    serve_all(left_behind)
     explained = left_behind.type("explain", left_behind.folder / STOLEN, "--server", FE1, "--json")
     codes = {finding["code"] for finding in explained.json["verdict"]["findings"] if not finding["passed"]}
     assert "revoked" in codes or datetime.now(UTC) > LISTED_UNTIL
@@ -88,14 +74,16 @@ def test_server_of_an_earlier_release_gets_its_next_certificate_by_itself(left_b
     )
     issued.write(place / f"{FE1}.pem", place / f"{FE1}.key")
     before = (place / f"{FE1}.pem").read_bytes()
-    left_behind.serve(MGMT, FE1, FE2)
+    serve_all(left_behind)
     until("certificate issued", left_behind.folder / f"{MGMT}.log")
     until("new certificate in use", left_behind.folder / f"{FE1}.log")
     assert (place / f"{FE1}.pem").read_bytes() != before
     until_good(left_behind)
 
 
-def test_network_of_an_earlier_release_has_no_fault_after_the_steps_of_the_page(left_behind: Organisation) -> None:
+def test_network_of_an_earlier_release_has_no_fault_after_the_steps_of_the_page(
+    left_behind: Organisation, release: str
+) -> None:
     follow_the_page(left_behind)
-    left_behind.serve(MGMT, FE1, FE2)
-    assert until_good(left_behind)["version"] == 3
+    serve_all(left_behind)
+    assert until_good(left_behind)["version"] == len(VERSIONS[release]) + 1
