@@ -14,7 +14,7 @@ import sqlalchemy as sql
 
 from sipmesh.errors import OperatorError
 from sipmesh.storage.message_queue import MessageQueue
-from sipmesh.storage.messages import Work
+from sipmesh.storage.messages import Work, expire, forget_users
 
 PATIENCE_S = 10.0
 
@@ -137,3 +137,14 @@ def test_work_that_only_reads_does_not_wait_for_a_writer(loop: Loop, tmp_path: P
         loop.queue.submit(one, results.append, only_reads=True)
         loop.turn()
         assert results == [1]
+
+
+def test_nothing_that_only_looks_makes_the_database_of_a_server_that_has_stored_no_message(tmp_path: Path) -> None:
+    """A server without stored messages does not load a database. The control: the same work counts once there is one."""
+    loop = Loop(f"sqlite:///{tmp_path / 'messages.db'}")
+    loop.queue.begin(loop)
+    assert loop.do(expire(), forget_users(["sip:bob@example.test"])) == [0, 0]
+    assert not (tmp_path / "messages.db").exists()
+    assert loop.do(expire(), one) == [0, 1]
+    assert (tmp_path / "messages.db").exists()
+    loop.queue.close()

@@ -39,6 +39,9 @@ OPENING_S: Final = 5.0
 
 _SLOW = ("timeout", "did not answer")
 
+SQLITE_FILE: Final = "sqlite:///"
+"""The beginning of a URL that names a file; the file has no parameters behind it."""
+
 
 @dataclass(frozen=True, slots=True)
 class DatabaseTimeouts:
@@ -256,3 +259,9 @@ def _end_use(_: object, record: Any) -> None:
     use = record.info.pop("use", None)
     if use is not None:
         use.over()
+
+
+def is_missing_file(url: str | Path) -> bool:
+    """Return whether *url* names a file of SQLite that does not exist yet."""
+    file = url if isinstance(url, Path) else url.removeprefix(SQLITE_FILE) if url.startswith(SQLITE_FILE) else None
+    return file is not None and not Path(file).exists()

@@ -1,7 +1,7 @@
 """The thread that works on the stored messages, so that the event loop never waits for their database.
 
 Work that comes during one transaction goes into the next one. The database is opened with the first work: a server starts
-without it.
+without it. A file that does not exist yet is made with the first message that is stored.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from queue import SimpleQueue
 from threading import Thread
 from typing import Any, Final, Protocol, TypeVar
 
+from sipmesh.database.connection import is_missing_file
 from sipmesh.database.lazy_module import sql
 from sipmesh.errors import OperatorError
-from sipmesh.storage.messages import MessageStore, Work
+from sipmesh.storage.messages import MessageStore, WithoutMessages, Work
 from sipmesh.storage.store_thread import Post, batches, while_loop_runs
 
 MOST_WAITING: Final = 5_000
@@ -102,6 +103,10 @@ class MessageQueue:
 
     def _carry_out(self, batch: Sequence[Piece]) -> None:
         """Do a batch; what is done with a result that fails is the loop's fault, and ends nothing here."""
+        empty = _empty(batch) if self._store is None and is_missing_file(self._url) else None
+        if empty is not None:
+            self._post(lambda: self._tell(batch, empty))
+            return
         try:
             if self._store is None:
                 self._store = MessageStore(self._url)
@@ -130,3 +135,11 @@ class MessageQueue:
         self.waiting -= len(batch)
         for piece, result in zip(batch, results, strict=True):
             piece.done(result)
+
+
+def _empty(batch: Sequence[Piece]) -> Sequence[Any] | None:
+    """Return the results of a batch where no message is stored; None if a piece of it needs the database."""
+    works = [piece.work for piece in batch]
+    if not all(isinstance(work, WithoutMessages) for work in works):
+        return None
+    return [None if piece.withdrawn else piece.work.empty for piece in batch if isinstance(piece.work, WithoutMessages)]

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from sipmesh.database.connection import Database
 from sipmesh.database.lazy_module import LazyModule, sql
@@ -37,6 +37,18 @@ _AFTER_SEPARATOR: Final = b"\1"
 T = TypeVar("T")
 Work = Callable[["sql.Connection"], T]
 """One piece of work inside a transaction."""
+
+
+@dataclass(frozen=True, slots=True)
+class WithoutMessages(Generic[T]):
+    """A piece of work that does nothing where no message is stored: then its result is *empty*, without a database."""
+
+    work: Work[T]
+    empty: T
+
+    def __call__(self, db: sql.Connection) -> T:
+        """Do the work inside a transaction."""
+        return self.work(db)
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,7 +256,7 @@ def claim(aor: str, holder: str, after: int = 0, account: int = 0) -> Work[Claim
             return Claimed(tuple(StoredMessage(row.number, _octets(row.octets), _octets(row.sender)) for row in found))
         return Claimed(is_held=True)
 
-    return work
+    return WithoutMessages(work, Claimed())
 
 
 def _octets(value: object) -> bytes:
@@ -259,7 +271,7 @@ def extend(aor: str, holder: str) -> Work[bool]:
         at = now(db)
         return db.execute(tables.LEASE, {"aor": aor, "holder": holder, "ends": at + LEASE_S, "now": at}).rowcount > 0
 
-    return work
+    return WithoutMessages(work, empty=True)
 
 
 def remove(aor: str, number: int, holder: str) -> Work[bool]:
@@ -269,7 +281,7 @@ def remove(aor: str, number: int, holder: str) -> Work[bool]:
         db.execute(tables.MESSAGES.delete().where(tables.MESSAGES.c.aor == aor, tables.MESSAGES.c.number == number))
         return extend(aor, holder)(db)
 
-    return work
+    return WithoutMessages(work, empty=True)
 
 
 def release(aor: str, holder: str) -> Work[bool]:
@@ -283,7 +295,7 @@ def release(aor: str, holder: str) -> Work[bool]:
             > 0
         )
 
-    return work
+    return WithoutMessages(work, empty=False)
 
 
 def counts() -> Work[dict[str, int]]:
@@ -293,7 +305,8 @@ def counts() -> Work[dict[str, int]]:
         each = sql.select(tables.MESSAGES.c.aor, sql.func.count()).where(tables.MESSAGES.c.expires > now(db))
         return {aor: int(count) for aor, count in db.execute(each.group_by(tables.MESSAGES.c.aor))}
 
-    return work
+    nobody: dict[str, int] = {}
+    return WithoutMessages(work, nobody)
 
 
 def expire() -> Work[int]:
@@ -304,14 +317,16 @@ def expire() -> Work[int]:
         db.execute(tables.LEASES.delete().where(tables.LEASES.c.ends <= at))
         return db.execute(tables.MESSAGES.delete().where(tables.MESSAGES.c.expires <= at)).rowcount
 
-    return work
+    return WithoutMessages(work, 0)
 
 
 def forget_users(aors: Collection[str]) -> Work[int]:
     """Remove all messages for *aors*, who are no users any more; gives their number."""
-    return lambda db: sum(
-        db.execute(tables.MESSAGES.delete().where(tables.MESSAGES.c.aor == aor)).rowcount for aor in aors
-    )
+
+    def work(db: sql.Connection) -> int:
+        return sum(db.execute(tables.MESSAGES.delete().where(tables.MESSAGES.c.aor == aor)).rowcount for aor in aors)
+
+    return WithoutMessages(work, 0)
 
 
 def now(db: sql.Connection) -> float:
