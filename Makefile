@@ -119,7 +119,7 @@ conformance: $(READY) ## write the tables of docs/reference/conformance.md again
 
 ##@ Release
 
-.PHONY: release reproduce wheels lock
+.PHONY: release release-key reproduce verify try wheels lock
 PYTHONS ?= $(shell tools/pythons)
 OUT ?= build/dist
 
@@ -128,6 +128,15 @@ wheels: ## sdist, wheel of sources, and a compiled wheel for each of PYTHONS, in
 
 release: ## all of a release from the tag of this commit: wheels, Debian package, image, SBOM, checksums, signature; each tried
 	@tools/release/release $(OUT) $(PYTHONS)
+
+release-key: ## make the key that signs releases, in the file RELEASE_KEY, and name it in packaging/allowed_signers
+	@tools/release/key "$(RELEASE_KEY)"
+
+verify: ## verify signature and checksums of the release in OUT, as its users do
+	@tools/release/verify $(OUT) $(or $(ALLOWED_SIGNERS),packaging/allowed_signers)
+
+try: ## install each file of the release in OUT in a clean system, and send a first message there; as root
+	@tools/release/try $(OUT)
 
 reproduce: ## build the release in OUT again, in a fresh clone in another folder, and compare each octet
 	@tools/release/reproduce $(OUT) $(PYTHONS)

@@ -30,23 +30,45 @@ def key(folder: Path, name: str) -> str:
     return (folder / f"{name}.pub").read_text()
 
 
+def named(folder: Path, name: str) -> None:
+    """Name a key as `make release-key` does."""
+    (folder / "tools/release").mkdir(parents=True, exist_ok=True)
+    (folder / "packaging").mkdir(exist_ok=True)
+    shutil.copy(ROOT / "tools/release/key", folder / "tools/release")
+    assert run(folder, "tools/release/key", name).returncode == 0
+
+
+def tag_with(folder: Path, name: str) -> None:
+    """Tag a commit of its own as docs/howto/make-a-release.md says."""
+    (options,) = re.findall(
+        r"^git (-c gpg.format.*) tag -s", (ROOT / "docs/howto/make-a-release.md").read_text(), re.MULTILINE
+    )
+    run(folder, "git", "commit", "-q", "--allow-empty", "-m", "sources")
+    words = options.replace("$HOME/.ssh/sipmesh-release", str(folder / name)).split()
+    assert run(folder, "git", *words, "tag", "-f", "-s", "-m", "0.1.0", "v0.1.0").returncode == 0
+
+
 def sign(folder: Path, name: str) -> None:
     """Sign the checksums as `tools/release/release` does."""
     (command,) = re.findall(
         r"^ +(ssh-keygen -q -Y sign .*)$", (ROOT / "tools/release/release").read_text(), re.MULTILINE
     )
-    (folder / "SHA256SUMS.sig").unlink(missing_ok=True)
-    assert run(folder, "sh", "-c", command, RELEASE_KEY=name, made=".").returncode == 0
+    (folder / "build/dist/SHA256SUMS.sig").unlink(missing_ok=True)
+    assert run(folder, "sh", "-c", command, RELEASE_KEY=name, made="build/dist").returncode == 0
 
 
 @pytest.fixture(name="release")
 def _release(tmp_path: Path) -> Path:
     """Give a signed release of one file, with the public key of the maintainers beside it."""
-    (tmp_path / "packaging").mkdir()
-    (tmp_path / "packaging/allowed_signers").write_text(f"release {key(tmp_path, 'ours')}")
-    (tmp_path / FILE).write_text("the wheel")
-    (tmp_path / "SHA256SUMS").write_text(run(tmp_path, "sha256sum", FILE).stdout)
+    files = tmp_path / "build/dist"
+    files.mkdir(parents=True)
+    key(tmp_path, "ours")
+    named(tmp_path, "ours")
+    (files / FILE).write_text("the wheel")
+    (files / "SHA256SUMS").write_text(run(files, "sha256sum", FILE).stdout)
     sign(tmp_path, "ours")
+    run(tmp_path, "git", "init", "-q")
+    tag_with(tmp_path, "ours")
     return tmp_path
 
 
@@ -60,17 +82,18 @@ def verified(release: Path) -> bool:
 
 def test_release_of_the_maintainers_is_verified(release: Path) -> None:
     assert verified(release)
-    assert run(release, ROOT / "tools/release/verify", ".", "packaging/allowed_signers").returncode == 0
+    assert run(release, ROOT / "tools/release/verify", "build/dist", "packaging/allowed_signers").returncode == 0
 
 
 def test_file_that_was_changed_is_refused(release: Path) -> None:
-    (release / FILE).write_text("another wheel")
+    (release / "build/dist" / FILE).write_text("another wheel")
     assert not verified(release)
 
 
 def test_file_and_checksum_that_were_changed_are_refused(release: Path) -> None:
-    (release / FILE).write_text("another wheel")
-    (release / "SHA256SUMS").write_text(run(release, "sha256sum", FILE).stdout)
+    files = release / "build/dist"
+    (files / FILE).write_text("another wheel")
+    (files / "SHA256SUMS").write_text(run(files, "sha256sum", FILE).stdout)
     assert not verified(release)
 
 
@@ -80,14 +103,28 @@ def test_release_that_another_key_has_signed_is_refused(release: Path) -> None:
     assert not verified(release)
 
 
+def test_tag_that_another_key_has_signed_is_refused(release: Path) -> None:
+    key(release, "theirs")
+    tag_with(release, "theirs")
+    assert not verified(release)
+
+
+def test_key_is_named_once_and_without_a_person(release: Path) -> None:
+    named(release, "ours")
+    (line,) = (release / "packaging/allowed_signers").read_text().splitlines()
+    assert line == f'release namespaces="sipmesh-release,git" {(release / "ours.pub").read_text().strip()}'
+
+
 @pytest.fixture(name="clone")
 def _clone(tmp_path: Path) -> Path:
     """Give a repository that has what `tools/release/release` looks at before it builds; it builds nothing here."""
     (tmp_path / "tools/release").mkdir(parents=True)
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     shutil.copy(ROOT / "tools/release/release", tmp_path / "tools/release")
+    shutil.copy(ROOT / "tools/release/verify", tmp_path / "tools/release")
     for step in ("build", "try"):
-        (tmp_path / f"tools/release/{step}").write_text(f'#!/bin/sh\nmkdir -p "$1"; echo {step} >>"$1/steps"\n')
+        text = f'#!/bin/sh\nmkdir -p "$1"; echo {step} >>"$1/steps"; (cd "$1" && sha256sum steps >SHA256SUMS)\n'
+        (tmp_path / f"tools/release/{step}").write_text(text)
         (tmp_path / f"tools/release/{step}").chmod(0o755)
     run(tmp_path, "git", "init", "-q")
     run(tmp_path, "git", "add", "-A")
@@ -95,9 +132,14 @@ def _clone(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def made(clone: Path) -> Path:
+    """The folder of the release: beside the repository, which has no file that is not committed."""
+    return clone.with_name(f"{clone.name}-made")
+
+
 def released(clone: Path, **settings: str) -> tuple[int, str]:
     """Make a release of *clone*; gives the exit code and the error."""
-    done = run(clone, "tools/release/release", clone.parent / "made", "python3", **settings)
+    done = run(clone, "tools/release/release", made(clone), "python3", **settings)
     return done.returncode, done.stderr.strip()
 
 
@@ -117,12 +159,31 @@ def test_release_is_made_of_what_is_committed_only(clone: Path) -> None:
     assert released(clone, UNSIGNED="1") == (1, "there are changes that are not committed")
 
 
-def test_release_without_a_key_is_asked_for(clone: Path) -> None:
+def test_release_without_a_key_is_refused_with_the_command_that_makes_one(clone: Path) -> None:
     tag(clone)
-    assert released(clone) == (1, "name the key that signs: RELEASE_KEY=FILE")
+    told = "name the key that signs, RELEASE_KEY=FILE; to make one: make release-key RELEASE_KEY=FILE"
+    assert released(clone) == (1, told)
+    code, said = released(clone, RELEASE_KEY="missing")
+    assert (code, said) == (1, "missing.pub does not exist; make the key: make release-key RELEASE_KEY=missing")
+
+
+def test_release_with_a_key_that_is_not_named_is_refused_before_it_is_built(
+    clone: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """The control: it is built once the key is named."""
+    keys: Path = tmp_path_factory.mktemp("keys")
+    key(keys, "ours")
+    named(keys, "ours")
+    tag(clone)
+    code, said = released(clone, RELEASE_KEY=str(keys / "ours"))
+    assert (code, "does not name" in said) == (1, True)
+    assert not made(clone).exists()
+    signers = str(keys / "packaging/allowed_signers")
+    code, said = released(clone, RELEASE_KEY=str(keys / "ours"), ALLOWED_SIGNERS=signers)
+    assert (made(clone) / "steps").read_text().split() == ["build", "try"], (code, said)
 
 
 def test_release_is_built_and_tried(clone: Path) -> None:
     tag(clone)
     assert released(clone, UNSIGNED="1") == (0, "")
-    assert (clone.parent / "made/steps").read_text().split() == ["build", "try"]
+    assert (made(clone) / "steps").read_text().split() == ["build", "try"]
