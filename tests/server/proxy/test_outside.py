@@ -1,4 +1,4 @@
-"""No peer is outside of a server until one is put there."""
+"""An `Outside` into which nothing was put does nothing."""
 
 from __future__ import annotations
 

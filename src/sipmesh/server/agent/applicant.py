@@ -38,8 +38,8 @@ class Applicant:
         """Return the request for the next certificate, signed with the present key; None if it is not needed or not possible.
 
         It is needed at two thirds of the certificate's life, and if another CA than the certificate's issuer is *issuing* now.
-        *issuing* is not signed: it counts if it leads to an anchor in force. Otherwise a server that passes it on could have us
-        request certificates without end.
+        *issuing* comes without a signature of management: it counts if it leads to an anchor in force. Otherwise a
+        server that passes it on could have us request certificates without end.
 
         A certificate that is not from our own authority is never renewed: its owner has to do that.
         """

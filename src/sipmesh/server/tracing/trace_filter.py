@@ -29,7 +29,7 @@ _NAMED: Final = frozenset({"from", "to", "p-asserted-identity", "p-preferred-ide
 class TraceFilter:
     """Messages that concern *what*: a user, a domain, a partner, a server, the id of a link, or a Call-ID.
 
-    A user may be given without the domain. Who concerns one message of a call concerns all that follow with its Call-ID.
+    A user may be given without the domain. If one message of a call matches, all later messages with its Call-ID match too.
     """
 
     def __init__(self, what: str) -> None:

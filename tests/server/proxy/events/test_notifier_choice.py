@@ -22,5 +22,5 @@ def test_only_the_users_of_a_server_that_is_down_move() -> None:
         assert after == before if before != "fe2" else after in {"fe1", "fe3"}
 
 
-def test_no_server_is_no_notifier() -> None:
+def test_without_servers_there_is_no_notifier() -> None:
     assert notifier_of(USERS[0], SERVERS, SERVERS) == ""
