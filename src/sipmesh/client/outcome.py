@@ -77,14 +77,10 @@ def identity_of(message: Request | Response) -> str | None:
 
 def hops_of(message: Request | Response) -> tuple[str, ...]:
     """Return the hosts that record-routed, the caller's side first; equal neighbours count once (RFC 5658)."""
-    hosts = [_host(item) for item in reversed(message.items("record-route")) if item]
+    hosts = [NameAddr.parse(item).sip_uri.host for item in reversed(message.items("record-route")) if item]
     return tuple(host for number, host in enumerate(hosts) if number == 0 or hosts[number - 1] != host)
 
 
 def hops_back(request: Request) -> tuple[str, ...]:
     """Return the hosts that a request has passed, the sender's side first, from its Vias."""
     return tuple(Via.parse(item).host for item in reversed(request.items("via")))
-
-
-def _host(item: str) -> str:
-    return NameAddr.parse(item).sip_uri.host

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Final
 
 from sipmesh.errors import RemoteError
@@ -74,7 +75,7 @@ class TelUri:
             if not context:
                 raise _wrong("a local number without phone-context", text)
             params.append((_CONTEXT, _context(context, text)))
-        return cls(number, tuple(sorted(params, key=_by_name)))
+        return cls(number, tuple(sorted(params, key=itemgetter(0))))
 
 
 def is_tel(text: str) -> bool:
@@ -148,10 +149,6 @@ def _context(value: str, text: str) -> str:
     if not value or not _HOST.issuperset(value):
         raise _wrong("not a phone-context", text)
     return ascii_lower(value).removesuffix(".")
-
-
-def _by_name(param: tuple[str, str | None]) -> str:
-    return param[0]
 
 
 def _wrong(what: str, text: str) -> RemoteError:

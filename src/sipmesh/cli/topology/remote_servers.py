@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from sipmesh.server.management.replies import MemberReply
     from sipmesh.storage.audit import Audit
     from sipmesh.storage.audit_act import AuditAct
-    from sipmesh.topology.document.load import Loaded
 
 
 def must_lead(place: Place) -> None:
@@ -80,7 +79,7 @@ def say_given(place: Place, here: list[str]) -> None:
     newest = published_in(place.folder)
     if newest is None:
         return
-    others = sorted(_servers(newest) - set(here))
+    others = sorted(set(newest.topology.server_names) - set(here))
     if not others:
         return
     socket = running_management(place)
@@ -101,7 +100,3 @@ def say_given(place: Place, here: list[str]) -> None:
             f"NOT reachable now: {', '.join(missed)}. Each receives it when it is reachable again. See: sipmesh status",
             style=WARN,
         )
-
-
-def _servers(loaded: Loaded) -> set[str]:
-    return set(loaded.topology.server_names)

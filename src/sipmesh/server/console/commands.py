@@ -43,7 +43,6 @@ if TYPE_CHECKING:
     from sipmesh.storage.audit_act import Note
     from sipmesh.storage.management_db import ManagementDb
     from sipmesh.topology.document.load import Loaded
-    from sipmesh.topology.expiry.server_use import Use
 
 MOST_LINES: Final = 100
 """Lines of the audit log in one reply."""
@@ -85,7 +84,8 @@ class ConsoleCommands:
 
     async def _certificates(self, _asked: Mapping[str, Any]) -> InventoryReport:
         node, at = self._node, datetime.now(UTC)
-        return await off_loop(_read_certificates, node.view.loaded, node.use(), at)
+        loaded, uses = node.view.loaded, [node.use()]
+        return await off_loop(lambda: InventoryReport.of(network_inventory(loaded, loaded.folder / CA, uses, at)))
 
     async def _partners(self, _asked: Mapping[str, Any]) -> PartnersReport:
         return PartnersReport.of(self._node.view.loaded, datetime.now(UTC))
@@ -129,10 +129,6 @@ def _read_audit(management_db: ManagementDb, since: int, before: int) -> AuditRe
 def _check_audit(management_db: ManagementDb) -> AuditCheckReply:
     at = datetime.now(UTC)
     return AuditCheckReply(at, management_db.history.verify())
-
-
-def _read_certificates(loaded: Loaded, use: Use, at: datetime) -> InventoryReport:
-    return InventoryReport.of(network_inventory(loaded, loaded.folder / CA, [use], at))
 
 
 def _revoke(folder: Path, management_db: ManagementDb, who: str, serial: int, reason: Reason) -> RevokedReply:

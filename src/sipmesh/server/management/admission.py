@@ -102,7 +102,9 @@ def admit(
         raise OperatorError(
             f"{server} is not admitted: this certificate was issued for another role ({listed}); {again}"
         )
-    if key in held.withdrawn or any(_names_in(other) != names for other in _of_key(records, key)):
+    if key in held.withdrawn or any(
+        _names_in(other) != names for other in _certificates(records) if key_digest(other) == key
+    ):
         raise OperatorError(f"{server} is not admitted: its key was in use for another role; {again}")
     note(AuditAct.ADMIT, server=server, certificate=digest)  # first: what is not in the audit log gets no key
     held.with_key(server, key).write(generations.folder)
@@ -123,10 +125,6 @@ def _issued(
         f"our CA has issued no certificate with the SHA-256 {digest} for {server}; compare it on the host of {server}: "
         f"openssl x509 -noout -fingerprint -sha256 -in servers/{server}.pem"
     )
-
-
-def _of_key(records: Collection[Record], key: str) -> list[x509.Certificate]:
-    return [leaf for leaf in _certificates(records) if key_digest(leaf) == key]
 
 
 def _certificates(records: Collection[Record]) -> list[x509.Certificate]:

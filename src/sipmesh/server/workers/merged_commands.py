@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from heapq import nsmallest
+from itertools import chain
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from sipmesh.errors import OperatorError, SipmeshError
@@ -144,8 +146,8 @@ class MergedCommands(AdminCommands):
         return replace(
             replies[0],
             bindings=_bindings([one for reply in replies for one in reply.bindings]),
-            failures=sorted((one for reply in replies for one in reply.failures), key=_last_at, reverse=True),
-            logins=sorted((one for reply in replies for one in reply.logins), key=lambda login: login.at, reverse=True),
+            failures=sorted(chain(*(reply.failures for reply in replies)), key=attrgetter("last_at"), reverse=True),
+            logins=sorted(chain(*(reply.logins for reply in replies)), key=attrgetter("at"), reverse=True),
             refusals=_newest(refusals, {}, lambda refusal: refusal.last_at),
         )
 
@@ -217,10 +219,6 @@ def _bindings(found: Iterable[BindingReply]) -> list[BindingReply]:
         if key not in best or best[key].link is None:
             best[key] = binding
     return list(best.values())
-
-
-def _last_at(failure: LoginFailureReply) -> datetime:
-    return failure.last_at
 
 
 def _newest(found: Iterable[T], asked: Mapping[str, Any], at: Callable[[T], datetime]) -> list[T]:

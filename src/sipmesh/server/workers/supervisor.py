@@ -195,7 +195,7 @@ class Supervisor(Follower):
         whole = self._node.user_updates.whole() if has < self._node.user_updates.number else None
         if whole is None:
             return
-        for document in await off_loop(_encoded_parts, whole):
+        for document in await off_loop(lambda: [part.encode().decode() for part in whole.divided()]):
             await self._orders.ask(number, "users", FOLLOW_S, document=document)
 
     def _connect(self, process: WorkerProcess) -> None:
@@ -408,10 +408,6 @@ class Supervisor(Follower):
         if self.is_settled:
             self._quiet.set()
             self._changed()
-
-
-def _encoded_parts(whole: UserDocument) -> list[str]:
-    return [part.encode().decode() for part in whole.divided()]
 
 
 def _branch_prefix(place: WorkerPlace, start: int) -> str:

@@ -6,6 +6,7 @@ fetches its own CRLs.
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
 import typer
@@ -36,11 +37,9 @@ def run_checks(place: Place, checks: Sequence[Check], socket: Path | None) -> li
     local = [check for check in checks if not check.opener or is_here(loaded, check.opener)]
     remote = [check for check in checks if check not in local]
     results = [_run(place, check) for check in local]
-    return sorted(results + (_run_elsewhere(remote, socket) if remote and socket is not None else []), key=_by_check)
-
-
-def _by_check(checked: Checked) -> Check:
-    return checked.check
+    return sorted(
+        results + (_run_elsewhere(remote, socket) if remote and socket is not None else []), key=attrgetter("check")
+    )
 
 
 def _run_elsewhere(checks: Sequence[Check], socket: Path) -> list[Checked]:

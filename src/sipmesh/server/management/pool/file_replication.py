@@ -56,7 +56,6 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from sipmesh.pki.ledger.records import Record
     from sipmesh.storage.management_db import ManagementDb
     from sipmesh.topology.document.load import Loaded
     from sipmesh.topology.view import ServerView
@@ -160,7 +159,8 @@ class FileGiver:
             if record.kind == CertificateKind.SERVER and record.names[0] == server
         ]
         records = [record for _ca, record in generations.as_issued(serials).values()]  # others may have added rows
-        of_key = [(record, leaf) for record, leaf in map(_with_leaf, records) if key_digest(leaf) == admitted]
+        leaves = ((record, x509.load_der_x509_certificate(record.der or b"")) for record in records)
+        of_key = [(record, leaf) for record, leaf in leaves if key_digest(leaf) == admitted]
         if not of_key or any(record.revoked_at is not None for record, _leaf in of_key):
             return None
         leaf, ca = of_key[-1][1], generations.current
@@ -256,10 +256,6 @@ def _last_number(stored: ManagementFiles, at: datetime) -> int:
     """Return the highest number of all rows; raises `OperatorError` if no leader can have used it at the time *at*."""
     remedy = f"remove the rows of management_files with a number over {FILE_NUMBERS.at(at)}"
     return FILE_NUMBERS.must_count(stored.last_number(), at, remedy=remedy)
-
-
-def _with_leaf(record: Record) -> tuple[Record, x509.Certificate]:
-    return record, x509.load_der_x509_certificate(record.der or b"")
 
 
 def _files_of(folder: Path) -> dict[str, bytes]:

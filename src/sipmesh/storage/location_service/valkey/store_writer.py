@@ -12,7 +12,7 @@ from sipmesh.storage.location_service.valkey.replies import ignored, pairs_of
 from sipmesh.storage.location_service.valkey.write_queue import WriteQueue
 
 if TYPE_CHECKING:
-    from sipmesh.routing.registrar.binding import Binding, BindingKey
+    from sipmesh.routing.registrar.binding import BindingKey
     from sipmesh.storage.location_service.valkey.commands import StoreCommands, Words
     from sipmesh.storage.location_service.valkey.connection import Reply, Then
     from sipmesh.storage.location_service.valkey.rows.slot_versions import SlotVersions
@@ -79,7 +79,9 @@ class StoreWriter:
                 if not is_second and self._overcomes(write, held):
                     return
                 self.queue.made(write)
-                self._made.append((write, frozenset(row.key for row in write.put if _name(row) in held)))
+                self._made.append(
+                    (write, frozenset(row.key for row in write.put if plain(row.key.name).encode() in held))
+                )
                 self._session.worked(1, batches=0 if self.queue.in_flight else 1)
             case ConnectionError():
                 return
@@ -130,7 +132,3 @@ class StoreWriter:
             self.queue.mark()
         else:
             self._session.is_restored = True
-
-
-def _name(row: Binding) -> bytes:
-    return plain(row.key.name).encode()

@@ -71,8 +71,8 @@ def add_imported(text: str, imported: Imported, file: Path) -> str:
     outline = Outline(text, file)
     known = {entry.name for entry in (*outline.domains, *outline.sites, *outline.pools)}
     steps: list[tuple[str, Callable[[str], str]]] = []
-    steps += [(name, partial(_domain, name=name, file=file)) for name in dict.fromkeys(imported.domains)]
-    steps += [(name, partial(_site, name=name, file=file)) for name in dict.fromkeys(imported.sites)]
+    steps += [(name, partial(add_domain, domain=name, file=file)) for name in dict.fromkeys(imported.domains)]
+    steps += [(name, partial(add_site, site=name, file=file)) for name in dict.fromkeys(imported.sites)]
     for name, add in steps:
         text = _added(text, name, known, imported, add)
     pools = [pool for pool in imported.pools if _is_new(pool.name, known, imported)]
@@ -80,14 +80,6 @@ def add_imported(text: str, imported: Imported, file: Path) -> str:
     for partner in imported.partners:
         text = _added(text, _name_of(partner), known, imported, partial(add_partner, partner=partner))
     return text
-
-
-def _domain(text: str, name: str, file: Path) -> str:
-    return add_domain(text, name, file)
-
-
-def _site(text: str, name: str, file: Path) -> str:
-    return add_site(text, name, file)
 
 
 def _name_of(partner: Mapping[str, object]) -> str:

@@ -28,7 +28,9 @@ def authority_changes(
     old: AuthorityEntry, new: AuthorityEntry, read: tuple[Authority, Authority], whose: str
 ) -> Iterator[str]:
     """List changes of an authority. Anchors are described by certificate; file names are listed if they change."""
-    before, after = ({_mark(anchor): anchor for anchor in authority.anchors} for authority in read)
+    before, after = (
+        {DatedItem.of_certificate(anchor).mark: anchor for anchor in authority.anchors} for authority in read
+    )
     yield from (f"anchor {name_anchor(before[mark])} of {whose} is removed" for mark in before if mark not in after)
     yield from (f"anchor {name_anchor(after[mark])} of {whose} is added" for mark in after if mark not in before)
     if old.anchors != new.anchors:
@@ -55,10 +57,6 @@ def authority_changes(
     if old.list_limit != new.list_limit:
         before_s, after_s = (spell(entry.list_limit, "the default") for entry in (old, new))
         yield f"the largest size of a CRL of {whose} in MiB changes from {before_s} to {after_s}"
-
-
-def _mark(certificate: x509.Certificate) -> str:
-    return DatedItem.of_certificate(certificate).mark
 
 
 def name_anchor(certificate: x509.Certificate) -> str:
