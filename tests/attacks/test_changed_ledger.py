@@ -1,4 +1,4 @@
-"""Who can write to the CA's ledger cannot keep a stolen certificate alive: `sipmesh ca revoke` finds it all the same.
+"""An attacker who can write to the CA's ledger cannot keep a stolen certificate alive: `sipmesh ca revoke` finds it all the same.
 
 The peer with the stolen key is real, and so are ledger and audit log. The command is typed as an operator does.
 """

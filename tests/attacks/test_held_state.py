@@ -233,7 +233,7 @@ def users(network: Managed, number: int) -> Item:
 
 @on_loop
 async def test_users_of_an_earlier_version_log_in_no_phone(managed: Managed) -> None:
-    """Who was removed with number 9 must not come back by the documents of number 8, as they were signed."""
+    """A user who was removed with number 9 must not come back by the documents of number 8, as they were signed."""
     async with managed:
         managed.join(FE1)
         await managed.start(FE1)

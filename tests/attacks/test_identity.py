@@ -356,7 +356,7 @@ async def test_a_partner_does_not_come_in_as_one_of_us_by_a_call_that_it_knows(f
 async def test_no_user_gets_into_a_call_by_starting_one_with_the_same_identifiers(
     federation: Network, towards: str, method: str
 ) -> None:
-    """Who knows Call-ID and both tags may choose two of them, but not the tag of the answer. The control ends its own call."""
+    """An attacker who knows Call-ID and both tags may choose two of them, not the tag of the answer. Control: its own call."""
     async with federation:
         alice, bob = await federation.phone("alice", FE1), await federation.phone("bob", FE2)
         carol = await federation.phone("carol", FE1)

@@ -246,7 +246,7 @@ def in_make_test(row: tuple[Cell, Code]) -> bool:
     ("cell", "wanted"), wide_unless(in_make_test, MATRIX), ids=["-".join(cell) for cell, _ in MATRIX]
 )
 def test_verdict_is_that_of_the_table(place: Place, cell: Cell, wanted: Code) -> None:
-    """Who is accepted has had an answer to a request; who is refused has not had a byte."""
+    """An accepted peer has had an answer to a request; a refused peer has not had a byte."""
     came = place.attempt(cell)
     assert came.code is wanted, came
     assert came.spoke is (wanted is Code.ACCEPTED)

@@ -1,4 +1,4 @@
-"""Who has the key of a front end gets no key of the CA by its move into the management pool: a person admits each new manager."""
+"""A stolen front end gets no key of the CA by a move into the management pool: a person admits each new manager."""
 
 from __future__ import annotations
 

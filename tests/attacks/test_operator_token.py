@@ -147,7 +147,7 @@ async def test_name_that_has_a_certificate_already_is_no_new_server(tmp_path: Pa
 async def test_server_with_a_certificate_gets_no_other_pool_by_an_operator(
     tmp_path: Path, server: str, pool: str
 ) -> None:
-    """Who has the key of one server would be another one, such as a front end that asserts each user."""
+    """A thief of the key of one server could act as another one, such as a front end that asserts each user."""
     async with (
         management_with_console(tmp_path, PoolPlan(POOL2, Role.FRONT_END, (FE3, FE4))) as network,
         Visitor(network, "otto-token") as operator,

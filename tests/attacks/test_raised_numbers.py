@@ -26,7 +26,7 @@ LAST = 2**53 - 1
 @pytest.mark.parametrize("server", [FE1, EDGE])
 @on_loop
 async def test_last_numbers_are_refused_and_those_after_the_ceiling_are_accepted(managed: Managed, server: str) -> None:
-    """Who has used the highest numbers that count has left the next numbers to management."""
+    """An attacker who has used the highest numbers that count has left the next numbers to management."""
     async with managed:
         await managed.start(server)
         giver = await Giver.meet(managed._stack, managed, server, FE1 if server == EDGE else MGMT)

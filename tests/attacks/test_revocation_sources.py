@@ -1,4 +1,4 @@
-"""Attacks by who publishes revocations: a partner with its CA and its servers, and who answers in place of a publisher."""
+"""Attacks by who publishes revocations: a partner with its CA and its servers, and an attacker in place of a publisher."""
 
 from __future__ import annotations
 
@@ -172,7 +172,7 @@ def test_many_cas_of_a_partner_displace_none_of_another_partner(example: Organis
     assert sorted(file.read_bytes().count(b"BEGIN") for file in stored) == [1, 3]
 
 
-# Who answers in place of a publisher
+# An attacker in place of a publisher
 
 
 @dataclass

@@ -205,7 +205,7 @@ async def is_open(address: tuple[str, int]) -> bool:
 async def test_workers_end_with_a_supervisor_that_hangs_and_come_back_with_it(example: Organisation) -> None:
     """They went on: a server whose certificate was revoked kept its links, and the password of a removed user counted.
 
-    Who connects meanwhile is refused, and goes to another server. It waited at sockets that no process read.
+    A phone that connects meanwhile is refused, and goes to another server. It waited at sockets that no process read.
     """
     async with two_workers(example) as two:
         server, alice = await two.connected("x", TWO, FE2), await two.phone("alice", ONE)

@@ -1,4 +1,4 @@
-"""Who can write to the store of a pool has users not found for a moment at most, and gets no identity by it.
+"""An attacker who can write to the store of a pool makes users unreachable for a moment at most, and gets no identity by it.
 
 The seal of a row is made with a key that the store does not have. An attacker with that key too, such as the administrator of one
 host, sends requests down the wrong flow, and gets no identity by it either.

@@ -42,7 +42,7 @@ def test_both_halves_of_a_split_network_end_on_the_last_version(tmp_path: Path, 
     assert "cut off, last report" in shown
     assert "(2 behind)" in shown
     assert "fe1.example.test: fe2.example.test does not answer it" in shown
-    assert "0 of 4 servers without a fault." in shown  # who gets no answer has a fault too
+    assert "0 of 4 servers without a fault." in shown  # a server that gets no answer has a fault too
     assert "4 of 4 servers without a fault." in shown
 
 

@@ -55,7 +55,7 @@ def joined(far: Path, organisation: Organisation, words: Path) -> Organisation:
 
 
 def missing(organisation: Organisation, version: int) -> Any:
-    """Who does not follow management, after all have had the time to."""
+    """The servers that do not follow management, after all have had the time to."""
     socket = organisation.folder / "state" / f"{MANAGEMENT}{SOCKET_SUFFIX}"
     asked = ask(socket, "acknowledged", timeout_s=PATIENCE_S + 5, version=version, wait_s=PATIENCE_S)
     return asyncio.run(asked)["missing"]

@@ -43,7 +43,7 @@ def test_the_mode_is_ours_under_each_umask(tmp_path: Path, umask: int, mode: int
 
 @pytest.mark.parametrize("umask", [0o000, 0o002, 0o022])
 def test_only_its_owner_writes_to_a_new_folder_under_each_umask(tmp_path: Path, umask: int) -> None:
-    """Who may write to the folder of a key or an anchor may put another one there, with any mode of the file."""
+    """A user who may write to the folder of a key or an anchor may replace the file, with any mode of the file."""
     before = os.umask(umask)
     try:
         make_readable_folder(tmp_path / "partners" / "partner.test")

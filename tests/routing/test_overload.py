@@ -181,7 +181,7 @@ def test_share_of_a_principal_is_that_of_a_step() -> None:
 
 
 def test_messages_that_cannot_be_refused_count_as_demand_of_their_sender() -> None:
-    """Who sends stray messages owes the refusals: another principal with few requests is admitted, and refused without."""
+    """A sender of stray messages gets the refusals: another principal with few requests is admitted, and refused without."""
     refusals = []
     for strays in (0, 1_000):
         held, modest, flood = control(), Demand(), Demand()

@@ -69,7 +69,7 @@ async def test_half_open_connections_keep_no_login_out(home: Network, address: s
 async def test_half_open_connections_to_one_worker_keep_no_login_out_of_any(
     example: Organisation, address: str
 ) -> None:
-    """Who knows which source ports lead to one worker has all its connections there, and that worker has half of the places."""
+    """By its source ports, an attacker has all its connections at one worker, and that worker has half of the places."""
     async with pair_of(example, limits=LIMITS) as pair:
         with ExitStack() as stack:
             socks = [stack.enter_context(half_open(pair.address(ONE), number)) for number in range(40)]

@@ -89,7 +89,7 @@ async def test_user_at_a_server_that_was_added_is_found_by_a_server_that_has_run
 async def test_store_that_is_away_is_logged_once_and_costs_new_registrations_only(
     hosts: TwoHosts, valkey: ValkeyServer
 ) -> None:
-    """Users on one machine, and those whose place is known, go on; who is not known is not said to be away."""
+    """Users on one machine, and those whose place is known, go on; an unknown user is not reported as away."""
     async with hosts as network:
         await network.connected()
         alice, bob = await network.phone("alice", FE1), await network.phone("bob", FE1)

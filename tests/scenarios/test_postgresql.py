@@ -75,7 +75,7 @@ async def test_user_who_is_added_on_the_command_line_logs_in_until_the_password_
 
 @on_loop
 async def test_network_goes_on_while_the_database_of_management_is_away(managed: Managed, cluster: Cluster) -> None:
-    """Who is known logs in; the log tells the operator; a pool that comes meanwhile gets its users afterwards."""
+    """A known user logs in; the log tells the operator; a pool that comes meanwhile gets its users afterwards."""
     async with managed:
         await managed.start(MGMT, FE1)
         await known(managed, "alice", FE1)

@@ -224,7 +224,7 @@ async def test_other_servers_have_no_websocket_port(web: Network) -> None:
 
 @on_loop
 async def test_application_is_no_client_of_the_websocket_port(web: Network) -> None:
-    """A certificate is not asked for, and who has one is a stranger like any other (rule R10)."""
+    """A certificate is not asked for, and a client with one is a stranger like any other (rule R10)."""
     async with web:
         bob = await web.phone("bob", FE1)
         page = await stranger(web, "alice")

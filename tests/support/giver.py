@@ -20,7 +20,7 @@ _cseq = itertools.count(1)
 
 
 class Giver:
-    """Who has opened a link to a server of ours, and was asked by it for everything that management has signed."""
+    """A peer that has opened a link to a server of ours, and was asked by it for everything that management has signed."""
 
     def __init__(self, peer: Peer, name: str, asked: Request) -> None:
         self.peer, self.name, self.asked = peer, name, asked

@@ -251,7 +251,7 @@ class Managed:
         wanted = set(names or self.nodes) - {MGMT}
         await until(lambda: wanted <= self.master.reports.servers_with(number))
 
-    # Who comes to them
+    # Their peers
 
     async def agent(self, user: str, server: str) -> UserAgent:
         """A user who is logged in at *server*, as soon as management has sent it the users."""

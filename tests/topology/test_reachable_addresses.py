@@ -67,7 +67,7 @@ PRIVATE = ["10.1.2.3", "172.16.0.1", "192.168.1.1", "100.64.0.1", "fd00::1", "fe
 
 @pytest.mark.parametrize("address", PRIVATE)
 def test_names_of_others_lead_to_private_networks_only_if_the_topology_names_them(address: str) -> None:
-    """Names of our own authority lead there too: who answers for them is of our organisation."""
+    """Names of our own authority lead there too: a server that answers for them is of our organisation."""
     reachable = ReachableAddresses(hosts=frozenset({"pki.example.test"}))
     assert "in a private network" in reachable.refused("partner.test", address, nowhere)
     assert reachable.refused("pki.example.test", address, nowhere) == ""

@@ -44,7 +44,7 @@ def test_secrets_are_for_their_owner_alone(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("umask", "mode"), [(0o000, 0o644), (0o002, 0o644), (0o077, 0o600)])
 def test_only_its_owner_writes_to_the_draft_under_each_umask(tmp_path: Path, umask: int, mode: int) -> None:
-    """Who can write to the draft decides what the operator publishes next."""
+    """A user who can write to the draft decides what the operator publishes next."""
     before = os.umask(umask)
     try:
         assert sipmesh("init", "example.com", "--dir", tmp_path / "o").code == 0

@@ -111,7 +111,7 @@ async def test_operator_gives_no_access_by_way_of_the_draft(tmp_path: Path) -> N
 
 @on_loop
 async def test_operator_gives_our_ca_no_other_root(tmp_path: Path) -> None:
-    """Who has the key of a root of ours can be each server. `partner/add` stores roots that an operator sends."""
+    """A thief of the key of a root of ours can act as each server. `partner/add` stores roots that an operator sends."""
     stranger = Organisation.build(tmp_path / "p", PARTNER, (PoolPlan(POOL, Role.FRONT_END, (FE2,)),), issued_at=BEGAN)
     async with (
         management_with_console(tmp_path) as network,

@@ -164,7 +164,7 @@ def test_server_that_is_behind_for_too_long_is_logged_with_its_reason(
 
 @on_loop
 async def test_server_that_follows_refuses_a_version_without_the_approvals_of_operators(managed: Managed) -> None:
-    """Who has the host of another management server signs as management, and writes to the database of the pool."""
+    """An attacker with the host of another management server signs as management, and writes to the database of the pool."""
     ada, ben = Approver("ada"), Approver("ben")
     with Plane(managed) as plane:
         managed.edit(lambda document: document.update(approvals=rule(ada, ben)))

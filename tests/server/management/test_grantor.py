@@ -73,7 +73,7 @@ def test_request_for_another_server_is_refused(place: Place) -> None:
 
 
 def test_certificate_that_only_the_ledger_has_renews_nothing(place: Place) -> None:
-    """Who can write to the ledger, and has a front end, would get the certificate of an edge."""
+    """Otherwise an attacker who can write to the ledger, and has a front end, would get the certificate of an edge."""
     wish = Wish(EDGE, dns=(EDGE,), uris=(f"sip:{EDGE}",), ends=timedelta(days=30))
     mallory = Forge(NOW).forge(wish, Forge(NOW).organisation("example.test"))
     assert isinstance(mallory.key, ec.EllipticCurvePrivateKey)

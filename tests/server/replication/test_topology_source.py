@@ -151,7 +151,7 @@ def test_server_beside_management_needs_the_root(managed: Managed) -> None:
 def test_version_in_a_shared_database_counts_only_if_management_has_signed_it(
     managed: Managed, postgres_url: str
 ) -> None:
-    """Who can write to the database can neither load a topology here, nor have its content signed by a later act."""
+    """An attacker who can write to the database can neither load a topology here, nor have its content signed by a later act."""
     move(managed.folder(MGMT), SharedDatabase(postgres_url, MGMT), "ada", datetime.now(UTC))
     chain = managed.credentials(f"{MGMT}.signer")
     forge = Forge(datetime.now(UTC)).organisation(EXAMPLE)

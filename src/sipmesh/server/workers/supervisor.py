@@ -109,8 +109,8 @@ class Supervisor(Follower):
     async def drain(self, hurry: asyncio.Event) -> None:
         """Have all workers drain and end; once *hurry* is set they end at once.
 
-        The ports are closed first: who connects is refused at once, and goes to another server. A worker that does not serve yet
-        has nothing to end.
+        The ports are closed first: a phone that connects is refused at once, and goes to another server. A worker that
+        does not serve yet has nothing to end.
         """
         self._is_ending = True
         self._ports.close()

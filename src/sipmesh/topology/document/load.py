@@ -145,7 +145,7 @@ class Loaded:
         if url.startswith(SQLITE):
             return f"{SQLITE}{self.folder / url.removeprefix(SQLITE)}"
         if url.startswith(f"{POSTGRESQL}:"):
-            with suppress(ValueError):  # of an earlier release: who opens it says what is wrong
+            with suppress(ValueError):  # of an earlier release: the caller that opens it says what is wrong
                 return DatabaseUrl.read(url).in_folder(self.folder)
         return url
 

@@ -184,7 +184,7 @@ def test_nothing_is_sealed_for_a_key_without_a_certificate_that_counts(
 def test_nothing_is_sealed_for_the_key_of_another_server(
     ends: Ends, monkeypatch: pytest.MonkeyPatch, *, is_compared: bool
 ) -> None:
-    """Who has the key of a front end, and the database, puts its certificate into the row of a management server.
+    """An attacker with the key of a front end, and the database, puts its certificate into the row of a management server.
 
     Neither its key nor a new certificate for it is given, also if the rows are not compared with their certificates.
     """
@@ -371,7 +371,7 @@ def test_overtaken_leader_seals_nothing(ends: Ends) -> None:
 
 @pytest.mark.wide
 def test_earlier_file_of_the_leader_does_not_count_again(ends: Ends) -> None:
-    """Who can write to the database keeps its rows, and puts one back, also with no row left."""
+    """An attacker who can write to the database keeps its rows, and puts one back, also with no row left."""
     ends.give()
     ends.receive()
     [old] = [row for row in ends.rows() if row.name == "ca/issuing.crl"]

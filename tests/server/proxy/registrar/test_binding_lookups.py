@@ -156,7 +156,7 @@ def test_rows_that_were_found_need_no_proof(one: Lookups) -> None:
 
 
 def test_check_reads_what_is_known_and_tells_of_rows_of_ours_that_are_missing(one: Lookups) -> None:
-    """Who asks meanwhile waits for the same read."""
+    """A request that comes meanwhile waits for the same read."""
     ours = replace(PHONE, expires_at=one.now + 600)
     one.known.accept_written(ALICE, (ours,), (), WriteResult(frozenset(), 5, 5))
     one.lookups.check(ALICE)

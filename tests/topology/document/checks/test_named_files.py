@@ -122,7 +122,7 @@ def test_link_to_a_file_of_another_kind_is_refused(
 def test_link_to_a_file_outside_of_the_organisation_is_accepted(
     place: Place, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """Who may write there decides: a secret of systemd, a certificate of certbot."""
+    """A user who may write there decides: a secret of systemd, a certificate of certbot."""
     elsewhere = tmp_path_factory.mktemp("elsewhere") / "valkey"
     elsewhere.write_text("secret")
     (tmp_path / "secrets").mkdir()
