@@ -69,7 +69,7 @@ LOGIN_STAGES = {
     "check: what is read of the fields": ("CPyDef_check___check_request",),
     "authenticate: credentials, nonces": (
         "CPyDef_digest_auth___DigestAuth___check",
-        "CPyDef_digest_auth___DigestAuth___answer",
+        "CPyDef_digest_auth___DigestAuth___refuse",
     ),
     "register: decide, bindings": ("CPyDef_registrations___Registrations___register", STORED),
 }

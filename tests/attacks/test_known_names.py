@@ -9,7 +9,7 @@ import pytest
 
 from sipmesh.cli.versions import built
 from sipmesh.demo.organisation import Organisation
-from sipmesh.routing.authentication.digest import Challenge, nothing_means_us
+from sipmesh.routing.authentication.digest import Challenge
 from sipmesh.server.proxy.flow import Flow
 from sipmesh.sip.digest import Algorithm, answer, parse_challenge
 from support.counting import counted
@@ -98,7 +98,7 @@ def work_for(network: Network, flow: Flow, stranger: Peer, name: str, password: 
     for _ in range(2):
         request = stranger.request("INVITE", uri)
         if password:
-            challenged = node.logins.check(flow, request, aor, nothing_means_us)
+            challenged = node.logins.check(flow, request, aor)
             assert isinstance(challenged, Challenge)
             made = [parse_challenge(value) for _, value in challenged.headers]
             row = ("proxy-authorization", answer(made, name, password, "INVITE", uri, "c", 1))
@@ -106,7 +106,7 @@ def work_for(network: Network, flow: Flow, stranger: Peer, name: str, password: 
         calls.clear()
         with counted(calls):
             node.access.home_of(flow, aor)
-            result = node.logins.check(flow, request, aor, nothing_means_us)
+            result = node.logins.check(flow, request, aor)
         assert isinstance(result, Challenge)
         assert bool(result.flaw) is bool(password)
     return calls["call"] + calls["c_call"]

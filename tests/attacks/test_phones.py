@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from server.proxy.registrar.test_repeated_refresh import ALICE
+from server.proxy.test_repeated_refresh import ALICE
 from sipmesh.demo.organisation import Organisation
 from sipmesh.sip.digest import answer, parse_challenge
 from sipmesh.sip.message import Request

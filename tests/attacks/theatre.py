@@ -41,7 +41,7 @@ class Theatre(DemoNetwork):
             self.nodes[server],
             reload=lambda: self.reload(server),
             look=lambda: self.reload(server),
-            drain=self.nodes[server].dispatch.drain,
+            drain=self.nodes[server].core.drain,
         ).commands()
         return json.loads(encode(await commands[command](given)))
 

@@ -344,7 +344,7 @@ class World:
             wire.proved(peer)
         flow = node.flow_table.flow(cast("Link", wire))
         flow.came_up()
-        node.dispatch.accounts.came_up(flow)
+        node.accounts.came_up(flow)
         return wire
 
     def _opener(self, node: RunningServer) -> Callable[[Hop], Link]:

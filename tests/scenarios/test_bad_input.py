@@ -238,7 +238,7 @@ async def test_links_that_say_nothing_do_not_keep_others_out(home: Network) -> N
 @on_loop
 async def test_too_many_requests_at_once_get_503_until_some_are_answered(home: Network) -> None:
     async with home, two_who_talk(home) as (alice, bob):
-        home.nodes[FE1].dispatch._max_exchanges = 2
+        home.nodes[FE1].core.state.max_exchanges = 2
         for _ in range(2):
             await alice.send(alice.request(MESSAGE, "sip:bob@example.test"))
         held = [await bob.request_in(MESSAGE) for _ in range(2)]

@@ -107,7 +107,7 @@ def explained(network: Network, act: Act, title: str, user: str = "alice@example
             await act(network)
             node = network.nodes[FE1]
             await until(lambda: node.logins.remembered.newest(1) or node.gatekeeper.client_refusals.newest(1))
-            desk = AdminCommands(node, reload=nothing, look=nothing, drain=node.dispatch.drain)
+            desk = AdminCommands(node, reload=nothing, look=nothing, drain=node.core.drain)
             return await desk.user({"user": f"sip:{user}"})
 
     with asyncio.Runner(loop_factory=Loop) as runner:

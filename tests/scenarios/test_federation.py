@@ -257,7 +257,7 @@ async def test_partner_comes_past_an_edge_that_drains(two_edges: Network) -> Non
         [first] = links_between(partner, EXAMPLE)
         assert first.remote == two_edges.address(EDGE, LinkKind.PARTNER)
         edges[0].listening.close()
-        edges[0].dispatch.drain()
+        edges[0].core.drain()
         for word in ("through", "the other"):
             assert (await erin.message("sip:alice@example.test", word)).status == 200
         assert [(await text(alice)).body for _ in range(3)] == [b"before", b"through", b"the other"]
@@ -265,5 +265,5 @@ async def test_partner_comes_past_an_edge_that_drains(two_edges: Network) -> Non
         _, other = links_between(partner, EXAMPLE)
         assert other.remote == two_edges.address(EDGE2, LinkKind.PARTNER)
         edges[1].listening.close()
-        edges[1].dispatch.drain()
+        edges[1].core.drain()
         assert (await erin.message("sip:alice@example.test", "nobody")).status == 500

@@ -23,7 +23,7 @@ async def draining(network: Network, server: str = FE1) -> AsyncIterator[asyncio
     """Drain a server meanwhile; the event ends that at once."""
     node, hurry = network.nodes[server], asyncio.Event()
     running = asyncio.create_task(Draining(node, network.told[server].log).run(hurry))
-    await until(lambda: node.dispatch.is_draining)
+    await until(lambda: node.core.state.is_draining)
     try:
         yield hurry
         await running
@@ -134,7 +134,7 @@ async def test_phones_that_another_pool_carries_are_let_go_one_after_the_other(t
         came = await under_way(alice, bob)
         node = two_pools.nodes[FE3]
         assert len(node.home_flows) == 2
-        node.dispatch.drain()
+        node.core.drain()
         steps = Draining(node, two_pools.told[FE3].log)
         assert steps.step()
         await dora.hung_up()

@@ -233,7 +233,7 @@ async def test_service_ends_when_it_has_drained_and_refuses_its_name_to_another_
         await alice.send(alice.request("MESSAGE", "sip:bob@example.test"))
         came = await bob.request_in("MESSAGE")
         running.drain()
-        await until(lambda: node.dispatch.is_draining)
+        await until(lambda: node.core.state.is_draining)
         running.drain()  # to say so again ends nothing
         with pytest.raises(OperatorError, match="is starting, running or draining"):
             await Service(example.file, FE1, Told().log).serve()
@@ -251,7 +251,7 @@ async def test_service_with_two_orders_to_stop_ends_at_once(example: Organisatio
         await alice.send(alice.request("MESSAGE", "sip:bob@example.test"))
         await bob.request_in("MESSAGE")
         running.stop()
-        await until(lambda: node.dispatch.is_draining)
+        await until(lambda: node.core.state.is_draining)
         running.stop()
         assert (await alice.final()).status == 503
         await until(lambda: list(told.events("stopped")))

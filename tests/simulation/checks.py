@@ -281,7 +281,7 @@ class Checks:
         since = (phone.registered_at, phone.unregistered_at)
         for server, node in self.world.nodes():
             if server.name in phone.servers and (phone.aor in self.world.operations.removed) is False:
-                known = node.registrations.bindings(phone.aor)
+                known = node.registrations.bindings(phone.aor, node.loop.time())
                 if known is not None:
                     self._hold(phone, server, known, wanted=wanted)
                     continue

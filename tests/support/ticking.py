@@ -30,7 +30,7 @@ async def ticking(home: Network) -> AsyncIterator[tuple[RunningServer, Peer, Pee
 async def _sweep(node: RunningServer) -> None:
     while True:
         await asyncio.sleep(1)
-        node.dispatch.tick()
+        node.sweep.tick()
 
 
 def is_idle(node: RunningServer) -> bool:

@@ -29,7 +29,7 @@ class ValkeyNetwork(Network):
         """Do what a service does with its servers twice a second, more often."""
         while True:
             for node in list(self.nodes.values()):
-                node.dispatch.tick()
+                node.sweep.tick()
             await asyncio.sleep(LOOK_AGAIN_S)
 
     def store_of(self, name: str) -> ValkeyLocations:

@@ -62,7 +62,7 @@ class Draining:
     def _begin(self) -> None:
         node = self._node
         node.listening.close()
-        node.dispatch.drain()
+        node.core.drain()
         self._per_s = max(self._per_s, len(self._phones()) / node.limits.stop_s)
         calls = node.relay.calls.up()
         named = [f"{call.caller} to {call.callee}" for call in calls[-MOST_NAMED:]]

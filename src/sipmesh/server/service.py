@@ -335,7 +335,7 @@ class Service:
         await self._told_to_stop.wait()
         try:
             if self._supervisor is not None:
-                self._node.dispatch.drain()
+                self._node.core.drain()
                 await self._supervisor.drain(self._hurry)
             await Draining(self._node, self._log).run(self._hurry)
         finally:

@@ -34,7 +34,7 @@ def parts_of(
 ) -> tuple[RunningServer, Callable[[], ReloadResult], Callable[[], ReloadResult], Callable[[], None]]:
     """What the commands of a server are built from."""
     node = network.nodes[server]
-    return node, _taken, _taken, node.dispatch.drain
+    return node, _taken, _taken, node.core.drain
 
 
 def _taken() -> ReloadResult:

@@ -182,7 +182,7 @@ async def test_full_server_answers_503_with_retry_after(home: Network) -> None:
     async with home:
         node = home.nodes[FE1]
         alice, bob = await home.phone("alice", FE1), await home.phone("bob", FE1)
-        node.dispatch._max_exchanges = 1
+        node.core.state.max_exchanges = 1
         await alice.send(alice.request("MESSAGE", "sip:bob@example.test"))
         first = await bob.request_in("MESSAGE")
         refused = await alice.ask(alice.request("MESSAGE", "sip:bob@example.test"))

@@ -83,7 +83,7 @@ async def test_transactions_that_are_over_are_forgotten_a_part_in_each_turn_of_t
         count = len(lingering)
         assert count >= FORGOTTEN_AT_ONCE + 20
         await asyncio.sleep(FINAL_S + SLACK_S)
-        node.dispatch.tick()
+        node.sweep.tick()
         assert len(lingering) == count - FORGOTTEN_AT_ONCE
         await until(lambda: is_idle(node))
 
@@ -95,7 +95,7 @@ async def test_transactions_of_a_closed_link_are_forgotten_a_part_in_each_turn_o
         await bob.__aexit__()
         await until(lambda: len(node.flow_table.sessions()) == 1)
         assert len(lingering) == count - FORGOTTEN_AT_ONCE
-        node.dispatch.tick()
+        node.sweep.tick()
         assert len(lingering) == 0
 
 

@@ -9,6 +9,7 @@ from sipmesh.server.quotas.usage import Usage
 from sipmesh.sip.transaction.client import ClientTransaction
 from sipmesh.sip.transaction.server import ServerTransaction
 from support.network import FE1, Network
+from support.received import received
 from support.running import on_loop, until
 
 
@@ -18,7 +19,7 @@ async def proxied_in(home: Network) -> tuple[ProxiedRequest, FlowTable]:
     table = home.nodes[FE1].flow_table
     await until(lambda: [one for one in table.sessions() if one.users])
     [flow] = table.sessions()
-    made = ProxiedRequest(flow, request(), "key", ServerTransaction(invite=True))
+    made = ProxiedRequest(received(flow, request()), ServerTransaction(invite=True))
     made.account = Usage("user", "sip:alice@example.test", 10, 10_000)
     return made, table
 

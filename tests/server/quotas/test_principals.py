@@ -105,7 +105,7 @@ async def test_answered_calls_count_for_their_headers_until_they_are_forgotten(h
         assert (await alice.final()).status == 200
         assert (held.branches, held.octets < 20_000) == (0, True)
         await asyncio.sleep(33)
-        node.dispatch.tick()
+        node.sweep.tick()
         assert (held.branches, held.octets) == (0, 0)
 
 
@@ -188,7 +188,7 @@ async def test_user_behind_another_server_has_its_own_limit_within_it(
             await bob.reply(request, 200)
             assert (await other.final()).status == 200
         assert (accounts._direct["server", FE2].branches, accounts._direct["server", FE2].octets) == (0, 0)
-        pool.nodes[FE1].dispatch.tick()
+        pool.nodes[FE1].sweep.tick()
         assert accounts._carried == {}
 
 
@@ -294,11 +294,11 @@ async def test_account_is_forgotten_with_the_last_link_and_the_last_branch(home:
         came = await bob.request_in(MESSAGE)
         await alice.__aexit__()
         await until(lambda: len(node.flow_table.sessions()) == 1)
-        node.dispatch.tick()
+        node.sweep.tick()
         assert account(node, "user", "sip:alice@example.test").branches == 1
         await bob.reply(came, 200)
         await bob.silent()
-        node.dispatch.tick()
+        node.sweep.tick()
         assert [*node.accounts.fullest()] == ["user"]
         assert len(node.accounts) == 1
 

@@ -30,6 +30,7 @@ LARGEST_DOCUMENT: Final = 16 << 10
 
 """The Content-Encoding of a body that is not encoded."""
 
+NO_SUBSCRIPTION: Final = Answer(481, why="no such subscription, or another user has it")
 BAD_EVENT: Final = Answer(489, headers=(("Allow-Events", ALLOW_EVENTS),), why="no package of this server")
 
 

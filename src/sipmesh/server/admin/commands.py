@@ -144,7 +144,7 @@ class AdminCommands:
         )
 
     def _state(self) -> str:
-        if self._node.dispatch.is_draining:
+        if self._node.core.state.is_draining:
             return "draining"
         return "preparing" if self._node.registrations.is_shortened else "serving"
 

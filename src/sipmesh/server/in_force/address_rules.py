@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from sipmesh.server.in_force.in_force import Current
+    from sipmesh.server.in_force.in_force import Current, InForce
     from sipmesh.topology.document.watching import Watching
 
 
@@ -24,14 +24,8 @@ class AddressRules:
         return partner.peer.name if partner is not None else ""
 
     def watching(self, aor: str, watcher: str) -> Watching:
-        """Return what *watcher* may see of the presence of *aor*: by a rule of *aor*, or by the default of the topology."""
-        in_force = self._current.value
-        rule = in_force.homes.watcher_rule(aor, watcher)
-        if rule is not None:
-            return rule
-        presence = in_force.view.loaded.topology.presence
-        is_inside = watcher.rpartition("@")[2] in in_force.view.sip_domains
-        return presence.inside if is_inside else presence.partners
+        """Return what *watcher* may see of the presence of *aor* now: see `watching` below."""
+        return watching(self._current.value, aor, watcher)
 
     def is_ours(self, aor: str) -> bool:
         """Return whether *aor* may be at home in our pool."""
@@ -46,3 +40,13 @@ class AddressRules:
         if domain in view.blocked:
             return False
         return bool(self.partner_of(domain)) or any(domain in peer.asserts for peer in view.trusted.values())
+
+
+def watching(in_force: InForce, aor: str, watcher: str) -> Watching:
+    """Return what *watcher* may see of the presence of *aor*: by a rule of *aor*, or by the default of the topology."""
+    rule = in_force.homes.watcher_rule(aor, watcher)
+    if rule is not None:
+        return rule
+    presence = in_force.view.loaded.topology.presence
+    is_inside = watcher.rpartition("@")[2] in in_force.view.sip_domains
+    return presence.inside if is_inside else presence.partners

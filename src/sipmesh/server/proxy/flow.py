@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from sipmesh.routing.identity.alias import OwnerOf, nobody
 from sipmesh.routing.identity.dialog_token import owner_hash
+from sipmesh.routing.identity.route_set import NOWHERE, RouteSet
 from sipmesh.routing.identity.sender import CarriedLogin, ClientSender, Sender, ServerSender
 from sipmesh.routing.media.origin import AnonymousBody
 from sipmesh.routing.proxy.ringing_calls import RingingCalls
@@ -197,21 +198,41 @@ class Flow:
         self.sender = ClientSender(self.incarnation, self.number, users, self.owner_of, logins)
 
 
-class Decider:
-    """Who has decided about a request, and is asked again if nothing that it has chosen can be reached."""
+class ReceivedRequest:
+    """A request that has arrived on *flow*; *key* is its transaction, and *server* serves it.
 
-    def decide_again(self, proxied: ProxiedRequest, what: AnotherNotifier | Store) -> None:
-        """Decide about *proxied*, whose notifier or whose phones cannot be reached."""
+    The step says the rest of it. The flow is that of the client if another server carries it. *place* is what the Route says,
+    *loop* the hash for loop detection. *account* counts the request; None is that of the flow. *registers* is the user whose
+    REGISTER goes to another pool.
+    """
+
+    __slots__ = ("account", "flow", "key", "loop", "place", "registers", "request", "server")
+
+    def __init__(self, flow: Flow, request: Request, key: str, server: RequestServer) -> None:
+        self.flow, self.request, self.key, self.server = flow, request, key, server
+        self.place: RouteSet = NOWHERE
+        self.account: Usage | None = None
+        self.loop = self.registers = ""
+
+    def __repr__(self) -> str:
+        return f"<ReceivedRequest {self.request.method} {self.key}>"
+
+
+class RequestServer:
+    """Who serves a request, and is told if no target of it can be reached."""
+
+    def targets_lost(self, proxied: ProxiedRequest, what: AnotherNotifier | Store) -> None:
+        """Serve *proxied* as *what* says: its notifier, or its phones, cannot be reached."""
         raise NotImplementedError
 
 
 class ProxiedRequest:
-    """A received request: *key* is its transaction, *context* collects the responses, *sent* are its branches.
+    """A received request in its transaction *key*: *context* collects the responses, *sent* are its branches.
 
-    *identity* is the sender, as it is asserted to the next server. *begun* is the state of the dialog that the request starts,
-    once it is known. *account* counts its branches and octets; *size* is the number of octets that are counted for the request
-    itself. *registers* is the user whose REGISTER goes to another pool. *offer* is its offer of media, once an answer was
-    compared with it. *rings*: it is counted among the calls of its link that ring.
+    *received* is the request as it has arrived. *identity* is the sender, as it is asserted to the next server. *begun* is the
+    state of the dialog that the request starts, once it is known. *account* counts its branches and octets; *size* is the number
+    of octets that are counted for the request itself. *offer* is its offer of media, once an answer was compared with it.
+    *rings*: it is counted among the calls of its link that ring.
     """
 
     __slots__ = (
@@ -220,13 +241,11 @@ class ProxiedRequest:
         "begun",
         "came_by",
         "context",
-        "decider",
         "flow",
         "identity",
         "key",
-        "loop",
         "offer",
-        "registers",
+        "received",
         "request",
         "rings",
         "sent",
@@ -234,18 +253,17 @@ class ProxiedRequest:
         "transaction",
     )
 
-    def __init__(self, flow: Flow, request: Request, key: str, transaction: ServerTransaction) -> None:
-        self.flow, self.request, self.key, self.transaction = flow, request, key, transaction
+    def __init__(self, received: ReceivedRequest, transaction: ServerTransaction) -> None:
+        self.received, self.transaction = received, transaction
+        self.flow, self.request, self.key = received.flow, received.request, received.key
         self.context: ResponseContext | None = None
-        self.decider: Decider | None = None
         self.identity: str | None = None
         self.came_by: ListenerAddress | None = None
         self.begun: Begun | None = None
         self.offer: Offer | None = None
         self._anonymous: AnonymousBody | None = None
-        self.loop = self.registers = ""
         self.sent: dict[int, SentBranch] = {}
-        self.account, self.size = flow.account, 0
+        self.account, self.size = received.flow.account if received.account is None else received.account, 0
         self.rings = False
 
     @property

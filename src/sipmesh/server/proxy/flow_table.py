@@ -93,7 +93,7 @@ class FlowTable:
         """
         target = start.target
         if isinstance(target, FlowTarget):
-            return self._flow(target)
+            return self.flow_to(target)
         if isinstance(target, RemoteFlowTarget):
             return self._server(target.binding.host)
         if target.carries is not None and target.carries.flow:
@@ -104,7 +104,7 @@ class FlowTable:
 
     def user_at(self, target: FlowTarget) -> str:
         """Return the user of this server whom *target* leads to; "" if the user's link is gone."""
-        flow = self._flow(target)
+        flow = self.flow_to(target)
         return "" if flow is None else next((user for user in flow.users if owner_hash(user) == target.owner), "")
 
     def side_name(self, link: Link) -> str:
@@ -130,7 +130,7 @@ class FlowTable:
         peer = self._current.value.view.trusted.get(server)
         return (peer.pool if peer is not None else None) or server
 
-    def _flow(self, target: FlowTarget) -> Flow | None:
+    def flow_to(self, target: FlowTarget) -> Flow | None:
         """Return the flow, or for a dialog the newest flow of its owner; never a flow of another user."""
         flow = self._flows.get(target.flow)
         if target.found is Found.PATH:

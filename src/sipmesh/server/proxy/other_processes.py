@@ -49,6 +49,9 @@ class OtherProcesses:
     def close(self) -> None:
         """Talk to them no more."""
 
+    def hand_over(self, flow: Flow, request: Request, aor: str) -> None:
+        """Hand a request over to the process that is the notifier of *aor*."""
+
     # Asked
 
     def exceeds(self, link: Link) -> bool:  # noqa: ARG002 - the limit of this process is looked at elsewhere
@@ -71,8 +74,8 @@ class OtherProcesses:
         """Tell whether the INVITE of a new call waits on the link of *flow*, also one of another process."""
         return flow.rings(call_id)
 
-    def hand_over(self, flow: Flow, request: Request, aor: str) -> bool:  # noqa: ARG002 - this process is every notifier
-        """Hand a request on to the process that is the notifier of *aor*; False if this process is it."""
+    def has_notifier(self, flow: Flow, aor: str) -> bool:  # noqa: ARG002 - this process is every notifier
+        """Tell whether a request on *flow* for the notifier of *aor* is to be handed over to another process."""
         return False
 
     def aors_at(self, address: str) -> Iterable[str]:  # noqa: ARG002 - they have no Contact

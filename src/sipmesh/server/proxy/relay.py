@@ -32,9 +32,11 @@ if TYPE_CHECKING:
     from sipmesh.server.proxy.call_table import CallTable
     from sipmesh.server.proxy.calls.call_release import CallRelease
     from sipmesh.server.proxy.calls.media_guard import MediaGuard
-    from sipmesh.server.proxy.flow import Decider, Flow, ProxiedRequest, SentBranch
+    from sipmesh.server.proxy.flow import Flow, ProxiedRequest, SentBranch
     from sipmesh.server.proxy.flow_table import FlowTable
     from sipmesh.server.proxy.liveness.outages import Outages
+    from sipmesh.server.proxy.message_refusals import MessageRefusals
+    from sipmesh.server.proxy.transactions.ack_forwarder import AckForwarder
     from sipmesh.server.proxy.transactions.answerers import Answerers
     from sipmesh.server.proxy.transactions.branch_requests import BranchRequests
     from sipmesh.server.proxy.transactions.client_transactions import ClientTransactions
@@ -80,14 +82,17 @@ class Relay:
         outages: Outages,
         calls: CallTable,
         media: MediaGuard,
+        acks: AckForwarder,
         release: CallRelease,
+        refusals: MessageRefusals,
     ) -> None:
         self.server_transactions, self.client_transactions = server_transactions, client_transactions
         self.requests, self.calls = requests, calls
         self._current, self._access, self._clock = current, access, clock
         self._flow_table, self._forget = flow_table, forget
         self._privacy, self._answerers, self._outages = privacy, answerers, outages
-        self._media, self._release = media, release
+        self._media, self._refusals = media, refusals
+        self.acks, self.release = acks, release
         self.calls_started = 0
         self._served_before: list[ProxiedRequest] = []  # of closed links
         self._sent_before: list[SentBranch] = []
@@ -136,10 +141,9 @@ class Relay:
 
     # Requests in
 
-    def forward(self, proxied: ProxiedRequest, outcome: Forward, loop: str, decider: Decider | None = None) -> None:
-        """Send the request to its targets; *decider* is asked if another decision is needed."""
-        proxied.decider = decider
-        proxied.identity, proxied.loop = outcome.identity, loop
+    def forward(self, proxied: ProxiedRequest, outcome: Forward) -> None:
+        """Send the request to its targets."""
+        proxied.identity = outcome.identity
         proxied.context = ResponseContext.of(proxied.request, outcome.targets, outcome.unreached)
         if proxied.context.invite:
             self.calls_started += proxied.request.to.tag is None
@@ -244,7 +248,7 @@ class Relay:
         if todo is Do.ACK:
             sent.flow.link.send(ack_for(sent.request, answer).encode())
         elif given is Input.SUCCESS and sent.request.method == "INVITE" and answer.to.tag:
-            self._release.release_malformed(sent, answer)
+            self.release.release_malformed(sent, answer)
         self.client_transactions.responded(sent, given, Status.BAD_GATEWAY)
         self._perform(proxied, context.responded(sent.number, explained(proxied.request, Status.BAD_GATEWAY)))
 
@@ -278,13 +282,13 @@ class Relay:
     def _refuse_media(self, sent: SentBranch, context: ResponseContext, response: Response, refused: Answer) -> None:
         """Answer the caller instead of *response*, and release the callee: by CANCEL, or by a BYE if it has accepted."""
         proxied = sent.proxied
-        warning = self._media.record(sent.flow, proxied.request, refused)
+        warning = self._refusals.record(sent.flow, proxied.request, refused)
         headers = (*refused.headers, ("Warning", warning))
         refusal = respond(proxied.request, refused.status, headers=headers)
         if response.status < FIRST_FINAL:
             self._perform(proxied, context.refuse(sent.number, refusal, (REASON,)))
             return
-        self._release.release_callee(sent, response)
+        self.release.release_callee(sent, response)
         self._perform(proxied, context.responded(sent.number, refusal))
 
     # Links
@@ -363,8 +367,7 @@ class Relay:
             elif isinstance(effect, AwaitSilent):
                 self.server_transactions.await_silent(proxied)
             elif isinstance(effect, DecideAgain):
-                if proxied.decider is not None:
-                    proxied.decider.decide_again(proxied, effect.what)
+                proxied.received.server.targets_lost(proxied, effect.what)
             else:
                 self.server_transactions.drop(proxied)
 
@@ -376,7 +379,7 @@ class Relay:
         if flow is None or not flow.link.usable:
             self._unreachable(proxied, start)
             return
-        branch = self.requests.branches.mint(proxied.loop)
+        branch = self.requests.branches.mint(proxied.received.loop)
         try:
             copy = self.requests.make(proxied, start.target, flow, branch)
         except RemoteError:  # the request was checked when it arrived

@@ -1,4 +1,4 @@
-"""The parts of one server that decide about messages and carry out decisions: dispatch, executor, the way to home pools."""
+"""The parts of one server that every message meets: dispatch, the core of the proxy, the relay, the way to home pools."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 from sipmesh.server.proxy.access.access_proxy import AccessProxy
 from sipmesh.server.proxy.access.end_of_flow import EndOfFlow
 from sipmesh.server.proxy.access.home_flows import HomeFlows
-from sipmesh.server.proxy.access.request_logins import RequestLogins
 from sipmesh.server.proxy.dispatch import Dispatch
-from sipmesh.server.proxy.execution.executor import Executor
-from sipmesh.server.proxy.execution.phone_events import PhoneEvents
-from sipmesh.server.proxy.execution.responder import Responder
-from sipmesh.server.proxy.execution.user_targets import UserTargets
 from sipmesh.server.proxy.links.flow_removal import FlowRemoval
 from sipmesh.server.proxy.links.link_lifecycle import LinkLifecycle
 from sipmesh.server.proxy.links.reception import Reception
 from sipmesh.server.proxy.links.remote_events import RemoteEvents
 from sipmesh.server.proxy.login.login_waits import LoginWaits
+from sipmesh.server.proxy.proxy_core import ProxyCore
+from sipmesh.server.proxy.repeated_refresh import RefreshGate
+from sipmesh.server.proxy.responder import Responder
+from sipmesh.server.proxy.serving.state import ServingState
+from sipmesh.server.proxy.sweep import Sweep
 from sipmesh.server.quotas.overload_admission import OverloadAdmission
 from sipmesh.server.running.server_setup import new_nonce_key, new_token
 from sipmesh.trust.evidence import LinkKind
@@ -33,13 +33,12 @@ if TYPE_CHECKING:
 
 
 class DecisionParts:
-    """What every message meets: *dispatch* asks the role of the server, *executor* carries out what it has decided."""
+    """What every message meets: *dispatch* receives it, *core* serves a request, *relay* has its branches and responses."""
 
     def __init__(
         self, setup: ServerSetup, peers: PeerParts, forwarding: ForwardingParts, users: UserParts, events: EventServer
     ) -> None:
         self._setup, self._peers, self._forwarding, self._users, self._events = setup, peers, forwarding, users, events
-        self._responder = Responder(forwarding.server_transactions, peers.refusals, peers.accounts, peers.peer_log)
         end_of_flow = EndOfFlow(setup.view.name, events.own_requests, new_token, peers.peer_log)
         self.home_flows = HomeFlows(
             peers.reactor,
@@ -61,7 +60,6 @@ class DecisionParts:
             forwarding.outages,
         )
         self.relay = forwarding.relay(setup, peers, self.access)
-        self.executor = self._executor()
         login_waits = LoginWaits(setup.loop, users.failures, peers.accounts)
         self.removal = FlowRemoval(
             flow_table=peers.flow_table,
@@ -75,7 +73,11 @@ class DecisionParts:
             events=events,
             siblings=peers.siblings,
         )
-        self.dispatch = self._dispatch(login_waits)
+        self.core = self._core(login_waits)
+        self.dispatch = self._dispatch()
+        self.sweep = Sweep(
+            self.relay, peers.accounts, peers.peer_log, forwarding.registrations, events, setup.loop.call_soon
+        )
 
     def __repr__(self) -> str:
         return f"<DecisionParts {self.dispatch!r}>"
@@ -84,24 +86,40 @@ class DecisionParts:
         """Remove a carried flow; the removal is built after what knows the flows."""
         self.removal.flow_ended(flow)
 
-    def _executor(self) -> Executor:
-        setup, peers, forwarding, events = self._setup, self._peers, self._forwarding, self._events
-        phone_events = PhoneEvents(peers.flow_table, events, peers.siblings)
-        return Executor(
-            current=setup.current,
-            relay=self.relay,
-            acks=forwarding.acks,
-            release=forwarding.release,
-            registrations=forwarding.registrations,
-            events=events,
-            targets=UserTargets(setup.current, forwarding.registrations, events, phone_events),
-            phone_events=phone_events,
-            responder=self._responder,
+    def _state(self) -> ServingState:
+        setup, peers, forwarding, overload = self._setup, self._peers, self._forwarding, self._peers.reactor.overload
+        return ServingState(
+            tokens=setup.stores.tokens,
+            branches=setup.branches,
+            listeners=setup.advertised,
+            overload=overload,
+            admission=OverloadAdmission(overload, setup.stores.tokens),
             accounts=peers.accounts,
-            log=peers.peer_log,
+            failures=self._users.failures,
+            flow_table=peers.flow_table,
+            registrations=forwarding.registrations,
+            outages=forwarding.outages,
+            delivery=self._events.delivery,
             media=forwarding.media,
-            identity=forwarding.identity,
+            home_flows=self.home_flows,
+            access=self.access,
+            client_transactions=self.relay.client_transactions,
             siblings=peers.siblings,
+        )
+
+    def _core(self, login_waits: LoginWaits) -> ProxyCore:
+        setup, peers, forwarding = self._setup, self._peers, self._forwarding
+        return ProxyCore(
+            current=setup.current,
+            state=self._state(),
+            clock=setup.loop.time,
+            relay=self.relay,
+            responder=Responder(forwarding.server_transactions, peers.refusals, peers.accounts, peers.peer_log),
+            events=self._events,
+            logins=self._users.logins,
+            login_waits=login_waits,
+            identity=forwarding.identity,
+            outside=setup.outside,
         )
 
     def _link_lifecycle(self) -> LinkLifecycle:
@@ -118,37 +136,18 @@ class DecisionParts:
             log=self._peers.peer_log,
         )
 
-    def _dispatch(self, login_waits: LoginWaits) -> Dispatch:
-        setup, peers, forwarding = self._setup, self._peers, self._forwarding
-        tokens, overload = setup.stores.tokens, peers.reactor.overload
+    def _dispatch(self) -> Dispatch:
+        setup, peers = self._setup, self._peers
         return Dispatch(
-            current=setup.current,
             flow_table=peers.flow_table,
             links=self._link_lifecycle(),
-            request_logins=RequestLogins(
-                current=setup.current,
-                logins=self._users.logins,
-                login_waits=login_waits,
-                access=self.access,
-                executor=self.executor,
-                responder=self._responder,
-            ),
-            admission=OverloadAdmission(overload, tokens),
+            core=self.core,
             relay=self.relay,
-            registrations=forwarding.registrations,
-            executor=self.executor,
-            responder=self._responder,
             events=self._events,
-            tokens=tokens,
-            branches=setup.branches,
-            log=peers.peer_log,
-            accounts=peers.accounts,
-            overload=overload,
-            home_flows=self.home_flows,
-            access=self.access,
+            refresh_gate=RefreshGate(setup.current, self.core.state),
             outside=setup.outside,
             siblings=peers.siblings,
-            call_soon=setup.loop.call_soon,
+            log=peers.peer_log,
         )
 
     def reception(self, workers: Siblings) -> Reception:

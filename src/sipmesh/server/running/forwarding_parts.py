@@ -47,7 +47,7 @@ class ForwardingParts:
         self.identity = IdentityService(
             setup.current, peers.gatekeeper, lambda: peers.certificates.presented.of(LinkKind.SERVER), peers.peer_log
         )
-        self.media = MediaGuard(setup.current, peers.refusals, peers.flow_table)
+        self.media = MediaGuard(setup.current, peers.flow_table)
         self.calls = CallTable(setup.limits.calls_named, peers.siblings)
         self.under_way = UnderWay(self.calls, peers.siblings)
         self.answerers = Answerers(setup.stores.tokens)
@@ -78,7 +78,9 @@ class ForwardingParts:
             self.outages,
             self.calls,
             self.media,
+            self.acks,
             self.release,
+            peers.refusals,
         )
 
 

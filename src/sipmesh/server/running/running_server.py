@@ -149,8 +149,9 @@ class RunningServer:
         self.relay, self.release, self.under_way = self._decisions.relay, forwarding.release, forwarding.under_way
         self.logins, self.failures = users.logins, users.failures
         self.user_updates, self.takeovers = users.updates, users.takeovers
-        self.dispatch, self.home_flows = self._decisions.dispatch, self._decisions.home_flows
-        self.access = self._decisions.access
+        self.dispatch, self.core = self._decisions.dispatch, self._decisions.core
+        self.home_flows, self.access = self._decisions.home_flows, self._decisions.access
+        self.sweep = self._decisions.sweep
         self.resolver, self.connector, self.trials, self.pool = (
             links.resolver,
             links.connector,
@@ -169,7 +170,7 @@ class RunningServer:
 
     def tick(self) -> None:
         """Sweep what has a deadline, and tell the operator of overload; called about twice a second."""
-        self.dispatch.tick()
+        self.sweep.tick()
         self._peers.tick()
         self.tracer.tick()
 

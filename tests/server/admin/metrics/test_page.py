@@ -73,7 +73,7 @@ async def test_server_that_drains_is_not_healthy(home: Network) -> None:
     async with home, page_of(home):
         assert (await get(port, "/health"))[0] == 200
         assert (await figures(port))[labelled("sipmesh_draining")] == 0
-        home.nodes[FE1].dispatch.drain()
+        home.nodes[FE1].core.drain()
         status, text = await get(port, "/health")
         assert (status, "this server drains" in text) == (503, True)
         assert (await figures(port))[labelled("sipmesh_draining")] == 1

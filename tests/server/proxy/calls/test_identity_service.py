@@ -122,7 +122,6 @@ def test_key_that_cannot_sign_is_named_in_the_log_once(key: object) -> None:
 def test_call_without_a_signature(
     policy: IdentityPolicy | None, method: str, to_tag: str, sender: Sender, status: int | None
 ) -> None:
-    refused = service(policy).refused(flow(sender), request(method, to_tag=to_tag))
+    refused = service(policy).judge(flow(sender), request(method, to_tag=to_tag))
     assert (refused and refused.status) == status
     assert refused is None or refused.code is Code.IDENTITY_MISSING
-    assert service(policy).is_idle is (policy is None)

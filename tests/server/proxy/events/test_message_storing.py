@@ -149,7 +149,7 @@ async def test_database_that_another_process_has_locked_gives_no_202(home: Netwo
             while not node.events.storing._pending:
                 await asyncio.sleep(0.001)
             await asyncio.sleep(WRITE_S)
-            node.dispatch.tick()
+            node.sweep.tick()
             assert (await alice.final()).status == 480
             other.execute("ROLLBACK")
         while node.message_queue.waiting:

@@ -404,7 +404,7 @@ async def test_drain_ends_subscriptions_so_that_watchers_go_elsewhere(home: Netw
     async with home:
         alice, node = await home.phone("alice", FE1), home.nodes[FE1]
         await watch(alice, BOB)
-        node.dispatch.drain()
+        node.core.drain()
         assert (await told(alice)).first("subscription-state") == "terminated;reason=deactivated"
         assert (await alice.ask(subscribe(alice, BOB))).status == 503
 
@@ -431,7 +431,7 @@ async def test_other_server_takes_over_when_the_notifier_is_gone(pool: Network) 
     async with pool:
         alice = await pool.phone("alice", other)
         granted, _ = await watch(alice, BOB)
-        pool.nodes[notifier].dispatch.drain()
+        pool.nodes[notifier].core.drain()
         assert (await told(alice)).first("subscription-state") == "terminated;reason=deactivated"
         assert (await alice.ask(again(alice, granted, 600))).status == 481
         await pool.stop(notifier)
@@ -575,7 +575,7 @@ async def test_server_that_drains_begins_no_subscription_in_place_of_its_mate(
         await alice.send(subscribe(alice, BOB))
         await until(lambda: node.relay.load)
         if drains:
-            node.dispatch.drain()
+            node.core.drain()
         await between.__aexit__()
         assert (await alice.final()).status == status
         assert len(node.events.notifier) == (0 if drains else 1)

@@ -103,8 +103,8 @@ async def test_request_without_an_answer_ends_after_timer_f(home: Network) -> No
         statuses = send(node, row)
         await bob.request_in("MESSAGE")
         await asyncio.sleep(Timer.F.seconds - 0.1)
-        node.dispatch.tick()
+        node.sweep.tick()
         assert statuses == []
         await asyncio.sleep(0.2)
-        node.dispatch.tick()
+        node.sweep.tick()
         assert statuses == [Status.REQUEST_TIMEOUT]

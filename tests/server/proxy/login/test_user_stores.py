@@ -70,7 +70,7 @@ async def test_running_edge_opens_no_store(federation: Network) -> None:
     federation.starts = (EDGE,)
     async with federation:
         node = federation.nodes[EDGE]
-        node.dispatch.tick()
+        node.sweep.tick()
         assert await node.user_updates.refresh() == 0
         assert not bindings_of(federation, EDGE).exists()
         federation.start(FE1)

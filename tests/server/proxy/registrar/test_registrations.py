@@ -64,9 +64,9 @@ async def test_change_of_one_user_costs_the_other_server_no_row_of_another_user(
         mate = pool.nodes[FE2]
         assert len(await bound(mate, ALICE)) == 1
         await pool.phone("bob", FE1)
-        assert mate.registrations.bindings(ALICE) is not None
+        assert mate.registrations.bindings(ALICE, mate.loop.time()) is not None
         await pool.phone("alice", FE1)
-        assert mate.registrations.bindings(ALICE) is None
+        assert mate.registrations.bindings(ALICE, mate.loop.time()) is None
         assert len(await bound(mate, ALICE)) == 2
 
 
@@ -258,7 +258,7 @@ async def test_clock_that_is_set_ends_no_registration(
         now = time.time
         monkeypatch.setattr(time, "time", lambda: now() + step_s)
         for node in pool.nodes.values():
-            node.dispatch.tick()
+            node.sweep.tick()
         assert (await alice.register()).status == (await bob.register()).status == 200
         await alice.send(alice.request("MESSAGE", BOB))
         await bob.reply(await bob.request_in("MESSAGE"), 200)
@@ -272,14 +272,14 @@ async def test_registration_lives_until_its_end_and_is_dropped_from_the_store_th
     async with home:
         alice, node = await home.phone("alice", FE1, ("expires", "120")), home.nodes[FE1]
         await asyncio.sleep(119)
-        node.dispatch.tick()
+        node.sweep.tick()
         assert len(await bound(node, ALICE)) == 1
         await asyncio.sleep(1.1)
         assert await bound(node, ALICE) == [], "before any sweep"
         assert (await alice.ask(alice.request("INVITE", ALICE))).status == 480
         assert rows(home.organisations[0]) == 1
         await asyncio.sleep(1)
-        node.dispatch.tick()
+        node.sweep.tick()
         await until(lambda: rows(home.organisations[0]) == 0)
         assert node.registrations.count() == 0
 
@@ -290,7 +290,7 @@ async def test_refresh_moves_the_end(home: Network) -> None:
         alice, node = await home.phone("alice", FE1, ("expires", "120")), home.nodes[FE1]
         for _ in range(5):
             await asyncio.sleep(100)
-            node.dispatch.tick()
+            node.sweep.tick()
             assert (await alice.register([("expires", "120")])).status == 200
         assert len(await bound(node, ALICE)) == 1
 
@@ -306,7 +306,7 @@ async def test_rows_that_the_store_has_lost_are_stored_again(pool: Network) -> N
         carol = await pool.phone("carol", FE2)  # any write finds it out
         node = pool.nodes[FE2]
         await until(lambda: node.registrations._store_follower.waiting)
-        node.dispatch.tick()
+        node.sweep.tick()
         await until(lambda: node.registrations.health.waiting == 0)
         for phone, aor in ((bob, BOB), (carol, "sip:carol@example.test")):
             await alice.send(alice.request("MESSAGE", aor))

@@ -18,6 +18,7 @@ from sipmesh.sip.transaction.ack import ack_for, cancel_for
 from sipmesh.sip.transaction.timers import Timer
 from support.network import FE1, Network
 from support.peer import Peer
+from support.received import received
 from support.running import on_jumping_loop, on_loop, until
 from support.ticking import SLACK_S, is_idle, ticking
 
@@ -45,7 +46,7 @@ def overlong(status: int) -> Response:
 @on_loop
 async def test_final_response_is_sent_counted_and_ends_a_message(home: Network) -> None:
     async with serving(home) as (transactions, flow, alice):
-        proxied = transactions.open(flow, request("MESSAGE"), "key")
+        proxied = transactions.begin(received(flow, request("MESSAGE")))
         assert flow.served == {"key": proxied}
         proxied.hold(100)
         transactions.answer(proxied, respond(proxied.request, 404))
@@ -60,7 +61,7 @@ async def test_response_that_no_reader_accepts_is_replaced_or_dropped(
 ) -> None:
     """What made it too long is the fault of its sender."""
     async with serving(home) as (transactions, flow, alice):
-        transactions.answer(transactions.open(flow, request("INVITE"), "key"), overlong(status))
+        transactions.answer(transactions.begin(received(flow, request("INVITE"))), overlong(status))
         if sent is None:
             await alice.silent()
         else:
@@ -70,7 +71,7 @@ async def test_response_that_no_reader_accepts_is_replaced_or_dropped(
 @on_loop
 async def test_wait_for_silent_phones_begins_once(home: Network) -> None:
     async with serving(home) as (transactions, flow, _):
-        proxied = transactions.open(flow, request("INVITE"), "key")
+        proxied = transactions.begin(received(flow, request("INVITE")))
         transactions.await_silent(proxied)
         transactions.await_silent(proxied)
         assert len(transactions.silent) == 1

@@ -72,7 +72,7 @@ def _servers(node: RunningServer) -> Iterator[Metric]:
         outages.add_metric((server,), count)
     yield from (up, outages)
     told = "Whether this server drains: 1 or 0."
-    yield GaugeMetricFamily("sipmesh_draining", told, value=int(node.dispatch.is_draining))
+    yield GaugeMetricFamily("sipmesh_draining", told, value=int(node.core.state.is_draining))
 
 
 def _upgrades(node: RunningServer) -> Metric:

@@ -161,7 +161,7 @@ class MetricsPage:
         # A partner has to repair its own URL, so an unreachable URL does not make this server unhealthy.
         entries = (entry for entry in ending(self._node, at) if entry.what is not ExpiringKind.SOURCE)
         why = [entry.sentence(at) for entry in entries if entry.broken or entry.level is Urgency.PAST]
-        if self._node.dispatch.is_draining:
+        if self._node.core.state.is_draining:
             why.append("this server drains")
         elif self._workers is not None and not any(one.state is WorkerState.SERVING for one in self._workers.workers()):
             why.append("no worker of this server serves")

@@ -18,7 +18,7 @@ from sipmesh.server.proxy.access.client_address import received_parameter
 from sipmesh.server.proxy.relay import Access
 from sipmesh.sip.digest import is_digest, parse_challenge, realm_of_credentials
 from sipmesh.sip.fields import NameAddr
-from sipmesh.sip.status import FIRST_FINAL, FIRST_REDIRECTION, UNAUTHORIZED
+from sipmesh.sip.status import FIRST_FINAL, FIRST_REDIRECTION, UNAUTHORIZED, Status
 from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.role import Role
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from sipmesh.server.proxy.flow_table import FlowTable
     from sipmesh.server.proxy.liveness.outages import Outages
     from sipmesh.server.proxy.login.digest_auth import DigestAuth
-    from sipmesh.server.proxy.login.login_waits import PendingLogin
     from sipmesh.server.quotas.principals import Principals
     from sipmesh.sip.message import Request, Response
     from sipmesh.topology.server_choice import ServerChoice
@@ -103,9 +102,8 @@ class AccessProxy(Access):
         pool = view.pools.get(home)
         return home if pool is not None and pool.role is Role.FRONT_END else ""
 
-    def carried(self, pending: PendingLogin, home: str) -> Forward | Answer:
-        """Make of a REGISTER one for a server of *home*, with our Path (RFC 3327); an Answer if there is no server."""
-        flow, request, aor = pending.flow, pending.request, pending.aor
+    def carried(self, flow: Flow, request: Request, aor: str, home: str) -> Forward | Answer:
+        """Make of a REGISTER of *aor* one for a server of *home*, with our Path (RFC 3327); an Answer if there is no server."""
         servers = self._current.value.view.choice_of(home)
         if not servers:
             return NO_HOME
@@ -147,14 +145,14 @@ class AccessProxy(Access):
 
     def _challenged(self, sent: SentBranch, response: Response) -> None:
         """Count a failed login for the client, as where the password is checked."""
-        request, flow, aor = sent.proxied.request, sent.proxied.flow, sent.proxied.registers
+        request, flow, aor = sent.proxied.request, sent.proxied.flow, sent.proxied.received.registers
         is_stale = any(parse_challenge(value).stale for value in response.values("www-authenticate"))
         if request.has("authorization") and not is_stale:
             server = sent.flow.link.peer_name
             self._logins.failed_elsewhere(flow, request, aor, self._flow_table.pool_of(server), server)
 
     def _accepted(self, sent: SentBranch, response: Response) -> None:
-        flow, aor, upstream = sent.proxied.flow, sent.proxied.registers, sent.flow
+        flow, aor, upstream = sent.proxied.flow, sent.proxied.received.registers, sent.flow
         item = response.first_item("service-route")
         route = "" if item is None else NameAddr.parse(item).uri
         home = self._flow_table.pool_of(upstream.link.peer_name)
@@ -188,16 +186,17 @@ class AccessProxy(Access):
 
     # Ends
 
-    def told_end(self, by: Flow, token: PathToken) -> Answer:
-        """Close the link of a client because its home pool has ended the flow that *token* names."""
+    def ended(self, by: Flow, token: PathToken) -> Flow | Answer | None:
+        """Give the flow of a client whose home pool, at the other end of *by*, has ended the flow that *token* names.
+
+        None if the link of the client has closed. An Answer refuses the request.
+        """
         if not isinstance(by.sender, ServerSender) or not by.sender.is_side(token.home) or token.is_recorded:
             why = "only the home pool of its user ends a carried flow"
-            return Answer(403, code=Code.NO_ROUTE, why=why)
+            return Answer(Status.FORBIDDEN, code=Code.NO_ROUTE, why=why)
         flow = self._flow_table.by_number(token.side.number)
         is_current = token.side.incarnation == self._tokens.incarnation
-        if flow is not None and is_current and flow.link.kind is LinkKind.CLIENT:
-            flow.link.close("its home pool has ended it")
-        return Answer(200)
+        return flow if flow is not None and is_current and flow.link.kind is LinkKind.CLIENT else None
 
     def link_down(self, flow: Flow) -> None:
         """Tell the home pools of a client that has gone; close the clients that a lost link to a home pool has carried.

@@ -89,7 +89,7 @@ class HomeFlows:
     def flow_of(self, by: Flow, request: Request, place: RouteSet) -> Flow | Answer | None:
         """Give the carried flow that a request on the link of *by* comes from; None if it is the server's own request.
 
-        An Answer refuses the request, or acknowledges the end of a flow. Raises `RemoteError` for a malformed Path.
+        An Answer refuses the request. Raises `RemoteError` for a malformed Path.
         """
         sender = by.sender
         if place.login is not None:
@@ -115,10 +115,8 @@ class HomeFlows:
         if flow is None or not is_known or token.side.owner not in flow.owners | flow.carried_owners:
             why = "the token in its Route names no login on this link"
             return Answer(430, "Flow Failed", code=Code.NO_ROUTE, why=why)
-        if is_end(request):
-            self._end(flow)
-            return Answer(200)
-        if request.method == "REGISTER" and self._path_of(request, frozenset()) not in {"", flow.path}:
+        is_strange = request.method == "REGISTER" and self._path_of(request, frozenset()) not in {"", flow.path}
+        if is_strange and not is_end(request):
             return Answer(403, code=Code.NO_ROUTE, why="the Path of a REGISTER is not that of its flow")
         return flow
 
@@ -157,7 +155,7 @@ class HomeFlows:
             known = self._by_carrier.setdefault(flow.carrier.number, {})
             before = known.get(flow.path)
             if before is not None:  # both have waited for their login: the flow is the same
-                self._end(before)
+                self.end(before)
             known[flow.path] = flow
             self._flow_table.add(flow)
             self.count(flow)
@@ -182,10 +180,10 @@ class HomeFlows:
             self._end_of_flow.tell(flow.carrier, flow.path, why)
             known = self._by_carrier.get(flow.carrier.number, {}).get(flow.path)
             if known is not None and known is not flow:  # another request of this client has logged in meanwhile
-                self._end(known)
+                self.end(known)
             self._forget(flow)
 
-    def _end(self, flow: Flow) -> None:
+    def end(self, flow: Flow) -> None:
         """End a flow whose client has gone."""
         link = flow.link
         if isinstance(link, CarriedLink):
@@ -201,4 +199,4 @@ class HomeFlows:
     def link_down(self, by: Flow) -> None:
         """End the flows that a closed link has carried."""
         for flow in self._by_carrier.pop(by.number, {}).values():
-            self._end(flow)
+            self.end(flow)

@@ -60,10 +60,12 @@ class IdentityService:
     def _partners(self) -> Mapping[str, PartnerView]:
         return self._current.value.signing
 
-    @property
-    def is_idle(self) -> bool:
-        """Whether no partner has a policy about identity."""
-        return not self._current.value.signing
+    def judge(self, flow: Flow, request: Request) -> Answer | None:
+        """Return the answer to a request that may not pass for its signature; sign it, if we sign it, and return None."""
+        refused = self.refused(flow, request)
+        if refused is None:
+            self.sign(flow, request)
+        return refused
 
     # Signing
 

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from sipmesh.server.in_force.in_force import Current
     from sipmesh.server.proxy.flow import Flow, ProxiedRequest, SentBranch
     from sipmesh.server.proxy.flow_table import FlowTable
-    from sipmesh.server.proxy.message_refusals import MessageRefusals
     from sipmesh.sip.message import Request, Response
 
 JUDGES: Final = frozenset({Role.FRONT_END, Role.EDGE})
@@ -34,8 +33,8 @@ MISLEADING: Final = MediaFault(
 class MediaGuard:
     """Judges what agrees on media by the rules in force."""
 
-    def __init__(self, current: Current, refusals: MessageRefusals, flow_table: FlowTable) -> None:
-        self._current, self._refusals, self._flow_table = current, refusals, flow_table
+    def __init__(self, current: Current, flow_table: FlowTable) -> None:
+        self._current, self._flow_table = current, flow_table
 
     def __repr__(self) -> str:
         return f"<MediaGuard {self._current.value.media.most}>"
@@ -81,10 +80,6 @@ class MediaGuard:
         proxied = sent.proxied
         if self._policy(proxied, sent) is MediaPolicy.ENCRYPTED:
             _offer_of(proxied).read()
-
-    def record(self, flow: Flow, request: Request, answer: Answer) -> str:
-        """Log a refusal; *flow* is the link of the peer whose message was refused. Returns a Warning."""
-        return self._refusals.record(flow, request, answer)
 
     def _policy(self, proxied: ProxiedRequest, sent: SentBranch) -> MediaPolicy:
         partner, context = _partner_of(proxied.flow) or _partner_of(sent.flow), proxied.context

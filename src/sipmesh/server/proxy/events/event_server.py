@@ -5,32 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from sipmesh.routing.events.packages import (
-    ABOUT_USERS,
-    MESSAGE_SUMMARY,
-    WITH_DIALOGS,
-    base_package,
-    is_for_notifier,
-)
-from sipmesh.routing.events.stored_message import is_storable
-from sipmesh.routing.events.watcher_rules import is_unseen
-from sipmesh.routing.identity.alias import name_of
-from sipmesh.routing.identity.privacy import is_anonymous
-from sipmesh.routing.identity.sender import ServerSender
-from sipmesh.routing.outcome import Answer, Forward, Serve
-from sipmesh.routing.proxy.target_set import not_registered
-from sipmesh.routing.target import AnotherNotifier, ServerTarget
+from sipmesh.routing.events.packages import MESSAGE_SUMMARY
 from sipmesh.server.proxy.events.misplaced_subscriptions import MisplacedSubscriptions
-from sipmesh.server.proxy.events.notifier_choice import notifier_of
-from sipmesh.storage.messages import Storing, counts, expire, forget_users
-from sipmesh.topology.document.watching import Watching
-from sipmesh.trust.code import Code
-from sipmesh.trust.evidence import LinkKind
+from sipmesh.storage.messages import counts, expire, forget_users
 
 if TYPE_CHECKING:
     from sipmesh.errors import OperatorError
-    from sipmesh.routing.identity.sender import Sender
-    from sipmesh.routing.outcome import ToUser
     from sipmesh.server.in_force.in_force import Current
     from sipmesh.server.log import Log
     from sipmesh.server.proxy.events.message_delivery import MessageDelivery
@@ -39,7 +19,7 @@ if TYPE_CHECKING:
     from sipmesh.server.proxy.events.own_requests import OwnRequests
     from sipmesh.server.proxy.flow import Flow
     from sipmesh.server.proxy.liveness.outages import Outages
-    from sipmesh.sip.message import Request, Response
+    from sipmesh.sip.message import Response
     from sipmesh.storage.message_queue import MessageQueue
 
 LOOK_EVERY_S: Final = 2.0
@@ -47,8 +27,6 @@ LOOK_EVERY_S: Final = 2.0
 
 EXPIRE_EVERY_S: Final = 60.0
 """How often messages are removed that have expired; nobody gets them before."""
-
-UNNAMED: Final = "a watcher who hides"
 
 
 class EventServer:
@@ -83,116 +61,10 @@ class EventServer:
         """Begin: the ports are ours."""
         self._queue.begin(self)
 
-    def served(self, request: Request, outcome: ToUser, sender: Sender | None) -> Serve | Forward | None:
-        """Give a SUBSCRIBE or PUBLISH to the notifier of its user, which may be another server of this pool.
-
-        None: it is for the phones of the user. What another server of this pool has sent here is served here.
-        """
-        if not is_for_notifier(request, outcome.aor, outcome.identity):
-            return None
-        if isinstance(sender, ServerSender) and sender.peer.pool == self._current.value.view.pool.name:
-            return Serve(outcome.aor, outcome.identity)
-        return self.chosen(request, AnotherNotifier(outcome.aor, outcome.identity, frozenset()))
-
-    def chosen(self, request: Request, what: AnotherNotifier) -> Serve | Forward:
-        """Give a SUBSCRIBE or PUBLISH to the notifier that is chosen without the servers that do not answer.
-
-        If that one does not answer either, the request is decided about again without it.
-        """
-        down = {*self._outages.names, *what.tried}
-        chosen = notifier_of(what.aor, self._current.value.view.pool.servers, down)
-        if chosen in {self._current.value.view.name, ""}:
-            return Serve(what.aor, what.identity)
-        again = AnotherNotifier(what.aor, what.identity, what.tried | {chosen})
-        target = ServerTarget((chosen,), LinkKind.SERVER, request.uri, again=again)
-        return Forward((target,), what.identity)
-
-    def refused(self, request: Request, outcome: ToUser) -> Answer | None:
-        """Refuse a request by whose answer a watcher would see what it may not see of the user; None for all else.
-
-        It is asked for requests to phones: for them, a user who blocks politely has no phone.
-        """
-        event = base_package(request) if request.method == "SUBSCRIBE" else ""
-        watching = self._seen_by(request, outcome.aor, outcome.identity or "", event)
-        if watching is Watching.BLOCK:
-            needs = f": {event} needs a rule of {outcome.aor} that allows it" if event in WITH_DIALOGS else ""
-            why = f"{outcome.identity} may not watch {outcome.aor}{needs}"
-            return Answer(403, code=Code.FROM_NOT_ALLOWED, why=why)
-        return not_registered(self._current.value.view.name) if watching is Watching.POLITE_BLOCK else None
-
-    def _seen_by(self, request: Request, aor: str, watcher: str, event: str) -> Watching:
-        """Give what the answer of a phone may tell *watcher*. Only a rule of *aor* counts for what is no package about users."""
-        if event in ABOUT_USERS:
-            return self._watching(aor, watcher, event)
-        rule = self._current.value.homes.watcher_rule(aor, watcher) if watcher != aor and is_unseen(request) else None
-        return rule or Watching.ALLOW
-
-    def _watching(self, aor: str, watcher: str, event: str) -> Watching:
-        """Give what *watcher* may see of *aor* by the package *event*; for `WITH_DIALOGS` no default of the topology counts."""
-        if event in WITH_DIALOGS and watcher != aor:
-            return self._current.value.homes.watcher_rule(aor, watcher) or Watching.BLOCK
-        return self.notifier.watching(aor, watcher)
-
-    def refused_notify(self, request: Request, outcome: Forward, owner: str, *, is_of_phone: bool) -> Answer | None:
-        """End a subscription at a phone if its watcher may not see the user of the phone any more (481); None for all else.
-
-        The phone removes a subscription whose NOTIFY gets 481 (RFC 6665 section 4.2.2). *owner* is the user whose phone here gets
-        the NOTIFY, "" if none does. *is_of_phone*: it came from a phone, and not from another server.
-
-        A watcher who hides has no name in To. So the server of our pool with the link of the watcher looks; for a watcher of
-        another pool or of a partner nobody can, so it is told nothing by a user who hides from somebody (rule R12).
-        """
-        identity, event = outcome.identity, base_package(request)
-        if identity is None or event not in ABOUT_USERS:
-            return None
-        if is_anonymous(request.to):
-            watcher = self._hidden_watcher(identity, outcome, owner, event)
-        else:
-            watcher = self._named_watcher(request) if is_of_phone else ""
-        if not watcher or (watcher != UNNAMED and self._watching(identity, watcher, event) is Watching.ALLOW):
-            return None
-        return Answer(481, code=Code.FROM_NOT_ALLOWED, why=f"{watcher} may not watch {identity} any more")
-
-    def _named_watcher(self, request: Request) -> str:
-        """Give the watcher in To, "" if there is none."""
-        name = name_of(request.to)
-        return "" if name is None else self._current.value.homes.owner_of(name.aor) or name.aor
-
-    def _hidden_watcher(self, identity: str, outcome: Forward, owner: str, event: str) -> str:
-        """Give the watcher who hides; `UNNAMED` if nobody could say who it is later on, "" if it need not be known here."""
-        if self._current.value.homes.of(identity) != self._current.value.view.pool.name:
-            return ""
-        is_unknown = not owner and self._leaves_pool(outcome) and self._hides_from_somebody(identity, event)
-        return UNNAMED if is_unknown else owner
-
-    def _hides_from_somebody(self, aor: str, event: str) -> bool:
-        """Tell whether a watcher without a name may be somebody who may not see what *event* tells of *aor*."""
-        if self._current.value.homes.blocks_somebody(aor):
-            return True
-        return event in WITH_DIALOGS and self._watching(aor, "", event) is not Watching.ALLOW
-
-    def _leaves_pool(self, outcome: Forward) -> bool:
-        target = outcome.targets[0]
-        return isinstance(target, ServerTarget) and not set(target.names) <= set(self._current.value.view.pool.servers)
-
-    def is_to_store(self, request: Request, aor: str, *, is_registered: bool) -> bool:
-        """Tell whether a MESSAGE for *aor* is to be stored: nobody is registered, or earlier ones are being delivered."""
-        if is_registered and not self.delivery.is_running(aor):
-            return False
-        if self._current.value.homes.is_guest(aor):  # it would stay here when the home pool is back
-            return False
-        return self._current.value.messages.per_user > 0 and is_storable(request)
-
-    def store(self, request: Request, aor: str, identity: str | None, done: Callable[[Storing], None]) -> None:
-        """Store a MESSAGE for *aor*, who may have registered meanwhile; *done* gets what has become of it."""
-
-        def ended(result: Storing) -> None:
-            done(result)
-            if result is Storing.STORED:
-                self._stored_since.add(aor)
-                self.delivery.start(aor)
-
-        self.storing.store(request, aor, identity, ended)
+    def has_stored(self, aor: str) -> None:
+        """A MESSAGE for *aor* was stored: deliver it, if *aor* has registered meanwhile."""
+        self._stored_since.add(aor)
+        self.delivery.start(aor)
 
     @property
     def messages_waiting(self) -> int:

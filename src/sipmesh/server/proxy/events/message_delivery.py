@@ -165,7 +165,7 @@ class MessageDelivery:
     def registered(self, aor: str) -> None:
         """Deliver to a phone of *aor* that has registered, unless a delivery under way has found it already."""
         running = self._running.get(aor)
-        if running is None or not running.has_found(self._registrations.bindings(aor)):
+        if running is None or not running.has_found(self._registrations.bindings(aor, self._clock())):
             self.start(aor)
 
     def look(self, aors: Collection[str]) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from sipmesh.routing.events.packages import ALLOW_EVENTS, MESSAGE_SUMMARY, PRESENCE, REG, UA_PROFILE
 from sipmesh.routing.events.pidf import compose
 from sipmesh.routing.events.reginfo import message_summary, reginfo
-from sipmesh.routing.events.subscribe import decide_publish, decide_subscribe
+from sipmesh.routing.events.subscribe import NO_SUBSCRIPTION, decide_publish, decide_subscribe
 from sipmesh.routing.identity.dialog_token import owner_hash
 from sipmesh.routing.outcome import DRAINING, Answer, try_later
 from sipmesh.routing.proxy.effects import Start
@@ -46,7 +46,6 @@ LOOKED_AT: Final = 2_000
 
 FULL: Final = try_later("too many subscriptions", after_s="60")
 TOO_LARGE: Final = Answer(Status.MESSAGE_TOO_LARGE, why="the dialog of a SUBSCRIBE is too large to be kept")
-UNKNOWN: Final = Answer(481, why="no such subscription, or another user has it")
 
 Seen = tuple[tuple[str, str], ...]
 """What is known of the bindings of a user: the name and the token of each."""
@@ -183,7 +182,7 @@ class EventNotifier:
         """Refresh or end a subscription; only its watcher can (RFC 6665 section 4.2.1.4)."""
         subscription = self._by_tag.get(request.to.tag or "")
         if subscription is None or not subscription.is_of(request, identity):
-            return UNKNOWN
+            return NO_SUBSCRIPTION
         if request.cseq.number <= subscription.remote_cseq:
             return Answer(500, "CSeq Out Of Order")
         watching = self.watching(subscription.aor, subscription.watcher)
@@ -290,7 +289,7 @@ class EventNotifier:
 
     def _look(self, aor: str) -> None:
         """Compare the bindings of a user with those that were seen last; read them first if they have changed."""
-        rows = self._registrations.bindings(aor)
+        rows = self._registrations.bindings(aor, self._clock())
         if rows is not None:
             self._found(aor, rows)
         elif aor not in self._asked:

@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
-from sipmesh.routing.authentication.digest import Authentication, Challenge, Proved, authenticate
+from sipmesh.routing.authentication.digest import Authentication, Challenge, Proved, Refused, authenticate
 from sipmesh.routing.authentication.digest_sets import of_nobody
 from sipmesh.server.proxy.login.login_failures import (
     LONGEST_AGENT,
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from sipmesh.routing.authentication.backoff import LoginBackoff
-    from sipmesh.routing.authentication.digest import MeansUs
     from sipmesh.routing.authentication.digest_sets import Kind
     from sipmesh.routing.identity.tokens import Tokens
     from sipmesh.server.in_force.in_force import Current
@@ -89,12 +88,9 @@ class DigestAuth:
         """Return the pool that challenges *aor* and the algorithms that it offers, whether there is such a user or not."""
         return self._current.value.homes.challenged_as(aor, self._tokens.name_hash)
 
-    def check(self, flow: Flow, request: Request, aor: str, means_us: MeansUs) -> Authentication:
-        """Check the credentials of *request*; a link on which *aor* is logged in is not challenged again (rule R10).
-
-        *means_us* tells whether a URI means this server on the link of *flow*.
-        """
-        entropy = self._entropy()
+    def check(self, flow: Flow, request: Request, aor: str) -> Authentication:
+        """Check the credentials of *request*; a link on which *aor* is logged in is not challenged again (rule R10)."""
+        entropy, names, here = self._entropy(), self._current.value.names, flow.link.local
         verifier, link = self._current.value.homes.verifier(aor), flow.number
         alike = of_nobody(self.challenged_as(aor)[1])
         at = self._loop.time()  # of this start, as the nonces are: the clock of the machine may be set
@@ -107,7 +103,7 @@ class DigestAuth:
             at=at,
             entropy=entropy,
             alike=alike,
-            means_us=means_us,
+            means_us=lambda uri: names.ours(uri, here),
         )
         if isinstance(result, Proved):
             flow.challenged = None
@@ -124,7 +120,7 @@ class DigestAuth:
             )
         return result
 
-    def answer(self, flow: Flow, request: Request, aor: str, result: Authentication) -> Response | None:
+    def refuse(self, flow: Flow, request: Request, aor: str, result: Challenge | Refused) -> Response | None:
         """Return the answer to a request without valid credentials, and count it if its login failed.
 
         None if the link is closed instead.
@@ -136,8 +132,6 @@ class DigestAuth:
                 flow.link.close(TOO_MANY)
                 return None
             return respond(request, result.status, headers=result.headers)
-        if isinstance(result, Proved):
-            return None
         flow.challenged = None
         self._remember(flow, request.first("user-agent"), aor, f"malformed: {result.reason}", closes=False)
         return respond(request, result.status, result.reason)

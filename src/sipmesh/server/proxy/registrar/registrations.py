@@ -27,7 +27,7 @@ from sipmesh.routing.registrar.registrar import (
     decide,
     is_refresh,
 )
-from sipmesh.server.proxy.flow import Flow
+from sipmesh.server.proxy.flow import Flow, ReceivedRequest
 from sipmesh.server.proxy.registrar.binding_lookups import BindingLookups, Then
 from sipmesh.server.proxy.registrar.known_bindings import KnownBindings
 from sipmesh.server.proxy.registrar.pending_registration import PendingRegistration, RunningChange
@@ -117,9 +117,9 @@ class Registrations:
 
     # Lookups
 
-    def bindings(self, aor: str) -> Sequence[Binding] | None:
-        """The live bindings of *aor* on every server of the pool; None if they are not in memory: see `look_up`."""
-        return self._known.of(aor, self._clock())
+    def bindings(self, aor: str, now: float) -> Sequence[Binding] | None:
+        """The bindings of *aor* that are live *now*, at any server of the pool; None if they are not in memory: see `look_up`."""
+        return self._known.of(aor, now)
 
     def look_up(self, aor: str, then: Then) -> None:
         """Have *then* called with the live bindings of *aor* once they are known; with None where they cannot be read."""
@@ -167,11 +167,9 @@ class Registrations:
 
     # REGISTER
 
-    def register(
-        self, flow: Flow, request: Request, key: str, aor: str, transactions: ServerTransactions
-    ) -> Response | None:
+    def register(self, received: ReceivedRequest, aor: str, transactions: ServerTransactions) -> Response | None:
         """Answer a REGISTER of *aor*, which the link has proved; None if *transactions* is to send the answer later."""
-        now = self._clock()
+        flow, request, now = received.flow, received.request, self._clock()
         held = self._known.of(aor, now)
         if held is None and self._store_follower.is_failing:
             held = self._known.ours(aor, now) or None
@@ -183,7 +181,7 @@ class Registrations:
             return self._granted(flow, request, answer)
         if self._store_follower.is_failing or not self._has_room(aor):
             return unavailable(request)
-        pending = PendingRegistration(transactions.open(flow, request, key), aor, transactions)
+        pending = PendingRegistration(transactions.begin(received), aor, transactions)
         self._waiting.add(pending, self._clock())
         self._waiting_of[aor] = self._waiting_of.get(aor, 0) + 1
         if answer is None or held is None or aor in self._changes:

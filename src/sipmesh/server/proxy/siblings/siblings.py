@@ -165,25 +165,27 @@ class Siblings(OtherProcesses):
         """Tell whether the INVITE of a new call waits on the link of *flow*, also one of another process."""
         return self.local.rings(flow, call_id)
 
-    def hand_over(self, flow: Flow, request: Request, aor: str) -> bool:
-        """Hand a request on to the process that is the notifier of *aor*; False if this process is it.
+    def has_notifier(self, flow: Flow, aor: str) -> bool:
+        """Tell whether a request on *flow* for the notifier of *aor* is to be handed over to another process.
 
         What another process has handed over is served here.
         """
-        if not flow.link.is_here:
-            return False
+        return flow.link.is_here and self._notifier_of(aor) in self.channels
+
+    def _notifier_of(self, aor: str) -> int:
+        """Return the number of the process that is the notifier of *aor*."""
         running = {str(number): number for number in (self.number, *self.channels) if number != SUPERVISOR}
-        chosen = running.get(notifier_of(aor, sorted(running), ()), self.number)
+        return running.get(notifier_of(aor, sorted(running), ()), self.number)
+
+    def hand_over(self, flow: Flow, request: Request, aor: str) -> None:
+        """Hand a request over to the process that is the notifier of *aor*, or refuse it if there is no room."""
+        chosen, data = self._notifier_of(aor), request.encode()
         channel = self.channels.get(chosen)
-        if channel is None:
-            return False
-        data = request.encode()
-        if channel.has_room(len(data)):
+        if channel is not None and channel.has_room(len(data)):
             channel.send(ARRIVED, flow.number, data)
             self.local.handed(chosen, flow.number, request)
         else:
             flow.link.send(refused(request).encode())
-        return True
 
     def to_supervisor(self, link: Link, message: Request | Response) -> None:
         """Hand on a message of the control plane, unless too much of its sender waits for the supervisor."""

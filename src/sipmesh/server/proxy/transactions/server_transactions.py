@@ -17,8 +17,7 @@ from sipmesh.sip.transaction.timers import Timer
 
 if TYPE_CHECKING:
     from sipmesh.routing.proxy.forwarding import ListenerAddress
-    from sipmesh.server.proxy.flow import Flow
-    from sipmesh.sip.message import Request
+    from sipmesh.server.proxy.flow import Flow, ReceivedRequest
 
 
 COUNTED: Final = ("MESSAGE", "REGISTER")
@@ -42,13 +41,14 @@ class ServerTransactions:
     def __repr__(self) -> str:
         return f"<ServerTransactions {len(self.ending)} ending, {len(self.silent)} waiting for silent phones>"
 
-    def open(self, flow: Flow, request: Request, key: str) -> ProxiedRequest:
+    def begin(self, received: ReceivedRequest) -> ProxiedRequest:
         """Start a server transaction for a request."""
-        proxied = ProxiedRequest(flow, request, key, ServerTransaction(invite=request.method == "INVITE"))
+        flow, is_invite = received.flow, received.request.method == "INVITE"
+        proxied = ProxiedRequest(received, ServerTransaction(invite=is_invite))
         proxied.came_by = self.listener(flow)
-        if request.method == "INVITE":
+        if is_invite:
             proxied.ring()
-        flow.served[key] = proxied
+        flow.served[received.key] = proxied
         return proxied
 
     def listener(self, flow: Flow) -> ListenerAddress:

@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import RemoteError, SipmeshError
-from sipmesh.routing.outcome import (
-    RETRY_AFTER_S,
-    Answer,
-    try_later,
-)
+from sipmesh.routing.outcome import RETRY_AFTER_S, Answer, try_later
 from sipmesh.server.proxy.transactions.message_size import is_too_long
 from sipmesh.sip.message import respond
 from sipmesh.sip.status import Status
 from sipmesh.sip.transaction.key import server_key
+from sipmesh.storage.messages import Storing
 
 if TYPE_CHECKING:
-    from sipmesh.server.proxy.flow import Flow
+    from sipmesh.routing.outcome import Drop
+    from sipmesh.server.proxy.flow import Flow, ReceivedRequest
     from sipmesh.server.proxy.message_refusals import MessageRefusals
+    from sipmesh.server.proxy.serving.effects import RefuseForOctets, RefuseForUsers, RefuseUnstored
     from sipmesh.server.proxy.transactions.server_transactions import ServerTransactions
     from sipmesh.server.quotas.limited_log import LimitedLog
     from sipmesh.server.quotas.principals import Principals
-    from sipmesh.server.quotas.usage import Usage
     from sipmesh.sip.message import Request, Response
+
+NO_ROOM: Final = try_later("too many octets of its sender in memory")
+
+WHY_NOT: Final = {
+    Storing.USER_FULL: "too many messages are stored for this user, of all senders or of this one, or it is too large",
+    Storing.SENDER_FULL: "too many messages of this sender are stored",
+    Storing.FAILED: "the database of the stored messages cannot be used, or is too slow",
+}
+"""Why a MESSAGE is not stored, for the log. Its sender gets 480: the user is not registered."""
 
 
 class Responder:
@@ -31,35 +38,32 @@ class Responder:
     def __init__(
         self, transactions: ServerTransactions, refusals: MessageRefusals, accounts: Principals, log: LimitedLog
     ) -> None:
-        self._transactions, self._refusals, self._accounts, self._log = transactions, refusals, accounts, log
+        self._transactions, self.refusals, self._accounts, self._log = transactions, refusals, accounts, log
 
     def __repr__(self) -> str:
-        return f"<Responder {self._refusals!r}>"
+        return f"<Responder {self.refusals!r}>"
 
-    def record(self, flow: Flow, request: Request, refused: Answer) -> str:
-        """Remember a refusal that is not answered; returns its reference."""
-        return self._refusals.record(flow, request, refused)
-
-    def answer(self, flow: Flow, request: Request, key: str, answer: Answer) -> None:
+    def answer(self, received: ReceivedRequest, answer: Answer) -> None:
         """Answer a request ourselves; a refusal carries a coarse class, and a reference to our log."""
+        request = received.request
         if request.method == "ACK":
             return
         headers = answer.headers
         if answer.code is not None:
-            headers += (("Warning", self._refusals.record(flow, request, answer)),)
-        self.reply(flow, request, key, respond(request, answer.status, answer.reason or None, headers=headers))
+            headers += (("Warning", self.refusals.record(received.flow, request, answer)),)
+        self.reply(received, respond(request, answer.status, answer.reason or None, headers=headers))
 
-    def reply(self, flow: Flow, request: Request, key: str, response: Response) -> None:
+    def reply(self, received: ReceivedRequest, response: Response) -> None:
         """Send our own response; of a refused INVITE, only the key for its ACK is kept (RFC 3261 8.2.7 and 26.3.2.4).
 
         A response that the next hop would not read becomes a 513: the other end would close the link, with all its users.
         """
-        data = response.encode()
+        flow, request, data = received.flow, received.request, response.encode()
         if is_too_long(response, len(data)):
             data = respond(request, Status.MESSAGE_TOO_LARGE).encode()
         flow.link.send(data)
         if request.method == "INVITE":
-            flow.refuse(key)
+            flow.refuse(received.key)
 
     def refuse_malformed(self, flow: Flow, request: Request, wrong: RemoteError) -> None:
         """Answer with the status that the broken rule asks for, or close where nothing can be answered."""
@@ -78,38 +82,45 @@ class Responder:
         self._log.error(who, "request failed", link=flow.link.id, method=request.method, why=str(wrong))
         if request.method == "ACK":
             return
-        response = respond(request, 500, headers=(("Retry-After", RETRY_AFTER_S),))
+        response = respond(request, Status.SERVER_INTERNAL_ERROR, headers=(("Retry-After", RETRY_AFTER_S),))
         held = flow.served.get(server_key(request))
         if held is not None:
             self._transactions.answer(held, response)
         else:
             flow.link.send(response.encode())
 
-    def over_its_limit(self, flow: Flow, request: Request, account: Usage) -> Answer:
-        """Return a 503 that asks the sender to retry later; other senders are not affected."""
+    # Effects of the step
+
+    def refuse_for_octets(self, received: ReceivedRequest, effect: RefuseForOctets) -> None:
+        """Answer 503, which asks the sender to retry later; other senders are not affected."""
+        flow, account = received.flow, effect.account
         self._accounts.refuse(account)
         self._log.warning(
             flow.account.name,
             "too many octets in memory",
             link=flow.link.id,
             principal=f"{account.kind} {account.name}",
-            method=request.method[:32],
+            method=received.request.method[:32],
             branches=account.branches,
             octets=account.octets,
         )
-        return try_later("too many octets of its sender in memory")
+        self.answer(received, NO_ROOM)
 
-    def too_many_users(self, flow: Flow, request: Request) -> Answer | None:
-        """Return a 480 for a partner's new request to one more user than it, or its sender, may address in an hour, else None.
-
-        Other users are not affected, so the partner is not asked to stay away (503). A request with a To tag of no dialog is
-        refused later.
-        """
-        if request.to.tag is not None:
-            return None
-        if self._accounts.addressed.admits(flow.link.peer_name, request.from_.aor, request.ruri.aor):
-            return None
+    def refuse_for_users(self, received: ReceivedRequest, _: RefuseForUsers) -> None:
+        """Answer 480: other users of the partner are not affected, so it is not asked to stay away (503)."""
+        flow = received.flow
         self._accounts.refuse(flow.account)
         most = self._accounts.addressed.count(flow.link.peer_name)
         self._log.warning(flow.account.name, "too many different users addressed", link=flow.link.id, users=most)
-        return Answer(480, why=f"its sender has addressed too many different users within an hour, of {most} in all")
+        why = f"its sender has addressed too many different users within an hour, of {most} in all"
+        self.answer(received, Answer(Status.TEMPORARILY_UNAVAILABLE, why=why))
+
+    def refuse_unstored(self, received: ReceivedRequest, effect: RefuseUnstored) -> None:
+        """Answer a MESSAGE that could not be stored: its user is not registered."""
+        flow, why = received.flow, WHY_NOT[effect.result]
+        self._log.warning(flow.account.name, "message not stored", link=flow.link.id, to=effect.aor, why=why)
+        self.answer(received, Answer(Status.TEMPORARILY_UNAVAILABLE))
+
+    def drop(self, received: ReceivedRequest, effect: Drop) -> None:
+        """Leave a request without an answer: the ACK of a 2xx that cannot be routed."""
+        self._log.debug("dropped", link=received.flow.link.id, method=received.request.method, why=effect.why)

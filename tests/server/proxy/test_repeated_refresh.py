@@ -149,7 +149,7 @@ async def test_removed_binding_is_stored_again(home: Network) -> None:
 async def test_draining_server_refuses_it(home: Network) -> None:
     async with home:
         phone = await refreshing(home)
-        phone.node.dispatch.drain()
+        phone.node.core.drain()
         assert (await phone.refresh()).status == 503
 
 

@@ -42,7 +42,6 @@ async def test_right_credentials_are_served_and_wrong_credentials_are_challenged
         challenged = await alice.ask(register(alice, challenged, "wrong"))
         assert challenged.status == 401
         assert (await alice.ask(register(alice, challenged))).status == 200
-        assert repr(home.nodes[FE1].dispatch._request_logins).startswith("<RequestLogins <LoginWaits ")
 
 
 @on_loop
@@ -82,7 +81,7 @@ async def test_user_whose_home_pool_is_gone_is_refused(two_pools: Network) -> No
 async def test_login_that_waits_is_refused_when_the_server_drains(home: Network) -> None:
     async with home:
         alice = await wait_for_a_login(home)
-        home.nodes[FE1].dispatch.drain()
+        home.nodes[FE1].core.drain()
         assert (await alice.final()).status == 503
 
 

@@ -11,32 +11,18 @@ from sipmesh.transport.link.repeated_message import RepeatedMessage
 
 if TYPE_CHECKING:
     from sipmesh.routing.identity.sender import Sender
-    from sipmesh.routing.overload import OverloadControl
     from sipmesh.routing.registrar.refresh import KnownRefresh
     from sipmesh.server.in_force.in_force import Current
-    from sipmesh.server.proxy.registrar.registrations import Registrations
-    from sipmesh.server.proxy.relay import Relay
+    from sipmesh.server.proxy.serving.state import ServingState
     from sipmesh.sip.message import Request
     from sipmesh.transport.link.link import Link
 
 
 class RefreshGate:
-    """What this server looks at before it serves a REGISTER, the same for all links.
+    """What this server looks at before it serves a REGISTER, the same for all links."""
 
-    *is_draining*: new requests are refused.
-    """
-
-    def __init__(
-        self,
-        current: Current,
-        registrations: Registrations,
-        overload: OverloadControl,
-        relay: Relay,
-        max_exchanges: int,
-    ) -> None:
-        self.current, self.registrations = current, registrations
-        self._overload, self._relay, self._max_exchanges = overload, relay, max_exchanges
-        self.is_draining = False
+    def __init__(self, current: Current, state: ServingState) -> None:
+        self.current, self.registrations, self._state = current, state.registrations, state
 
     def __repr__(self) -> str:
         return f"<RefreshGate of {self.registrations!r}>"
@@ -47,9 +33,10 @@ class RefreshGate:
         Up to a loss of 1.0, overload control refuses none. A link with transactions is left to the usual way, which
         recognises a retransmission.
         """
-        if self.is_draining or self._overload.loss > 1.0 or flow.account.full or flow.served:
+        state = self._state
+        if state.is_draining or state.overload.loss > 1.0 or flow.account.full or flow.served:
             return False
-        return self._relay.load < self._max_exchanges
+        return not state.is_full
 
     def learn(self, flow: Flow, request: Request) -> None:
         """Remember the form of *request*, a REGISTER that was served, if it has just repeated the refresh of *flow*.

@@ -1,0 +1,313 @@
+"""One step of serving a request: what has happened, what is in force and what is in memory go in, the effect comes out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from sipmesh.routing.authentication.digest import status_for
+from sipmesh.routing.events.subscribe import NO_SUBSCRIPTION
+from sipmesh.routing.identity.border import IN_REQUESTS
+from sipmesh.routing.identity.route_set import service_route, take_place
+from sipmesh.routing.identity.sender import Sender, ServerSender
+from sipmesh.routing.media.judgement import NEGOTIATES
+from sipmesh.routing.outcome import (
+    Answer,
+    Forward,
+    Outcome,
+    Prove,
+    Register,
+    Serve,
+    Store,
+    ToContact,
+    ToUser,
+    try_later,
+)
+from sipmesh.routing.proxy.branch import carried_loop, loop_hash
+from sipmesh.routing.proxy.received import mark_received
+from sipmesh.routing.roles.decide import decide
+from sipmesh.routing.target import is_carried
+from sipmesh.server.proxy.access.end_of_flow import is_end
+from sipmesh.server.proxy.flow import Flow, ReceivedRequest
+from sipmesh.server.proxy.serving.admission import NO_HOPS, refused_at_once, room_for
+from sipmesh.server.proxy.serving.effects import (
+    AskControlPlane,
+    AwaitLogin,
+    CloseCarriedLink,
+    CloseLink,
+    Effect,
+    EndCall,
+    EndCarriedFlow,
+    ForwardAck,
+    HandOver,
+    JudgeIdentity,
+    ReadBindings,
+    RefuseForOctets,
+    RefuseUnstored,
+)
+from sipmesh.server.proxy.serving.events import (
+    Answered,
+    BindingsRead,
+    Event,
+    IdentityJudged,
+    LoggedIn,
+    LoginDue,
+    MessageStored,
+    NotOfControlPlane,
+    TargetsLost,
+)
+from sipmesh.server.proxy.serving.user_targets import (
+    NO_USERS_YET,
+    NOT_TAKEN_OVER,
+    at_bindings,
+    find_contact,
+    find_user,
+    next_notifier,
+)
+from sipmesh.server.proxy.serving.watchers import EVENTS_OF_PHONES, refused_at_phone
+from sipmesh.sip.names import bits_of
+from sipmesh.sip.status import Status
+from sipmesh.storage.messages import Storing
+from sipmesh.trust.code import Code
+from sipmesh.trust.evidence import LinkKind
+
+if TYPE_CHECKING:
+    from sipmesh.server.in_force.in_force import InForce
+    from sipmesh.server.proxy.serving.state import ServingState
+
+CREDENTIALS: Final = bits_of("authorization", "proxy-authorization")
+POSTED: Final = frozenset({"SUBSCRIBE", "NOTIFY", "PUBLISH"})
+"""The methods of our own event package; other event packages use them too."""
+
+LOOP: Final = Answer(Status.LOOP_DETECTED, why="a loop: the request was here before, by the same route")
+MOVED: Final = try_later("another pool serves the user now, and this link closes when its call has ended")
+NO_REGISTRATIONS: Final = try_later("the registrations of the user cannot be read")
+TOO_MANY_LOGINS: Final = try_later("too many logins of this user, or from this address, wait")
+UNKNOWN_PEER: Final = CloseLink("a message on a link without a verdict")
+STORED: Final = Answer(Status.ACCEPTED)
+
+
+def step(state: ServingState, in_force: InForce, event: Event, now: float) -> Effect:
+    """Give what follows from *event*, at the loop time *now*. Raises `RemoteError` for a request that breaks a rule.
+
+    The request may be edited, and *state* counts what it admits.
+    """
+    if not isinstance(event, ReceivedRequest):
+        return _answered(state, in_force, event, now)
+    flow, request = event.flow, event.request
+    sender = flow.sender
+    if sender is None:
+        return UNKNOWN_PEER
+    if flow.link.kind is LinkKind.CLIENT:
+        host, port = flow.link.remote
+        flow.mark = mark_received(request, host, port, flow.mark)
+    if request.method == "ACK" and request.max_forwards == 0:
+        return NO_HOPS
+    if request.method in POSTED and isinstance(sender, ServerSender) and sender.kind is LinkKind.SERVER:
+        return AskControlPlane(sender.peer)
+    return _routed(state, in_force, event, now)
+
+
+def _answered(state: ServingState, in_force: InForce, event: Answered, now: float) -> Effect:
+    """Give what follows from the answer to what was asked for a request."""
+    effect: Effect = TOO_MANY_LOGINS
+    if isinstance(event, LoggedIn):
+        effect = _logged_in(state, in_force, event.received, now)
+    elif isinstance(event, LoginDue):
+        prove = Prove(event.aor, status_for(event.received.request))
+        effect = _log_in(state, in_force, event.received, prove, has_waited=True)
+    elif isinstance(event, BindingsRead):
+        effect = _found(state, in_force, event, now)
+    elif isinstance(event, MessageStored):
+        effect = STORED if event.result is Storing.STORED else RefuseUnstored(event.aor, event.result)
+    elif isinstance(event, IdentityJudged):
+        effect = event.refused or _sent(state, event.received, event.forward)
+    elif isinstance(event, TargetsLost):
+        effect = _again(state, in_force, event, now)
+    elif isinstance(event, NotOfControlPlane):
+        effect = _routed(state, in_force, event.received, now)
+    return effect
+
+
+# A request has arrived
+
+
+def _routed(state: ServingState, in_force: InForce, received: ReceivedRequest, now: float) -> Effect:
+    """Refuse a request at once, or take our entries from its Route and decide."""
+    flow, request = received.flow, received.request
+    refused = refused_at_once(state, flow, request)
+    if refused is not None:
+        return refused
+    received.loop = loop_hash(request)
+    if state.branches.looped(request, received.loop):
+        return LOOP
+    if request.method == "REGISTER" and not flow.service_route and flow.link.kind is LinkKind.CLIENT:
+        transport = state.listeners[flow.link.port].transport
+        flow.service_route = service_route(request, in_force.names, flow.link.local, transport)
+    place = received.place = take_place(request, in_force.names, state.tokens, flow.link.local)
+    if flow.link.kind is LinkKind.SERVER and (request.method == "REGISTER" or place.login is not None):
+        carried = _carried(state, received)
+        if carried is not None:
+            return carried
+    sender = received.flow.sender
+    outcome = decide(request, place, sender, in_force.facts) if sender is not None else None
+    if sender is None or outcome is None:
+        return UNKNOWN_PEER
+    if isinstance(outcome, Prove):
+        return _log_in(state, in_force, received, outcome, has_waited=False)
+    return _resolved(state, in_force, received, sender, outcome, now)
+
+
+def _carried(state: ServingState, received: ReceivedRequest) -> Effect | None:
+    """Serve the end of a carried flow; take a request of its client as one of the client, and give None."""
+    by, request, place = received.flow, received.request, received.place
+    if place.path is not None and is_end(request):
+        ended = state.access.ended(by, place.path)
+        return ended if isinstance(ended, Answer) else CloseCarriedLink(ended)
+    carried = state.home_flows.flow_of(by, request, place)
+    if not isinstance(carried, Flow):
+        return carried
+    received.flow = carried
+    if place.login is not None and is_end(request):
+        return EndCarriedFlow(carried)
+    is_full = carried.account is not by.account and carried.account.full
+    return RefuseForOctets(carried.account) if is_full else None
+
+
+# What the role has decided
+
+
+def _resolved(
+    state: ServingState, in_force: InForce, received: ReceivedRequest, sender: Sender, outcome: Outcome, now: float
+) -> Effect:
+    """Give the effect of what the role of the server has decided; a user is found first."""
+    effect: Outcome | ReadBindings = outcome
+    if isinstance(effect, ToContact):
+        effect = find_contact(state, in_force, received.request, effect)
+    if isinstance(effect, ToUser):
+        effect = find_user(state, in_force, sender, received.request, effect, now)
+    if isinstance(effect, Forward):
+        return _forwarded(state, in_force, received, sender, effect)
+    if isinstance(effect, Register):
+        return MOVED if in_force.homes.elsewhere(effect.aor) else effect
+    if isinstance(effect, Store):
+        return _stored(state, in_force, received, effect)
+    if isinstance(effect, Serve):
+        return _notified(state, received, effect)
+    if isinstance(effect, Prove):
+        return Answer(Status.FORBIDDEN, code=Code.NOT_AUTHENTICATED, why=f"not {effect.aor}")
+    return effect
+
+
+def _forwarded(
+    state: ServingState, in_force: InForce, received: ReceivedRequest, sender: Sender, forward: Forward
+) -> Effect:
+    """Judge a request that goes on: its header fields, its session description, and what its receiver may see."""
+    request, carries = received.request, is_carried(forward.targets[0])  # the home pool of its user judges what passes
+    if request.present & IN_REQUESTS and (not carries or isinstance(sender, ServerSender)):
+        in_force.border.admit_request(request, sender)
+    if carries:
+        received.loop = carried_loop(received.loop)
+    elif request.method in NEGOTIATES or request.method in EVENTS_OF_PHONES:
+        refused = _judged(state, in_force, received, forward)
+        if refused is not None:
+            return refused
+    if request.method != "ACK" and received.flow.link.kind is not LinkKind.SERVER:
+        return forward
+    return _sent(state, received, forward)
+
+
+def _judged(state: ServingState, in_force: InForce, received: ReceivedRequest, forward: Forward) -> Effect | None:
+    """Judge the media of a request, its signed identity, or what a phone would learn by it; None if it may pass."""
+    flow, request = received.flow, received.request
+    if request.method in EVENTS_OF_PHONES:
+        return refused_at_phone(state, in_force, flow, request, forward)
+    if not request.body and request.method != "INVITE":
+        return None
+    refused = state.media.refused(flow, request, forward)
+    if refused is not None:
+        return EndCall(forward, refused) if request.method == "ACK" else refused
+    return JudgeIdentity(forward) if in_force.signing else None
+
+
+def _sent(state: ServingState, received: ReceivedRequest, forward: Forward) -> Effect:
+    if received.request.method == "ACK":
+        return ForwardAck(forward)
+    if received.flow.link.kind is not LinkKind.SERVER:
+        return forward
+    return room_for(state, received, forward.identity) or forward
+
+
+def _stored(state: ServingState, in_force: InForce, received: ReceivedRequest, store: Store) -> Effect:
+    flow, request = received.flow, received.request
+    if request.present & IN_REQUESTS and flow.sender is not None:
+        in_force.border.admit_request(request, flow.sender)
+    if flow.link.kind is not LinkKind.SERVER:
+        return store
+    return room_for(state, received, store.identity) or store
+
+
+def _notified(state: ServingState, received: ReceivedRequest, serve: Serve) -> Effect:
+    if state.siblings.has_notifier(received.flow, serve.aor):
+        return HandOver(serve.aor)
+    if received.flow.link.kind is not LinkKind.SERVER:
+        return serve
+    return room_for(state, received, serve.identity) or serve
+
+
+# Answers to what was asked for a request
+
+
+def _found(state: ServingState, in_force: InForce, event: BindingsRead, now: float) -> Effect:
+    """Go on with a request whose user was looked up."""
+    received, sender = event.received, event.received.flow.sender
+    if event.rows is None or sender is None:
+        return NO_REGISTRATIONS
+    found = at_bindings(state, in_force, received.request, event.user, event.rows)
+    return _resolved(state, in_force, received, sender, found, now)
+
+
+def _again(state: ServingState, in_force: InForce, event: TargetsLost, now: float) -> Effect:
+    """Serve a SUBSCRIBE or PUBLISH whose notifier cannot be reached, here or at the next server; store a MESSAGE.
+
+    A subscription that it had is lost with it: the phone subscribes again after a 481 (RFC 6665 section 4.1.2.2).
+    """
+    received, what, sender = event.received, event.what, event.received.flow.sender
+    if isinstance(what, Store):
+        return _stored(state, in_force, received, what)
+    if received.request.to.tag is not None or sender is None:
+        return NO_SUBSCRIPTION
+    chosen = next_notifier(state, in_force, received.request, what)
+    return _resolved(state, in_force, received, sender, chosen, now)
+
+
+def _log_in(
+    state: ServingState, in_force: InForce, received: ReceivedRequest, prove: Prove, *, has_waited: bool
+) -> Effect:
+    """Have the credentials of a request checked here, or a REGISTER sent to the home pool of its user, which checks them.
+
+    If some have failed before, they wait first. A request without credentials is challenged at once.
+    """
+    flow, request, aor = received.flow, received.request, prove.aor
+    if not in_force.homes.knows(aor):
+        return NO_USERS_YET
+    if not has_waited and not state.failures.has_none and request.present & CREDENTIALS:
+        return AwaitLogin(aor)
+    if request.method == "REGISTER":
+        home = state.access.home_of(flow, aor)
+        if home:
+            carried = state.access.carried(flow, request, aor, home)
+            if isinstance(carried, Forward):
+                received.loop, received.registers = carried_loop(received.loop), aor
+            return carried
+        if state.access.is_too_early(flow, aor):
+            return NOT_TAKEN_OVER
+    return prove
+
+
+def _logged_in(state: ServingState, in_force: InForce, received: ReceivedRequest, now: float) -> Effect:
+    """Decide again: the sender has rights now."""
+    sender = received.flow.sender
+    if sender is None:
+        return UNKNOWN_PEER
+    outcome = decide(received.request, received.place, sender, in_force.facts)
+    return _resolved(state, in_force, received, sender, outcome, now)
