@@ -28,7 +28,7 @@ def test_letters_of_every_script_stay_as_they_are() -> None:
 
 
 @pytest.mark.parametrize(("length", "cut"), [(LONGEST, False), (LONGEST + 1, True)])
-def test_text_is_cut_at_the_limit_and_its_length_told(length: int, cut: bool) -> None:  # noqa: FBT001 - a parameter
+def test_text_is_cut_at_the_limit_and_its_length_given(length: int, cut: bool) -> None:  # noqa: FBT001 - a parameter
     assert (printable("x" * length) == "x" * length) is not cut
     assert printable("x" * length).endswith("... (2001 letters)") is cut
 

@@ -225,7 +225,7 @@ async def test_forged_certificate_in_the_ledger_keeps_no_revocation_away(
 
 
 @on_loop
-async def test_audit_log_that_takes_no_line_keeps_no_revocation_away(managed: Managed) -> None:
+async def test_audit_log_that_stores_no_line_stops_no_revocation(managed: Managed) -> None:
     """The command fails at its end, when all certificates are revoked and the links are closed."""
     signed = managed.organisation.ca.issue([FE2], Role.FRONT_END, datetime.now(UTC)).certificate
     serials = serial_of(managed, FE2), f"{signed.serial_number:x}"

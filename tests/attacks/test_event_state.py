@@ -117,7 +117,7 @@ async def watched(peer: Peer) -> int:
 
 
 @on_jumping_loop
-async def test_user_has_its_watchers_told_only_so_often(home: Network) -> None:
+async def test_user_causes_notifies_to_its_watchers_only_so_often(home: Network) -> None:
     """One PUBLISH is a NOTIFY to each of 500 watchers: a user who published without end would take the time of all others."""
     async with home:
         bob, carol = await home.phone("bob", FE1), await home.phone("carol", FE1)

@@ -160,7 +160,7 @@ async def test_server_whose_state_was_deleted_loads_no_draft(managed: Managed) -
 
 
 @on_loop
-async def test_record_that_was_spoiled_is_mended_by_joining_again_only(managed: Managed) -> None:
+async def test_record_that_was_spoiled_is_repaired_by_joining_again_only(managed: Managed) -> None:
     async with managed:
         managed.join(FE1)
         record = managed.folder(FE1) / "servers" / f"{FE1}.held"

@@ -163,7 +163,7 @@ def test_without_openssl_the_cells_that_a_check_guards_turn_red(
 
 
 @pytest.mark.wide
-def test_role_check_is_all_that_keeps_a_sound_certificate_from_the_wrong_door(
+def test_role_check_alone_refuses_a_valid_certificate_at_the_wrong_port(
     cases: list[Case], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     switch_off(monkeypatch, "role")

@@ -201,7 +201,7 @@ async def test_what_openssl_found_is_needed_for_one_chain_only(stage: Stage, mon
 @pytest.mark.usefixtures("lenient")
 @pytest.mark.parametrize("check", [check for check in CHECKS if check != "engine"])
 @on_loop
-async def test_without_openssl_each_check_is_all_that_stands_before_its_impostors(
+async def test_without_openssl_each_check_alone_stops_its_impostors(
     stage: Stage, monkeypatch: pytest.MonkeyPatch, check: str
 ) -> None:
     switch_off(monkeypatch, "engine", check)

@@ -164,7 +164,7 @@ async def test_login_of_a_pool_that_follows_changes_learns_of_no_user_of_another
 
 
 @on_loop
-async def test_pool_that_is_followed_and_told_of_changes_by_another_pool_goes_on(
+async def test_pool_that_another_pool_tracks_and_sends_false_changes_goes_on(
     stores: TwoStores, valkey: ValkeyServer
 ) -> None:
     """The attacker has its news sent to each connection of the store, those of the other pool among them."""

@@ -314,7 +314,7 @@ async def test_application_sees_who_hides_and_may_hide_no_other_user(federation:
 
 @pytest.mark.parametrize("privacy", ["id", "header;id;user", "none"])
 @on_loop
-async def test_call_of_a_user_of_ours_who_hides_reaches_a_partner_and_tells_nothing(
+async def test_call_of_a_user_of_ours_who_hides_reaches_a_partner_and_shows_nothing(
     federation: Network, privacy: str
 ) -> None:
     """Both organisations are ours. The call goes on in both directions; with Privacy ``none`` only the address is anonymous."""

@@ -467,7 +467,7 @@ LIST = "ca/issuing.crl"
 
 
 @on_loop
-async def test_list_that_would_take_the_place_of_a_better_one_is_not_taken(managed: Managed) -> None:
+async def test_crl_that_is_worse_than_the_present_one_is_refused(managed: Managed) -> None:
     """Older, of another CA, not signed by the CA whose name it bears, ended, no list: the current CRL stays."""
     managed.join(FE1)
     ca, file = managed.organisation.ca, managed.organisation.folder / LIST
@@ -516,7 +516,7 @@ def files_below(folder: Path) -> set[Path]:
     ],
 )
 @on_loop
-async def test_list_goes_to_no_file_but_those_that_the_topology_names(managed: Managed, name: str, status: int) -> None:
+async def test_crl_goes_only_to_files_that_the_topology_names(managed: Managed, name: str, status: int) -> None:
     """A list that comes ahead of the version which names it is kept in memory, and written nowhere until one does."""
     crl = (managed.organisation.folder / LIST).read_bytes()
     async with besieged(managed) as siege:
@@ -530,7 +530,7 @@ async def test_list_goes_to_no_file_but_those_that_the_topology_names(managed: M
 
 
 @on_loop
-async def test_revocations_ahead_of_their_list_are_believed_from_management_alone(managed: Managed) -> None:
+async def test_revocations_ahead_of_their_crl_are_accepted_from_management_alone(managed: Managed) -> None:
     """Otherwise every peer with a link could have every other peer refused."""
     leaf = x509.load_pem_x509_certificates(managed.credentials(FE2)[0].read_bytes())[0]
     payload = revoked_payload(EXAMPLE, 1, {(leaf.issuer.public_bytes(), leaf.serial_number)})

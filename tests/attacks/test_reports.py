@@ -58,7 +58,7 @@ def _quiet(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @on_loop
-async def test_report_of_a_wrong_type_is_dropped_and_told_of_that_server_alone(
+async def test_report_of_a_wrong_type_is_dropped_and_is_a_fault_of_that_server_alone(
     managed: Organisation, tmp_path: Path
 ) -> None:
     async with Managed(managed, tmp_path) as network:
@@ -83,7 +83,9 @@ async def test_report_of_a_wrong_type_is_dropped_and_told_of_that_server_alone(
 
 
 @on_loop
-async def test_wrong_reports_are_one_line_of_the_log_however_they_differ(managed: Organisation, tmp_path: Path) -> None:
+async def test_wrong_reports_are_one_line_of_the_log_with_any_differences(
+    managed: Organisation, tmp_path: Path
+) -> None:
     async with Managed(managed, tmp_path) as network:
         await network.start(MGMT, FE1)
         await network.acknowledged(1)

@@ -173,7 +173,7 @@ def by_another_key(stage: Stage, file: Path) -> None:
 
 @pytest.mark.parametrize("spoil", [gone, empty, no_list_at_all, past_its_end, of_another_ca, by_another_key])
 @on_loop
-async def test_t5_a_list_that_cannot_be_relied_on_refuses(
+async def test_t5_a_crl_that_cannot_be_relied_on_refuses(
     stage: Stage, tmp_path: Path, spoil: Callable[[Stage, Path], None]
 ) -> None:
     """The others go on: partner.test has lists of its own."""
@@ -245,7 +245,7 @@ async def test_t6_no_method_gets_past_the_judge(stage: Stage, method: str) -> No
 
 @pytest.mark.parametrize("method", ["BYE", "UPDATE", "INVITE", "MESSAGE"])
 @on_loop
-async def test_t6_inside_a_call_only_its_two_sides_are_heard(pool: Network, method: str) -> None:
+async def test_t6_inside_a_call_only_its_two_sides_are_accepted(pool: Network, method: str) -> None:
     """Everything is right but the link: tags, Call-ID, Route with its tokens. Carol is asked for the password of alice."""
     async with pool:
         alice, bob = await pool.phone("alice", FE1), await pool.phone("bob", FE2)
@@ -537,7 +537,7 @@ def options(command: Any) -> set[str]:
     ],
 )
 @on_loop
-async def test_t17_a_partners_ca_opens_no_door_under_anothers_name(
+async def test_t17_a_partners_ca_is_accepted_under_no_name_of_others(
     stage: Stage, name: str, door: tuple[str, LinkKind], twin: Attempt
 ) -> None:
     async with stage.network:

@@ -50,7 +50,7 @@ def hang_up(network: Organisation) -> None:
 
 
 @pytest.mark.wide
-def test_a_revocation_closes_the_links_of_the_certificate_and_tells_which(network: Organisation) -> None:
+def test_a_revocation_closes_the_links_of_the_certificate_and_names_them(network: Organisation) -> None:
     held = linked(network)
     (link, *_) = (
         one["id"] for one in network.type("links", "--json").json if (one["server"], one["peer"]) == (FE1, FE2)
@@ -94,7 +94,7 @@ def test_a_server_that_cannot_take_a_change_over_is_named_by_the_command(network
 
 
 @pytest.mark.wide
-def test_lists_come_into_force_while_the_topology_is_not_in_order(network: Organisation) -> None:
+def test_crls_come_into_force_while_the_topology_has_errors(network: Organisation) -> None:
     """A revocation does not wait for an operator to mend a typo in the draft."""
     good = network.file.read_text()
     network.file.write_text(good.replace("role: front-end", "role: frontend"))

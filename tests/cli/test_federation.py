@@ -75,7 +75,7 @@ def test_partners_reach_each_other_except_while_one_is_blocked(pair: tuple[Organ
 
 
 @pytest.mark.wide
-def test_a_partners_certificate_is_judged_at_our_edge_without_being_told_so(
+def test_a_partners_certificate_is_judged_at_our_edge_by_default(
     pair: tuple[Organisation, Organisation],
 ) -> None:
     ours, theirs = pair

@@ -132,7 +132,7 @@ def test_json_says_the_same_after_it_was_made_printable(capsys: pytest.CaptureFi
     assert "Ünï ✓ 漢" in printed
 
 
-def test_no_module_of_the_commands_writes_to_a_stream_but_the_one_door() -> None:
+def test_only_one_module_of_the_commands_writes_to_a_stream() -> None:
     """`output` is the only way out; code that does not use it would print foreign text unchanged."""
     found = {name: list(_ways_around(CLI / name)) for name in sorted(path.name for path in CLI.glob("*.py"))}
     assert {name: ways for name, ways in found.items() if ways and name != "output.py"} == {}

@@ -218,7 +218,7 @@ def test_management_grants_nothing_by_a_topology_whose_signer_is_revoked(network
     assert accept(far, mark(network.root)).code == 0
 
 
-def test_grant_without_lists_is_not_accepted(network: Organisation, far: Path) -> None:
+def test_grant_without_crls_is_not_accepted(network: Organisation, far: Path) -> None:
     """Whether the signer is revoked cannot be told then."""
 
     def change(told: Told) -> None:
@@ -287,7 +287,7 @@ def test_second_grant_for_another_key_has_to_be_asked_for(network: Organisation,
     shutil.rmtree(second)
 
 
-def test_grant_for_a_server_whose_certificate_was_revoked_needs_no_word(network: Organisation, far: Path) -> None:
+def test_grant_for_a_server_whose_certificate_was_revoked_needs_no_option(network: Organisation, far: Path) -> None:
     assert network.type("ca", "revoke", FE2).code == 0
     (far / "servers" / f"{FE2}.key").unlink()
     assert sipmesh("join", "request", FE2, "--dir", far).code == 0

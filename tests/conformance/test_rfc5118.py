@@ -119,7 +119,7 @@ def test_received_is_read_with_and_without_brackets() -> None:
     assert (bare.param("received") or "").startswith("2001:db8::")
 
 
-def test_addresses_of_both_families_stand_side_by_side() -> None:
+def test_addresses_of_both_families_are_side_by_side() -> None:
     hosts = [Via.parse(item).host for item in RFC5118.request("mult-ip-in-header").items("via")]
     assert {":" in host for host in hosts} == {True, False}
 

@@ -154,7 +154,7 @@ def test_database_without_an_encoding_is_one_sentence_with_its_remedy(cluster: C
 
 
 @pytest.mark.peer("postgresql")
-def test_database_that_takes_no_changes_is_one_sentence_with_its_remedy(cluster: Cluster) -> None:
+def test_database_that_accepts_no_changes_is_one_sentence_with_its_remedy(cluster: Cluster) -> None:
     with psycopg.connect(cluster.url("postgres").replace("+psycopg", ""), autocommit=True) as db:
         db.execute("CREATE DATABASE standby TEMPLATE template0")
         db.execute("ALTER DATABASE standby SET default_transaction_read_only = on")
@@ -234,7 +234,7 @@ def test_server_that_hangs_right_after_the_first_login_delays_no_caller(postgres
 
 @pytest.mark.peer("postgresql")
 @pytest.mark.wide
-def test_server_that_takes_no_connection_delays_no_caller(postgres_url: str, cluster: Cluster) -> None:
+def test_server_that_accepts_no_connection_delays_no_caller(postgres_url: str, cluster: Cluster) -> None:
     with cluster.hung(), pytest.raises(OperatorError, match="timeout"):
         used(postgres_url, DatabaseTimeouts(connect_s=2), "SELECT 1")
     used(postgres_url, DatabaseTimeouts(), "SELECT 1")

@@ -96,7 +96,7 @@ def test_leaves_share_one_key_of_a_kind_and_authorities_have_their_own() -> None
     assert FORGE.organisation("A").key is not FORGE.organisation("B").key
 
 
-def test_lists_carry_the_times_and_serials_that_were_asked_for() -> None:
+def test_crls_have_the_requested_times_and_serials() -> None:
     leaf = FORGE.server(CA, "a.test")
     crl = x509.load_pem_x509_crl(FORGE.revocations(CA, [leaf, 7], ends=timedelta(hours=1), number=5))
     assert {entry.serial_number for entry in crl} == {leaf.certificate.serial_number, 7}

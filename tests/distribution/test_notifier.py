@@ -33,7 +33,7 @@ def test_item_that_the_server_holds_is_not_given_again() -> None:
     assert [item.kind for item in ends.items] == [ItemKind.LIST]
 
 
-def test_newer_list_comes_before_the_version_and_a_new_list_after_it() -> None:
+def test_newer_crl_comes_before_the_version_and_a_new_crl_after_it() -> None:
     """The signer of the version is judged by the lists; a list that is new is named by the new version alone."""
     newer, new = Item(ItemKind.LIST, b"newer", LIST.name), Item(ItemKind.LIST, b"new", "b/new.crl")
     ends = Ends(Documents([new, newer, TOPOLOGY]), ReplicationState({LIST.key: (0, LIST.digest)}, AT))

@@ -52,7 +52,7 @@ def test_wheel_is_of_sources_alone_and_whole(tmp_path: Path, settings: dict[str,
     assert inside == there
 
 
-def test_who_insists_on_a_compiled_wheel_hears_what_is_missing(tmp_path: Path) -> None:
+def test_required_compilation_reports_what_is_missing(tmp_path: Path) -> None:
     done = build(tmp_path, NO_COMPILER | {"SIPMESH_COMPILE": "1"})
     assert done.returncode != 0
     assert "there is no /nowhere/cc" in done.stderr

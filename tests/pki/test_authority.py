@@ -196,7 +196,7 @@ def test_openssl_refuses_it_once_revoked(ca: EnterpriseCa, issued: Issued, tmp_p
     assert "certificate revoked" in openssl_verify(ca, issued, tmp_path, noon)
 
 
-def test_status_tells_what_is_left_of_everything(ca: EnterpriseCa, issued: Issued, noon: datetime) -> None:
+def test_status_shows_the_time_left_of_everything(ca: EnterpriseCa, issued: Issued, noon: datetime) -> None:
     later = noon + timedelta(days=6)
     status = ca.status(later)
     assert [one.record.kind for one in status.authorities] == ["root", "issuing"]

@@ -68,7 +68,7 @@ def test_generations_are_read_again_after_a_restart(generations: CaGenerations, 
     assert [ca.folder.name for ca in again.alive] == ["2"]
 
 
-def test_lists_of_every_living_generation_are_kept_young(generations: CaGenerations, noon: datetime) -> None:
+def test_crls_of_every_living_generation_are_renewed(generations: CaGenerations, noon: datetime) -> None:
     generations.prepare(noon)
     generations.activate()
     later = noon + timedelta(days=2)

@@ -23,7 +23,7 @@ SAN = x509.SubjectAlternativeName
 NAMES = ("fe1.example.test", "pool1.example.test", "example.test")
 
 
-def test_a_new_ca_is_a_root_an_issuing_ca_and_two_lists(ca: EnterpriseCa) -> None:
+def test_a_new_ca_is_a_root_an_issuing_ca_and_two_crls(ca: EnterpriseCa) -> None:
     files = {file.name for file in ca.folder.iterdir()} - {".lock"}
     assert files == {"root.pem", "root.key", "root.crl", "issuing.pem", "issuing.key", "issuing.crl", "ledger.db"}
     assert published(ca, CertificateKind.ROOT).number == published(ca).number == 1

@@ -20,7 +20,7 @@ SAN = x509.SubjectAlternativeName
 NAMES = ("fe1.example.test", "pool1.example.test", "example.test")
 
 
-def test_revoking_publishes_a_list_with_the_serial_and_no_other(ca: EnterpriseCa, noon: datetime) -> None:
+def test_revoking_publishes_a_crl_with_only_that_serial(ca: EnterpriseCa, noon: datetime) -> None:
     one, other = (ca.issue(NAMES, Role.FRONT_END, noon).certificate for _ in range(2))
     record = ca.revoke(one.serial_number, Reason.SUPERSEDED, noon)
     assert (record.revoked_at, record.reason) == (noon, "superseded")

@@ -66,7 +66,7 @@ ORDERS = [
 
 @pytest.mark.parametrize(("order", "workers"), ORDERS)
 @within(120)
-async def test_every_request_is_answered_whichever_server_starts_first(
+async def test_every_request_is_answered_with_any_server_started_first(
     tmp_path: Path, order: tuple[str, ...], workers: tuple[str, ...]
 ) -> None:
     async with network_of(tmp_path, workers) as network:

@@ -116,7 +116,7 @@ async def test_busy_goes_back_and_is_acknowledged_hop_by_hop(pool: Network) -> N
 
 
 @on_loop
-async def test_every_device_rings_and_those_that_lose_hear_that_the_call_was_taken_elsewhere(pool: Network) -> None:
+async def test_every_device_rings_and_the_others_learn_that_the_call_was_answered_elsewhere(pool: Network) -> None:
     async with pool:
         alice = await pool.phone("alice", FE1)
         desk, mobile = await pool.phone("bob", FE1), await pool.phone("bob", FE2)

@@ -38,7 +38,7 @@ async def test_new_certificate_is_shown_from_then_on_and_live_links_stay(example
 
 @on_loop
 @pytest.mark.wide
-async def test_certificate_that_cannot_be_used_leaves_the_old_one_in_force_until_it_is_mended(
+async def test_unusable_certificate_leaves_the_old_one_in_force_until_it_is_replaced(
     example: Organisation,
 ) -> None:
     async with Network((example,)) as network, serving(example, FE1) as server:
@@ -57,7 +57,7 @@ async def test_certificate_that_cannot_be_used_leaves_the_old_one_in_force_until
 
 @on_loop
 @pytest.mark.wide
-async def test_list_that_is_taken_away_and_comes_back_is_noticed_both_times(example: Organisation) -> None:
+async def test_crl_that_is_removed_and_comes_back_is_noticed_both_times(example: Organisation) -> None:
     """The server has no CA here: a server with a CA publishes a missing CRL again."""
     (example.folder / "ca" / "ledger.db").unlink()
     async with Network((example,)), serving(example, FE1) as server:
@@ -72,7 +72,7 @@ async def test_list_that_is_taken_away_and_comes_back_is_noticed_both_times(exam
 
 
 @on_loop
-async def test_pipe_in_place_of_a_list_does_not_stop_the_server(federation: Network) -> None:
+async def test_pipe_in_place_of_a_crl_does_not_stop_the_server(federation: Network) -> None:
     """The server stood for ever: a pipe has no octets without a writer, and small files are read on the loop."""
     example = federation.of(EDGE)
     federation.starts = ()
@@ -110,7 +110,7 @@ async def test_partner_that_is_blocked_loses_its_link_and_those_inside_stay(fede
 
 
 @on_loop
-async def test_reload_by_the_control_socket_tells_what_came_of_it(example: Organisation) -> None:
+async def test_reload_by_the_control_socket_reports_its_result(example: Organisation) -> None:
     async with Network((example,)), serving(example, FE1) as server:
         taken = await server.ask("reload")
         assert taken == {"taken": True, "digest": example.load().digest, "closed": []}

@@ -104,7 +104,7 @@ async def test_temporary_gruu_hides_its_user_and_ends_with_its_registration(pool
 
 
 @on_loop
-async def test_call_to_a_temporary_gruu_tells_the_caller_nothing_to_guess_at(pool: Network) -> None:
+async def test_call_to_a_temporary_gruu_shows_the_caller_nothing_to_guess_at(pool: Network) -> None:
     """What the caller gets has no hash of the user either: the tokens in Record-Route are encrypted."""
     async with pool:
         alice, desk = await pool.phone("alice", FE1), await device(pool, FE2)

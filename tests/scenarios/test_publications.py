@@ -410,7 +410,7 @@ async def test_revocation_typed_on_the_management_host_closes_links_on_other_ser
 
 @on_loop
 @pytest.mark.wide
-async def test_new_list_reaches_a_server_that_was_off(managed: Managed) -> None:
+async def test_new_crl_reaches_a_server_that_was_off(managed: Managed) -> None:
     ca = managed.organisation.ca
     async with managed:
         await managed.start(MGMT, FE1)
@@ -528,7 +528,7 @@ async def test_clock_that_differs_is_shown(managed: Managed) -> None:
 
 @on_loop
 @pytest.mark.wide
-async def test_status_tells_who_is_cut_off_and_leaves_with_1(managed: Managed) -> None:
+async def test_status_shows_who_is_cut_off_and_exits_with_1(managed: Managed) -> None:
     async with managed:
         await managed.start(MGMT, FE1)
         await managed.acknowledged(1)

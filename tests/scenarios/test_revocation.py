@@ -187,7 +187,7 @@ async def test_revoked_issuing_ca_brings_down_all_links_under_it_and_none_under_
 
 
 @on_loop
-async def test_partners_list_that_newly_names_its_edge_brings_down_that_link(federation: Network) -> None:
+async def test_partners_crl_that_newly_names_its_edge_closes_that_link(federation: Network) -> None:
     example, partner = federation.organisations
     async with Scene(example, EDGE, LinkKind.PARTNER) as scene:
         stolen = await scene.link(credentials_of(partner, PARTNER_EDGE))
@@ -408,7 +408,7 @@ def eight_days_on(scene: Scene) -> None:
 
 
 @on_loop
-async def test_end_of_a_list_keeps_new_links_out_and_those_that_are_up_outlive_every_judgement(
+async def test_expired_crl_blocks_new_links_and_existing_links_outlive_every_judgement(
     example: Organisation,
 ) -> None:
     """A reload, another topology, and another expired CRL too; the control is a link with a CRL in force."""
@@ -431,7 +431,7 @@ async def test_end_of_a_list_keeps_new_links_out_and_those_that_are_up_outlive_e
 
 
 @on_loop
-async def test_list_that_has_ended_still_brings_down_whom_it_names(example: Organisation) -> None:
+async def test_expired_crl_still_closes_links_of_certificates_that_it_lists(example: Organisation) -> None:
     async with Scene(example, FE1) as scene:
         stolen, twin = await scene.link(credentials_of(example, FE2)), await scene.link(another(example, FE2))
         eight_days_on(scene)

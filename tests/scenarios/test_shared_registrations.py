@@ -20,7 +20,7 @@ MOVES = 10
 
 
 @on_loop
-async def test_user_who_moves_between_servers_is_found_at_once_wherever_the_200_came_from(
+async def test_user_who_moves_between_servers_is_found_at_once_after_a_200_of_any_server(
     example: Organisation,
 ) -> None:
     """One device that registers here and there, while both servers have its last place in memory."""

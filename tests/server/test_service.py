@@ -102,7 +102,7 @@ async def test_other_users_cannot_write_to_the_state_of_a_server_and_no_database
 
 
 @on_loop
-async def test_lack_of_descriptors_is_one_line_however_often_asyncio_tells_of_it(example: Organisation) -> None:
+async def test_lack_of_descriptors_is_one_line_for_any_number_of_reports_of_asyncio(example: Organisation) -> None:
     """Its own listeners, such as that of the metrics, report each try; any other fault is a line of its own."""
     told, loop = Told(), asyncio.get_running_loop()
     async with serving_here(example, told):

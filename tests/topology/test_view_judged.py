@@ -71,7 +71,7 @@ def test_an_opened_link_reaches_whom_it_meant(place: Place, ca: EnterpriseCa, me
     assert verdict(ca, certificate_names(loaded.topology, FE3), policy, Direction.OPENED) is code
 
 
-def test_a_missing_list_refuses_at_the_link_and_not_at_the_start(place: Place, ca: EnterpriseCa) -> None:
+def test_a_missing_crl_refuses_at_the_link_and_not_at_the_start(place: Place, ca: EnterpriseCa) -> None:
     (ca.folder / "issuing.crl").unlink()
     loaded = place.load()
     policy = view(loaded, FE1).accept_policy(LinkKind.SERVER)
@@ -79,7 +79,7 @@ def test_a_missing_list_refuses_at_the_link_and_not_at_the_start(place: Place, c
     assert verdict(ca, names, policy, Direction.ACCEPTED) is Code.REVOCATION_UNKNOWN
 
 
-def test_a_revoked_certificate_is_refused_once_the_list_is_read(place: Place, ca: EnterpriseCa) -> None:
+def test_a_revoked_certificate_is_refused_once_the_crl_is_read(place: Place, ca: EnterpriseCa) -> None:
     loaded = place.load()
     leaf = ca.issue(certificate_names(loaded.topology, FE3), Role.FRONT_END, NOON).certificate
     presented = tuple(one.public_bytes(Encoding.DER) for one in (leaf, ca.issuing))

@@ -23,7 +23,7 @@ def test_anchors_are_put_into_a_store_once(net: Network, monkeypatch: pytest.Mon
     assert verdict_on(net.fe2_certificate(), net.policy()).at == NOON
 
 
-def test_new_lists_and_answers_leave_the_authority_equal(net: Network) -> None:
+def test_new_crls_and_ocsp_responses_leave_the_authority_equal(net: Network) -> None:
     """They change while links are up; the anchors decide whether it is the same authority."""
     before, after = (net.authority("Example", net.ours) for _ in range(2))
     after.use_crls(RevocationLists())

@@ -76,7 +76,7 @@ def test_a_key_that_the_revoked_authority_issued_does_not_clear_it() -> None:
     assert code(leaf, OF_ROOT, listed(OLD, number=7), clearing) is None
 
 
-def test_a_list_by_its_own_key_alone_leaves_a_self_issued_authority_unknown() -> None:
+def test_a_crl_by_its_own_key_alone_leaves_a_self_issued_authority_unknown() -> None:
     leaf = FORGE.server(NEW, "fe1.example.test")
     assert code(leaf, OF_ROOT, listed(NEW)) is Code.REVOCATION_UNKNOWN
     assert code(leaf, OF_ROOT, listed(OLD)) is None
@@ -93,7 +93,7 @@ def test_same_name_without_rollover_cannot_sign_a_crl() -> None:
     assert code(leaf, *lists) is Code.REVOCATION_UNKNOWN
 
 
-def test_the_right_to_sign_lists_is_asked_of_each_certificate_of_a_key() -> None:
+def test_the_right_to_sign_crls_is_checked_for_each_certificate_of_a_key() -> None:
     """A second certificate of the same key, with cRLSign, must not lend it to the first one."""
     without = FORGE.forge(
         Wish("Silent CA", ca=True, usages=(), with_key_usage=False, critical=(_key_usage(crl_sign=False),)), ROOT
@@ -120,7 +120,7 @@ def _key_usage(*, crl_sign: bool) -> x509.KeyUsage:
 
 
 @pytest.mark.parametrize("extension", [x509.CRLNumber(1), x509.AuthorityKeyIdentifier(b"12345", None, None)])
-def test_a_list_with_a_critical_extension_that_must_not_be_critical_is_not_used(extension: x509.ExtensionType) -> None:
+def test_a_crl_with_a_critical_extension_that_must_not_be_critical_is_not_used(extension: x509.ExtensionType) -> None:
     """RFC 5280 5.2.1, 5.2.3."""
     for critical in (True, False):
         builder = x509.CertificateRevocationListBuilder().issuer_name(OLD.certificate.subject).last_update(NOON)
@@ -138,7 +138,7 @@ def test_a_list_with_a_critical_extension_that_must_not_be_critical_is_not_used(
 @pytest.mark.parametrize(
     "extension", [x509.CRLReason(x509.ReasonFlags.key_compromise), x509.InvalidityDate(NOON.replace(tzinfo=None))]
 )
-def test_a_list_with_a_critical_entry_extension_is_not_used(extension: x509.ExtensionType) -> None:
+def test_a_crl_with_a_critical_entry_extension_is_not_used(extension: x509.ExtensionType) -> None:
     """RFC 5280 5.3.1, 5.3.2: both extensions are non-critical. The critical one is for indirect CRLs."""
     for critical in (True, False):
         entry = x509.RevokedCertificateBuilder().serial_number(7).revocation_date(NOON)

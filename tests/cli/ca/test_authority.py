@@ -26,7 +26,7 @@ def serial_of(organisation: Organisation) -> str:
     return f"{x509.load_pem_x509_certificates(file.read_bytes())[0].serial_number:x}"
 
 
-def test_status_shows_the_time_left_of_every_certificate_and_list(organisation: Organisation) -> None:
+def test_status_shows_the_time_left_of_every_certificate_and_crl(organisation: Organisation) -> None:
     told = organisation.type("ca", "status", "--json").json
     kinds = [one["kind"] for one in told["certificates"]]
     assert kinds[:2] == ["root", "issuing"]
@@ -106,16 +106,14 @@ def test_a_serial_that_is_none_is_a_usage_error(organisation: Organisation) -> N
     assert organisation.type("ca", "revoke", "--serial", "xyz").code == 2
 
 
-def test_crl_writes_both_lists_again(organisation: Organisation) -> None:
+def test_crl_command_writes_both_crls_again(organisation: Organisation) -> None:
     numbers = [one["number"] for one in organisation.type("ca", "status", "--json").json["lists"]]
     assert organisation.type("ca", "crl").code == 0
     after = [one["number"] for one in organisation.type("ca", "status", "--json").json["lists"]]
     assert after == [number + 1 for number in numbers]
 
 
-def test_crl_writes_the_list_whose_key_is_here_where_the_root_is_kept_elsewhere(
-    organisation: Organisation, tmp_path: Path
-) -> None:
+def test_crl_command_signs_only_with_the_key_that_is_here(organisation: Organisation, tmp_path: Path) -> None:
     """Otherwise the CRL that all servers need could not be renewed."""
     before = {one["of"]: one["number"] for one in organisation.type("ca", "status", "--json").json["lists"]}
     assert organisation.type("ca", "root", "detach", tmp_path / "safe").code == 0
@@ -167,7 +165,7 @@ def test_where_there_is_no_ca_it_is_said(organisation: Organisation, tmp_path: P
 
 
 @pytest.mark.wide
-def test_rsa_certificate_for_clients_stands_beside_the_servers_own(organisation: Organisation) -> None:
+def test_rsa_certificate_for_clients_is_used_beside_the_servers_own(organisation: Organisation) -> None:
     own = serial_of(organisation)
     done = organisation.type("ca", "issue", FE1, "--key", "rsa", "--address", "192.0.2.1", "--days", "90")
     assert done.code == 0

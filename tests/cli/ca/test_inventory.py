@@ -34,7 +34,7 @@ def test_exit_code_tells_whether_something_is_within_a_week(organisation: Organi
     assert (f"to renew it: sipmesh ca issue {FE1}" in told.out) is (code == URGENT)
 
 
-def test_a_server_that_has_its_key_elsewhere_is_not_told_to_be_issued_one_here(organisation: Organisation) -> None:
+def test_server_with_its_key_elsewhere_gets_no_advice_to_issue_one_here(organisation: Organisation) -> None:
     """`ca issue` would refuse: it renews itself, or joins again."""
     organisation.type("ca", "issue", FE1, "--days", "2")
     for file in (organisation.folder / "servers").glob(f"{FE1}.*"):
@@ -58,7 +58,7 @@ def test_everything_is_reported_with_what_stops(organisation: Organisation) -> N
 
 
 @pytest.mark.wide
-def test_servers_that_run_tell_what_they_use(running: Organisation) -> None:
+def test_running_servers_report_what_they_use(running: Organisation) -> None:
     told = entries(running)
     assert set(told) == {MGMT, FE1, FE2, EDGE}
     for one in told.values():

@@ -47,7 +47,7 @@ def test_fault_of_the_network_is_reported_once_at_its_cause(organisation: Organi
     assert wrong(said) == {"servers": f"start: sipmesh serve {FE1}"}
 
 
-def test_everything_that_has_expired_is_reported_and_the_remedies_mend_it(tmp_path: Path) -> None:
+def test_everything_that_has_expired_is_reported_and_the_remedies_work(tmp_path: Path) -> None:
     """The folder of a release whose servers were off for long: each remedy is typed as it stands."""
     recorded("0.1.0", tmp_path)
     organisation = Organisation(tmp_path)
@@ -61,7 +61,7 @@ def test_everything_that_has_expired_is_reported_and_the_remedies_mend_it(tmp_pa
     assert [check["state"] for check in left] == ["good"]
 
 
-def test_certificate_that_was_revoked_is_one_fault_that_its_remedy_mends(organisation: Organisation) -> None:
+def test_certificate_that_was_revoked_is_one_fault_and_its_remedy_repairs_it(organisation: Organisation) -> None:
     organisation.serve(MGMT, FE1)
     until_good(organisation)
     organisation.type("ca", "revoke", FE1, "--reason", "key-compromise")

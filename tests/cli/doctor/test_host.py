@@ -29,7 +29,7 @@ def test_servers_of_a_host_are_those_whose_keys_it_has(organisation: Organisatio
     assert FE2 not in host.servers
 
 
-def test_host_of_a_month_later_has_faults_that_two_commands_mend(organisation: Organisation) -> None:
+def test_host_after_a_month_off_has_faults_that_two_commands_repair(organisation: Organisation) -> None:
     """The remedies are typed as they stand."""
     late = host_of(organisation, timedelta(days=40))
     faults = [check for check in expiry_of(late) if check.state is State.BAD]

@@ -5,7 +5,7 @@ import json
 from cli.world import DOMAIN, FE1, Organisation
 
 
-def test_a_check_tells_every_problem_with_its_place(organisation: Organisation) -> None:
+def test_a_check_reports_every_problem_with_its_place(organisation: Organisation) -> None:
     text = organisation.file.read_text()
     organisation.file.write_text(text.replace("role: front-end", "role: frontend") + "surprise: 1\n")
     checked = organisation.type("topology", "check")

@@ -21,7 +21,7 @@ def test_draft_and_anchors_are_written_where_they_are_missing(organisation: Orga
     assert {file: file.read_bytes() for file in roots} == roots
 
 
-def test_draft_that_differs_is_replaced_only_if_told_and_kept(organisation: Organisation) -> None:
+def test_draft_that_differs_is_replaced_only_with_the_option_and_kept(organisation: Organisation) -> None:
     text = organisation.file.read_text()
     organisation.file.write_text(OTHER)
     refused = organisation.type("topology", "draft")

@@ -9,7 +9,7 @@ from cli.world import Organisation
 TABLE = "server,pool,role,address,site\nfe7,second,front-end,127.0.0.7,Paris\n,x,edge,,\n"
 
 
-def test_new_draft_stands_beside_the_present_one(organisation: Organisation, tmp_path: Path) -> None:
+def test_new_draft_is_written_beside_the_present_one(organisation: Organisation, tmp_path: Path) -> None:
     before = organisation.file.read_bytes()
     (tmp_path / "servers.csv").write_text(TABLE)
     made = organisation.type("topology", "import", tmp_path / "servers.csv", "--from", "csv")
@@ -25,7 +25,7 @@ def test_new_draft_stands_beside_the_present_one(organisation: Organisation, tmp
     assert organisation.type("topology", "publish", "-t", draft, "-m", "from a table").code == 0
 
 
-def test_problems_of_the_new_draft_are_printed_and_it_is_written_all_the_same(
+def test_problems_of_the_new_draft_are_printed_and_it_is_still_written(
     organisation: Organisation, tmp_path: Path
 ) -> None:
     """An operator corrects it step by step."""

@@ -81,7 +81,7 @@ def test_a_partner_that_claims_our_domain_changes_nothing(open_: Organisation, t
     assert open_.file.read_text() == before
 
 
-def test_a_list_that_lacks_is_said_at_once(open_: Organisation, theirs: Path) -> None:
+def test_missing_crl_is_reported_at_once(open_: Organisation, theirs: Path) -> None:
     """One list of the two: each peer under the other would be refused."""
     added = open_.type("partner", "add", "partner.test", "--ca", theirs / "root.pem", "--crl", theirs / "issuing.crl")
     assert added.code == 0
@@ -205,7 +205,7 @@ def audit(organisation: Organisation) -> list[dict[str, Any]]:
     return [json.loads(line) for line in organisation.type("audit", "--json").out.splitlines()]
 
 
-def test_a_list_may_be_named_by_the_url_that_it_is_fetched_from(open_: Organisation, theirs: Path) -> None:
+def test_a_crl_may_be_named_by_its_url(open_: Organisation, theirs: Path) -> None:
     """It is no problem that it has not come to this machine; a file that is not in the topology is one."""
     url = "http://crl.partner.test/issuing.crl"
     given = ("--ca", theirs / "root.pem", "--crl", theirs / "root.crl", "--crl", url)
@@ -218,7 +218,7 @@ def test_a_list_may_be_named_by_the_url_that_it_is_fetched_from(open_: Organisat
     assert open_.type("partner", "add", "other.test", *given[:-1], "no.crl").code == 2
 
 
-def test_a_root_that_is_prepared_is_of_no_use_to_a_partner_without_its_list(open_: Organisation, theirs: Path) -> None:
+def test_prepared_root_is_of_no_use_to_a_partner_without_its_crl(open_: Organisation, theirs: Path) -> None:
     """Certificates that the new CA issues lead to the old root too, and are still refused where no list speaks for them."""
     assert open_.type("partner", "add", "partner.test", *credentials(theirs)).code == 0
     prepared = open_.type("ca", "root", "prepare")
@@ -227,7 +227,7 @@ def test_a_root_that_is_prepared_is_of_no_use_to_a_partner_without_its_list(open
 
 
 @pytest.mark.wide
-def test_a_partner_who_changes_its_root_is_accepted_once_the_next_list_is_named(
+def test_a_partner_that_changes_its_root_is_accepted_once_the_next_crl_is_named(
     open_: Organisation, tmp_path: Path
 ) -> None:
     """Its new certificate leads to the old root, and is refused all the same while no list speaks for the next issuing CA."""

@@ -144,7 +144,7 @@ def test_two_servers_share_a_process_and_a_failed_start_stops_both(organisation:
 
 
 @pytest.mark.wide
-def test_a_rollback_tells_what_it_changes_as_a_publication_does(organisation: Organisation) -> None:
+def test_a_rollback_reports_what_it_changes_as_a_publication_does(organisation: Organisation) -> None:
     organisation.serve(FE1)
     with_domain(organisation, "example.net")
     organisation.publish("another domain")

@@ -55,7 +55,7 @@ def test_change_that_is_not_in_force_everywhere_is_reported(organisation: Organi
     assert (typed.code, f"Servers get this when management runs: sipmesh serve {MGMT}" in typed.err) == (0, True)
 
 
-def test_a_new_password_keeps_the_digest_unless_told(organisation: Organisation) -> None:
+def test_a_new_password_keeps_the_digest_without_the_option(organisation: Organisation) -> None:
     organisation.add_user("alice", "--digest", "md5")
     organisation.type("user", "password", "alice", "--password-stdin", typed="new\n")
     assert organisation.type("user", "list", "--json").json[0]["digest"] == ["MD5"]

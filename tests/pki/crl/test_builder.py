@@ -55,7 +55,7 @@ def test_crl_entry_has_a_reason_unless_unspecified(
     )
 
 
-def test_a_list_has_a_number_and_names_its_issuers_key(ca: EnterpriseCa, noon: datetime) -> None:
+def test_a_crl_has_a_number_and_names_its_issuers_key(ca: EnterpriseCa, noon: datetime) -> None:
     made = ListRecord(CertificateKind.ISSUING, 7, *crl.times(CertificateKind.ISSUING, noon), revoked=0)
     signed = CaSigner(CertificateKind.ISSUING, ca.folder / "issuing.key").sign_list(crl.builder(ca.issuing, made, []))
     assert signed.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number == 7
@@ -66,7 +66,7 @@ def test_a_list_has_a_number_and_names_its_issuers_key(ca: EnterpriseCa, noon: d
     )
 
 
-def test_a_list_names_what_its_own_ca_revoked(noon: datetime) -> None:
+def test_a_crl_names_what_its_own_ca_revoked(noon: datetime) -> None:
     records = [record(1, noon), record(2, noon, None), record(3, noon, issuer=CertificateKind.ROOT)]
     assert [found.serial for found in crl.listed(records, CertificateKind.ISSUING, noon)] == [1]
 

@@ -26,7 +26,7 @@ def test_crl_numbers_increase_after_reopening(ca: EnterpriseCa, noon: datetime) 
 
 
 @pytest.mark.parametrize(("kind", "days", "due"), [(CertificateKind.ISSUING, 7, 1), (CertificateKind.ROOT, 365, 30)])
-def test_a_list_lives_its_time_and_is_due_long_before_its_end(
+def test_a_crl_lasts_for_its_time_and_the_next_is_due_long_before_its_end(
     ca: EnterpriseCa, noon: datetime, kind: CertificateKind, days: int, due: int
 ) -> None:
     assert published(ca, kind).next_update == noon + timedelta(days=days)
@@ -52,7 +52,7 @@ def test_reissue_makes_only_the_crls_that_are_due(ca: EnterpriseCa, noon: dateti
     assert ca.crls.reissue(later) == ()
 
 
-def test_an_expired_entry_stays_for_one_lists_lifetime(ca: EnterpriseCa, noon: datetime) -> None:
+def test_an_expired_entry_stays_for_the_lifetime_of_one_crl(ca: EnterpriseCa, noon: datetime) -> None:
     """RFC 5280 3.3: it must appear on one list issued after it has expired."""
     issued = ca.issue(NAMES, Role.FRONT_END, noon, timedelta(days=1))
     ca.revoke(issued.certificate.serial_number, Reason.SUPERSEDED, noon)
@@ -74,7 +74,7 @@ def test_a_revocation_that_was_noted_but_not_published_is_due_at_once(
 
 
 @pytest.mark.parametrize("spoil", ["missing", "broken", "older"])
-def test_a_published_list_that_is_not_the_last_is_due_at_once(ca: EnterpriseCa, noon: datetime, spoil: str) -> None:
+def test_a_published_crl_that_is_not_the_last_is_due_at_once(ca: EnterpriseCa, noon: datetime, spoil: str) -> None:
     file = ca.folder / "issuing.crl"
     older = file.read_bytes()
     ca.crls.publish(noon)

@@ -68,7 +68,7 @@ def test_a_revocation_is_noted_once(ledger: Ledger, noon: datetime) -> None:
     assert ledger.revocations(CertificateKind.ROOT) == 0
 
 
-def test_lists_are_numbered_by_issuer(ledger: Ledger, noon: datetime) -> None:
+def test_crls_are_numbered_by_issuer(ledger: Ledger, noon: datetime) -> None:
     assert ledger.last_list(CertificateKind.ROOT) is None
     numbers = [
         ledger.reserve_list(kind, noon, noon).number
@@ -85,7 +85,7 @@ def test_instant_without_a_timezone_is_a_local_error(ledger: Ledger, noon: datet
     assert ledger.records() == ()
 
 
-def test_numbers_jump_for_each_issuer_that_has_a_list(ledger: Ledger, noon: datetime) -> None:
+def test_numbers_jump_for_each_issuer_that_has_a_crl(ledger: Ledger, noon: datetime) -> None:
     last = ledger.reserve_list(CertificateKind.ISSUING, noon, noon).number
     ledger.jump(1000)
     assert ledger.reserve_list(CertificateKind.ISSUING, noon, noon).number == last + 1001

@@ -64,7 +64,7 @@ def test_malformed_assertion_is_a_remote_error(value: str) -> None:
 
 
 @pytest.mark.parametrize("sender", [ALICE, "sips:alice@EXAMPLE.test:5061", "sip:%61lice@example.test;user=ip"])
-def test_a_client_is_the_user_it_proved_however_it_spells_it(sender: str) -> None:
+def test_a_client_is_the_user_it_proved_in_any_spelling(sender: str) -> None:
     assert assertion.of_client(request(sender=sender), ALICES, OURS) == ALICE
 
 
@@ -258,7 +258,7 @@ def has_number(name: str) -> str:
 
 
 @pytest.mark.parametrize("sender", [NUMBER, "sip:+4930123@example.test;user=phone", "sip:Sales@example.test"])
-def test_alias_in_from_stands_only_for_its_user(sender: str) -> None:
+def test_alias_in_from_is_only_for_its_user(sender: str) -> None:
     """A link may prove another user, whose password is asked for; a number without domain has no realm for that."""
     asked, theirs = request(sender=sender), replace(BOBS, owner_of=has_number)
     assert assertion.of_client(asked, replace(ALICES, owner_of=has_number), OURS) == ALICE
@@ -267,7 +267,7 @@ def test_alias_in_from_stands_only_for_its_user(sender: str) -> None:
     assert assertion.of_client(asked, replace(ALICES, owner_of=nobody), OURS) != ALICE
 
 
-def test_before_a_login_an_alias_tells_nothing_of_its_user() -> None:
+def test_before_a_login_an_alias_shows_nothing_of_its_user() -> None:
     """A realm of another domain, or a challenge where an unknown number gets none, would tell a stranger whose it is."""
     stranger, ours = replace(NEW_LINK, owner_of=has_number), OURS | {"bots.test"}
     assert assertion.of_client(request(sender="sip:sales@example.test"), stranger, ours) == Prove(ALICE, 407)

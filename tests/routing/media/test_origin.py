@@ -43,7 +43,7 @@ def test_lines_that_name_a_person_are_hidden() -> None:
     assert asked.first("content-length") == str(len(SDES))
 
 
-def test_word_of_a_signed_body_in_a_parameter_protects_nothing() -> None:
+def test_signed_body_that_is_only_named_in_a_parameter_protects_nothing() -> None:
     asked = offer(NAMED, f"{SDP};x=multipart/signed")
     AnonymousBody(asked).put_into(asked)
     assert asked.body == SDES

@@ -307,7 +307,7 @@ def test_entry_has_the_uri_that_is_written_in_it(entries: list[str], host: str |
         "sip:token-1@fe1.example.test;lr",
     ],
 )
-def test_our_token_is_renewed_however_a_phone_writes_its_record_route(value: str) -> None:
+def test_our_token_is_renewed_with_any_spelling_of_its_record_route(value: str) -> None:
     response = respond(request("INVITE"), 200, headers=[("record-route", value)])
     renew_token(response, "token-1", "token-22")
     assert response.values("record-route") == [value.replace("token-1", "token-22")]

@@ -531,7 +531,7 @@ def test_caller_that_cancels_and_a_decline_wait_no_longer_for_a_silent_phone() -
     assert declined.leaves() == ["reply 603"]
 
 
-def test_server_that_asks_for_a_flow_of_ours_hears_the_100_of_the_phone() -> None:
+def test_server_that_asks_for_a_flow_of_ours_gets_the_100_of_the_phone() -> None:
     """It has answered the caller, and counts a phone that sends none as silent."""
     call = Call(replace(PHONE, found=Found.TOKEN))
     assert (call.context.by_token, Call(PHONE).context.by_token) == (True, False)

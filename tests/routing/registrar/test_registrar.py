@@ -110,7 +110,7 @@ def test_sip_and_sips_contacts_without_an_instance_are_two() -> None:
 
 
 @pytest.mark.parametrize("to", [ALICE, "sips:alice@example.test", "sip:Alice@example.test", "sip:info@example.test"])
-def test_registration_is_that_of_the_proved_user_whichever_of_its_names_is_in_to(to: str) -> None:
+def test_registration_is_that_of_the_proved_user_with_any_of_its_names_in_to(to: str) -> None:
     """The role has found whose name it is: `tests/routing/roles/test_front_end.py`."""
     answered = answer(register(BARESIP, to=f"<{to}>"))
     assert answered.status == 200

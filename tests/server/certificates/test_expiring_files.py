@@ -44,7 +44,7 @@ def test_signer_is_that_of_management(managed: Managed, example: Organisation) -
     assert signers_on_disk(example.load()) == {}
 
 
-def test_anchors_and_lists_in_force_are_ours_and_the_partners(example: Organisation) -> None:
+def test_anchors_and_crls_in_force_are_ours_and_the_partners(example: Organisation) -> None:
     loaded = example.load()
     assert len(anchors_of(loaded)) == 1
     assert len(lists_of(loaded)) == 2

@@ -73,7 +73,7 @@ async def test_domain_that_is_not_in_the_certificate_is_reported_with_the_comman
 
 
 @on_loop
-async def test_new_certificate_is_used_and_told_to_the_control_plane(example: Organisation) -> None:
+async def test_new_certificate_is_used_and_reported_to_the_control_plane(example: Organisation) -> None:
     async with server_parts(example, FE1) as parts:
         certificates, told = parts.peers.certificates, list[str]()
         certificates.load()

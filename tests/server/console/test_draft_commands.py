@@ -134,7 +134,7 @@ async def test_operator_gives_our_ca_no_other_root(tmp_path: Path) -> None:
 
 
 @on_loop
-async def test_operator_takes_no_crl_from_our_ca(tmp_path: Path) -> None:
+async def test_operator_removes_no_crl_of_our_ca(tmp_path: Path) -> None:
     """It would be the last version: no signer would be accepted any more. Another file is for a security officer to name."""
     async with (
         management_with_console(tmp_path) as network,

@@ -33,7 +33,7 @@ def test_peer_without_a_report_about_it_has_no_fault() -> None:
     assert told(known(FE1), known(EDGE)) == {BOT: [], PARTNER: []}
 
 
-def test_same_fault_of_several_servers_stands_once() -> None:
+def test_same_fault_of_several_servers_is_listed_once() -> None:
     assert told(known(FE1, bot="refused"), known(FE2, bot="refused"), known(EDGE, partner="name-mismatch")) == {
         BOT: [f"no link to it works from {FE1}, {FE2}: refused"],
         PARTNER: [f"no link to it works from {EDGE}: name-mismatch"],

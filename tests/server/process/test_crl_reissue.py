@@ -54,7 +54,7 @@ async def test_crls_are_looked_at_at_the_start_and_each_hour(example: Organisati
 
 
 @on_loop
-async def test_crl_that_is_due_is_signed_and_told(example: Organisation, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_crl_that_is_due_is_signed_and_reported(example: Organisation, monkeypatch: pytest.MonkeyPatch) -> None:
     due = [example.folder / "ca" / "issuing.crl"]
     monkeypatch.setattr(CaGenerations, "reissue", lambda *_: due)
     one = Reissuing(example.folder / "ca")

@@ -238,7 +238,7 @@ async def test_call_of_a_remote_user_goes_on_under_overload_of_each_server(remot
 
 
 @on_loop
-async def test_servers_are_heard_under_overload(pool: Network) -> None:
+async def test_servers_are_admitted_under_overload(pool: Network) -> None:
     """They probe each other with OPTIONS, and the network publishes on these links."""
     async with pool:
         server = await pool.peer(FE1, "alice@example.test", credentials=FE2)

@@ -10,7 +10,7 @@ from support.telling import Told
 
 
 @pytest.mark.parametrize(("later_s", "lines"), [(SHORTAGE_OVER_S - 0.1, 1), (SHORTAGE_OVER_S, 2)])
-def test_shortage_is_two_lines_however_often_it_is_noticed(later_s: float, lines: int) -> None:
+def test_shortage_is_two_lines_for_any_number_of_occurrences(later_s: float, lines: int) -> None:
     shortage, told = DescriptorShortage(), Told()
     report = ShortageReport(shortage, told.log)
     for step in range(1_000):

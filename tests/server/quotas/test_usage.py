@@ -59,7 +59,7 @@ def kept(steps: int, told: list[int]) -> UsageObserver:
 
 @pytest.mark.skipif(built() == "compiled", reason="a compiled class has no subclass that is not")
 @pytest.mark.parametrize("processes", [2, 8, 16, 64])
-def test_what_no_process_tells_the_others_is_half_of_a_limit_at_most(processes: int) -> None:
+def test_unreported_use_of_a_process_is_half_of_a_limit_at_most(processes: int) -> None:
     """With steps of a sixteenth, a user had five shares at 64 workers."""
     most, untold = 1_000, 0
     for _ in range(processes):

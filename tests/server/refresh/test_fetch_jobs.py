@@ -69,7 +69,7 @@ def now() -> datetime:
 
 
 @on_loop
-async def test_list_is_written_and_in_force_once(tmp_path: Path) -> None:
+async def test_crl_is_written_and_in_force_once(tmp_path: Path) -> None:
     async with publishing() as (fetcher, publisher):
         body = FORGE.revocations(CA, number=1)
         publisher.pages["/"] = content(lambda: body)

@@ -55,7 +55,7 @@ def newer(loaded: Loaded, after: timedelta = HOUR) -> Item:
     return item
 
 
-def test_every_list_that_the_topology_names_is_given(loaded: Loaded) -> None:
+def test_every_crl_that_the_topology_names_is_given(loaded: Loaded) -> None:
     store = CrlStore(loaded.folder)
     items = {item.name: item for item in store.items(loaded)}
     assert set(items) == set(loaded.list_names)
@@ -63,7 +63,7 @@ def test_every_list_that_the_topology_names_is_given(loaded: Loaded) -> None:
     assert {id(item) for item in store.items(loaded)} == {id(item) for item in items.values()}
 
 
-def test_list_that_has_changed_is_read_again(loaded: Loaded) -> None:
+def test_crl_that_has_changed_is_read_again(loaded: Loaded) -> None:
     store = CrlStore(loaded.folder)
     before = {item.name: item.digest for item in store.items(loaded)}
     (loaded.folder / NAME).write_bytes(newer(loaded).body)

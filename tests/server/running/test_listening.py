@@ -80,7 +80,7 @@ def hosts(listening: Listening) -> dict[LinkKind, str]:
     return {one.kind: one.address[0] for one in listening.listeners}
 
 
-def test_every_port_is_opened_and_told(listening: Listening, told: Told) -> None:
+def test_every_port_is_opened_and_reported(listening: Listening, told: Told) -> None:
     listening.start([spec(LinkKind.CLIENT), spec(LinkKind.SERVER)], is_managed=False)
     assert hosts(listening) == {LinkKind.CLIENT: HERE, LinkKind.SERVER: HERE}
     assert [one["kind"] for one in told.events("listening")] == ["client", "server"]

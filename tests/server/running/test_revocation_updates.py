@@ -57,7 +57,9 @@ def _leaf(example: Organisation) -> x509.Certificate:
 
 
 @on_loop
-async def test_crl_that_names_a_certificate_is_in_force_and_told(example: Organisation, leaf: x509.Certificate) -> None:
+async def test_crl_that_names_a_certificate_is_in_force_and_reported(
+    example: Organisation, leaf: x509.Certificate
+) -> None:
     file, followed = example.folder / "ca" / "issuing.crl", Followed()
     async with server_parts(example, FE1) as parts:
         updates, loaded = parts.links.revocation, parts.setup.view.loaded

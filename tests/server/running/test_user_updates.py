@@ -99,7 +99,7 @@ def document(number: int) -> UserDocument:
     )
 
 
-def test_document_of_management_is_in_force_and_told_to_other_processes() -> None:
+def test_document_of_management_is_in_force_and_sent_to_other_processes() -> None:
     one = Managed()
     assert one.updates.accept_document(document(1)) == 1
     assert one.updates.number == 1

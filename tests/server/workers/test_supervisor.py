@@ -205,7 +205,7 @@ async def test_log_reports_a_worker_that_is_silent_and_its_end(
 
 
 @on_loop
-async def test_worker_that_stood_still_with_its_supervisor_is_not_killed(
+async def test_worker_that_was_stopped_with_its_supervisor_is_not_killed(
     example: Organisation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A machine was stopped and goes on: no time in which the worker could have answered has passed."""

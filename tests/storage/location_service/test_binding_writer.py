@@ -176,7 +176,7 @@ def test_rows_of_a_server_that_has_stopped_renewing_are_dropped_and_it_finds_out
 
 
 @pytest.mark.wide
-def test_lock_ends_no_lease_however_long_it_lasts(bench: Bench, lock: Callable[[str], object]) -> None:
+def test_lock_of_any_length_ends_no_lease(bench: Bench, lock: Callable[[str], object]) -> None:
     """Where no server can write, no server falls behind."""
     bench.store.begin(FE2, 3)
     bench.turn()

@@ -124,7 +124,7 @@ def end_another_process(file: Path) -> None:
     subprocess.run([sys.executable, "-c", ENDS, str(file)], check=True)
 
 
-def test_end_of_another_process_takes_no_row_away(begin: Callable[[str, int], Member], tmp_path: Path) -> None:
+def test_end_of_another_process_removes_no_row(begin: Callable[[str, int], Member], tmp_path: Path) -> None:
     """What this server writes afterwards is seen by a server that starts then."""
     file = tmp_path / "bindings.db"
     fe1 = begin(FE1, 7)

@@ -65,7 +65,7 @@ def test_what_is_refused_is_not_noted(accounts: Accounts, noted: Noted) -> None:
     assert noted == []
 
 
-def test_nothing_is_changed_where_the_audit_log_takes_no_line(tmp_path: Path, noted: Noted) -> None:
+def test_nothing_is_changed_where_the_audit_log_stores_no_line(tmp_path: Path, noted: Noted) -> None:
     def elsewhere() -> None:
         raise OperatorError("mgmt2.example.test leads")
 

@@ -43,7 +43,7 @@ def changed(name: str, *assignments: str) -> list[str]:
         (NETWORK, ["sip_domains+=example.net"], ["sip_domains: [example.test, example.net]  # ours"]),
     ],
 )
-def test_key_is_changed_where_it_stands(name: str, assignments: list[str], lines: list[str]) -> None:
+def test_key_is_changed_in_its_place(name: str, assignments: list[str], lines: list[str]) -> None:
     assert changed(name, *assignments) == lines
 
 

@@ -41,7 +41,7 @@ def test_both_kinds_of_addresses_are_asked() -> None:
         (THEIRS, DnsAnswer(["5 5 5061 x.p.test."]), "good", []),
     ],
 )
-def test_difference_comes_with_what_mends_it(record: DnsRecord, answer: DnsAnswer, state: str, mend: list[str]) -> None:
+def test_difference_comes_with_its_remedy(record: DnsRecord, answer: DnsAnswer, state: str, mend: list[str]) -> None:
     assert found(record, answer) == [(record.type, state, mend)]
 
 

@@ -31,7 +31,7 @@ def test_digest_follows_the_content_of_the_document(place: Place) -> None:
     assert place.load().digest != before
 
 
-def test_files_to_watch_are_the_document_its_anchors_and_lists(place: Place, tmp_path: Path) -> None:
+def test_files_to_watch_are_the_document_its_anchors_and_crls(place: Place, tmp_path: Path) -> None:
     names = {str(file.relative_to(tmp_path)) for file in place.load().files}
     assert names == {"topology.yaml"} | {
         f"{ca}/{file}" for ca in ("ca", "partners/b", "partners/c") for file in AUTHORITY_FILES
@@ -89,7 +89,7 @@ def test_every_problem_has_file_reason_and_remedy(place: Place) -> None:
         assert problem.remedy
 
 
-def test_an_unusable_list_keeps_no_server_from_running_but_fails_the_check(place: Place, tmp_path: Path) -> None:
+def test_an_unusable_crl_lets_servers_run_but_fails_the_check(place: Place, tmp_path: Path) -> None:
     """The judge refuses with revocation-unknown; only the operator's check calls it a problem."""
     (tmp_path / "partners" / "b" / "issuing.crl").unlink()
     loaded = place.load()
@@ -107,7 +107,7 @@ def test_valid_topology_has_no_warnings(place: Place) -> None:
 
 
 @pytest.mark.parametrize(("late", "stale"), [(timedelta(days=7), 0), (timedelta(days=7, seconds=1), 3)])
-def test_a_list_past_its_next_update_is_a_warning(place: Place, noon: datetime, late: timedelta, stale: int) -> None:
+def test_an_expired_crl_is_a_warning(place: Place, noon: datetime, late: timedelta, stale: int) -> None:
     """All three authorities' issuing lists live seven days; the last good instant is next_update itself."""
     _, warnings = place.check(noon + late)
     assert len(warnings) == stale

@@ -89,7 +89,7 @@ def test_certificates_are_refused_without_their_ca() -> None:
     assert "partner.test" in partner_stops("partner.test", [])
 
 
-def test_list_stops_new_links_of_those_who_rely_on_it() -> None:
+def test_expired_crl_stops_new_links_of_certificates_that_need_it() -> None:
     assert "partner.test" in list_stops("CN=Issuing", "partner.test")
     assert "every server" in list_stops("CN=Issuing", "")
 

@@ -183,7 +183,7 @@ def test_entry_of_an_issuing_ca_names_its_servers(place: Place) -> None:
     assert entry.stops == f"every certificate of this CA is refused, even before its own end: {FE1}, {FE2}"
 
 
-def test_lists_say_who_refuses_whom(place: Place) -> None:
+def test_crls_show_which_server_refuses_which_peer(place: Place) -> None:
     ours, _, theirs, *_ = of(stock(place, {}), ExpiringKind.LIST)
     assert ours.stops.startswith("every server refuses new links under CN=")
     assert ours.command == "sipmesh ca crl"
@@ -191,14 +191,14 @@ def test_lists_say_who_refuses_whom(place: Place) -> None:
     assert "partner.test" in theirs.command
 
 
-def test_list_that_a_server_has_not_read_is_reported(place: Place) -> None:
+def test_crl_that_a_server_has_not_read_is_reported(place: Place) -> None:
     running = replace(use(place.load(), FE1, chain(FE1)), lists=())
     entries = of(stock(place, {}, running), ExpiringKind.LIST)
     assert {one.notice for one in entries} == {f"not in force on {FE1}; reload: kill -HUP 4711"}
     assert {one.in_use for one in entries} == {None}
 
 
-def test_list_that_is_missing_is_an_alarm(place: Place) -> None:
+def test_missing_crl_is_an_alarm(place: Place) -> None:
     (place.file.parent / "ca" / "issuing.crl").write_text("spoilt")
     found = stock(place, {})
     assert found.urgent
@@ -219,7 +219,7 @@ def test_countdown_names_the_first_server_and_the_others(place: Place) -> None:
     )
 
 
-def test_server_whose_certificate_ends_before_the_lists_stops_first(place: Place) -> None:
+def test_server_whose_certificate_expires_before_the_crls_stops_first(place: Place) -> None:
     told = stock(place, {(FE1, False): chain(FE1), (FE2, False): chain(FE2, 2 * DAY)}).countdown
     assert told is not None
     assert (told.server, told.ends, told.because, told.others) == (FE2, NOON + 2 * DAY, "its certificate", ())

@@ -54,7 +54,7 @@ def test_certificate_of_a_few_days_is_always_urgent() -> None:
 
 
 @pytest.mark.parametrize(("left", "found"), [(6, Urgency.DAY_1), (7, Urgency.FINE)])
-def test_list_of_a_day_is_looked_at_in_its_last_quarter(left: int, found: Urgency) -> None:
+def test_crl_of_one_day_warns_in_its_last_quarter(left: int, found: Urgency) -> None:
     assert of(DAY, timedelta(hours=left), is_list=True) is found
 
 
@@ -71,7 +71,7 @@ def test_levels_from_a_week_on_raise_an_alarm() -> None:
         (365 * DAY, 31 * DAY, False),
     ],
 )
-def test_list_that_should_be_made_each_day_is_old_from_a_day_and_a_half_on(
+def test_crl_that_is_signed_each_day_is_old_from_a_day_and_a_half_on(
     life: timedelta, age: timedelta, *, old: bool
 ) -> None:
     """A root's list, of a year, is made once a month."""

@@ -29,7 +29,7 @@ def test_certificate_is_known_by_its_fingerprint(loaded: Loaded) -> None:
     assert (int(item.number, 16), len(item.mark)) == (root.serial_number, 64)
 
 
-def test_list_is_known_by_its_number_and_time(loaded: Loaded) -> None:
+def test_crl_is_known_by_its_number_and_time(loaded: Loaded) -> None:
     held = next(iter(loaded.authority.lists))
     item = DatedItem.of_list(held)
     assert (item.subject, item.begins, item.ends) == (item.issuer, held.this_update, held.next_update)

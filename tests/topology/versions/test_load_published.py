@@ -69,7 +69,7 @@ def test_an_embedded_anchor_must_be_one(place: Place, tmp_path: Path) -> None:
     assert problem.file == tmp_path / "topology version 3"
 
 
-def test_lists_come_from_disk_and_are_all_that_is_watched(place: Place, tmp_path: Path) -> None:
+def test_crls_come_from_disk_and_only_they_are_watched(place: Place, tmp_path: Path) -> None:
     loaded = load_published(published(place), tmp_path)
     lists = {tmp_path / ca / file for ca in ("ca", "partners/b", "partners/c") for file in ("root.crl", "issuing.crl")}
     assert set(loaded.files) == lists == loaded.lists

@@ -42,7 +42,7 @@ def test_opener_says_what_a_link_to_a_server_of_ours_is_for(hop: Hop, said: str)
     ("said", "processes", "is_so"),
     [(CONTROL, 1, True), (CONTROL, 3, True), (SIP, 1, False), (SIP, 3, False), ("", 1, False), ("", 3, True)],
 )
-def test_link_without_a_word_is_for_requests_only_if_its_server_is_one_process(
+def test_link_without_a_protocol_is_for_requests_only_if_its_server_is_one_process(
     said: str, processes: int, *, is_so: bool
 ) -> None:
     assert is_for_control(said, processes) is is_so
@@ -97,7 +97,7 @@ async def test_unknown_application_protocol_does_not_end_the_handshake(
 
 
 @on_loop
-async def test_opener_knows_that_an_older_release_has_not_heard_what_the_link_is_for(
+async def test_opener_knows_that_an_older_release_does_not_know_what_the_link_is_for(
     ca: Authority, here: Identity, there: Identity, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It keeps its own requests off the link all the same, and serves those that come."""

@@ -53,7 +53,7 @@ def test_name_that_is_left_out_gets_our_own(here: Identity, other_ca: Authority)
     assert choice.of("here.test", HERE) == choice.of("fe1.here.test", HERE) == choice.of("", HERE) == (here,)
 
 
-def test_our_own_does_not_stand_beside_a_certificate_of_another_ca(
+def test_our_own_certificate_is_not_used_beside_that_of_another_ca(
     here: Identity, rsa_twin: Identity, other_ca: Authority
 ) -> None:
     """A client would get one or the other by its algorithms, which say nothing of the CAs that it knows."""
@@ -69,7 +69,7 @@ def test_first_certificate_of_the_topology_counts(here: Identity, other_ca: Auth
     assert CertificateChoice(here, [public, newer]).of("example.com", HERE) == (public,)
 
 
-def test_rsa_certificate_with_our_name_stands_beside_our_own(
+def test_rsa_certificate_with_our_name_is_used_beside_our_own(
     here: Identity, rsa_twin: Identity, public: Identity
 ) -> None:
     choice = CertificateChoice(here, [public, rsa_twin])

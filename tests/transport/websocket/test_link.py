@@ -133,7 +133,7 @@ async def test_drained_link_writes_what_waits_and_says_going_away(ca: Authority,
 
 
 @on_loop
-async def test_link_that_is_closed_by_us_tells_no_reason_of_ours(ca: Authority, here: Identity) -> None:
+async def test_link_that_we_close_gives_no_reason_of_ours(ca: Authority, here: Identity) -> None:
     async with Node(ca, here) as node, await dial(node) as peer:
         (await first_link(node)).close("a secret")
         assert await closed(peer) == 1008
@@ -141,7 +141,7 @@ async def test_link_that_is_closed_by_us_tells_no_reason_of_ours(ca: Authority, 
 
 
 @on_loop
-async def test_peer_that_goes_without_a_word_is_gone(ca: Authority, here: Identity) -> None:
+async def test_peer_that_closes_without_a_close_frame_is_gone(ca: Authority, here: Identity) -> None:
     async with Node(ca, here) as node:
         async with await dial(node) as peer:
             await first_link(node)

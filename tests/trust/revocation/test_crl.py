@@ -13,7 +13,7 @@ from trust.crls import CA, FORGE, load
 from trust.network import NOON
 
 
-def test_a_list_that_another_key_signed_is_refused_where_the_issuer_is_known() -> None:
+def test_a_crl_that_another_key_signed_is_refused_where_the_issuer_is_known() -> None:
     forged = FORGE.revocations(CA, key=FORGE.organisation("Mallory").key)
     with pytest.raises(UnusableListError, match="not signed"):
         RevocationList.load(forged, [CA.certificate])

@@ -40,7 +40,7 @@ def test_crl_without_required_fields_is_refused(changes: dict[str, Any], why: st
         {"only_some_reasons": frozenset({x509.ReasonFlags.key_compromise})},
     ],
 )
-def test_indirect_and_partial_lists_are_refused(changes: dict[str, Any]) -> None:
+def test_indirect_and_partial_crls_are_refused(changes: dict[str, Any]) -> None:
     with pytest.raises(UnusableListError):
         load(extensions=distribution_point(**changes))
 
@@ -51,7 +51,7 @@ def test_unreadable_file_is_refused_with_a_reason(data: bytes) -> None:
         RevocationList.load(data)
 
 
-def test_a_list_of_another_version_is_refused() -> None:
+def test_a_crl_of_another_version_is_refused() -> None:
     """Such a CRL has no extensions. The control differs in the version only."""
     crl = x509.load_pem_x509_crl(FORGE.revocations(CA))
     tbs, algorithm, signature = elements(crl.public_bytes(Encoding.DER))[0].inside()

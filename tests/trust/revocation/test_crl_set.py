@@ -45,7 +45,7 @@ def stands(*lists: RevocationList, after: timedelta = NOW) -> Code | None:
     return check_path(path, RevocationLists(lists), at=NOON + after, grace=NOW).code
 
 
-def test_a_delta_adds_to_the_list_that_it_builds_on() -> None:
+def test_a_delta_adds_to_the_crl_that_it_builds_on() -> None:
     """A certification authority of Windows tells of a revocation by a delta, a week before its next complete list."""
     complete = load(number=3)
     assert stands(complete) is None
@@ -98,7 +98,7 @@ def test_delta_of_another_key_or_scope_is_ignored() -> None:
     assert stands(load(number=3, extensions=part), delta(LEAF, extensions=(*DELTA, *part))) is Code.REVOKED
 
 
-def test_a_list_of_the_right_name_and_the_wrong_key_is_not_found() -> None:
+def test_a_crl_of_the_right_name_and_the_wrong_key_is_not_found() -> None:
     namesake = FORGE.organisation("Example")
     lists = RevocationLists([load(issuer=namesake)])
     assert lists.find(LEAF.certificate, CA.certificate) is None
@@ -111,7 +111,7 @@ def test_newest_of_several_crls_is_used() -> None:
     assert RevocationLists([old, new]).find(LEAF.certificate, CA.certificate) is new
 
 
-def test_lists_can_be_counted_and_show_themselves() -> None:
+def test_crls_can_be_counted_and_have_a_repr() -> None:
     lists = RevocationLists([load(1, 2)])
     assert len(lists) == len(list(lists)) == 1
     assert "2 revoked, until 2026-03-08 12:00" in repr(lists)

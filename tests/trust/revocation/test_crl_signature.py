@@ -68,11 +68,11 @@ def test_changed_crl_has_no_valid_signature() -> None:
     assert not signature(changed).is_by(EC.public_key())
 
 
-def test_digest_of_the_list_is_kept_and_not_the_list() -> None:
+def test_digest_of_the_crl_is_kept_and_not_the_crl() -> None:
     assert len(signature(signed(EC, hashes.SHA384())).signed) == 48
 
 
-def test_list_with_two_algorithms_is_refused() -> None:
+def test_crl_with_two_algorithms_is_refused() -> None:
     """RFC 5280 section 5.1.1.2: both identifiers must be the same."""
     sha256, sha384 = bytes.fromhex("06082a8648ce3d040302"), bytes.fromhex("06082a8648ce3d040303")
     der = signed(EC, hashes.SHA256())

@@ -39,7 +39,7 @@ def test_crl_expires_after_next_update_and_grace(
     assert code(0x600D, load(0xBAD), after, grace) is (None if passed else Code.REVOCATION_UNKNOWN)
 
 
-def test_a_serial_on_the_list_is_revoked_even_when_the_list_is_stale() -> None:
+def test_a_serial_on_the_crl_is_revoked_even_when_the_crl_is_stale() -> None:
     held = load(0xBAD)
     assert code(0xBAD, held) is Code.REVOKED
     assert code(0xBAD, held, 2 * WEEK) is Code.REVOKED
@@ -52,11 +52,11 @@ def test_crl_with_a_future_this_update_is_refused() -> None:
     assert code(1, held, timedelta(seconds=1)) is None
 
 
-def test_no_list_is_not_a_good_status() -> None:
+def test_without_a_crl_there_is_no_good_status() -> None:
     assert code(1, None) is Code.REVOCATION_UNKNOWN
 
 
-def test_a_list_may_be_signed_with_either_key_of_an_authority_on_the_path() -> None:
+def test_a_crl_may_be_signed_with_either_key_of_an_authority_on_the_path() -> None:
     """An authority that has changed its key, and says so by a certificate that it issued to itself."""
     old = FORGE.authority("Rolling CA", FORGE.root("Rolling root"), path_length=None)
     new = FORGE.authority("Rolling CA", old, path_length=None)
@@ -90,7 +90,7 @@ def test_revoked_leaf_is_reported_before_a_missing_crl() -> None:
     assert finding.code is Code.REVOKED
 
 
-def test_an_unusable_file_is_named_where_its_list_is_missing() -> None:
+def test_an_unusable_file_is_named_where_its_crl_is_missing() -> None:
     finding = check_path(_path(), RevocationLists(faults=("root.crl: no such file",)), at=NOON, grace=NOW)
     assert finding.code is Code.REVOCATION_UNKNOWN
     assert "root.crl: no such file" in finding.saw

@@ -27,7 +27,7 @@ def test_value_that_was_taken_is_gone() -> None:
     assert (table.take(secret), table.take(secret)) == ("ada", None)
 
 
-def test_value_ends_with_its_lifetime_however_often_it_is_used() -> None:
+def test_value_ends_with_its_lifetime_after_any_use() -> None:
     clock = Clock()
     table = SecretTable[str](2, 60, clock, idle_s=20)
     secret = table.add("ada")

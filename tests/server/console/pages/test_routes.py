@@ -115,7 +115,7 @@ async def test_page_of_what_is_not_there_says_so(tmp_path: Path) -> None:
 
 
 @on_loop
-async def test_draft_with_a_problem_is_reported_and_the_map_is_shown_all_the_same(tmp_path: Path) -> None:
+async def test_draft_with_a_problem_is_reported_and_the_map_is_still_shown(tmp_path: Path) -> None:
     async with management_with_console(tmp_path) as network, Visitor(network) as viewer:
         await viewer.log_in("viewer")
         network.organisation.file.write_text("sipmesh: 1\nnonsense: yes\n")

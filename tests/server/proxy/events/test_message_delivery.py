@@ -106,7 +106,7 @@ async def test_message_that_comes_during_the_delivery_comes_last(home: Network) 
 
 @pytest.mark.parametrize("server", [FE1, FE2])
 @on_loop
-async def test_messages_come_once_wherever_the_user_registers(pool: Network, server: str) -> None:
+async def test_messages_come_once_at_any_server(pool: Network, server: str) -> None:
     async with pool:
         alice = await pool.phone("alice", FE1)
         assert [await say(alice, b"%d" % n) for n in range(3)] == [202] * 3

@@ -128,7 +128,7 @@ async def test_worker_that_replaces_another_one_knows_the_failed_logins_of_befor
 
 
 @on_loop
-async def test_more_counts_than_one_frame_holds_are_all_told(example: Organisation) -> None:
+async def test_more_counts_than_one_frame_holds_are_all_sent(example: Organisation) -> None:
     async with pair_of(example, supervised=True) as pair:
         now = asyncio.get_running_loop().time()
         for number in range(2 * COUNTS_OF_FRAME):

@@ -195,7 +195,7 @@ async def test_application_is_judged_by_answers_once_it_has_answered(pool: Netwo
 @pytest.mark.parametrize("is_well", [True, False])
 @on_jumping_loop
 @pytest.mark.wide
-async def test_server_that_is_heard_on_another_link_is_not_given_up(pool: Network, *, is_well: bool) -> None:
+async def test_server_that_answers_on_another_link_is_not_considered_lost(pool: Network, *, is_well: bool) -> None:
     """One link may be cut alone. And a thief of the key of a server must not be able to have it avoided."""
     async with split(pool) as (alice, bob, between):
         node = pool.nodes[FE1]
@@ -246,7 +246,7 @@ async def test_request_goes_to_the_next_server_when_the_first_is_found_silent_an
     ("workers", "protocol", "ends"), [(2, CONTROL, False), (2, SIP, True), (1, CONTROL, True), (1, SIP, True)]
 )
 @on_loop
-async def test_supervisor_that_is_heard_does_not_say_that_its_workers_serve(
+async def test_supervisor_that_answers_does_not_show_that_its_workers_serve(
     example: Organisation, workers: int, protocol: str, *, ends: bool
 ) -> None:
     """No worker listens, and each keepalive of the supervisor ended the outage: requests waited for a dial again and again."""

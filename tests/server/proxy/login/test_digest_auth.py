@@ -29,7 +29,7 @@ ALICE = "alice@example.test"
 
 @pytest.mark.parametrize("method", ["REGISTER", "MESSAGE", "INVITE"])
 @on_loop
-async def test_unknown_user_cannot_be_told_from_a_wrong_password(home: Network, method: str) -> None:
+async def test_unknown_user_cannot_be_distinguished_from_a_wrong_password(home: Network, method: str) -> None:
     """The same responses, field by field, except for values that are new in every response."""
     async with home:
         seen = []

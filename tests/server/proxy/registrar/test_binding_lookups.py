@@ -94,7 +94,7 @@ def test_what_changes_all_the_time_is_used_once_and_not_kept(one: Lookups) -> No
 
 
 @pytest.mark.parametrize(("left_s", "given"), [(1, 1), (0, 0)])
-def test_row_of_ours_that_has_ended_is_not_given_out_however_often_its_user_changes(
+def test_row_of_ours_that_has_ended_is_not_given_out_after_changes_of_its_user(
     one: Lookups, left_s: int, given: int
 ) -> None:
     """The store has it still, without its end: a REGISTER that renewed it would renew a row that no server has."""
@@ -155,7 +155,7 @@ def test_rows_that_were_found_need_no_proof(one: Lookups) -> None:
     assert one.given == [[ELSEWHERE]]
 
 
-def test_check_reads_what_is_known_and_tells_of_rows_of_ours_that_are_missing(one: Lookups) -> None:
+def test_check_reads_known_rows_and_reports_missing_rows_of_ours(one: Lookups) -> None:
     """A request that comes meanwhile waits for the same read."""
     ours = replace(PHONE, expires_at=one.now + 600)
     one.known.accept_written(ALICE, (ours,), (), WriteResult(frozenset(), 5, 5))

@@ -27,7 +27,7 @@ def owner(pair: Pair, worker: int, peer: Peer) -> str:
 
 @pytest.mark.parametrize("worker", [ONE, TWO])
 @on_loop
-async def test_request_to_a_registered_contact_reaches_the_phone_at_whichever_worker(
+async def test_request_to_a_registered_contact_reaches_the_phone_at_any_worker(
     example: Organisation, worker: int
 ) -> None:
     """The INVITE of an attended transfer goes to the Contact of the third phone, as linphone's Refer-To says."""

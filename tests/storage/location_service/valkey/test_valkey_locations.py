@@ -521,7 +521,7 @@ def test_user_of_the_store_without_a_right_is_reported_and_heals(
         fe1.connected()
 
 
-def test_hiredis_tells_errors_from_replies() -> None:
+def test_hiredis_distinguishes_errors_from_replies() -> None:
     """The parser is a library: what `connection` relies on."""
     reader = hiredis.Reader(notEnoughData=...)
     reader.feed(b"-ERR x\r\n>1\r\n+push\r\n%1\r\n+a\r\n:1\r\n")

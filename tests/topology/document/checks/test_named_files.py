@@ -65,7 +65,7 @@ def test_ca_state_databases_and_files_of_other_servers_are_named_by_no_key(place
 
 
 @pytest.mark.parametrize("key", sorted(SPOILS.keys() - {"crls", "bindings"}))
-def test_name_that_looks_like_a_url_is_a_file_where_no_url_may_stand(place: Place, key: str) -> None:
+def test_name_that_looks_like_a_url_is_a_file_where_no_url_is_allowed(place: Place, key: str) -> None:
     old, new = SPOILS[key]
     place.spoil((old, new % "x://../ca/issuing.key"))
     assert any("is not a plain path below the organisation's folder" in problem.reason for problem in place.problems())
@@ -148,9 +148,7 @@ def test_absolute_name_into_the_folder_is_refused(place: Place, tmp_path: Path) 
     assert "is an absolute path into the organisation's folder" in place.problem().reason
 
 
-def test_all_misplaced_files_are_reported_at_once_with_the_command_that_mends_each(
-    place: Place, tmp_path: Path
-) -> None:
+def test_all_misplaced_files_are_reported_at_once_with_the_remedy_of_each(place: Place, tmp_path: Path) -> None:
     place.spoil(
         ("federation:\n", "turn: {servers: ['turn:t.test'], secret_file: turn.secret}\nfederation:\n"),
         ("anchors: [partners/c/root.pem]", "anchors: [/etc/kamailio/tls/other.pem]"),

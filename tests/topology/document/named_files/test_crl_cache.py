@@ -104,7 +104,7 @@ def test_error_of_a_large_crl_is_cached(tmp_path: Path, readers: list[bool]) -> 
     assert readers == [False]
 
 
-def test_small_list_is_read_at_once(tmp_path: Path, readers: list[bool]) -> None:
+def test_small_crl_is_read_at_once(tmp_path: Path, readers: list[bool]) -> None:
     file = tmp_path / "a.crl"
     file.write_bytes(FORGE.revocations(CA))
     assert is_file_read(file)
@@ -113,7 +113,7 @@ def test_small_list_is_read_at_once(tmp_path: Path, readers: list[bool]) -> None
     assert readers == [True]
 
 
-def test_document_that_is_read_while_a_server_runs_leaves_large_lists_to_a_thread(
+def test_document_that_is_read_while_a_server_runs_leaves_large_crls_to_a_thread(
     tmp_path: Path, large: bytes, readers: list[bool]
 ) -> None:
     """Until then the CRL is awaited: certificates that need it are refused, and earlier CRLs are still used."""
@@ -134,7 +134,9 @@ def test_document_that_is_read_while_a_server_runs_leaves_large_lists_to_a_threa
 
 
 @pytest.mark.parametrize("more", [0, 1])
-def test_list_of_as_many_octets_as_allowed_is_read_and_one_more_is_not(tmp_path: Path, large: bytes, more: int) -> None:
+def test_crl_of_the_largest_allowed_size_is_read_and_a_larger_one_is_not(
+    tmp_path: Path, large: bytes, more: int
+) -> None:
     file = tmp_path / "a.crl"
     file.write_bytes(large)
     largest = len(large) - more

@@ -58,7 +58,7 @@ def test_reading_crls_does_not_change_the_authority(ca: EnterpriseCa, place: Pla
     assert loaded.authority.lists is lists
 
 
-def test_every_list_file_is_known_by_its_authority(place: Place, tmp_path: Path) -> None:
+def test_every_crl_file_is_known_by_its_authority(place: Place, tmp_path: Path) -> None:
     loaded = place.load()
     assert loaded.lists == {
         tmp_path / "partners" / room / name for room in "bc" for name in ("root.crl", "issuing.crl")
@@ -85,7 +85,7 @@ def test_unusable_file_is_a_fault_until_it_is_corrected(place: Place, tmp_path: 
     assert not loaded.faults_of_lists
 
 
-def test_revoked_serial_is_on_the_list_that_is_read(ca: EnterpriseCa, place: Place, tmp_path: Path) -> None:
+def test_revoked_serial_is_on_the_crl_that_is_read(ca: EnterpriseCa, place: Place, tmp_path: Path) -> None:
     loaded = place.load()
     ca.revoke(ca.issuing.serial_number, Reason.KEY_COMPROMISE, NOON)
     lists = read_one(loaded, tmp_path / "ca" / "root.crl")

@@ -131,9 +131,7 @@ def test_our_own_anchor_may_not_be_a_partners(place: Place, third_party: str) ->
         (b"-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n", "not a readable CRL"),
     ],
 )
-def test_a_list_that_cannot_be_read_is_a_fault(
-    place: Place, tmp_path: Path, content: bytes | None, reason: str
-) -> None:
+def test_a_crl_that_cannot_be_read_is_a_fault(place: Place, tmp_path: Path, content: bytes | None, reason: str) -> None:
     file = tmp_path / "ca" / "issuing.crl"
     file.unlink() if content is None else file.write_bytes(content)
     (fault,) = place.load().faults
@@ -141,13 +139,13 @@ def test_a_list_that_cannot_be_read_is_a_fault(
     assert reason in fault.reason
 
 
-def test_a_list_that_another_signed_in_the_anchors_name_is_a_fault(place: Place, tmp_path: Path) -> None:
+def test_a_crl_that_another_key_signed_in_the_anchors_name_is_a_fault(place: Place, tmp_path: Path) -> None:
     EnterpriseCa.create(tmp_path / "partners" / "d", "Example", NOON, crl_base="http://crl.d.test")
     (tmp_path / "ca" / "root.crl").write_bytes((tmp_path / "partners" / "d" / "root.crl").read_bytes())
     assert any("is not signed by" in fault.reason for fault in place.load().faults)
 
 
-def test_an_anchor_without_a_list_is_a_fault(place: Place) -> None:
+def test_an_anchor_without_a_crl_is_a_fault(place: Place) -> None:
     place.spoil(("crls: [ca/root.crl, ca/issuing.crl]", "crls: [ca/issuing.crl]"))
     (fault,) = place.load().faults
     assert fault.field == "authority.crls"
@@ -156,7 +154,7 @@ def test_an_anchor_without_a_list_is_a_fault(place: Place) -> None:
         place.check()
 
 
-def test_an_issuing_ca_that_our_servers_show_needs_a_list_too(place: Place, tmp_path: Path, authorities: Path) -> None:
+def test_an_issuing_ca_that_our_servers_show_needs_a_crl_too(place: Place, tmp_path: Path, authorities: Path) -> None:
     ca = EnterpriseCa.open(authorities / "ca")
     issued = ca.issue(["fe1.example.test"], Role.FRONT_END, NOON)
     issued.write(tmp_path / "servers" / "fe1.example.test.pem", tmp_path / "servers" / "fe1.example.test.key")
@@ -179,7 +177,7 @@ def test_anchors_with_the_same_key_are_the_same(tmp_path: Path) -> None:
     assert key_of(ca.root) != key_of(other.root)
 
 
-def test_lists_are_read_again_with_the_topology(place: Place, tmp_path: Path, authorities: Path) -> None:
+def test_crls_are_read_again_with_the_topology(place: Place, tmp_path: Path, authorities: Path) -> None:
     before = {held.number for held in place.load().authority.lists}
     own = tmp_path / "own-ca"  # the CA of all tests stays as it is
     shutil.copytree(authorities / "ca", own)

@@ -20,7 +20,7 @@ DOMAINS = {"domains": ["b.test"]}
         ({"grace": 2, "list_limit": 1}, *2 * ((1 << 20, timedelta(hours=2)),)),
     ],
 )
-def test_partner_has_smaller_lists_and_longer_grace_by_default(
+def test_partner_has_smaller_crls_and_longer_grace_by_default(
     given: dict[str, int], ours: tuple[int, timedelta], partner: tuple[int, timedelta]
 ) -> None:
     """An attacker who blocks a partner's CRLs for an hour must not cut off the partner."""

@@ -29,5 +29,5 @@ def test_signer_files_are_named_by_the_server() -> None:
         ({"address": "192.0.2.1", "machine": "rack-7"}, "rack-7"),
     ],
 )
-def test_machine_is_declared_or_told_by_the_address(given: dict[str, str], machine: str) -> None:
+def test_machine_is_declared_or_derived_from_the_address(given: dict[str, str], machine: str) -> None:
     assert Server.model_validate({"name": "s.a.test", **given}).runs_on == machine

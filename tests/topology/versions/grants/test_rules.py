@@ -315,7 +315,7 @@ def test_change_that_takes_away_is_no_grant(old: tuple[str, str], new: tuple[str
     assert found(changed(old), changed(new)) == []
 
 
-def test_approvals_are_a_grant_whichever_way_they_change() -> None:
+def test_approvals_are_a_grant_in_each_direction_of_change() -> None:
     operators = ", ".join(f"{{name: o{n}, key: ssh-ed25519 AAAA{n}}}" for n in range(2))
     on, less = (part(f"approvals: {{publish: {count}, operators: [{operators}]}}") for count in (2, 1))
     for old, new in ((SAME, on), (on, less), (on, SAME)):

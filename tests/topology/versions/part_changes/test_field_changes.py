@@ -16,7 +16,7 @@ def test_field_without_words_is_listed_by_its_name() -> None:
     assert list(list_fields("", old, old, {})) == []
 
 
-def test_value_that_is_not_given_has_a_word() -> None:
+def test_missing_value_has_a_text() -> None:
     assert from_to("site", "none")("pool x", None, "berlin") == "pool x's site changes from none to berlin"
     assert (spell((), "none"), spell(("a", "b"), "none")) == ("none", "a, b")
     assert spell(Presence(inside=Watching.BLOCK), "none") == "inside block, partners block"
