@@ -10,7 +10,8 @@ from sipmesh.storage.users.replicated_users import ReplicatedUsers
 
 if TYPE_CHECKING:
     from simulation.phone import Phone, Transaction
-    from simulation.world import Server, World
+    from simulation.server import Server
+    from simulation.world import World
     from sipmesh.server.running.running_server import RunningServer
 
 AT_ONCE_S: Final = 0.1

@@ -8,22 +8,18 @@ from typing import TYPE_CHECKING, Final
 from simulation.faults import LOSE_LINKS
 from simulation.leaders import LINKED_S
 from simulation.operations import PROMISE_S
-from simulation.organisations import FRONT_ENDS, MANAGED, MANAGERS, SPOKEN_FOR, WORKERS
+from simulation.organisations import MANAGED, MANAGERS, SPOKEN_FOR
 from simulation.phone import MARK
 from simulation.processes import ProcessState
-from sipmesh.server.proxy.registrar.binding_lookups import LOOKUP_S, MOST_READS
 from sipmesh.sip.fields import NameAddr
 from sipmesh.sip.text_cache import short_key
 from sipmesh.transport.link.state import LinkState
-from support.network import BOT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
     from simulation.phone import Phone, Transaction
-    from simulation.world import Server, World
+    from simulation.server import Server
+    from simulation.world import World
     from sipmesh.errors import OperatorError
-    from sipmesh.routing.registrar.binding import Binding
     from sipmesh.server.running.running_server import RunningServer
     from sipmesh.sip.message import Request, Response
     from sipmesh.transport.link.link import Link
@@ -199,7 +195,7 @@ class Checks:
 
     def registered(self, phone: Phone, transaction: Transaction) -> None:
         """A phone has read the 200 to its REGISTER: the registration is visible at once."""
-        self._visible(phone)
+        self.world.registrations.must_be_visible(phone)
         self.world.accounts.logged_in(phone, transaction)
         operations, now = self.world.operations, self.world.loop.now
         changed_at = operations.locked_out.get(phone.aor, operations.removed.get(phone.aor, now))
@@ -239,7 +235,6 @@ class Checks:
             self.world.injector.note()
         for phone in self.world.phones:
             self._note_trouble(phone)
-            self._visible(phone)
             self._transactions_end(phone)
             self._ringing_stops(phone)
         cut, now = self.world.network.cut, self.world.loop.now
@@ -250,8 +245,8 @@ class Checks:
                 self._follows(server)
             self._gone_are_gone(server, node)
             self._serves_no_other_pool(server, node)
-            self._registrations_have_links(server, node)
         self._versions_stay()
+        self.world.registrations.each_second()
         self.world.stored.each_second()
         self.world.leaders.each_second()
         self.world.documents.each_second()
@@ -263,68 +258,6 @@ class Checks:
         hung = bool(server) and self.world.servers[server].process.state is not ProcessState.RUNNING
         if hung or not phone.reads or any(way in network.cut or way in network.slow for way in ways):
             phone.troubled_at = self.world.loop.now
-
-    def _visible(self, phone: Phone) -> None:
-        """A registration that was answered with 200 is known on every server of the pool, as long as its link is up there."""
-        sock = phone.sock
-        end = sock.peer if sock is not None else None
-        if end is None or end.process is None or end.closed or end.error or end.eof or not end.process.alive:
-            return
-        if any(asked.method == "REGISTER" and not asked.finals for asked in phone.pending.values()):
-            return
-        wanted = phone.is_registered
-        if not wanted and not phone.unregistered_at and not self._has_lapsed(phone):
-            return
-        home = end.process
-        if home.state is not ProcessState.RUNNING or self.world.loop.now - home.hung_until < LEASE_BACK_S:
-            return  # its rows may have ended with its lease, and are about to be stored again
-        since = (phone.registered_at, phone.unregistered_at)
-        for server, node in self.world.nodes():
-            if server.name in phone.servers and (phone.aor in self.world.operations.removed) is False:
-                known = node.registrations.bindings(phone.aor, node.loop.time())
-                if known is not None:
-                    self._hold(phone, server, known, wanted=wanted)
-                    continue
-                self.world.inside(server, self._look_up, phone, server, node, since)
-
-    def _has_lapsed(self, phone: Phone) -> bool:
-        """Tell whether the time of a registration is over (RFC 3261 10.3), and each server has had time to drop it."""
-        now, calm_s = self.world.loop.now, self.world.calm_of(*phone.servers)
-        return bool(phone.registered_at) and now > phone.registered_until + SLACK_S and calm_s > 2 * SLACK_S
-
-    def _look_up(self, phone: Phone, server: Server, node: RunningServer, since: tuple[float, float]) -> None:
-        """Look at the rows once the server has read them, unless they have changed meanwhile.
-
-        A server whose store takes too long goes on with the rows of its own flows (`BindingLookups`).
-        """
-        sock, slow_s, wanted = phone.sock, server.process.slow_s, phone.is_registered
-
-        def found(rows: Sequence[Binding] | None) -> None:
-            end = sock.peer if sock is not None else None
-            gone = end is None or end.process is None or end.closed or end.error or end.eof or not end.process.alive
-            changed = phone.sock is not sock or since != (phone.registered_at, phone.unregistered_at)
-            changed = changed or wanted is not phone.is_registered
-            asks = any(asked.method == "REGISTER" and not asked.finals for asked in phone.pending.values())
-            removed = phone.aor in self.world.operations.removed
-            takes_long = max(slow_s, server.process.slow_s) * MOST_READS >= LOOKUP_S
-            own_only = takes_long and rows is not None and all(row.server == server.name for row in rows)
-            if rows is not None and not (gone or changed or asks or removed or own_only) and server.serves:
-                self._hold(phone, server, rows, wanted=phone.is_registered)
-
-        node.registrations.look_up(phone.aor, found)
-
-    def _hold(self, phone: Phone, server: Server, known: Sequence[Binding], *, wanted: bool) -> None:
-        if any(phone.name in binding.contact for binding in known) is not wanted:
-            what = "is not known" if wanted else "is still known"
-            self.world.violated("an answered REGISTER holds", f"{phone.name} of {phone.server} {what} on {server.name}")
-
-    def _registrations_have_links(self, server: Server, node: RunningServer) -> None:
-        """A registration ends with its link."""
-        if server.name in FRONT_ENDS:
-            flows = {flow.number for flow in node.flow_table.sessions()}
-            for row in node.registrations.here(500, ("", "")):
-                if row.flow not in flows:
-                    self.world.violated("each registration has its link", f"{row.contact} on {server.name}")
 
     def _transactions_end(self, phone: Phone) -> None:
         """Each INVITE gets a final response in time; any other request too, if nothing is in trouble (RFC 4320 4.2)."""
@@ -448,59 +381,15 @@ class Checks:
 
     def at_rest(self) -> None:
         """After all phones were silent for longer than every timer, nothing is left of what they did."""
-        for server, node in self.world.nodes():
-            for name, count, most in self._sizes(server, node):
-                if count > most:
-                    self.world.violated("nothing grows", f"{server.name}: {count} {name}, of at most {most}")
+        self.world.sizes.at_rest()
+        self.world.registrations.at_rest()
         for server in self.world.servers.values():
             if not server.serves:
                 self.world.violated("a server starts", f"{server.name} is down at the end")
-        for pool, store in self.world.stores.items():
-            registered = sum(
-                len(node.registrations.here(500, ("", "")))
-                for _, node in self.world.nodes()
-                if node.view.pool.name == pool
-            )
-            if store.count() > registered:
-                self.world.violated("nothing grows", f"{store.count()} rows of {pool}, for {registered} registrations")
         self.world.stored.at_rest()
         self.world.leaders.at_rest()
         self.world.documents.at_rest()
         self.world.accounts.at_rest()
-
-    def _sizes(self, server: Server, node: RunningServer) -> Iterator[tuple[str, int, int]]:
-        """Name everything that a server keeps, how much there is of it, and how much there may be at rest."""
-        flows = [flow for flow in node.flow_table.sessions() if flow.link.is_here]
-        relay, links = node.relay, len(node.reactor.links)
-        others = WORKERS.get(server.name, 0)
-        yield "branches that wait", relay.load, 0
-        yield "branches that linger", len(relay.client_transactions.lingering), 0
-        yield "requests that linger", len(relay.server_transactions.ending), 0
-        yield "requests", sum(len(flow.served) for flow in flows), 0
-        yield "branches", sum(len(flow.sent) for flow in flows), 0
-        yield "refused INVITEs", sum(len(flow.refused) for flow in flows), 40
-        yield "flows", len(flows), links
-        yield "links", links, 60
-        yield (
-            "descriptors",
-            len(server.process.sockets),
-            links + 6 + 7 * others,
-        )  # the revoked application may be in a handshake
-        yield "octets in queues", sum(link.pending_out for link in _up(node)), 0
-        yield "octets of accounts", sum(flow.account.octets for flow in flows), 0
-        yield "branches of accounts", sum(flow.account.branches for flow in flows), 0
-        yield "leaving connections", len(node.reactor.leaving), 2  # the revoked application does not give up
-        yield (
-            "bindings",
-            node.registrations.count(),
-            len([one for one in self.world.phones if one.server == server.name]),
-        )
-        yield "servers that do not answer", len(node.outages.names.keys() - {BOT}), 0
-        yield "messages that wait for the database", sum(node.events.storing._waiting_of.values()), 0
-        fullest = node.accounts.fullest().values()
-        yield "branches of all accounts", sum(account.branches for account in fullest), 0
-        yield "octets of all accounts", sum(account.octets for account in fullest), 0
-        yield "dead tasks", len([task for task in server.process.tasks if not task.done()]), 12
 
 
 def _may_be(phone: Phone, address: NameAddr) -> bool:

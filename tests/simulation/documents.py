@@ -16,7 +16,8 @@ from sipmesh.server.agent.document_applier import DocumentApplier
 from sipmesh.server.replication.crl_store import CrlStore
 
 if TYPE_CHECKING:
-    from simulation.world import Server, World
+    from simulation.server import Server
+    from simulation.world import World
     from sipmesh.server.running.running_server import RunningServer
     from sipmesh.topology.document.load import Loaded
 

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
     from simulation.databases import VirtualConnection
     from simulation.processes import Process
-    from simulation.world import Server, World
+    from simulation.server import Server
+    from simulation.world import World
     from sipmesh.server.management.controller import Controller
     from sipmesh.topology.versions.jose import Signed
 

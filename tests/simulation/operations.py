@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from simulation.world import Server, World
+    from simulation.server import Server
+    from simulation.world import World
 
 ALGORITHMS: Final = (Algorithm.SHA_256, Algorithm.MD5)
 

@@ -24,9 +24,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from simulation.disk import WRITING, Disk
-from simulation.network import Network, VirtualEpoll, VirtualSocket
+from simulation.network import Network
 from simulation.processes import CURRENT
 from simulation.tls import VirtualTls, ders
+from simulation.virtual_sockets import VirtualEpoll, VirtualSocket
 from sipmesh.server.management.pool.lease_renewal import LOOK_EVERY_S, LeaseRenewal
 from sipmesh.topology.document.yaml_tree import parse as _parse
 from sipmesh.transport.link.link import Link

@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from simulation.network import Record, VirtualSocket
 from simulation.tls import VirtualTls
+from simulation.virtual_sockets import Record, VirtualSocket
 from sipmesh.errors import RemoteError
 from sipmesh.sip.digest import answer, parse_challenge
 from sipmesh.sip.framing import Keepalive, MessageReader, ReadLimits

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import asyncio
 
-    from simulation.network import VirtualSocket
+    from simulation.virtual_sockets import VirtualSocket
 
 
 class ProcessState(Enum):

@@ -6,7 +6,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from simulation.faults import Fault, FaultSettings, Injector, plan
+from simulation.faults import Fault, FaultSettings, plan
+from simulation.injector import Injector
 from simulation.world import World
 
 if TYPE_CHECKING:

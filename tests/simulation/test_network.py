@@ -8,8 +8,9 @@ import random
 import pytest
 
 from simulation.loop import VirtualLoop
-from simulation.network import KEEPALIVE_S, PROBED_S, ROOM, UNACKNOWLEDGED_S, Network, Record, VirtualSocket
+from simulation.network import KEEPALIVE_S, PROBED_S, UNACKNOWLEDGED_S, Network
 from simulation.processes import Process, ProcessState, within
+from simulation.virtual_sockets import ROOM, Record, VirtualSocket
 
 
 @pytest.fixture(name="network")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from simulation.network import Record, VirtualSocket
+from simulation.virtual_sockets import Record, VirtualSocket
 from sipmesh.transport.tls.pyopenssl import SEALED, PyOpenSslTls, Room
 from sipmesh.transport.tls.results import HandshakeError, Progress, TlsError, shared_facts
 from sipmesh.trust.evidence import EngineError, TlsFacts

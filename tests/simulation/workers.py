@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import sipmesh.server.worker_service
 import sipmesh.server.workers.supervisor
-from simulation.network import VirtualSocket
 from simulation.processes import CURRENT, Process, within
+from simulation.virtual_sockets import VirtualSocket
 from sipmesh.server.running.worker_place import WorkerPlace
 from sipmesh.server.worker_service import WorkerService
 from sipmesh.server.workers.worker_process import ProcessorUse, WorkerProcess
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from simulation.network import Network
-    from simulation.world import Server, World
+    from simulation.server import Server
+    from simulation.world import World
 
 BEGINS_S: Final = 0.2
 """How long it takes until a new process reads its topology."""
@@ -119,12 +120,12 @@ class VirtualWorker(WorkerProcess):
         log = self.world.log_of(f"{facts['name']}#{self.number}")
         given = cast("socket.socket", self.given)
         service = WorkerService(Path(facts["file"]), facts["name"], log, place, version, given)
-        self.world.launch_worker(self, service)
+        self.world.machines.launch_worker(self, service)
 
     def kill(self, why: str = "") -> None:
         """End it at once."""
         self.killed_for = self.killed_for or why
-        self.world.end_worker(self, KILLED)
+        self.world.machines.end_worker(self, KILLED)
 
     def end(self, status: int) -> None:
         """The process has ended."""

@@ -8,8 +8,7 @@ import gc
 import random
 import threading
 import traceback
-from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
+from contextlib import ExitStack
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final, Self
 from unittest.mock import patch
@@ -23,6 +22,7 @@ from simulation.documents import Documents
 from simulation.leaders import Leaders
 from simulation.locations import PoolStore, VirtualLocations
 from simulation.loop import VirtualLoop
+from simulation.machines import Machines
 from simulation.messages import VirtualMessages
 from simulation.network import Network
 from simulation.operations import Operations
@@ -39,12 +39,14 @@ from simulation.organisations import (
 )
 from simulation.patches import TableResolver, virtual_machine, wall_clock
 from simulation.phone import Phone
-from simulation.processes import CURRENT, Process, ProcessState, outside, within
+from simulation.processes import CURRENT, ProcessState, outside, within
+from simulation.registrations import Registrations
+from simulation.sizes import Sizes
 from simulation.stored import StoredMessages
 from simulation.tls import ders
 from simulation.trace import Trace
 from simulation.traffic import Traffic
-from simulation.workers import VirtualWorker, replacements, workers_of
+from simulation.workers import replacements, workers_of
 from sipmesh.errors import OperatorError
 from sipmesh.routing.proxy.locate import Srv
 from sipmesh.server.agent.document_applier import DocumentApplier
@@ -52,9 +54,7 @@ from sipmesh.server.log import Log
 from sipmesh.server.management.controller import Controller
 from sipmesh.server.proxy.dispatch import Dispatch
 from sipmesh.server.proxy.login.user_stores import NoLocations
-from sipmesh.server.replication.document_store import DocumentStore
 from sipmesh.server.replication.fencing import HighestFencing
-from sipmesh.server.service import Service
 from sipmesh.sip.message import Request
 from sipmesh.transport.tls.contexts import Identity
 from sipmesh.trust.role import Role
@@ -77,9 +77,9 @@ from support.network import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from simulation.faults import Injector
+    from simulation.injector import Injector
+    from simulation.server import Server
     from sipmesh.server.running.running_server import RunningServer
-    from sipmesh.server.worker_service import WorkerService
     from sipmesh.sip.message import Response
     from sipmesh.storage.location_service.locations import Locations
     from sipmesh.storage.message_queue import MessageQueue
@@ -89,37 +89,6 @@ if TYPE_CHECKING:
 
 COLLECTED_AFTER: Final = (50_000, 20, 50)
 """When garbage is collected in a run: as seldom as memory allows, since that takes a tenth of its time otherwise."""
-
-RESTART_S: Final = 2.0
-"""How long a supervisor waits before it starts a server again that could not start."""
-
-
-@dataclass(eq=False)
-class Server:
-    """One server over all its runs; *service* and *node* are of the present run, None while it is down.
-
-    *stopping*: the present run was ordered to stop. *started_at* is when it began to serve. *highest* is the newest version that
-    it has had in force. *rolled_back*: an older state was put into its folder, so that it may refuse to start. *graveyard* keeps
-    what dead processes have left until the run is over: the garbage collector would run their handlers at a moment that no seed
-    decides.
-    """
-
-    name: str
-    process: Process
-    service: Service | None = None
-    node: RunningServer | None = None
-    task: asyncio.Task[None] | None = None
-    stopping: bool = False
-    highest: int = 0
-    started_at: float = 0.0
-    rolled_back: bool = False
-    workers: list[Server] = field(default_factory=list)
-    graveyard: list[object] = field(default_factory=list)
-
-    @property
-    def serves(self) -> bool:
-        """Whether it runs, is not hung, and was not told to stop."""
-        return self.node is not None and not self.stopping and self.process.state is ProcessState.RUNNING
 
 
 class World:
@@ -131,7 +100,8 @@ class World:
         self.trace = Trace(keep_trace)
         self.loop = VirtualLoop(random.Random(f"{seed} schedule"), self._failed)
         self.network = Network(self.loop, random.Random(f"{seed} network"))
-        self.disk = Disk(random.Random(f"{seed} disk"), self.crash)
+        self.machines = Machines(self)
+        self.disk = Disk(random.Random(f"{seed} disk"), self.machines.crash)
         self.databases = Databases(
             folders.databases, lambda: wall_clock(self.loop.now), lambda wall: float(self.outside(wall)), count(1_000)
         )
@@ -143,10 +113,9 @@ class World:
         self._troubled_at: dict[str, float] = {}
         self._host_troubled_at: dict[str, float] = {}
         self._marks = 0
-        self._virtual: dict[Process, VirtualWorker] = {}
         self.checks, self.traffic, self.operations = Checks(self), Traffic(self), Operations(self)
         self.stored, self.leaders, self.documents = StoredMessages(self), Leaders(self), Documents(self)
-        self.accounts = Accounts(self)
+        self.accounts, self.registrations, self.sizes = Accounts(self), Registrations(self), Sizes(self)
         self.is_settling = False
         self.injector: Injector | None = None
         self._stack = ExitStack()
@@ -188,7 +157,7 @@ class World:
 
     def __exit__(self, *_: object) -> None:
         for server in self.servers.values():
-            self._bury(server)
+            self.machines.bury(server)
             for task in server.process.tasks:
                 task._log_destroy_pending = False  # type: ignore[attr-defined]
             for worker in server.workers:
@@ -287,60 +256,6 @@ class World:
         """Return the loop time at which a fault of one of *kinds*, or of any kind, was at work last; before all time if never."""
         return max((at for kind, at in self._troubled_at.items() if kinds is None or kind in kinds), default=-1e9)
 
-    # Servers
-
-    def start(self, name: str) -> None:
-        """Start a server in a new process, unless it runs already."""
-        before = self.servers.get(name)
-        if before is not None and before.process.alive:
-            return
-        process = Process(name, str(self.folders.of(name)))
-        if before is not None:
-            process.offset_s, process.drift = before.process.offset_s, before.process.drift
-            process.full, process.slow_s = before.process.full, before.process.slow_s
-        server = self.servers.setdefault(name, Server(name, process))
-        server.process, server.stopping = process, False
-        self.tell(name, "starts")
-        self.loop.call_soon(self._launch, server, context=within(process))
-
-    def _launch(self, server: Server) -> None:
-        service = Service(self.folders.of(server.name) / "topology.yaml", server.name, self.log_of(server.name))
-        server.task = self.loop.create_task(self._serve(server, service))
-        self.watch(server.task)
-
-    async def _serve(self, server: Server, service: Service) -> None:
-        """Do what `sipmesh serve` does for one server; a server that cannot start is started again later."""
-        process = server.process
-        try:
-            server.service = service
-            service.read()
-            service.build()
-            await service.start()
-        except OperatorError as wrong:
-            self.tell(server.name, "cannot start", type(wrong).__name__)
-            self.checks.could_not_start(server, wrong)
-            server.service = None
-            with suppress(OperatorError):
-                await service.close()
-            self.network.end_of(process, silently=False)
-            process.state = ProcessState.DEAD
-            again = self.rejoin if server.rolled_back else self.start
-            self.outside(self.loop.call_later, RESTART_S, again, server.name)
-            return
-        server.node, server.started_at = service._node, self.loop.now
-        service.begin(None)
-        self.checks.started(server)
-        await service.work()
-        await self._stopped(server, service)
-
-    async def _stopped(self, server: Server, service: Service) -> None:
-        """Do what `sipmesh serve` does at its end, and look at what is left."""
-        server.node = None
-        await service.close()
-        await asyncio.sleep(0.001)  # tasks that were cancelled end in their next turn
-        self.checks.stopped(server)
-        self.outside(self.crash, server.process)
-
     def outside(self, call: Callable[..., Any], *args: Any) -> Any:
         """Call something in no process, from inside of one."""
         return outside().run(call, *args)
@@ -356,107 +271,6 @@ class World:
     def _ended(self, task: asyncio.Task[Any]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
             self.loop.call_exception_handler({"message": f"{task!r} failed", "exception": error})
-
-    def crash(self, process: Process, *, silently: bool = False) -> None:
-        """Kill a process: its memory is gone. *silently*: no packet tells its peers."""
-        if not process.alive:
-            return
-        self._end_process(process, silently=silently)
-        server = self.servers[process.name]
-        self.outside(self._bury, server)
-        self.troubled("kill")
-
-    def _end_process(self, process: Process, *, silently: bool) -> None:
-        if process.alive:
-            self.tell(process.name, "dies", f"worker {process.number}" if process.number else "")
-            process.state = ProcessState.DEAD
-            self.network.end_of(process, silently=silently)
-            self.loop.forget(process)
-
-    # Workers
-
-    def launch_worker(self, worker: VirtualWorker, service: WorkerService) -> None:
-        """Let a new worker begin; called in its process."""
-        server = self.servers[worker.process.name]
-        made = Server(server.name, worker.process)
-        self._virtual[worker.process] = worker
-        server.workers = [one for one in server.workers if one.process.alive] + [made]
-        made.task = self.loop.create_task(self._work(worker, made, service))
-        self.watch(made.task)
-
-    async def _work(self, worker: VirtualWorker, made: Server, service: WorkerService) -> None:
-        made.service = service
-        try:
-            service.read()
-            service.build()
-            await service.start()
-            made.node = service._node
-            service.begin(None)
-            await service.work()
-        except OperatorError as wrong:
-            self.tell(made.name, "worker fails", str(wrong))
-        finally:
-            made.node = None
-            self.outside(self.end_worker, worker, 0)
-
-    def kill_worker(self, worker: Server) -> None:
-        """Kill a worker, as the kernel does without memory."""
-        self._virtual[worker.process].kill()
-
-    def end_worker(self, worker: VirtualWorker, status: int) -> None:
-        """End the process of a worker."""
-        for server in self.servers.values():
-            for one in [one for one in server.workers if one.process is worker.process]:
-                server.graveyard.append((one.process, one.service, one.node, one.task))
-                server.workers.remove(one)
-        self._end_process(worker.process, silently=False)
-        if worker._supervisor.alive:
-            self.loop.call_soon(worker.end, status, context=within(worker._supervisor))
-        self.troubled("kill")
-
-    def lose_power(self, name: str) -> None:
-        """Kill a server and its machine: what was not durable is gone."""
-        for worker in self.servers[name].workers:
-            self._end_process(worker.process, silently=True)
-        self.crash(self.servers[name].process, silently=True)
-        folder = self.folders.of(name)
-        changed = self.disk.lose_power(folder) + self.databases.lose_power(folder)
-        self.tell(name, "loses power", f"{changed} files")
-
-    def _bury(self, server: Server) -> None:
-        """Close the databases of a dead process, as the kernel does."""
-        service, node = server.service, server.node
-        server.graveyard.append((server.process, service, node, server.task))
-        server.service = server.node = server.task = None
-        if node is not None:
-            with suppress(Exception):
-                node.users.close()
-        plane = getattr(service, "control_plane", None)
-        if isinstance(plane, Controller):
-            with suppress(Exception):
-                plane.management_db.close()
-
-    def stop(self, name: str) -> None:
-        """Send SIGTERM to a server."""
-        server = self.servers[name]
-        if server.serves and server.service is not None:
-            self.tell(name, "stops")
-            server.stopping = True
-            self.inside(server, server.service.stop)
-
-    def hang(self, name: str) -> None:
-        """Stop a server as SIGSTOP does."""
-        process = self.servers[name].process
-        if process.state is ProcessState.RUNNING:
-            process.state = ProcessState.HUNG
-            self.tell(name, "hangs")
-
-    def resume(self, name: str) -> None:
-        """Let a hung server continue."""
-        process = self.servers[name].process
-        if process.state is ProcessState.HUNG:
-            process.state, process.hung_until = ProcessState.RUNNING, self.loop.now
-            self.tell(name, "continues")
 
     def log_of(self, name: str) -> Log:
         def keep(level: str, told: dict[str, Any]) -> None:
@@ -503,30 +317,12 @@ class World:
         """The time of an exact wall clock, in seconds since 1970."""
         return float(self.outside(wall_clock, self.loop.now))
 
-    def rejoin(self, name: str) -> None:
-        """Join a server again with the version of the leader, as `sipmesh join` does, and start it."""
-        leader = self.leader
-        if leader is None:
-            self.loop.call_later(RESTART_S, self.rejoin, name)
-            return
-        folder, documents = self.folders.of(name), DocumentStore(self.folders.of(leader[0].name), leader[0].name)
-        try:
-            DocumentStore(folder, name).begin(documents.document(), list(documents.load().authority.anchors))
-        except OperatorError as wrong:
-            self.tell(name, "cannot join", str(wrong))
-        else:
-            self.tell(name, "joins again")
-            self.leaders.rejoined(name)
-            self.accounts.began_again(name)
-            self.servers[name].rolled_back = False
-        self.start(name)
-
     # Phones
 
     def populate(self) -> None:
         """Start all servers and all phones."""
         for name in SERVERS:
-            self.start(name)
+            self.machines.start(name)
         for user, number in DEVICES:
             servers = (FE1, FE2) if USERS[user] == POOL else (FE3, FE4)
             name, aor, order = f"{user}{number}", f"sip:{user}@{EXAMPLE}", 1 if number % 2 else -1

@@ -1,0 +1,56 @@
+"""Faults between hosts: connections that end, that are cut, or slow; and databases that cannot be reached."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from simulation.faults import Fault
+    from simulation.world import World
+
+
+class LinkFaults:
+    """The faults of the network and of the database servers, by their kinds."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+
+    def reset(self, fault: Fault) -> None:
+        found = self.world.network.between(fault.one, fault.other) + self.world.network.between(fault.other, fault.one)
+        if found:
+            self.world.network.reset(found[int(len(found) * fault.size)])
+
+    def cut(self, fault: Fault) -> Callable[[], None]:
+        self.world.network.cut_between(fault.one, fault.other, both=True)
+        return lambda: self.world.network.heal(fault.one, fault.other)
+
+    def cut_one_way(self, fault: Fault) -> Callable[[], None]:
+        self.world.network.cut_between(fault.one, fault.other, both=False)
+        return lambda: self.world.network.heal(fault.one, fault.other)
+
+    def slow(self, fault: Fault) -> Callable[[], None]:
+        ways = ((fault.one, fault.other), (fault.other, fault.one))
+        for way in ways:
+            self.world.network.slow[way] = 3.0 * fault.size
+
+        def end() -> None:
+            for way in ways:
+                self.world.network.slow.pop(way, None)
+
+        return end
+
+    def database_down(self, fault: Fault) -> Callable[[], None]:
+        down = self.world.databases.down
+        down.add(fault.other)
+        return lambda: down.discard(fault.other)
+
+    def cut_database(self, fault: Fault) -> Callable[[], None]:
+        cut = self.world.databases.cut
+        cut.add((fault.one, fault.other))
+        return lambda: cut.discard((fault.one, fault.other))
+
+    def older_database(self, _fault: Fault) -> Callable[[], None]:
+        """Lose the last transactions of the database of management, as with a standby that was behind."""
+        return self.world.operations.dump()
