@@ -100,11 +100,15 @@ class NewMessage:
 
 @dataclass(frozen=True, slots=True)
 class StoredMessage:
-    """A message as it is stored; lower numbers were stored earlier. *sender* is who answers for it, with the author."""
+    """A message as it is stored; lower numbers were stored earlier. *sender* is who answers for it, with the author.
+
+    *left_s* is the time until it expires, from when it was read.
+    """
 
     number: int
     octets: bytes
     sender: bytes
+    left_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +243,9 @@ def claim(aor: str, holder: str, after: int = 0, account: int = 0) -> Work[Claim
         at = now(db)
         _remove_of_earlier(db, aor, account)
         found = db.execute(
-            sql.select(tables.MESSAGES.c.number, tables.MESSAGES.c.octets, tables.MESSAGES.c.sender)
+            sql.select(
+                tables.MESSAGES.c.number, tables.MESSAGES.c.octets, tables.MESSAGES.c.sender, tables.MESSAGES.c.expires
+            )
             .where(
                 tables.MESSAGES.c.aor == aor,
                 tables.MESSAGES.c.expires > at,
@@ -253,7 +259,12 @@ def claim(aor: str, holder: str, after: int = 0, account: int = 0) -> Work[Claim
             return Claimed()
         lease = {"aor": aor, "holder": holder, "ends": at + LEASE_S, "now": at}
         if db.execute(tables.LEASE, lease).rowcount:
-            return Claimed(tuple(StoredMessage(row.number, _octets(row.octets), _octets(row.sender)) for row in found))
+            return Claimed(
+                tuple(
+                    StoredMessage(row.number, _octets(row.octets), _octets(row.sender), row.expires - at)
+                    for row in found
+                )
+            )
         return Claimed(is_held=True)
 
     return WithoutMessages(work, Claimed())

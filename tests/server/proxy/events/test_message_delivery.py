@@ -391,3 +391,37 @@ async def test_phone_on_a_new_link_gets_the_message_that_it_has_not_answered(hom
         assert (await take(await home.phone("bob", FE1))).body == b"1"
         await is_over(node)
         assert stored(home) == []
+
+
+@on_jumping_loop
+async def test_message_that_expires_behind_another_one_is_not_delivered(home: Network) -> None:
+    """The phone has half a minute for each answer; what has not expired meanwhile comes."""
+    async with home:
+        alice = await home.phone("alice", FE1)
+        for text, seconds in ((b"1", "600"), (b"2", "20"), (b"3", "600")):
+            assert await say(alice, text, ("expires", seconds)) == 202
+        bob = await home.phone("bob", FE1)
+        first = await bob.request_in("MESSAGE")
+        await asyncio.sleep(21)
+        await bob.reply(first, 200)
+        assert (first.body, (await take(bob)).body) == (b"1", b"3")
+        await is_over(home.nodes[FE1])
+        await bob.silent()
+
+
+@pytest.mark.parametrize(("seconds", "comes"), [("20", 0), ("600", 1)])
+@on_jumping_loop
+async def test_message_goes_on_to_another_phone_unless_it_has_expired_meanwhile(
+    home: Network, seconds: str, comes: int
+) -> None:
+    """Each phone has half a minute for its answer, and the newest one is tried first."""
+    async with home:
+        alice, node = await home.phone("alice", FE1), home.nodes[FE1]
+        assert await say(alice, b"1", ("expires", seconds)) == 202
+        phones = [await device(home, "bob", FE1, number) for number in (1, 2)]
+        for phone in phones:
+            await phone.request_in("MESSAGE")
+            await timer_f(node)
+        assert [(await take(phones[0])).body for _ in range(comes)] == [b"1"] * comes
+        await is_over(node)
+        await phones[0].silent()

@@ -60,8 +60,8 @@ class Delivery:
     number of the last message that was dealt with. *refused*: some phone has refused the present message. *unanswered*: some
     phone has not answered it. *silent* are the flows that have not answered the last message they got. *held_back* are the
     senders whose messages have to wait. *has_refused*: messages were left since each phone has refused them. *is_found*:
-    there are messages. *found* are the flows of all phones that were found. *is_over*: another server has the lease, or the
-    database cannot be written.
+    there are messages. *read_at* is the loop time at which *messages* were read. *found* are the flows of all phones that were
+    found. *is_over*: another server has the lease, or the database cannot be written.
     """
 
     __slots__ = (
@@ -74,6 +74,7 @@ class Delivery:
         "last",
         "left",
         "messages",
+        "read_at",
         "refused",
         "rows",
         "silent",
@@ -81,7 +82,7 @@ class Delivery:
     )
 
     def __init__(self, aor: str) -> None:
-        self.aor, self.last = aor, 0
+        self.aor, self.last, self.read_at = aor, 0, 0.0
         self.refused = self.unanswered = self.has_refused = self.is_found = self.is_over = False
         self.found: frozenset[str] = frozenset()
         self.silent: set[str] = set()
@@ -93,9 +94,13 @@ class Delivery:
     def __repr__(self) -> str:
         return f"<Delivery to {self.aor}: {len(self.messages)} messages, {len(self.rows)} phones>"
 
-    def pass_held_back(self) -> None:
-        """Leave the next messages, as long as their senders have to wait."""
-        while self.messages and self.messages[0].sender in self.held_back:
+    def has_expired(self, now: float) -> bool:
+        """Tell whether the next message has expired since it was read: the phones may have been slow to answer others."""
+        return now - self.read_at >= self.messages[0].left_s
+
+    def pass_by(self, now: float) -> None:
+        """Leave the next messages, as long as they have expired, or their senders have to wait."""
+        while self.messages and (self.messages[0].sender in self.held_back or self.has_expired(now)):
             self.last = self.messages.popleft().number
 
     def has_found(self, rows: Sequence[Binding] | None) -> bool:
@@ -207,7 +212,7 @@ class MessageDelivery:
                 self._attempts.forget(running.aor)
             self._release(running, retries=bool(running.held_back))
         else:
-            running.is_found = True
+            running.is_found, running.read_at = True, self._clock()
             running.messages.extend(claimed.messages)
             self._registrations.look_up(running.aor, lambda rows: self._found(running, rows))
 
@@ -218,7 +223,7 @@ class MessageDelivery:
         self._deliver_next(running)
 
     def _deliver_next(self, running: Delivery) -> None:
-        running.pass_held_back()
+        running.pass_by(self._clock())
         if running.is_over:
             self._end(running, retries=True)
         elif not running.rows or self._is_closed:
@@ -232,6 +237,9 @@ class MessageDelivery:
             self._try_next_phone(running)
 
     def _try_next_phone(self, running: Delivery) -> None:
+        if running.has_expired(self._clock()):
+            self._deliver_next(running)
+            return
         message = running.messages[0]
         while running.left:
             row = running.left.pop(0)
