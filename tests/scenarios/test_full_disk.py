@@ -13,6 +13,7 @@ from sipmesh.demo.organisation import Organisation
 from sipmesh.errors import OperatorError
 from sipmesh.pki.authority import EnterpriseCa
 from sipmesh.pki.file_error import FileError
+from sipmesh.server.management.controller import AGAIN_EVERY_S
 from sipmesh.trust.role import Role
 from support.full_disk import SmallDisk, small_disk
 from support.managed import MGMT, Managed
@@ -122,3 +123,28 @@ def test_crl_that_does_not_fit_leaves_the_old_one_and_is_due_again(master: tuple
     disk.empty()
     authority.crls.publish(at)
     assert file.read_bytes() != before
+
+
+@on_loop
+async def test_leader_without_room_puts_in_force_what_it_has_published_once_there_is_room(managed: Managed) -> None:
+    """The database has the version, and the operator was told so: the servers get it without another publication."""
+    async with managed:
+        await managed.start(MGMT, FE1)
+        await managed.acknowledged(1, FE1)
+        own = managed.folder(MGMT) / "servers"
+        files = {file.name: file.read_bytes() for file in own.iterdir()}
+        own.rename(own.with_name("before"))
+        with small_disk(own) as disk:
+            for name, content in files.items():
+                (own / name).write_bytes(content)
+                (own / name).chmod(0o600)
+            disk.fill()
+            assert (await managed.publish(with_another_domain))["version"] == 2
+            assert managed.number(MGMT) == 1
+            disk.empty()
+            managed.master._gave_again_at = -AGAIN_EVERY_S
+            managed.master.tick()
+            await managed.acknowledged(2, FE1)
+            assert managed.number(MGMT) == 2
+            await managed.stop(FE1)
+            await managed.stop(MGMT)

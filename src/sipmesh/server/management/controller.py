@@ -62,8 +62,10 @@ LOOK_BACK_EVERY_S = 2.0
 """Seconds between two looks whether the database still has what it has had."""
 
 AGAIN_EVERY_S = 30.0
-LOOK_AT_USERS_S = 0.02
 """Seconds after which a version is sent again to servers that refused it: a full disk may have room by then."""
+
+LOOK_AT_USERS_S = 0.02
+"""Seconds between two looks whether each front end has accepted the users."""
 
 
 class VersionLoader(Protocol):
@@ -165,7 +167,10 @@ class Controller(ControlPlane):
             await self._put_in_force(lambda: newest, 0)
 
     async def _catch_up_again(self) -> None:
-        """Judge a version again that did not count at the start of a leader, such as for a CRL that had expired."""
+        """Put a version of the database in force that did not count here before, or that the disk had no room for.
+
+        One does not count at the start of a leader if a CRL has expired, for example.
+        """
         async with self.publisher.turn:
             with suppress(OperatorError):
                 await self._catch_up()
@@ -354,7 +359,7 @@ class Controller(ControlPlane):
         if now - self._gave_again_at >= AGAIN_EVERY_S:
             self._gave_again_at = now
             self._publish_if_overtaken()
-            if self._versions.fault and self.leadership.leads:
+            if self.leadership.leads:
                 self._catching_up = self._loop.create_task(self._catch_up_again())
             self._notifier.give_users_again()
             for name, report in self.reports.reports.items():
