@@ -127,7 +127,7 @@ def test_crl_that_does_not_fit_leaves_the_old_one_and_is_due_again(master: tuple
 
 @on_loop
 async def test_leader_without_room_puts_in_force_what_it_has_published_once_there_is_room(managed: Managed) -> None:
-    """The database has the version, and the operator was told so: the servers get it without another publication."""
+    """The database has the version, which the command has confirmed: the servers get it without another publication."""
     async with managed:
         await managed.start(MGMT, FE1)
         await managed.acknowledged(1, FE1)

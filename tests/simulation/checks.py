@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from simulation.faults import LOSE_LINKS
 from simulation.leaders import LINKED_S
 from simulation.operations import PROMISE_S
-from simulation.organisations import MANAGED, MANAGERS, SPOKEN_FOR
+from simulation.organisations import MANAGED, MANAGERS, SPOKEN_FOR, USERS
 from simulation.phone import MARK
 from simulation.processes import ProcessState
 from sipmesh.sip.fields import NameAddr
@@ -34,6 +34,9 @@ FOLLOWED_S: Final = 40.0
 """Within this time after the last fault, every server has the newest version: links are dialled again every 5 s."""
 
 STOPS_RINGING_S: Final = 8.0
+
+MOVED_S: Final = 45.0
+"""Within this time a user who was moved has left the pool before: what is under way ends before."""
 
 GIVEN_BACK_S: Final = 8.0
 """Within this time after a server answers again, its pool is given back: trials have pauses of up to 5 s."""
@@ -71,7 +74,7 @@ class Checks:
     def __init__(self, world: World) -> None:
         self.world = world
         self.injected: dict[str, Injected] = {}
-        self.calls: dict[str, float] = {}
+        self.calls: dict[str, tuple[float, int]] = {}
         self._cut_since: dict[tuple[str, str], float] = {}
 
     def _calm_s(self, kinds: frozenset[str] | None = None) -> float:
@@ -123,11 +126,25 @@ class Checks:
 
     def _from_its_sender(self, phone: Phone, injected: Injected, request: Request) -> None:
         sender = injected.phone
+        if injected.transaction.request.has("privacy"):
+            self._shows_nobody(phone, sender, request)
+            return
         if request.to.tag is None and not _may_be(sender, request.from_):
             self.world.violated("no identity without proof", f"{sender.name} as {request.from_} to {phone.name}")
         for value in request.items("p-asserted-identity"):
             if not _may_be(sender, NameAddr.parse(value)):
                 self.world.violated("no identity without proof", f"{sender.name} asserts {value} to {phone.name}")
+
+    def _shows_nobody(self, phone: Phone, sender: Phone, request: Request) -> None:
+        """A request whose sender hides shows it in no field (RFC 3323 section 5)."""
+        if sender.aor == phone.aor:
+            return
+        names = (f"{sender.user}@", f"{sender.name}.", f"{sender.name}-")
+        shown = [
+            row.name for row in request.rows if row.name.lower() != MARK and any(name in row.value for name in names)
+        ]
+        if shown:
+            self.world.violated("who hides is not shown", f"{', '.join(shown)} of {sender.name} to {phone.name}")
 
     def response_arrived(self, phone: Phone, response: Response, transaction: Transaction | None) -> None:
         """Hold a response against its request."""
@@ -160,6 +177,8 @@ class Checks:
         if phone.sock is not sock or self._calm_s() < self.world.loop.now - transaction.sent_at:
             return
         devices = [other for other in self.world.phones if other.aor == transaction.request.ruri.aor]
+        if self.world.operations.is_moving(transaction.request.ruri.aor):
+            return
         if any(other.up_at > transaction.sent_at or not other.is_registered for other in devices):
             return
         if self.world.stored.have_waited(
@@ -173,10 +192,22 @@ class Checks:
 
     # Calls
 
+    def call_began(self, call_id: str, at: float) -> None:
+        """A 2xx has come to an INVITE that was sent at the loop time *at*: each one begins a dialog."""
+        began, dialogs = self.calls.get(call_id, (at, 0))
+        self.calls[call_id] = began, dialogs + 1
+
+    def _last_dialog_ended(self, call_id: str) -> float | None:
+        """Return when a call has begun of which no dialog is left now; None for any other one."""
+        began, dialogs = self.calls.pop(call_id, (0.0, 0))
+        if dialogs > 1:
+            self.calls[call_id] = began, dialogs - 1
+        return began if dialogs == 1 else None
+
     def call_ended(self, phone: Phone, bye: Transaction, status: int) -> None:
         """A BYE was answered: the other side has it, and no server keeps the call, unless a fault was at work during the call."""
         request = bye.request
-        began = self.calls.pop(request.call_id, None)
+        began = self._last_dialog_ended(request.call_id)
         if began is None or self.world.troubled_at(DELAY_ANSWERS) >= began - SLACK_S or phone.up_at > began:
             return
         others = [other for other in self.world.phones if other.aor == request.to.aor]
@@ -245,6 +276,7 @@ class Checks:
                 self._follows(server)
             self._gone_are_gone(server, node)
             self._serves_no_other_pool(server, node)
+            self._relies_on_nothing_refused(server, node)
         self._versions_stay()
         self.world.registrations.each_second()
         self.world.stored.each_second()
@@ -333,7 +365,8 @@ class Checks:
             return  # a server that has hung may not know yet that another server leads
         controller = leader[1]
         newest = max(acknowledged)
-        if controller.newest < newest:
+        head = controller.management_db.history.head()
+        if head is None or head.number < newest:
             self.world.violated(
                 "an acknowledged version stays", f"{newest} was acknowledged, {controller.newest} is newest"
             )
@@ -341,10 +374,10 @@ class Checks:
         if now - max(self.world.troubled_at(DELAY_DOCUMENTS), acknowledged[newest]) < FOLLOWED_S:
             return
         for server, node in self.world.nodes():
-            if server.name in MANAGED and node.view.loaded.number != controller.newest:
+            if server.name in MANAGED and node.view.loaded.number != max(newest, controller.newest):
                 self.world.violated(
                     "every server follows",
-                    f"{server.name} has {node.view.loaded.number}, newest is {controller.newest}",
+                    f"{server.name} has {node.view.loaded.number}, newest is {max(newest, controller.newest)}",
                 )
 
     # Removed and revoked
@@ -362,8 +395,35 @@ class Checks:
             for flow in node.flow_table.sessions():
                 if flow.users & gone:
                     self.world.violated("a removed user has no link", f"{sorted(flow.users & gone)} on {server.name}")
+        if not node.takeovers.pools:
+            self._moved_have_left(server, node, now)
         if revoked and server.name in (*MANAGED, *MANAGERS):
             self._relies_on_none(server, node, revoked)
+
+    def _moved_have_left(self, server: Server, node: RunningServer, now: float) -> None:
+        """A user who was moved to another pool has no login and no registration at the pool before, once nothing is under way."""
+        moved = {
+            aor
+            for aor, at in self.world.operations.moved.items()
+            if now - at > MOVED_S and USERS[aor.removeprefix("sip:").partition("@")[0]] == node.view.pool.name
+        }
+        for flow in node.flow_table.sessions() if moved else ():
+            if flow.users & moved:
+                self.world.violated("a moved user has left", f"{sorted(flow.users & moved)} on {server.name}")
+        for row in node.registrations.here(500, ("", "")) if moved else ():
+            if row.aor in moved:
+                self.world.violated("a moved user has left", f"{row.contact} of {row.aor} on {server.name}")
+
+    def _relies_on_nothing_refused(self, server: Server, node: RunningServer) -> None:
+        """No process has a link that relies on a certificate which a CRL in force there, or a pushed revocation, names."""
+        lists = node.view.loaded.authority.lists
+        for link in node.pool.all():
+            verdict = link.verdict if link.state in (LinkState.UP, LinkState.DRAINING) else None
+            for issuer, serial in verdict.relied_on if verdict is not None else ():
+                if any(serial in crl.serials for crl in lists.of(issuer)):
+                    self.world.violated(
+                        "a link relies on nothing that its server refuses", f"{link!r} on {server.name}"
+                    )
 
     def revoked(self, leader: str, serial: int) -> None:
         """A certificate was revoked a second ago: no link relies on it, where management could reach the server (rule R7)."""

@@ -117,7 +117,8 @@ class Databases:
 
     *committed* gets each transaction of a process that changes rows on a database server.
     *wall* gives the time of a process, or of a database server, in seconds since 1970. *down* are the database servers that do
-    not answer, by the names of their files; *cut* are pairs of a host and such a name. *undone* has the content of a file that a
+    not answer, by the names of their files; *cut* are pairs of a host and such a name. *late* is by how many seconds
+    that of the stored messages answers a host later. *undone* has the content of a file that a
     loss of power brings back: what was committed since is not durable.
     """
 
@@ -128,6 +129,7 @@ class Databases:
     connect: Callable[..., Any] = sqlite3.connect
     down: set[str] = field(default_factory=set)
     cut: set[tuple[str, str]] = field(default_factory=set)
+    late: dict[str, float] = field(default_factory=dict)
     idle: dict[Path, list[VirtualConnection]] = field(default_factory=lambda: defaultdict(list))
     undone: dict[Path, dict[str, bytes]] = field(default_factory=dict)
     committed: Callable[[VirtualConnection, Process], None] = lambda *_: None

@@ -14,12 +14,16 @@ from sipmesh.distribution.items import Item, ItemKind
 from sipmesh.errors import RemoteError
 from sipmesh.server.agent.document_applier import DocumentApplier
 from sipmesh.server.replication.crl_store import CrlStore
+from sipmesh.topology.document.named_files.crl_cache import read_content
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from simulation.server import Server
     from simulation.world import World
     from sipmesh.server.running.running_server import RunningServer
     from sipmesh.topology.document.load import Loaded
+    from sipmesh.trust.revocation.crl import RevocationList
 
 KNOWN_S: Final = 4.0
 """Within this time one process of a server knows what another one knows."""
@@ -36,6 +40,8 @@ class Documents:
         self._appliers: dict[str, tuple[Process, DocumentApplier]] = {}
         self._newest_crl: dict[tuple[str, bytes], int] = {}
         self._wrong_since: dict[tuple[object, ...], float] = {}
+        self._newest_stored: dict[tuple[str, str], int] = {}
+        self._read: dict[bytes, RevocationList] = {}
 
     # Late documents
 
@@ -80,6 +86,7 @@ class Documents:
         for server, node in self.world.nodes():
             if server.name in MANAGED and not server.process.number:
                 self._crls_rise(server, node)
+                self._stored_crls_rise(server, node)
                 for worker in workers_of(server):
                     if worker.node is not None:
                         self._knows(server, node, worker, worker.node)
@@ -94,6 +101,25 @@ class Documents:
         for issuer, serial in node.revocation.pushed:
             if not any(serial in crl.serials for crl in lists.of(issuer)):
                 self.world.violated("what was revoked stays refused", f"{serial:x} on {server.name}")
+
+    def _stored_crls_rise(self, server: Server, node: RunningServer) -> None:
+        """No CRL on the disk becomes older either: the next start, and the next version, begin with it."""
+        folder = self.world.folders.of(server.name)
+        for name in node.view.loaded.list_names:
+            stored = self._content_of(folder / name)
+            number = stored.number if stored is not None else 0
+            before = self._newest_stored.get((server.name, name), 0)
+            if number < before:
+                self.world.violated(
+                    "no older CRL", f"{server.name} has stored number {number} of {name} after {before}"
+                )
+            self._newest_stored[server.name, name] = max(number, before)
+
+    def _content_of(self, file: Path) -> RevocationList | None:
+        content = file.read_bytes() if file.exists() else b""
+        if content and content not in self._read:
+            self._read[content] = read_content(content)
+        return self._read.get(content)
 
     def _knows(self, server: Server, node: RunningServer, worker: Server, of_worker: RunningServer) -> None:
         """A worker has the users and the revocations of its supervisor, and the supervisor knows its links and no others."""

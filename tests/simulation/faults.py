@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from simulation.organisations import (
+    BOT_DEVICE,
     DEVICES,
     FRONT_ENDS,
     MANAGED,
@@ -59,9 +60,11 @@ SERVER_FAULTS: Final = (
     *("step_clock", "jump_clock", "drift", "fill_disk", "slow_store", "descriptors"),
 )
 DATABASE_FAULTS: Final = ("database_down", "cut_database")
-OPERATIONS: Final = ("publish", "publish", "remove_user", "change_password", "revoke")
+"""Of the database of management, or of that of the stored messages."""
+
+OPERATIONS: Final = ("publish", "publish", "remove_user", "change_password", "move_user", "revoke")
 ALL_KINDS: Final = (
-    *(*LINK_FAULTS, *SERVER_FAULTS, *DATABASE_FAULTS, "lock_store", "deaf_phone", *OPERATIONS),
+    *(*LINK_FAULTS, *SERVER_FAULTS, *DATABASE_FAULTS, "slow_database", "lock_store", "deaf_phone", *OPERATIONS),
     *("hang_leader", "outage", "older_state", "older_database", "kill_worker", "hang_worker"),
     *("late_document", "publish_to_full_disk", "kill_worker_again", "revoke_and_publish", "change_and_kill"),
     *("cut_and_kill", "store_and_die", "change_on_filling_disk", "act_with_wrong_clock"),
@@ -125,7 +128,8 @@ def _draw(chance: random.Random, kind: str, begin: float, end: float) -> Fault:
         return Fault(kind, at, min(lasts_s, 20.0), host, name, size)
     of_kind: dict[str, Sequence[str]] = {
         "lock_store": (POOL, POOL2),
-        "deaf_phone": (f"{phone[0]}{phone[1]}",),
+        "deaf_phone": (f"{phone[0]}{phone[1]}", f"{phone[0]}{phone[1]}", BOT_DEVICE),
+        "slow_database": FRONT_ENDS,
         "older_state": MANAGED,
         "kill_worker": tuple(WORKERS),
         "hang_worker": tuple(WORKERS),

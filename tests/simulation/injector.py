@@ -33,6 +33,9 @@ class Operators:
     def remove_user(self, fault: Fault) -> None:
         self.world.operations.remove(fault.one)
 
+    def move_user(self, fault: Fault) -> None:
+        self.world.operations.move(fault.one)
+
     def change_password(self, fault: Fault) -> None:
         self.world.operations.change_password(fault.one)
 

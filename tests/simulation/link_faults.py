@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from simulation.faults import Fault
     from simulation.world import World
+
+SLOW_S: Final = 12.0
+"""How much later a slow database answers, at most: more than twice as long as a message waits for it."""
 
 
 class LinkFaults:
@@ -50,6 +53,12 @@ class LinkFaults:
         cut = self.world.databases.cut
         cut.add((fault.one, fault.other))
         return lambda: cut.discard((fault.one, fault.other))
+
+    def slow_database(self, fault: Fault) -> Callable[[], None]:
+        """Let the database of the stored messages answer one host later than the host waits."""
+        late = self.world.databases.late
+        late[fault.one] = SLOW_S * fault.size**0.5
+        return lambda: late.update({fault.one: 0.0})
 
     def older_database(self, _fault: Fault) -> Callable[[], None]:
         """Lose the last transactions of the database of management, as with a standby that was behind."""

@@ -23,11 +23,13 @@ GATHER_S: Final = 0.005
 class VirtualMessages(MessageQueue):
     """Does its work later, in the context of the database: its clock is that of the database, and not that of the server."""
 
-    def __init__(self, url: str, loop: VirtualLoop, must_answer: Callable[[], None]) -> None:
+    def __init__(
+        self, url: str, loop: VirtualLoop, must_answer: Callable[[], None], late_s: Callable[[], float]
+    ) -> None:
         ours = copy_context()
         super().__init__(url, lambda call: loop.call_soon(call, context=ours))
         self._loop, self._pieces, self._is_open = loop, list[Piece](), False
-        self._must_answer = must_answer
+        self._must_answer, self._late_s = must_answer, late_s
 
     def begin(self, faults: StoreFaults) -> None:
         """Take work from now on."""
@@ -45,7 +47,8 @@ class VirtualMessages(MessageQueue):
         self._pieces.append(piece)
         if len(self._pieces) == 1:
             process = CURRENT.get()
-            self._loop.call_later(GATHER_S + (process.machine.slow_s if process is not None else 0.0), self._work)
+            slow_s = process.machine.slow_s if process is not None else 0.0
+            self._loop.call_later(GATHER_S + slow_s + self._late_s(), self._work)
         return piece
 
     def _work(self) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from simulation.faults import JUMP_S, TAKEN_OVER_S
 from simulation.organisations import MANAGED, MANAGERS, USERS
 from simulation.processes import ProcessState
+from sipmesh.pki.issuance.profiles import BACKDATED
 from support.network import FE1, FE2, FE3, FE4, POOL
 
 if TYPE_CHECKING:
@@ -89,17 +90,24 @@ class Moments:
         self.world.troubled_host(name)
 
     def act_with_wrong_clock(self, fault: Fault) -> None:
-        """Change something while the clock of a front end is behind: by seconds, or to before the dates of its certificates."""
+        """Change something while the clock of a front end is behind.
+
+        It is behind by seconds, to before the dates of its certificates, or to between these dates and those of the newest
+        CRLs.
+        """
         operations, call_later = self.world.operations, self.world.loop.call_later
         users, draw = self._chance.sample(list(USERS), 2), self._chance.random()
-        is_little = draw < 0.35
-        self.world.servers[fault.one].process.offset_s = -(2.0 + 18.0 * fault.size) if is_little else -JUMP_S
+        is_little = draw < 0.6
+        behind_s = (
+            2.0 + 18.0 * fault.size if draw < 0.25 else BACKDATED.total_seconds() + self.world.loop.now * fault.size
+        )
+        self.world.servers[fault.one].process.offset_s = -behind_s if is_little else -JUMP_S
         if is_little:
             call_later(0.1, operations.revoke_one_more)
             call_later(0.4, operations.publish)
         else:
             call_later(0.1, operations.change_password, users[0])
-            if draw < 0.7:
+            if draw < 0.85:
                 call_later(0.2, operations.publish)
             call_later(WRONG_S + 0.5, operations.change_password, users[1])
         call_later(WRONG_S, self._set_right, fault.one)

@@ -16,7 +16,7 @@ from sipmesh.server.control_socket import ROLE, WHO
 from sipmesh.server.management.publishing.publish import OF_HOST
 from sipmesh.sip.digest import Algorithm
 from sipmesh.storage.users.user_database import Users
-from support.network import BOT, EXAMPLE
+from support.network import BOT, EXAMPLE, POOL, POOL2
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,6 +47,8 @@ class Operations:
         self.locked_out: dict[str, float] = {}
         self.revoked: dict[int, float] = {}
         self.last_removed: dict[str, float] = {}
+        self.moved: dict[str, float] = {}  # users who are at home in the other pool now
+        self.last_moved: dict[str, float] = {}
         self.is_older = (
             False  # the database of management was restored from an older state, and no server has gone on from it yet
         )
@@ -93,14 +95,14 @@ class Operations:
     def dump(self) -> Callable[[], None]:
         """Keep the state of the database; the returned function brings it back, as a standby that lacks the last commits."""
         content = self.world.databases.dump(MANAGEMENT)
-        before = dict(self.acknowledged), dict(self.removed), dict(self.locked_out)
+        before = dict(self.acknowledged), dict(self.removed), dict(self.locked_out), dict(self.moved)
 
         def restore() -> None:
             if any(not self.world.servers[name].serves for name in MANAGERS):
                 self.world.loop.call_later(1.0, restore)  # a server that starts would find another history
                 return
             self.world.databases.restore(MANAGEMENT, content)
-            self.acknowledged, self.removed, self.locked_out = before
+            self.acknowledged, self.removed, self.locked_out, self.moved = before
             self.is_older = True
             self.world.accounts.database_is_older()
             self.world.tell("operator", "restores", "the database of management")
@@ -145,6 +147,24 @@ class Operations:
         self.removed[aor] = self.last_removed[aor] = self.world.loop.now
         self.world.tell("operator", "removes", user)
 
+    def move(self, user: str) -> None:
+        """Give a user the other pool for a home; the phones of the user still connect to the pool before."""
+        aor = f"sip:{user}@{EXAMPLE}"
+        if self.world.management is not None and not self.is_older and aor not in self.removed | self.moved:
+            self._move(user, POOL if USERS[user] == POOL2 else POOL2)
+            self.moved[aor] = self.world.loop.now
+
+    def _move(self, user: str, pool: str) -> None:
+        users, aor = self._users(), f"sip:{user}@{EXAMPLE}"
+        users.move(aor, pool)
+        users.close()
+        self.last_moved[aor] = self.world.loop.now
+        self.world.tell("operator", "moves", f"{user} to {pool}")
+
+    def is_moving(self, aor: str) -> bool:
+        """Tell whether a user is not at home where the phones connect, or was not a moment ago."""
+        return aor in self.moved or self.world.loop.now - self.last_moved.get(aor, -1e9) < PROMISE_S + REVOKED_S
+
     def _has_changed(self, aor: str, users: Users) -> None:
         users.refresh()
         self.world.accounts.changed[aor] = users.number
@@ -172,6 +192,9 @@ class Operations:
         for aor in list(self.locked_out):
             self._change_password(_user(aor), f"{_user(aor)}-secret")
         self.world.accounts.changed.clear()
+        for aor in self.moved:
+            self._move(_user(aor), USERS[_user(aor)])
+        self.moved.clear()
         users = self._users()
         for aor in list(self.removed):
             user = _user(aor)

@@ -69,6 +69,9 @@ DEVICES: Final = (
 )
 """The phones of our users, by user and number."""
 
+BOT_DEVICE: Final = "bot1"
+"""The application, as a device."""
+
 TAKEOVER_AFTER_S: Final = 10
 """When the first pool serves the users of the second one, none of whose servers has answered meanwhile."""
 
@@ -149,7 +152,7 @@ def _example(folder: Path) -> Organisation:
         PoolPlan(POOL, Role.FRONT_END, (FE1, FE2)),
         PoolPlan(POOL2, Role.FRONT_END, (FE3, FE4)),
         PoolPlan(EDGES, Role.EDGE, (EDGE,), {"next_hop": POOL}),
-        PoolPlan(BOT, Role.APPLICATION, (BOT,), {"next_hop": POOL, "speaks_for": [SPOKEN_FOR]}),
+        PoolPlan(BOT, Role.APPLICATION, (BOT,), {"next_hop": POOL2, "speaks_for": [SPOKEN_FOR]}),
     )
     organisation = Organisation.build(folder, EXAMPLE, plans, issued_at=BEGAN)
     organisation.document["sip_domains"] = [EXAMPLE, SPOKEN_FOR]

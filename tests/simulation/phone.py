@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from simulation.tls import VirtualTls
-from simulation.virtual_sockets import Record, VirtualSocket
+from simulation.virtual_sockets import ROOM, Record, VirtualSocket
 from sipmesh.errors import RemoteError
 from sipmesh.sip.digest import answer, parse_challenge
 from sipmesh.sip.framing import Keepalive, MessageReader, ReadLimits
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from simulation.world import World
 
 MARK: Final = "x-mark"
+ANONYMOUS: Final = "sip:anonymous@anonymous.invalid"
+"""The From of a phone that hides its user (RFC 3323 section 4.1.1.3)."""
+
 EXPIRES_PARAMETER: Final = re.compile(r";expires=(\d+)")
 EXPIRES_S: Final = 110
 REFRESH_S: Final = 60.0
@@ -181,10 +184,17 @@ class Phone:
             self.register(sock)
             self._alarm(PING_S, self._ping, sock)
 
+    def turn_deaf(self, window: int) -> None:
+        """Read nothing any more; so many octets fit into the socket."""
+        self.reads = False
+        if self.sock is not None:
+            self.sock.window = window
+
     def listen(self) -> None:
         """Read again, and first what has waited."""
         self.reads = True
         if self.sock is not None:
+            self.sock.window = ROOM
             self._noticed(self.sock)
 
     def hang_up(self, why: str) -> None:
@@ -268,13 +278,21 @@ class Phone:
         headers: tuple[tuple[str, str], ...] = (),
         cseq: int = 0,
         twice: bool = False,
+        hides: bool = False,
     ) -> Transaction | None:
-        """Send a request as ourselves, or as whom it *claims* to be from; *twice* sends it again with the same octets."""
+        """Send a request as ourselves, or as whom it *claims* to be from; *twice* sends it again with the same octets.
+
+        If it *hides* us, no field of it may show who we are to its receiver (RFC 3323).
+        """
         if not self.up:
             return None
         self._cseq += not cseq
         mark = self.world.mark(self)
         to_tag = f";tag={tags[1]}" if tags[1] else ""
+        if hides:
+            number = mark.rpartition("-")[2]
+            claims, tags, call_id = claims or ANONYMOUS, (tags[0] or f"h{number}", tags[1]), call_id or f"h-{number}"
+            headers = (*headers, ("privacy", "id;user"))
         rows = [
             ("via", f"SIP/2.0/TLS {self.name}.invalid;branch=z9hG4bK-{mark}"),
             ("max-forwards", "70"),
@@ -464,17 +482,18 @@ class Phone:
             rows += [("to", response.first("to") or ""), ("cseq", f"{invite.cseq.number} ACK")]
             self._write(build_request("ACK", invite.uri, rows, b"").encode())
             return
-        self.world.checks.calls.setdefault(invite.call_id, transaction.sent_at)
+        self.world.checks.call_began(invite.call_id, transaction.sent_at)
         routes = tuple(("route", value) for value in reversed(response.values("record-route")))
         tags = invite.from_.tag or "", response.to.tag or ""
         contact = _uri_of(response)
-        inside = {"to": invite.to.aor, "call_id": invite.call_id, "tags": tags, "headers": routes}
-        self.request("ACK", contact, cseq=invite.cseq.number, **inside)  # type: ignore[arg-type]
+        inside: dict[str, Any] = {"to": invite.to.aor, "call_id": invite.call_id, "tags": tags, "headers": routes}
+        inside["hides"] = invite.has("privacy")
+        self.request("ACK", contact, cseq=invite.cseq.number, **inside)
         self._alarm(3.0 * self.world.chance.random(), self._hang_up_call, self.sock, contact, inside)
 
-    def _hang_up_call(self, sock: VirtualSocket, contact: str, inside: dict[str, object]) -> None:
+    def _hang_up_call(self, sock: VirtualSocket, contact: str, inside: dict[str, Any]) -> None:
         if self.sock is sock and self.up:
-            self.request("BYE", contact, **inside)  # type: ignore[arg-type]
+            self.request("BYE", contact, **inside)
 
 
 def _uri_of(response: Response) -> str:

@@ -52,6 +52,8 @@ class Registrations:
         """A registration that was answered with 200 is known on every server of the pool, as long as its link is up there."""
         sock = phone.sock
         end = sock.peer if sock is not None else None
+        if self.world.operations.is_moving(phone.aor):
+            return
         if end is None or end.process is None or end.closed or end.error or end.eof or not end.process.alive:
             return
         if any(asked.method == "REGISTER" and not asked.finals for asked in phone.pending.values()):
@@ -89,7 +91,7 @@ class Registrations:
             changed = phone.sock is not sock or since != (phone.registered_at, phone.unregistered_at)
             changed = changed or wanted is not phone.is_registered
             asks = any(asked.method == "REGISTER" and not asked.finals for asked in phone.pending.values())
-            removed = phone.aor in self.world.operations.removed
+            removed = phone.aor in self.world.operations.removed or self.world.operations.is_moving(phone.aor)
             takes_long = max(slow_s, server.process.slow_s) * MOST_READS >= LOOKUP_S
             own_only = takes_long and rows is not None and all(row.server == server.name for row in rows)
             if rows is not None and not (gone or changed or asks or removed or own_only) and server.serves:

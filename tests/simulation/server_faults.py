@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from simulation.faults import JUMP_S
 from simulation.organisations import MANAGERS, SERVERS
+from simulation.virtual_sockets import ROOM
 
 if TYPE_CHECKING:
     import random
@@ -19,6 +20,10 @@ MOST_STEP_S: Final = 200.0
 
 SLOW_S: Final = 8.0
 """How much later a slow store answers, at most: later than a server waits for it."""
+
+
+LEAST_WINDOW: Final = 2_048
+"""The smallest receive window of a phone that does not read, in octets: it is full after a few messages."""
 
 
 class ServerFaults:
@@ -125,5 +130,5 @@ class ServerFaults:
 
     def deaf_phone(self, fault: Fault) -> Callable[[], None]:
         [phone] = [phone for phone in self.world.phones if phone.name == fault.one]
-        phone.reads = False
+        phone.turn_deaf(LEAST_WINDOW + int((ROOM - LEAST_WINDOW) * fault.size**4))
         return phone.listen

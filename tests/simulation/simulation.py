@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from simulation.faults import Fault, FaultSettings, plan
+from simulation.faults import OPERATIONS, Fault, FaultSettings, plan
 from simulation.injector import Injector
 from simulation.world import World
 
@@ -56,7 +56,7 @@ PROFILES: Final[dict[str, Profile]] = {
         ),
         (1,),
     ),
-    "operators": Profile(FaultSettings(8, ("revoke", "remove_user", "change_password", "publish")), (1, 2)),
+    "operators": Profile(FaultSettings(8, (*OPERATIONS, "deaf_phone", "deaf_phone")), (1, 2)),
     "calm": Profile(FaultSettings(4, ("publish", "change_password")), (1,)),
     "pool": Profile(
         FaultSettings(14, ("hang_leader", "cut_database", "publish", "revoke", "outage", "older_state", "fill_disk")),
@@ -91,6 +91,7 @@ PROFILES: Final[dict[str, Profile]] = {
             14,
             (
                 *("database_down", "database_down", "cut_database", "slow_store", "slow_store", "kill", "lock_store"),
+                *("slow_database", "slow_database", "slow_database"),
                 *("hang", "cut_and_kill", "cut_and_kill", "cut_and_kill"),
             ),
         ),

@@ -18,11 +18,11 @@ SLACK_S: Final = 4.0
 LATE_S: Final = 1.0
 """How long after its Expires a message may arrive: the database counts from when it was stored."""
 
-STORES_WAIT: Final = frozenset({"slow_store", "database_down", "cut_database"})
+STORES_WAIT: Final = frozenset({"slow_store", "slow_database", "database_down", "cut_database"})
 REPEATS: Final = LOSE_LINKS | STORES_WAIT | {"deaf_phone", "outage", "hang_leader"}
 """What may lose an answer, so that a message is delivered again."""
 
-SILENCES: Final = frozenset({"deaf_phone", "cut", "cut_one_way", "slow", "hang", "slow_store"})
+SILENCES: Final = frozenset({"deaf_phone", "cut", "cut_one_way", "slow", "hang", "slow_store", "slow_database"})
 """What may keep a phone from answering in time: after some attempts, later messages are delivered before this one."""
 
 ANSWER_S: Final = 34.0

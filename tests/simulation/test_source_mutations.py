@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from simulation.measure import CRASHED, find
+from simulation.measure import CRASHED, PROFILES_OF, find
 from simulation.organisations import Folders
 from simulation.source_mutations import SOURCE_MUTATIONS
 
@@ -40,6 +40,13 @@ FOUND = (
 """What the first seeds of its area find, one after the other."""
 
 SECONDS = 60.0
+
+
+@pytest.mark.parametrize("name", SOURCE_MUTATIONS)
+def test_edit_fits_the_source(name: str) -> None:
+    """Who changes the source changes the edit with it: it replaces a text that is there once, and its area has profiles."""
+    with SOURCE_MUTATIONS[name].applied():
+        assert PROFILES_OF[SOURCE_MUTATIONS[name].area]
 
 
 @pytest.mark.soak

@@ -21,6 +21,15 @@ MOVES: Final = 0.4
 BRIEF_S: Final = 60
 """The shortest registration that servers grant."""
 
+HIDDEN: Final = 0.15
+"""How often a caller or a sender hides."""
+
+QUIET: Final = 1 / 60
+"""How often all phones pause after one phone has acted, in every second run."""
+
+LONGEST_PAUSE_S: Final = 16.0
+"""Long enough that messages expire, and users come back, while no other message is stored."""
+
 ANSWERED_S: Final = 8.0
 """In calm, a message to a user who is registered is answered within this time."""
 
@@ -32,6 +41,7 @@ class Traffic:
         self.world = world
         self.going = self.calm = False
         self._chance = random.Random(f"{world.seed} traffic")
+        self._has_pauses = self._chance.random() < 0.5
         self._acts = (
             *([self._message] * 9),
             *([self._call] * 4),
@@ -62,17 +72,23 @@ class Traffic:
             act, draw = self._ask_options if is_held else act, draw / MOVES
         if phone.up:
             act(phone, target, draw)
-        self.world.loop.call_later(EVERY_S * 2 * self._chance.random(), self._next)
+        self.world.loop.call_later(EVERY_S * 2 * self._chance.random() + self._pause_s(), self._next)
+
+    def _pause_s(self) -> float:
+        """Draw how long no phone acts of its own accord now."""
+        if self._chance.random() >= QUIET or not self._has_pauses or self.calm:
+            return 0.0
+        return LONGEST_PAUSE_S * self._chance.random()
 
     def _aor(self) -> str:
         """Choose to whom."""
         users = [f"sip:{user}@{EXAMPLE}" for user in USERS]
         return self._chance.choice([*users, f"sip:{PARTNER_USER}@{PARTNER}"])
 
-    def _message(self, phone: Phone, target: str, _draw: float) -> None:
+    def _message(self, phone: Phone, target: str, draw: float) -> None:
         if phone.aor.endswith(f"@{SPOKEN_FOR}") and target.endswith(PARTNER):
             return
-        sent = phone.request("MESSAGE", target)
+        sent = phone.request("MESSAGE", target, hides=self._may_hide(phone, target) and draw < HIDDEN)
         if sent is not None and self.calm and self._is_online(target):
             self.world.loop.call_later(ANSWERED_S, self.world.checks.must_be_answered, phone, sent, phone.sock)
 
@@ -81,8 +97,12 @@ class Traffic:
         devices = [phone for phone in self.world.phones if phone.aor == aor]
         return bool(devices) and all(phone.is_registered for phone in devices)
 
-    def _call(self, phone: Phone, target: str, _draw: float) -> None:
-        phone.request("INVITE", target)
+    def _call(self, phone: Phone, target: str, draw: float) -> None:
+        phone.request("INVITE", target, hides=self._may_hide(phone, target) and draw < HIDDEN)
+
+    def _may_hide(self, phone: Phone, target: str) -> bool:
+        """Tell whether a phone may hide from *target*: a partner refuses hidden senders, and an application is known."""
+        return not phone.chain and not target.endswith(PARTNER) and phone.domain != PARTNER
 
     def _lie(self, phone: Phone, target: str, draw: float) -> None:
         """Claim to be another user, in From or in P-Asserted-Identity."""

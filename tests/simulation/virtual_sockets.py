@@ -61,6 +61,7 @@ class VirtualSocket:
         self.connected = self.eof = self.closed = False
         self.error = 0
         self.waiting = 0  # octets on the way to our inbox or in it
+        self.window = ROOM  # how many of them there may be
         self.arrives_at = 0.0  # no later record of our peer may arrive earlier
         self.unacknowledged_since = 0.0
         self.cut_off: list[tuple[VirtualSocket, Record]] = []
@@ -196,7 +197,7 @@ class VirtualSocket:
     @property
     def room(self) -> int:
         """How many octets may be sent now."""
-        return ROOM - self.peer.waiting if self.peer is not None and self.connected else 0
+        return max(0, self.peer.window - self.peer.waiting) if self.peer is not None and self.connected else 0
 
     @property
     def unread(self) -> int:

@@ -27,6 +27,7 @@ from simulation.messages import VirtualMessages
 from simulation.network import Network
 from simulation.operations import Operations
 from simulation.organisations import (
+    BOT_DEVICE,
     DEVICES,
     MANAGERS,
     MESSAGES,
@@ -187,7 +188,10 @@ class World:
             if self.databases.is_unreachable(MESSAGES):
                 raise OperatorError("the stored messages cannot be used: connection failed")
 
-        return VirtualMessages(view.loaded.messages_url, self.loop, must_answer)
+        def late_s() -> float:
+            return self.databases.late.get(view.name, 0.0)
+
+        return VirtualMessages(view.loaded.messages_url, self.loop, must_answer, late_s)
 
     # What happens
 
@@ -330,7 +334,7 @@ class World:
         self._add("erin1", f"sip:erin@{PARTNER}", "erin-secret", (PARTNER_FE,))
         own = self.folders.example / "servers"
         chain = ders(Identity.load(own / f"{BOT}.pem", own / f"{BOT}.key").chain)
-        self._add("bot1", f"sip:news@{SPOKEN_FOR}", "", (FE1, FE2), chain)
+        self._add(BOT_DEVICE, f"sip:news@{SPOKEN_FOR}", "", (FE3, FE4), chain)
         for number, phone in enumerate(self.phones):
             self.loop.call_later(1.0 + 0.1 * number, phone.connect)
 
