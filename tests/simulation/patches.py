@@ -25,9 +25,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from simulation.disk import WRITING, Disk
 from simulation.network import Network
-from simulation.processes import CURRENT
+from simulation.processes import CURRENT, Process
 from simulation.tls import VirtualTls, ders
 from simulation.virtual_sockets import VirtualEpoll, VirtualSocket
+from sipmesh.errors import OperatorError
 from sipmesh.server.management.pool.lease_renewal import LOOK_EVERY_S, LeaseRenewal
 from sipmesh.topology.document.yaml_tree import parse as _parse
 from sipmesh.transport.link.link import Link
@@ -78,6 +79,27 @@ class NoControlSocket:
 
     async def close(self) -> None:
         """Do nothing."""
+
+
+class OwnedStates:
+    """The states that the processes of the run own: for the kernel they are one process, which may have all locks."""
+
+    def __init__(self) -> None:
+        self._owners: dict[tuple[Path, str], Process] = {}
+
+    @contextmanager
+    def __call__(self, state: Path, name: str) -> Iterator[None]:
+        """See `owned_state`: ownership ends with the block, or with the process."""
+        process, owner = CURRENT.get(), self._owners.get((state, name))
+        assert process is not None
+        if owner is not None and owner is not process and owner.alive:
+            raise OperatorError(f"{name} is starting, running or draining")
+        self._owners[state, name] = process
+        try:
+            yield
+        finally:
+            if self._owners.get((state, name)) is process:
+                del self._owners[state, name]
 
 
 class _ForAll(type):
@@ -276,7 +298,7 @@ def _services(network: Network) -> Iterator[Replacement]:
     yield sipmesh.server.service, "ControlSocket", NoControlSocket
     yield sipmesh.server.refresh.inotify, "INotify", _no_inotify
     yield LeaseRenewal, "start", _renewing(network)
-    yield sipmesh.server.service, "is_answered", lambda _: False
+    yield sipmesh.server.service, "owned_state", OwnedStates()
     yield sipmesh.server.running.peer_parts, "trim_heap", lambda: None
     yield sipmesh.server.process.off_loop, "_gently", lambda work: work()
     yield sipmesh.topology.document.yaml_tree, "parse", _parse_once
