@@ -5,11 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
+from cryptography import x509
+
 from sipmesh.demo.forge import Forged
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.judgement.evaluation import Evaluation
 from sipmesh.trust.policy import LinkPolicy
 from sipmesh.trust.revocation.crl_set import RevocationLists
+from sipmesh.trust.x509.chain_bounds import CHAIN_NAMES
+from sipmesh.trust.x509.name_constraints import COMPARISONS
 from trust.network import ALPHA, FE2, NOON, Network, evidence
 
 
@@ -94,11 +98,24 @@ def test_certificate_that_cannot_be_read_is_a_fault_with_its_depth(net: Network)
     assert issuer.fault.startswith("certificate 1 of the chain")
 
 
-def test_chain_above_the_limits_is_not_followed(net: Network) -> None:
-    shown = net.fe2_certificate()
-    found = evaluated(shown, net.policy(), presented=(*shown.presented, *[shown.presented[-1]] * 200))
+def test_chain_with_too_many_comparisons_is_not_followed(net: Network) -> None:
+    trees = tuple(x509.DNSName(f"x{number}.test") for number in range(COMPARISONS // 20))
+    ca = net.forge.authority("Bomb CA", net.forge.root("Bomb root"), permitted=trees)
+    shown = net.forge.server(ca, "a.test", dns=tuple(f"a{number}.test" for number in range(20)))
+    found = evaluated(shown, net.policy())
     assert found.excess
     assert (found.trail.path, found.trail.refusal, found.elsewhere.path) == ((), found.excess, ())
+
+
+def test_nothing_of_a_chain_of_too_many_octets_or_names_is_looked_at(net: Network) -> None:
+    shown = net.fe2_certificate()
+    long = evaluated(shown, net.policy(), presented=(*shown.presented, *[shown.presented[-1]] * 200))
+    assert "octets, more than" in long.fault
+    assert (long.leaf, long.pool, long.names.usable) == (None, [], ())
+    many = net.forge.server(net.forge.root("r"), "a.test", dns=tuple(f"a{number}" for number in range(CHAIN_NAMES)))
+    named = evaluated(many, net.policy())
+    assert "names, more than" in named.fault
+    assert (named.leaf, named.pool, named.names.usable) == (None, [], ())
 
 
 def test_second_handshake_reuses_computed_facts(net: Network) -> None:

@@ -142,3 +142,13 @@ def test_key_of_an_unknown_kind_is_weak() -> None:
     p256 = b"\x06\x07\x2a\x86\x48\xce\x3d\x02\x01"
     der = LEAF.presented[0].replace(p256, p256[:-1] + b"\x09", 1)
     assert (weakness(x509.load_der_x509_certificate(der)) or "").startswith("a key or signature of an unknown kind")
+
+
+@pytest.mark.parametrize(("names", "is_kept"), [(1, True), (300, False)])
+def test_few_large_certificates_are_kept(names: int, is_kept: bool) -> None:  # noqa: FBT001
+    """A stranger may present them: 256 of 60 KB took 650 MB for as long as a server ran."""
+    dns = tuple(f"a{number}.example.test" for number in range(names))
+    shown = [FORGE.server(None, "fe1.example.test", dns=dns).presented[0] for _ in range(4)]
+    read = [read_certificate(der) for der in shown]
+    assert (read_certificate(shown[0]) is read[0]) is is_kept
+    assert read_certificate(shown[-1]) is read_certificate(shown[-1])

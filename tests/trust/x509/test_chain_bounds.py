@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from sipmesh.demo.forge import Forged, Wish
 from sipmesh.trust.authority import Authority
@@ -19,9 +21,9 @@ from sipmesh.trust.policy import LinkPolicy
 from sipmesh.trust.revocation.crl import RevocationList
 from sipmesh.trust.revocation.crl_set import RevocationLists
 from sipmesh.trust.x509 import name_constraints
-from sipmesh.trust.x509.chain_bounds import CHAIN_OCTETS, excess
+from sipmesh.trust.x509.chain_bounds import CHAIN_NAMES, CHAIN_OCTETS, excess, too_long, too_many_names
 from sipmesh.trust.x509.name_constraints import COMPARISONS
-from trust.network import ALPHA, Network, finding, verdict_on
+from trust.network import ALPHA, NOON, Network, finding, verdict_on
 
 NET = Network()
 
@@ -106,7 +108,23 @@ def _counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 @pytest.mark.parametrize(("more", "refused"), [(0, False), (1, True)])
 def test_chain_of_as_many_octets_as_allowed_is_judged_and_one_more_is_not(more: int, refused: bool) -> None:  # noqa: FBT001
     presented = (b"\0" * (CHAIN_OCTETS - 1000), b"\0" * (1000 + more))
-    assert bool(excess(presented, [])) is refused
+    assert bool(too_long(presented)) is refused
+
+
+@pytest.mark.parametrize(("more", "refused"), [(0, False), (1, True)])
+def test_chain_of_as_many_names_as_allowed_is_judged_and_one_more_is_not(more: int, refused: bool) -> None:  # noqa: FBT001
+    """The subject is a name too. All of them belong to the same few octets."""
+    certificate = leaf_with(CHAIN_NAMES + more, NET.forge.root("Names root")).certificate
+    assert bool(too_many_names((certificate,))) is refused
+
+
+@pytest.mark.parametrize(("attributes", "refused"), [(20, False), (CHAIN_NAMES, True)])
+def test_attributes_of_the_subject_are_names_where_they_are_many(attributes: int, refused: bool) -> None:  # noqa: FBT001
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"a{number}") for number in range(attributes)])
+    key = ec.generate_private_key(ec.SECP256R1())
+    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+    builder = builder.serial_number(1).not_valid_before(NOON).not_valid_after(NOON + timedelta(days=1))
+    assert bool(too_many_names((builder.sign(key, hashes.SHA256()),))) is refused
 
 
 def test_large_chain_is_refused_and_a_smaller_one_is_not() -> None:
@@ -126,6 +144,6 @@ def test_unreadable_extension_counts_as_little_and_is_left_to_the_checks() -> No
     ]
     root = NET.forge.root("Broken root")
     certificate = NET.forge.forge(Wish("x"), root, critical=tuple(broken)).certificate
-    assert excess((b"x",), (certificate,)) == ""
+    assert excess((certificate,)) == ""
     ca = NET.forge.authority("CA", root, permitted=trees(2)).certificate
-    assert excess((b"x",), (certificate, ca)) == ""
+    assert excess((certificate, ca)) == ""

@@ -11,7 +11,7 @@ from sipmesh.trust.formatting import tell_time
 from sipmesh.trust.path.chain import PRESENTED, Path, Trail, find_path, walk
 from sipmesh.trust.revocation.path_status import Listed, look_up
 from sipmesh.trust.x509.certificate import MalformedCertificateError, read_certificate
-from sipmesh.trust.x509.chain_bounds import excess
+from sipmesh.trust.x509.chain_bounds import excess, too_long, too_many_names
 from sipmesh.trust.x509.sip_identity import Identities, identities
 
 if TYPE_CHECKING:
@@ -34,17 +34,17 @@ NO_NAMES: frozenset[str] = frozenset()  # shared: Python would make a new empty 
 
 
 class Evaluation:
-    """The input of the checks. *fault*: why no certificate could be read. *live*: the link was accepted before."""
+    """The input of the checks. *fault*: why no certificate could be read, or was. *live*: the link was accepted before."""
 
     def __init__(self, evidence: PeerEvidence, policy: LinkPolicy, at: datetime, *, live: bool = False) -> None:
         self.evidence, self.policy, self.at, self.live = evidence, policy, at, live
         self.leaf: x509.Certificate | None = None
         self.pool: list[x509.Certificate] = []
-        self.fault = ""
+        self.fault = too_long(evidence.presented)
         self._looked_up_in: tuple[RevocationLists | None, OcspAnswers | None] = (None, None)
-        self._read(evidence.presented[: PRESENTED + 1])
-        readable = [self.leaf, *self.pool] if self.leaf else self.pool
-        self.excess = excess(evidence.presented, readable)  # if set, no path is searched
+        if not self.fault:
+            self._read(evidence.presented[: PRESENTED + 1])
+        self.excess = excess([self.leaf, *self.pool] if self.leaf else self.pool)  # if set, no path is searched
 
     def _read(self, presented: tuple[bytes, ...]) -> None:
         for depth, der in enumerate(presented):
@@ -57,6 +57,8 @@ class Evaluation:
                 self.leaf = certificate
             else:
                 self.pool.append(certificate)
+        if why := too_many_names([self.leaf, *self.pool] if self.leaf else self.pool):
+            self.fault, self.leaf, self.pool = why, None, []
 
     def again(self, evidence: PeerEvidence, at: datetime, *, live: bool = False) -> Evaluation:
         """Give the evaluation of another handshake with the same certificates and policy. Computed facts are kept.

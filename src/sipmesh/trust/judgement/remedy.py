@@ -184,7 +184,7 @@ _ADVICE: dict[Code, Advice] = {
     Code.NOT_A_LEAF: _says("Give the server its own certificate. Only a CA may use a CA certificate."),
     Code.MALFORMED_CERTIFICATE: _says(
         "Its CA must follow RFC 5280: version 3, AKI and SKI, no unknown critical extension.",
-        "A chain may have at most 64 KiB, and 2,500 comparisons of names with name constraints.",
+        "A chain may have at most 32 KiB, 1,024 names, and 2,500 comparisons of names with name constraints.",
     ),
     Code.NO_SIP_IDENTITY: _no_identity,
     Code.NAME_MISMATCH: _mismatch,

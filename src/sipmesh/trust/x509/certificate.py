@@ -27,6 +27,8 @@ UNREADABLE = (
 )
 
 KEPT = 256  # parsed certificates in the cache: a few CAs, and the peers of a large pool
+LARGE = 4_096  # octets; real certificates have 600 to 2,500. A parsed one takes up to 50 times its octets
+LARGE_KEPT = 2  # one handshake reads it twice
 DOCUMENT_SIGNING = x509.ObjectIdentifier("1.3.6.1.5.5.7.3.36")  # id-kp-documentSigning (RFC 9336 3)
 LONGEST_SERIAL = 20  # octets (RFC 5280 4.1.2.2)
 SHORTEST_RSA = 2048  # NIST SP 800-57: 112 bits, as OpenSSL's security level 2 requires
@@ -46,15 +48,19 @@ def fingerprint(certificate: x509.Certificate) -> str:
     return certificate.fingerprint(hashes.SHA256()).hex()
 
 
-@lru_cache(maxsize=KEPT)
 def read_certificate(der: bytes) -> x509.Certificate:
     """Parse *der*, including all parts that the library parses lazily, so that no later check fails on them.
 
-    The result is cached, because most chains have the same issuers. It does not depend on the time.
+    The result is cached, because most chains have the same issuers. It does not depend on the time. Of large certificates few
+    are cached: a stranger may present them.
 
     Raises:
         MalformedCertificateError: A part cannot be parsed.
     """
+    return _parsed_large(der) if len(der) > LARGE else _parsed(der)
+
+
+def _parse(der: bytes) -> x509.Certificate:
     try:
         certificate = x509.load_der_x509_certificate(der)
         for part in _PARTS:
@@ -65,6 +71,9 @@ def read_certificate(der: bytes) -> x509.Certificate:
         raise MalformedCertificateError("the serial is not positive, or longer than 20 octets (RFC 5280 4.1.2.2)")
     return certificate
 
+
+_parsed = lru_cache(maxsize=KEPT)(_parse)
+_parsed_large = lru_cache(maxsize=LARGE_KEPT)(_parse)
 
 _PARTS = (
     "version",
@@ -81,15 +90,18 @@ _PARTS = (
 
 def extension(certificate: x509.Certificate, wanted: type[E]) -> E | None:
     """Return the value of one extension, or None if it is absent."""
-    return cast("E | None", _by_type(certificate).get(wanted))
+    by_type = _by_type if len(certificate.tbs_certificate_bytes) > LARGE else _by_type_cached
+    return cast("E | None", by_type(certificate).get(wanted))
 
 
-@lru_cache(maxsize=KEPT)
 def _by_type(certificate: x509.Certificate) -> dict[type[x509.ExtensionType], x509.ExtensionType]:
     try:
         return {type(entry.value): entry.value for entry in certificate.extensions}
     except TypeError as wrong:  # see read_certificate
         raise ValueError(str(wrong)) from None
+
+
+_by_type_cached = lru_cache(maxsize=KEPT)(_by_type)
 
 
 def is_authority(certificate: x509.Certificate) -> bool:
