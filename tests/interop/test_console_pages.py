@@ -41,10 +41,10 @@ PAGES = (
     *("/partners", "/verdicts", "/refused", "/audit", "/audit/check", "/users/nobody%40example.test", "/login"),
 )
 ACTIONS: tuple[tuple[str, str, dict[str, str], str], ...] = (
-    ("/users", "/user/add", {"user": "carol", "password": "secret"}, "carol@example.test is added"),
+    ("/users", "/user/add", {"user": "carol", "password": "secret-one"}, "carol@example.test is added"),
     (ALICE, "/user/alias/add", {"alias": "+4930123"}, "is given the alias"),
     (ALICE, "/user/alias/remove", {}, "is without the alias"),
-    (ALICE, "/user/password", {"password": "other"}, "is given a new password"),
+    (ALICE, "/user/password", {"password": "other-one"}, "is given a new password"),
     (ALICE, "/user/move", {"pool": POOL2}, f"to {POOL2}"),
     (ALICE, "/user/disable", {}, "is disabled"),
     (ALICE, "/user/enable", {}, "is enabled"),

@@ -67,10 +67,10 @@ async def test_user_who_is_added_on_the_command_line_logs_in_until_the_password_
         dora = await managed.phone(FE1, "dora")
         assert (await dora.register(password="guessed")).status == 401
         assert (await dora.register()).status == 200
-        await managed.type("user", "password", "dora", "--password-stdin", typed="another\n")
+        await managed.type("user", "password", "dora", "--password-stdin", typed="another-one\n")
         await dora.hung_up()
         assert (await (await managed.phone(FE1, "dora")).register()).status == 401
-        assert (await (await managed.phone(FE1, "dora")).register(password="another")).status == 200
+        assert (await (await managed.phone(FE1, "dora")).register(password="another-one")).status == 200
 
 
 @on_loop

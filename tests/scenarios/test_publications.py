@@ -460,16 +460,16 @@ async def test_users_change_on_every_server_as_the_operator_types(managed: Manag
         assert await status(FE1, "dora-secret") == 200
         logged_in = await managed.phone(FE1, "dora")
         assert (await logged_in.register()).status == 200
-        await managed.type("user", "password", "dora", "--password-stdin", typed="another\n")
+        await managed.type("user", "password", "dora", "--password-stdin", typed="another-one\n")
         await logged_in.hung_up()
-        assert await status(FE1, "another") == 200
+        assert await status(FE1, "another-one") == 200
         logged_in = await managed.phone(FE1, "dora")
-        assert (await logged_in.register(password="another")).status == 200
+        assert (await logged_in.register(password="another-one")).status == 200
         await managed.type("user", "move", "dora", "--pool", POOL2)
         await logged_in.hung_up()
-        await logs_in(FE3, "another")
+        await logs_in(FE3, "another-one")
         logged_in = await managed.phone(FE3, "dora")
-        assert (await logged_in.register(password="another")).status == 200
+        assert (await logged_in.register(password="another-one")).status == 200
         await managed.type("user", "remove", "dora")
         await logged_in.hung_up()
 

@@ -49,7 +49,7 @@ async def test_replaced_password_is_refused_by_a_worker_that_finds_an_old_file_o
         await until(lambda: users.verifier(ALICE))
         before, state = users.verifier(ALICE), managed.folder(FE1) / "state"
         old = {file: file.read_bytes() for file in (state / f"{FE1}.users", state / f"{FE1}.highest")}
-        await managed.type("user", "password", "alice", "--password-stdin", typed="another")
+        await managed.type("user", "password", "alice", "--password-stdin", typed="another-one")
         await until(lambda: users.verifier(ALICE) != before)
         await managed.acknowledged(2, FE1)
         for file, content in old.items():
@@ -59,4 +59,4 @@ async def test_replaced_password_is_refused_by_a_worker_that_finds_an_old_file_o
         while [one["starts"] for one in await workers(managed)] != [2, 2]:
             await asyncio.sleep(LOOK_AGAIN_S)
         assert await log_in(managed, "alice-secret") == 401
-        assert await log_in(managed, "another") == 200
+        assert await log_in(managed, "another-one") == 200

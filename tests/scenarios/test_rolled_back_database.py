@@ -65,7 +65,7 @@ class Rolled:
         self.before = self.cluster.dump(self.name)
         self.seen_before = (network.folder(self.leader) / FILE).read_text("utf-8")
         await network.ask(MGMT, "block", name="evil.test")
-        assert await self.typed("user", "password", "alice", "--password-stdin", typed="new") == (0, "")
+        assert await self.typed("user", "password", "alice", "--password-stdin", typed="new-secret") == (0, "")
         await until(lambda: network.nodes[FE1].user_updates.number == 3)
         await until(lambda: {network.number(name) for name in (MGMT, MGMT2, FE1)} == {4})
         # the next leader reads the database at intervals
@@ -123,14 +123,14 @@ async def test_older_state_gives_no_number_again_until_an_operator_goes_on_from_
         assert "its number is 2, and 3 was seen here" in of_users
         with pytest.raises(OperatorError, match="lacks version 4"):
             await network.ask(rolled.leader, "block", name="worse.test")
-        status, printed = await rolled.typed("user", "password", "bob", "--password-stdin", typed="new")
+        status, printed = await rolled.typed("user", "password", "bob", "--password-stdin", typed="new-secret")
         assert status == 1
         assert "its number is 2, and 3 was seen here" in printed
         assert (network.nodes[FE1].user_updates.number, users.verifier(ALICE), network.number(FE1)) == (3, changed, 4)
         assert await rolled.go_on() == 5
         await until(lambda: network.number(FE1) == 5 and users.verifier(ALICE) != changed)
         of_bob = users.verifier(BOB)
-        assert await rolled.typed("user", "password", "bob", "--password-stdin", typed="new") == (0, "")
+        assert await rolled.typed("user", "password", "bob", "--password-stdin", typed="new-secret") == (0, "")
         await until(lambda: users.verifier(BOB) != of_bob)
         await until(lambda: not rolled.told())
 
@@ -145,7 +145,7 @@ async def test_newer_state_that_is_brought_back_counts_again(rolled: Rolled) -> 
         rolled.cluster.restore(rolled.name, newer)
         await until(lambda: rolled.pool.leads(rolled.leader) and not rolled.told())
         of_bob = network.nodes[FE1].users.verifier(BOB)
-        assert await rolled.typed("user", "password", "bob", "--password-stdin", typed="new") == (0, "")
+        assert await rolled.typed("user", "password", "bob", "--password-stdin", typed="new-secret") == (0, "")
         await until(lambda: network.nodes[FE1].users.verifier(BOB) != of_bob)
 
 
@@ -195,5 +195,5 @@ async def test_server_that_never_saw_the_newer_users_learns_of_them_from_the_fro
         await until(lambda: rolled.pool.controller(other).leadership.is_ready and said in rolled.told())
         of_bob = network.nodes[FE1].users.verifier(BOB)
         assert await rolled.go_on() == 5
-        assert await rolled.typed("user", "password", "bob", "--password-stdin", typed="new") == (0, "")
+        assert await rolled.typed("user", "password", "bob", "--password-stdin", typed="new-secret") == (0, "")
         await until(lambda: network.nodes[FE1].users.verifier(BOB) != of_bob and not rolled.told())

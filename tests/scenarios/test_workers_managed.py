@@ -83,7 +83,7 @@ async def test_new_password_and_pushed_revocation_close_links_at_every_worker(ma
             assert (await phone.register()).status == 200
         for peer in (*peers, edge):
             await peer.ask(peer.request("OPTIONS", "sip:example.test"))
-        await managed.type("user", "password", "alice", "--password-stdin", typed="another\n")
+        await managed.type("user", "password", "alice", "--password-stdin", typed="another-one\n")
         serial = next(one.serial for one in managed.organisation.ca.certificates if one.names[0] == FE2)
         await managed.type("ca", "revoke", "--serial", f"{serial:x}")
         async with asyncio.timeout(10):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 
 from sipmesh.errors import OperatorError, SipmeshError
+from sipmesh.server import control_socket
 from sipmesh.server.admin.replies import BindingReply, ClosedReply, RegistrationsReply
 from sipmesh.server.control_socket import (
     LONGEST_REQUEST,
@@ -300,3 +302,16 @@ def test_no_process_answers_behind_a_path_that_is_too_long_for_a_socket(tmp_path
 def test_encoded_result_is_sent_as_it_is() -> None:
     assert encode(Encoded(b'{"a": 1}')) == b'{"a": 1}\n'
     assert json.loads(encode({"result": Encoded(b'{"a": 1}')})) == {"result": {"a": 1}}
+
+
+def test_user_behind_sudo_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel keeps the login of a process; one without a login, or of the same user, has nothing to add."""
+    for login, name in (
+        (0, "root (0)"),
+        (control_socket.NO_LOGIN, "root (0)"),
+        (4711, "root (0), logged in as user 4711"),
+    ):
+        monkeypatch.setattr(control_socket, "_login_of", lambda _process, login=login: login)
+        assert control_socket.who_acts(0, os.getpid()) == name
+    monkeypatch.undo()
+    assert control_socket._login_of(-1) == control_socket.NO_LOGIN

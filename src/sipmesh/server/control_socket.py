@@ -16,7 +16,7 @@ import struct
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from sipmesh.errors import NotLeadingError, OperatorError, Problem, SipmeshError
 from sipmesh.server.unix_listener import UnixListener
@@ -45,6 +45,9 @@ A user who can open the control socket is a security officer: that user has the 
 """
 
 _CREDENTIALS = struct.Struct("3i")  # pid, uid and gid: see unix(7), SO_PEERCRED
+
+NO_LOGIN: Final = 2**32 - 1
+"""The login of a process that no user has started, such as a service."""
 
 Command = Callable[[Mapping[str, Any]], Awaitable[Any]]
 
@@ -171,8 +174,29 @@ def _strings(problem: Problem) -> tuple[str, int, str, str, str]:
 def _peer_of(connected: socket.socket) -> str:
     """Return the user at the other end, name and number, from the credentials that the kernel stores (SO_PEERCRED)."""
     credentials = connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-    _, user, _ = _CREDENTIALS.unpack(credentials)
-    return name_of(user)
+    process, user, _ = _CREDENTIALS.unpack(credentials)
+    return who_acts(user, process)
+
+
+def who_acts(user: int, process: int) -> str:
+    """Return the name of the user of a process; after `sudo` or `su` also the user who has logged in.
+
+    The kernel keeps the login of each process, and only root can change it (proc_pid_loginuid(5)).
+    """
+    login = _login_of(process)
+    return name_of(user) if login in {user, NO_LOGIN} else f"{name_of(user)}, logged in as {name_of(login)}"
+
+
+def this_operator() -> str:
+    """Return who runs this process, as `who_acts` names them."""
+    return who_acts(os.getuid(), os.getpid())
+
+
+def _login_of(process: int) -> int:
+    try:
+        return int(Path(f"/proc/{process}/loginuid").read_text())
+    except (OSError, ValueError):  # a kernel without audit, or another process namespace
+        return NO_LOGIN
 
 
 def name_of(user: int) -> str:

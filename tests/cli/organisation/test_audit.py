@@ -42,6 +42,33 @@ def test_lines_are_shown_after_a_number(logged: Organisation, since: int, lines:
     assert [json.loads(line)["seq"] for line in told.out.splitlines()] == lines
 
 
+@pytest.mark.parametrize(
+    ("options", "lines"),
+    [
+        (("--since", "2026-06-01"), [1, 2]),
+        (("--since", "2026-06-01T12:00:01+00:00"), [1]),
+        (("--since", "1h"), [1]),
+        (("--since", "9999w"), [1, 2]),
+        (("--by", "ada"), [1, 2]),
+        (("--by", "eve"), []),
+        (("--action", "revoke"), [2]),
+        (("--action", "revoke", "--by", "ada", "--since", "1"), [2]),
+    ],
+)
+def test_lines_are_shown_by_time_operator_and_kind(
+    logged: Organisation, options: tuple[str, ...], lines: list[int]
+) -> None:
+    """Version 1 was published a short time ago; the revocation is of an earlier day."""
+    told = sipmesh("audit", "--json", *options, topology=logged.file)
+    assert [json.loads(line)["seq"] for line in told.out.splitlines()] == lines
+
+
+@pytest.mark.parametrize("since", ["yesterday", "-1", "1y", "d", "9" * 30, "999999d"])
+def test_time_that_cannot_be_read_is_refused(logged: Organisation, since: str) -> None:
+    told = sipmesh("audit", "--since", since, topology=logged.file)
+    assert (told.code, "--since needs the number of a line" in told.err) == (1, True), told.err
+
+
 def test_log_that_was_not_changed_is_intact(logged: Organisation) -> None:
     told = sipmesh("audit", "verify", topology=logged.file)
     assert (told.code, "The audit log is intact: 2 lines" in told.out) == (0, True)

@@ -36,7 +36,7 @@ def test_every_example_in_the_topology_is_a_good_one(tmp_path: Path) -> None:
 
 
 def test_secrets_are_for_their_owner_alone(tmp_path: Path) -> None:
-    sipmesh("init", "example.com", "--dir", tmp_path / "o", "--user", "alice", "--password-stdin", typed="secret\n")
+    sipmesh("init", "example.com", "--dir", tmp_path / "o", "--user", "alice", "--password-stdin", typed="secret-one\n")
     secret = [path for path in (tmp_path / "o").rglob("*") if path.suffix == ".key" or path.name == "users.db"]
     assert {path.stat().st_mode & 0o777 for path in secret} == {0o600}
     assert len(secret) == 6
@@ -56,7 +56,7 @@ def test_only_its_owner_writes_to_the_draft_under_each_umask(tmp_path: Path, uma
 
 def test_the_first_user_is_added_with_the_organisation(tmp_path: Path) -> None:
     options = ("--user", "alice", "--digest", "md5", "--password-stdin")
-    sipmesh("init", "example.com", "--dir", tmp_path / "o", *options, typed="secret\n")
+    sipmesh("init", "example.com", "--dir", tmp_path / "o", *options, typed="secret-one\n")
     found = sipmesh("user", "list", "--json", topology=tmp_path / "o" / "topology.yaml").json
     assert [(one["user"], one["digest"]) for one in found] == [("alice@example.com", ["MD5"])]
 

@@ -48,28 +48,30 @@ def test_change_that_is_not_in_force_everywhere_is_reported(organisation: Organi
     end(organisation.servers.pop(FE1))
     told = f"In force at 0 of 1 front end. NOT yet at {FE1}"
     for line in ("disable bob", "enable bob", "password bob --password-stdin", "remove bob"):
-        typed = organisation.type("user", *line.split(), typed="new\n")
+        typed = organisation.type("user", *line.split(), typed="new-secret\n")
         assert (typed.code, told in typed.err) == (0, True), line
     end(organisation.servers.pop(MGMT))
-    typed = organisation.type("user", "add", "dora", "--password-stdin", typed="new\n")
+    typed = organisation.type("user", "add", "dora", "--password-stdin", typed="new-secret\n")
     assert (typed.code, f"Servers get this when management runs: sipmesh serve {MGMT}" in typed.err) == (0, True)
 
 
 def test_a_new_password_keeps_the_digest_without_the_option(organisation: Organisation) -> None:
     organisation.add_user("alice", "--digest", "md5")
-    organisation.type("user", "password", "alice", "--password-stdin", typed="new\n")
+    organisation.type("user", "password", "alice", "--password-stdin", typed="new-secret\n")
     assert organisation.type("user", "list", "--json").json[0]["digest"] == ["MD5"]
-    organisation.type("user", "password", "alice", "--password-stdin", "--digest", "sha-256", typed="new\n")
+    organisation.type("user", "password", "alice", "--password-stdin", "--digest", "sha-256", typed="new-secret\n")
     assert organisation.type("user", "list", "--json").json[0]["digest"] == ["SHA-256"]
 
 
 @pytest.mark.parametrize(
     ("arguments", "typed", "why"),
     [
-        (("add", "alice@elsewhere.com"), "secret\n", "not a SIP domain of the topology"),
+        (("add", "alice@elsewhere.com"), "secret-one\n", "not a SIP domain of the topology"),
         (("add", "bob"), "", "no password"),
         (("add", "bob"), "\n", "no password"),
-        (("password", "nobody"), "secret\n", "sipmesh user list"),
+        (("password", "nobody"), "secret-one\n", "sipmesh user list"),
+        (("add", "bob"), "secret\n", "has 6 characters; at least 8 are needed"),
+        (("add", "alexander"), "Alexander\n", "is the name of the user"),
     ],
 )
 def test_what_cannot_be_a_user_is_refused(
@@ -82,7 +84,7 @@ def test_what_cannot_be_a_user_is_refused(
 
 def test_a_user_is_added_once(organisation: Organisation) -> None:
     organisation.add_user("alice")
-    again = organisation.type("user", "add", "alice", "--password-stdin", typed="other\n")
+    again = organisation.type("user", "add", "alice", "--password-stdin", typed="other-secret\n")
     assert again.code == 1
     assert "sipmesh user password" in again.err
 
@@ -91,7 +93,7 @@ def test_two_domains_want_the_address_in_full(organisation: Organisation) -> Non
     text = organisation.file.read_text()
     organisation.file.write_text(text.replace(f"sip_domains: [{DOMAIN}]", f"sip_domains: [{DOMAIN}, example.net]"))
     organisation.publish("another domain")
-    left = organisation.type("user", "add", "alice", "--password-stdin", typed="secret\n")
+    left = organisation.type("user", "add", "alice", "--password-stdin", typed="secret-one\n")
     assert "one of: example.com, example.net" in left.err
     organisation.add_user("alice@example.net")
 
@@ -115,10 +117,10 @@ def _appended(text: str, second: str) -> str:
 
 
 def test_where_there_are_several_pools_a_home_has_to_be_named(two_pools: Organisation) -> None:
-    left = two_pools.type("user", "add", "alice", "--password-stdin", typed="secret\n")
+    left = two_pools.type("user", "add", "alice", "--password-stdin", typed="secret-one\n")
     assert left.code == 1
     assert f"add --pool with one of: pool1.{DOMAIN}, pool2.{DOMAIN}" in left.err
-    near = two_pools.type("user", "add", "alice", "--pool", f"pol2.{DOMAIN}", "--password-stdin", typed="secret\n")
+    near = two_pools.type("user", "add", "alice", "--pool", f"pol2.{DOMAIN}", "--password-stdin", typed="secret-one\n")
     assert f"did you mean 'pool2.{DOMAIN}'?" in near.err
     two_pools.add_user("alice", "--pool", f"pool2.{DOMAIN}")
     assert two_pools.type("user", "list", "--json").json[0]["pool"] == f"pool2.{DOMAIN}"

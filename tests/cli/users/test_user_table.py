@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import csv
+import json
 import stat
 from pathlib import Path
 
 import pytest
 
-from cli.world import DOMAIN, Organisation
+from cli.world import DOMAIN, Organisation, sipmesh
 from sipmesh.storage.users.user_database import Users
+from support.managed import Managed
 from support.tiers import wide_after
 
 ALICE, BOB = f"alice@{DOMAIN}", f"bob@{DOMAIN}"
@@ -51,11 +53,19 @@ def test_name_with_a_comma_stays_one_column_beside_its_password(organisation: Or
     assert (row["user"], len(row["password"])) == (f"a,b@{DOMAIN}", 20)
 
 
+@pytest.mark.parametrize("sign", [",", ";", "\t"])
+def test_table_of_any_spreadsheet_is_imported(organisation: Organisation, tmp_path: Path, sign: str) -> None:
+    text = sign.join(("user", "digest", "aliases")) + "\n" + sign.join(("carol", "md5", "+493012345")) + "\n"
+    assert organisation.type("user", "import", table(tmp_path, text), "--passwords", tmp_path / "p.csv").code == 0
+    [carol] = organisation.type("user", "list", "--json").json
+    assert (carol["user"], carol["digest"], carol["aliases"]) == (f"carol@{DOMAIN}", ["MD5"], ["tel:+493012345"])
+
+
 @pytest.mark.parametrize("name", ["=1+1", "+1+cmd", "-2", "'=1+1", "''+1", "'x", "x=1"])
 def test_no_cell_is_a_formula_and_each_name_comes_back(organisation: Organisation, tmp_path: Path, name: str) -> None:
     """A spreadsheet calculates what begins like a formula, and SIP permits such names."""
     address = f"{name}@{DOMAIN}"
-    assert organisation.type("user", "add", "--password-stdin", "--", address, typed="secret\n").code == 0
+    assert organisation.type("user", "add", "--password-stdin", "--", address, typed="secret-one\n").code == 0
     printed = organisation.type("user", "export").out
     cells = [cell for row in csv.reader(printed.splitlines()) for cell in row]
     assert not any(cell.startswith(("=", "+", "-", "@")) for cell in cells)
@@ -131,3 +141,15 @@ def test_name_that_is_taken_is_reported_and_the_others_are_added(organisation: O
     imported = organisation.type("user", "import", given, "--passwords", tmp_path / "p.csv")
     assert "line 2: " in imported.out
     assert sorted(users(organisation)) == [ALICE, f"carol@{DOMAIN}"]
+
+
+def test_each_imported_user_is_a_line_of_the_audit_log(managed: Managed, tmp_path: Path) -> None:
+    given = table(tmp_path, "user,pool\ncarol@example.test,pool1.example.test\ndora@example.test,pool1.example.test\n")
+    file = managed.organisation.file
+    imported = sipmesh("user", "import", given, "--passwords", tmp_path / "p.csv", topology=file)
+    assert imported.code == 0, imported.err
+    told = sipmesh("audit", "--json", "--action", "user", topology=file).out
+    assert [line["about"]["added"] for line in map(json.loads, told.splitlines())] == [
+        "carol@example.test",
+        "dora@example.test",
+    ]

@@ -15,8 +15,8 @@ from support.running import on_loop
 ALICE = {"user": "alice"}
 ALICE_ADDRESS = "alice@example.test"
 CHANGES = (
-    ("user/add", {"user": "carol", "password": "secret"}),
-    ("user/password", {**ALICE, "password": "other"}),
+    ("user/add", {"user": "carol", "password": "secret-one"}),
+    ("user/password", {**ALICE, "password": "other-one"}),
     ("user/disable", ALICE),
     ("user/enable", ALICE),
     ("user/alias/add", {**ALICE, "alias": "+4930123"}),
@@ -69,7 +69,7 @@ async def test_change_that_cannot_be_made_is_refused_in_words(tmp_path: Path) ->
     async with management_with_console(tmp_path) as network, Visitor(network, "otto-token") as operator:
         for path, given, why in (
             ("user/disable", {"user": "nobody"}, "nobody@example.test"),
-            ("user/add", {"user": "x@evil.test", "password": "p"}, "evil.test is not a SIP domain"),
+            ("user/add", {"user": "x@evil.test", "password": "p-secret"}, "evil.test is not a SIP domain"),
             ("user/move", {"user": "alice", "pool": "pool1.example.test"}, "has the home pool"),
             ("user/move", {"user": "alice", "pool": "evil"}, "is not a pool of the topology"),
         ):

@@ -33,8 +33,8 @@ def accounts(tmp_path: Path, noted: Noted) -> Iterator[Accounts]:
 
 
 def test_each_change_is_noted_with_the_full_address(accounts: Accounts, noted: Noted) -> None:
-    assert accounts.add("carol", "secret", (Algorithm.MD5,), POOL).algorithms == (Algorithm.MD5,)
-    accounts.set_password("carol", "other")
+    assert accounts.add("carol", "secret-one", (Algorithm.MD5,), POOL).algorithms == (Algorithm.MD5,)
+    accounts.set_password("carol", "other-one")
     assert accounts.move("carol", POOL2)[1] == POOL
     accounts.disable("carol", BEGAN)
     accounts.enable("carol")
@@ -55,7 +55,7 @@ def test_each_change_is_noted_with_the_full_address(accounts: Accounts, noted: N
 
 def test_what_is_refused_is_not_noted(accounts: Accounts, noted: Noted) -> None:
     with pytest.raises(OperatorError, match="has a choice of 2 home pools"):
-        accounts.add("carol", "secret")
+        accounts.add("carol", "secret-one")
     with pytest.raises(OperatorError, match=r"evil\.test is not a SIP domain"):
         accounts.add_alias("alice", "sip:info@evil.test;user=phone")
     with pytest.raises(OperatorError, match="has the home pool"):
@@ -73,8 +73,8 @@ def test_nothing_is_changed_where_the_audit_log_stores_no_line(tmp_path: Path, n
     users = Users(loaded.users_url)
     accounts = Accounts(users, loaded.topology, lambda act, /, **about: noted.append((act, about)), elsewhere)
     for change in (
-        lambda: accounts.add("carol", "secret"),
-        lambda: accounts.set_password("alice", "other"),
+        lambda: accounts.add("carol", "secret-one"),
+        lambda: accounts.set_password("alice", "other-one"),
         lambda: accounts.move("alice", POOL),
         lambda: accounts.remove("alice"),
         lambda: accounts.disable("alice", BEGAN),

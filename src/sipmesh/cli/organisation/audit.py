@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Final
 
 import typer
 
@@ -11,6 +12,13 @@ from sipmesh.cli.output import GOOD, cell, plural, say, say_json, say_json_lines
 from sipmesh.cli.place import HERE, AsJson, Place, TopologyFile
 from sipmesh.cli.topology.publish import management_db_of
 from sipmesh.errors import OperatorError, Problem
+from sipmesh.sip.text import is_digits
+from sipmesh.storage.audit_act import AuditAct
+
+UNITS: Final = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
+LONGEST_NUMBER: Final = 15
+LONGEST_COUNT: Final = 5
+"""Digits: some centuries in weeks."""
 
 app = typer.Typer(
     help="The audit log: each change of trust, by whom and when.", no_args_is_help=False, invoke_without_command=True
@@ -21,14 +29,31 @@ app = typer.Typer(
 def read(
     context: typer.Context,
     *,
-    since: Annotated[int, typer.Option(min=0, metavar="N", help="Show only the lines after this number.")] = 0,
+    since: Annotated[
+        str,
+        typer.Option(
+            metavar="WHEN",
+            help="Only the lines after this number (25), within this time (7d, 12h, 30m), or from this day on.",
+        ),
+    ] = "",
+    by: Annotated[
+        str, typer.Option("--by", metavar="NAME", help="Only the lines of operators with this in their name.")
+    ] = "",
+    action: Annotated[
+        AuditAct | None, typer.Option("--action", help="Only the lines of this kind.", show_choices=True)
+    ] = None,
     topology: TopologyFile = HERE,
     as_json: AsJson = False,
 ) -> None:
     """Show the audit log. With --json each line is a JSON object."""
     if context.invoked_subcommand is not None:
         return
-    lines = management_db_of(Place(topology)).audit.read(since)
+    number, begin = _beginning(since)
+    lines = [
+        line
+        for line in management_db_of(Place(topology)).audit.read(number)
+        if (begin is None or line.at >= begin) and by in line.who and action in {None, line.act}
+    ]
     if as_json:
         say_json_lines(line.to_json() for line in lines)
         return
@@ -37,6 +62,23 @@ def read(
         about = ", ".join(f"{key}: {_short(value)}" for key, value in line.about.items())
         made.add_row(*map(cell, (line.seq, f"{line.at:%Y-%m-%d %H:%M:%S}Z", line.who, line.act, about)))
     show(made)
+
+
+def _beginning(since: str) -> tuple[int, datetime | None]:
+    """Read *since*: the number of the last line that is not wanted, and from when on lines are. Raises `OperatorError`."""
+    if is_digits(since) and len(since) <= LONGEST_NUMBER:
+        return int(since), None
+    if not since:
+        return 0, None
+    unit, count = since[-1:], since[:-1]
+    if unit in UNITS and is_digits(count) and len(count) <= LONGEST_COUNT:
+        return 0, datetime.now(UTC) - int(count) * UNITS[unit]
+    try:
+        day = datetime.fromisoformat(since)
+    except ValueError:
+        wanted = "the number of a line, a time such as 7d or 12h, or a day such as 2026-11-30"
+        raise OperatorError(f"--since needs {wanted}, and not {since}") from None
+    return 0, day if day.tzinfo is not None else day.replace(tzinfo=UTC)
 
 
 def _short(value: object) -> str:

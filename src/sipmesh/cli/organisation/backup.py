@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -68,7 +67,7 @@ def restore(
     The numbers of CRLs, versions and users skip ahead, so that no number is used twice. The audit log gets a line.
     With --address the next version is signed at once: only the address of management differs, and servers load it themselves.
     """
-    from sipmesh.server.control_socket import name_of
+    from sipmesh.server.control_socket import this_operator
     from sipmesh.server.management.publishing.relocation import Relocation, publish_moved
     from sipmesh.storage.backup.restore import restore as put_back
 
@@ -76,7 +75,7 @@ def restore(
         problem = Problem(file, 0, "", "does not exist", "name a backup file")
         raise OperatorError("there is nothing to restore", (problem,))
     passphrase = _passphrase(passphrase_file, twice=False)
-    who, at = name_of(os.getuid()), datetime.now(UTC)
+    who, at = this_operator(), datetime.now(UTC)
     moved: list[Relocation] = []
 
     def move(made: Path) -> None:

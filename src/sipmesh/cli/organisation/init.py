@@ -22,6 +22,7 @@ from sipmesh.cli.topology.publish import publish_first
 from sipmesh.cli.users.accounts import Digests, algorithms_of
 from sipmesh.cli.users.passwords import FromStdin, new_password
 from sipmesh.errors import OperatorError, Problem
+from sipmesh.storage.users.password_rule import must_be_a_password
 
 if TYPE_CHECKING:
     from pydantic_core import PydanticCustomError
@@ -99,6 +100,8 @@ def init(
     layout = wished.layout(name)
     home = next(iter(layout.pools.values())) if len(layout.pools) > 1 else ""
     password = new_password(f"{user}@{name}", from_stdin=password_stdin) if user else ""
+    if user:
+        must_be_a_password(password, f"sip:{user}@{name}")
     with _beside(target) as made:
         _build(made, layout, called)
         if user:

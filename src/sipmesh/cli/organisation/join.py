@@ -6,7 +6,6 @@ and the CRLs. The new machine checks the grant and installs it.
 
 from __future__ import annotations
 
-import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -79,13 +78,13 @@ def grant(
     """
     from sipmesh.pki import files
     from sipmesh.pki.csr import read_request
-    from sipmesh.server.control_socket import name_of
+    from sipmesh.server.control_socket import this_operator
     from sipmesh.server.management.enrolment import Enrolment, EnrolmentRequest
 
     place = Place(topology)
     enrolment = Enrolment(management_db_of(place), place.generations(), place.folder)
     name, key = read_request(_read(request_file), request_file)
-    who, now = name_of(os.getuid()), datetime.now(UTC)
+    who, now = this_operator(), datetime.now(UTC)
     enrolled = enrolment.enrol(EnrolmentRequest(name, key, who, now, timedelta(days=days), replace=replace))
     made = Path(request_file.with_suffix(".join").name)
     files.write(made, enrolled.grant.encode())

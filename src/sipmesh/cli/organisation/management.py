@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from datetime import UTC, datetime
@@ -35,7 +34,7 @@ def move(
     Stop the management server first. The files stay, with .moved behind their names. Repeat the command if it was interrupted.
     """
     from sipmesh.database.shared import FILE, SharedDatabase
-    from sipmesh.server.control_socket import name_of
+    from sipmesh.server.control_socket import this_operator
     from sipmesh.storage.management_move import move as move_to
 
     place = Place(topology)
@@ -44,7 +43,7 @@ def move(
     named = managers(place)
     if len(named) != 1:
         raise OperatorError("the topology does not name one management server; its data cannot be moved")
-    move_to(place.folder, SharedDatabase(_given(url, place.folder), named[0]), name_of(os.getuid()), datetime.now(UTC))
+    move_to(place.folder, SharedDatabase(_given(url, place.folder), named[0]), this_operator(), datetime.now(UTC))
     say(f"The data of management is in PostgreSQL now. {FILE} has the URL.", style=GOOD)
     say(f"Start the server again: sipmesh serve {named[0]}")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -134,13 +133,13 @@ def publish_block(place: Place, name: str, wait: float) -> None:
 
     Nothing is published if *name* is blocked already.
     """
-    from sipmesh.server.control_socket import name_of
+    from sipmesh.server.control_socket import this_operator
     from sipmesh.server.management.publishing.offline_publish import block_at_rest
     from sipmesh.server.management.replies import BLOCK
 
     began, socket = time.monotonic(), running_management(place)
     if socket is None:
-        rested = block_at_rest(place.folder, name, name_of(os.getuid()), datetime.now(UTC), _say_undone)
+        rested = block_at_rest(place.folder, name, this_operator(), datetime.now(UTC), _say_undone)
         if rested.changes:
             say_rested(rested)
         else:
@@ -173,10 +172,10 @@ def publish_at_rest(
 
     Raises `OperatorError`, also for another draft or another version.
     """
-    from sipmesh.server.control_socket import name_of
+    from sipmesh.server.control_socket import this_operator
     from sipmesh.server.management.publishing.offline_publish import publish_at_rest as at_rest
 
-    who = name_of(os.getuid())
+    who = this_operator()
     agreed: dict[str, Any] = {"base": base, "digest": digest, "force": force, "unapproved": unapproved}
     return at_rest(place.file, who, why, datetime.now(UTC), _say_undone, **agreed)
 
@@ -315,10 +314,10 @@ def loaded_version(place: Place, number: int) -> Loaded:
 
 def publish_first(place: Place, why: str) -> Version:
     """Publish version 1, which needs no running server; returns the version. Raises `OperatorError`."""
-    from sipmesh.server.control_socket import name_of
+    from sipmesh.server.control_socket import this_operator
     from sipmesh.server.management.publishing.offline_publish import publish_first as first
 
-    return first(place.file, name_of(os.getuid()), why, datetime.now(UTC))
+    return first(place.file, this_operator(), why, datetime.now(UTC))
 
 
 def management_socket(place: Place) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -38,11 +37,11 @@ def must_lead(place: Place) -> None:
 
 def note(place: Place, act: AuditAct, **about: object) -> None:
     """Write a line into the audit log; a network without a published version has no audit log."""
-    from sipmesh.server.control_socket import name_of
+    from sipmesh.server.control_socket import this_operator
 
     with audit_of(place) as audit:
         if audit is not None:
-            audit.append(name_of(os.getuid()), act, about, at=datetime.now(UTC))
+            audit.append(this_operator(), act, about, at=datetime.now(UTC))
 
 
 @contextmanager

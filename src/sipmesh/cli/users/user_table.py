@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from sipmesh.sip.digest import Algorithm
-    from sipmesh.storage.users.user_database import Users
+    from sipmesh.storage.users.accounts import Accounts
     from sipmesh.topology.document.load import Loaded
 
 COLUMNS: Final = ("user", "pool", "digest", "aliases", "disabled", "created")
@@ -122,7 +122,7 @@ def add_table(file: Path, passwords: Path | None, place: Place) -> None:
 
     loaded = place.in_force()
     rows = list(_read(file, loaded))
-    with place.users() as users:
+    with place.users() as users, place.accounts() as accounts:
         known = {folded(user.aor) for user in users.list()}
         new = [row for row in rows if row.key not in known]
         if new and passwords is None:
@@ -132,7 +132,7 @@ def add_table(file: Path, passwords: Path | None, place: Place) -> None:
         if new and passwords is not None:
             given = {row.aor: _new_password() for row in new}
             _write_new(passwords, _written([("user", "password"), *given.items()]), 0o600)
-            faults = [fault for row in new if (fault := _add(users, row, given[row.aor]))]
+            faults = [fault for row in new if (fault := _add(accounts, row, given[row.aor]))]
             say(f"{plural(len(new), 'user')} added; their passwords are in {passwords}.", style=GOOD)
             say(*(f"  {fault}" for fault in faults), style=WARN)
     tell_users_changed(place)
@@ -140,14 +140,15 @@ def add_table(file: Path, passwords: Path | None, place: Place) -> None:
         say(f"{plural(len(rows) - len(new), 'user')} existed already, and nothing of them is changed.", style="dim")
 
 
-def _add(users: Users, row: NewUser, password: str) -> str:
-    """Add one user with aliases; returns the problem, empty if there is none."""
+def _add(accounts: Accounts, row: NewUser, password: str) -> str:
+    """Add one user with aliases; returns the problem, empty if there is none. Each change is a line of the audit log."""
+    user = row.aor.removeprefix("sip:")
     try:
-        users.add(row.aor, password, row.algorithms, pool=row.pool)
+        accounts.add(user, password, row.algorithms, pool=row.pool or "")
         for alias in row.aliases:
-            users.add_alias(row.aor, alias)
+            accounts.add_alias(user, alias)
         if row.disabled:
-            users.disable(row.aor, datetime.now(UTC))
+            accounts.disable(user, datetime.now(UTC))
     except OperatorError as wrong:
         return f"line {row.line}: {wrong.message}"
     return ""
@@ -178,7 +179,8 @@ def _rows(file: Path) -> Sequence[tuple[int, dict[str, str]]]:
     if file.stat().st_size > LARGEST_TABLE:
         raise OperatorError(f"{file} is larger than {LARGEST_TABLE} octets")
     try:
-        reader = csv.DictReader(io.StringIO(file.read_bytes().decode("utf-8-sig")), strict=True)
+        text = file.read_bytes().decode("utf-8-sig")
+        reader = csv.DictReader(io.StringIO(text), delimiter=_delimiter(text), strict=True)
         names = [str(name).strip().lower() for name in reader.fieldnames or ()]
         reader.fieldnames = names
         rows = [
@@ -200,6 +202,12 @@ def _rows(file: Path) -> Sequence[tuple[int, dict[str, str]]]:
     if len(rows) > MOST_ROWS:
         raise OperatorError(f"{file} has more than {MOST_ROWS} rows")
     return rows
+
+
+def _delimiter(text: str) -> str:
+    """Return what separates the cells: where the comma is the decimal sign, spreadsheets write semicolons."""
+    names = text.partition("\n")[0]
+    return next((sign for sign in (";", "\t") if sign in names and "," not in names), ",")
 
 
 def _user(line: int, row: dict[str, str], loaded: Loaded) -> NewUser:

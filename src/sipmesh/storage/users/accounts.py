@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from sipmesh.errors import OperatorError
 from sipmesh.storage.audit_act import AuditAct
 from sipmesh.storage.users.password_hashes import DEFAULT_ALGORITHMS
+from sipmesh.storage.users.password_rule import must_be_a_password
 from sipmesh.topology.home_pools import chosen_home, home_by_default, home_of_new_user
 from sipmesh.topology.user_address import full_address
 
@@ -38,6 +39,7 @@ class Accounts:
         """Add a user; without *algorithms* the user gets all. *pool* is needed if there is a choice of home pools."""
         aor = self._to_change(user)
         home = home_of_new_user(self._topology, pool, aor)
+        must_be_a_password(password, aor)
         made = self._users.add(aor, password, algorithms or DEFAULT_ALGORITHMS, pool=home)
         self._note(AuditAct.USER, added=aor)
         return made
@@ -45,6 +47,7 @@ class Accounts:
     def set_password(self, user: str, password: str, algorithms: Sequence[Algorithm] = ()) -> User:
         """Change a password; without *algorithms* the user keeps the present algorithms."""
         aor = self._to_change(user)
+        must_be_a_password(password, aor)
         changed = self._users.set_password(aor, password, algorithms or None)
         self._note(AuditAct.USER, password=aor)
         return changed

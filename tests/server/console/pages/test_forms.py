@@ -54,7 +54,7 @@ async def test_each_form_does_its_operation_and_says_what_has_happened(tmp_path:
         await officer.log_in("security-officer")
         await officer.get("/users")
         for path, fields, told in (
-            ("/user/add", {"user": "carol", "password": "secret"}, "carol@example.test is added"),
+            ("/user/add", {"user": "carol", "password": "secret-one"}, "carol@example.test is added"),
             ("/user/disable", {"user": "carol", "sure": "yes"}, "carol@example.test is disabled"),
             ("/sign-crls", {}, "New CRLs are signed: "),
             ("/issue", {"server": MGMT}, f"{MGMT} has a certificate with the serial"),
