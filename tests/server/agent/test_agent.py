@@ -1,4 +1,4 @@
-"""An agent subscribes to those that may give it documentsonly. No network."""
+"""An agent subscribes to those that may give it documents only. No network."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The requests that a transaction makes by itself: they belong to the INVITEonly."""
+"""The requests that a transaction makes by itself: they belong to the INVITE only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When a backup pool takes over: each of its servers judges by its own linksonly."""
+"""When a backup pool takes over: each of its servers judges by its own links only."""
 
 from __future__ import annotations
 
