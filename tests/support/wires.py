@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 from sipmesh.sip.framing import Keepalive, MessageReader, ReadLimits
 from sipmesh.sip.message import Request, Response
+from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import Direction
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class Wire:
     @property
     def verdict(self) -> SimpleNamespace:
         """What a verdict says of the peer."""
-        return SimpleNamespace(peer=self.peer)
+        return SimpleNamespace(peer=self.peer, code=Code.ACCEPTED)
 
     def send(self, message: bytes) -> bool:
         """Keep a message."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sipmesh.cli.doctor.check import State
 from sipmesh.cli.doctor.network import fault_checks, server_checks
 from sipmesh.server.management.server_faults import Fault
+from sipmesh.trust.code import Code
 
 FE1, FE2 = "fe1.example.com", "fe2.example.com"
 SILENT = Fault("no report from it yet", "start it")
@@ -23,7 +24,8 @@ def test_fault_of_a_server_that_is_stopped_here_is_reported_once() -> None:
 
 def test_certificate_that_peers_refuse_is_reported_once_as_that() -> None:
     """The control: the same link fails for another reason, or the certificate of that server is good."""
-    revoked, silent = Fault("no link to it: 127.0.0.1 port 5064: revoked"), Fault("no link to it: Connection refused")
+    revoked = Fault("no link to it: 127.0.0.1 port 5064: revoked", code=Code.REVOKED)
+    silent = Fault("no link to it: Connection refused")
     [told] = fault_checks([((FE1,), revoked), ((FE1,), silent)], [], [FE1])
     assert told.told == f"{FE1}: no link to it: Connection refused"
     [other] = fault_checks([((FE1,), revoked)], [], [FE2])

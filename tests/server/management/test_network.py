@@ -33,6 +33,9 @@ class Links:
 
     linked: Collection[str] = field(default_factory=list)
 
+    def code_of(self, server: str) -> str:
+        return "revoked" if self.why_not(server) else ""
+
     def why_not(self, server: str) -> str:
         """Return why there is no link."""
         return "" if server in self.linked else "connection refused"
@@ -126,6 +129,7 @@ async def test_status_has_every_server_with_its_faults(manager: Manager) -> None
     assert (members[FE1].known.linked, members[FE1].role) == (True, Role.FRONT_END)
     assert members[FE2].known.report is None
     assert "connection refused" in members[FE2].faults[0].what
+    assert members[FE2].faults[0].code == "revoked"
 
 
 @on_loop

@@ -62,7 +62,7 @@ def test_server_that_has_never_reported_has_no_facts() -> None:
         "why_not": "refused",
         "reached": False,
         "role": "front-end",
-        "faults": [{"what": "no report from it yet: refused", "remedy": "start it"}],
+        "faults": [{"what": "no report from it yet: refused", "remedy": "start it", "code": ""}],
     }
 
 

@@ -20,7 +20,10 @@ PEERS = ((BOT, PeerKind.APPLICATION), (PARTNER, PeerKind.PARTNER))
 def known(server: str, *unanswered: str, **whys: str) -> Known:
     """A server that has just reported; *whys* by the first label of the peer."""
     kinds = {"bot": PEERS[0], "partner": PEERS[1]}
-    faults = tuple(PeerFault(peer=kinds[name][0], kind=kinds[name][1], why=why) for name, why in whys.items())
+    faults = tuple(
+        PeerFault(peer=kinds[name][0], kind=kinds[name][1], why=why, code=f"code of {why}")
+        for name, why in whys.items()
+    )
     status = ServerStatus(number=3, unanswered=unanswered, peer_faults=faults)
     return Known(server, POOL, StatusReport(status, NOON), linked=True, why_not="", unreadable={})
 
@@ -38,6 +41,11 @@ def test_same_fault_of_several_servers_is_listed_once() -> None:
         BOT: [f"no link to it works from {FE1}, {FE2}: refused"],
         PARTNER: [f"no link to it works from {EDGE}: name-mismatch"],
     }
+
+
+def test_code_of_the_verdict_is_that_of_the_report() -> None:
+    [bot, partner] = peer_statuses(PEERS, [known(FE1, bot="refused"), known(EDGE, PARTNER)], NOON)
+    assert [fault.code for peer in (bot, partner) for fault in peer.faults] == ["code of refused", ""]
 
 
 def test_application_that_answers_no_request_has_a_fault_before_it_is_checked() -> None:

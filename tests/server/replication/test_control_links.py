@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
 
+import pytest
+
+from server.proxy.test_counters import verdict as verdict_of
 from sipmesh.server.replication.control_links import (
     BETWEEN_OPENED_S,
     FIRST_PAUSE_S,
@@ -11,14 +16,20 @@ from sipmesh.server.replication.control_links import (
     OPENED_AT_ONCE,
     ControlLinks,
     edges_behind,
+    refusal_code,
 )
 from sipmesh.topology.view import view
 from sipmesh.transport.hop import Hop
+from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import LinkKind
+from sipmesh.trust.verdict import Verdict
 from support.managed import MGMT, Managed
 from support.network import EDGE, POOL, POOL2
 from support.running import on_jumping_loop
 from support.wires import Wire
+
+if TYPE_CHECKING:
+    from sipmesh.transport.link.link import Link
 
 FE1, FE2 = "fe1.example.test", "fe2.example.test"
 
@@ -139,3 +150,19 @@ def test_edges_behind_a_pool_have_it_as_their_next_hop(managed: Managed) -> None
     seen = view(managed.organisation.load(), MGMT)
     assert edges_behind(seen, POOL) == {EDGE}
     assert edges_behind(seen, POOL2) == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("verdict", "code"), [(None, ""), (verdict_of(Code.ACCEPTED), ""), (verdict_of(Code.REVOKED), "revoked")]
+)
+def test_code_of_a_link_is_that_of_the_verdict_that_refused_it(verdict: Verdict | None, code: str) -> None:
+    assert refusal_code(cast("Link", SimpleNamespace(verdict=verdict))) == code
+
+
+@on_jumping_loop
+async def test_link_that_was_not_refused_has_no_code() -> None:
+    dialled = Dialled()
+    dialled.links.keep({FE1: hop(FE1)})
+    dialled.links.gone(dialled.wires[-1].link, "closed")
+    assert (dialled.links.code_of(FE1), dialled.links.code_of(FE2)) == ("", "")
+    dialled.links.close()

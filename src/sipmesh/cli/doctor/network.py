@@ -41,7 +41,7 @@ def fault_checks(
     """
     told = []
     for names, fault in faults:
-        is_refused = fault.what.endswith(tuple(f": {code}" for code in CERTIFICATE_CODES))
+        is_refused = fault.code in CERTIFICATE_CODES
         left = [name for name in names if name not in stopped and not (is_refused and name in refused)]
         if left:
             told.append(bad(NETWORK, f"{', '.join(left)}: {fault.what}", fault.remedy or f"read the log of {left[0]}"))

@@ -308,6 +308,10 @@ class Controller(ControlPlane):
         """Return why there is no link to *server*; empty if there is one, or if there should be none."""
         return self._links.why_not(server)
 
+    def code_of(self, server: str) -> str:
+        """Return the code of the verdict that refused the last link to *server*; empty if no verdict did."""
+        return self._links.code_of(server)
+
     def _report_received(self, peer: TrustedPeer, report: Mapping[str, object]) -> str:
         """Accept the report of a server; returns its fault, or empty."""
         fault = self._receiver.receive(peer, report)

@@ -117,6 +117,9 @@ class Reach(Protocol):
     def why_not(self, server: str) -> str:
         """Return why there is no link to *server*; empty if there is one, or if there should be none."""
 
+    def code_of(self, server: str) -> str:
+        """Return the code of the verdict that refused the last link to *server*; empty if no verdict did."""
+
     def managers(self) -> Sequence[ManagerReply]:
         """Return the servers of the management pool; empty if there is one management server."""
 
@@ -204,5 +207,5 @@ class Network:
 
     def _known(self, member: Member, linked: AbstractSet[str]) -> Known:
         name, reports = member.name, self._reports
-        why_not, misread = self._reach.why_not(name), reports.misread.get(name, {})
-        return Known(name, member.pool, reports.reports.get(name), name in linked, why_not, misread)
+        why_not, code, misread = self._reach.why_not(name), self._reach.code_of(name), reports.misread.get(name, {})
+        return Known(name, member.pool, reports.reports.get(name), name in linked, why_not, misread, code)

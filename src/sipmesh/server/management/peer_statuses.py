@@ -39,23 +39,23 @@ def peer_statuses(
     peers: Iterable[tuple[str, PeerKind]], servers: Iterable[Known], at: datetime
 ) -> Sequence[PeerStatus]:
     """Return each of the *peers* with what the *servers* say of it; reports of servers that are cut off do not count."""
-    seen: dict[str, dict[str, list[str]]] = {}
+    seen: dict[str, dict[tuple[str, str], list[str]]] = {}
     for known in servers:
         if known.report is None or known.is_silent(at):
             continue
         status = known.report.status
-        whys = dict.fromkeys(status.unanswered, "it does not answer requests")
-        whys |= {fault.peer: fault.why for fault in status.peer_faults}
+        whys = dict.fromkeys(status.unanswered, ("it does not answer requests", ""))
+        whys |= {fault.peer: (fault.why, fault.code) for fault in status.peer_faults}
         for peer, why in whys.items():
             seen.setdefault(peer, {}).setdefault(why, []).append(known.server)
     return [PeerStatus(name, kind, list(_faults(name, kind, seen.get(name, {})))) for name, kind in peers]
 
 
-def _faults(name: str, kind: PeerKind, whys: dict[str, list[str]]) -> Iterator[Fault]:
-    for why, servers in whys.items():
+def _faults(name: str, kind: PeerKind, whys: dict[tuple[str, str], list[str]]) -> Iterator[Fault]:
+    for (why, code), servers in whys.items():
         by = tell_list(sorted(servers))
         if kind is PeerKind.APPLICATION:
             remedy = f"start its program, and check that its server port is reachable from the machine of {servers[0]}"
         else:
             remedy = f"ask the partner, or correct its entry; to try again: sipmesh partner probe {name}"
-        yield Fault(f"no link to it works from {by}: {why}", remedy)
+        yield Fault(f"no link to it works from {by}: {why}", remedy, code)

@@ -26,18 +26,19 @@ CLOCKS_DIFFER_S: Final = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One fault: *what* is wrong, and the *remedy*."""
+    """One fault: *what* is wrong, and the *remedy*. *code* is that of the verdict that is the cause, empty without one."""
 
     what: str
     remedy: str = ""
+    code: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
     """What management knows of one server: its last *report*, None if there is none, and whether there is a link to it.
 
-    *why_not* is the reason why there is no link. *unreadable* has the faults of unreadable reports, by the server that delivered
-    the report ("" for the server itself).
+    *why_not* is the reason why there is no link, and *code* that of the verdict, if one has refused it. *unreadable* has the
+    faults of unreadable reports, by the server that delivered the report ("" for the server itself).
     """
 
     server: str
@@ -46,6 +47,7 @@ class Known:
     linked: bool
     why_not: str
     unreadable: Mapping[str, str]
+    code: str = ""
 
     @property
     def is_behind_another(self) -> bool:
@@ -68,7 +70,7 @@ class Known:
         yield from self._unreadable()
         if self.report is None:
             start = f"start it: sipmesh serve {self.server}; and check that its machine is reachable from here"
-            yield Fault(f"no report from it yet: {self.why_not or 'no connection yet'}", start)
+            yield Fault(f"no report from it yet: {self.why_not or 'no connection yet'}", start, self.code)
             return
         yield from self._silence(self.report, at)
         yield from self._old_version(self.report, newest, at)
@@ -88,9 +90,9 @@ class Known:
         )
         if self.is_silent(at):
             ago = tell_span(at - report.heard_at)
-            yield Fault(f"cut off, last report {ago} ago: {self.why_not or 'it sends no reports'}", remedy)
+            yield Fault(f"cut off, last report {ago} ago: {self.why_not or 'it sends no reports'}", remedy, self.code)
         elif self.why_not and not self.linked:
-            yield Fault(f"no link to it: {self.why_not}", remedy)
+            yield Fault(f"no link to it: {self.why_not}", remedy, self.code)
 
     def _old_version(self, report: StatusReport, newest: int, at: datetime) -> Iterator[Fault]:
         since = report.behind_since

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sipmesh.transport.hop import Hop
+from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.role import Role
 
@@ -36,6 +37,7 @@ class ControlLink:
     pause: float = FIRST_PAUSE_S
     waits: asyncio.TimerHandle | None = None
     why: str = ""  # why the last link closed; empty while a link is up
+    code: str = ""  # of the verdict that refused it, if one did
 
 
 class ControlLinks:
@@ -95,13 +97,13 @@ class ControlLinks:
         """A link came up: the pause after its next failure is the shortest one."""
         for entry in self._links.values():
             if entry.link is link:
-                entry.pause, entry.why = FIRST_PAUSE_S, ""
+                entry.pause, entry.why, entry.code = FIRST_PAUSE_S, "", ""
 
     def gone(self, link: Link, why: str) -> None:
         """A link has closed: dial again after a pause, which doubles with each failure."""
         for entry in self._links.values():
             if entry.link is link:
-                entry.link, entry.why = None, why
+                entry.link, entry.why, entry.code = None, why, refusal_code(link)
                 entry.waits = self._loop.call_later(entry.pause, self._open, entry)
                 entry.pause = min(2 * entry.pause, LONGEST_PAUSE_S)
 
@@ -109,6 +111,11 @@ class ControlLinks:
         """Return why there is no link to *name*; empty if there is one, or if there should be none."""
         entry = self._links.get(name)
         return entry.why if entry is not None else ""
+
+    def code_of(self, name: str) -> str:
+        """Return the code of the verdict that refused the last link to *name*; empty if no verdict did."""
+        entry = self._links.get(name)
+        return entry.code if entry is not None else ""
 
     def close(self) -> None:
         """Stop opening links."""
@@ -118,6 +125,11 @@ class ControlLinks:
                 entry.waits.cancel()
             entry.link = None
         self._links.clear()
+
+
+def refusal_code(link: Link) -> str:
+    """Return the code of the verdict that has refused the peer of *link*; empty if none has."""
+    return str(link.verdict.code) if link.verdict is not None and link.verdict.code is not Code.ACCEPTED else ""
 
 
 def hop_to(view: ServerView, server: str) -> Hop:

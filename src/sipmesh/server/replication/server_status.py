@@ -116,11 +116,15 @@ class PeerKind(StrEnum):
 
 
 class PeerFault(_Part):
-    """An application, or a partner, to which the server can open no link; *why* is the verdict, or what was seen."""
+    """An application, or a partner, to which the server can open no link; *why* is the verdict, or what was seen.
+
+    *code* is that of the verdict, empty if no verdict has refused the link.
+    """
 
     peer: Name
     kind: PeerKind
     why: Text
+    code: Text = ""
 
 
 class ProbedLink(_Part):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import RemoteError
 from sipmesh.server.agent.probing.link_probes import PATIENCE_S, Attempt, hop_of
+from sipmesh.server.replication.control_links import refusal_code
 from sipmesh.server.replication.server_status import MOST_PEER_FAULTS, PeerFault, PeerKind, text
 from sipmesh.trust.role import Role
 
@@ -36,13 +37,17 @@ AGAIN_S: Final = 30.0
 
 @dataclass(slots=True)
 class CheckedPeer:
-    """One application or partner: it is checked at the loop time *due*; *fault* is what the last check has found."""
+    """One application or partner: it is checked at the loop time *due*; *fault* is what the last check has found.
+
+    *code* is that of the verdict that has refused its link.
+    """
 
     name: str
     kind: PeerKind
     due: float
     attempt: Attempt | None = None
     fault: str = ""
+    code: str = ""
 
     def finished(self, now: float) -> bool:
         """Tell whether the check has ended at the loop time *now*; then *fault* is its result."""
@@ -50,6 +55,7 @@ class CheckedPeer:
         if self.attempt is None or result is None:
             return False
         self.attempt.link.drain()
+        self.code = refusal_code(self.attempt.link)
         self.attempt, self.fault = None, "" if result[0] else result[1]
         self.due = now + (AGAIN_S if self.fault else EVERY_S[self.kind])
         return True
@@ -75,9 +81,10 @@ class PeerChecks:
     def faults(self) -> tuple[PeerFault, ...]:
         """The peers to which no link works now."""
         faulty = [peer for peer in self._peers.values() if peer.fault]
-        return tuple(PeerFault(peer=peer.name, kind=peer.kind, why=text(peer.fault)) for peer in faulty)[
-            :MOST_PEER_FAULTS
-        ]
+        return tuple(
+            PeerFault(peer=peer.name, kind=peer.kind, why=text(peer.fault), code=peer.code)
+            for peer in faulty[:MOST_PEER_FAULTS]
+        )
 
     def tick(self) -> None:
         """Note which checks have ended, and begin those that are due; called about twice a second."""
