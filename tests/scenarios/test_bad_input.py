@@ -235,23 +235,6 @@ async def test_links_that_say_nothing_do_not_keep_others_out(home: Network) -> N
         assert (await (await home.peer(FE1, "carol")).register()).status == 200
 
 
-@on_loop
-async def test_too_many_requests_at_once_get_503_until_some_are_answered(home: Network) -> None:
-    async with home, two_who_talk(home) as (alice, bob):
-        home.nodes[FE1].core.state.max_exchanges = 2
-        for _ in range(2):
-            await alice.send(alice.request(MESSAGE, "sip:bob@example.test"))
-        held = [await bob.request_in(MESSAGE) for _ in range(2)]
-        refused = await alice.ask(alice.request(MESSAGE, "sip:bob@example.test"))
-        assert (refused.status, refused.first("retry-after")) == (503, "5")
-        await bob.reply(held[0], 200)
-        assert (await alice.final()).status == 200
-        await alice.send(alice.request(MESSAGE, "sip:bob@example.test"))
-        for request in (held[1], await bob.request_in(MESSAGE)):
-            await bob.reply(request, 200)
-            assert (await alice.final()).status == 200
-
-
 def now() -> float:
     """Seconds of the loop's time."""
     return asyncio.get_running_loop().time()

@@ -84,7 +84,9 @@ class StillLink:
         self.usable = False
         self.closed.append(why)
 
-    drain = close
+    def drain(self) -> None:
+        """End the link once all is written."""
+        self.close("drained")
 
 
 class StillLinks(NoLinks):

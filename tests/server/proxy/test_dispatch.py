@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
-from sipmesh.sip.transaction.ack import cancel_for
-from support.network import FE1, Network
+from sipmesh.cli.versions import built
+from sipmesh.errors import LocalError, RemoteError
+from sipmesh.server.proxy.flow import Flow
+from sipmesh.server.proxy.repeated_refresh import RefreshGate
+from sipmesh.sip.message import Request, Response, respond
+from sipmesh.sip.transaction.ack import ack_for, cancel_for
+from support.network import FE1, FE2, Network
 from support.peer import HungUpError
-from support.running import on_loop
+from support.running import on_loop, until
+from support.still_server import StillServer, asked, methods, statuses, still_server, written_on
+
+still = pytest.mark.skipif(built() == "compiled", reason="what stands for a link is no object of a compiled class")
 
 
 @pytest.mark.parametrize(
@@ -113,39 +125,6 @@ async def test_response_without_a_request_is_dropped(home: Network) -> None:
 
 
 @on_loop
-async def test_response_without_lower_vias_is_a_502(home: Network) -> None:
-    """The response cannot be forwarded; a complete one after it changes nothing."""
-    async with home:
-        alice, bob = await home.phone("alice", FE1), await home.phone("bob", FE1)
-        await alice.send(alice.request("MESSAGE", "sip:bob@example.test"))
-        came = await bob.request_in("MESSAGE")
-        cut = came.copy()
-        cut.remove("via")
-        cut.prepend("via", came.values("via")[0])
-        await bob.reply(cut, 200)
-        assert (await alice.final()).status == 502
-        assert list(home.told[FE1].events("response refused"))
-        await bob.reply(came, 200)
-        await alice.silent()
-
-
-@on_loop
-async def test_request_that_returns_unchanged_is_a_loop(home: Network) -> None:
-    async with home:
-        alice, bob = await home.phone("alice", FE1), await home.phone("bob", FE1)
-        await alice.send(alice.request("MESSAGE", "sip:bob@example.test"))
-        came = await bob.request_in("MESSAGE")
-        await bob.reply(came, 200)
-        back = alice.request("MESSAGE", "sip:bob@example.test", sender=came.first("from"), call_id=came.call_id)
-        back.replace("cseq", came.first("cseq") or "")
-        for via in reversed(came.values("via")):
-            back.prepend("via", via)
-        back.prepend("via", alice.via())
-        assert (await alice.final()).status == 200
-        assert (await alice.ask(back)).status == 482
-
-
-@on_loop
 async def test_options_lists_the_abilities_and_refuses_unsupported_options(home: Network) -> None:
     async with home:
         stranger = await home.peer(FE1)
@@ -168,27 +147,177 @@ async def test_client_learns_its_address_from_received_and_rport(home: Network) 
         assert (answered.top_via.param("rport") or "").isdigit()
 
 
-@on_loop
-async def test_cancel_without_an_invite_gets_481(home: Network) -> None:
-    """RFC 3261 9.2."""
-    async with home:
-        alice = await home.phone("alice", FE1)
-        cancel = cancel_for(alice.request("INVITE", "sip:bob@example.test"))
-        assert (await alice.ask(cancel)).status == 481
+# Without a network
 
 
+@still
 @on_loop
-async def test_full_server_answers_503_with_retry_after(home: Network) -> None:
-    async with home:
-        node = home.nodes[FE1]
-        alice, bob = await home.phone("alice", FE1), await home.phone("bob", FE1)
-        node.core.state.max_exchanges = 1
-        await alice.send(alice.request("MESSAGE", "sip:bob@example.test"))
-        first = await bob.request_in("MESSAGE")
-        refused = await alice.ask(alice.request("MESSAGE", "sip:bob@example.test"))
-        assert (refused.status, refused.first("retry-after")) == (503, "5")
-        assert node.relay.load == 1
-        await bob.reply(first, 200)
-        assert (await alice.final()).status == 200
-        assert node.relay.load == 0
-        assert node.relay.client_transactions.waits.total > 0
+async def test_events_of_links_go_to_their_lifecycle(home: Network) -> None:
+    async with still_server(home.organisations[0]) as server:
+        told: list[str] = []
+        dispatch: Any = server.parts.decisions.dispatch
+
+        class Lifecycle:
+            """Notes what it gets."""
+
+            def __getattr__(self, name: str) -> Callable[..., None]:
+                return lambda *_: told.append(name)
+
+        dispatch.links = Lifecycle()
+        dispatch.judge(None, None)
+        dispatch.link_up(None)
+        dispatch.refused(None)
+        dispatch.upgrade_refused(None, None)
+        dispatch.link_down(None, "", None)
+        assert told == ["judge", "link_up", "refused", "upgrade_refused", "link_down"]
+        assert repr(dispatch).startswith("<Dispatch <Relay ")
+
+
+@still
+@on_loop
+async def test_stream_that_cannot_be_framed_is_answered_if_it_can_be(
+    home: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with still_server(home.organisations[0]) as server:
+        dispatch, alice = server.parts.decisions.dispatch, server.phone()
+        faults: list[Any] = [SimpleNamespace(request=one, status=413) for one in (asked("MESSAGE"), None)]
+        answered = [dispatch.faulty(alice.link, fault) for fault in faults]
+        assert answered[0] is not None
+        assert answered[0].startswith(b"SIP/2.0 413 ")
+        assert answered[1] is None
+        monkeypatch.setattr("sipmesh.server.proxy.dispatch.respond", unanswerable)
+        assert dispatch.faulty(alice.link, faults[0]) is None
+
+
+def unanswerable(*_: object) -> Response:
+    raise RemoteError("no response fits", rule="a rule")
+
+
+def handed(server: StillServer, flow: Flow, message: Request | Response) -> None:
+    """Hand a message to the server, as a link does."""
+    server.parts.decisions.dispatch.arrived(flow.link, message)
+
+
+@still
+@on_loop
+async def test_retransmission_is_ignored_and_cancel_finds_its_invite(home: Network) -> None:
+    async with still_server(home.organisations[0]) as server:
+        alice, bob = server.phone(), server.registered("bob")
+        invite = asked("INVITE")
+        for _ in range(2):
+            handed(server, alice, invite.copy())
+        assert methods(bob) == ["INVITE"]
+        [came] = [one for one in written_on(bob) if isinstance(one, Request)]
+        handed(server, bob, respond(came, 180, to_tag="2"))
+        handed(server, alice, cancel_for(invite))
+        assert (statuses(alice), methods(bob)) == ([100, 180, 200], ["INVITE", "CANCEL"])
+        handed(server, bob, respond(came, 487, to_tag="2"))
+        handed(server, alice, cancel_for(invite))
+        refused = written_on(alice)[-2]
+        assert isinstance(refused, Response)
+        assert (refused.status, statuses(alice)[-1]) == (487, 200)
+        handed(server, alice, ack_for(invite, refused))
+        handed(server, alice, cancel_for(invite))
+        assert statuses(alice)[-1] == 481
+
+
+@pytest.mark.parametrize(
+    ("wrong", "status"), [(RemoteError("bad", rule="a rule", status=420), 420), (LocalError("bad"), 500)]
+)
+@still
+@on_loop
+async def test_fault_of_a_request_is_answered(
+    home: Network, monkeypatch: pytest.MonkeyPatch, wrong: Exception, status: int
+) -> None:
+    async with still_server(home.organisations[0]) as server:
+
+        def fails(*_: object) -> None:
+            raise wrong
+
+        alice = server.phone()
+        monkeypatch.setattr(type(server.core), "take", fails)
+        handed(server, alice, asked("MESSAGE"))
+        handed(server, alice, asked("ACK"))
+        assert statuses(alice) == [status]
+
+
+@still
+@on_loop
+async def test_response_goes_to_who_has_asked(home: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A branch, a request of our own, another process, and last the control plane."""
+    async with still_server(home.organisations[0]) as server:
+        told: list[str] = []
+        response, mate = respond(asked("MESSAGE"), 200, to_tag="2"), server.server(FE2)
+        parts = server.parts
+        taken: dict[str, bool] = {}
+
+        def takes(name: str) -> bool:
+            told.append(name)
+            return taken[name]
+
+        for part, name in (
+            (parts.decisions.relay, "relay"),
+            (parts.events, "events"),
+            (parts.peers.siblings, "others"),
+        ):
+            taken[name] = False
+            monkeypatch.setattr(type(part), "responded", lambda *_, name=name: takes(name))
+        monkeypatch.setattr(
+            type(parts.setup.outside.control_plane), "responded", lambda *_: told.append("control plane")
+        )
+        handed(server, mate, response)
+        assert told == ["relay", "events", "others", "control plane"]
+        for name in ("others", "events"):
+            taken[name] = True
+            told.clear()
+            handed(server, server.phone(), response)
+            assert told[-1] == name
+        monkeypatch.setattr(type(parts.events), "responded", lambda *_: raised(LocalError("bad")))
+        handed(server, mate, response)
+        assert parts.told.last("response refused")["why"] == "bad"
+
+
+def raised(wrong: Exception) -> bool:
+    raise wrong
+
+
+@still
+@on_loop
+async def test_malformed_response_ends_what_it_answers(home: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with still_server(home.organisations[0]) as server:
+        told: list[str] = []
+        alice, broken = server.phone(), respond(asked("MESSAGE"), 200, to_tag="2")
+        broken.replace("cseq", "x")
+        server.state.overload.active = True
+        monkeypatch.setattr(type(server.parts.events), "responded", lambda *_: told.append("events"))
+        handed(server, alice, broken)
+        assert told == ["events"]
+        monkeypatch.setattr(type(server.parts.decisions.relay), "malformed", lambda *_: True)
+        handed(server, alice, broken)
+        assert told == ["events"]
+        monkeypatch.setattr(type(server.parts.decisions.relay), "is_answered_without_end", lambda *_: True)
+        handed(server, alice, respond(asked("MESSAGE"), 180, to_tag="2"))
+        assert told == ["events"] * 2
+
+
+@still
+@on_loop
+async def test_register_that_repeats_is_learned(home: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with still_server(home.organisations[0]) as server:
+        learned: list[Request] = []
+
+        def learn(_gate: RefreshGate, _flow: Flow, request: Request) -> None:
+            learned.append(request)
+
+        alice = server.phone()
+        monkeypatch.setattr(RefreshGate, "learn", learn)
+        register = asked(
+            "REGISTER", "sip:example.test", ("contact", "<sip:alice@192.0.2.9>"), to="sip:alice@example.test"
+        )
+        handed(server, alice, register)
+        await until(lambda: statuses(alice) == [200])
+        again = register.copy()
+        again.replace("via", register.values("via")[0] + "x")
+        again.replace("cseq", "2 REGISTER")
+        handed(server, alice, again)
+        assert learned == [again]

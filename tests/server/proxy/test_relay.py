@@ -5,24 +5,40 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
+from sipmesh.cli.versions import built
+from sipmesh.errors import RemoteError
+from sipmesh.routing.media.rules import MediaRules
+from sipmesh.routing.outcome import Forward, Store
 from sipmesh.routing.registrar.registrar import RegistrarLimits
-from sipmesh.server.proxy.flow import SentBranch
+from sipmesh.routing.target import Carriage, FlowTarget, Found, RemoteFlowTarget, ServerTarget, Target
+from sipmesh.server.proxy.flow import MOST_RESPONSES, Flow, SentBranch
+from sipmesh.server.proxy.liveness.outages import Outages
 from sipmesh.server.proxy.relay import FORGOTTEN_AT_ONCE
 from sipmesh.server.proxy.timeout_queue import TimeoutQueue
 from sipmesh.server.running.running_server import RunningServer
+from sipmesh.sip.framing import MAX_ROWS
+from sipmesh.sip.message import Request, respond
 from sipmesh.sip.transaction.timers import Timer
+from sipmesh.topology.document.media_policy import MediaPolicy
+from sipmesh.trust.evidence import LinkKind
 from support.bindings import bound
+from support.descriptions import CLEAR, SDES, put_body, with_body
 from support.memory_locations import Gate, MemoryLocations, MemoryStore
-from support.network import FE1, FE2, Network
+from support.network import BOT, EDGE, FE1, FE2, FE3, FE4, Network
 from support.peer import Peer
-from support.running import on_jumping_loop, until
+from support.running import on_jumping_loop, on_loop, until
+from support.still_server import StillServer, asked, closed, methods, partner, statuses, still_server, written_on
 from support.talking import talking
 from support.ticking import SLACK_S, is_idle, ticking
 
 FINAL_S, RINGING_S = Timer.B.seconds, Timer.C.seconds
+ALICE, BOB = "sip:alice@example.test", "sip:bob@example.test"
+still = pytest.mark.skipif(built() == "compiled", reason="what stands for a link is no object of a compiled class")
 
 
 @on_jumping_loop
@@ -145,3 +161,389 @@ async def test_call_that_is_up_waits_for_nothing(home: Network) -> None:
         await bob.request_in("ACK")
         assert not any(node.under_way.waits_on(flow) for flow in node.flow_table.sessions())
         assert node.relay.give_up("5") == 0
+
+
+# Without a network: one event after another, and what is written on each link
+
+
+@still
+@on_loop
+async def test_each_response_goes_back_and_the_branch_ends(home: Network) -> None:
+    async with still_server(home.organisations[0]) as server:
+        alice, bob = server.phone(), server.registered("bob")
+        came = sent_to(server, alice, asked("MESSAGE"), bob)
+        answer(server, bob, came, 200)
+        assert statuses(alice) == [200]
+        assert (alice.served, bob.sent, server.parts.decisions.relay.load) == ({}, {}, 0)
+        assert not answer(server, bob, came, 200)
+
+
+@still
+@on_loop
+async def test_invite_rings_is_cancelled_and_ends(home: Network) -> None:
+    async with still_server(home.organisations[0]) as server:
+        alice, bob, relay = server.phone(), server.registered("bob"), server.parts.decisions.relay
+        came = sent_to(server, alice, asked("INVITE"), bob)
+        answer(server, bob, came, 180)
+        [invite] = alice.served.values()
+        relay.cancel(invite, ('SIP;cause=200;text="Call completed elsewhere"',))
+        relay.cancel(invite, ())
+        answer(server, bob, came, 487)
+        assert statuses(alice) == [100, 180, 487]
+        assert methods(bob) == ["INVITE", "CANCEL", "ACK"]
+
+
+@still
+@on_loop
+async def test_invite_that_waits_for_the_store_is_cancelled(home: Network) -> None:
+    async with still_server(home.organisations[0]) as server:
+        alice = server.phone()
+        waiting = server.core._transactions.begin(server.received(alice, asked("INVITE")))
+        server.parts.decisions.relay.cancel(waiting, ())
+        assert statuses(alice) == [487]
+
+
+@still
+@on_loop
+async def test_call_begins_and_ends(home: Network) -> None:
+    async with still_server(home.organisations[0]) as server:
+        alice, bob = server.phone(), server.registered("bob")
+        came = sent_to(server, alice, with_body(asked("INVITE"), SDES), bob)
+        answer(server, bob, came, 200, ("contact", "<sip:bob@192.0.2.9>"))
+        assert len(server.parts.decisions.relay.calls) == 1
+        sent_to(server, alice, asked("BYE", BOB, ("call-id", came.call_id)), bob)
+        assert len(server.parts.decisions.relay.calls) == 0
+
+
+@pytest.mark.parametrize(
+    ("policy", "status", "ended"),
+    [(MediaPolicy.REQUIRED, 200, ["ACK", "BYE"]), (MediaPolicy.REQUIRED, 183, ["CANCEL"])],
+)
+@still
+@on_loop
+async def test_media_that_the_policy_forbids_end_the_call_at_its_callee(
+    home: Network, policy: MediaPolicy, status: int, ended: list[str]
+) -> None:
+    async with still_server(home.organisations[0]) as server:
+        current = server.parts.setup.current
+        current.value = replace(current.value, media=MediaRules({"example.test": policy}, {}, {}))
+        alice, bob = server.phone(), server.registered("bob")
+        came = sent_to(server, alice, with_body(asked("INVITE"), SDES), bob)
+        answer(server, bob, came, status, ("contact", "<sip:bob@192.0.2.9>"), body=CLEAR)
+        assert methods(bob) == ["INVITE", *ended]
+        if status == 200:
+            assert statuses(alice) == [100, 488]
+        else:
+            answer(server, bob, came, 487)
+            assert statuses(alice) == [100, 488]
+
+
+@still
+@on_loop
+async def test_offer_is_kept_for_a_further_answer(home: Network) -> None:
+    async with still_server(home.organisations[0]) as server:
+        current = server.parts.setup.current
+        current.value = replace(current.value, media=MediaRules({"example.test": MediaPolicy.ENCRYPTED}, {}, {}))
+        alice, bob = server.phone(), server.registered("bob")
+        came = sent_to(server, alice, with_body(asked("INVITE"), SDES), bob)
+        [invite] = alice.served.values()
+        answer(server, bob, came, 200, ("contact", "<sip:bob@192.0.2.9>"), body=SDES)
+        assert invite.offer is not None
+
+
+@pytest.mark.parametrize(("status", "answered"), [(200, [502]), (183, []), (486, [502])])
+@still
+@on_loop
+async def test_response_that_cannot_go_back_is_replaced(home: Network, status: int, answered: list[int]) -> None:
+    async with still_server(home.organisations[0]) as server:
+        alice, bob = server.phone(), server.registered("bob")
+        came = sent_to(server, alice, asked("MESSAGE"), bob)
+        response = respond(came, status)
+        response.remove("via")
+        response.prepend("via", came.values("via")[0])
+        with pytest.raises(RemoteError):
+            server.parts.decisions.relay.responded(bob, response)
+        assert statuses(alice) == answered
+
+
+@still
+@on_loop
+async def test_malformed_response_ends_the_branch_of_its_own_request_alone(home: Network) -> None:
+    async with still_server(home.organisations[0]) as server:
+        alice, bob, relay = server.phone(), server.registered("bob"), server.parts.decisions.relay
+        came = sent_to(server, alice, asked("INVITE"), bob)
+        other = respond(came, 200, to_tag="2")
+        other.replace("cseq", "1 MESSAGE")
+        assert not relay.malformed(bob, other)
+        broken = respond(came, 200, to_tag="2", headers=(("contact", "<sip:["),))
+        broken.replace("cseq", "x")
+        assert relay.malformed(bob, broken)
+        assert statuses(alice) == [100, 502]
+        assert methods(bob) == ["INVITE", "ACK", "BYE"]
+        assert not relay.malformed(alice, broken)
+        broken.replace("via", "x")
+        assert not relay.malformed(bob, broken)
+
+
+@still
+@on_loop
+async def test_malformed_refusal_is_acknowledged(home: Network) -> None:
+    async with still_server(home.organisations[0]) as server:
+        alice, bob, relay = server.phone(), server.registered("bob"), server.parts.decisions.relay
+        came = sent_to(server, alice, asked("INVITE"), bob)
+        relay.malformed(bob, respond(came, 180, to_tag="2"))
+        for _ in range(2):
+            relay.malformed(bob, respond(came, 486, to_tag="2"))
+        assert statuses(alice) == [100, 502]
+        assert methods(bob) == ["INVITE", "ACK"]
+
+
+@still
+@on_loop
+async def test_response_on_a_link_without_a_sender_is_refused(home: Network) -> None:
+    async with still_server(home.organisations[0]) as server:
+        alice, bob = server.phone(), server.registered("bob")
+        came = sent_to(server, alice, asked("MESSAGE"), bob)
+        bob.sender = None
+        with pytest.raises(RemoteError):
+            answer(server, bob, came, 200)
+
+
+@still
+@on_loop
+async def test_responses_are_counted_for_their_branch(home: Network) -> None:
+    async with still_server(home.organisations[0]) as server:
+        alice, bob, relay = server.phone(), server.registered("bob"), server.parts.decisions.relay
+        came = sent_to(server, alice, asked("INVITE"), bob)
+        found = []
+        for _ in range(MOST_RESPONSES):
+            found.append(relay.is_answered_without_end(bob, respond(came, 180)))
+            answer(server, bob, came, 180)
+        assert found == [False] * MOST_RESPONSES
+        assert relay.is_answered_without_end(bob, respond(came, 180))
+
+
+@still
+@on_loop
+async def test_end_of_a_link_ends_what_waits_on_it(home: Network) -> None:
+    async with still_server(home.organisations[0]) as server:
+        alice, bob, relay = server.phone(), server.registered("bob"), server.parts.decisions.relay
+        for method in ("INVITE", "MESSAGE"):
+            sent_to(server, alice, asked(method), bob)
+        relay.link_down(alice)
+        assert methods(bob) == ["INVITE", "MESSAGE"]  # a CANCEL waits for a provisional response
+        dora = server.phone("carol")
+        sent_to(server, dora, asked("INVITE", sender="sip:carol@example.test"), bob)
+        relay.link_down(bob)
+        assert statuses(dora) == [100, 480]
+
+
+@still
+@on_loop
+async def test_end_of_a_carried_flow_ends_its_own_requests(home: Network) -> None:
+    async with still_server(home.organisations[0]) as server:
+        alice, bob, relay = server.phone(), server.registered("bob"), server.parts.decisions.relay
+        sent_to(server, alice, asked("MESSAGE"), bob)
+        relay.flow_ended(alice)
+        assert (alice.served, len(bob.sent)) == ({}, 1)
+        relay.flow_ended(bob)
+        assert bob.sent == {}
+
+
+@pytest.mark.parametrize(("room", "status"), [(0, [100, 413]), (1 << 20, [100])])
+@still
+@on_loop
+async def test_branch_needs_room_on_its_link(home: Network, room: int, status: list[int]) -> None:
+    async with still_server(home.organisations[0]) as server:
+        alice, bob = server.phone(), server.registered("bob")
+        link: Any = bob.link
+        link.room = room
+        forward(server, alice, asked("INVITE"), to(bob))
+        assert statuses(alice) == status
+
+
+@still
+@on_loop
+async def test_flow_without_room_now_is_not_gone(home: Network) -> None:
+    """A 430 would have the server of the caller remove the binding."""
+    async with still_server(home.organisations[0]) as server:
+        mate, bob = server.server(FE2), server.registered("bob")
+        link: Any = bob.link
+        link.room, link.can_hold = 0, lambda _size: True
+        forward(server, mate, asked("MESSAGE"), FlowTarget(bob.number, next(iter(bob.owners)), BOB, found=Found.TOKEN))
+        forward(server, mate, asked("MESSAGE"), FlowTarget(1 << 40, next(iter(bob.owners)), BOB, found=Found.TOKEN))
+        forward(server, mate, asked("MESSAGE"), to(bob))
+        assert statuses(mate) == [480, 430, 480]
+
+
+@still
+@on_loop
+async def test_request_that_the_next_hop_would_not_read_is_refused(home: Network) -> None:
+    async with still_server(home.organisations[0]) as server:
+        alice, bob = server.phone(), server.registered("bob")
+        long = asked("MESSAGE", BOB, *(("x-row", "1") for _ in range(MAX_ROWS - 6)))
+        forward(server, alice, long, to(bob))
+        assert statuses(alice) == [513]
+        nameless = server.received(alice, asked("INVITE"))
+        alice.sender = None
+        server.parts.decisions.relay.forward(server.core._transactions.begin(nameless), Forward((to(bob),), ALICE))
+        assert statuses(alice) == [513, 100, 480]
+
+
+@still
+@on_loop
+async def test_server_that_does_not_answer_gets_no_branch(home: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with still_server(home.organisations[0]) as server:
+        alice, mate = server.phone(), ServerTarget((FE2,), LinkKind.SERVER, BOB)
+        monkeypatch.setattr(server.state.outages, "names", {FE2: None})
+        monkeypatch.setattr(Outages, "forbids", lambda *_, **__: True)
+        forward(server, alice, asked("MESSAGE"), mate)
+        assert statuses(alice) == [503]
+        server.state.outages.names.clear()
+
+
+@still
+@on_loop
+async def test_sender_without_room_gets_another_final_response_and_no_provisional_one(home: Network) -> None:
+    async with still_server(home.organisations[0]) as server:
+        alice, bob = server.phone(), server.registered("bob")
+        came = sent_to(server, alice, asked("INVITE"), bob)
+        link: Any = alice.link
+        link.room, link.can_hold = 0, lambda _size: True
+        answer(server, bob, came, 180)
+        answer(server, bob, came, 486)
+        assert statuses(alice) == [100, 500]
+
+
+@still
+@on_loop
+async def test_flow_that_the_next_server_does_not_know_ends(two_pools: Network) -> None:
+    async with still_server(two_pools.organisations[0]) as server:
+        alice, home_server = server.phone(), server.server(FE3)
+        carriage = Carriage(home_server.number, "", "path")
+        target = ServerTarget((FE3,), LinkKind.SERVER, BOB, carries=carriage)
+        forward(server, alice, asked("MESSAGE"), target)
+        [came] = [one for one in written_on(home_server) if isinstance(one, Request)]
+        answer(server, home_server, came, 430)
+        assert closed(alice) != []
+        client = server.server(FE4)
+        carried = server.flow()
+        carried.carried_by(client, "<sip:x@fe4.example.test;lr>")
+        proxied = server.core._transactions.begin(server.received(carried, asked("MESSAGE", f"sip:{BOT}")))
+        forwarded = Forward((FlowTarget(1 << 40, b"o", BOB, found=Found.TOKEN),), ALICE)
+        server.parts.decisions.relay.forward(proxied, forwarded)
+        assert statuses(carried) == [480]
+
+
+@still
+@on_loop
+async def test_home_pool_answers_a_register_that_is_carried(two_pools: Network) -> None:
+    async with still_server(two_pools.organisations[0]) as server:
+        client = server.flow()
+        received = server.received(client, asked("REGISTER", "sip:example.test", to=BOB))
+        server.core.take(received, received)
+        [home_server] = server.links.made.values()
+        [came] = [one for one in written_on(home_server) if isinstance(one, Request)]
+        answer(server, home_server, came, 200, ("service-route", "<sip:token@fe3.example.test;lr>"))
+        assert (statuses(client), list(client.logins)) == ([200], [BOB])
+
+
+@still
+@on_loop
+async def test_message_whose_server_is_lost_is_stored(home: Network) -> None:
+    async with still_server(home.organisations[0]) as server:
+        alice, row = server.phone(), server.row("bob", 7, FE2)
+        proxied = server.core._transactions.begin(server.received(alice, asked("MESSAGE")))
+        lost = Forward((RemoteFlowTarget(row, BOB),), ALICE, Store(BOB, ALICE))
+        server.parts.decisions.relay.forward(proxied, lost)
+        server.parts.decisions.relay.link_down(server.links.made[FE2])
+        await until(lambda: statuses(alice) == [202])
+
+
+@still
+@on_loop
+async def test_partner_gets_no_asserted_identity(federation: Network) -> None:
+    async with still_server(federation.organisations[0], EDGE) as server:
+        carol = server.flow(LinkKind.PARTNER, partner(server))
+        request = asked("MESSAGE", sender="sip:carol@partner.test")
+        forward(server, carol, request, ServerTarget((FE1,), LinkKind.SERVER, BOB))
+        [came] = [one for one in written_on(server.links.made[FE1]) if isinstance(one, Request)]
+        answer(server, server.links.made[FE1], came, 200, ("p-asserted-identity", f"<{BOB}>"))
+        assert not written_on(carol)[0].has("p-asserted-identity")
+
+
+@still
+@on_loop
+async def test_binding_of_a_lost_flow_is_forgotten(home: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with still_server(home.organisations[0]) as server:
+        forgotten: list[Any] = []
+        relay: Any = server.parts.decisions.relay
+        monkeypatch.setattr(relay, "_forget", forgotten.append)
+        alice, row = server.phone(), server.row("bob", 7, FE2)
+        forward(server, alice, asked("MESSAGE"), RemoteFlowTarget(row, BOB))
+        mate = server.links.made[FE2]
+        [came] = [one for one in written_on(mate) if isinstance(one, Request)]
+        answer(server, mate, came, 430)
+        assert forgotten == [row]
+
+
+@still
+@on_loop
+async def test_timers_end_branches_and_requests(home: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with still_server(home.organisations[0]) as server:
+        alice, bob, relay = server.phone(), server.registered("bob"), server.parts.decisions.relay
+        silent = server.registered("carol")
+        forward(server, alice, asked("INVITE"), to(bob), to(silent))
+        first = next(one for one in written_on(bob) if isinstance(one, Request))
+        answer(server, bob, first, 486)
+        sent_to(server, alice, asked("MESSAGE"), bob)
+        late: Any = lambda: 1e9  # noqa: E731 - a clock
+        monkeypatch.setattr(relay, "_clock", late)
+        while relay.sweep(1):
+            pass
+        assert (alice.served, bob.sent) == ({}, {})
+        assert {408, 486} & set(statuses(alice))
+
+
+@still
+@on_loop
+async def test_server_that_ends_gives_up_each_request(home: Network) -> None:
+    async with still_server(home.organisations[0]) as server:
+        alice, bob, relay = server.phone(), server.registered("bob"), server.parts.decisions.relay
+        server.core._transactions.begin(server.received(alice, asked("MESSAGE")))
+        sent_to(server, alice, asked("MESSAGE"), bob)
+        came = sent_to(server, alice, asked("INVITE"), bob)
+        answer(server, bob, came, 200, ("contact", "<sip:bob@192.0.2.9>"))
+        assert relay.give_up("5") == 2
+        assert statuses(alice) == [100, 200, 503, 503]
+        assert repr(relay).startswith("<Relay ")
+
+
+def to(flow: Flow) -> FlowTarget:
+    """The phone of *flow*."""
+    return FlowTarget(flow.number, next(iter(flow.owners)), BOB)
+
+
+def forward(server: StillServer, came_on: Flow, request: Request, *targets: Target) -> None:
+    """Have a request of *came_on* forwarded to *targets*."""
+    proxied = server.core._transactions.begin(server.received(came_on, request))
+    server.parts.decisions.relay.forward(proxied, Forward(targets, ALICE))
+
+
+def sent_to(server: StillServer, came_on: Flow, request: Request, flow: Flow) -> Request:
+    """Have a request of *came_on* forwarded to the phone of *flow*; gives what the phone receives."""
+    forward(server, came_on, request, to(flow))
+    sent = written_on(flow)[-1]
+    assert isinstance(sent, Request)
+    return sent
+
+
+def answer(
+    server: StillServer, flow: Flow, came: Request, status: int, *headers: tuple[str, str], body: bytes = b""
+) -> bool:
+    """Have the peer of *flow* answer."""
+    routes = [("record-route", value) for value in came.values("record-route")]
+    response = respond(came, status, to_tag="2", headers=(*routes, *headers))
+    if body:
+        put_body(response, body)
+    return server.parts.decisions.relay.responded(flow, response)

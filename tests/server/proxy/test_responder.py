@@ -5,10 +5,19 @@ from __future__ import annotations
 import pytest
 
 from sipmesh.cli.versions import built
-from sipmesh.errors import LocalError
+from sipmesh.errors import LocalError, RemoteError
+from sipmesh.routing.outcome import Answer, Drop
+from sipmesh.server.proxy.serving.effects import RefuseForOctets, RefuseForUsers, RefuseUnstored
+from sipmesh.sip.framing import MAX_ROWS
+from sipmesh.sip.message import respond
 from sipmesh.sip.transaction.ack import ack_for, cancel_for
+from sipmesh.storage.messages import Storing
+from sipmesh.trust.code import Code
 from support.network import FE1, Network
 from support.running import on_loop, until
+from support.still_server import asked, closed, statuses, still_server, written_on
+
+still = pytest.mark.skipif(built() == "compiled", reason="what stands for a link is no object of a compiled class")
 
 
 @on_loop
@@ -66,3 +75,62 @@ async def test_ack_of_a_request_that_was_refused_statelessly_forgets_its_key(hom
         assert (await alice.ask(cancel_for(invite))).status == 200
         await alice.send(ack_for(invite, refused))
         await until(lambda: not flow.refused)
+
+
+# Without a network
+
+
+@still
+@on_loop
+async def test_our_own_responses(home: Network) -> None:
+    async with still_server(home.organisations[0]) as server:
+        responder, alice = server.core.responder, server.phone()
+        invite, ack = server.received(alice, asked("INVITE")), server.received(alice, asked("ACK"))
+        responder.answer(ack, Answer(404))
+        responder.answer(invite, Answer(403, code=Code.FROM_NOT_ALLOWED, why="not so"))
+        assert (statuses(alice), list(alice.refused)) == ([403], [invite.key])
+        [refused] = responder.refusals.newest
+        warning = written_on(alice)[0].first("warning") or ""
+        assert refused.reference in warning
+        responder.reply(invite, respond(invite.request, 200, headers=[("x-row", "1")] * MAX_ROWS))
+        assert statuses(alice) == [403, 513]
+        assert repr(responder).startswith("<Responder <MessageRefusals")
+
+
+@still
+@on_loop
+async def test_faults(home: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with still_server(home.organisations[0]) as server:
+        responder, alice, message = server.core.responder, server.phone(), asked("MESSAGE")
+        wrong, ours = RemoteError("bad", rule="a rule", status=416), LocalError("the disk is gone")
+        for request in (message, asked("ACK")):
+            responder.refuse_malformed(alice, request, wrong)
+            responder.refuse_failed(alice, request, ours)
+        assert statuses(alice) == [416, 500]
+        server.core._transactions.begin(server.received(alice, message))
+        responder.refuse_failed(alice, message, ours)
+        assert (statuses(alice), alice.served) == ([416, 500, 500], {})
+        monkeypatch.setattr("sipmesh.server.proxy.responder.respond", unanswerable)
+        responder.refuse_malformed(alice, asked("MESSAGE"), wrong)
+        assert closed(alice)[0].startswith("cannot be answered: ")
+        server.parts.told.lines.clear()
+
+
+@still
+@on_loop
+async def test_limits_are_counted_and_logged(home: Network) -> None:
+    async with still_server(home.organisations[0]) as server:
+        responder, alice, told = server.core.responder, server.phone(), server.parts.told
+        received = server.received(alice, asked("MESSAGE"))
+        responder.refuse_for_octets(received, RefuseForOctets(alice.account))
+        responder.refuse_for_users(received, RefuseForUsers())
+        responder.refuse_unstored(received, RefuseUnstored("sip:bob@example.test", Storing.USER_FULL))
+        responder.drop(received, Drop("no way"))
+        assert statuses(alice) == [503, 480, 480]
+        assert server.state.accounts.refused == {"user": 2}
+        for event in ("too many octets in memory", "too many different users addressed", "message not stored"):
+            assert told.last(event)["link"] == alice.link.id
+
+
+def unanswerable(*_: object) -> None:
+    raise RemoteError("no response fits", rule="a rule")
