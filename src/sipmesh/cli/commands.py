@@ -33,7 +33,7 @@ COMMANDS: Final[tuple[DeferredCommand, ...]] = (
     ),
     deferred_command(
         "doctor",
-        "Check this host, and the network as management knows it: each check in one sentence, with what mends it.",
+        "Check this host, and the network as management knows it: each check in one sentence, with its remedy.",
         "sipmesh.cli.doctor.command",
     ),
     deferred_command(

@@ -240,7 +240,7 @@ class Audit:
         try:
             text = json.dumps(facts, separators=(",", ":"), allow_nan=False)
         except (TypeError, ValueError) as wrong:
-            raise LocalError(f"the audit log cannot tell this in JSON: {wrong}") from None
+            raise LocalError(f"the audit log cannot write this as JSON: {wrong}") from None
         previous = self.head_in(db)
         row = {"seq": last + 1, "line": text, "previous": previous, "hash": _hash(previous, text)}
         db.execute(_audit.insert().values(row))

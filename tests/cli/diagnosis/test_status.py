@@ -70,8 +70,8 @@ def test_servers_of_a_management_pool_are_shown(place: Place, capsys: pytest.Cap
     managers = (ManagerReply(MGMT, 7, 3, 0.4), ManagerReply("mgmt2.example.test", 0, 3, 1.2))
     shown(place, member(FE1), managers=managers)
     printed = capsys.readouterr().out
-    assert f"{MGMT} leads the management pool, with fencing number 7: version 3, heard 0 s ago." in printed
-    assert "mgmt2.example.test follows: version 3, heard 1 s ago." in printed
+    assert f"{MGMT} leads the management pool, with fencing number 7: version 3, last report 0 s ago." in printed
+    assert "mgmt2.example.test follows: version 3, last report 1 s ago." in printed
 
 
 def test_fault_of_several_servers_is_printed_once_and_ends_with_1(

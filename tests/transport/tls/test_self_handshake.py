@@ -48,5 +48,5 @@ def test_key_that_openssl_refuses_raises_rehearsal_error(ca: Authority, bits: in
     if bits == 2048:
         assert len(check_handshake(short, [ca.root], "here.test")) == 2
         return
-    with pytest.raises(SelfHandshakeError, match="OpenSSL does not take it"):
+    with pytest.raises(SelfHandshakeError, match="OpenSSL does not accept it"):
         check_handshake(short, [ca.root], "here.test")

@@ -84,7 +84,7 @@ def _show(network: NetworkReply, servers: Sequence[ServerReply]) -> None:
     show(made)
     for manager in network.managers:
         part = f"leads the management pool, with fencing number {manager.fencing}" if manager.fencing else "follows"
-        say(f"{manager.server} {part}: version {manager.version}, heard {manager.heard_s:.0f} s ago.")
+        say(f"{manager.server} {part}: version {manager.version}, last report {manager.heard_s:.0f} s ago.")
     _count("server", [server.faults for server in servers])
     for kind in PeerKind:
         _count(kind, [peer.faults for peer in network.peers if peer.kind is kind])

@@ -27,7 +27,7 @@ app = typer.Typer(
 )
 
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the difference, and leave the draft unchanged.")]
-Site = Annotated[str, typer.Option(metavar="SITE", help="The site where it stands, one of `sites`.")]
+Site = Annotated[str, typer.Option(metavar="SITE", help="Its site, one of `sites`.")]
 Addresses = Annotated[
     list[str] | None,
     typer.Option(
@@ -250,7 +250,7 @@ def remove(
     name: Annotated[str, typer.Argument(help="A pool, server, SIP domain or site.")],
     *,
     kind: Annotated[
-        Kind | None, typer.Option(help="What the name stands for, where two parts of the draft share it.")
+        Kind | None, typer.Option(help="The kind of the name, if two parts of the draft have this name.")
     ] = None,
     dry_run: DryRun = False,
     topology: TopologyFile = HERE,

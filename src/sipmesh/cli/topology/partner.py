@@ -52,7 +52,7 @@ def add(
         bool,
         typer.Option(
             "--third-party",
-            help="Its CA issues for other organisations too, so only the name tells the partner from them.",
+            help="Its CA issues for other organisations too, so only the name distinguishes the partner.",
         ),
     ] = False,
     media: Annotated[

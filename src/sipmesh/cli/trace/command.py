@@ -38,7 +38,8 @@ def trace(
     ] = False,
     heads: Annotated[bool, typer.Option("--heads", help="Show all header lines of each message.")] = False,
     seconds: Annotated[
-        float, typer.Option("--seconds", min=1, help="End after so many seconds; without it, Ctrl-C ends the trace.")
+        float,
+        typer.Option("--seconds", min=1, help="End after this number of seconds; by default, Ctrl-C ends the trace."),
     ] = 0,
     pcap: Annotated[
         Path | None, typer.Option("--pcap", help="Also write the messages to this file, for Wireshark or sngrep.")

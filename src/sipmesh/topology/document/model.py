@@ -34,7 +34,7 @@ class Topology(Part):
         description="name of the organisation, as its certificates carry it"
     )
     sip_domains: tuple[Fqdn, ...] = Field(min_length=1, description="the domains of our users")
-    sites: tuple[Label, ...] = Field(default=(), description="the places where servers stand, such as berlin")
+    sites: tuple[Label, ...] = Field(default=(), description="the places of servers, such as berlin")
     authority: AuthorityEntry = Field(description="our enterprise CA")
     pools: tuple[Pool, ...] = Field(min_length=1, description="all our servers, pool by pool")
     federation: Federation = Field(default=Federation(), description="our partners")

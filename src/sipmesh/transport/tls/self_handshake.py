@@ -40,7 +40,7 @@ def check_handshake(identity: Identity, anchors: Iterable[x509.Certificate], nam
     try:
         context = mutual_context(identity, anchors)
     except SSL.Error as error:
-        raise SelfHandshakeError(f"OpenSSL does not take it ({error})") from None
+        raise SelfHandshakeError(f"OpenSSL does not accept it ({error})") from None
     here, there = socket.socketpair()
     for sock in (here, there):
         sock.settimeout(0)  # non-blocking

@@ -65,7 +65,7 @@ def test_plan_names_who_loses_a_home_and_who_is_revoked(organisation: Organisati
     assert "it is the home pool of users" in planned["dangers"][0]
     told = organisation.type("topology", "plan").out
     assert "bob@example.com" in told
-    assert "Revoked at once, and for good:\n  fe2.example.com" in told
+    assert "Revoked at once and permanently:\n  fe2.example.com" in told
 
 
 def test_plan_of_a_broken_draft_has_its_problems(organisation: Organisation) -> None:

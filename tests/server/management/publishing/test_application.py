@@ -176,7 +176,7 @@ def test_without_contact_to_any_server_each_has_to_confirm(example: Organisation
 
 def test_danger_is_refused_before_anything_is_issued_unless_it_is_forced(example: Organisation) -> None:
     host, plan = Recorder(example), planned(example, dangers=("a domain would be lost",))
-    with pytest.raises(OperatorError, match="a domain would be lost; --force does it all the same"):
+    with pytest.raises(OperatorError, match="a domain would be lost; --force does it anyway"):
         run(host, plan)
     assert host.done == ["probe", "network"]
     assert run(host, plan, force=True).version == 2

@@ -82,7 +82,7 @@ def say_plan(planned: Planned) -> None:
     _part("TLSA records:", _unknown(report), WARN)
     _part("DNS records that must exist:", list(map(str, report.dns_needed)))
     _part("DNS records that have no use any more:", list(map(str, report.dns_unused)))
-    _part("Revoked at once, and for good:", report.revoked, WARN)
+    _part("Revoked at once and permanently:", report.revoked, WARN)
     _part("From a restart only:", report.restarts, WARN)
     _part("Approvals of operators:", list(map(str, report.approvals)), WARN)
 

@@ -202,7 +202,7 @@ class Application:
         if plan.dangers and not force:
             sentences = "; ".join(plan.dangers)
             raise OperatorError(
-                f"not applied, since {why!r} would break something: {sentences}; --force does it all the same"
+                f"not applied, since {why!r} would break something: {sentences}; --force does it anyway"
             )
         return self._certificates.issue()
 

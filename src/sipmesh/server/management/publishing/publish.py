@@ -160,7 +160,7 @@ def _must_pass(
 def _must_be_forced(found: Sequence[str], request: PublishRequest) -> None:
     if found and not request.force:
         sentences = "; ".join(found)
-        raise OperatorError(f"not published, since it would break something: {sentences}; --force does it all the same")
+        raise OperatorError(f"not published, since it would break something: {sentences}; --force does it anyway")
 
 
 def _signed(

@@ -25,7 +25,7 @@ class Pool(Part):
 
     name: Fqdn = Field(description="full name of the pool; the only server of a pool may have the same name")
     role: Role = Field(description="the role of its servers")
-    site: Label | None = Field(default=None, description="the site where its servers stand, one of `sites`")
+    site: Label | None = Field(default=None, description="the site of its servers, one of `sites`")
     servers: tuple[AnyServer, ...] = Field(min_length=1, description="the servers of the pool")
     internal_name: Fqdn | None = Field(default=None, description="the name of an edge pool on its inside")
     next_hop: Fqdn | None = Field(
@@ -48,5 +48,5 @@ class Pool(Part):
     )
     storage: PoolStorage | None = Field(
         default=None,
-        description="where this front-end pool stores its registrations; by default the general `storage` says so",
+        description="where this front-end pool stores its registrations; by default as the general `storage`",
     )

@@ -106,7 +106,7 @@ class Server(Part):
     """One server: a mapping, or only its name if the defaults are right."""
 
     name: Fqdn = Field(description="full name of the server, its identity in this network")
-    site: Label | None = Field(default=None, description="the site where it stands; by default that of its pool")
+    site: Label | None = Field(default=None, description="its site; by default that of its pool")
     address: Address | None = Field(
         default=None, description="the address that our servers connect to; by default DNS is used"
     )
@@ -114,7 +114,7 @@ class Server(Part):
         default=None, description="the address to listen on; by default `address`, else every address"
     )
     machine: Annotated[str, StringConstraints(min_length=1, max_length=64)] | None = Field(
-        default=None, description="name of the machine that it runs on, if `address` does not tell it"
+        default=None, description="name of the machine that it runs on, if `address` does not show it"
     )
     ports: Ports = Field(default=Ports(), description="ports that differ from the defaults")
     outside: Outside | None = Field(default=None, description="the side of an edge that faces partners")
