@@ -6,11 +6,12 @@ import os
 import re
 import shlex
 import shutil
+import time
 from collections.abc import Iterator
 
 import pytest
 
-from cli.world import until
+from cli.world import START_S, until
 from support.checkout import ROOT
 from support.namespaces import Host, Hosts, require_namespaces
 
@@ -19,7 +20,8 @@ TRANSCRIPT = os.environ.get("TRANSCRIPT_HOSTS", "")
 """A file for all that is typed and printed: `make transcript`."""
 
 ADDRESSES = {"host 1": "192.0.2.10", "host 2": "192.0.2.11", "phone 1": "192.0.2.21", "phone 2": "192.0.2.22"}
-PASSWORDS = {"alice": "alice-secret\n", "bob": "bob-secret\n"}
+PASSWORDS = {name: f"{name}-secret\n" for name in ("alice", "bob", "carol", "dave")}
+FAILS = "# exit code 1"
 BLOCK = re.compile(r"On (host 1|host 2|phone 1|phone 2)(?:, in an empty folder)?:\n\n```sh\n(.*?)```", re.DOTALL)
 STAYS = {"serve": "serving", "register": "Waiting for messages"}
 INTRODUCTION = """# Transcript: two hosts, two phones
@@ -48,16 +50,20 @@ class Desk:
 
     def type(self, where: str, line: str) -> str:
         """Type one line on a host; returns what it prints. What stays is started, and waited for."""
-        host, words = self._hosts[where], shlex.split(line)
+        host, words = self._hosts[where], shlex.split(line, comments=True)
         if words[0] == "cd":
             host.folder = host.folder / words[1]
             return ""
         if words[0] == "scp":
             printed = self._copy(host, words[1], words[2])
-        elif words[1] in STAYS:
+        elif words[0] == "poweroff":
+            printed = host.power_off()
+        elif words[1] == "serve" or "--stay" in words:
             printed = self._stay(host, words)
         else:
-            printed = self._run(host, words)
+            if fails := FAILS in line:
+                self._until_noticed(host, words)
+            printed = self._run(host, words, fails=fails)
         self._note(where, line, printed)
         return printed
 
@@ -69,15 +75,23 @@ class Desk:
         return ""
 
     def _stay(self, host: Host, words: list[str]) -> str:
+        host.power_on()
         log = host.folder / f"{len(host.running)}.log"
         host.start(*words, *_login(words), log=log, typed=_password(words))
         until(STAYS[words[1]], log)
         return "(runs until a signal stops it)\n"
 
-    def _run(self, host: Host, words: list[str]) -> str:
+    def _until_noticed(self, host: Host, words: list[str]) -> None:
+        """A server finds out within seconds that another one is gone: wait until the doctor says so."""
+        ends = time.monotonic() + START_S
+        while words[1] == "doctor" and not host.type(*words).code:
+            assert time.monotonic() < ends
+            time.sleep(0.2)
+
+    def _run(self, host: Host, words: list[str], *, fails: bool) -> str:
         confirmed = self._fingerprints() if words[1:3] == ["join", "accept"] else []
         done = host.type(*words, *_login(words), *confirmed, typed=_password(words))
-        expected = 1 if words[1:3] == ["topology", "dns"] and done.code == 1 else 0
+        expected = int(fails or (words[1:3] == ["topology", "dns"] and done.code == 1))
         assert done.code == expected, f"{words}\n{done.out}{done.err}"
         return done.out + done.err
 
@@ -95,6 +109,16 @@ class Desk:
     def printed(self, step: int) -> str:
         """Type all lines of one step."""
         return "\n".join(self.type(where, line) for where, line in steps()[step])
+
+
+def assert_users_of_the_other_host_alone_are_served(printed: str) -> None:
+    """What step 7 says about the users of host 2, those of host 1, and changes."""
+    assert "message sip:carol@example.com → bob@example.com: 200 OK" in printed
+    assert "call sip:carol@example.com → bob@example.com: 200 OK" in printed
+    assert "register sip:alice@example.com: 503" in printed
+    assert "message sip:carol@example.com → alice@example.com: 503" in printed
+    assert "fe2.example.com has no link with management" in printed
+    assert "the user database is on the management server" in printed
 
 
 def _password(words: list[str]) -> str:
@@ -149,6 +173,11 @@ def test_two_hosts_are_made_by_the_page_and_their_phones_call_each_other(hosts: 
     assert called.count("200 OK") >= 3
     assert "answered by sip:bob@example.com, identity asserted by the server" in called
     assert "fe2.example.com" in called
+    *off, on, last = steps()[7]
+    assert_users_of_the_other_host_alone_are_served("\n".join(desk.type(*line) for line in off))
+    desk.type(*on)
+    hosts["host 1"].until_no_fault()
+    assert "200 OK" in desk.type(*last)
     if TRANSCRIPT:
         text = "\n".join(desk.transcript)
         (ROOT / TRANSCRIPT).write_text(f"{INTRODUCTION}\n```text\n{text}```\n")

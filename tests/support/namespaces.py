@@ -90,6 +90,19 @@ class Host:
         self.running.append(process)
         return process
 
+    def power_off(self) -> str:
+        """Kill all that runs here, and pull the cable, as a loss of power does."""
+        _ip("-n", self.name, "link", "set", "eth0", "down")
+        for process in self.running:
+            process.kill()
+            process.wait()
+        self.running.clear()
+        return ""
+
+    def power_on(self) -> None:
+        """Put the cable in again; nothing is started."""
+        _ip("-n", self.name, "link", "set", "eth0", "up")
+
     def until_no_fault(self) -> None:
         """Wait until `sipmesh status`, typed here, finds no fault."""
         ends = time.monotonic() + START_S

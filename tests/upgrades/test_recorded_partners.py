@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import pytest
 
 from cli.world import EDGE, Organisation, until
 from sipmesh.demo.ports import free_port
-from upgrades.conftest import bob_waits, follow_the_page, password, serve_all, until_good
+from upgrades.conftest import bob_waits, follow_the_page, give_lists, password, serve_all, until_good
 from upgrades.recorded_folder import recorded
 
 RECORDED_AT = "127.0.0.2"
@@ -38,12 +37,6 @@ def meet(one: Organisation, other: Organisation) -> None:
     port = other.ports[f"edge1.{other.domain} partner"]
     text = one.file.read_text().replace(RECORDED_AT, "127.0.0.1")
     one.file.write_text(text.replace(f"sip.{other.domain}:5067", f"sip.{other.domain}:{port}"))
-
-
-def give_lists(one: Organisation, other: Organisation) -> None:
-    """Copy the CRLs of *one* to its partner *other*, as the page says."""
-    for file in (one.folder / "ca").glob("*.crl"):
-        shutil.copy(file, other.folder / "partners" / one.domain)
 
 
 def test_partners_of_the_first_release_link_to_each_other_and_carry_messages(

@@ -7,7 +7,7 @@ import socket
 from pathlib import Path
 
 from cli.world import FE1, FE2, MGMT, Organisation, Result, name_server, sipmesh
-from upgrades.conftest import until_good, until_told
+from upgrades.conftest import give_lists, until_good, until_told
 from upgrades.recorded_folder import recorded
 
 A = ("fe1.example.com", "A")
@@ -48,20 +48,24 @@ def test_fault_of_the_network_is_reported_once_at_its_cause(organisation: Organi
 
 
 def test_everything_that_has_expired_is_reported_and_the_remedies_work(tmp_path: Path) -> None:
-    """The folder of a release whose servers were off for long: each remedy that is a command is typed as it stands.
+    """The folder of a release whose servers were off for long: each remedy is typed as it stands; the partner sends its CRLs."""
+    organisation, partner = Organisation(tmp_path / "com"), Organisation(tmp_path / "org", "example.org")
+    recorded("0.1.0", organisation.folder)
+    recorded("0.1.0-partner", partner.folder)
+    assert any(wrong.startswith("fetch the newest CRL of example.org") for wrong in expired(organisation))
+    assert partner.type("ca", "crl").code == 0
+    give_lists(partner, organisation)
+    remedies = expired(organisation)
+    assert remedies >= {"sipmesh ca crl", f"sipmesh ca issue {FE1}"}
+    for remedy in remedies:
+        assert organisation.type(*shlex.split(remedy)[1:]).code == 0, remedy
+    assert not expired(organisation)
 
-    The CRLs of a partner have no command: the operator fetches them.
-    """
-    recorded("0.1.0", tmp_path)
-    organisation = Organisation(tmp_path)
-    typed = set()
-    for check in organisation.type("doctor", "--json").json["host"]:
-        if check["name"] == "expiry" and check["state"] == "bad" and check["remedy"].startswith("sipmesh "):
-            typed.add(check["remedy"])
-            assert organisation.type(*shlex.split(check["remedy"])[1:]).code == 0, check
-    assert typed >= {"sipmesh ca crl", f"sipmesh ca issue {FE1}"}
-    left = [check for check in organisation.type("doctor", "--json").json["host"] if check["name"] == "expiry"]
-    assert all("fetch the newest CRL of example.org" in check["remedy"] for check in left), left
+
+def expired(organisation: Organisation) -> set[str]:
+    """Return the remedy of each check of what expires that is bad."""
+    checks = organisation.type("doctor", "--json").json["host"]
+    return {check["remedy"] for check in checks if check["name"] == "expiry" and check["state"] == "bad"}
 
 
 def test_certificate_that_was_revoked_is_one_fault_and_its_remedy_repairs_it(organisation: Organisation) -> None:

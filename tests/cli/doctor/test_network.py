@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from sipmesh.cli.doctor.check import State
-from sipmesh.cli.doctor.network import fault_checks, server_checks
+from sipmesh.cli.doctor.network import fault_checks, management_checks, server_checks
 from sipmesh.server.management.server_faults import Fault
 from sipmesh.trust.code import Code
 
-FE1, FE2 = "fe1.example.com", "fe2.example.com"
+FE1, FE2, MGMT = "fe1.example.com", "fe2.example.com", "mgmt.example.com"
 SILENT = Fault("no report from it yet", "start it")
 
 
@@ -15,6 +15,16 @@ def test_servers_of_this_host_that_do_not_run_are_one_fault() -> None:
     [stopped], [runs], nothing = server_checks([FE1, FE2], [FE1]), server_checks([FE1], [FE1]), [*server_checks([], [])]
     assert (stopped.state, stopped.remedy) == (State.BAD, f"start: sipmesh serve {FE2}")
     assert (runs.told, nothing) == (f"{FE1} runs", [])
+
+
+def test_host_without_management_reports_its_servers_that_have_no_link_with_it() -> None:
+    """The control: a server that is linked with management, and a network without management."""
+    [alone] = management_checks({FE1: {FE2}, FE2: {FE1, MGMT}}, [MGMT])
+    assert (alone.state, alone.told.partition(" ")[0]) == (State.BAD, FE1)
+    assert alone.remedy.startswith(f"start it on its host: sipmesh serve {MGMT};")
+    [linked] = management_checks({FE2: {FE1, MGMT}}, [MGMT])
+    [without] = management_checks({FE2: {FE1}}, [])
+    assert (linked.state, without.state) == (State.GOOD, State.SKIPPED)
 
 
 def test_fault_of_a_server_that_is_stopped_here_is_reported_once() -> None:

@@ -81,21 +81,28 @@ def _host(place: Place) -> Host | None:
 
 def _network(host: Host) -> Iterator[Check]:
     from sipmesh.cli.diagnosis.status import faults_of
-    from sipmesh.cli.doctor.network import NETWORK, fault_checks
+    from sipmesh.cli.doctor.network import fault_checks, management_checks
     from sipmesh.cli.doctor.releases import pool_checks
     from sipmesh.cli.management_socket import running_management
     from sipmesh.server.management.replies import NETWORK as ASK_NETWORK
+    from sipmesh.topology.expiry.impact import managers
 
     socket = running_management(host.place)
     if socket is None:
-        yield skipped(
-            NETWORK, "no management server runs here: run `sipmesh doctor` on its host for the faults of the network"
-        )
+        yield from management_checks(_linked(host), managers(host.loaded.topology))
         return
     known = ask_one(socket, ASK_NETWORK)
     refused = [entry.name for entry in host.stock.entries if entry.urgent]
     yield from fault_checks(faults_of(known), host.stopped, refused)
     yield from pool_checks([(one.pool, one.server, one.release) for one in known.servers if one.number is not None])
+
+
+def _linked(host: Host) -> dict[str, set[str]]:
+    """Return the peers of each server that runs here."""
+    from sipmesh.server.admin.replies import LINKS
+
+    answers = ask_all(host.place, LINKS)
+    return {answer.server: {link.peer for link in answer.reply} for answer in answers if answer.reply is not None}
 
 
 def _say(title: str, checks: Sequence[Check], *, faults_only: bool) -> None:

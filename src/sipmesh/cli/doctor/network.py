@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sipmesh.cli.doctor.check import bad, good
+from sipmesh.cli.doctor.check import bad, good, skipped
 from sipmesh.trust.code import Code
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from sipmesh.cli.doctor.check import Check
     from sipmesh.server.management.server_faults import Fault
@@ -25,6 +25,24 @@ def server_checks(here: Sequence[str], running: Collection[str]) -> Iterator[Che
         yield bad(SERVERS, f"{', '.join(stopped)} {verb} not run here", f"start: sipmesh serve {' '.join(stopped)}")
     elif here:
         yield good(SERVERS, f"all {len(here)} servers of this host run" if len(here) > 1 else f"{here[0]} runs")
+
+
+def management_checks(linked: Mapping[str, Collection[str]], managers: Sequence[str]) -> Iterator[Check]:
+    """Tell which servers of a host without management have no link with it; *linked* names the peers of each that runs here."""
+    alone = [server for server, peers in linked.items() if not set(managers).intersection(peers)]
+    if not managers or not linked:
+        told = "no management server runs here: run `sipmesh doctor` on its host for the faults of the network"
+        yield skipped(NETWORK, told)
+    elif alone:
+        verb = "has" if len(alone) == 1 else "have"
+        told = f"{', '.join(alone)} {verb} no link with management: no new version, CRL or certificate arrives here"
+        remedy = f"start it on its host: sipmesh serve {managers[0]}; and check that this host is reachable from there"
+        yield bad(NETWORK, told, remedy)
+    else:
+        told = (
+            f"management is linked with {', '.join(linked)}: `sipmesh doctor` on its host has the faults of the network"
+        )
+        yield good(NETWORK, told)
 
 
 CERTIFICATE_CODES: Final = (Code.REVOKED, Code.EXPIRED)
