@@ -67,9 +67,14 @@ async def test_proposal_that_was_changed_is_neither_reviewed_nor_signed(managed:
         keygen(tmp_path, "ada")
         await managed.type("topology", "propose")
         file = managed.organisation.folder / FOLDER / "proposal-1.json"
-        file.write_bytes(file.read_bytes().replace(b'"serial": 1', b'"serial": 1.0'))
-        for command in (("review", str(file)), ("approve", str(file), "--key", str(tmp_path / "ada"))):
-            assert "proposal was changed" in await managed.type("topology", *command, code=1)
+        proposal = file.read_bytes()
+        for changed, reason in (
+            (b'"serial":  1', "proposal was changed"),
+            (b'"serial": 1.0', "serial: Input should be"),
+        ):
+            file.write_bytes(proposal.replace(b'"serial": 1', changed))
+            for command in (("review", str(file)), ("approve", str(file), "--key", str(tmp_path / "ada"))):
+                assert reason in await managed.type("topology", *command, code=1)
         refused = await managed.type("topology", "review", "nothing.json", code=1)
         assert "there is no proposal" in refused
         assert "sipmesh topology propose" in refused
