@@ -109,7 +109,7 @@ def publish_draft(
     `OperatorError` if the draft is another one, and `typer.Exit` with 1 if a server does not have the version in
     force within *wait* seconds.
     """
-    from sipmesh.server.management.replies import PLAN, PUBLISH
+    from sipmesh.server.management.replies import PLAN, PUBLISH, PUBLISHED_S
 
     began, draft = time.monotonic(), place.file.name
     plan = ask_one(socket, PLAN, draft=draft)
@@ -122,7 +122,7 @@ def publish_draft(
     if not digest:
         must_be_read(plan, named, force=force, asks=not as_json)
     agreed: dict[str, Any] = {"base": plan.base, "digest": plan.digest, "force": force, "overtake": overtake}
-    published = ask_one(socket, PUBLISH, why=why, draft=draft, **agreed)
+    published = ask_one(socket, PUBLISH, PUBLISHED_S, why=why, draft=draft, **agreed)
     if draft != HERE.name and not as_json:
         say(f"{draft} is published. {HERE.name} is unchanged.", style=WARN)
     _follow(socket, published, wait, began, as_json=as_json)
@@ -211,12 +211,12 @@ def rollback(
     as_json: AsJson = False,
 ) -> None:
     """Publish the content of an old version as a new version. The draft does not change."""
-    from sipmesh.server.management.replies import HISTORY, ROLLBACK
+    from sipmesh.server.management.replies import HISTORY, PUBLISHED_S, ROLLBACK
 
     socket = management_socket(Place(topology))
     began = time.monotonic()
     newest = ask_one(socket, HISTORY)[-1].version
-    published = ask_one(socket, ROLLBACK, version=version, why=why, base=newest, force=force)
+    published = ask_one(socket, ROLLBACK, PUBLISHED_S, version=version, why=why, base=newest, force=force)
     if not as_json:
         _say_changes(newest, published.changes)
     _follow(socket, published, wait, began, as_json=as_json)

@@ -216,6 +216,12 @@ class CrlsReply:
     crls: Sequence[FetchedCrl]
 
 
+LOOK_S: Final = 10.0
+"""Seconds for a look at the user databases, before a version that names another one is published."""
+
+PUBLISHED_S: Final = LOOK_S + 5.0
+"""Seconds that a command waits for a publication."""
+
 PLAN: Final = ControlCommand("plan", Plan)
 PUBLISH: Final = ControlCommand("publish", PutInForce)
 BLOCK: Final = ControlCommand("block", PutInForce)

@@ -31,6 +31,8 @@ LARGE: Final = 8 << 10
 _worker: Final = ThreadPoolExecutor(1, "sipmesh-work")
 _later: Final = ThreadPoolExecutor(1, "sipmesh-later")
 _reader: Final = ThreadPoolExecutor(1, "sipmesh-read")
+OPENER: Final = ThreadPoolExecutor(1, "sipmesh-open")
+"""The thread that opens a database which is not in force yet: its server may not answer for a minute, and no plan waits."""
 
 
 async def off_loop(work: Callable[[*Ts], T], *args: *Ts) -> T:
@@ -45,18 +47,20 @@ async def later(work: Callable[[*Ts], T], *args: *Ts) -> T:
     return await asyncio.get_running_loop().run_in_executor(_later, lambda: context.run(_gently, bound))
 
 
-async def within(seconds: float, what: str, work: Callable[[*Ts], T], *args: *Ts) -> T:
+async def within(
+    seconds: float, what: str, work: Callable[[*Ts], T], *args: *Ts, thread: ThreadPoolExecutor = _reader
+) -> T:
     """Run *work*, which changes nothing, in a thread of its own, and return its result; exceptions are raised here.
 
-    Raises `OperatorError`, which names *what*, after *seconds*. Such work waits for databases in force, whose servers may not
-    answer. It has one thread, so that the number of threads is bounded.
+    Raises `OperatorError`, which names *what*, after *seconds*. Such work waits for databases, whose servers may not answer. It
+    has one *thread*, so that the number of threads is bounded.
     """
     context, bound = copy_context(), partial(work, *args)
-    asked = asyncio.get_running_loop().run_in_executor(_reader, lambda: context.run(_gently, bound))
+    asked = asyncio.get_running_loop().run_in_executor(thread, lambda: context.run(_gently, bound))
     try:
         return await asyncio.wait_for(asked, seconds)
     except TimeoutError:
-        remedy = "check that the databases of the version in force answer, then try again"
+        remedy = "check that the databases answer, then try again"
         raise OperatorError(f"{what} was not made within {seconds:g} s; {remedy}") from None
 
 

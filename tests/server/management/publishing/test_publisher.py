@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+import socket
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from sipmesh.errors import OperatorError
+from sipmesh.server.management.publishing import publisher
 from sipmesh.server.management.publishing.publish import OF_HOST
 from sipmesh.server.management.replies import Plan, PutInForce
 from sipmesh.storage.audit_act import AuditAct
 from support.control_plane import Plane
 from support.managed import MGMT, Managed, without
 from support.network import EXAMPLE, FE1, FE2, POOL2
-from support.running import on_jumping_loop
+from support.running import on_jumping_loop, on_loop, until
 
 WHO = "ada (1)"
 
@@ -141,3 +145,54 @@ async def test_block_is_published_without_the_draft(managed: Managed) -> None:
         assert (await publisher.block(WHO, "evil.test", OF_HOST)).version == 2
         assert plane.hosts[MGMT].view.loaded.topology.federation.blocked == ("evil.test",)
         assert await publisher.block(WHO, "evil.test", OF_HOST) == PutInForce(2)
+
+
+@contextmanager
+def silent_database() -> Iterator[tuple[Callable[[dict[str, Any]], None], socket.socket]]:
+    """A change of the draft: the users are in a database whose server accepts connections and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"postgresql+psycopg://u@/db?host=127.0.0.1&port={server.getsockname()[1]}"
+        server.settimeout(0)
+        yield lambda document: document.setdefault("storage", {}).update(users=url), server
+
+
+def is_asked(server: socket.socket, connections: list[socket.socket]) -> bool:
+    """Accept what has come."""
+    try:
+        connections.append(server.accept()[0])
+    except BlockingIOError:
+        return False
+    return True
+
+
+@on_loop
+async def test_block_does_not_wait_for_a_publication_whose_database_is_silent(managed: Managed) -> None:
+    """It got no answer until the publication was over: 10 s for each host of each database."""
+    connections: list[socket.socket] = []
+    with silent_database() as (change, server), Plane(managed, FE1) as plane:
+        managed.edit(change)
+        plan = await plane.controller.publisher.plan()
+        publication = asyncio.create_task(publish(plane, plan, force=True))
+        await until(lambda: is_asked(server, connections))
+        await plane.controller.publisher.block(WHO, "evil.test", OF_HOST)
+        assert not publication.done()
+        connections[0].close()
+        with pytest.raises(OperatorError, match="the user database of the draft cannot be used"):
+            await publication
+        assert plane.number(MGMT) == 2
+
+
+@on_loop
+async def test_publication_whose_database_is_silent_ends_at_its_deadline(
+    managed: Managed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publisher, "LOOK_S", 0.1)
+    connections: list[socket.socket] = []
+    with silent_database() as (change, server), Plane(managed, FE1) as plane:
+        managed.edit(change)
+        plan = await plane.controller.publisher.plan()
+        with pytest.raises(OperatorError, match="the look at the user databases was not made within"):
+            await publish(plane, plan, force=True)
+        await until(lambda: is_asked(server, connections))
+        connections[0].close()
+        assert (plane.number(MGMT), [one["act"] for one in refusals(plane)]) == (1, ["publish"])

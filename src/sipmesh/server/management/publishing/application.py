@@ -28,7 +28,7 @@ from sipmesh.server.management.publishing.link_checks import (
     worse_reports,
 )
 from sipmesh.server.management.publishing.newcomers import new_partners, new_servers, next_steps
-from sipmesh.server.management.replies import ACKNOWLEDGED, FETCH_CRLS, NETWORK, PUBLISH, ROLLBACK
+from sipmesh.server.management.replies import ACKNOWLEDGED, FETCH_CRLS, NETWORK, PUBLISH, PUBLISHED_S, ROLLBACK
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -210,7 +210,7 @@ class Application:
         plan, draft = self._planned, self._host.draft
         given = {"why": why, "draft": draft, "base": plan.base, "digest": plan.digest, "force": force}
         try:
-            published = self._host.ask(PUBLISH, ASKED_S, **given)
+            published = self._host.ask(PUBLISH, PUBLISHED_S, **given)
         except SipmeshError:
             self._certificates.restore()
             raise
@@ -266,7 +266,7 @@ class Application:
 
     def _roll_back(self, report: ApplyReport, why: str) -> None:
         base, reason = self._planned.base, f"version {report.version} ({why}) has failed its verification"
-        published = self._host.ask(ROLLBACK, ASKED_S, version=base, why=reason, base=report.version, force=True)
+        published = self._host.ask(ROLLBACK, PUBLISHED_S, version=base, why=reason, base=report.version, force=True)
         report.rolled_back = published.version
         elsewhere = self._certificates.restore()
         self._host.reload()

@@ -17,11 +17,10 @@ from sipmesh.server.management.publishing.document_signing import must_accept_si
 from sipmesh.server.management.publishing.draft_grants import draft_grants
 from sipmesh.server.management.publishing.publish_checks import (
     from_a_restart,
+    look_at_users,
     must_keep_name,
     must_name_files_of_their_kind,
-    must_open,
     must_share,
-    users_left_behind,
 )
 from sipmesh.server.replication.crl_store import LARGEST_GIVEN
 from sipmesh.storage.audit_act import AuditAct
@@ -102,11 +101,13 @@ def publish(
     signer: ServerView,
     before: Loaded | None = None,
     in_use: InUse = NOTHING,
+    left: Sequence[str] | None = None,
 ) -> NewVersion:
     """Sign a draft as the next version and store it with its line in the audit log; *signer* is the management server.
 
     It follows the version that this server has accepted. Other versions in the database of *versions* do not count.
-    *before* is the version in force, None for the first one. Raises `OperatorError` in these cases, and changes nothing:
+    *before* is the version in force, None for the first one. *left* is what was found by `look_at_users`; without it the user
+    databases are looked at here. Raises `OperatorError` in these cases, and changes nothing:
 
     - it names a file that is not in the folder of its kind;
     - it names another database of management than this host uses;
@@ -120,8 +121,8 @@ def publish(
     - operators have not approved the draft, by the rule in force or by the new one.
     """
     draft, history = request.draft, versions.management_db.history
-    given = must_not_grant(before, draft.loaded, request.role)  # first: `must_open` opens what the draft names
-    found = _must_pass(request, before, in_use, versions.management_db.shared)
+    given = must_not_grant(before, draft.loaded, request.role)  # first: `look_at_users` opens what the draft names
+    found = _must_pass(request, before, in_use, versions.management_db.shared, left)
     newest = versions.publication() if before is not None else None
     signatures = approved(newest, draft, before, unapproved=request.unapproved)
     version = history.publish(
@@ -140,7 +141,11 @@ def publish(
 
 
 def _must_pass(
-    request: PublishRequest, before: Loaded | None, in_use: InUse, shared: SharedDatabase | None
+    request: PublishRequest,
+    before: Loaded | None,
+    in_use: InUse,
+    shared: SharedDatabase | None,
+    left: Sequence[str] | None,
 ) -> Sequence[str]:
     """Check the draft of *request*, and return what it breaks by *force*; raises `OperatorError`.
 
@@ -151,8 +156,7 @@ def _must_pass(
     must_share(new, shared)
     found = breaks(before, new, in_use) if before is not None else ()
     _must_be_forced(found, request)
-    must_open(new, before)
-    left = list(users_left_behind(before, new)) if before is not None else []
+    left = look_at_users(new, before) if left is None else left
     _must_be_forced(left, request)
     return [*found, *left]
 

@@ -126,6 +126,12 @@ def users_left_behind(before: Loaded, new: Loaded) -> Iterator[str]:
         )
 
 
+def look_at_users(new: Loaded, before: Loaded | None) -> Sequence[str]:
+    """Do both with the user databases of *new* and of *before*; their servers may not answer for a minute."""
+    must_open(new, before)
+    return list(users_left_behind(before, new)) if before is not None else ()
+
+
 def _users_in(loaded: Loaded) -> frozenset[str]:
     if loaded.users_file is not None and not loaded.users_file.exists():
         return frozenset()

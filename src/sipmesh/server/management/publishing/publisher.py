@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
@@ -21,12 +21,14 @@ from sipmesh.server.management.publishing.publish import (
     breaks,
     changed_by_operators,
     changes_between,
+    must_not_grant,
     publish,
     read_draft,
 )
-from sipmesh.server.management.replies import Plan, PutInForce
+from sipmesh.server.management.publishing.publish_checks import look_at_users
+from sipmesh.server.management.replies import LOOK_S, Plan, PutInForce
 from sipmesh.server.process.clock import now_utc
-from sipmesh.server.process.off_loop import LARGE, when_large, within
+from sipmesh.server.process.off_loop import LARGE, OPENER, when_large, within
 from sipmesh.storage.audit_act import AuditAct
 from sipmesh.topology.document.operators.console_role import ConsoleRole
 from sipmesh.topology.versions.load_published import load_published
@@ -129,9 +131,11 @@ class Publisher:
         async with self._audited(who, {"act": "publish", "why": why}):
             octets = self._octets(name)
             draft = await when_large(octets, self._read_draft, name, digest)
-            at_least = await self._overtake() if overtake else 0
-            request = PublishRequest(draft, who, why, now_utc(), base, force, at_least=at_least, role=role)
-            return await self._put_in_force(request, octets)
+            left = await self._look_at_users(draft.loaded, role)
+            async with self.turn:
+                at_least = await self._overtake() if overtake else 0
+                request = PublishRequest(draft, who, why, now_utc(), base, force, at_least=at_least, role=role)
+                return await self._put_in_force(request, octets, left)
 
     async def rollback(
         self, who: str, why: str, number: int, base: int, *, force: bool, role: ConsoleRole
@@ -144,12 +148,14 @@ class Publisher:
             loaded = await when_large(octets, load_published, old, self._folder)
             draft = Draft(loaded, old.topology, old.files)
             why = why or f"back to version {number}"
-            request = PublishRequest(draft, who, why, now_utc(), base, force, AuditAct.ROLLBACK, role=role)
-            return await self._put_in_force(request, octets)
+            left = await self._look_at_users(loaded, role)
+            async with self.turn:
+                request = PublishRequest(draft, who, why, now_utc(), base, force, AuditAct.ROLLBACK, role=role)
+                return await self._put_in_force(request, octets, left)
 
     async def publish_again(self, why: str) -> PutInForce:
         """Publish the version in force with a new number, signed now; raises `OperatorError`."""
-        async with self._audited(self._server.view.name, {"act": "publish", "why": why}):
+        async with self._audited(self._server.view.name, {"act": "publish", "why": why}), self.turn:
             old = self._versions.publication()
             octets = len(old.topology)
             loaded = await when_large(octets, load_published, old, self._folder)
@@ -163,7 +169,7 @@ class Publisher:
         The draft is neither read nor published: a block must not wait for unfinished changes. If *name* is blocked already,
         nothing is published.
         """
-        async with self._audited(who, {"act": "block", "name": name}):
+        async with self._audited(who, {"act": "block", "name": name}), self.turn:
             version = self._versions.publication()
             octets = len(version.topology)
             draft = await when_large(octets, blocking, version, name, self._folder)
@@ -174,14 +180,24 @@ class Publisher:
 
     @asynccontextmanager
     async def _audited(self, who: str, about: Mapping[str, object]) -> AsyncIterator[None]:
-        """Let one act at a time publish, and record a refused attempt in the audit log."""
-        async with self.turn:
-            try:
-                yield
-            except OperatorError as wrong:
-                entry = {**about, "refused": wrong.message}
-                await when_large(self._weight(0), self._record_refusal, who, entry)
-                raise
+        """Record a refused attempt in the audit log."""
+        try:
+            yield
+        except OperatorError as wrong:
+            entry = {**about, "refused": wrong.message}
+            await when_large(self._weight(0), self._record_refusal, who, entry)
+            raise
+
+    async def _look_at_users(self, new: Loaded, role: ConsoleRole) -> Sequence[str]:
+        """Look at the user databases if *new* has another one, within `LOOK_S`; nobody who publishes waits for that.
+
+        Raises `OperatorError`, first if the role of the operator does not allow what *new* grants.
+        """
+        before = self._server.view.loaded
+        if new.users_url == before.users_url:
+            return ()
+        must_not_grant(before, new, role)
+        return await within(LOOK_S, "the look at the user databases", look_at_users, new, before, thread=OPENER)
 
     async def _overtake(self) -> int:
         """Lead with a number above those that servers report; return the lowest version that all of them accept.
@@ -240,13 +256,16 @@ class Publisher:
         homes, domains = self._users.places()
         return InUse(anchors, homes, domains)
 
-    async def _put_in_force(self, request: PublishRequest, octets: int) -> PutInForce:
-        """Publish a version of *octets*, put it in force here, send it to every server, and do what has to follow."""
+    async def _put_in_force(self, request: PublishRequest, octets: int, left: Sequence[str] = ()) -> PutInForce:
+        """Publish a version of *octets*, put it in force here, send it to every server, and do what has to follow.
+
+        *left* is what was found in the user databases; there is nothing to look at if they stay.
+        """
         before, anchors = self._server.view.loaded, self._anchors_in_use()
         octets = self._weight(octets)
         if {before.users_file, request.draft.loaded.users_file} != {before.users_file} or before.users_file is None:
             octets = max(octets, LARGE)  # another database is opened, or one whose server may not answer
-        new = await when_large(octets, self._publish, request, before, anchors)
+        new = await when_large(octets, self._publish, request, before, anchors, left)
         number, who, why = new.version.number, request.who, request.why
         closed = await self._apply(number, octets)
         audit, after = self._management_db.audit, request.draft.loaded
@@ -254,5 +273,7 @@ class Publisher:
         self._log.info("published", version=number, by=who, why=why, changes=new.changes, forced=new.forced)
         return PutInForce(number, new.changes, new.forced, closed, new.granted)
 
-    def _publish(self, request: PublishRequest, before: Loaded, anchors: frozenset[str]) -> NewVersion:
-        return publish(self._versions, request, self._server.view, before, self._in_use(anchors))
+    def _publish(
+        self, request: PublishRequest, before: Loaded, anchors: frozenset[str], left: Sequence[str]
+    ) -> NewVersion:
+        return publish(self._versions, request, self._server.view, before, self._in_use(anchors), left)
