@@ -72,7 +72,7 @@ class Storing(StrEnum):
 
     STORED = "stored"
     USER_FULL = "user-full"  # too much is stored for the user, by all senders or by this one
-    SENDER_FULL = "sender-full"  # too much of the sender is stored, for all users
+    SENDER_FULL = "sender-full"  # too much of the sender is stored, for all users, or waits for that
     FAILED = "failed"  # the database cannot be used, or too much waits for it
 
 

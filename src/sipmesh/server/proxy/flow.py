@@ -44,6 +44,10 @@ MOST_RESPONSES: Final = 10
 """Responses to one branch that count for nobody. A phone sends a few provisional ones, and one final one; under overload,
 each further one counts as a request of its sender."""
 
+MOST_FORWARDED: Final = 1_000
+"""Responses to one branch that may go back. A call that waits in a queue for an hour gets one each ten seconds; of those beyond
+only the first final one is of use."""
+
 LONGEST_KEY: Final = 512
 """Characters of a transaction key that is remembered for its ACK; normal keys have about a hundred."""
 

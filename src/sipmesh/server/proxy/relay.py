@@ -16,7 +16,7 @@ from sipmesh.routing.proxy.own_responses import (
 from sipmesh.routing.proxy.release import REASON, readable_part
 from sipmesh.routing.proxy.response_context import ResponseContext
 from sipmesh.routing.target import is_carried, server_of
-from sipmesh.server.proxy.flow import MOST_RESPONSES
+from sipmesh.server.proxy.flow import MOST_FORWARDED, MOST_RESPONSES
 from sipmesh.server.proxy.transactions.message_size import is_too_long
 from sipmesh.sip.message import Response, respond
 from sipmesh.sip.rows import RECORD_ROUTE
@@ -172,6 +172,8 @@ class Relay:
         if sent is None or response.cseq.method != sent.request.method:
             return False
         sent.responses += 1
+        if sent.responses > MOST_FORWARDED and _is_superfluous(sent, response):
+            return True
         try:
             self._admit(sent, response)
         except RemoteError:
@@ -438,3 +440,9 @@ class Relay:
             response = respond(proxied.request, status)
             data = response.encode()
         self.server_transactions.answer(proxied, response, data)
+
+
+def _is_superfluous(sent: SentBranch, response: Response) -> bool:
+    """Tell whether a response is neither final nor the first final one of its request."""
+    context = sent.proxied.context
+    return response.status < FIRST_FINAL or (context is not None and context.answered)

@@ -26,7 +26,7 @@ NO_ROOM: Final = try_later("too many octets of its sender in memory")
 
 WHY_NOT: Final = {
     Storing.USER_FULL: "too many messages are stored for this user, of all senders or of this one, or it is too large",
-    Storing.SENDER_FULL: "too many messages of this sender are stored",
+    Storing.SENDER_FULL: "too many messages of this sender are stored, or wait to be stored",
     Storing.FAILED: "the database of the stored messages cannot be used, or is too slow",
 }
 """Why a MESSAGE is not stored, for the log. Its sender gets 480: the user is not registered."""

@@ -169,6 +169,7 @@ async def test_messages_of_one_sender_that_wait_for_the_database_take_no_room_of
             await alice.send(*(alice.request("MESSAGE", BOB, body=b"x") for _ in range(3 * MOST_OF_SENDER)))
             refused = [(await alice.final()).status for _ in range(2 * MOST_OF_SENDER)]
             assert set(refused) == {480}
+            assert node.events.storing.counts[Storing.SENDER_FULL] == 2 * MOST_OF_SENDER
             waiting = node.message_queue.waiting
             await carol.send(carol.request("MESSAGE", BOB, body=b"of carol"))
             await until(lambda: node.message_queue.waiting > waiting)

@@ -189,7 +189,7 @@ class Publisher:
             raise
 
     async def _look_at_users(self, new: Loaded, role: ConsoleRole) -> Sequence[str]:
-        """Look at the user databases if *new* has another one, within `LOOK_S`; nobody who publishes waits for that.
+        """Look at the user databases if *new* has another one, within `LOOK_S`, outside the turn: a block does not wait.
 
         Raises `OperatorError`, first if the role of the operator does not allow what *new* grants.
         """

@@ -84,7 +84,7 @@ class MessageStoring:
         key, account = message_key(request, sender), self._account_of(aor)
         message = NewMessage(aor, octets_of(sender), key, octets, lifetime_s, author, account)
         if self._waiting_of[sender] >= MOST_OF_SENDER or self._queue.waiting >= MOST_STORES:
-            self._end(done, Storing.FAILED)
+            self._end(done, Storing.SENDER_FULL if self._queue.waiting < MOST_STORES else Storing.FAILED)
             return
         self._waiting_of[sender] += 1
         pending = PendingMessage(aor, sender, done)
