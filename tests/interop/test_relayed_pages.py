@@ -16,8 +16,8 @@ from interop.coturn import Coturn
 from interop.matrix.stage import Stage, stage
 from interop.test_browsers import has_audio, talk
 from sipmesh.demo.network import EDGE, EXAMPLE, FE1, DemoNetwork
+from sipmesh.pki import files
 from sipmesh.server.proxy.events.turn_credentials import password
-from sipmesh.storage.keyfile import write_secret
 from support.web_peer import web_address
 
 pytestmark = [
@@ -41,7 +41,7 @@ def _phones(tmp_path_factory: pytest.TempPathFactory, runner: asyncio.Runner) ->
     def name_relay(network: DemoNetwork) -> None:
         network.example.document["turn"] = {"servers": [coturn.url], "secret_file": "secrets/turn"}
         (network.example.folder / "secrets").mkdir(exist_ok=True)
-        write_secret(network.example.folder / "secrets" / "turn", SECRET)
+        files.write(network.example.folder / "secrets" / "turn", SECRET, files.SECRET)
 
     with Coturn(folder / "coturn", SECRET.decode()) as coturn:
         network = stage(folder, pages=True, loopback=False, prepare=name_relay)

@@ -18,12 +18,12 @@ from interop.phones import ask_for_signatures, phone
 from sipmesh.client.dialog import Dialog
 from sipmesh.demo.network import FE1, FE2, PARTNER_FE, DemoNetwork
 from sipmesh.demo.people import connect
+from sipmesh.pki import files
 from sipmesh.server.web_phone.files import BUNDLE, read_pages
 from sipmesh.sip.digest import Algorithm
 from sipmesh.sip.fields import NameAddr
 from sipmesh.sip.message import Request
 from sipmesh.sip.transaction.ack import cancel_for
-from sipmesh.storage.keyfile import write_secret
 from sipmesh.trust.evidence import LinkKind
 from support.descriptions import DTLS, SDP, with_body
 from support.peer import Peer
@@ -73,7 +73,7 @@ def _place(tmp_path_factory: pytest.TempPathFactory, runner: asyncio.Runner, cot
     network.example.document["turn"] = {"servers": [coturn.url], "secret_file": "secrets/turn"}
     network.example.write()
     (network.example.folder / "secrets").mkdir(exist_ok=True)
-    write_secret(network.example.folder / "secrets" / "turn", SECRET)
+    files.write(network.example.folder / "secrets" / "turn", SECRET, files.SECRET)
     runner.run(network.start())
     runner.run(browser.__aenter__())
     yield network, browser

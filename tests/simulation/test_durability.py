@@ -165,7 +165,7 @@ ACTS: dict[Site, tuple[Act, Holds]] = {
         lambda folder: _content(folder, "a") == b"new",
     ),
     ("storage/keyfile.py", "_write_durably"): (
-        lambda folder: keyfile.write_secret(folder / "a", b"secret"),
+        lambda folder: keyfile._create(folder / "a", b"secret"),
         lambda folder: _content(folder, "a") == b"secret",
     ),
     ("storage/framed_log.py", "append"): (_append, lambda folder: _records(folder) == (b"one", b"two")),

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from sipmesh.demo.organisation import Organisation
-from sipmesh.storage.keyfile import write_secret
+from sipmesh.pki import files
 from support.network import FE1, FE2, POOL
 from support.valkey_network import ValkeyNetwork, url_of
 from support.valkey_server import ValkeyServer
@@ -29,7 +29,7 @@ class TwoHosts(ValkeyNetwork):
         document["messages"] = {"per_user": 0}
         state = organisation.folder / "state"
         state.mkdir(exist_ok=True)
-        write_secret(state / f"{POOL}.dialog-key", POOL_KEY)  # each host gets a copy
+        files.write(state / f"{POOL}.dialog-key", POOL_KEY, files.SECRET)  # each host gets a copy
         hosts = [_host(organisation, folder / name, document) for name in ("h1", "h2")]
         return cls(tuple(hosts), starts=(FE1, FE2))
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from sipmesh.demo.organisation import Organisation
-from sipmesh.storage.keyfile import write_secret
+from sipmesh.pki import files
 from sipmesh.storage.location_service.valkey.valkey_locations import ValkeyLocations
 from support.network import Network
 from support.pool_user import add_pool_user
@@ -52,7 +52,7 @@ def give_store(organisation: Organisation, pool: str, store: ValkeyServer, passw
     """Give *pool* a store of its own: its own ACL user in *store*, with the name of the pool."""
     add_pool_user(store, str(organisation.document["organisation"]), pool, pool, password)
     (organisation.folder / "secrets").mkdir(exist_ok=True)
-    write_secret(organisation.folder / "secrets" / pool, password.encode())
+    files.write(organisation.folder / "secrets" / pool, password.encode(), files.SECRET)
     entry = pool_entry(organisation, pool)
     entry["storage"] = {"bindings": url_of(store), "valkey": {"user": pool, "password_file": f"secrets/{pool}"}}
     organisation.write()

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 from sipmesh.errors import OperatorError, Problem
@@ -23,15 +22,6 @@ LONGEST_PASSWORD = 1024
 """Octets of a file with a password."""
 
 _NO_PASSWORDS = ("-----BEGIN ", "{", "[{", "ssh-")
-
-
-def write_secret(path: Path, secret: bytes) -> None:
-    """Write *secret* to *path* with mode 0600, atomically: a reader, and a crash, leave the old file or the new one.
-
-    Raises `FileError` if the folder is not writable, or its disk is full.
-    """
-    with _draft_of(path, secret) as draft:
-        draft.replace(path)
 
 
 def read_secret(path: Path) -> bytes:
@@ -85,19 +75,16 @@ def load_or_create(path: Path, size: int = 32) -> bytes:
 
 
 def _create(path: Path, key: bytes) -> None:
-    """Write *key*, unless another process was faster: unlike a rename, `link` never replaces a file."""
-    with _draft_of(path, key) as draft, suppress(FileExistsError):
-        os.link(draft, path)
+    """Write *key*, unless another process was faster: unlike a rename, `link` never replaces a file.
 
-
-@contextmanager
-def _draft_of(path: Path, content: bytes) -> Iterator[Path]:
-    """Write *content* to a new file beside *path*, which the block gives its name; afterwards the name is durable."""
+    Raises `FileError` if the folder is not writable, or its disk is full.
+    """
     draft = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
     try:
         with file_errors(path):
-            _write_durably(draft, content)
-            yield draft
+            _write_durably(draft, key)
+            with suppress(FileExistsError):
+                os.link(draft, path)
             sync_folder(path.parent)
     finally:
         with suppress(OSError):
