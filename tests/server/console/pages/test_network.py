@@ -54,7 +54,7 @@ async def test_page_of_versions_says_what_the_draft_leads_to(tmp_path: Path) -> 
             ("Certificates:", f"{FE1} its certificate lacks sip.example.test"),
             ("DNS records that must exist", "_sips._tcp.sip.example.test."),
             ("DNS records that have no use any more", f"{FE2}. A"),
-            ("Revoked at once, and for good", FE2),
+            ("Revoked at once and permanently", FE2),
         ):
             assert title in shown
             assert line in shown.partition(title)[2].partition("</ul>")[0], line
