@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
@@ -22,12 +23,17 @@ RESTART_S: Final = 2.0
 """How long a supervisor waits before it starts a server again that could not start."""
 
 
+NEWEST: Final = 0.7
+"""How often a server joins again with a grant of the newest version."""
+
+
 class Machines:
     """Starts and ends the processes of a run."""
 
     def __init__(self, world: World) -> None:
         self.world = world
         self._virtual: dict[Process, VirtualWorker] = {}
+        self._chance = random.Random(f"{world.seed} grants")
 
     def start(self, name: str) -> None:
         """Start a server in a new process, unless it runs already."""
@@ -198,17 +204,17 @@ class Machines:
             self.world.tell(name, "continues")
 
     def rejoin(self, name: str) -> None:
-        """Join a server again with the version of the leader, as `sipmesh join` does, and start it."""
+        """Join a server again, as `sipmesh join` does, and start it; the grant may be of an earlier version than the newest."""
         leader = self.world.leader
         if leader is None:
             self.world.loop.call_later(RESTART_S, self.rejoin, name)
             return
-        folder, documents = (
-            self.world.folders.of(name),
-            DocumentStore(self.world.folders.of(leader[0].name), leader[0].name),
-        )
+        folder, documents = self.world.folders.of(name), self.world.folders.of(leader[0].name)
+        draw, history = self._chance.random(), leader[1].management_db.history
         try:
-            DocumentStore(folder, name).begin(documents.document(), list(documents.load().authority.anchors))
+            anchors = list(DocumentStore(documents, leader[0].name).load().authority.anchors)
+            number = leader[1].newest if draw < NEWEST else 1 + int(leader[1].newest * (draw - NEWEST) / (1 - NEWEST))
+            DocumentStore(folder, name).begin(history.get(number).jws, anchors)
         except OperatorError as wrong:
             self.world.tell(name, "cannot join", str(wrong))
         else:

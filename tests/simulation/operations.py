@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from cryptography import x509
 
-from simulation.organisations import BEGAN, MANAGEMENT, MANAGERS, USERS
+from simulation.organisations import ALGORITHMS, BEGAN, MANAGEMENT, MANAGERS, USERS
 from sipmesh.demo.organisation import _lines
 from sipmesh.errors import OperatorError, SipmeshError
 from sipmesh.pki.authority import EnterpriseCa
 from sipmesh.pki.crl.builder import Reason
 from sipmesh.server.control_socket import ROLE, WHO
 from sipmesh.server.management.publishing.publish import OF_HOST
-from sipmesh.sip.digest import Algorithm
 from sipmesh.storage.users.user_database import Users
 from support.network import BOT, EXAMPLE, POOL, POOL2
 
@@ -24,8 +23,6 @@ if TYPE_CHECKING:
 
     from simulation.server import Server
     from simulation.world import World
-
-ALGORITHMS: Final = (Algorithm.SHA_256, Algorithm.MD5)
 
 LOST: Final = 1_000_000
 """The serial numbers of certificates that the ledger has lost begin here."""
@@ -53,6 +50,7 @@ class Operations:
             False  # the database of management was restored from an older state, and no server has gone on from it yet
         )
         self.restored_at = 0.0
+        self.user_changes, self.users_changed_at = 0, 0.0
         self._drafts = 0
 
     # Versions
@@ -104,6 +102,7 @@ class Operations:
             self.world.databases.restore(MANAGEMENT, content)
             self.acknowledged, self.removed, self.locked_out, self.moved = before
             self.is_older = True
+            self._note_change()
             self.world.accounts.database_is_older()
             self.world.tell("operator", "restores", "the database of management")
             self.world.loop.call_later(3.0, self._go_on)
@@ -124,6 +123,10 @@ class Operations:
 
     def _users(self) -> Users:
         return Users(self._url())
+
+    def _note_change(self) -> None:
+        self.user_changes += 1
+        self.users_changed_at = self.world.loop.now
 
     def _url(self) -> str | Path:
         leader = self.world.leader
@@ -157,6 +160,7 @@ class Operations:
     def _move(self, user: str, pool: str) -> None:
         users, aor = self._users(), f"sip:{user}@{EXAMPLE}"
         users.move(aor, pool)
+        self._note_change()
         users.close()
         self.last_moved[aor] = self.world.loop.now
         self.world.tell("operator", "moves", f"{user} to {pool}")
@@ -166,6 +170,7 @@ class Operations:
         return aor in self.moved or self.world.loop.now - self.last_moved.get(aor, -1e9) < PROMISE_S + REVOKED_S
 
     def _has_changed(self, aor: str, users: Users) -> None:
+        self._note_change()
         users.refresh()
         self.world.accounts.changed[aor] = users.number
 
@@ -178,7 +183,7 @@ class Operations:
         if self.world.management is None or self.is_older or aor in self.removed:
             return
         users = self._users()
-        users.set_password(aor, password, ALGORITHMS)
+        users.set_password(aor, password, ALGORITHMS[USERS[_user(aor)]])
         self._has_changed(aor, users)
         users.close()
         self.locked_out[aor] = self.world.loop.now
@@ -189,6 +194,7 @@ class Operations:
         if self.world.management is None:
             return
         self.restored_at = self.world.loop.now
+        self._note_change()
         for aor in list(self.locked_out):
             self._change_password(_user(aor), f"{_user(aor)}-secret")
         self.world.accounts.changed.clear()
@@ -198,7 +204,7 @@ class Operations:
         users = self._users()
         for aor in list(self.removed):
             user = _user(aor)
-            users.add(f"{user}@{EXAMPLE}", f"{user}-secret", ALGORITHMS, pool=USERS[user])
+            users.add(f"{user}@{EXAMPLE}", f"{user}-secret", ALGORITHMS[USERS[user]], pool=USERS[user])
             self.world.tell("operator", "adds", user)
         users.close()
         self.removed.clear()

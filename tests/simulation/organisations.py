@@ -22,6 +22,7 @@ from sipmesh.server.management.pool.file_replication import FileGiver
 from sipmesh.server.management.pool.joining import join_pool
 from sipmesh.server.management.publishing.offline_publish import publish_first
 from sipmesh.server.replication.document_store import DocumentStore
+from sipmesh.sip.digest import Algorithm
 from sipmesh.storage.management_db import ManagementDb
 from sipmesh.topology.view import view
 from sipmesh.trust.evidence import LinkKind
@@ -71,6 +72,9 @@ DEVICES: Final = (
 
 BOT_DEVICE: Final = "bot1"
 """The application, as a device."""
+
+ALGORITHMS: Final = {POOL: (Algorithm.SHA_256, Algorithm.MD5), POOL2: (Algorithm.SHA_256,)}
+"""The digest algorithms of the users of each pool."""
 
 TAKEOVER_AFTER_S: Final = 10
 """When the first pool serves the users of the second one, none of whose servers has answered meanwhile."""
@@ -163,7 +167,7 @@ def _example(folder: Path) -> Organisation:
     organisation.document["messages"] = {"per_user": PER_USER, "per_sender": PER_SENDER}
     _finish(organisation)
     for user, pool in USERS.items():
-        organisation.add_users(user, pool=pool)
+        organisation.add_users(user, algorithms=ALGORITHMS[pool], pool=pool)
     return organisation
 
 

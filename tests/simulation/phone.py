@@ -22,6 +22,9 @@ MARK: Final = "x-mark"
 ANONYMOUS: Final = "sip:anonymous@anonymous.invalid"
 """The From of a phone that hides its user (RFC 3323 section 4.1.1.3)."""
 
+STRANGER: Final = "sip:stranger"
+"""How a name begins that no user has."""
+
 EXPIRES_PARAMETER: Final = re.compile(r";expires=(\d+)")
 EXPIRES_S: Final = 110
 REFRESH_S: Final = 60.0
@@ -65,6 +68,11 @@ class Transaction:
 
     def __post_init__(self) -> None:
         self.method = self.request.method
+
+    @property
+    def is_stranger(self) -> bool:
+        """Whether it registers a name that no user has."""
+        return self.method == "REGISTER" and self.request.to.aor.startswith(STRANGER)
 
 
 @dataclass(eq=False)
@@ -425,6 +433,9 @@ class Phone:
             return
         transaction.finals.append((response.status, response.to.tag or ""))
         transaction.ended_at = transaction.ended_at or self.world.loop.now
+        if transaction.is_stranger:
+            self.world.strangers.challenged(self, transaction.request.to.aor, response)
+            return
         if response.status in {401, 407} and not transaction.proved:
             self._prove(transaction, response)
         if response.cseq.method == "INVITE":

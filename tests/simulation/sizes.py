@@ -59,6 +59,6 @@ class Sizes:
         yield "servers that do not answer", len(node.outages.names.keys() - {BOT}), 0
         yield "messages that wait for the database", sum(node.events.storing._waiting_of.values()), 0
         fullest = node.accounts.fullest().values()
-        yield "branches of all accounts", sum(account.branches for account in fullest), 0
-        yield "octets of all accounts", sum(account.octets for account in fullest), 0
+        yield "branches of all accounts", sum(account.branches + account.branches_elsewhere for account in fullest), 0
+        yield "octets of all accounts", sum(account.octets + account.octets_elsewhere for account in fullest), 0
         yield "dead tasks", len([task for task in server.process.tasks if not task.done()]), 12

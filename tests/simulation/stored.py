@@ -104,8 +104,13 @@ class StoredMessages:
             self._early[mark][-1] = phone, at, True
 
     def ignores(self, mark: str, chance: float) -> bool:
-        """Tell whether a phone does not answer a stored message: it does so once, and not in calm."""
+        """Tell whether a phone does not answer a stored message: it does so once, and not in calm.
+
+        Each copy is answered: it may come directly, and its sender then waits for the response.
+        """
         promise = self.promises.get(mark)
+        if mark in self.repeated:
+            return False
         if promise is None or promise.ignored or chance > 0.08 or self.world.traffic.calm or self.world.is_settling:
             return False
         promise.ignored = True

@@ -6,6 +6,7 @@ import random
 from typing import TYPE_CHECKING, Final
 
 from simulation.organisations import PARTNER_USER, SPOKEN_FOR, USERS
+from simulation.strangers import Strangers
 from support.network import EXAMPLE, PARTNER
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ class Traffic:
             *([self._lie] * 2),
             self._say_twice,
             self._ask_options,
+            self._register_a_stranger,
             *([self._register_anew, self._reconnect, self._leave, self._register_and_go, self._register_briefly]),
             *([self._say_again] * 2),
             *([self._write_to_somebody_away] * 4),
@@ -118,6 +120,12 @@ class Traffic:
 
     def _ask_options(self, phone: Phone, _target: str, _draw: float) -> None:
         phone.request("OPTIONS", f"sip:{phone.domain}")
+
+    def _register_a_stranger(self, phone: Phone, _target: str, draw: float) -> None:
+        """Ask for the challenge to a name that no user has, as an attacker does who looks for users."""
+        aor = Strangers.name(draw)
+        if phone.domain == EXAMPLE and not phone.chain:
+            phone.request("REGISTER", f"sip:{EXAMPLE}", to=aor, claims=aor)
 
     def _register_anew(self, phone: Phone, _target: str, _draw: float) -> None:
         """Unregister, and register again some seconds later."""

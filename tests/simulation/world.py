@@ -44,6 +44,7 @@ from simulation.processes import CURRENT, ProcessState, outside, within
 from simulation.registrations import Registrations
 from simulation.sizes import Sizes
 from simulation.stored import StoredMessages
+from simulation.strangers import Strangers
 from simulation.tls import ders
 from simulation.trace import Trace
 from simulation.traffic import Traffic
@@ -116,6 +117,7 @@ class World:
         self._marks = 0
         self.checks, self.traffic, self.operations = Checks(self), Traffic(self), Operations(self)
         self.stored, self.leaders, self.documents = StoredMessages(self), Leaders(self), Documents(self)
+        self.strangers = Strangers(self)
         self.accounts, self.registrations, self.sizes = Accounts(self), Registrations(self), Sizes(self)
         self.is_settling = False
         self.injector: Injector | None = None
