@@ -11,7 +11,7 @@ from sipmesh.client.line import MOST_ATTEMPTS, ClientLink
 from sipmesh.client.login import Login
 from sipmesh.client.outcome import Outcome
 from sipmesh.client.party import Party
-from sipmesh.sip.digest import Algorithm, challenge_value
+from sipmesh.sip.digest import Algorithm, challenge_values
 from sipmesh.sip.message import Request, respond
 from sipmesh.sip.uri import SipUri
 from support.running import on_jumping_loop
@@ -43,7 +43,7 @@ class Ends:
         assert isinstance(request, Request)
         self.asked.append(request)
         stale = len(self.asked) > 1
-        challenge = challenge_value(self.realm, f"n{len(self.asked)}", Algorithm.SHA_256, stale=stale)
+        challenge = challenge_values(self.realm, f"n{len(self.asked)}", [Algorithm.SHA_256], stale=stale)[0]
         headers = [("proxy-authenticate", challenge)] if status == 407 else []
         self.line.exchanges.receive(respond(request, status, headers=headers))
 

@@ -1,7 +1,7 @@
 import pytest
 
 from sipmesh.client.login import Login
-from sipmesh.sip.digest import Algorithm, Credentials, challenge_value
+from sipmesh.sip.digest import Algorithm, Credentials, challenge_values
 from sipmesh.sip.message import Request, Response, build_request, respond
 
 LOGIN = Login("alice", "example.test", "alice-pw")
@@ -20,7 +20,7 @@ def challenged(*values: str, status: int = 401) -> Response:
 def challenge(
     algorithm: Algorithm = Algorithm.SHA_256, realm: str = "example.test", *, stale: bool = False, nonce: str = "n"
 ) -> str:
-    return challenge_value(realm, nonce, algorithm, stale=stale)
+    return challenge_values(realm, nonce, [algorithm], stale=stale)[0]
 
 
 @pytest.mark.parametrize(("status", "name"), [(401, "authorization"), (407, "proxy-authorization")])

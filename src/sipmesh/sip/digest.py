@@ -88,13 +88,11 @@ class DigestChallenge:
     opaque: str | None
 
 
-def challenge_value(realm: str, nonce: str, algorithm: Algorithm, *, stale: bool) -> str:
-    """Write the value of a WWW-Authenticate. *stale* makes the client try again without asking its user."""
-    return challenge_values(realm, nonce, [algorithm], stale=stale)[0]
-
-
 def challenge_values(realm: str, nonce: str, algorithms: Iterable[Algorithm], *, stale: bool) -> list[str]:
-    """Write the value of a WWW-Authenticate for each of *algorithms*, as `challenge_value` does."""
+    """Write the value of a WWW-Authenticate for each of *algorithms*.
+
+    *stale* makes the client try again without asking its user.
+    """
     start, tail = f"Digest realm={quote(realm)}, nonce={quote(nonce)}, algorithm=", ", stale=true" if stale else ""
     return [f'{start}{algorithm}, qop="auth"{tail}' for algorithm in algorithms]
 

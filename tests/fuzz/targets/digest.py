@@ -14,7 +14,7 @@ from sipmesh.sip.digest import (
     Nonces,
     NonceState,
     answer,
-    challenge_value,
+    challenge_values,
     ha1,
     is_digest,
     parse_challenge,
@@ -61,7 +61,7 @@ def _check_challenge(challenge: DigestChallenge) -> None:
         )
 
 
-CHALLENGE: Final = challenge_value("example.test", "bm9uY2U=", Algorithm.SHA_256, stale=True)
+CHALLENGE: Final = challenge_values("example.test", "bm9uY2U=", [Algorithm.SHA_256], stale=True)[0]
 
 TARGET: Final = Target(
     name="digest",

@@ -38,7 +38,6 @@ MAX_COMPOSED: Final = 64 << 10
 """Octets of a composed document: a phone reads no larger message without trouble."""
 
 ROOT: Final = f"{{{PIDF}}}presence"
-TUPLE: Final = f"{{{PIDF}}}tuple"
 RULE: Final = "RFC 3863 section 4"
 _XML: Final = "http://www.w3.org/XML/1998/namespace"
 
