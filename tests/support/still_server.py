@@ -10,7 +10,9 @@ from types import SimpleNamespace
 from typing import Any, Final, cast
 
 from sipmesh.demo.organisation import Organisation
+from sipmesh.routing.outcome import Forward
 from sipmesh.routing.registrar.binding import Binding
+from sipmesh.routing.target import FlowTarget, Target
 from sipmesh.server.proxy.events.notifier_choice import notifier_of
 from sipmesh.server.proxy.flow import Flow, ReceivedRequest
 from sipmesh.server.proxy.outside import NoLinks
@@ -248,6 +250,17 @@ def asked(
     ]
     names = {name for name, _ in headers}
     return build_request(method, uri, [*(row for row in fixed if row[0] not in names), *headers], body)
+
+
+def to(flow: Flow) -> FlowTarget:
+    """The phone of *flow*."""
+    return FlowTarget(flow.number, next(iter(flow.owners)), next(iter(flow.users)))
+
+
+def forward(server: StillServer, came_on: Flow, request: Request, *targets: Target) -> None:
+    """Have a request of *came_on* forwarded to *targets*."""
+    proxied = server.core._transactions.begin(server.received(came_on, request))
+    server.parts.decisions.relay.forward(proxied, Forward(targets, "sip:alice@example.test"))
 
 
 @asynccontextmanager

@@ -15,13 +15,11 @@ from sipmesh.errors import RemoteError
 from sipmesh.routing.media.rules import MediaRules
 from sipmesh.routing.outcome import Forward, Store
 from sipmesh.routing.registrar.registrar import RegistrarLimits
-from sipmesh.routing.target import Carriage, FlowTarget, Found, RemoteFlowTarget, ServerTarget, Target
+from sipmesh.routing.target import Carriage, FlowTarget, Found, RemoteFlowTarget, ServerTarget
 from sipmesh.server.proxy.flow import MOST_RESPONSES, Flow, SentBranch
-from sipmesh.server.proxy.liveness.outages import Outages
 from sipmesh.server.proxy.relay import FORGOTTEN_AT_ONCE
 from sipmesh.server.proxy.timeout_queue import TimeoutQueue
 from sipmesh.server.running.running_server import RunningServer
-from sipmesh.sip.framing import MAX_ROWS
 from sipmesh.sip.message import Request, respond
 from sipmesh.sip.transaction.timers import Timer
 from sipmesh.topology.document.media_policy import MediaPolicy
@@ -32,7 +30,18 @@ from support.memory_locations import Gate, MemoryLocations, MemoryStore
 from support.network import BOT, EDGE, FE1, FE2, FE3, FE4, Network
 from support.peer import Peer
 from support.running import on_jumping_loop, on_loop, until
-from support.still_server import StillServer, asked, closed, methods, partner, statuses, still_server, written_on
+from support.still_server import (
+    StillServer,
+    asked,
+    closed,
+    forward,
+    methods,
+    partner,
+    statuses,
+    still_server,
+    to,
+    written_on,
+)
 from support.talking import talking
 from support.ticking import SLACK_S, is_idle, ticking
 
@@ -350,58 +359,6 @@ async def test_end_of_a_carried_flow_ends_its_own_requests(home: Network) -> Non
         assert bob.sent == {}
 
 
-@pytest.mark.parametrize(("room", "status"), [(0, [100, 413]), (1 << 20, [100])])
-@still
-@on_loop
-async def test_branch_needs_room_on_its_link(home: Network, room: int, status: list[int]) -> None:
-    async with still_server(home.organisations[0]) as server:
-        alice, bob = server.phone(), server.registered("bob")
-        link: Any = bob.link
-        link.room = room
-        forward(server, alice, asked("INVITE"), to(bob))
-        assert statuses(alice) == status
-
-
-@still
-@on_loop
-async def test_flow_without_room_now_is_not_gone(home: Network) -> None:
-    """A 430 would have the server of the caller remove the binding."""
-    async with still_server(home.organisations[0]) as server:
-        mate, bob = server.server(FE2), server.registered("bob")
-        link: Any = bob.link
-        link.room, link.can_hold = 0, lambda _size: True
-        forward(server, mate, asked("MESSAGE"), FlowTarget(bob.number, next(iter(bob.owners)), BOB, found=Found.TOKEN))
-        forward(server, mate, asked("MESSAGE"), FlowTarget(1 << 40, next(iter(bob.owners)), BOB, found=Found.TOKEN))
-        forward(server, mate, asked("MESSAGE"), to(bob))
-        assert statuses(mate) == [480, 430, 480]
-
-
-@still
-@on_loop
-async def test_request_that_the_next_hop_would_not_read_is_refused(home: Network) -> None:
-    async with still_server(home.organisations[0]) as server:
-        alice, bob = server.phone(), server.registered("bob")
-        long = asked("MESSAGE", BOB, *(("x-row", "1") for _ in range(MAX_ROWS - 6)))
-        forward(server, alice, long, to(bob))
-        assert statuses(alice) == [513]
-        nameless = server.received(alice, asked("INVITE"))
-        alice.sender = None
-        server.parts.decisions.relay.forward(server.core._transactions.begin(nameless), Forward((to(bob),), ALICE))
-        assert statuses(alice) == [513, 100, 480]
-
-
-@still
-@on_loop
-async def test_server_that_does_not_answer_gets_no_branch(home: Network, monkeypatch: pytest.MonkeyPatch) -> None:
-    async with still_server(home.organisations[0]) as server:
-        alice, mate = server.phone(), ServerTarget((FE2,), LinkKind.SERVER, BOB)
-        monkeypatch.setattr(server.state.outages, "names", {FE2: None})
-        monkeypatch.setattr(Outages, "forbids", lambda *_, **__: True)
-        forward(server, alice, asked("MESSAGE"), mate)
-        assert statuses(alice) == [503]
-        server.state.outages.names.clear()
-
-
 @still
 @on_loop
 async def test_sender_without_room_gets_another_final_response_and_no_provisional_one(home: Network) -> None:
@@ -517,17 +474,6 @@ async def test_server_that_ends_gives_up_each_request(home: Network) -> None:
         assert relay.give_up("5") == 2
         assert statuses(alice) == [100, 200, 503, 503]
         assert repr(relay).startswith("<Relay ")
-
-
-def to(flow: Flow) -> FlowTarget:
-    """The phone of *flow*."""
-    return FlowTarget(flow.number, next(iter(flow.owners)), BOB)
-
-
-def forward(server: StillServer, came_on: Flow, request: Request, *targets: Target) -> None:
-    """Have a request of *came_on* forwarded to *targets*."""
-    proxied = server.core._transactions.begin(server.received(came_on, request))
-    server.parts.decisions.relay.forward(proxied, Forward(targets, ALICE))
 
 
 def sent_to(server: StillServer, came_on: Flow, request: Request, flow: Flow) -> Request:

@@ -8,16 +8,13 @@ from typing import TYPE_CHECKING, Final
 from sipmesh.errors import RemoteError
 from sipmesh.routing.identity.response_policy import is_to, settle, settle_registration
 from sipmesh.routing.proxy.effects import AwaitSilent, Cancel, DecideAgain, Effect, Forget, SendResponse, Start
-from sipmesh.routing.proxy.forwarding import assert_identity, hides_answerer
 from sipmesh.routing.proxy.own_responses import (
     explained,
-    lost_status,
 )
 from sipmesh.routing.proxy.release import REASON, readable_part
 from sipmesh.routing.proxy.response_context import ResponseContext
-from sipmesh.routing.target import is_carried, server_of
+from sipmesh.server.proxy.branch_sender import LOST, SENT
 from sipmesh.server.proxy.flow import MOST_FORWARDED, MOST_RESPONSES
-from sipmesh.server.proxy.transactions.message_size import is_too_long
 from sipmesh.sip.message import Response, respond
 from sipmesh.sip.rows import RECORD_ROUTE
 from sipmesh.sip.status import FIRST_FINAL, FIRST_REDIRECTION, FLOW_FAILED, SERVICE_UNAVAILABLE, TRYING, Status
@@ -29,12 +26,12 @@ if TYPE_CHECKING:
     from sipmesh.routing.outcome import Answer, Forward
     from sipmesh.routing.registrar.binding import Binding
     from sipmesh.server.in_force.in_force import Current
+    from sipmesh.server.proxy.branch_sender import BranchSender
     from sipmesh.server.proxy.call_table import CallTable
     from sipmesh.server.proxy.calls.call_release import CallRelease
     from sipmesh.server.proxy.calls.media_guard import MediaGuard
     from sipmesh.server.proxy.flow import Flow, ProxiedRequest, SentBranch
     from sipmesh.server.proxy.flow_table import FlowTable
-    from sipmesh.server.proxy.liveness.outages import Outages
     from sipmesh.server.proxy.message_refusals import MessageRefusals
     from sipmesh.server.proxy.transactions.ack_forwarder import AckForwarder
     from sipmesh.server.proxy.transactions.answerers import Answerers
@@ -79,7 +76,7 @@ class Relay:
         answerers: Answerers,
         server_transactions: ServerTransactions,
         client_transactions: ClientTransactions,
-        outages: Outages,
+        sender: BranchSender,
         calls: CallTable,
         media: MediaGuard,
         acks: AckForwarder,
@@ -90,7 +87,7 @@ class Relay:
         self.requests, self.calls = requests, calls
         self._current, self._access, self._clock = current, access, clock
         self._flow_table, self._forget = flow_table, forget
-        self._privacy, self._answerers, self._outages = privacy, answerers, outages
+        self._privacy, self._answerers, self._sender = privacy, answerers, sender
         self._media, self._refusals = media, refusals
         self.acks, self.release = acks, release
         self.calls_started = 0
@@ -357,9 +354,11 @@ class Relay:
         """
         for effect in effects:
             if isinstance(effect, Start):
-                self._start(proxied, effect, came_on)
+                fault = self._sender.send(proxied, effect, came_on)
+                if fault != SENT:
+                    self._unsent(proxied, effect, fault)
             elif isinstance(effect, SendResponse):
-                self._reply(proxied, effect.response)
+                self.server_transactions.forward(proxied, effect.response)
             elif isinstance(effect, Cancel):
                 sent = proxied.sent.get(effect.number)
                 if sent is not None:
@@ -373,73 +372,15 @@ class Relay:
             else:
                 self.server_transactions.drop(proxied)
 
-    def _start(self, proxied: ProxiedRequest, start: Start, came_on: Link | None) -> None:
-        if self._outages.names and self._is_forbidden(proxied, start):
-            self._unreachable(proxied, start)
-            return
-        flow = self._flow_table.find(start, came_on)
-        if flow is None or not flow.link.usable:
-            self._unreachable(proxied, start)
-            return
-        branch = self.requests.branches.mint(proxied.received.loop)
-        try:
-            copy = self.requests.make(proxied, start.target, flow, branch)
-        except RemoteError:  # the request was checked when it arrived
-            self._unreachable(proxied, start)
-            return
-        data = copy.encode()
-        size = len(data)
-        if is_too_long(copy, size):
-            self._refuse_branch(proxied, start, Status.MESSAGE_TOO_LARGE)
-        elif flow.link.has_room(size):
-            carried = is_carried(start.target)
-            self.client_transactions.send(proxied, start.number, branch, flow, copy, data, is_carried=carried)
-        else:
-            self._no_room(proxied, start, flow.link, size)
-
-    def _is_forbidden(self, proxied: ProxiedRequest, start: Start) -> bool:
-        """Tell whether a branch may not go to its server, which does not answer at the moment (RFC 3263 section 4.3)."""
+    def _unsent(self, proxied: ProxiedRequest, start: Start, fault: int) -> None:
+        """Go on without a branch that could not be sent: as if it was lost, or had been answered with the status *fault*."""
         context = proxied.context
-        has_others = context is not None and bool(context.branches[start.number].ways)
-        return self._outages.forbids(server_of(start.target, start.name), has_others=has_others)
-
-    def _unreachable(self, proxied: ProxiedRequest, start: Start) -> None:
-        if proxied.context is not None:
-            self._perform(proxied, proxied.context.lost(start.number))
-
-    def _no_room(self, proxied: ProxiedRequest, start: Start, link: Link, size: int) -> None:
-        """Fail a branch for which *link* has no room: 413 if it can never have room, otherwise like an unreachable target.
-
-        A flow target gets 480 instead of 430: the flow exists, and 430 would remove its binding.
-        """
-        if not link.can_hold(size):
-            self._refuse_branch(proxied, start, Status.REQUEST_ENTITY_TOO_LARGE)
-        elif lost_status(start.target) == FLOW_FAILED:
-            self._refuse_branch(proxied, start, Status.TEMPORARILY_UNAVAILABLE)
+        if context is None:
+            return
+        if fault == LOST:
+            self._perform(proxied, context.lost(start.number))
         else:
-            self._unreachable(proxied, start)
-
-    def _refuse_branch(self, proxied: ProxiedRequest, start: Start, status: int) -> None:
-        """Treat a request that is not sent as if the next hop had answered it with *status*."""
-        if proxied.context is not None:
-            refusal = respond(proxied.request, status)
-            self._perform(proxied, proxied.context.responded(start.number, refusal))
-
-    def _reply(self, proxied: ProxiedRequest, response: Response) -> None:
-        if response.status == FLOW_FAILED and proxied.flow.carrier is not None:
-            # to the server with the link it says that the login is unknown here: another flow has failed
-            response = explained(proxied.request, Status.TEMPORARILY_UNAVAILABLE)
-        kind = proxied.flow.link.kind
-        if kind is LinkKind.PARTNER or (kind is LinkKind.CLIENT and hides_answerer(response)):
-            assert_identity(response, None)
-        link, data = proxied.flow.link, response.encode()
-        if not link.has_room(len(data)) and link.usable:
-            if response.status < FIRST_FINAL:  # the sender does not need a provisional response
-                return
-            status = Status.SERVER_INTERNAL_ERROR if link.can_hold(len(data)) else Status.MESSAGE_TOO_LARGE
-            response = respond(proxied.request, status)
-            data = response.encode()
-        self.server_transactions.answer(proxied, response, data)
+            self._perform(proxied, context.responded(start.number, respond(proxied.request, fault)))
 
 
 def _is_superfluous(sent: SentBranch, response: Response) -> bool:

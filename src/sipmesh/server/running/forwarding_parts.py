@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sipmesh.routing.registrar.registrar import RegistrarLimits
+from sipmesh.server.proxy.branch_sender import BranchSender
 from sipmesh.server.proxy.call_table import CallTable
 from sipmesh.server.proxy.calls.call_release import CallRelease
 from sipmesh.server.proxy.calls.identity_service import IdentityService
@@ -64,6 +65,7 @@ class ForwardingParts:
 
     def relay(self, setup: ServerSetup, peers: PeerParts, access: AccessProxy) -> Relay:
         """Build the relay; *access* gets the requests that are carried to and from other pools."""
+        client_transactions = ClientTransactions(setup.loop.time)
         return Relay(
             setup.current,
             access,
@@ -74,8 +76,8 @@ class ForwardingParts:
             self.privacy,
             self.answerers,
             self.server_transactions,
-            ClientTransactions(setup.loop.time),
-            self.outages,
+            client_transactions,
+            BranchSender(peers.flow_table, self.requests, client_transactions, self.outages),
             self.calls,
             self.media,
             self.acks,

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 
 from routing.messages import request
+from sipmesh.cli.versions import built
 from sipmesh.routing.proxy.response_context import SILENT_S
 from sipmesh.server.proxy.flow import Flow
 from sipmesh.server.proxy.transactions.server_transactions import ServerTransactions
@@ -16,11 +18,15 @@ from sipmesh.sip.framing import MAX_ROWS
 from sipmesh.sip.message import Response, respond
 from sipmesh.sip.transaction.ack import ack_for, cancel_for
 from sipmesh.sip.transaction.timers import Timer
-from support.network import FE1, Network
+from sipmesh.trust.evidence import LinkKind
+from support.network import EDGE, FE1, FE3, Network
 from support.peer import Peer
 from support.received import received
 from support.running import on_jumping_loop, on_loop, until
+from support.still_server import partner, statuses, still_server, written_on
 from support.ticking import SLACK_S, is_idle, ticking
+
+still = pytest.mark.skipif(built() == "compiled", reason="what stands for a link is no object of a compiled class")
 
 FINAL_S = Timer.L.seconds
 
@@ -120,3 +126,50 @@ async def test_cancelled_call_ends_with_487_even_if_the_phone_is_silent(home: Ne
         await alice.send(cancel_for(invite))
         assert (await alice.final(method="INVITE")).status == 487
         assert FINAL_S <= node.loop.time() - began <= FINAL_S + SLACK_S
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "expected"),
+    [
+        (LinkKind.CLIENT, 200, (200, True)),
+        (LinkKind.PARTNER, 200, (200, False)),
+        (LinkKind.SERVER, 430, (430, True)),
+    ],
+)
+@still
+@on_loop
+async def test_response_of_a_branch_goes_on_as_its_receiver_may_see_it(
+    federation: Network, kind: LinkKind, status: int, expected: tuple[int, bool]
+) -> None:
+    async with still_server(federation.organisations[0], FE1 if kind is LinkKind.CLIENT else EDGE) as server:
+        peer = {LinkKind.PARTNER: partner(server), LinkKind.SERVER: server.parts.setup.view.trusted[FE1]}.get(kind)
+        flow, transactions = server.flow(kind, peer), server.core._transactions
+        response = respond(request("MESSAGE"), status, headers=(("p-asserted-identity", "<sip:bob@example.test>"),))
+        transactions.forward(transactions.begin(received(flow, request("MESSAGE"))), response)
+        [sent] = written_on(flow)
+        assert (statuses(flow), sent.has("p-asserted-identity")) == ([expected[0]], expected[1])
+
+
+@pytest.mark.parametrize(("status", "holds", "sent"), [(180, True, []), (486, True, [500]), (486, False, [513])])
+@still
+@on_loop
+async def test_sender_without_room_gets_a_short_final_response(
+    home: Network, status: int, *, holds: bool, sent: list[int]
+) -> None:
+    async with still_server(home.organisations[0]) as server:
+        flow, transactions = server.phone(), server.core._transactions
+        link: Any = flow.link
+        link.room, link.can_hold = 0, lambda _size: holds
+        transactions.forward(transactions.begin(received(flow, request("INVITE"))), respond(request("INVITE"), status))
+        assert statuses(flow) == sent
+
+
+@still
+@on_loop
+async def test_carried_flow_gets_480_in_place_of_430(two_pools: Network) -> None:
+    """To the server with the link, 430 says that the login is unknown here, while another flow has failed."""
+    async with still_server(two_pools.organisations[0]) as server:
+        flow, transactions = server.flow(), server.core._transactions
+        flow.carried_by(server.server(FE3), "<sip:x@fe3.example.test;lr>")
+        transactions.forward(transactions.begin(received(flow, request("MESSAGE"))), respond(request("MESSAGE"), 430))
+        assert statuses(flow) == [480]

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
+from sipmesh.routing.proxy.forwarding import assert_identity, hides_answerer
+from sipmesh.routing.proxy.own_responses import explained
 from sipmesh.routing.proxy.response_context import SILENT_S
 from sipmesh.server.proxy.flow import ProxiedRequest
 from sipmesh.server.proxy.timeout_queue import TimeoutQueue
 from sipmesh.server.proxy.transactions.message_size import is_too_long
 from sipmesh.sip.message import Response, respond
-from sipmesh.sip.status import FIRST_FINAL, Status
+from sipmesh.sip.status import FIRST_FINAL, FLOW_FAILED, Status
 from sipmesh.sip.transaction.server import ServerTransaction
 from sipmesh.sip.transaction.state import Do, Input, TransactionState, of_status
 from sipmesh.sip.transaction.timers import Timer
+from sipmesh.trust.evidence import LinkKind
 
 if TYPE_CHECKING:
     from sipmesh.routing.proxy.forwarding import ListenerAddress
@@ -80,6 +83,23 @@ class ServerTransactions:
             self.drop(proxied)
         elif transaction.state is not before:
             self._call_ended(proxied, response.status)
+
+    def forward(self, proxied: ProxiedRequest, response: Response) -> None:
+        """Send a response that has come from a branch, as the peer of the sender's link may see it."""
+        if response.status == FLOW_FAILED and proxied.flow.carrier is not None:
+            # to the server with the link it says that the login is unknown here: another flow has failed
+            response = explained(proxied.request, Status.TEMPORARILY_UNAVAILABLE)
+        link = proxied.flow.link
+        if link.kind is LinkKind.PARTNER or (link.kind is LinkKind.CLIENT and hides_answerer(response)):
+            assert_identity(response, None)
+        data = response.encode()
+        if not link.has_room(len(data)) and link.usable:
+            if response.status < FIRST_FINAL:  # the sender does not need a provisional response
+                return
+            status = Status.SERVER_INTERNAL_ERROR if link.can_hold(len(data)) else Status.MESSAGE_TOO_LARGE
+            response = respond(proxied.request, status)
+            data = response.encode()
+        self.answer(proxied, response, data)
 
     def _call_ended(self, proxied: ProxiedRequest, status: int) -> None:
         """Count the final response of an INVITE; keep only its key for the ACK if it was refused, otherwise drop its body."""

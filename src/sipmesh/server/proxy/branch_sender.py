@@ -1,0 +1,75 @@
+"""Sends the branches of requests: each on the link of its target, if that can be used and has room."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from sipmesh.errors import RemoteError
+from sipmesh.routing.proxy.own_responses import lost_status
+from sipmesh.routing.target import is_carried, server_of
+from sipmesh.server.proxy.transactions.message_size import is_too_long
+from sipmesh.sip.status import FLOW_FAILED, Status
+
+if TYPE_CHECKING:
+    from sipmesh.routing.proxy.effects import Start
+    from sipmesh.server.proxy.flow import ProxiedRequest
+    from sipmesh.server.proxy.flow_table import FlowTable
+    from sipmesh.server.proxy.liveness.outages import Outages
+    from sipmesh.server.proxy.transactions.branch_requests import BranchRequests
+    from sipmesh.server.proxy.transactions.client_transactions import ClientTransactions
+    from sipmesh.transport.link.link import Link
+
+SENT: Final = 0
+LOST: Final = -1
+"""What has become of a branch: it was sent, or its target cannot be reached. Other values are the status that it gets."""
+
+
+class BranchSender:
+    """Finds the link of each branch, makes its request, and opens its client transaction."""
+
+    def __init__(
+        self, flow_table: FlowTable, requests: BranchRequests, transactions: ClientTransactions, outages: Outages
+    ) -> None:
+        self._flow_table, self._requests, self._transactions = flow_table, requests, transactions
+        self._outages = outages
+
+    def __repr__(self) -> str:
+        return f"<BranchSender {self._transactions!r}>"
+
+    def send(self, proxied: ProxiedRequest, start: Start, came_on: Link | None) -> int:
+        """Send one branch of a request; gives `SENT`, `LOST` or a status. *came_on* is the link of the response before it."""
+        if self._outages.names and self._is_forbidden(proxied, start):
+            return LOST
+        flow = self._flow_table.find(start, came_on)
+        if flow is None or not flow.link.usable:
+            return LOST
+        branch = self._requests.branches.mint(proxied.received.loop)
+        try:
+            copy = self._requests.make(proxied, start.target, flow, branch)
+        except RemoteError:  # the request was checked when it arrived
+            return LOST
+        data = copy.encode()
+        size = len(data)
+        if is_too_long(copy, size):
+            return Status.MESSAGE_TOO_LARGE
+        if not flow.link.has_room(size):
+            return _without_room(start, flow.link, size)
+        carried = is_carried(start.target)
+        self._transactions.send(proxied, start.number, branch, flow, copy, data, is_carried=carried)
+        return SENT
+
+    def _is_forbidden(self, proxied: ProxiedRequest, start: Start) -> bool:
+        """Tell whether a branch may not go to its server, which does not answer at the moment (RFC 3263 section 4.3)."""
+        context = proxied.context
+        has_others = context is not None and bool(context.branches[start.number].ways)
+        return self._outages.forbids(server_of(start.target, start.name), has_others=has_others)
+
+
+def _without_room(start: Start, link: Link, size: int) -> int:
+    """Give 413 if *link* can never have room; otherwise the branch is like one whose target is unreachable.
+
+    A flow target gets 480 instead of 430: the flow exists, and 430 would remove its binding.
+    """
+    if not link.can_hold(size):
+        return Status.REQUEST_ENTITY_TOO_LARGE
+    return Status.TEMPORARILY_UNAVAILABLE if lost_status(start.target) == FLOW_FAILED else LOST
