@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from sipmesh.demo.organisation import Organisation
 from sipmesh.demo.ports import free_port
-from sipmesh.server.proxy.events.notifier_choice import notifier_of
+from sipmesh.routing.events.notifier_choice import notifier_of
 from sipmesh.sip.message import Request
 from sipmesh.transport.limits import Limits
 from support.network import FE1, FE2, UNHURRIED

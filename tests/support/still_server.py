@@ -10,10 +10,10 @@ from types import SimpleNamespace
 from typing import Any, Final, cast
 
 from sipmesh.demo.organisation import Organisation
+from sipmesh.routing.events.notifier_choice import notifier_of
 from sipmesh.routing.outcome import Forward
 from sipmesh.routing.registrar.binding import Binding
 from sipmesh.routing.target import FlowTarget, Target
-from sipmesh.server.proxy.events.notifier_choice import notifier_of
 from sipmesh.server.proxy.flow import Flow, ReceivedRequest
 from sipmesh.server.proxy.outside import NoLinks
 from sipmesh.server.proxy.proxy_core import ProxyCore

@@ -69,7 +69,7 @@ class Flow:
 
     *challenged* is the login that was challenged last and has not been answered, None if there is none.
 
-    A carried flow is a client's link at another server (`sipmesh.server.proxy.access`). *carrier* is the flow of our link to that
+    A carried flow is a client's link at another server (`sipmesh.server.proxy.login`). *carrier* is the flow of our link to that
     server, whose transactions it shares, and *path* is the Route entry by which that server finds the client. A client's link
     that this server carries has *logins*, and the link *upstream* by which its last REGISTER has gone.
     """

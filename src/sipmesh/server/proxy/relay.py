@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from sipmesh.server.proxy.calls.media_guard import MediaGuard
     from sipmesh.server.proxy.flow import Flow, ProxiedRequest, SentBranch
     from sipmesh.server.proxy.flow_table import FlowTable
+    from sipmesh.server.proxy.login.access_proxy import AccessProxy
     from sipmesh.server.proxy.message_refusals import MessageRefusals
     from sipmesh.server.proxy.transactions.ack_forwarder import AckForwarder
     from sipmesh.server.proxy.transactions.answerers import Answerers
@@ -46,18 +47,6 @@ FORGOTTEN_AT_ONCE: Final = 128
 """Transactions that are forgotten in one turn of the event loop: half a millisecond."""
 
 
-class Access:
-    """What a relay tells of the requests that it carries between a user's link and the home pool of the user."""
-
-    def answered(self, sent: SentBranch, response: Response) -> None:
-        """The home pool has answered a REGISTER; *response* may be changed."""
-        raise NotImplementedError
-
-    def flow_failed(self, sent: SentBranch) -> None:
-        """The next server has answered 430: it does not know the flow of a request any more."""
-        raise NotImplementedError
-
-
 class Relay:
     """The way of each request through this server: from its server transaction to its branches, and of the responses back.
 
@@ -67,7 +56,7 @@ class Relay:
     def __init__(
         self,
         current: Current,
-        access: Access,
+        access: AccessProxy,
         clock: Callable[[], float],
         flow_table: FlowTable,
         forget: Callable[[Binding], None],

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sipmesh.server.proxy.access.access_proxy import AccessProxy
-from sipmesh.server.proxy.access.end_of_flow import EndOfFlow
-from sipmesh.server.proxy.access.home_flows import HomeFlows
 from sipmesh.server.proxy.dispatch import Dispatch
 from sipmesh.server.proxy.links.flow_removal import FlowRemoval
 from sipmesh.server.proxy.links.link_lifecycle import LinkLifecycle
 from sipmesh.server.proxy.links.reception import Reception
 from sipmesh.server.proxy.links.remote_events import RemoteEvents
+from sipmesh.server.proxy.login.access_proxy import AccessProxy
+from sipmesh.server.proxy.login.end_of_flow import EndOfFlow
+from sipmesh.server.proxy.login.home_flows import HomeFlows
 from sipmesh.server.proxy.login.login_waits import LoginWaits
 from sipmesh.server.proxy.proxy_core import ProxyCore
 from sipmesh.server.proxy.repeated_refresh import RefreshGate

@@ -26,7 +26,7 @@ from sipmesh.trust.evidence import LinkKind
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sipmesh.server.proxy.access.access_proxy import AccessProxy
+    from sipmesh.server.proxy.login.access_proxy import AccessProxy
     from sipmesh.server.running.peer_parts import PeerParts
     from sipmesh.server.running.server_setup import ServerSetup
 

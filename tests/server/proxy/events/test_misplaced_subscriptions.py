@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 
 from server.proxy.events.test_notifier import BOB, BUSY, publish, subscribe, told, watch
+from sipmesh.routing.events.notifier_choice import notifier_of
 from sipmesh.server.proxy.events.misplaced_subscriptions import SETTLED_S
-from sipmesh.server.proxy.events.notifier_choice import notifier_of
 from sipmesh.server.proxy.liveness.outages import Outage
 from support.network import FE1, FE2, Network
 from support.running import on_jumping_loop

@@ -10,10 +10,10 @@ import pytest
 
 from server.proxy.events.test_message_storing import say
 from sipmesh.cli.versions import built
+from sipmesh.routing.events.notifier_choice import notifier_of
 from sipmesh.routing.events.pidf import PresenceDocument, compose
 from sipmesh.server.draining import Draining
 from sipmesh.server.proxy.events import notifier
-from sipmesh.server.proxy.events.notifier_choice import notifier_of
 from sipmesh.server.proxy.events.publications import GONE_S
 from sipmesh.sip.message import Request, Response
 from sipmesh.storage.users.user_database import Users

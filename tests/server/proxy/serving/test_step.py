@@ -15,8 +15,8 @@ from sipmesh.routing.identity.sender import named_side
 from sipmesh.routing.media.rules import MediaRules
 from sipmesh.routing.outcome import DRAINING, Answer, Drop, Forward, Prove, Register, Serve, Store, ToUser
 from sipmesh.routing.target import AnotherNotifier, FlowTarget, RemoteFlowTarget, ServerTarget
-from sipmesh.server.proxy.access.end_of_flow import FLOW_FAILED
 from sipmesh.server.proxy.flow import Flow
+from sipmesh.server.proxy.login.end_of_flow import FLOW_FAILED
 from sipmesh.server.proxy.login.login_waits import PendingLogin
 from sipmesh.server.proxy.serving.admission import NOT_ITS_PACKAGE
 from sipmesh.server.proxy.serving.effects import (

@@ -7,8 +7,8 @@ import socket
 from itertools import count
 
 from sipmesh.demo.organisation import Organisation
+from sipmesh.routing.events.notifier_choice import notifier_of
 from sipmesh.routing.proxy.branch import MAGIC_COOKIE
-from sipmesh.server.proxy.events.notifier_choice import notifier_of
 from sipmesh.server.proxy.siblings.channel import ARRIVED, MOST_IN_ALL, MOST_PENDING, SEND
 from sipmesh.server.worker_service import RemoteControlPlane
 from sipmesh.sip.transaction.timers import Timer

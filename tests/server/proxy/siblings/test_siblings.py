@@ -8,7 +8,7 @@ import pytest
 
 from sipmesh.client.dialog import Dialog
 from sipmesh.demo.organisation import Organisation
-from sipmesh.server.proxy.events.notifier_choice import notifier_of
+from sipmesh.routing.events.notifier_choice import notifier_of
 from sipmesh.server.proxy.login.login_waits import attempt_of
 from sipmesh.server.proxy.siblings.channel import ARRIVED, CLOSE, MOST_IN_ALL, ORDER, SEND
 from sipmesh.server.running.running_server import RunningServer

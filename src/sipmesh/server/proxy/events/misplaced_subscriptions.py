@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from sipmesh.server.proxy.events.notifier_choice import notifier_of
+from sipmesh.routing.events.notifier_choice import notifier_of
 
 if TYPE_CHECKING:
     from sipmesh.server.in_force.in_force import Current

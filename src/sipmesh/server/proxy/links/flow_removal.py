@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from sipmesh.server.proxy.access.access_proxy import AccessProxy
-    from sipmesh.server.proxy.access.home_flows import HomeFlows
     from sipmesh.server.proxy.events.event_server import EventServer
     from sipmesh.server.proxy.flow import Flow
     from sipmesh.server.proxy.flow_table import FlowTable
+    from sipmesh.server.proxy.login.access_proxy import AccessProxy
     from sipmesh.server.proxy.login.digest_auth import DigestAuth
+    from sipmesh.server.proxy.login.home_flows import HomeFlows
     from sipmesh.server.proxy.login.login_waits import LoginWaits
     from sipmesh.server.proxy.other_processes import OtherProcesses
     from sipmesh.server.proxy.registrar.registrations import Registrations

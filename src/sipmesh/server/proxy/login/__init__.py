@@ -1,1 +1,1 @@
-"""Logins of users: digest authentication, waits after failed logins, recorded failures, and the stores of users."""
+"""Logins of users, here or at another pool: digest authentication, waits after failed logins, and the stores of users."""

@@ -26,8 +26,8 @@ from sipmesh.routing.proxy.branch import carried_loop, loop_hash
 from sipmesh.routing.proxy.received import mark_received
 from sipmesh.routing.roles.decide import decide
 from sipmesh.routing.target import is_carried
-from sipmesh.server.proxy.access.end_of_flow import is_end
 from sipmesh.server.proxy.flow import Flow, ReceivedRequest
+from sipmesh.server.proxy.login.end_of_flow import is_end
 from sipmesh.server.proxy.serving.admission import NO_HOPS, refused_at_once, room_for
 from sipmesh.server.proxy.serving.effects import (
     AskControlPlane,

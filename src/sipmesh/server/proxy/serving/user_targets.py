@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.routing.authentication.verifier import user_of
+from sipmesh.routing.events.notifier_choice import notifier_of
 from sipmesh.routing.events.packages import is_for_notifier
 from sipmesh.routing.events.reference import refused_reference
 from sipmesh.routing.events.stored_message import is_storable
@@ -13,7 +14,6 @@ from sipmesh.routing.outcome import Answer, Forward, Serve, Store, ToContact, To
 from sipmesh.routing.proxy.target_set import fork
 from sipmesh.routing.roles.front_end import to_home
 from sipmesh.routing.target import AnotherNotifier, ServerTarget
-from sipmesh.server.proxy.events.notifier_choice import notifier_of
 from sipmesh.server.proxy.serving.effects import ReadBindings
 from sipmesh.server.proxy.serving.watchers import refused_early_reference, refused_watcher
 from sipmesh.sip.status import Status

@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from sipmesh.routing.events.notifier_choice import notifier_of
 from sipmesh.routing.proxy.branch import prefix_of
-from sipmesh.server.proxy.events.notifier_choice import notifier_of
 from sipmesh.server.proxy.other_processes import OtherProcesses
 from sipmesh.server.proxy.siblings.channel import (
     ARRIVED,

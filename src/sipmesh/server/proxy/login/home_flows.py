@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Final
 from sipmesh.errors import RemoteError
 from sipmesh.routing.identity.sender import ServerSender
 from sipmesh.routing.outcome import Answer, try_later
-from sipmesh.server.proxy.access.carried_link import CarriedLink
-from sipmesh.server.proxy.access.client_address import client_address
-from sipmesh.server.proxy.access.end_of_flow import is_end
 from sipmesh.server.proxy.flow import Flow
+from sipmesh.server.proxy.login.carried_link import CarriedLink
+from sipmesh.server.proxy.login.client_address import client_address
+from sipmesh.server.proxy.login.end_of_flow import is_end
 from sipmesh.sip.fields import NameAddr
 from sipmesh.sip.text import octets_of, shown
 from sipmesh.trust.code import Code
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from sipmesh.routing.identity.route_set import RouteSet
     from sipmesh.routing.identity.tokens import Tokens
     from sipmesh.server.in_force.in_force import Current
-    from sipmesh.server.proxy.access.end_of_flow import EndOfFlow
     from sipmesh.server.proxy.flow_table import FlowTable
+    from sipmesh.server.proxy.login.end_of_flow import EndOfFlow
     from sipmesh.sip.message import Request
     from sipmesh.transport.link.link import Link
     from sipmesh.transport.reactor.reactor import Reactor

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from sipmesh.server.proxy.events.notifier_choice import notifier_of
+from sipmesh.routing.events.notifier_choice import notifier_of
 
 SERVERS = ("fe1", "fe2", "fe3")
 USERS = [f"sip:user{number}@example.test" for number in range(300)]

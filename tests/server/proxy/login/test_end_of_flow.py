@@ -9,7 +9,7 @@ import pytest
 
 from routing.messages import request
 from sipmesh.cli.versions import built
-from sipmesh.server.proxy.access.end_of_flow import FLOW_FAILED, EndOfFlow, is_end
+from sipmesh.server.proxy.login.end_of_flow import FLOW_FAILED, EndOfFlow, is_end
 from sipmesh.sip.message import Request
 
 pytestmark = pytest.mark.skipif(built() == "compiled", reason="what stands for a part is no object of a compiled class")

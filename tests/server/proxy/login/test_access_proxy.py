@@ -11,7 +11,7 @@ from routing.messages import request
 from sipmesh.cli.versions import built
 from sipmesh.routing.identity.dialog_token import PathToken
 from sipmesh.routing.outcome import Answer
-from sipmesh.server.proxy.access.access_proxy import NO_HOME, keep_credentials
+from sipmesh.server.proxy.login.access_proxy import NO_HOME, keep_credentials
 from sipmesh.trust.evidence import LinkKind
 from support.network import FE1, FE3, FE4, POOL2, Network
 from support.peer import HungUpError

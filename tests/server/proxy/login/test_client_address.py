@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sipmesh.server.proxy.access.client_address import client_address, received_parameter
+from sipmesh.server.proxy.login.client_address import client_address, received_parameter
 
 EDGE, FE = "edge1.example.test", "fe1.example.test"
 

@@ -13,9 +13,8 @@ from sipmesh.routing.identity.dialog_token import PathToken
 from sipmesh.routing.identity.sender import CarriedLogin, ServerSender, named_side
 from sipmesh.routing.outcome import Answer, Forward, try_later
 from sipmesh.routing.target import Carriage, ServerTarget
-from sipmesh.server.proxy.access.carried_link import CarriedLink
-from sipmesh.server.proxy.access.client_address import received_parameter
-from sipmesh.server.proxy.relay import Access
+from sipmesh.server.proxy.login.carried_link import CarriedLink
+from sipmesh.server.proxy.login.client_address import received_parameter
 from sipmesh.sip.digest import is_digest, parse_challenge, realm_of_credentials
 from sipmesh.sip.fields import NameAddr
 from sipmesh.sip.status import FIRST_FINAL, FIRST_REDIRECTION, UNAUTHORIZED, Status
@@ -27,11 +26,11 @@ if TYPE_CHECKING:
     from sipmesh.routing.identity.tokens import Tokens
     from sipmesh.routing.proxy.forwarding import ListenerAddress
     from sipmesh.server.in_force.in_force import Current
-    from sipmesh.server.proxy.access.end_of_flow import EndOfFlow
     from sipmesh.server.proxy.flow import Flow, SentBranch
     from sipmesh.server.proxy.flow_table import FlowTable
     from sipmesh.server.proxy.liveness.outages import Outages
     from sipmesh.server.proxy.login.digest_auth import DigestAuth
+    from sipmesh.server.proxy.login.end_of_flow import EndOfFlow
     from sipmesh.server.quotas.principals import Principals
     from sipmesh.sip.message import Request, Response
     from sipmesh.topology.server_choice import ServerChoice
@@ -39,7 +38,7 @@ if TYPE_CHECKING:
 NO_HOME: Final = try_later("no server of the home pool can be reached")
 
 
-class AccessProxy(Access):
+class AccessProxy:
     """The users whom one server carries. *inside* is our address for the servers of ours, as in our Path."""
 
     def __init__(

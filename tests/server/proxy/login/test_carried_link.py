@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from sipmesh.cli.versions import built
-from sipmesh.server.proxy.access.carried_link import CarriedLink
+from sipmesh.server.proxy.login.carried_link import CarriedLink
 from sipmesh.transport.limits import Limits
 from sipmesh.transport.reactor.reactor import Reactor
 from support.running import on_loop
