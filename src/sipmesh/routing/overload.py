@@ -80,6 +80,7 @@ class OverloadControl:
     __slots__ = (
         "_above_since",
         "_asked",
+        "_busy",
         "_credit",
         "_credit_last",
         "_measured_at",
@@ -115,6 +116,7 @@ class OverloadControl:
         self._credit = self._credit_last = 0.0
         self.fair = 0
         self._step, self._asked, self._principals = 1, 0, 0
+        self._busy = 0.0  # requests a second that were admitted while the age was last above the target
         self._owed_most = 0.0
 
     def __repr__(self) -> str:
@@ -135,11 +137,15 @@ class OverloadControl:
         elif self.active or now - self._above_since >= self.interval_s:
             self._raise(age_s, now)
 
+    @property
+    def _admitted(self) -> float:
+        """How many requests of this step are admitted."""
+        return max(LEAST_FOR_ALL, 1.0 - self.loss) * self._asked
+
     def _next_step(self, now: float) -> None:
         """Compute the fair share from what was asked for in the last step."""
         self._stepped_at = now
-        admitted = max(LEAST_FOR_ALL, 1.0 - self.loss) * self._asked
-        self.fair = int(admitted / self._principals) if self._principals else 0
+        self.fair = int(self._admitted / self._principals) if self._principals else 0
         self._owed_most = self.loss * self._asked
         self._credit = min(self._credit, 1.0)  # else a principal that asks for little pays for the step before
         self._step += 1
@@ -152,6 +158,7 @@ class OverloadControl:
             self.episodes += 1
             self.began_at, self.longest_s = now, age_s
         else:
+            self._busy = self._admitted / max(now - self._stepped_at, STEP_S)
             self.loss = self._raised(age_s)
         self._next_step(now)
 
@@ -172,11 +179,13 @@ class OverloadControl:
         return min(GREATEST, 1.0 + (GREATEST - 1.0) * (beyond - 1.0) / 2)
 
     def _lower(self, now: float) -> None:
+        """Lower the loss. Once the load has fallen to half, it is over: only those would be refused who have not caused it."""
         if not self.active:
             return
+        has_fallen = 2 * self._asked / max(now - self._stepped_at, STEP_S) < self._busy
         self.loss *= LOWERED
         self._next_step(now)
-        if self.loss < OVER:
+        if has_fallen or self.loss < OVER:
             self._end(now)
 
     def _end(self, now: float) -> None:
