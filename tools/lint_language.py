@@ -218,8 +218,6 @@ def titles() -> list[tuple[str, str]]:
 def prose() -> Iterator[tuple[Path, int, str]]:
     """Give the prose of all Python files, and the pages, each with its place."""
     for file in sorted(file for folder in PYTHON for file in (ROOT / folder).rglob("*.py")):
-        if file.is_relative_to(SOURCE / "server" / "proxy") or file.is_relative_to(SOURCE / "server" / "running"):
-            continue
         source = file.read_text("utf-8")
         if ANY_PHRASE.search(source.replace("_", " ")):
             yield from ((file, line, words) for line, words in prose_of(source))

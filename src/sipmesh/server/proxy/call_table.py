@@ -38,12 +38,12 @@ class UpCall:
 class CallTable:
     """Calls by Call-ID, *most* of them: then the oldest is forgotten. Routing does not ask it.
 
-    A principal has as many calls here as it may have branches; then its own oldest call is forgotten. So nobody makes the
-    server forget the calls of all others.
+    A principal has as many calls here as it may have branches; then its own oldest call is forgotten. So no principal
+    makes the server forget the calls of all others.
 
     In a server of several processes, the process that has forwarded the INVITE has the call. It tells the process of the
     callee's link, which has it among the calls elsewhere: they are not counted, and keep the link. A BYE may pass any
-    process, so that the others are told of it.
+    process, so that it is reported to the others.
     """
 
     def __init__(self, most: int, siblings: OtherProcesses) -> None:
@@ -59,7 +59,7 @@ class CallTable:
         return len(self._calls)
 
     def began(self, invite: Request, came_on: Flow, went_on: Flow, account: Usage, now: float) -> None:
-        """A 2xx to *invite* has passed, which opens a dialog; further ones of a fork change nothing.
+        """A 2xx to *invite* has passed, which opens a dialog; further 2xx of a fork change nothing.
 
         *account* is that of the caller.
         """
@@ -116,7 +116,7 @@ class CallTable:
         The ACK of a call elsewhere does not pass here, so each of them counts.
         """
         found: set[int] = set()
-        for call in reversed(self._calls.values()):  # the newest ones first
+        for call in reversed(self._calls.values()):  # the newest calls first
             if call.since <= since:
                 break
             if not call.acknowledged:

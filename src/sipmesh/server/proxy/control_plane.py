@@ -25,7 +25,7 @@ class ControlPlane:
         """Open links to the other servers, now that this server listens."""
 
     def close(self) -> None:
-        """Open no more links."""
+        """Stop opening links."""
 
     def tick(self) -> None:
         """Do what is due; called about twice a second."""

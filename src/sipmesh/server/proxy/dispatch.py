@@ -138,7 +138,7 @@ class Dispatch(LinkEvents):
                 self._events.responded(flow, response)
 
     def _request(self, flow: Flow, request: Request) -> None:
-        """Match a request with its transaction; ignore a retransmission of one that is being served (RFC 3261 17.2)."""
+        """Match a request with its transaction; ignore a retransmission of a request that is being served (RFC 3261 17.2)."""
         key = server_key(request)
         proxied = flow.served.get(key)
         if request.method == "CANCEL":

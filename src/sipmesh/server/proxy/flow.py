@@ -41,8 +41,11 @@ MOST_REFUSED_OF_STRANGERS: Final = 32
 """The same before a login: a challenged client sends one INVITE, and repeats it with credentials."""
 
 MOST_RESPONSES: Final = 10
-"""Responses to one branch that count for nobody. A phone sends a few provisional ones, and one final one; under overload,
-each further one counts as a request of its sender."""
+"""Responses to one branch that count for no account.
+
+A phone sends a few provisional responses, and one final response. Under overload, each further response counts as a request of
+its sender.
+"""
 
 MOST_FORWARDED: Final = 1_000
 """Responses to one branch that may go back. A call that waits in a queue for an hour gets one each ten seconds; of those beyond
@@ -64,7 +67,7 @@ class Flow:
     password with which each user logged in. *mark* is the ``received`` and ``rport`` of the client's Via. *account* counts
     the requests of the link. *refresh* is the REGISTER that its phone repeats. *service_route* is the URI by which its phone
     reaches this server. *closed*: the link is gone. *refused* has the keys of INVITEs with a final refusal and without an ACK;
-    nothing else of them is kept. *ringing* are the calls that ring, to the peer or from the peer. *owner_of* finds the user of
+    no other part of them is kept. *ringing* are the calls that ring, to the peer or from the peer. *owner_of* finds the user of
     an alias.
 
     *challenged* is the login that was challenged last and has not been answered, None if there is none.
@@ -223,7 +226,7 @@ class ReceivedRequest:
 
 
 class RequestServer:
-    """Who serves a request, and is told if no target of it can be reached."""
+    """What serves a request; it is called if no target of the request can be reached."""
 
     def targets_lost(self, proxied: ProxiedRequest, what: AnotherNotifier | Store) -> None:
         """Serve *proxied* as *what* says: its notifier, or its phones, cannot be reached."""
@@ -292,7 +295,7 @@ class ProxiedRequest:
         return self.request.method == "INVITE" and self.request.to.tag is None
 
     def ring(self) -> None:
-        """Count it among the calls that ring, if it begins one: nobody has accepted it yet."""
+        """Count it among the calls that ring, if it begins one: it is not accepted yet."""
         if self.begins_call and not self.rings:
             self.rings = True
             self.flow.ringing.add(self.request.call_id)

@@ -45,7 +45,7 @@ class FlowTable:
         return self._current.value.view
 
     def flow(self, link: Link) -> Flow:
-        """Return the flow of *link*; it is created at the first call. That of a closed link is known to nobody else."""
+        """Return the flow of *link*; it is created at the first call. The flow of a closed link is in no table."""
         known = link.flow
         if isinstance(known, Flow):
             return known

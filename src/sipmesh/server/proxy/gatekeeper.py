@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from sipmesh.trust.policy import LinkPolicy
 
 REMEMBERED_REFUSALS = 500
-"""Refusals that are kept for `sipmesh explain`; older ones are only in the log."""
+"""Refusals that are kept for `sipmesh explain`; older refusals are only in the log."""
 
 
 class Gatekeeper:
@@ -108,7 +108,7 @@ class Gatekeeper:
             self.client_refusals.record(reason, why, link.remote[0], self.clock().timestamp())
 
     def refused(self) -> Iterable[Verdict]:
-        """Return the refusals that are kept, newest first. Clients, of whom anybody may be one, displace no server."""
+        """Return the refusals that are kept, newest first. Clients, which may be strangers, displace no server."""
         return merge(reversed(self.refusals), reversed(self._refusals_of_clients), key=_instant, reverse=True)
 
 

@@ -38,7 +38,7 @@ class OtherProcesses:
         """A BYE has passed here."""
 
     def contact_changed(self, address: str, aor: str, *, is_added: bool) -> None:
-        """A user has registered the Contact *address* on a link of ours, or has it there no more."""
+        """A user has registered the Contact *address* on a link of ours, or no longer has it there."""
 
     def login_failed(self, link: str, remote: str, aor: str, through: str) -> None:
         """A login has failed; *through* is the server that carries the link, or ""."""
@@ -47,7 +47,7 @@ class OtherProcesses:
         """Another topology is in force: the peers of links elsewhere may have other rights."""
 
     def close(self) -> None:
-        """Talk to them no more."""
+        """Stop talking to them."""
 
     def hand_over(self, flow: Flow, request: Request, aor: str) -> None:
         """Hand a request over to the process that is the notifier of *aor*."""
@@ -66,7 +66,7 @@ class OtherProcesses:
         """Tell whether *response* is for another process, and one more than phones send."""
         return False
 
-    def waits_on(self, link: Link) -> bool:  # noqa: ARG002 - nobody waits
+    def waits_on(self, link: Link) -> bool:  # noqa: ARG002 - no request waits
         """Tell whether a request of another process waits for its response on a link of ours."""
         return False
 

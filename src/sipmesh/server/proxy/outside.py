@@ -1,7 +1,7 @@
 """What works with the parts of a running server from outside: its links, its control plane, what fetches its CRLs, its workers.
 
-Each of them is built from these parts, and so after them. The server has one `Outside` from its start. Until
-something is put there, nobody is there: no part asks whether there is somebody.
+Each of them is built from these parts, and so after them. The server has one `Outside` from its start. Until a part is
+put there, a part that does nothing is in its place: no part asks whether another one exists.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Links(Protocol):
         """Tell whether `obtain` would find a link without dialling."""
 
     def dial(self, hop: Hop) -> Link:
-        """Open a link, whatever links there are."""
+        """Open a link, also if there are others."""
 
     def try_out(self, hop: Hop) -> Link:
         """Open a link to a server that does not answer."""
@@ -143,7 +143,7 @@ class NoLinks:
 
 
 class Outside:
-    """Who works with one server from outside. Whoever builds them puts them here, before the server starts."""
+    """What works with one server from outside. Its builder puts each part here, before the server starts."""
 
     def __init__(self) -> None:
         self.control_plane = ControlPlane()

@@ -184,7 +184,7 @@ class ProxyCore(RequestServer):
             self.responder.reply(received, response)
 
     def _read_bindings(self, received: ReceivedRequest, effect: ReadBindings) -> None:
-        """Meanwhile the request is a branch of its sender: so nobody takes all places of requests that wait for the store."""
+        """Meanwhile the request is a branch of its sender: so no sender takes all places of requests that wait for the store."""
         waiting = self._wait(received)
         waiting.account.add(1, 0)
         self.state.registrations.look_up(effect.user.aor, AwaitedBindings(self, waiting, effect.user).read)

@@ -50,7 +50,7 @@ FORGOTTEN_AT_ONCE: Final = 128
 class Relay:
     """The way of each request through this server: from its server transaction to its branches, and of the responses back.
 
-    *clock* gives loop time in seconds. *forget* is told the bindings whose flow is gone. *calls* are the calls that are up.
+    *clock* gives loop time in seconds. *forget* gets the bindings whose flow is gone. *calls* are the calls that are up.
     """
 
     def __init__(
@@ -121,7 +121,7 @@ class Relay:
         self.client_transactions.timed_out(sent)
 
     def _leave_silent(self, proxied: ProxiedRequest) -> None:
-        """Answer without the phones that are silent, if nothing else is left to wait for."""
+        """Answer without the phones that are silent, if only these are left to wait for."""
         if proxied.context is not None:
             self._perform(proxied, proxied.context.leave_silent())
 
@@ -178,7 +178,7 @@ class Relay:
         return sent is not None and sent.responses >= MOST_RESPONSES
 
     def _admit(self, sent: SentBranch, response: Response) -> None:
-        """Make *response* one that may be forwarded. Raises `RemoteError` if that is not possible."""
+        """Make *response* fit to be forwarded. Raises `RemoteError` if that is not possible."""
         if not response.has_lower_via and sent.request.has_lower_via:
             raise RemoteError("a response without the Vias of its request", rule="RFC 3261 section 8.2.6.2")
         flow = sent.flow  # a carried flow shares the branches of the link by which it is reached
@@ -217,7 +217,7 @@ class Relay:
         return is_ours
 
     def _replace_malformed(self, sent: SentBranch, response: Response) -> None:
-        """Put another response in place of one that breaks a rule, and release its sender.
+        """Replace a response that breaks a rule, and release its sender.
 
         A provisional response counts as 100. A final one becomes a 502: "The server, while acting as a gateway or proxy,
         received an invalid response from the downstream server" (RFC 3261 section 21.5.3).

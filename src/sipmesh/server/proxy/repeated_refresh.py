@@ -28,7 +28,7 @@ class RefreshGate:
         return f"<RefreshGate of {self.registrations!r}>"
 
     def is_open(self, flow: Flow) -> bool:
-        """Tell whether a REGISTER of *flow* would be served now, whatever is in it.
+        """Tell whether a REGISTER of *flow* would be served now, with any content.
 
         Up to a loss of 1.0, overload control refuses none. A link with transactions is left to the usual way, which
         recognises a retransmission.
@@ -56,7 +56,7 @@ class RefreshGate:
 class RepeatedRefresh(RepeatedMessage):
     """The REGISTER of one link that is known by its octets.
 
-    It counts while *refresh* is the last REGISTER of the link, *sender* has the rights that it had, and nothing else is in force.
+    It counts while *refresh* is the last REGISTER of the link, *sender* has the rights that it had, and the same is in force.
     """
 
     __slots__ = ("_form", "_gate", "_in_force", "_refresh", "_sender")

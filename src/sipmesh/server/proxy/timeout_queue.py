@@ -43,7 +43,7 @@ class TimeoutQueue(Generic[Held]):
     def pop_expired(self, now: float) -> Held | None:
         """Remove and return the oldest item whose time is over at loop time *now*; None if there is none.
 
-        Whoever handles an item may add and discard others before the next call.
+        The handler of an item may add and discard others before the next call.
         """
         if not self._expired:
             self._expired = self._all_expired(now)

@@ -93,7 +93,7 @@ class Listening:
             listener.refuse()
 
     def close(self) -> None:
-        """Accept no more links, and open no port for a new topology."""
+        """Stop accepting links, and open no port for a new topology."""
         self.faults = ()
         for listener in self.listeners:
             listener.close()

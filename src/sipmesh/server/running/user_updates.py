@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class UserUpdates:
-    """Applies changes of *users*, from their database or from a signed document; *changed* is told who has changed."""
+    """Applies changes of *users*, from their database or from a signed document; *changed* gets the users who have changed."""
 
     def __init__(
         self,

@@ -28,7 +28,7 @@ MOST_SEARCHED: Final = 1_000
 
 
 class CallRelease:
-    """Sends the requests that end a call; nobody waits for their responses."""
+    """Sends the requests that end a call, and waits for no response."""
 
     def __init__(self, requests: BranchRequests, acks: AckForwarder, calls: CallTable) -> None:
         self._requests, self._acks, self._calls = requests, acks, calls
@@ -67,7 +67,7 @@ class CallRelease:
                 return
 
     def _send_alone(self, flow: Flow, request: Request) -> None:
-        """Send a request of our own, whose response nobody waits for; not a request that its receiver would not read."""
+        """Send a request of our own, and wait for no response; not a request that its receiver would not read."""
         self._requests.add_via(flow, request)
         data = request.encode()
         if flow.link.usable and flow.link.has_room(len(data)) and not is_too_long(request, len(data)):

@@ -73,7 +73,7 @@ class IdentityService:
         """Sign a request of one of our users to a partner whose entry asks for it.
 
         The user has logged in on this link, and From is its address or alias, or does not say who it is. Inside the dialog of a
-        user whom a partner withholds, To does not name the partner: such a request is signed for whoever it is.
+        user whom a partner withholds, To does not name the partner: such a request is signed for any partner.
         """
         sender = flow.sender
         if request.method not in SIGNED_METHODS or not isinstance(sender, ClientSender):

@@ -26,7 +26,7 @@ LOOK_EVERY_S: Final = 2.0
 """How often a server looks who has messages: those that another server has stored, or has left, and those of removed users."""
 
 EXPIRE_EVERY_S: Final = 60.0
-"""How often messages are removed that have expired; nobody gets them before."""
+"""How often expired messages are removed; an expired message is never delivered."""
 
 
 class EventServer:
@@ -124,7 +124,7 @@ class EventServer:
     def users_changed(self, aors: frozenset[str]) -> None:
         """Check who may watch *aors*, and remove the messages of those who are no users any more.
 
-        That comes before whatever a user of the same name, who is added next, has delivered or stored.
+        That comes before any delivery or storing for a user of the same name who is added next.
         """
         self.notifier.rules_changed(aors)
         self._forget_removed(aors)

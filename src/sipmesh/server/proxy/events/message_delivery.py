@@ -1,8 +1,8 @@
 """Delivers stored messages, in their order, once their user has registered.
 
-One server at a time delivers the messages of a user, and it sends the next one after the answer to the one before. A phone that
-answers 2xx has the message: it is removed. A server that dies in between, or an answer that is lost, makes the next server send
-the message again, with the same Call-ID and CSeq.
+One server at a time delivers the messages of a user, and it sends the next one after the answer to the message before.
+A phone that answers 2xx has the message: it is removed. A server that dies in between, or an answer that is lost, makes
+the next server send the message again, with the same Call-ID and CSeq.
 
 A phone that does not answer a message, on a link that is up, holds up the messages of the same sender only: those of other
 senders are delivered meanwhile. After a few attempts the message is left where it is, and those behind it are delivered.
@@ -108,7 +108,7 @@ class Delivery:
         return rows is not None and self.found.issuperset(row.token for row in rows)
 
     def without(self, row: Binding) -> None:
-        """Send no more messages to the phone of *row*."""
+        """Stop sending messages to the phone of *row*."""
         self.rows = [known for known in self.rows if known is not row]
 
 

@@ -1,4 +1,4 @@
-"""The notifier (RFC 6665 section 4.2): subscriptions to our users, and what their subscribers are told.
+"""The notifier (RFC 6665 section 4.2): subscriptions to our users, and the NOTIFYs to their subscribers.
 
 One server of a pool is the notifier of a user, and has all publications and subscriptions of that user in memory
 (`notifier_choice`). When it ends, phones subscribe and publish again.
@@ -55,7 +55,7 @@ Composed = dict[bool, tuple[bytes, bytes]]
 
 
 class WatchedUser:
-    """One user with subscriptions. *rows* are the bindings that subscribers were told of last, *waiting* the messages."""
+    """One user with subscriptions. *rows* are the bindings of the last NOTIFY, *waiting* the messages."""
 
     __slots__ = ("rows", "seen", "subscriptions", "waiting")
 
@@ -72,10 +72,10 @@ class WatchedUser:
 class EventNotifier:
     """The subscriptions that one server keeps.
 
-    *watching* gives what a user lets a watcher see; *partner_of* the partner of a domain, "" if there is none. *use_of* gives
-    the account of somebody who watches, *token* an unpredictable text, *clock* seconds of the loop, *profile* what the phones of
-    a user need beside SIP. *is_user*: an address of record is at home in our pool. *may_exist*: an address may be that of a
-    watcher: a user of ours, or of somebody who may assert its domain.
+    *watching* gives what a user lets a watcher see; *partner_of* the partner of a domain, "" if there is none. *use_of*
+    gives the account of a watcher, *token* an unpredictable text, *clock* seconds of the loop, *profile* what the
+    phones of a user need beside SIP. *is_user*: an address of record is at home in our pool. *may_exist*: an address
+    may be that of a watcher: a user of ours, or of a peer that may assert its domain.
     """
 
     def __init__(
@@ -235,7 +235,7 @@ class EventNotifier:
     # State
 
     def watching(self, aor: str, watcher: str) -> Watching:
-        """Return what *watcher* may see of *aor*; everybody sees oneself."""
+        """Return what *watcher* may see of *aor*; users see themselves."""
         return Watching.ALLOW if watcher == aor else self._watching(aor, watcher)
 
     def rules_changed(self, aors: frozenset[str] | None = None) -> None:
@@ -355,7 +355,7 @@ class EventNotifier:
     def _notify(
         self, subscription: EventSubscription, composed: Composed | None = None, *, is_forced: bool = False
     ) -> None:
-        """Tell the state, unless the one before has no answer yet: then once it has. An equal state is told once only.
+        """Send the state in a NOTIFY once the NOTIFY before has an answer. An equal state is sent once only.
 
         *composed* are the presence documents of the same change that are composed already.
         """
@@ -451,7 +451,7 @@ class EventNotifier:
                 self.removed(aor)
 
     def removed(self, aor: str) -> None:
-        """*aor* is no user any more: nobody may watch it."""
+        """*aor* is no user any more: it has no watchers."""
         self._end_all_of(aor, "noresource")
 
     def moved(self, aor: str) -> None:
@@ -477,7 +477,7 @@ class EventNotifier:
 
 
 def changes_state(request: Request, response: Response | Answer) -> bool:
-    """Tell whether a PUBLISH with that *response* changed the state: a refresh does not, nor one that was refused."""
+    """Tell whether a PUBLISH with that *response* changed the state: a refresh does not, nor a refused PUBLISH."""
     is_removal = isinstance(response, Answer) and ("Expires", "0") in response.headers
     return response.status == OK and (bool(request.body) or is_removal)
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sipmesh.sip.message import Request
 
 MOST_OF_USER: Final = 10
-"""Publications of one user; of more, the one that ends first gives way, such as that of a phone that was started again."""
+"""Publications of one user; of more, the first to end gives way, such as that of a phone that was started again."""
 
 MOST_CHANGES: Final = 20
 """Changes of one user in `CHANGES_S`: each document is parsed, and each is a NOTIFY to each watcher, of whom there may be 500."""
@@ -144,8 +144,8 @@ class Publications:
     def seen(self, aor: str, *, is_there: bool) -> None:
         """Note whether a phone of *aor* is registered; what was published ends `GONE_S` after the last one has gone.
 
-        RFC 3903 leaves the default lifetime to the server, and many phones name none. Nobody refreshes what a phone has
-        published that is gone. A user who never had a phone here publishes by other means.
+        RFC 3903 leaves the default lifetime to the server, and many phones name none. No phone refreshes what a phone
+        has published that is gone. A user who never had a phone here publishes by other means.
         """
         if aor not in self._of:
             return

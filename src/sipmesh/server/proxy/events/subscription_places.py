@@ -21,7 +21,7 @@ MOST_OF_USER: Final = 500
 """Subscriptions of others to one user: each change of the user is a NOTIFY to each of them."""
 
 MOST_OF_PAIR: Final = 50
-"""Subscriptions of one user, or of one partner, to one user: nobody takes the places of other watchers."""
+"""Subscriptions of one user, or of one partner, to one user: a watcher cannot take the places of others."""
 
 MOST_OF_ONE: Final = 250
 """Subscriptions of one user of a partner: a user without any right there leaves its colleagues their places."""
@@ -36,7 +36,7 @@ MOST: Final = 50_000
 class SubscriptionPlaces:
     """Counts the subscriptions of one server; *partner_of* returns the partner of a domain, "" if there is none.
 
-    *use_of* returns the account of somebody who watches, with the limit if it is a new one. It also has the subscriptions at the
+    *use_of* returns the account of a watcher, with the limit if it is a new one. It also has the subscriptions at the
     other processes of this server: each of them is the notifier of other users.
 
     A subscription has its place until its last NOTIFY is answered, or its time is over (timer F). So a watcher who ends

@@ -26,7 +26,8 @@ NEEDS_NO_LOGIN: Final = ("stun:", "stuns:")
 class TurnCredentials:
     """Makes the profile of a user: the servers, a user name and a password.
 
-    *wall_clock* returns seconds since 1970 (UTC), as TURN servers compare them. *failed* is told why the secret cannot be read.
+    *wall_clock* returns seconds since 1970 (UTC), as TURN servers compare them. *failed* gets the reason why the secret
+    cannot be read.
     """
 
     def __init__(self, current: Current, wall_clock: Callable[[], float], failed: Callable[[str], None]) -> None:

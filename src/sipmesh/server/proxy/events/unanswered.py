@@ -34,7 +34,7 @@ class UnansweredAttempts:
         counts[key] = counts.get(key, 0) + 1
 
     def spend(self, aor: str, number: int, flow: str) -> None:
-        """Make no more attempts: the phone has refused the message."""
+        """Stop the attempts: the phone has refused the message."""
         for _ in range(MOST_ATTEMPTS):
             self.add(aor, number, flow)
 

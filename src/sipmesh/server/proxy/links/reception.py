@@ -55,7 +55,7 @@ COUNTS_OF_FRAME: Final = 200
 """Counts in one frame, so that no turn of a worker reads all of them."""
 
 ADDED: Final = True
-"""A row of a Contact that there is, and not one that there is no more."""
+"""A row of a Contact that exists, and not of a removed one."""
 
 
 class Reception:
@@ -88,7 +88,7 @@ class Reception:
         return f"<Reception of {self.siblings!r}>"
 
     def join(self, number: int, branch: str, sock: socket.socket) -> WorkerChannel:
-        """Talk to the process *number* from now on, whose branches begin with *branch*; it is told what it needs to know."""
+        """Talk to the process *number* from now on, whose branches begin with *branch*; it gets what it needs to know."""
         siblings = self.siblings
         before = siblings.channels.get(number)
         if before is not None:

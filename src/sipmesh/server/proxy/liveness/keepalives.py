@@ -84,7 +84,7 @@ class LinkLiveness:
         return now - self.sent_at >= probe_s or (not self.probed and now - self.heard_at >= probe_s)
 
     def probe(self) -> None:
-        """Send a keepalive, and note whether the one before was answered."""
+        """Send a keepalive, and note whether the keepalive before was answered."""
         link = self.link
         if self.answered < ANSWERED_IN_A_ROW:
             self.answered = self.answered + 1 if link.keepalives_in > self.keepalives_in else 0
@@ -95,9 +95,9 @@ class LinkLiveness:
     def counts(self) -> bool:
         """Whether the silence of the peer means that it is gone.
 
-        On a link that we opened, it does if the peer answers keepalives. On one that the peer opened, it does if the peer is of
-        ours and has sent a keepalive: others send them as seldom as they like. The kernel finds out about the rest
-        (`probe_often`).
+        On a link that we opened, it does if the peer answers keepalives. On a link that the peer opened, it does if the
+        peer is of ours and has sent a keepalive: others send them as seldom as they like. The kernel finds out about
+        the rest (`probe_often`).
         """
         link = self.link
         peer = link.verdict.peer if link.verdict is not None else None
@@ -148,7 +148,7 @@ class Liveness:
             self.close()
 
     def close(self) -> None:
-        """Look no more."""
+        """Stop looking."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -185,7 +185,7 @@ class Liveness:
             watched.probe()
 
     def _hears(self, silent: LinkLiveness, now: float) -> bool:
-        """Tell whether the peer of a *silent* link has been heard since on another link, whose silence would count as well.
+        """Tell whether the peer of a *silent* link has been heard since on another link, whose silence would count too.
 
         Then that link alone is gone. A server that hangs is found out by the link that was heard last, and not later for this.
         """

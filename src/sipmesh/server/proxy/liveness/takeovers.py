@@ -2,7 +2,7 @@
 
 This server judges by its own links alone: it keeps a link to each server of such a pool, and counts the time since the last one
 of them stopped to answer. No message says that a pool is gone, so that no server can claim it. A process of this server that has
-started again takes that time from the other ones.
+started again takes that time from the others.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ LOOK_S: Final = 0.5
 
 
 class Takeovers:
-    """Decides which pools are taken over; *changed* is told all of them, each time that they differ, and *siblings* after it.
+    """Decides which pools are taken over; *changed* gets all of them, each time that they differ, and *siblings* after it.
 
     A pool is taken over when none of its servers has answered for its ``takeover_after``, and given back when the first of them
-    answers again. What another process of this server has taken over needs no more time, but its servers must not answer here
+    answers again. What another process of this server has taken over needs no further time, but its servers must not answer here
     either.
     """
 
@@ -69,7 +69,7 @@ class Takeovers:
         self._look()
 
     def close(self) -> None:
-        """Look no more."""
+        """Stop looking."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

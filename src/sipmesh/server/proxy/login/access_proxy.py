@@ -1,7 +1,7 @@
 """The end with the client's link: an edge proxy of RFC 5626 for users whose home is another pool.
 
 It forwards their REGISTER with our Path, and remembers which server has accepted the login. From then on the requests of this
-user go to that server with its token. It proves nothing, and answers for nobody.
+user go to that server with its token. It proves nothing, and vouches for no user.
 """
 
 from __future__ import annotations
@@ -63,8 +63,8 @@ class AccessProxy:
     def home_of(self, flow: Flow, aor: str) -> str:
         """Give the pool that has to authenticate *aor*; "" if it is this one.
 
-        A name of nobody has a pool too, always the same: so the time of an answer does not tell whether a user exists. A flow
-        that another front end carries goes no further: pools that disagree about a home send nothing in circles.
+        An unknown name has a pool too, always the same: so the time of an answer does not tell whether a user exists. A flow
+        that another front end carries goes no further: pools that disagree about a home pool send no request in circles.
         """
         view = self._current.value.view
         if view.role is Role.EDGE:
@@ -76,7 +76,7 @@ class AccessProxy:
     def is_too_early(self, flow: Flow, aor: str) -> bool:
         """Tell whether another front end carries *aor* here as to the backup pool, and the home pool still answers here.
 
-        It is the same for a name of nobody that the home pool would challenge.
+        It is the same for an unknown name that the home pool would challenge.
         """
         if not isinstance(flow.link, CarriedLink):
             return False

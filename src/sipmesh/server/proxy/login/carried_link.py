@@ -65,7 +65,7 @@ class CarriedLink(Link):
         self.close("drained")
 
     def leave(self) -> None:
-        """End the flow because the client has gone: nobody has to be told."""
+        """End the flow because the client has gone: it gets no message."""
         self._is_over = True
 
     def close(self, why: str) -> None:

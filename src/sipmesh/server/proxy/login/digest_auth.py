@@ -45,7 +45,7 @@ OFFERED: Final = re.compile("algorithm=([A-Za-z0-9-]+)")
 
 
 class DigestAuth:
-    """The logins on one server. *withdraw* is told of each link that registers some users no more."""
+    """The logins on one server. *withdraw* gets each link that no longer registers some users."""
 
     def __init__(
         self,

@@ -166,7 +166,7 @@ class HomeFlows:
             self._of_server.setdefault(flow.carrier.link.peer_name, set()).add(flow.number)
 
     def flow_ended(self, flow: Flow) -> None:
-        """Count a flow no more."""
+        """Stop counting a flow."""
         server = flow.carrier.link.peer_name if flow.carrier is not None else ""
         numbers = self._of_server.get(server, set())
         numbers.discard(flow.number)

@@ -19,7 +19,7 @@ TOO_MANY: Final = "too many failed logins on this link"
 
 
 class PendingLogin:
-    """A request whose sender has to log in as *aor*; *handler* is told when."""
+    """A request whose sender has to log in as *aor*; *handler* is called after the wait."""
 
     __slots__ = ("aor", "flow", "handler", "received")
 

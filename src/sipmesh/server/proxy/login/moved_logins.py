@@ -1,6 +1,6 @@
 """The links of users whom another pool serves now: they are closed over time, and those with a call when the call has ended.
 
-The user has proved the password on such a link, and is still a user of ours. So the link may end its call, and registers nobody.
+The user has proved the password on such a link, and is still a user of ours. So the link may end its call, and registers no user.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class MovedLogins:
         return closed
 
     def close(self) -> None:
-        """Look no more."""
+        """Stop looking."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -30,13 +30,13 @@ if TYPE_CHECKING:
 
 
 class NoUsers:
-    """The users of a server on which nobody logs in."""
+    """The users of a server without logins."""
 
     def __repr__(self) -> str:
         return "<NoUsers>"
 
     def verifier(self, aor: str) -> Verifier | None:
-        """Return None: nobody can log in here."""
+        """Return None: no user can log in here."""
         return None
 
     def kind(self, aor: str) -> Kind | None:
@@ -44,7 +44,7 @@ class NoUsers:
         return None
 
     def alike(self, hashed: bytes) -> Kind:
-        """Return the default one: nobody can log in here."""
+        """Return the default one: no user can log in here."""
         return KIND_OF_NOBODY
 
     @property
@@ -53,7 +53,7 @@ class NoUsers:
         return ""
 
     def is_withheld(self, aor: str) -> bool:
-        """Return False: nobody can log in here."""
+        """Return False: no user can log in here."""
         return False
 
     def home(self, aor: str) -> str | None:
@@ -103,7 +103,7 @@ class NoLocations:
         return "<NoLocations>"
 
     def slot(self, aor: str) -> int:
-        """Give the only slot, in which there is nobody."""
+        """Give the only slot, which has no user."""
         return 0
 
     def is_behind(self) -> bool:
@@ -122,7 +122,7 @@ class NoLocations:
         raise LocalError(f"a server without registrations was to store {write!r}")
 
     def use_servers(self, servers: frozenset[str]) -> None:
-        """Do nothing: nobody is registered."""
+        """Do nothing: no user is registered."""
 
     def restored(self) -> None:
         """Do nothing."""

@@ -28,7 +28,7 @@ Then = Callable[["Sequence[Binding] | None"], None]
 class BindingLookups:
     """Reads what is not in memory; *clock* gives seconds of the loop. At most *most_waiting* requests wait at a time.
 
-    *missing* is called with the rows of ours that somebody has removed from the store.
+    *missing* is called with the rows of ours that another client has removed from the store.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class BindingLookups:
         self._wait(aor, then, needs_proof=needs_proof)
 
     def check(self, aor: str) -> None:
-        """Read the rows of *aor* again, whatever is known of them: rows of ours may be missing there."""
+        """Read the rows of *aor* again, also if they are known: rows of ours may be missing there."""
         if aor not in self._waiting:
             self._wait(aor, _nobody_waits, needs_proof=False)
 

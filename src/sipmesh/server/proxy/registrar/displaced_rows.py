@@ -1,7 +1,7 @@
 """Rows of our own flows that another server has replaced in the store.
 
-Such a row counts again if the row in its place is gone, and no REGISTER has removed that one. Then who has put it there was not
-the device: somebody has written an old row into the store.
+Such a row counts again if the row in its place is gone, and no REGISTER has removed that one. Then the device has not
+put it there: another client has written an old row into the store.
 """
 
 from __future__ import annotations

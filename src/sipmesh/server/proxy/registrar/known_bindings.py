@@ -1,11 +1,11 @@
 """The bindings that one server has in memory: all of its own flows, and those of other servers that it has asked for lately.
 
-Rows of our own flows are kept until they end, and are right whatever the store says of their times. Rows of other servers
-count as long as nobody has changed the rows of their address of record, which the store's versions tell.
+Rows of our own flows are kept until they end, and are right even if the store says otherwise. Rows of other servers
+count while the rows of their address of record are unchanged, which the store's versions tell.
 
-Who can write to the store may remove rows, and put old ones in their place. So a row of ours ends by the store only if a REGISTER
-has removed it. A row that was replaced by that of another server is kept aside: it counts again if that row is gone without a
-REGISTER (`displaced_rows`).
+A client that can write to the store may remove rows, and replace them by old rows. So a row of ours ends by the store
+only if a REGISTER has removed it. A row that was replaced by that of another server is kept aside: it counts again if
+that row is gone without a REGISTER (`displaced_rows`).
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class KnownBindings:
     """What *server* knows of the bindings of its pool; times are in seconds of the loop's clock.
 
     *versions* are the store's, by the slot that *slot_of* gives. At most *most_kept* addresses of record without a flow of
-    ours are kept; the one that was read first gives way. *is_behind* is for a store whose news can be late: while it is true,
+    ours are kept; the oldest read gives way. *is_behind* is for a store whose news can be late: while it is true,
     all rows are read again, and a user without rows is looked up each time. *siblings* get each Contact of ours, and know
     theirs.
     """
@@ -109,19 +109,19 @@ class KnownBindings:
         return [row for row in known.rows if row.expires_at > now] if known is not None else []
 
     def ours(self, aor: str, now: float) -> list[Binding]:
-        """Give the live rows of *aor* on flows of ours, whatever has become of others."""
+        """Give the live rows of *aor* on flows of ours, also if others were removed."""
         known = self._here.get(aor)
         return [row for row in known.rows if self._is_ours(row) and row.expires_at > now] if known is not None else []
 
     def is_current(self, aor: str, stored: StoredRows) -> bool:
-        """Tell whether nobody has changed the rows of *aor* since they were read."""
+        """Tell whether the rows of *aor* are unchanged since they were read."""
         return self._versions[self._slot_of(aor)] == stored.version
 
     def accept_stored(self, aor: str, stored: StoredRows, now: float) -> list[Binding]:
         """Keep what was read at the instant *now*. Gives the rows of ours that have to be stored again.
 
-        A row of ours that is missing there was replaced by another server, or removed by a REGISTER. If neither can be seen,
-        somebody else has removed it.
+        A row of ours that is missing there was replaced by another server, or removed by a REGISTER. If neither can be
+        seen, another client has removed it.
         """
         before = self._here.get(aor)
         own = [row for row in before.rows if self._is_ours(row)] if before is not None else []
@@ -140,7 +140,7 @@ class KnownBindings:
         return [*again, *back]
 
     def _put_aside(self, stored: StoredRows, missing: Sequence[Binding]) -> list[Binding]:
-        """Put rows of ours aside that another server has replaced; gives those that nobody has replaced or removed."""
+        """Put rows of ours aside that another server has replaced; gives those that were neither replaced nor removed."""
         taken = {row.key for row in stored.rows if not self._is_ours(row)}
         removed = stored.removed or frozenset()
         for row in missing:
@@ -207,7 +207,7 @@ class KnownBindings:
         self._ends.advance(key, row.expires_at)
 
     def remove(self, rows: Sequence[Binding]) -> None:
-        """Give *rows* out no more, such as those of a flow that is gone; each only if it is still that row."""
+        """Stop giving out *rows*, such as those of a flow that is gone; each only if it is still that row."""
         for row in rows:
             known = self._here.get(row.aor) or self._elsewhere.get(row.aor)
             held = find_row(known.rows, row.key, row.token) if known is not None else None
@@ -237,7 +237,7 @@ class KnownBindings:
         return found
 
     def _look(self, key: BindingKey, now: float, found: dict[str, list[Binding]]) -> None:
-        """Remove a row that has ended; one that was renewed is looked at again at its new end."""
+        """Remove a row that has ended; a renewed row is looked at again at its new end."""
         for row in self._here[key.aor].rows:
             if row.key == key and self._is_ours(row):
                 if row.expires_at > now:
@@ -248,7 +248,7 @@ class KnownBindings:
                 return
 
     def _forget_row(self, row: Binding) -> None:
-        """Look at a row of ours no more, and find nobody by its Contact."""
+        """Stop looking at a row of ours, and find no user by its Contact."""
         self._ends.discard(row.key)
         address = address_of(row)
         aors = self._aors_at.get(address)
@@ -289,7 +289,7 @@ class KnownBindings:
         return row.server == self._server
 
     def _keep(self, aor: str, known: KnownRows) -> None:
-        """Keep the rows of *aor*: for good where one of them is ours, else until there is no more room."""
+        """Keep the rows of *aor*: for good where one of them is ours, else until the place is needed."""
         if any(self._is_ours(row) for row in known.rows):
             self._elsewhere.pop(aor, None)
             self._here[aor] = known
@@ -307,7 +307,7 @@ def address_of(row: Binding) -> str:
 
 
 def find_row(rows: Sequence[Binding], key: BindingKey, token: str) -> Binding | None:
-    """Find the row with *key*, if it is still the one that *token* stands for."""
+    """Find the row with *key*, if it is still the row of *token*."""
     for row in rows:
         if row.token == token and row.key == key:
             return row

@@ -29,7 +29,7 @@ class PendingRegistration:
 
     @property
     def is_awaited(self) -> bool:
-        """Whether somebody still waits for the answer."""
+        """Whether a request still waits for the answer."""
         return self.proxied.flow.served.get(self.proxied.key) is self.proxied
 
 

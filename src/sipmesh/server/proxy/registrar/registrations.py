@@ -2,7 +2,7 @@
 
 A REGISTER that changes what other servers see is answered once the store has it. A refresh is answered at once: what it
 changes, the end of the row, is the business of the server that has the link. That server counts the time by a clock that is
-never set, so that no row ends because somebody sets the clock of a machine.
+never set, so that no row ends because the clock of a machine is set.
 """
 
 from __future__ import annotations
@@ -64,8 +64,8 @@ class Registrations:
     *server* and *incarnation* are those of this process in the store: each process of a server has its own lease there.
 
     *gruus* makes the temporary GRUUs of the pool. *sent_by* is the address of our client port in a Path. *on_registered*
-    is called with each user of whom a phone has registered here. *wall* gives epoch seconds (UTC), for the Date of an answer
-    and nothing else.
+    is called with each user of whom a phone has registered here. *wall* gives epoch seconds (UTC), only for the Date of
+    an answer.
     """
 
     def __init__(
@@ -219,7 +219,7 @@ class Registrations:
         return len(self._waiting) < self.most_waiting and self._waiting_of.get(aor, 0) < self.most_waiting_of_user
 
     def _is_repeated(self, refresh: KnownRefresh, request: Request, aor: str, held: Sequence[Binding]) -> bool:
-        """Tell whether a REGISTER of *aor* repeats the one before it, while its row is still all that there is."""
+        """Tell whether a REGISTER of *aor* repeats the REGISTER before it, while its row is still all that there is."""
         if len(held) != 1 or held[0] is not refresh.row or refresh.row.aor != aor or aor in self._changes:
             return False
         if refresh.row.interval_s > self._limits.max_expires_s:
@@ -245,7 +245,7 @@ class Registrations:
         return f"sip:{self._tokens.login(flow.number, aor)}@{self._host};transport=tls;lr;ob"
 
     def _mint(self, most: int) -> GruuMint:
-        """Make GRUUs for one answer, *most* temporary ones."""
+        """Make GRUUs for one answer, *most* temporary GRUUs at most."""
         return GruuMint(self._gruus, os.urandom(most * NONCE_BYTES))
 
     def _date_row(self) -> Row:
@@ -350,7 +350,7 @@ class Registrations:
             pending.transactions.answer(pending.proxied, response)
 
     def _leave(self, pending: PendingRegistration) -> None:
-        """Wait for *pending* no longer; called again for one that was given up, once its write has ended."""
+        """Wait for *pending* no longer; called again for a given-up registration, once its write has ended."""
         self._waiting.discard(pending)
         if not pending.counts:
             return
@@ -389,7 +389,7 @@ class Registrations:
         self._drop(row.aor, [row], lambda: self._store_follower.changed(row.aor))
 
     def _drop(self, aor: str, rows: Sequence[Binding], then: Callable[[], None] | None = None) -> None:
-        """Have rows that we give out no more removed from the store, and *then* called."""
+        """Have rows that we no longer give out removed from the store, and *then* called."""
         drop = tuple(rows)
 
         def dropped(result: WriteResult | None) -> None:

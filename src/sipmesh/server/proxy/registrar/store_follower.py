@@ -1,6 +1,6 @@
-"""Follows the store of bindings: rows of ours that it has lost are stored again, and a failure is told.
+"""Follows the store of bindings: rows of ours that it has lost are stored again, and a failure is reported.
 
-The rows in memory count. The store may lose them, and somebody else may remove them.
+The rows in memory count. The store may lose them, and another client may remove them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ RESTORED_AT_A_TIME: Final = 2_000
 """Users whose rows are stored again in one go, after the store has lost them: it takes some milliseconds."""
 
 CHECKED_AT_A_TIME: Final = 1_000
-"""Users whose rows are read in one go, after somebody else has changed them."""
+"""Users whose rows are read in one go, after another client has changed them."""
 
 
 class StoreFollower:
@@ -68,7 +68,7 @@ class StoreFollower:
         self._to_check = dict.fromkeys(self._known.aors())
 
     def changed(self, aor: str) -> None:
-        """Somebody else has changed the rows of *aor*: see soon whether those of ours are still there."""
+        """Another client has changed the rows of *aor*: see soon whether those of ours are still there."""
         if self._known.has_rows_of(aor) or aor in self._changes:
             self._to_check[aor] = None
 
@@ -83,7 +83,7 @@ class StoreFollower:
         self._log.info("registrations can be stored again")
 
     def missing(self, aor: str, rows: Sequence[Binding]) -> None:
-        """Store rows of ours again that somebody has removed, but for those that a REGISTER is about to change."""
+        """Store removed rows of ours again, except those that a REGISTER is about to change."""
         running = self._changes.get(aor)
         lost = [row for row in rows if running is None or row.key not in running.keys]
         if lost:

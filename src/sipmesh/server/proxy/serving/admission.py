@@ -1,4 +1,4 @@
-"""Which requests are refused before anybody decides where they go (RFC 3261 section 16.3)."""
+"""Which requests are refused before a role decides where they go (RFC 3261 section 16.3)."""
 
 from __future__ import annotations
 

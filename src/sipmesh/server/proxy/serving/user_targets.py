@@ -179,7 +179,7 @@ def at_bindings(
 
 
 def is_to_store(state: ServingState, in_force: InForce, request: Request, aor: str, *, is_registered: bool) -> bool:
-    """Tell whether a MESSAGE for *aor* is to be stored: nobody is registered, or earlier ones are being delivered."""
+    """Tell whether a MESSAGE for *aor* is to be stored: no phone is registered, or earlier messages are being delivered."""
     if is_registered and not state.delivery.is_running(aor):
         return False
     if in_force.homes.is_guest(aor):  # it would stay here when the home pool is back

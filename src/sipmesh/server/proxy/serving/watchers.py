@@ -45,7 +45,7 @@ def refused_at_phone(
 
 
 def refused_early_reference(state: ServingState, request: Request, outcome: Forward) -> Answer | None:
-    """Refuse a REFER to a phone of this server inside a call that still rings: nobody has accepted the call yet."""
+    """Refuse a REFER to a phone of this server inside a call that still rings: the call is not accepted yet."""
     target = outcome.targets[0]
     reached = state.flow_table.flow_to(target) if isinstance(target, FlowTarget) else None
     if reached is None:
@@ -93,8 +93,8 @@ def refused_notify(
     The phone removes a subscription whose NOTIFY gets 481 (RFC 6665 section 4.2.2). *owner* is the user whose phone here gets
     the NOTIFY, "" if none does. *is_of_phone*: it came from a phone, and not from another server.
 
-    A watcher who hides has no name in To. So the server of our pool with the link of the watcher looks; for a watcher of
-    another pool or of a partner nobody can, so it is told nothing by a user who hides from somebody (rule R12).
+    A watcher who hides has no name in To. So the server of our pool with the link of the watcher looks; for a watcher
+    of another pool or of a partner no server can, so it gets nothing of a user who hides from any watcher (rule R12).
     """
     identity, event = outcome.identity, base_package(request)
     if identity is None or event not in ABOUT_USERS:
@@ -116,7 +116,7 @@ def _named_watcher(in_force: InForce, request: Request) -> str:
 
 
 def _hidden_watcher(in_force: InForce, identity: str, outcome: Forward, owner: str, event: str) -> str:
-    """Give the watcher who hides; `UNNAMED` if nobody could say who it is later on, "" if it need not be known here."""
+    """Give the watcher who hides; `UNNAMED` if no server could say later who it is, "" if it need not be known here."""
     if in_force.homes.of(identity) != in_force.view.pool.name:
         return ""
     is_unknown = not owner and _leaves_pool(in_force, outcome) and _hides_from_somebody(in_force, identity, event)
@@ -124,7 +124,7 @@ def _hidden_watcher(in_force: InForce, identity: str, outcome: Forward, owner: s
 
 
 def _hides_from_somebody(in_force: InForce, aor: str, event: str) -> bool:
-    """Tell whether a watcher without a name may be somebody who may not see what *event* tells of *aor*."""
+    """Tell whether a watcher without a name may be a user who may not see what *event* tells of *aor*."""
     if in_force.homes.blocks_somebody(aor):
         return True
     return event in WITH_DIALOGS and _may_watch(in_force, aor, "", event) is not Watching.ALLOW

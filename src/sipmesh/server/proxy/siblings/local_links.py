@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 RESPONSE: Final = b"SIP/2.0"
 UNANSWERED: Final = (b"ACK ", b"CANCEL ")
-"""How requests begin for which nobody waits: an ACK has no response, and a CANCEL is about another request."""
+"""How requests begin that have no waiting sender: an ACK has no response, and a CANCEL is about another request."""
 
 INVITE, REFER = b"INVITE ", b"REFER "
 """How requests begin that begin a call, and that ask for one."""
@@ -105,8 +105,9 @@ class LocalLinks:
     def responded(self, flow: Flow, response: Response, channel: WorkerChannel) -> bool:
         """Hand on a response to the process whose branch it answers; False if that process gets none of this sender.
 
-        A phone may send any number of responses, with any branch. One that nobody waits for has no place of others, and none from
-        a client reaches the supervisor. In place of a final one that is awaited a 503 comes, if too much waits for that process.
+        A phone may send any number of responses, with any branch. A response that is not awaited has no place of
+        others, and none from a client reaches the supervisor. An awaited final response is replaced by a 503 if too
+        much waits for that process.
         """
         branch = response.top_via.branch or ""
         is_extra = self._awaited.is_answered_without_end(flow.number, branch)

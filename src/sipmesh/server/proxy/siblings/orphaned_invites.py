@@ -1,6 +1,6 @@
 """The INVITEs that another process has sent on links of this process, and that ring when that process ends.
 
-The link of their caller has ended with it, and nobody else would stop the phone of the callee.
+The link of their caller has ended with it, and no other process would stop the phone of the callee.
 """
 
 from __future__ import annotations

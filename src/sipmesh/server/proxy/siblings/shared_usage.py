@@ -42,5 +42,5 @@ class SharedUsage(UsageObserver):
 
 
 def told(account: Usage) -> bytes:
-    """Return what other processes are told of an account."""
+    """Return what other processes get about an account."""
     return packed(account.kind, account.name, account.branches_told, account.octets_told)

@@ -120,7 +120,7 @@ class Siblings(OtherProcesses):
         self.tell_all(DOWN, link.number, why.encode())
 
     def taken_over(self, pools: frozenset[str]) -> None:
-        """Announce the pools that this process has taken over; a process that starts later is told too."""
+        """Announce the pools that this process has taken over; a process that starts later gets them too."""
         self._taken = pools
         self.tell_all(TAKEN, 0, packed(*sorted(pools)))
 
@@ -212,7 +212,7 @@ class Siblings(OtherProcesses):
 
 
 def announced(link: Link, flow: Flow | None = None) -> bytes:
-    """Return what other processes are told of a link of ours, or of a carried flow."""
+    """Return what other processes get about a link of ours, or of a carried flow."""
     by, path = (flow.carrier, flow.path) if flow is not None else (None, "")
     kind, direction, carrier = link.kind.value, link.direction.value, by.number if by is not None else 0
     ends = list(link.remote), list(link.local)

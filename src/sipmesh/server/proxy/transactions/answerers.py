@@ -28,7 +28,7 @@ class Answerers:
         return f"<Answerers {self._tokens!r}>"
 
     def name_in(self, sent: SentBranch, response: Response) -> None:
-        """Write who has accepted an INVITE into its 2xx; nobody, if the call was to a user who hides."""
+        """Write who has accepted an INVITE into its 2xx; none, if the call was to a user who hides."""
         request = sent.proxied.request
         if not FIRST_FINAL <= response.status < FIRST_REDIRECTION or request.method != "INVITE" or sent.is_carried:
             return

@@ -26,7 +26,7 @@ FINAL_S: Final = Timer.F.seconds
 class ClientTransactions:
     """Sends branches, and keeps the deadline of each.
 
-    *lingering* has the INVITEs with a final response, for further ones (RFC 6026, timers D and M). *waits* and
+    *lingering* has the INVITEs with a final response, for further responses (RFC 6026, timers D and M). *waits* and
     *invite_waits* have the seconds from a branch to its final response. *unanswered* counts branches without one.
     """
 
@@ -111,7 +111,7 @@ class ClientTransactions:
         until.put(sent, now)
 
     def pop_timed_out(self, now: float) -> SentBranch | None:
-        """Return the next branch without a final response at its timer B, C or F; None if there is no more."""
+        """Return the next branch without a final response at its timer B, C or F; None if there is none left."""
         sent = self._trying.pop_expired(now)
         return sent if sent is not None else self._ringing.pop_expired(now)
 

@@ -97,9 +97,9 @@ class PrivacyService:
             AnonymousBody(response).put_into(response)
 
     def _hide_contact(self, message: Message, owner: bytes) -> None:
-        """Replace Contact by one that only *owner* gets back; an ACK, which has no identity here, needs none.
+        """Replace Contact by a Contact that only *owner* gets back; an ACK, which has no identity here, needs none.
 
-        A temporary GRUU stays: it names nobody, and leads to its device outside the dialog too (RFC 5627 section 3.1.2).
+        A temporary GRUU stays: it names no user, and leads to its device outside the dialog too (RFC 5627 section 3.1.2).
         """
         contacts = message.contacts
         if len(contacts) == 1 and is_temporary(contacts[0].uri):
