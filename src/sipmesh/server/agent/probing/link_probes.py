@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from sipmesh.server.agent.probing.dns_probe import dns_answers
 from sipmesh.server.agent.probing.inquiry import Inquiry
+from sipmesh.server.agent.probing.spent_links import SpentLinks
 from sipmesh.server.process.clock import now_utc
 from sipmesh.server.proxy.flow_table import partner_hop
 from sipmesh.server.replication.control_links import hop_to
@@ -89,6 +90,7 @@ class LinkProbes:
         self._attempts: dict[str, Attempt] = {}
         self._results: list[ProbedLink] = []
         self._forgotten_at = 0.0
+        self._spent = SpentLinks(loop.time)
         self._is_open = False  # the last order has no result yet
         self._dns: Inquiry[tuple[DnsSeen, ...]] = Inquiry(loop)
         self._crls: Inquiry[tuple[FetchedCrl, ...]] = Inquiry(loop)
@@ -143,17 +145,19 @@ class LinkProbes:
         """Stop probing links, asking DNS and fetching CRLs."""
         self._waiting.clear()
         self._is_open = False
+        self._spent.close()
         self._stop()
 
     def tick(self) -> None:
         """Note which links have a result, and open more; called about twice a second."""
+        self._spent.tick()
         if not self._is_open:
             return
         now = self._loop.time()
         for target, attempt in list(self._attempts.items()):
             result = attempt.result(now)
             if result is not None:
-                attempt.link.drain()
+                self._spent.add(attempt.link)
                 del self._attempts[target]
                 self._results.append(ProbedLink(target=target, passed=result[0], told=text(result[1])))
         self._open_more(now)

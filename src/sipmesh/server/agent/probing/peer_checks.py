@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import RemoteError
 from sipmesh.server.agent.probing.link_probes import PATIENCE_S, Attempt, hop_of
+from sipmesh.server.agent.probing.spent_links import SpentLinks
 from sipmesh.server.replication.control_links import refusal_code
 from sipmesh.server.replication.server_status import MOST_PEER_FAULTS, PeerFault, PeerKind, text
 from sipmesh.trust.role import Role
@@ -49,12 +50,12 @@ class CheckedPeer:
     fault: str = ""
     code: str = ""
 
-    def finished(self, now: float) -> bool:
-        """Tell whether the check has ended at the loop time *now*; then *fault* is its result."""
+    def finished(self, now: float, spent: SpentLinks) -> bool:
+        """Tell whether the check has ended at the loop time *now*; then *fault* is its result, and its link is *spent*."""
         result = self.attempt.result(now) if self.attempt is not None else None
         if self.attempt is None or result is None:
             return False
-        self.attempt.link.drain()
+        spent.add(self.attempt.link)
         self.code = refusal_code(self.attempt.link)
         self.attempt, self.fault = None, "" if result[0] else result[1]
         self.due = now + (AGAIN_S if self.fault else EVERY_S[self.kind])
@@ -76,6 +77,7 @@ class PeerChecks:
         self._view: ServerView | None = None
         self._peers: dict[str, CheckedPeer] = {}
         self._is_closed = False
+        self._spent = SpentLinks(loop.time)
 
     @property
     def faults(self) -> tuple[PeerFault, ...]:
@@ -90,12 +92,13 @@ class PeerChecks:
         """Note which checks have ended, and begin those that are due; called about twice a second."""
         if self._is_closed:
             return
+        self._spent.tick()
         now, view = self._loop.time(), self._server.view
         if view is not self._view:
             self._follow(view, now)
         for peer in self._peers.values():
             before = peer.fault
-            if peer.attempt is not None and peer.finished(now) and bool(before) != bool(peer.fault):
+            if peer.attempt is not None and peer.finished(now, self._spent) and bool(before) != bool(peer.fault):
                 self._changed()
             if peer.attempt is None and now >= peer.due:
                 peer.attempt = self._begin(view, peer, now)
@@ -117,6 +120,7 @@ class PeerChecks:
     def close(self) -> None:
         """Check nothing more."""
         self._is_closed = True
+        self._spent.close()
         _drain(self._peers.values())
         self._peers.clear()
 
