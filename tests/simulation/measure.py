@@ -67,23 +67,31 @@ class Found:
 
 
 def find(folders: Folders, mutation: SourceMutation, seconds: float) -> Found:
-    """Run seeds with the edit, of the profiles of its area, until a promise is broken or *seconds* of CPU are over."""
+    """Run seeds with the edit, of the profiles of its area, until a promise is broken or *seconds* of CPU are over.
+
+    A promise that the seed breaks without the edit too is a fault of the source, and tells nothing of the edit.
+    """
     profiles = [name for name in PROFILES_OF[mutation.area] if name in PROFILES]
     began, found = time.process_time(), Found()
-    with mutation.applied():
-        while not found.rule and time.process_time() - began < seconds:
-            profile, seed = profiles[found.seeds % len(profiles)], 1 + found.seeds // len(profiles)
-            found.seeds += 1
-            try:
-                result = simulate(folders, seed, settings=PROFILES[profile].settings)
-            except Exception as wrong:  # noqa: BLE001 - the run itself has failed, which is no promise
-                found.rule, found.what, found.run = CRASHED, repr(wrong), f"{profile} {seed}"
-            else:
-                found.virtual_s += result.seconds
-                if result.rule:
-                    found.rule, found.what, found.run = result.rule, result.violations[0], f"{profile} {seed}"
+    while not found.rule and time.process_time() - began < seconds:
+        profile, seed = profiles[found.seeds % len(profiles)], 1 + found.seeds // len(profiles)
+        found.seeds += 1
+        with mutation.applied():
+            rule, what, virtual_s = _run(folders, profile, seed)
+        found.virtual_s += virtual_s
+        if rule and _run(folders, profile, seed)[0] != rule:
+            found.rule, found.what, found.run = rule, what, f"{profile} {seed}"
     found.cpu_s = time.process_time() - began
     return found
+
+
+def _run(folders: Folders, profile: str, seed: int) -> tuple[str, str, float]:
+    """Return the promise that a seed breaks, "" if it breaks none, with what has happened, and the virtual seconds."""
+    try:
+        result = simulate(folders, seed, settings=PROFILES[profile].settings)
+    except Exception as wrong:  # noqa: BLE001 - the run itself has failed, which is no promise
+        return CRASHED, repr(wrong), 0.0
+    return result.rule, next(iter(result.violations), ""), result.seconds
 
 
 def _in_a_process(folders: Folders, mutation: SourceMutation, seconds: float) -> Found:
