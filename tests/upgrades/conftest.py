@@ -15,6 +15,7 @@ import pytest
 
 from cli.world import FE1, FE2, START_S, Organisation, Result, until
 from sipmesh.demo.ports import free_port
+from upgrades.earlier_release import EarlierRelease, is_in_clone
 from upgrades.recorded_folder import recorded
 
 RELEASES = ("3f4f5b6", "0.1.0")
@@ -48,6 +49,13 @@ def _keep_messages(file: Path) -> None:
             db.execute("UPDATE stored_messages SET expires = ?", (time.time() + 3600,))
 
 
+def taken(release: str, folder: Path) -> EarlierRelease:
+    """Take *release* from the history."""
+    if not is_in_clone(release):
+        pytest.skip(f"the history of this clone has no {release}: the recorded folder is tested all the same")
+    return EarlierRelease.taken(release, folder)
+
+
 def follow_the_page(organisation: Organisation) -> None:
     """Type what docs/howto/upgrade.md says for a folder whose servers were off for long, and publish the ports."""
     for words in (("ca", "crl"), ("ca", "issue", "--all"), ("topology", "publish", "-m", "ports that are free")):
@@ -61,10 +69,15 @@ def give_lists(one: Organisation, other: Organisation) -> None:
         shutil.copy(file, other.folder / "partners" / one.domain)
 
 
+def servers_of(organisation: Organisation) -> list[str]:
+    """Return each server that has a key in the folder."""
+    keys = sorted((organisation.folder / "servers").glob("*.key"))
+    return [key.stem for key in keys if not key.stem.endswith(".signer")]
+
+
 def serve_all(organisation: Organisation) -> None:
     """Start each server that has a key in the folder."""
-    keys = sorted((organisation.folder / "servers").glob("*.key"))
-    organisation.serve(*(key.stem for key in keys if not key.stem.endswith(".signer")))
+    organisation.serve(*servers_of(organisation))
 
 
 def password(name: str) -> str:

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import tarfile
+import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,9 +57,14 @@ class EarlierRelease:
         assert done.returncode == 0, f"{arguments}\n{done.stdout}{done.stderr}"
         return done.stdout
 
-    def start(self, *arguments: str | Path, where: Path, log: IO[bytes]) -> subprocess.Popen[bytes]:
-        """Start a command that stays."""
-        return subprocess.Popen(self._command(arguments), cwd=where, env=self._environment(), stderr=log)
+    def start(self, *arguments: str | Path, where: Path, log: IO[bytes], typed: str = "") -> subprocess.Popen[bytes]:
+        """Start a command that stays, with *typed* on its standard input."""
+        with tempfile.TemporaryFile() as keyboard:
+            keyboard.write(typed.encode())
+            keyboard.seek(0)
+            return subprocess.Popen(
+                self._command(arguments), cwd=where, env=self._environment(), stdin=keyboard, stdout=log, stderr=log
+            )
 
     def _command(self, arguments: Iterable[str | Path]) -> list[str]:
         return [*self.before, sys.executable, "-m", "sipmesh", *map(str, arguments)]

@@ -19,7 +19,8 @@ from sipmesh.server.control_socket import SOCKET_SUFFIX, ask
 from support.network import FE1, FE2
 from support.running import LOOK_AGAIN_S, within
 from support.valkey_server import ValkeyServer
-from upgrades.earlier_release import EarlierRelease, is_in_clone
+from upgrades.conftest import taken
+from upgrades.earlier_release import EarlierRelease
 
 pytestmark = pytest.mark.soak
 USERS, TEXTS = 8, 10
@@ -84,13 +85,6 @@ def _ours() -> EarlierRelease:
     from support.checkout import ROOT
 
     return EarlierRelease("this", ROOT)
-
-
-def taken(release: str, folder: Path) -> EarlierRelease:
-    """Take *release* from the history."""
-    if not is_in_clone(release):
-        pytest.skip(f"the history of this clone has no {release}: the recorded folder is tested all the same")
-    return EarlierRelease.taken(release, folder)
 
 
 @pytest.mark.parametrize("store", ["file", pytest.param("valkey", marks=pytest.mark.peer("valkey"))])
