@@ -15,6 +15,7 @@ from sipmesh.cli.management_socket import managers, running_management
 from sipmesh.cli.output import BAD, GOOD, WARN, cell, plural, say, say_document, say_json, second, show, table
 from sipmesh.cli.place import HERE, AsJson, Place, TopologyFile
 from sipmesh.cli.topology.planning.reading import ReadPlan, must_be_read
+from sipmesh.cli.topology.reports import DocumentReport, PublishedReport
 from sipmesh.database.shared import has_management_db
 from sipmesh.errors import OperatorError
 
@@ -189,11 +190,9 @@ def say_rested(rested: Rested, *, shown: bool = False, as_json: bool = False) ->
 
     *shown* tells that the changes are printed already, as a plan.
     """
-    from sipmesh.cli.topology.reports import RestedReport
-
     version = rested.version
     if as_json:
-        say_json(RestedReport(version.number, rested.changes, rested.forced))
+        say_json(PublishedReport(version.number, rested.changes, rested.forced, at_rest=True))
         return
     if not shown:
         say(*([f"  {line}" for line in rested.changes] or ["Nothing has changed."]))
@@ -276,7 +275,6 @@ def unpublished(place: Place, draft: Loaded) -> Unpublished:
 
 def show_version(place: Place, number: int, *, as_json: bool) -> None:
     """Print the document of a version as it was published, without passwords."""
-    from sipmesh.cli.topology.reports import DocumentReport
     from sipmesh.database.masked import masked
 
     publication = publication_of(place, number)
@@ -338,10 +336,8 @@ def _ever_published(place: Place) -> bool:
 
 
 def _say_first(first: Version, *, as_json: bool) -> None:
-    from sipmesh.cli.topology.reports import FirstReport
-
     if as_json:
-        say_json(FirstReport(first.number, first.digest))
+        say_json(PublishedReport(first.number, at_rest=True))
         return
     say(f"Version {first.number} is published.", style=GOOD)
     say("Start the management server, then the other servers: sipmesh serve NAME")
@@ -363,7 +359,6 @@ def _follow(socket: Path, published: PutInForce, wait: float, began: float, *, a
 
     *began* is when the command began, on the monotonic clock. Raises `typer.Exit` with 1 if a server is missing.
     """
-    from sipmesh.cli.topology.reports import PublishedReport
     from sipmesh.server.management.replies import ACKNOWLEDGED, Acknowledgement
 
     number = published.version

@@ -74,39 +74,22 @@ class ViewReport:
 
 
 @dataclass(frozen=True, slots=True)
-class FirstReport:
-    """What ``sipmesh topology publish --json`` prints for version 1; *digest* is in hex."""
-
-    version: int
-    digest: str
-
-
-@dataclass(frozen=True, slots=True)
 class PublishedReport:
     """What ``sipmesh topology publish --json`` prints; *missing* are servers that do not have the version in force yet.
 
     *forced* says what the version breaks, *closed* are the ids of the links that it closed, *new* are servers that have not
-    started yet. *took_s* is the time of the whole command, in seconds.
+    started yet. *took_s* is the time of the whole command, in seconds. *at_rest* says that no management server runs here: the
+    version is in force when it starts.
     """
 
     version: int
-    changes: Sequence[str]
-    forced: Sequence[str]
-    closed: Sequence[str]
-    missing: Sequence[str]
-    new: Sequence[str]
-    took_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class RestedReport:
-    """What ``sipmesh topology publish --json`` prints without a running management server."""
-
-    version: int
-    changes: Sequence[str]
-    forced: Sequence[str]
+    changes: Sequence[str] = ()
+    forced: Sequence[str] = ()
+    closed: Sequence[str] = ()
     missing: Sequence[str] = ()
-    at_rest: bool = True
+    new: Sequence[str] = ()
+    took_s: float = 0.0
+    at_rest: bool = False
 
 
 @dataclass(frozen=True, slots=True)
