@@ -250,7 +250,7 @@ class MessageDelivery:
         if running.unanswered:
             self._hold_back(running)
         elif running.refused and is_receipt(message.octets):
-            self._log.info(running.aor, "stored receipt removed: no phone of its user takes it", aor=running.aor)
+            self._log.info(running.aor, "stored receipt removed: no phone of its user accepts it", aor=running.aor)
             self._remove(running)
         elif running.refused:
             self._pass_over(running)
