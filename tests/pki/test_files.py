@@ -188,7 +188,7 @@ def test_key_of_another_user_names_the_owner(tmp_path: Path, monkeypatch: pytest
     def refuse(*_: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("pathlib.Path.open", refuse)
+    monkeypatch.setattr("sipmesh.regular_file.os.open", refuse)
     with pytest.raises(OperatorError, match=f"the file belongs to {file.owner()}"):
         read_key(file)
     monkeypatch.setattr("pathlib.Path.owner", no_such_user)

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
 from sipmesh.errors import OperatorError, Problem
 from sipmesh.pki.file_error import file_errors
 from sipmesh.pki.keys import passphrase
+from sipmesh.regular_file import open_regular
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -163,7 +164,7 @@ def read_private(file: Path) -> bytes:
     our own, or we run as root.
     """
     try:
-        with file.open("rb") as opened:
+        with open_regular(file) as opened:
             _must_be_private(file, stat.S_IMODE(os.fstat(opened.fileno()).st_mode))
             return opened.read()
     except PermissionError:

@@ -10,6 +10,7 @@ from cryptography import x509
 
 from sipmesh.errors import OperatorError, Problem
 from sipmesh.pki import files
+from sipmesh.regular_file import read_regular
 from sipmesh.trust.x509.certificate import UNREADABLE
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def finish_pair(certificate: Path, key_file: Path) -> bool:
 def differ(certificate: Path, key_file: Path) -> bool | None:
     """Tell whether the key is not that of the first certificate; None if one of the two files cannot be read."""
     try:
-        leaf = x509.load_pem_x509_certificates(certificate.read_bytes())[0].public_key()
+        leaf = x509.load_pem_x509_certificates(read_regular(certificate))[0].public_key()
         key = files.open_key(key_file, files.read_private(key_file)).public_key()
     except (OSError, TypeError, OperatorError, *UNREADABLE):
         return None

@@ -14,7 +14,7 @@ MOST_UNITS: Final = 100.0
 """What an octet may cost, in turns of an empty loop over octets: 0.7 microseconds where such a turn takes 7 nanoseconds."""
 
 MOST_GROWTH: Final = 2.3
-"""What twice the octets may cost: the cost is linear. Measured twelve times, linear readers have 1.4 to 2.15 (seeds 1 to 6)."""
+"""What twice the octets may cost: the cost is linear, but for noise. Measured again on a quiet machine, it is 1.4 to 2.2."""
 
 CHEAP_UNITS: Final = 50.0
 """Below, growth is not judged: caches of the processor make a step there, and the bound holds."""

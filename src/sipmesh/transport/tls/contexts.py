@@ -24,6 +24,7 @@ from OpenSSL import SSL, crypto
 
 from sipmesh.errors import OperatorError, Problem
 from sipmesh.pki.files import open_key, read_private
+from sipmesh.regular_file import read_regular
 from sipmesh.sip.text import ascii_lower
 from sipmesh.transport.tls.application_protocol import KNOWN
 from sipmesh.transport.tls.certificate_choice import CertificateChoice, names_of
@@ -90,7 +91,7 @@ class Identity:
 
 def _load_chain(path: Path) -> tuple[x509.Certificate, ...]:
     try:
-        return tuple(x509.load_pem_x509_certificates(path.read_bytes()))
+        return tuple(x509.load_pem_x509_certificates(read_regular(path)))
     except (OSError, ValueError) as error:
         raise _unusable(
             path, f"no certificate can be read from it ({getattr(error, 'strerror', None) or error})"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -25,19 +24,3 @@ def test_file_that_cannot_be_read_says_why(tmp_path: Path) -> None:
         read_file(tmp_path, 5)
     with pytest.raises(UnusableFileError, match=r"cannot be read \(embedded null byte\)"):
         read_file(tmp_path / "a\0b", 5)
-
-
-@pytest.mark.parametrize("special", ["pipe", "terminal"])
-def test_file_that_would_keep_the_reader_waiting_is_refused(tmp_path: Path, special: str) -> None:
-    """A server reads small CRLs on its loop: a pipe, or a link to a terminal, in place of one stopped it."""
-    file, held = tmp_path / "root.crl", tmp_path / "root.pem"
-    held.write_bytes(b"12345")
-    if special == "pipe":
-        os.mkfifo(file)
-    else:
-        file.symlink_to("/dev/ptmx")
-    with pytest.raises(UnusableFileError, match=r"cannot be read \(it is not a regular file\)"):
-        read_file(file, 5)
-    file.unlink()
-    file.symlink_to(held)
-    assert read_file(file, 5) == b"12345"
