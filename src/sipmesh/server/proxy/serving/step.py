@@ -109,22 +109,26 @@ def step(state: ServingState, in_force: InForce, event: Event, now: float) -> Ef
 
 def _answered(state: ServingState, in_force: InForce, event: Answered, now: float) -> Effect:
     """Give what follows from the answer to what was asked for a request."""
+    received, sender = event.received, event.received.flow.sender
     effect: Effect = TOO_MANY_LOGINS
-    if isinstance(event, LoggedIn):
-        effect = _logged_in(state, in_force, event.received, now)
+    if sender is None:
+        effect = UNKNOWN_PEER
+    elif isinstance(event, LoggedIn):  # the sender has rights now
+        outcome = decide(received.request, received.place, sender, in_force.facts)
+        effect = _resolved(state, in_force, received, sender, outcome, now)
     elif isinstance(event, LoginDue):
-        prove = Prove(event.aor, status_for(event.received.request))
-        effect = _log_in(state, in_force, event.received, prove, has_waited=True)
+        prove = Prove(event.aor, status_for(received.request))
+        effect = _log_in(state, in_force, received, prove, has_waited=True)
     elif isinstance(event, BindingsRead):
-        effect = _found(state, in_force, event, now)
+        effect = _found(state, in_force, sender, event, now)
     elif isinstance(event, MessageStored):
         effect = STORED if event.result is Storing.STORED else RefuseUnstored(event.aor, event.result)
     elif isinstance(event, IdentityJudged):
-        effect = event.refused or _sent(state, event.received, event.forward)
+        effect = event.refused or _onward(received, event.forward)
     elif isinstance(event, TargetsLost):
-        effect = _again(state, in_force, event, now)
+        effect = _again(state, in_force, sender, event, now)
     elif isinstance(event, NotOfControlPlane):
-        effect = _routed(state, in_force, event.received, now)
+        effect = _routed(state, in_force, received, now)
     return effect
 
 
@@ -201,40 +205,37 @@ def _resolved(
 def _forwarded(
     state: ServingState, in_force: InForce, received: ReceivedRequest, sender: Sender, forward: Forward
 ) -> Effect:
-    """Judge a request that goes on: its header fields, its session description, and what its receiver may see."""
+    """Judge a request that goes on: its header fields, its session description, what its receiver may see, its signature."""
     request, carries = received.request, is_carried(forward.targets[0])  # the home pool of its user judges what passes
     if request.present & IN_REQUESTS and (not carries or isinstance(sender, ServerSender)):
         in_force.border.admit_request(request, sender)
+    refused: Effect | None = None
+    negotiates = not carries and request.method in NEGOTIATES and bool(request.body or request.method == "INVITE")
     if carries:
         received.loop = carried_loop(received.loop)
-    elif request.method in NEGOTIATES or request.method in EVENTS_OF_PHONES:
+    elif negotiates or request.method in EVENTS_OF_PHONES:
         refused = _judged(state, in_force, received, forward)
-        if refused is not None:
-            return refused
-    if request.method != "ACK" and received.flow.link.kind is not LinkKind.SERVER:
-        return forward
-    return _sent(state, received, forward)
+    if refused is None and received.flow.link.kind is LinkKind.SERVER and request.method != "ACK":
+        refused = room_for(state, received, forward.identity)
+    if refused is not None:
+        return refused
+    if negotiates and in_force.signing:
+        return JudgeIdentity(forward)
+    return forward if request.method != "ACK" else _onward(received, forward)
 
 
 def _judged(state: ServingState, in_force: InForce, received: ReceivedRequest, forward: Forward) -> Effect | None:
-    """Judge the media of a request, its signed identity, or what a phone would learn by it; None if it may pass."""
+    """Judge the media of a request, or what a phone would learn by it; None if it may pass."""
     flow, request = received.flow, received.request
     if request.method in EVENTS_OF_PHONES:
         return refused_at_phone(state, in_force, flow, request, forward)
-    if not request.body and request.method != "INVITE":
-        return None
     refused = state.media.refused(flow, request, forward)
-    if refused is not None:
-        return EndCall(forward, refused) if request.method == "ACK" else refused
-    return JudgeIdentity(forward) if in_force.signing else None
+    return EndCall(forward, refused) if refused is not None and request.method == "ACK" else refused
 
 
-def _sent(state: ServingState, received: ReceivedRequest, forward: Forward) -> Effect:
-    if received.request.method == "ACK":
-        return ForwardAck(forward)
-    if received.flow.link.kind is not LinkKind.SERVER:
-        return forward
-    return room_for(state, received, forward.identity) or forward
+def _onward(received: ReceivedRequest, forward: Forward) -> Forward | ForwardAck:
+    """Give what is done with a request that may go on."""
+    return ForwardAck(forward) if received.request.method == "ACK" else forward
 
 
 def _stored(state: ServingState, in_force: InForce, received: ReceivedRequest, store: Store) -> Effect:
@@ -257,24 +258,24 @@ def _notified(state: ServingState, received: ReceivedRequest, serve: Serve) -> E
 # Answers to what was asked for a request
 
 
-def _found(state: ServingState, in_force: InForce, event: BindingsRead, now: float) -> Effect:
+def _found(state: ServingState, in_force: InForce, sender: Sender, event: BindingsRead, now: float) -> Effect:
     """Go on with a request whose user was looked up."""
-    received, sender = event.received, event.received.flow.sender
-    if event.rows is None or sender is None:
+    received = event.received
+    if event.rows is None:
         return NO_REGISTRATIONS
     found = at_bindings(state, in_force, received.request, event.user, event.rows)
     return _resolved(state, in_force, received, sender, found, now)
 
 
-def _again(state: ServingState, in_force: InForce, event: TargetsLost, now: float) -> Effect:
+def _again(state: ServingState, in_force: InForce, sender: Sender, event: TargetsLost, now: float) -> Effect:
     """Serve a SUBSCRIBE or PUBLISH whose notifier cannot be reached, here or at the next server; store a MESSAGE.
 
     A subscription that it had is lost with it: the phone subscribes again after a 481 (RFC 6665 section 4.1.2.2).
     """
-    received, what, sender = event.received, event.what, event.received.flow.sender
+    received, what = event.received, event.what
     if isinstance(what, Store):
         return _stored(state, in_force, received, what)
-    if received.request.to.tag is not None or sender is None:
+    if received.request.to.tag is not None:
         return NO_SUBSCRIPTION
     chosen = next_notifier(state, in_force, received.request, what)
     return _resolved(state, in_force, received, sender, chosen, now)
@@ -302,12 +303,3 @@ def _log_in(
         if state.access.is_too_early(flow, aor):
             return NOT_TAKEN_OVER
     return prove
-
-
-def _logged_in(state: ServingState, in_force: InForce, received: ReceivedRequest, now: float) -> Effect:
-    """Decide again: the sender has rights now."""
-    sender = received.flow.sender
-    if sender is None:
-        return UNKNOWN_PEER
-    outcome = decide(received.request, received.place, sender, in_force.facts)
-    return _resolved(state, in_force, received, sender, outcome, now)
