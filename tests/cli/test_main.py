@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 from importlib.machinery import ExtensionFileLoader
+from pathlib import Path
 
 import pytest
 from OpenSSL import SSL
@@ -61,3 +62,15 @@ def test_python_m_sipmesh_is_the_same_command() -> None:
     command = [sys.executable, "-m", "sipmesh", "--version"]
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment())
     assert done.stdout == sipmesh("--version").out
+
+
+def test_step_that_takes_too_long_is_reported_in_a_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A TimeoutError has no text of its own."""
+
+    def too_long(*_: object) -> None:
+        raise TimeoutError
+
+    monkeypatch.setattr("sipmesh.cli.place.Place.in_force", too_long)
+    told = sipmesh("user", "add", "alice@example.com", topology=tmp_path / "topology.yaml")
+    assert told.code == 1
+    assert "error: a step took too long; run the command again when this machine is less busy" in told.err

@@ -37,6 +37,19 @@ async def test_servers_answer_until_the_network_stops(folder: Path) -> None:
 
 
 @on_loop
+async def test_server_that_takes_too_long_is_reported_with_what_to_do(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sipmesh.demo.network.START_S", 0.0)
+    network = await DemoNetwork.build(folder)
+    try:
+        with pytest.raises(SipmeshError, match=f"^{FE1} did not start within 0 s: .*; run the demo again"):
+            await network.start(FE1)
+    finally:
+        await network.stop()
+
+
+@on_loop
 async def test_server_that_does_not_start_is_reported_with_its_log(folder: Path) -> None:
     network = await DemoNetwork.build(folder)
     try:

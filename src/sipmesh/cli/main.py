@@ -47,6 +47,9 @@ def _report(wrong: Exception, arguments: list[str]) -> None:
             say_where_to_run(wrong.leader, arguments)
     elif isinstance(wrong, OSError):
         where = f"{wrong.filename}: " if wrong.filename else ""
-        report(SipmeshError(f"{where}{wrong.strerror or wrong}"))
+        told = (
+            wrong.strerror or str(wrong) or "a step took too long; run the command again when this machine is less busy"
+        )
+        report(SipmeshError(f"{where}{told}"))
     else:
         report_fault()

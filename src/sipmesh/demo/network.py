@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,7 +26,7 @@ from sipmesh.trust.role import Role
 
 T = TypeVar("T")
 
-START_S = 20.0
+START_S = 60.0
 LOOK_AGAIN_S = 0.05
 
 EXAMPLE, PARTNER, OTHER = "example.test", "partner.test", "other.test"
@@ -98,6 +99,17 @@ class DemoNetwork:
             if name != BOTS:
                 self.servers[name] = self._spawn(name)
         started = names or tuple(self.servers)
+        try:
+            async with asyncio.timeout(START_S):
+                await self._until_all_ready(started)
+        except TimeoutError:
+            raise SipmeshError(
+                f"{', '.join(started)} did not start within {START_S:g} s: this machine is too slow, or too busy; "
+                "run the demo again when other programs have ended"
+            ) from None
+
+    async def _until_all_ready(self, started: Collection[str]) -> None:
+        """Wait for each server, and then for the users at the front ends."""
         await asyncio.gather(*(self._until_ready(name) for name in started))
         if MGMT in self.servers:
             await asyncio.gather(*(self._until_users_known(name) for name in (FE1, FE2) if name in started))
@@ -110,23 +122,21 @@ class DemoNetwork:
     async def _until_ready(self, name: str) -> None:
         """Wait until the control socket answers; raises `SipmeshError` with the log if the process ended instead."""
         process = self.servers[name]
-        async with asyncio.timeout(START_S):
-            while True:
-                if process.poll() is not None:
-                    log = (self.organisation_of(name).folder / f"{name}.log").read_text()
-                    raise SipmeshError(f"{name} did not start:\n{log}")
-                try:
-                    await self.ask(name, "status")
-                except SipmeshError:
-                    await asyncio.sleep(LOOK_AGAIN_S)
-                else:
-                    return
+        while True:
+            if process.poll() is not None:
+                log = (self.organisation_of(name).folder / f"{name}.log").read_text()
+                raise SipmeshError(f"{name} did not start:\n{log}")
+            try:
+                await self.ask(name, "status")
+            except SipmeshError:
+                await asyncio.sleep(LOOK_AGAIN_S)
+            else:
+                return
 
     async def _until_users_known(self, front_end: str) -> None:
         """Wait until management has sent the users: before that, each login is answered with 503."""
-        async with asyncio.timeout(START_S):
-            while not (await self.result_of(USER, front_end, user="")).ready:
-                await asyncio.sleep(LOOK_AGAIN_S)
+        while not (await self.result_of(USER, front_end, user="")).ready:
+            await asyncio.sleep(LOOK_AGAIN_S)
 
     async def stop(self) -> None:
         """Stop every server, by its own pid, and the DNS server; no process is left."""
