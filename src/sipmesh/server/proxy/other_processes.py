@@ -1,4 +1,4 @@
-"""The other processes of this server, as its parts see them: told of what happens here, and asked for what they have."""
+"""The other processes of this server, as its parts see them: they get what happens here, and are asked for what they have."""
 
 from __future__ import annotations
 

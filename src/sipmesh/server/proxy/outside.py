@@ -90,7 +90,7 @@ class Channel(Protocol):
 
 
 class OrderTaker:
-    """Who takes the commands of the supervisor, and the replies to ours."""
+    """The receiver of the supervisor's commands, and of the replies to ours."""
 
     def take(self, channel: Channel, kind: int, number: int, payload: bytes) -> None:
         """A command or a reply has come."""

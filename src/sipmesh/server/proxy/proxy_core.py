@@ -144,7 +144,7 @@ class ProxyCore(RequestServer):
     # Effects
 
     def _table(self) -> dict[type, Act]:
-        """Give what carries out each effect, but for `Forward`."""
+        """Give what carries out each effect, except `Forward`."""
         return {
             Answer: self.responder.answer,
             Drop: self.responder.drop,

@@ -23,7 +23,7 @@ NONCE_LIFETIME_S: Final = 300.0
 
 
 class UserParts:
-    """Who logs in here; *changed* is called with the addresses of users whose rules may have changed."""
+    """The parts for the users of one server; *changed* is called with the addresses of users whose rules may have changed."""
 
     def __init__(
         self,

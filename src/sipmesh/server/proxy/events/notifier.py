@@ -198,7 +198,7 @@ class EventNotifier:
         return self._granted(request, subscription, granted.expires_s)
 
     def _granted(self, request: Request, subscription: EventSubscription, expires_s: int) -> Response:
-        """Answer 200. Our Record-Route leads later requests to this server of the pool, wherever they enter."""
+        """Answer 200. Our Record-Route leads later requests to this server of the pool, from any other server."""
         subscription.ends = self._clock() + expires_s
         self._due.put(subscription, subscription.ends)
         here = self._listeners[subscription.flow.link.port]

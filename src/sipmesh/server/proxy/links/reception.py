@@ -182,7 +182,7 @@ class Reception:
             self._elsewhere.remote_down(link, why)
 
     def _channel_ended(self, channel: WorkerChannel) -> None:
-        """Forget a process that has ended, its links, and what it has told."""
+        """Forget a process that has ended, its links, and what it has reported."""
         siblings, number = self.siblings, channel.number
         if siblings.channels.get(number) is channel:
             del siblings.channels[number]

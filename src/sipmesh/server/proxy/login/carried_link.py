@@ -18,8 +18,8 @@ class CarriedLink(Link):
     """A client's link at the server *access*, reached by *carrier*, our link to that server.
 
     It has no socket and is in no registry. What is sent to it goes to *carrier*. *on_login* is called when its user has
-    logged in, and *on_close* with the reason when it is closed here. *remote* is the client's address as *access* has told
-    it: it is for the log, and for delays after failed logins.
+    logged in, and *on_close* with the reason when it is closed here. *remote* is the client's address as *access* has
+    reported it: it is for the log, and for delays after failed logins.
     """
 
     __slots__ = ("_is_over", "_on_close", "_on_login", "access", "carrier", "is_kept")

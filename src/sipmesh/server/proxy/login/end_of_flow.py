@@ -33,7 +33,7 @@ class EndOfFlow:
     def tell(self, by: Flow, route: str, why: str) -> None:
         """Tell the server at the other end of *by* that the flow of the Route entry *route* has ended.
 
-        If it is not told, it finds out with the next request on the flow (430), or by the end of the link of *by*.
+        If it gets no message, it finds out with the next request on the flow (430), or by the end of the link of *by*.
         """
         if not by.link.usable:
             return

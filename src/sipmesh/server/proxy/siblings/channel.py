@@ -65,7 +65,7 @@ def packed(*facts: object) -> bytes:
 
 
 class WorkerChannel(Watched):
-    """Our end of the connection to the process *number*; *take* gets each frame, *ended* hears once of the end."""
+    """Our end of the connection to the process *number*; *take* gets each frame, *ended* is called once at the end."""
 
     __slots__ = (
         "_blocked",

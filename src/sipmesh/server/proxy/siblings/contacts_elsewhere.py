@@ -1,6 +1,6 @@
 """Whose Contact an address is, at each other process of this server: a phone without a GRUU transfers calls to a Contact.
 
-The registrations of another process are read by their user. So a process that looks for the user of an address has to be told.
+The registrations of another process are read by their user. So each process reports its Contacts to the others.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class ContactsElsewhere:
-    """The Contacts that other processes have told."""
+    """The Contacts that other processes have reported."""
 
     def __init__(self) -> None:
         self._of: dict[int, dict[str, list[str]]] = {}  # by process, and by address: a user for each row

@@ -1,4 +1,4 @@
-"""What principals use at this process, told to the other processes of the server: each counts all of them."""
+"""What principals use at this process, reported to the other processes of the server: each counts all of them."""
 
 from __future__ import annotations
 
