@@ -38,7 +38,17 @@ PAGES = (
         ALICE,
         "/registrations",
     ),
-    *("/partners", "/verdicts", "/refused", "/audit", "/audit/check", "/users/nobody%40example.test", "/login"),
+    *(
+        "/partners",
+        "/verdicts",
+        "/trace",
+        "/trace?what=alice",
+        "/refused",
+        "/audit",
+        "/audit/check",
+        "/users/nobody%40example.test",
+        "/login",
+    ),
 )
 ACTIONS: tuple[tuple[str, str, dict[str, str], str], ...] = (
     ("/users", "/user/add", {"user": "carol", "password": "secret-one"}, "carol@example.test is added"),

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sipmesh.transport.link.link import Link
     from sipmesh.transport.link.repeated_message import RepeatedMessage
     from sipmesh.transport.reactor.reactor import Reactor
+    from sipmesh.transport.tap import Tap
     from sipmesh.transport.tls.pyopenssl import PyOpenSslTls
 
 CLOSED_BY_PEER: Final = "closed by the peer"
@@ -160,7 +161,7 @@ class LinkReader:
         else:
             self._deadlines.begun_at = 0.0
 
-    def _handle_all(self, link: Link, messages: MessageReader) -> bool:
+    def _handle_all(self, link: Link, messages: MessageReader) -> bool:  # noqa: C901 - a call for each message costs
         """Give all that is whole to the server layer; return whether the link still delivers then.
 
         All messages are framed before the first is handled: that is quicker than to change between the two. On the link of a
@@ -177,8 +178,14 @@ class LinkReader:
                 fault = wrong
             if len(items) > 1 or messages.unread:
                 self._reactor.prompt = False
+            if self._reactor.tap is not None:
+                self._show(self._reactor.tap, link, items)
             for found in items:
-                self._give(link, found)
+                if isinstance(found, Keepalive):
+                    self._keepalive(link, found)
+                else:
+                    link.messages_in += 1
+                    self._events.arrived(link, found)
                 if not link.is_open:
                     return False
             if fault is not None:
@@ -188,15 +195,10 @@ class LinkReader:
                 return True
             items.clear()
 
-    def _give(self, link: Link, item: Request | Response | Keepalive) -> None:
-        """Give one item to the server layer, and to who traces."""
-        if isinstance(item, Keepalive):
-            self._keepalive(link, item)
-            return
-        link.messages_in += 1
-        if self._reactor.tap is not None:
-            self._reactor.tap.received(link, item)
-        self._events.arrived(link, item)
+    def _show(self, tap: Tap, link: Link, items: list[Request | Response | Keepalive]) -> None:
+        for item in items:
+            if not isinstance(item, Keepalive):
+                tap.received(link, item)
 
     def _pauses(self, link: Link, messages: MessageReader) -> bool:
         """Leave the rest of what was read to the next turn, if this one is over."""
