@@ -210,6 +210,8 @@ class Checks:
         began = self._last_dialog_ended(request.call_id)
         if began is None or self.world.troubled_at(DELAY_ANSWERS) >= began - SLACK_S or phone.up_at > began:
             return
+        if phone.aor == request.to.aor and self.world.operations.is_moving(phone.aor):
+            return  # docs/simulation.md: a phone that answers its own call, at another pool than that of its user
         others = [other for other in self.world.phones if other.aor == request.to.aor]
         if status >= 300 and status not in {401, 407} and all(other.up and other.up_at < began for other in others):
             self.world.violated("a call can be ended", f"{status} to the BYE of {phone.name} for {request.to.aor}")

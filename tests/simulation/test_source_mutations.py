@@ -36,6 +36,8 @@ FOUND = (
     "timed-out-branch-is-not-answered",
     "branches-of-closed-links-wait",
     "others-ring-on",
+    "phones-are-shown-who-hides",
+    "each-pool-has-its-names-key",
 )
 """What the first seeds of its area find, one after the other."""
 
