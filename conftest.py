@@ -80,6 +80,7 @@ COMMANDS = {
     "postgresql": "initdb",
     "curl": "curl",
     "ssh-keygen": "ssh-keygen",
+    "promtool": "promtool",
     "sslscan": "sslscan",
     "testssl": "testssl",
     "unbound": "unbound",

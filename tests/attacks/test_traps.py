@@ -504,6 +504,7 @@ def test_t16_nothing_is_taken_from_the_environment() -> None:
     assert found == {
         *("pki/keys/passphrase.py", "storage/location_service/valkey/settings.py"),
         *("demo/forkserver.py", "server/workers/worker_process.py", "server/process/service_manager.py"),
+        "cli/serving.py",  # the file of the topology, as the option of all commands
     }
     read = re.findall(
         r"^\w*(?:VARIABLE|DIRECTORY): Final = \"(.+)\"$", (SOURCES / "pki/keys/passphrase.py").read_text(), re.MULTILINE

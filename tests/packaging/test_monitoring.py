@@ -17,7 +17,7 @@ from support.checkout import ROOT
 
 MONITORING = ROOT / "packaging/monitoring"
 RULES = MONITORING / "sipmesh.rules.yml"
-NEEDS_PROMTOOL = pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool (prometheus) is not installed")
+NEEDS_PROMTOOL = pytest.mark.peer("promtool")
 
 DAY = 86_400
 FE1 = 'instance="fe1:9105",job="sipmesh"'
