@@ -36,7 +36,7 @@ from sipmesh.routing.roles import edge, front_end
 from sipmesh.routing.roles.edge import EdgeFacts
 from sipmesh.routing.roles.front_end import FrontEndFacts
 from sipmesh.routing.target import Found, ServerTarget
-from sipmesh.server.proxy import dispatch
+from sipmesh.server.proxy.serving import admission
 from sipmesh.sip.digest import Nonces
 from sipmesh.sip.fields import NameAddr
 from sipmesh.sip.message import Request, Response, build_request
@@ -475,7 +475,7 @@ OFF: dict[str, list[tuple[Any, str, Any]]] = {
     "fields of a request cross the border by the table": [(Border, "admit_request", nothing)],
     "fields of a response cross the border by the table": [(Border, "admit_response", nothing)],
     "a response repeats its request": [(response_policy, "repeats", yes)],
-    "the network's own events are of its servers": [(dispatch, "names_package", no)],
+    "the network's own events are of its servers": [(admission, "names_package", no)],
 }
 
 

@@ -73,7 +73,7 @@ def test_a_revocation_closes_the_links_of_the_certificate_and_names_them(network
 @pytest.mark.wide
 def test_a_changed_password_closes_the_users_links(network: Organisation) -> None:
     linked(network)
-    changed = network.type("user", "password", "bob", "--password-stdin", typed="another\n")
+    changed = network.type("user", "password", "bob", "--password-stdin", typed="another-one\n")
     assert "has a new password" in changed.out
     until("the link was closed", network.folder / "bob.log")
     hang_up(network)

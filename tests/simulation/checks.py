@@ -106,8 +106,11 @@ class Checks:
     def _once(self, phone: Phone, injected: Injected, request: Request) -> None:
         """No message arrives twice, unless a link was lost on its way: then a proxy tries another way (RFC 3261 16.9).
 
-        A phone that loses its link before it has answered gets it again too.
+        A phone that loses its link before it has answered gets it again too. A phone that sends a request again, in a new
+        transaction, has sent two requests.
         """
+        if injected.transaction.mark in self.world.stored.repeated:
+            return
         before = injected.arrived.get(phone.name)
         injected.arrived[phone.name] = self.world.loop.now
         sent_at = injected.transaction.sent_at

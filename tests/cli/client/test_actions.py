@@ -109,7 +109,7 @@ def test_stay_registers_again_when_its_server_comes_back_and_ends_when_the_passw
     until("NOT registered: the link was closed", log)
     organisation.serve(FE1)
     until("Registered again at 127.0.0.1:", log)
-    changed = organisation.type("user", "password", "bob", "--password-stdin", typed="another\n")
+    changed = organisation.type("user", "password", "bob", "--password-stdin", typed="another-one\n")
     assert changed.code == 0, changed.err
     until("Refused, and not tried again: 401", log)
     end(bob)
