@@ -22,5 +22,5 @@ def test_file_that_cannot_be_read_says_why(tmp_path: Path) -> None:
         read_file(tmp_path / "gone", 5)
     with pytest.raises(UnusableFileError, match=r"cannot be read \(it is not a regular file\)"):
         read_file(tmp_path, 5)
-    with pytest.raises(UnusableFileError, match=r"cannot be read \(embedded null byte\)"):
+    with pytest.raises(UnusableFileError, match=r"cannot be read \(.*embedded null"):
         read_file(tmp_path / "a\0b", 5)
