@@ -13,7 +13,7 @@ from sipmesh.database.shared import has_management_db
 from sipmesh.errors import SipmeshError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from sipmesh.cli.place import Place
     from sipmesh.server.management.replies import MemberReply
@@ -37,11 +37,17 @@ def must_lead(place: Place) -> None:
 
 def note(place: Place, act: AuditAct, **about: object) -> None:
     """Write a line into the audit log; a network without a published version has no audit log."""
+    note_each(place, act, [about])
+
+
+def note_each(place: Place, act: AuditAct, lines: Iterable[Mapping[str, object]]) -> None:
+    """Write a line for each of *lines*, as `note` does: the log is opened once."""
     from sipmesh.server.control_socket import this_operator
 
     with audit_of(place) as audit:
         if audit is not None:
-            audit.append(this_operator(), act, about, at=datetime.now(UTC))
+            for about in lines:
+                audit.append(this_operator(), act, about, at=datetime.now(UTC))
 
 
 @contextmanager

@@ -29,7 +29,7 @@ class Ladder:
         if hop.is_first:
             if self._learn(hop.sender, hop.from_label) | self._learn(hop.receiver, hop.to_label):
                 yield self._header()
-            yield f"{message.at:%H:%M:%S}.{message.at.microsecond // 1000:03d} {self._arrow(hop)}"
+            yield f"{message.clock} {self._arrow(hop)}"
         if message.received and message.is_request and (message.kind != "server" or message.code != "accepted"):
             yield f"{'':{CLOCK}}{message.server} knows its sender by: {message.proof}; the link is {message.code}"
         if hop.changes and message.is_request:

@@ -222,7 +222,7 @@ def import_users(
     A table has the column user, and the optional columns pool, aliases, digest and disabled. It has no passwords: each
     new user gets a random one, written to the file of --passwords. Users that exist already are left as they are.
     """
-    from sipmesh.cli.topology.remote_servers import must_lead, note
+    from sipmesh.cli.topology.remote_servers import must_lead, note_each
     from sipmesh.storage.audit_act import AuditAct
     from sipmesh.storage.backup.create import copy_users
 
@@ -240,8 +240,7 @@ def import_users(
     must_lead(place)
     count = copy_users(file, place.in_force().users_url)
     with place.users() as users:
-        for user in users.list():
-            note(place, AuditAct.USER, added=user.aor, imported=file.name)
+        note_each(place, AuditAct.USER, ({"added": user.aor, "imported": file.name} for user in users.list()))
     tell_users_changed(place)
     say(f"{count} users are imported from {file}.", style=GOOD)
 

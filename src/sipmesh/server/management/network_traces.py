@@ -12,7 +12,7 @@ from sipmesh.server.process.clock import now_utc
 from sipmesh.server.replication.control_links import carriers, edges_behind
 from sipmesh.server.replication.trace_order import AGAIN_EVERY_S, LASTS_S, TRACE, TraceOrder
 from sipmesh.server.tracing.trace_document import TraceDocument
-from sipmesh.server.tracing.trace_filter import LONGEST
+from sipmesh.server.tracing.trace_filter import must_be_traceable
 from sipmesh.server.tracing.traced_message import TraceReply
 from sipmesh.storage.audit_act import AuditAct
 
@@ -89,10 +89,7 @@ class NetworkTraces:
         return trace.read(faults)
 
     def _begin(self, name: str, what: str, who: str, *, bodies: bool) -> NetworkTrace:
-        if not what or max(len(what), len(name)) > LONGEST:
-            raise OperatorError(
-                f"a trace needs a user, domain, partner, link or Call-ID of at most {LONGEST} characters"
-            )
+        must_be_traceable(what, name)
         if len(self._traces) >= MOST_TRACES:
             raise OperatorError(f"management has {MOST_TRACES} traces already; end one of them")
         self._management_db.audit.append(who, AuditAct.TRACE, {"what": what, "bodies": bodies}, at=now_utc())

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.distribution.event import is_of_package
+from sipmesh.errors import OperatorError
 from sipmesh.server.proxy.flow import Flow
 from sipmesh.sip.message import Request
 from sipmesh.sip.text import ascii_lower
@@ -24,6 +25,12 @@ LONGEST: Final = 256
 
 _URI: Final = re.compile(r"sips?:(?:([^@<>;\s\"]+)@)?(\[[^\]]*\]|[^:;<>?,\s\"]+)", re.IGNORECASE | re.ASCII)
 _NAMED: Final = frozenset({"from", "to", "p-asserted-identity", "p-preferred-identity", "referred-by"})
+
+
+def must_be_traceable(what: str, name: str = "") -> None:
+    """Raise `OperatorError` unless a trace called *name* may be about *what*."""
+    if not what or max(len(what), len(name)) > LONGEST:
+        raise OperatorError(f"a trace needs a user, domain, partner, link or Call-ID of at most {LONGEST} characters")
 
 
 class TraceFilter:

@@ -38,6 +38,11 @@ class TracedMessage:
     body: str = ""
 
     @property
+    def clock(self) -> str:
+        """The time of the day with milliseconds (UTC)."""
+        return f"{self.at:%H:%M:%S}.{self.at.microsecond // 1000:03d}"
+
+    @property
     def start_line(self) -> str:
         """The Request-Line or the Status-Line."""
         return self.head.partition("\n")[0]

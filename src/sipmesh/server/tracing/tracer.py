@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from sipmesh.errors import OperatorError, RemoteError
 from sipmesh.server.proxy.flow import Flow
 from sipmesh.server.tracing.shown import shown_body, shown_head
-from sipmesh.server.tracing.trace_filter import LONGEST, TraceFilter
+from sipmesh.server.tracing.trace_filter import TraceFilter, must_be_traceable
 from sipmesh.server.tracing.traced_message import TracedMessage, TraceReply
 from sipmesh.sip.framing import Keepalive, MessageReader
 from sipmesh.transport.link.link import Link
@@ -95,10 +95,7 @@ class Tracer(Tap):
         return trace.read(MOST_WAITING)
 
     def _begin(self, name: str, what: str, who: str, *, with_bodies: bool) -> Trace:
-        if not what or len(what) > LONGEST:
-            raise OperatorError(
-                f"a trace needs a user, domain, partner, link or Call-ID of at most {LONGEST} characters"
-            )
+        must_be_traceable(what)
         if len(self._traces) >= MOST_TRACES and name not in self._traces:
             raise OperatorError(f"{self._server} has {MOST_TRACES} traces already; end one of them")
         trace = self._traces[name] = Trace(what, with_bodies=with_bodies)

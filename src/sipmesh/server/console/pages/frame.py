@@ -126,11 +126,6 @@ def _date_and_time(at: datetime) -> Markup:
     return Markup('<span class="whole">{}</span> <span class="whole">{}</span>').format(date, time)
 
 
-def _clock(at: datetime) -> str:
-    """Show the time of a day with milliseconds."""
-    return f"{at:%H:%M:%S}.{at.microsecond // 1000:03d}"
-
-
 def _who_opened(direction: str) -> str:
     """Say which end opened a link: that a link was accepted does not say that its peer was."""
     return "opened by the peer" if direction == Direction.ACCEPTED else "opened by us"
@@ -143,7 +138,6 @@ def _length_of_time(seconds: float) -> float:
 
 FILTERS: Final = {
     "time": _date_and_time,
-    "clock": _clock,
     "span": tell_span,
     "length_of_time": _length_of_time,
     "who_opened": _who_opened,
