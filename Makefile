@@ -119,7 +119,8 @@ conformance: $(READY) ## write the tables of docs/reference/conformance.md again
 
 ##@ Release
 
-.PHONY: release release-key reproduce verify try wheels lock
+.PHONY: release release-key reproduce verify try wheels lock record
+VERSION ?= $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 PYTHONS ?= $(shell tools/pythons)
 OUT ?= build/dist
 
@@ -140,6 +141,9 @@ try: ## install each file of the release in OUT in a clean system, and send a fi
 
 reproduce: ## build the release in OUT again, in a fresh clone in another folder, and compare each octet
 	@tools/release/reproduce $(OUT) $(PYTHONS)
+
+record: $(READY) ## record what the release VERSION leaves behind, for the tests of later ones; it has a tag, or COMMIT=REVISION
+	@$(BIN)/python tests/upgrades/record.py $(VERSION) $(or $(COMMIT),v$(VERSION))
 
 lock: ## write packaging/*requirements.txt again, with the newest versions and their hashes
 	@tools/release/lock

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sqlite3
 import time
@@ -16,9 +17,7 @@ import pytest
 from cli.world import FE1, FE2, START_S, Organisation, Result, until
 from sipmesh.demo.ports import free_port
 from upgrades.earlier_release import EarlierRelease, is_in_clone
-from upgrades.recorded_folder import recorded
-
-RELEASES = ("3f4f5b6", "0.1.0")
+from upgrades.recorded_folder import PASSWORDS, RELEASES, commit_of, recorded
 
 LISTED_UNTIL = datetime(2027, 10, 1, tzinfo=UTC)
 """A CRL has no certificate that has expired: from then on it is refused for that."""
@@ -53,7 +52,7 @@ def taken(release: str, folder: Path) -> EarlierRelease:
     """Take *release* from the history."""
     if not is_in_clone(release):
         pytest.skip(f"the history of this clone has no {release}: the recorded folder is tested all the same")
-    return EarlierRelease.taken(release, folder)
+    return EarlierRelease.taken(release, folder, commit_of(release))
 
 
 def follow_the_page(organisation: Organisation) -> None:
@@ -80,9 +79,9 @@ def serve_all(organisation: Organisation) -> None:
     organisation.serve(*servers_of(organisation))
 
 
-def password(name: str) -> str:
-    """Each user of a recorded folder has its name as its password."""
-    return f"{name}\n"
+def password(organisation: Organisation, name: str) -> str:
+    """Give the line to type for the user *name* of a recorded folder."""
+    return f"{json.loads((organisation.folder / PASSWORDS).read_text())[name]}\n"
 
 
 def at(organisation: Organisation, server: str = FE1) -> tuple[str, str]:
@@ -118,7 +117,7 @@ def bob_waits(organisation: Organisation, log: Path) -> Iterator[None]:
     try:
         assert bob.stdin is not None
         with bob.stdin as keyboard:
-            keyboard.write(password("bob").encode())
+            keyboard.write(password(organisation, "bob").encode())
         until("Waiting for messages", log)
         yield
     finally:

@@ -8,20 +8,18 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Final
+from typing import IO
 
 from support.checkout import ROOT
-
-COMMITS: Final[Mapping[str, str]] = {"3f4f5b6": "3f4f5b64", "0.1.0": "13e7e3fa"}
-"""The commit of each release whose folders and links this release has to understand."""
+from upgrades.recorded_folder import commit_of
 
 
 def is_in_clone(release: str) -> bool:
     """Tell whether the history of this clone has *release*: a shallow clone may not."""
-    asked = ["git", "-C", str(ROOT), "cat-file", "-e", COMMITS[release]]
+    asked = ["git", "-C", str(ROOT), "cat-file", "-e", commit_of(release)]
     return subprocess.run(asked, check=False, capture_output=True).returncode == 0
 
 
@@ -34,11 +32,9 @@ class EarlierRelease:
     before: tuple[str, ...] = ()
 
     @classmethod
-    def taken(cls, release: str, folder: Path) -> EarlierRelease:
-        """Take *release* from the history, into *folder*."""
-        packed = subprocess.run(
-            ["git", "-C", ROOT, "archive", COMMITS[release], "src/sipmesh"], capture_output=True, check=True
-        )
+    def taken(cls, release: str, folder: Path, commit: str) -> EarlierRelease:
+        """Take *release* from the history, where it is *commit*, into *folder*."""
+        packed = subprocess.run(["git", "-C", ROOT, "archive", commit, "src/sipmesh"], capture_output=True, check=True)
         with tarfile.open(fileobj=io.BytesIO(packed.stdout)) as archive:
             archive.extractall(folder, filter="data")
         return cls(release, folder)

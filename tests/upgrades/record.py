@@ -1,7 +1,8 @@
-"""Record what a release leaves behind: ``python tests/upgrades/record.py 0.1.0``.
+"""Record what a release leaves behind: ``make record``, in a clone that has the tag of this version.
 
-It writes into ``recorded/``:
+It writes into ``recorded/``, from which the tests take what they start on:
 
+``0.1.0.commit``: the commit. ``make record VERSION=0.1.0 COMMIT=main`` takes a commit without a tag.
 ``0.1.0.json``: the folder of example.com, which has two front ends, one with two workers, an edge, a partner and stored messages.
 ``0.1.0-partner.json``: the folder of the partner, example.org.
 ``0.1.0-postgresql.json`` and ``.sql``: example.com after it has moved all its tables into PostgreSQL, and the rows.
@@ -12,6 +13,7 @@ The servers run on their usual ports of 127.0.0.1 and 127.0.0.2.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -27,29 +29,43 @@ from typing import Final
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from cli.world import uncommented
+from support.checkout import ROOT
 from support.postgres import Cluster
 from upgrades.earlier_release import EarlierRelease
-from upgrades.recorded_folder import DATABASE_URL, RECORDED, record, recorded
+from upgrades.recorded_folder import DATABASE_URL, PASSWORDS, RECORDED, record, record_commit, recorded
 
 MOMENT: Final = "2026-09-01 10:00:00"
 FE1, FE2, EDGE = (f"{host}.example.com" for host in ("fe1", "fe2", "edge1"))
 PARTNERS: Final = {"com": "127.0.0.1", "org": "127.0.0.2"}
 USERS: Final = {"com": {"alice": "sha-256", "bob": "md5"}, "org": {"carol": "sha-256"}}
+TYPED: Final = {name: f"{name}-has-this-password" for users in USERS.values() for name in users}
 READY_S: Final = 60.0
 ALICE, BOB, CAROL = "alice@example.com", "bob@example.com", "carol@example.org"
 
 
-def main(release: str) -> None:
+def main(release: str, revision: str) -> None:
     """Make the folders in a temporary place, and write them beside this file."""
+    commit = commit_at(revision)
     with tempfile.TemporaryDirectory() as made:
-        earlier = EarlierRelease.taken(release, Path(made) / "release")
-        late = EarlierRelease(release, earlier.folder, at_the_moment())
+        late = in_the_past(release, commit, Path(made) / "release")
         folders = {end: Path(made) / end for end in PARTNERS}
         build(late, folders)
         use(late, folders)
         record(release, folders["com"])
         record(f"{release}-partner", folders["org"])
-    in_postgresql(release)
+    in_postgresql(release, commit)
+    record_commit(release, commit)
+
+
+def commit_at(revision: str) -> str:
+    """Give the commit that *revision* is, such as a tag."""
+    asked = ("git", "-C", ROOT, "rev-parse", "--verify", f"{revision}^{{commit}}")
+    return subprocess.run(asked, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+
+
+def in_the_past(release: str, commit: str, folder: Path) -> EarlierRelease:
+    """Take *release* into *folder*; each of its commands runs at the same moment of the past."""
+    return EarlierRelease(release, EarlierRelease.taken(release, folder, commit).folder, at_the_moment())
 
 
 def at_the_moment() -> tuple[str, ...]:
@@ -66,7 +82,8 @@ def build(release: EarlierRelease, folders: dict[str, Path]) -> None:
         with_an_edge(release, folder, end)
         for name, digest in USERS[end].items():
             add = ("user", "add", f"{name}@example.{end}", "--digest", digest, "--password-stdin")
-            release.run(*add, where=folder, typed=name)
+            release.run(*add, where=folder, typed=TYPED[name])
+        (folder / PASSWORDS).write_text(json.dumps({name: TYPED[name] for name in USERS[end]}) + "\n")
     for end, other in (("com", "org"), ("org", "com")):
         ca = folders[other] / "ca"
         files = ("--ca", ca / "root.pem", "--crl", ca / "root.crl", "--crl", ca / "issuing.crl")
@@ -143,7 +160,7 @@ def send(release: EarlierRelease, folder: Path, sender: str) -> None:
         "--server",
         server,
     )
-    until_done(release, *words, where=folder, typed=sender.partition("@")[0])
+    until_done(release, *words, where=folder, typed=TYPED[sender.partition("@")[0]])
 
 
 def until_done(release: EarlierRelease, *words: str, where: Path, typed: str = "") -> None:
@@ -159,12 +176,11 @@ def until_done(release: EarlierRelease, *words: str, where: Path, typed: str = "
             return
 
 
-def in_postgresql(release: str) -> None:
+def in_postgresql(release: str, commit: str) -> None:
     """Move the recorded folder of example.com into PostgreSQL as the pages say, and store a message there."""
     with tempfile.TemporaryDirectory() as made, Cluster() as cluster, cluster.named("sipmesh"):
         os.environ["PGHOST"] = str(cluster.folder)
-        earlier, folder = EarlierRelease.taken(release, Path(made) / "release"), Path(made) / "com"
-        late = EarlierRelease(release, earlier.folder, at_the_moment())
+        late, folder = in_the_past(release, commit, Path(made) / "release"), Path(made) / "com"
         recorded(release, folder)
         late.run("management", "move", DATABASE_URL, where=folder)
         late.run("user", "import", "users.db", "--into", DATABASE_URL, where=folder)
@@ -182,7 +198,4 @@ def in_postgresql(release: str) -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[2:] == ["postgresql"]:
-        in_postgresql(sys.argv[1])
-    else:
-        main(sys.argv[1])
+    main(*sys.argv[1:])

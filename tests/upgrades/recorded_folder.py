@@ -18,8 +18,17 @@ RECORDED: Final = Path(__file__).with_name("recorded")
 DATABASE_URL: Final = "postgresql+psycopg://sipmesh@/sipmesh"
 """The database of a recorded folder that is in PostgreSQL. The environment says where it is (PGHOST, PGPASSWORD)."""
 
+RELEASES: Final = tuple(sorted(file.stem for file in RECORDED.glob("*.commit")))
+"""The releases and builds whose folders and links this release has to understand."""
+
+BEFORE: Final = max((name for name in RELEASES if "." in name), key=lambda name: [int(n) for n in name.split(".")])
+"""The newest of them that has a number: an update from it, and the way back to it, are promised."""
+
 LEFT_OUT: Final = {".sock", ".log", ".lock", ".versions", ".db-wal", ".db-shm", ".spoiled"}
 """Ends of names that mean nothing after the servers have ended."""
+
+PASSWORDS: Final = "passwords.json"
+"""A file of the recorder in the folder: the password of each user."""
 
 KEPT_AS_NUMBERS: Final = ("user_version", "application_id")
 
@@ -79,3 +88,17 @@ def recorded(release: str, folder: Path) -> None:
 def record(release: str, folder: Path) -> None:
     """Keep *folder* as the folder that *release* leaves behind."""
     (RECORDED / f"{release}.json").write_text(json.dumps(fold(folder), indent=1) + "\n")
+
+
+def commit_of(release: str) -> str:
+    """Give the commit from which the folders of *release* were recorded."""
+    return _commit_file(release).read_text().strip()
+
+
+def record_commit(release: str, commit: str) -> None:
+    """Keep *commit* as that of *release*."""
+    _commit_file(release).write_text(f"{commit}\n")
+
+
+def _commit_file(release: str) -> Path:
+    return RECORDED / f"{release}.commit"

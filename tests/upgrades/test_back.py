@@ -14,6 +14,7 @@ import pytest
 from cli.world import FE1, START_S, Organisation, until
 from upgrades.conftest import at, follow_the_page, password, serve_all, servers_of, taken, until_good
 from upgrades.earlier_release import EarlierRelease
+from upgrades.recorded_folder import BEFORE
 
 pytestmark = pytest.mark.wide
 TOLD = "stored by the newer release"
@@ -22,12 +23,12 @@ NEW_USER, SECRET = "dave", "quite-another-secret\n"
 
 @pytest.fixture(name="release")
 def _release() -> str:
-    return "0.1.0"
+    return BEFORE
 
 
 def test_release_before_serves_the_folder_that_this_release_has_used(left_behind: Organisation, tmp_path: Path) -> None:
     """This release adds a user, publishes, revokes and stores a message: 0.1.0 reads all of it, and the message arrives."""
-    earlier = taken("0.1.0", tmp_path)
+    earlier = taken(BEFORE, tmp_path)
     use(left_behind)
     with served_by(earlier, left_behind):
         history = json.loads(type_at(earlier, left_behind, "topology", "history", "--json"))
@@ -52,7 +53,7 @@ def use(organisation: Organisation) -> None:
     until_good(organisation)
     organisation.publish("published by the newer release")
     words = ("message", "--as", "alice@example.com", "--password-stdin", "bob@example.com", TOLD, *at(organisation))
-    assert "202" in organisation.type(*words, typed=password("alice")).out
+    assert "202" in organisation.type(*words, typed=password(organisation, "alice")).out
     organisation.stop()
     organisation.servers.clear()
 
@@ -86,7 +87,7 @@ def assert_message_waits_for_bob(release: EarlierRelease, organisation: Organisa
     file = organisation.folder / "bob.log"
     words = ("register", "--stay", "--as", "bob@example.com", "--password-stdin", *at(organisation))
     with file.open("ab") as log:
-        bob = release.start(*words, where=organisation.folder, log=log, typed=password("bob"))
+        bob = release.start(*words, where=organisation.folder, log=log, typed=password(organisation, "bob"))
     try:
         until(TOLD, file)
     finally:

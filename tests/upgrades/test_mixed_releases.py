@@ -21,6 +21,7 @@ from support.running import LOOK_AGAIN_S, within
 from support.valkey_server import ValkeyServer
 from upgrades.conftest import taken
 from upgrades.earlier_release import EarlierRelease
+from upgrades.recorded_folder import BEFORE
 
 pytestmark = pytest.mark.soak
 USERS, TEXTS = 8, 10
@@ -93,7 +94,7 @@ async def test_update_from_the_release_before_and_back_loses_no_message_and_no_c
     store: str, example: Organisation, ours: EarlierRelease, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     """One server after the other becomes new, then old again, then new; users of both servers talk to each other all the time."""
-    earlier = taken("0.1.0", tmp_path)
+    earlier = taken(BEFORE, tmp_path)
     if store == "valkey":
         valkey: ValkeyServer = request.getfixturevalue("valkey")
         example.document["storage"] = {"bindings": f"valkey://127.0.0.1:{valkey.port}"}

@@ -16,6 +16,7 @@ from sipmesh.database.schema import MESSAGES, USERS
 from sipmesh.storage import state_format
 from sipmesh.storage.location_service.bindings import SCHEMA_VERSION
 from upgrades.conftest import follow_the_page, serve_all, until_good, until_told
+from upgrades.recorded_folder import BEFORE
 
 PASSPHRASE = "six words are a good passphrase\n"
 Forward = Callable[[Path], None]
@@ -52,7 +53,7 @@ KNOWN = {
 
 @pytest.fixture(name="release")
 def _release() -> str:
-    return "0.1.0"
+    return BEFORE
 
 
 def server_of(what: str) -> str:

@@ -10,14 +10,14 @@ import pytest
 from cli.world import EDGE, Organisation, until
 from sipmesh.demo.ports import free_port
 from upgrades.conftest import bob_waits, follow_the_page, give_lists, password, serve_all, until_good
-from upgrades.recorded_folder import recorded
+from upgrades.recorded_folder import BEFORE, recorded
 
 RECORDED_AT = "127.0.0.2"
 
 
 @pytest.fixture(name="release")
 def _release() -> str:
-    return "0.1.0"
+    return BEFORE
 
 
 @pytest.fixture(name="partner")
@@ -55,7 +55,7 @@ def test_partners_of_the_first_release_link_to_each_other_and_carry_messages(
     log = left_behind.folder / "bob.log"
     with bob_waits(left_behind, log):
         words = ("message", "--as", "carol@example.org", "--password-stdin", "bob@example.com", "across the update")
-        sent = partner.type(*words, "--server", partner.address("fe1.example.org"), typed=password("carol"))
+        sent = partner.type(*words, "--server", partner.address("fe1.example.org"), typed=password(partner, "carol"))
         assert "200 OK" in sent.out, sent.out + sent.err
         until("across the update", log)
 

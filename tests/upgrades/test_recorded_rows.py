@@ -14,10 +14,10 @@ from cli.world import EDGE, FE1, FE2, MGMT, Organisation, until
 from sipmesh.demo.ports import free_port
 from support.postgres import OWNER, Cluster
 from upgrades.conftest import LISTED_UNTIL, bob_waits, follow_the_page, serve_all, until_good
-from upgrades.recorded_folder import RECORDED, recorded
+from upgrades.recorded_folder import BEFORE, RECORDED, recorded
 
 pytestmark = pytest.mark.peer("postgresql")
-RELEASE = "0.1.0-postgresql"
+RELEASE = f"{BEFORE}-postgresql"
 DATABASE = "sipmesh"
 STOLEN = f"stolen/{FE2}.pem"
 
