@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from sipmesh.errors import OperatorError
 from sipmesh.pki import files
 from sipmesh.pki.csr import read_operator_key, read_request, request_for
+from support.mersenne_keys import LARGEST, LONG_EXPONENT, TOO_LARGE
 
 FILE = Path("fe2.csr")
 FE2, FE3 = "fe2.example.test", "fe3.example.test"
@@ -70,3 +71,21 @@ def test_request_of_an_operator_that_is_damaged_or_of_another_kind_is_refused() 
     odd = x509.CertificateSigningRequestBuilder(x509.Name([])).sign(ed25519.Ed25519PrivateKey.generate(), None)
     with pytest.raises(OperatorError, match="is not issued"):
         read_operator_key(odd.public_bytes(Encoding.PEM), FILE)
+
+
+@pytest.mark.parametrize(
+    ("key", "why"),
+    [(TOO_LARGE, "an RSA key of 15636 bits"), (LONG_EXPONENT, "an exponent of 2701 bits")],
+    ids=["RSA-15636", "exponent of 2701 bits"],
+)
+def test_key_that_is_costly_to_verify_with_is_refused_before_the_signature_of_the_request_is_verified(
+    key: rsa.RSAPrivateKey, why: str
+) -> None:
+    content = damaged(request(FE2, key=key))
+    with pytest.raises(OperatorError) as refused:
+        read_operator_key(content, FILE)
+    assert why in refused.value.problems[0].reason
+    with pytest.raises(OperatorError) as refused:
+        read_request(content, FILE)
+    assert "not ECDSA" in refused.value.problems[0].reason
+    assert read_operator_key(request(FE2, key=LARGEST), FILE) == LARGEST.public_key()

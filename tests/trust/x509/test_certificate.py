@@ -20,6 +20,7 @@ from sipmesh.trust.x509.certificate import (
     issued_by,
     may_sign_certificates,
     read_certificate,
+    rsa_excess,
     weakness,
 )
 from trust.network import NOON
@@ -152,3 +153,16 @@ def test_few_large_certificates_are_kept(names: int, is_kept: bool) -> None:  # 
     read = [read_certificate(der) for der in shown]
     assert (read_certificate(shown[0]) is read[0]) is is_kept
     assert read_certificate(shown[-1]) is read_certificate(shown[-1])
+
+
+@pytest.mark.parametrize(
+    ("bits", "exponent", "told"),
+    [
+        (8192, 65537, None),
+        (8193, 65537, "an RSA key of 8193 bits, more than 8192"),
+        (2048, (1 << 32) - 1, None),
+        (2048, 1 << 32, "an RSA key with an exponent of 33 bits, more than 32"),
+    ],
+)
+def test_rsa_key_is_bounded_in_both_of_its_numbers(bits: int, exponent: int, told: str | None) -> None:
+    assert rsa_excess(bits, exponent) == told

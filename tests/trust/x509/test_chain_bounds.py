@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
 from sipmesh.demo.forge import Forged, Wish
@@ -21,8 +21,9 @@ from sipmesh.trust.policy import LinkPolicy
 from sipmesh.trust.revocation.crl import RevocationList
 from sipmesh.trust.revocation.crl_set import RevocationLists
 from sipmesh.trust.x509 import name_constraints
-from sipmesh.trust.x509.chain_bounds import CHAIN_NAMES, CHAIN_OCTETS, excess, too_long, too_many_names
+from sipmesh.trust.x509.chain_bounds import CHAIN_NAMES, CHAIN_OCTETS, costly_keys, excess, too_long, too_many_names
 from sipmesh.trust.x509.name_constraints import COMPARISONS
+from support.mersenne_keys import LARGEST, LONG_EXPONENT, TOO_LARGE
 from trust.network import ALPHA, NOON, Network, finding, verdict_on
 
 NET = Network()
@@ -147,3 +148,31 @@ def test_unreadable_extension_counts_as_little_and_is_left_to_the_checks() -> No
     assert excess((certificate,)) == ""
     ca = NET.forge.authority("CA", root, permitted=trees(2)).certificate
     assert excess((certificate, ca)) == ""
+
+
+@pytest.mark.parametrize(
+    ("key", "fault"),
+    [
+        (LARGEST, ""),
+        (TOO_LARGE, "an RSA key of 15636 bits, more than 8192"),
+        (LONG_EXPONENT, "an RSA key with an exponent of 2701 bits, more than 32"),
+    ],
+    ids=["RSA-7640", "RSA-15636", "exponent of 2701 bits"],
+)
+@pytest.mark.parametrize("of", ["leaf", "CA"])
+def test_chain_with_a_key_too_large_to_verify_with_is_refused_before_a_path_is_searched(
+    of: str, key: rsa.RSAPrivateKey, fault: str
+) -> None:
+    root = NET.forge.root("Large root")
+    ca = NET.forge.forge(Wish("Large CA", ca=True, usages=()), root, reuse=key if of == "CA" else None)
+    leaf = NET.forge.forge(Wish(ALPHA, names=(ALPHA,)), ca, reuse=key if of == "leaf" else None)
+    verdict = verdict_on(leaf, policy_of(root, ca))
+    assert verdict.code is (Code.WEAK_KEY if fault else Code.ACCEPTED)
+    if fault:
+        assert finding(verdict, "certificate").saw.endswith(f"has {fault}")
+        assert finding(verdict, "issuer").judged is False
+
+
+def test_key_of_an_unknown_kind_costs_nothing() -> None:
+    """No signature is verified with it; the check of the key refuses it."""
+    assert costly_keys((NET.forge.root("EC").certificate,)) == ""

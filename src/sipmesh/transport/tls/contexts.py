@@ -29,6 +29,7 @@ from sipmesh.sip.text import ascii_lower
 from sipmesh.transport.tls.application_protocol import KNOWN
 from sipmesh.transport.tls.certificate_choice import CertificateChoice, names_of
 from sipmesh.transport.tls.pyopenssl import PyOpenSslTls
+from sipmesh.trust.path.chain import DEEPEST
 from sipmesh.trust.path.openssl_errors import BAD_SIGNATURE, CONSTRAINTS
 from sipmesh.trust.x509.certificate import extension
 
@@ -161,6 +162,7 @@ def _base() -> SSL.Context:
 
 def _judging(anchors: Iterable[x509.Certificate]) -> SSL.Context:
     context = _base()
+    context.set_verify_depth(DEEPEST)
     _trust(context, anchors)
     return context
 

@@ -10,7 +10,7 @@ from OpenSSL import crypto
 
 from sipmesh.trust.evidence import EngineError, LinkKind
 from sipmesh.trust.judgement.evaluation import Evaluation
-from sipmesh.trust.path.openssl_errors import SHORT_KEY, WEAK_SIGNATURE, is_left_to_us
+from sipmesh.trust.path.openssl_errors import UNFIT_KEY, WEAK_SIGNATURE, is_left_to_us
 from sipmesh.trust.x509.certificate import weakness
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def _too_weak(path: Sequence[x509.Certificate]) -> Iterator[EngineError]:
     """
     for depth, certificate in enumerate(path):
         if why := weakness(certificate, signature=False):
-            yield EngineError(depth, SHORT_KEY[0] if depth == 0 else SHORT_KEY[1], why)
+            yield EngineError(depth, UNFIT_KEY[0] if depth == 0 else UNFIT_KEY[1], why)
         elif depth < len(path) - 1 and (why := weakness(certificate)):
             yield EngineError(depth, WEAK_SIGNATURE, why)
 
@@ -63,11 +63,11 @@ def recheck_path(evidence: PeerEvidence, policy: LinkPolicy, at: datetime) -> Pe
 
     OpenSSL looks for an issuer by its name and key identifier, and tries one only. A partner chooses both for its own CA. So with
     the anchors of all partners in one handshake, it could keep the chains of another partner from being verified (rule R8). The
-    error is a bad signature, or another fault of that CA: dates, constraints, extensions. Only TLS checks the lengths of keys:
+    error is a bad signature, or another fault of that CA: dates, constraints, extensions. Only TLS checks keys:
     this error stays. Other evidence is returned as it is, with its errors.
     """
     errors = evidence.engine_errors
-    is_open = not all(map(is_left_to_us, errors)) and all(error.code not in SHORT_KEY for error in errors)
+    is_open = not all(map(is_left_to_us, errors)) and all(error.code not in UNFIT_KEY for error in errors)
     if evidence.kind is not LinkKind.PARTNER or evidence.failure is not None or not is_open:
         return evidence
     evaluation = Evaluation(evidence, policy, at)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from OpenSSL import SSL, crypto
 
 from sipmesh.transport.sockets import address_of, peeked, unread
+from sipmesh.transport.tls.key_fault import key_fault
 from sipmesh.transport.tls.results import (
     NOT_TLS,
     RECORD,
@@ -27,7 +28,7 @@ from sipmesh.transport.tls.results import (
 )
 from sipmesh.transport.tls.tiny_records import MOST_TINY, tiny_records
 from sipmesh.trust.evidence import EngineError
-from sipmesh.trust.path.openssl_errors import is_left_to_us
+from sipmesh.trust.path.openssl_errors import UNFIT_KEY, is_left_to_us
 
 if TYPE_CHECKING:
     from sipmesh.trust.evidence import TlsFacts
@@ -58,6 +59,7 @@ VERIFY_TEXTS: Final = {
     19: "self-signed certificate in certificate chain",
     20: "unable to get local issuer certificate",
     21: "unable to verify the first certificate",
+    22: "certificate chain too long",
     24: "invalid CA certificate",
     25: "path length constraint exceeded",
     26: "unsuitable certificate purpose",
@@ -284,10 +286,16 @@ class PyOpenSslTls:
         return failed(reason, opening=self._opening, arrived=peeked(self._sock) if reason in NOT_TLS else b"")
 
     def verified(self, certificate: crypto.X509, code: int, depth: int) -> bool:
-        """Record one step of OpenSSL's path check; False ends the handshake with the alert for that error."""
-        if code == 0:
+        """Record one step of OpenSSL's path check; False ends the handshake with the alert for that error.
+
+        Each certificate comes here without an error, too, before a signature is verified with its key.
+        """
+        if code != 0:
+            error = EngineError(depth, code, VERIFY_TEXTS.get(code, f"OpenSSL error {code}"))
+        elif fault := key_fault(certificate):
+            error = EngineError(depth, UNFIT_KEY[depth > 0], fault)
+        else:
             return True
-        error = EngineError(depth, code, VERIFY_TEXTS.get(code, f"OpenSSL error {code}"))
         self._errors, self._seen = self._errors or [], self._seen or {}
         self._errors.append(error)
         self._seen[depth] = crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate)

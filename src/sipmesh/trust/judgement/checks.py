@@ -80,7 +80,7 @@ def certificate(evaluation: Evaluation) -> Finding | None:
     if len(evaluation.evidence.presented) > chain.PRESENTED + 1:
         return asked.refused(f"{len(evaluation.evidence.presented)} certificates", Code.MALFORMED_CERTIFICATE)
     if evaluation.excess:
-        return asked.refused(evaluation.excess, Code.MALFORMED_CERTIFICATE)
+        return asked.refused(evaluation.excess, Code.WEAK_KEY if evaluation.costly else Code.MALFORMED_CERTIFICATE)
     return asked.passed(f"{len(evaluation.pool) + 1} certificates")
 
 
@@ -188,7 +188,7 @@ def leaf(evaluation: Evaluation) -> Finding:
 
 def key(evaluation: Evaluation) -> Finding:
     """Check the keys and signatures of the whole path. The second engine accepts short keys in a leaf."""
-    wanted = "RSA of 2048 bits or more, P-256, P-384, P-521 or Ed25519, signed over SHA-256 or better"
+    wanted = "RSA of 2048 to 8192 bits, P-256, P-384, P-521 or Ed25519, signed over SHA-256 or better"
     asked = CheckQuestion("key", wanted, "rule R4; NIST SP 800-57 part 1, 5.6.1")
     wrong = chain.weak(evaluation.line)
     return asked.refused("; ".join(wrong), Code.WEAK_KEY) if wrong else asked.passed("strong keys")

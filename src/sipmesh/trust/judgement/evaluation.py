@@ -11,7 +11,7 @@ from sipmesh.trust.formatting import tell_time
 from sipmesh.trust.path.chain import PRESENTED, Path, Trail, find_path, walk
 from sipmesh.trust.revocation.path_status import Listed, look_up
 from sipmesh.trust.x509.certificate import MalformedCertificateError, read_certificate
-from sipmesh.trust.x509.chain_bounds import excess, too_long, too_many_names
+from sipmesh.trust.x509.chain_bounds import costly_keys, excess, too_long, too_many_names
 from sipmesh.trust.x509.sip_identity import Identities, identities
 
 if TYPE_CHECKING:
@@ -44,7 +44,9 @@ class Evaluation:
         self._looked_up_in: tuple[RevocationLists | None, OcspAnswers | None] = (None, None)
         if not self.fault:
             self._read(evidence.presented[: PRESENTED + 1])
-        self.excess = excess([self.leaf, *self.pool] if self.leaf else self.pool)  # if set, no path is searched
+        presented = [self.leaf, *self.pool] if self.leaf else self.pool
+        self.costly = costly_keys(presented)
+        self.excess = self.costly or excess(presented)  # if set, no path is searched
 
     def _read(self, presented: tuple[bytes, ...]) -> None:
         for depth, der in enumerate(presented):

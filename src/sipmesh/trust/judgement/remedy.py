@@ -180,7 +180,9 @@ _ADVICE: dict[Code, Advice] = {
     Code.REVOKED: _revoked,
     Code.REVOCATION_UNKNOWN: _no_list,
     Code.WRONG_USAGE: _usage,
-    Code.WEAK_KEY: _says("Its certificate needs a new key: EC P-256, or RSA of at least 2048 bits."),
+    Code.WEAK_KEY: _says(
+        "Its certificate needs a new key: EC P-256, or RSA of 2048 to 8192 bits with the exponent 65537."
+    ),
     Code.NOT_A_LEAF: _says("Give the server its own certificate. Only a CA may use a CA certificate."),
     Code.MALFORMED_CERTIFICATE: _says(
         "Its CA must follow RFC 5280: version 3, AKI and SKI, no unknown critical extension.",

@@ -16,7 +16,7 @@ NO_LIST, STALE_LIST = 3, 12  # our policy and our grace decide
 BAD_SIGNATURE = (
     7  # X509_V_ERR_CERT_SIGNATURE_FAILURE: also if another CA has the name and the key identifier of the issuer
 )
-SHORT_KEY = (66, 67)  # of the leaf, or of a CA: an anchor with a short key is not taken from a topology
+UNFIT_KEY = (66, 67)  # of the leaf, or of a CA: an anchor with such a key is not taken from a topology
 WEAK_SIGNATURE = 68  # X509_V_ERR_CA_MD_TOO_WEAK
 CONSTRAINTS = (1, 47, 48, 49)  # a name that an issuer does not permit, or too many comparisons
 UNREAD_CONSTRAINTS = (51, 52, 53)  # OpenSSL reports one of these for every URI constraint

@@ -32,6 +32,8 @@ LARGE_KEPT = 2  # one handshake reads it twice
 DOCUMENT_SIGNING = x509.ObjectIdentifier("1.3.6.1.5.5.7.3.36")  # id-kp-documentSigning (RFC 9336 3)
 LONGEST_SERIAL = 20  # octets (RFC 5280 4.1.2.2)
 SHORTEST_RSA = 2048  # NIST SP 800-57: 112 bits, as OpenSSL's security level 2 requires
+LONGEST_RSA = 8192  # a use of the public key takes 0.2 ms with so many bits, and 0.8 ms with OpenSSL's limit of 16,384
+LONGEST_EXPONENT = 32  # bits; real keys have 3 or 65537. With an exponent of 3,000 bits, a use takes 5 ms
 CURVES = (ec.SECP256R1, ec.SECP384R1, ec.SECP521R1)
 WEAK_HASHES = (hashes.MD5, hashes.SHA1, hashes.SHA224)
 
@@ -131,10 +133,23 @@ def weakness(
     if isinstance(algorithm, weak):
         return f"a signature over {algorithm.name}"
     if isinstance(key, rsa.RSAPublicKey):
-        return None if key.key_size >= SHORTEST_RSA else f"an RSA key of {key.key_size} bits"
+        is_short = key.key_size < SHORTEST_RSA
+        return f"an RSA key of {key.key_size} bits" if is_short else rsa_excess(key.key_size, key.public_numbers().e)
     if isinstance(key, ec.EllipticCurvePublicKey):
         return None if isinstance(key.curve, CURVES) else f"an EC key on {key.curve.name}"
     return None if isinstance(key, ed25519.Ed25519PublicKey | ed448.Ed448PublicKey) else f"a {type(key).__name__}"
+
+
+def rsa_excess(bits: int, exponent: int) -> str | None:
+    """Describe an RSA key with which no signature is verified, because that takes too long; None for another one."""
+    if bits > LONGEST_RSA:
+        return f"an RSA key of {bits} bits, more than {LONGEST_RSA}"
+    length = exponent.bit_length()
+    return (
+        f"an RSA key with an exponent of {length} bits, more than {LONGEST_EXPONENT}"
+        if length > LONGEST_EXPONENT
+        else None
+    )
 
 
 def issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:

@@ -10,8 +10,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
-from sipmesh.trust.x509.certificate import UNREADABLE, extension
+from sipmesh.trust.formatting import tell_subject
+from sipmesh.trust.x509.certificate import UNREADABLE, extension, rsa_excess
 from sipmesh.trust.x509.name_constraints import COMPARISONS
 
 if TYPE_CHECKING:
@@ -40,6 +42,11 @@ def too_many_names(certificates: Sequence[x509.Certificate]) -> str:
     return f"the chain has {names} names, more than {CHAIN_NAMES}" if names > CHAIN_NAMES else ""
 
 
+def costly_keys(certificates: Sequence[x509.Certificate]) -> str:
+    """Describe the first key with which no signature is verified, since that takes too long; "" if there is none."""
+    return next(filter(None, map(_costly_key, certificates)), "")
+
+
 def excess(certificates: Sequence[x509.Certificate]) -> str:
     """Describe the comparisons of a chain, if they are too many to look for a path; "" if they are not.
 
@@ -52,6 +59,15 @@ def excess(certificates: Sequence[x509.Certificate]) -> str:
     if names * trees > COMPARISONS:
         return f"the chain has {names} names and {trees} name constraints: their product is more than {COMPARISONS}"
     return ""
+
+
+def _costly_key(certificate: x509.Certificate) -> str:
+    try:
+        key = certificate.public_key()
+    except UNREADABLE:
+        return ""  # nothing is verified with it
+    fault = rsa_excess(key.key_size, key.public_numbers().e) if isinstance(key, RSAPublicKey) else None
+    return f"{tell_subject(certificate)} has {fault}" if fault else ""
 
 
 def _constraints(certificate: x509.Certificate) -> int:
