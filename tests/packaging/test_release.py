@@ -12,7 +12,8 @@ import pytest
 
 from support.checkout import ROOT
 
-FILE = "sipmesh-0.1.0-py3-none-any.whl"
+(VERSION,) = re.findall(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+FILE = f"sipmesh-{VERSION}-py3-none-any.whl"
 AUTHOR = {f"GIT_{who}_{what}": "release@example.test" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
 
 
@@ -45,7 +46,7 @@ def tag_with(folder: Path, name: str) -> None:
     )
     run(folder, "git", "commit", "-q", "--allow-empty", "-m", "sources")
     words = options.replace("$HOME/.ssh/sipmesh-release", str(folder / name)).split()
-    assert run(folder, "git", *words, "tag", "-f", "-s", "-m", "0.1.0", "v0.1.0").returncode == 0
+    assert run(folder, "git", *words, "tag", "-f", "-s", "-m", VERSION, f"v{VERSION}").returncode == 0
 
 
 def sign(folder: Path, name: str) -> None:
@@ -144,8 +145,7 @@ def released(clone: Path, **settings: str) -> tuple[int, str]:
 
 
 def tag(clone: Path) -> None:
-    (version,) = re.findall(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
-    run(clone, "git", "-c", "tag.gpgSign=false", "tag", "-a", "-m", version, f"v{version}")
+    run(clone, "git", "-c", "tag.gpgSign=false", "tag", "-a", "-m", VERSION, f"v{VERSION}")
 
 
 def test_release_is_made_of_a_tag_only(clone: Path) -> None:
@@ -174,7 +174,7 @@ def test_release_with_a_key_that_is_not_named_is_refused_before_it_is_built(
     keys: Path = tmp_path_factory.mktemp("keys")
     key(keys, "ours")
     named(keys, "ours")
-    tag(clone)
+    tag_with(clone, str(keys / "ours"))
     code, said = released(clone, RELEASE_KEY=str(keys / "ours"))
     assert (code, "does not name" in said) == (1, True)
     assert not made(clone).exists()
@@ -183,7 +183,68 @@ def test_release_with_a_key_that_is_not_named_is_refused_before_it_is_built(
     assert (made(clone) / "steps").read_text().split() == ["build", "try"], (code, said)
 
 
+@pytest.mark.parametrize("signer", ["nobody", "theirs"])
+def test_release_of_a_tag_that_the_key_has_not_signed_is_refused_before_it_is_built(
+    clone: Path, tmp_path_factory: pytest.TempPathFactory, signer: str
+) -> None:
+    keys: Path = tmp_path_factory.mktemp("keys")
+    key(keys, "ours")
+    named(keys, "ours")
+    if signer == "nobody":
+        tag(clone)
+    else:
+        key(keys, signer)
+        tag_with(clone, str(keys / signer))
+    settings = {"RELEASE_KEY": str(keys / "ours"), "ALLOWED_SIGNERS": str(keys / "packaging/allowed_signers")}
+    code, said = released(clone, **settings)
+    assert (code, "has signed the tag v" in said) == (1, True)
+    assert not made(clone).exists()
+
+
 def test_release_is_built_and_tried(clone: Path) -> None:
     tag(clone)
     assert released(clone, UNSIGNED="1") == (0, "")
     assert (made(clone) / "steps").read_text().split() == ["build", "try"]
+
+
+BUILD = f"""#!/bin/sh
+made=$1; shift; mkdir -p "$made"
+echo image >"$made/sipmesh-{VERSION}.oci.tar"
+for python; do echo "$python" >"$made/sipmesh-$python.whl"; done
+(cd "$made" && sha256sum sipmesh* >SHA256SUMS)
+"""
+
+
+@pytest.fixture(name="built")
+def _built(clone: Path) -> Path:
+    """Give a repository with a tag whose build takes no time, and the release beside it."""
+    shutil.copy(ROOT / "tools/release/reproduce", clone / "tools/release")
+    (clone / "tools/release/build").write_text(BUILD)
+    run(clone, "git", "add", "-A")
+    run(clone, "git", "commit", "-q", "-m", "build")
+    tag(clone)
+    run(clone, "tools/release/build", made(clone), "cp312", "cp313")
+    return clone
+
+
+def reproduced(clone: Path, *pythons: str) -> tuple[int, list[str]]:
+    """Build again; gives the exit code, and what is said of each file."""
+    done = run(clone, "tools/release/reproduce", made(clone), *pythons)
+    return done.returncode, [line for line in done.stdout.splitlines() if "  " not in line]
+
+
+def test_release_that_is_built_again_is_compared(built: Path) -> None:
+    assert reproduced(built, "cp312", "cp313") == (0, ["equal octet by octet"])
+
+
+def test_wheel_of_a_python_that_is_not_here_is_named_and_the_rest_is_compared(built: Path) -> None:
+    told = ["not built again: sipmesh-cp312.whl", "equal octet by octet"]
+    assert reproduced(built, "cp313") == (0, told)
+
+
+def test_file_that_differs_is_named(built: Path) -> None:
+    (made(built) / "sipmesh-cp313.whl").write_text("other octets")
+    code, said = reproduced(built, "cp312", "cp313")
+    assert code == 1
+    assert "sipmesh-cp313.whl" in "".join(said)
+    assert "equal octet by octet" not in said
