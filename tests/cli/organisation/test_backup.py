@@ -106,4 +106,4 @@ def test_users_who_were_exported_are_imported_where_there_are_none(organisation:
     assert organisation.type("user", "import", export).code == 0
     assert f"alice@{DOMAIN}" in organisation.type("user", "list").out
     assert organisation.type("user", "import", export).code == 1
-    assert "does not exist" in organisation.type("user", "import", tmp_path / "none.db").err
+    assert "there is no regular file" in organisation.type("user", "import", tmp_path / "none.db").err

@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sipmesh.cli.control_client import ask_one, links_of, reload, say_reloaded
+from sipmesh.cli.given_file import read_given
 from sipmesh.cli.management_socket import managers
 from sipmesh.cli.output import GOOD, WARN, cell, say, say_json, second, show, table
 from sipmesh.cli.place import HERE, AsJson, Place, TopologyFile
 from sipmesh.cli.topology.publish import management_socket
 from sipmesh.cli.topology.remote_servers import must_lead
-from sipmesh.errors import OperatorError, Problem
+from sipmesh.errors import OperatorError
 from sipmesh.pki.offline.request import OfflineKind
+from sipmesh.regular_file import read_regular
 
 if TYPE_CHECKING:
     from sipmesh.cli.ca.reports import GenerationReport
@@ -178,7 +180,7 @@ def detach(
     for name, mode in ((ROOT_KEY, files.SECRET), ("root.pem", files.PUBLIC)):
         if (to / name).exists():
             raise OperatorError(f"{to / name} is there already; name another folder")
-        files.write(to / name, (ca.folder / name).read_bytes(), mode)
+        files.write(to / name, read_regular(ca.folder / name), mode)
     files.read_key(to / ROOT_KEY)
     files.write(ca.folder / DETACHED, b"{}\n")
     key.unlink()
@@ -282,12 +284,8 @@ def _read_request(file: Path) -> OfflineRequest:
     """Read a signing request; raises `OperatorError`."""
     from sipmesh.pki.offline.request import OfflineRequest
 
-    try:
-        return OfflineRequest.read(file.read_bytes(), file)
-    except OSError as wrong:
-        remedy = "name the file that `sipmesh ca root request` or `sign` has written"
-        problem = Problem(file, 0, "", f"cannot be read ({wrong.strerror})", remedy)
-        raise OperatorError("there is no signing request", (problem,)) from None
+    remedy = "name the file that `sipmesh ca root request` or `sign` has written"
+    return OfflineRequest.read(read_given(file, "there is no signing request", remedy), file)
 
 
 def _names(place: Place, ca: EnterpriseCa) -> tuple[str, tuple[str, ...]]:

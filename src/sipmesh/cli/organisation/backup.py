@@ -13,6 +13,7 @@ from sipmesh.cli.output import GOOD, WARN, say
 from sipmesh.cli.place import HERE, Place, TopologyFile
 from sipmesh.cli.secret_prompt import prompt_secret
 from sipmesh.errors import OperatorError, Problem
+from sipmesh.regular_file import read_regular
 
 if TYPE_CHECKING:
     from sipmesh.storage.backup.restore import Restored
@@ -72,7 +73,7 @@ def restore(
     from sipmesh.storage.backup.restore import restore as put_back
 
     if not file.is_file():
-        problem = Problem(file, 0, "", "does not exist", "name a backup file")
+        problem = Problem(file, 0, "", "is not a regular file", "name a backup file")
         raise OperatorError("there is nothing to restore", (problem,))
     passphrase = _passphrase(passphrase_file, twice=False)
     who, at = this_operator(), datetime.now(UTC)
@@ -102,9 +103,10 @@ def _passphrase(file: Path | None, *, twice: bool) -> str:
         if file.stat().st_mode & _OTHERS:
             problem = Problem(file, 0, "", "is readable for other users", f"run `chmod 600 {file}`")
             raise OperatorError("other users can read the passphrase", (problem,))
-        return _first_line(file.read_text().partition("\n")[0], str(file))
+        return _first_line(read_regular(file).decode().partition("\n")[0], str(file))
     except (OSError, UnicodeDecodeError) as wrong:
-        problem = Problem(file, 0, "", f"cannot be read ({wrong})", "name a file with the passphrase in its first line")
+        reason = f"cannot be read ({getattr(wrong, 'strerror', wrong)})"
+        problem = Problem(file, 0, "", reason, "name a file with the passphrase in its first line")
         raise OperatorError("there is no passphrase", (problem,)) from None
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sipmesh.cli.control_client import ask_one
+from sipmesh.cli.given_file import read_given
 from sipmesh.cli.output import GOOD, duration, plural, say, say_json
 from sipmesh.cli.place import HERE, AsJson, Place, TopologyFile
 from sipmesh.cli.topology.remote_servers import must_lead, note
@@ -163,10 +164,7 @@ def _issue_for_request(place: Place, name: str, lifetime: timedelta, target: Pat
     from sipmesh.pki import files
     from sipmesh.pki.csr import read_operator_key
 
-    try:
-        content = request.read_bytes()
-    except OSError as wrong:
-        raise OperatorError(f"the file {request} cannot be read: {wrong.strerror}") from None
+    content = read_given(request, "the certificate is not issued", "name the request of the operator")
     key = read_operator_key(content, request)
     issued = place.ca().certify_operator(name, key, datetime.now(UTC), lifetime)
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

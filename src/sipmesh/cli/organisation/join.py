@@ -15,6 +15,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from sipmesh.cli.control_client import links_of, reload, say_reloaded
+from sipmesh.cli.given_file import read_given
 from sipmesh.cli.output import GOOD, WARN, say
 from sipmesh.cli.place import HERE, Place, TopologyFile
 from sipmesh.cli.topology.publish import management_db_of
@@ -29,7 +30,7 @@ app = typer.Typer(help="Add a server on another machine to the network.", no_arg
 
 Folder = Annotated[Path, typer.Option("--dir", metavar="DIR", help="The folder of the server on this machine.")]
 
-LARGEST = 64 << 20
+REFUSAL = ("nothing was changed", "name another file")
 
 
 @app.command()
@@ -83,7 +84,7 @@ def grant(
 
     place = Place(topology)
     enrolment = Enrolment(management_db_of(place), place.generations(), place.folder)
-    name, key = read_request(_read(request_file), request_file)
+    name, key = read_request(read_given(request_file, *REFUSAL), request_file)
     who, now = this_operator(), datetime.now(UTC)
     enrolled = enrolment.enrol(EnrolmentRequest(name, key, who, now, timedelta(days=days), replace=replace))
     made = Path(request_file.with_suffix(".join").name)
@@ -131,7 +132,7 @@ def accept(
     from sipmesh.pki import files
     from sipmesh.server.replication.join_grant import JoinGrant
 
-    given = JoinGrant.read(_read(bundle_file), bundle_file)
+    given = JoinGrant.read(read_given(bundle_file, *REFUSAL), bundle_file)
     name, at = given.server, datetime.now(UTC)
     judged = given.judged(_confirmed(given.anchors, fingerprint or []), folder, at)
     key = files.read_key(folder / "servers" / f"{name}.key")
@@ -183,9 +184,3 @@ def _confirmed(anchors: tuple[x509.Certificate, ...], given: list[str]) -> froze
 
 def _in_words(anchor: x509.Certificate) -> str:
     return f"{anchor.subject.rfc4514_string()}  SHA-256 {anchor.fingerprint(SHA256()).hex(':').upper()}"
-
-
-def _read(file: Path) -> bytes:
-    from sipmesh.topology.document.named_files.read import read_or_refuse
-
-    return read_or_refuse(file, LARGEST, "nothing was changed", "name another file")

@@ -14,6 +14,7 @@ import typer
 from pydantic_core import PydanticCustomError
 
 from sipmesh.errors import OperatorError
+from sipmesh.regular_file import read_regular
 from sipmesh.topology.document.names import address as checked
 from sipmesh.trust.x509.operator_name import NAME_REMEDY, is_operator_name
 
@@ -75,7 +76,7 @@ def _checked(text: str) -> str:
 def own_addresses() -> list[str]:
     """Return the IPv4 addresses of this machine that others may reach; empty if it has none, or does not say it."""
     with suppress(OSError):
-        found = dict.fromkeys(_LOCAL.findall(ADDRESSES.read_text()))
+        found = dict.fromkeys(_LOCAL.findall(read_regular(ADDRESSES).decode()))
         return [address for address in found if not ip_address(address).is_loopback]
     return []
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sipmesh.cli.given_file import read_given
 from sipmesh.cli.output import BAD, GOOD, WARN, say, say_document
 from sipmesh.cli.place import HERE, Place, TopologyFile
 from sipmesh.cli.secret_prompt import prompt_secret
@@ -206,12 +207,8 @@ def _signer_of(blob: bytes, file: Path, suffix: str) -> tuple[str, Path]:
 def _read(file: Path) -> Proposal:
     from sipmesh.topology.versions.approval import Proposal as Approvable
 
-    try:
-        return Approvable.decode(file.read_bytes())
-    except OSError as wrong:
-        remedy = "name a proposal, or make one: sipmesh topology propose"
-        problem = Problem(file, 0, "", f"cannot be read ({wrong.strerror})", remedy)
-        raise OperatorError("there is no proposal", (problem,)) from None
+    remedy = "name a proposal, or make one: sipmesh topology propose"
+    return Approvable.decode(read_given(file, "there is no proposal", remedy))
 
 
 def _loaded(made: Proposal, file: Path) -> Loaded:
@@ -228,7 +225,7 @@ def _by_file(octets: bytes, namespace: str, file: Path) -> bytes:
 
     from sipmesh.topology.document.operators.sshsig import sign
 
-    content = file.read_bytes()
+    content = _key_file(file)
     try:
         try:
             key = load_ssh_private_key(content, None)
@@ -243,10 +240,16 @@ def _by_file(octets: bytes, namespace: str, file: Path) -> bytes:
     return sign(octets, namespace, key)
 
 
+def _key_file(file: Path) -> bytes:
+    remedy = "name your Ed25519 key of OpenSSH, or make one by ssh-keygen -t ed25519"
+    return read_given(file, "the key cannot be used", remedy)
+
+
 def _by_agent(octets: bytes, namespace: str, key: Path) -> bytes:
     """Let `ssh-keygen` sign with the agent or the token; raises `SipmeshError` with what it says."""
     from sipmesh.topology.document.operators.sshsig import unarmoured
 
+    _key_file(key)  # ssh-keygen would wait for a pipe
     command = ["ssh-keygen", "-Y", "sign", "-n", namespace, "-f", str(key)]
     try:
         done = subprocess.run(command, input=octets, capture_output=True, check=False)

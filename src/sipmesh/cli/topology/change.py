@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from sipmesh.cli.control_client import links_of, reload, say_closed, say_reloaded
+from sipmesh.cli.given_file import read_given
 from sipmesh.cli.management_socket import running_management
 from sipmesh.cli.output import WARN, say
 from sipmesh.cli.topology.publish import publish_at_rest, publish_draft, say_rested, unpublished
@@ -58,7 +59,7 @@ class Change:
         copies = []
         for file in given:
             copies.append(below / file.name)
-            files.write(copies[-1], file.read_bytes())
+            files.write(copies[-1], read_given(file, "nothing was changed", "name a PEM file"))
             say(f"{file} is copied to {copies[-1]}.", style="dim")
         return copies
 

@@ -9,6 +9,7 @@ import typer
 from sipmesh.cli.output import GOOD, WARN, say
 from sipmesh.cli.place import HERE, Place, TopologyFile
 from sipmesh.errors import OperatorError
+from sipmesh.regular_file import read_regular
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -75,6 +76,6 @@ def _compared(draft_file: Path, publication: Publication) -> tuple[dict[Path, by
             say(f"{file} is outside the folder of the topology; copy it from the host that has it.", style=WARN)
         elif not file.exists():
             missing[file] = content
-        elif file.read_bytes() != content:
+        elif read_regular(file) != content:
             differing[file] = content
     return missing, differing

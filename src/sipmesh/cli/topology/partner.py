@@ -16,6 +16,7 @@ from sipmesh.cli.topology.change import Change
 from sipmesh.cli.topology.publish import WAIT_S, Wait, publish_block, unpublished
 from sipmesh.cli.topology.remote_servers import must_lead
 from sipmesh.errors import OperatorError
+from sipmesh.regular_file import read_regular
 from sipmesh.topology.document.identity_policy import IdentityPolicy
 from sipmesh.topology.document.media_policy import MediaPolicy
 from sipmesh.topology.document.names import is_url
@@ -111,8 +112,8 @@ def _warn_of_crls(urls: list[str], roots: list[Path], place: Place) -> None:
 
     topology = place.load().topology
     try:
-        signers = [one for file in roots for one in x509.load_pem_x509_certificates(file.read_bytes())]
-    except ValueError:
+        signers = [one for file in roots for one in x509.load_pem_x509_certificates(read_regular(file))]
+    except (OSError, ValueError):
         return  # the draft is refused for it
     faults = faults_of(urls, topology.dns.servers if topology.dns is not None else (), signers, datetime.now(UTC))
     if faults:
@@ -129,7 +130,7 @@ def _files_among(crls: list[str]) -> list[Path]:
     found = [Path(name) for name in crls if not is_url(name)]
     for file in found:
         if not file.is_file():
-            raise typer.BadParameter(f"the file '{file}' does not exist", param_hint="--crl")
+            raise typer.BadParameter(f"there is no regular file '{file}'", param_hint="--crl")
     return found
 
 

@@ -14,6 +14,7 @@ from sipmesh.cli.topology.change import Change
 from sipmesh.cli.topology.publish import WAIT_S, Force, Wait
 from sipmesh.cli.topology.remote_servers import must_lead
 from sipmesh.errors import OperatorError
+from sipmesh.regular_file import read_regular
 
 Domain = Annotated[str, typer.Argument(metavar="DOMAIN", help="One of the partner's SIP domains.")]
 
@@ -83,7 +84,7 @@ def unblock(
 
     why = f"{name.lower()} is no longer blocked"
     _apply(topology, lambda text: unblock(text, name, topology), why, wait, dry_run=dry_run)
-    if left := blocked_names(topology.read_text(encoding="utf-8"), topology):
+    if left := blocked_names(read_regular(topology).decode(), topology):
         say(f"Still blocked: {', '.join(left)}. Each name is unblocked by itself: sipmesh partner unblock NAME")
 
 

@@ -10,6 +10,7 @@ from sipmesh.cli.output import QUIET, say, say_json_lines
 from sipmesh.cli.trace.capture import PCAP_HEADER, hep_of, packet_of
 from sipmesh.cli.trace.ladder import CLOCK, Ladder
 from sipmesh.errors import OperatorError
+from sipmesh.regular_file import read_regular
 from sipmesh.server.tracing.hops import Hops
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def to_collector(opened: ExitStack, address: str, root: Path | None) -> Callable
     if not host or not port.isdigit():
         raise OperatorError(f"--hep needs a host and a port, such as collector.example.com:9061, and not {address}")
     try:
-        context = ssl.create_default_context(cafile=str(root) if root is not None else None)
+        context = ssl.create_default_context(cadata=read_regular(root).decode() if root is not None else None)
         plain = socket.create_connection((host.strip("[]"), int(port)), COLLECTOR_S)
         link = opened.enter_context(context.wrap_socket(plain, server_hostname=host.strip("[]")))
     except (OSError, ValueError) as wrong:

@@ -227,7 +227,7 @@ def import_users(
     from sipmesh.storage.backup.create import copy_users
 
     if not file.is_file():
-        raise OperatorError(f"the file {file} does not exist")
+        raise OperatorError(f"there is no regular file {file}")
     place = Place(topology)
     if into:
         _copy(file, into, place.folder)

@@ -20,6 +20,7 @@ from sipmesh.cli.output import GOOD, WARN, plural, say, say_document
 from sipmesh.cli.place import HERE, Place, TopologyFile
 from sipmesh.errors import OperatorError, Problem
 from sipmesh.storage.users.account_report import AccountReport
+from sipmesh.topology.document.named_files.read import read_or_refuse
 from sipmesh.topology.user_address import full_address
 
 if TYPE_CHECKING:
@@ -176,10 +177,9 @@ def _read(file: Path, loaded: Loaded) -> Iterator[NewUser]:
 
 
 def _rows(file: Path) -> Sequence[tuple[int, dict[str, str]]]:
-    if file.stat().st_size > LARGEST_TABLE:
-        raise OperatorError(f"{file} is larger than {LARGEST_TABLE} octets")
+    content = read_or_refuse(file, LARGEST_TABLE, "no user is added", "name a table in CSV")
     try:
-        text = file.read_bytes().decode("utf-8-sig")
+        text = content.decode("utf-8-sig")
         reader = csv.DictReader(io.StringIO(text), delimiter=_delimiter(text), strict=True)
         names = [str(name).strip().lower() for name in reader.fieldnames or ()]
         reader.fieldnames = names

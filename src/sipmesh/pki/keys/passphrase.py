@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import OperatorError, Problem
+from sipmesh.regular_file import read_regular
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,7 +57,7 @@ def read(file: Path) -> bytes:
                 "is readable for other users",
                 f"run `chmod 600 {file}`, and choose a new passphrase if another user has read it",
             )
-        line = file.read_bytes().partition(b"\n")[0].removesuffix(b"\r")
+        line = read_regular(file).partition(b"\n")[0].removesuffix(b"\r")
     except OSError as wrong:
         raise _unusable(file, f"cannot be read ({wrong.strerror})", HOW) from None
     if not line:

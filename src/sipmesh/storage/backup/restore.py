@@ -23,6 +23,7 @@ from sipmesh.errors import OperatorError, Problem
 from sipmesh.pki import files
 from sipmesh.pki.ca_rotation import CaGenerations
 from sipmesh.pki.issuance.profiles import CertificateKind
+from sipmesh.regular_file import open_regular
 from sipmesh.storage.backup.create import CA, MANIFEST, Manifest
 from sipmesh.storage.backup.vault import Opened
 from sipmesh.storage.management_db import ManagementDb
@@ -89,7 +90,7 @@ def _beside(folder: Path) -> Iterator[Path]:
 @contextmanager
 def _reading(file: Path) -> Iterator[IO[bytes]]:
     try:
-        stream = file.open("rb")
+        stream = open_regular(file)
     except OSError as wrong:
         problem = Problem(file, 0, "", f"cannot be read ({wrong.strerror})", "name the file of a backup")
         raise OperatorError("there is nothing to restore", (problem,)) from None

@@ -11,6 +11,7 @@ from sipmesh.errors import LocalError, OperatorError, SipmeshError
 from sipmesh.topology.builder.additions import NewPool, add_domain, add_pools, add_site
 from sipmesh.topology.builder.outline import Outline
 from sipmesh.topology.document.changes import add_partner
+from sipmesh.topology.document.named_files.read import read_or_refuse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -51,14 +52,7 @@ class Imported:
 
 def read_file(file: Path) -> bytes:
     """Read a file to import; raises `OperatorError` if it cannot be read or is too large."""
-    try:
-        with file.open("rb") as opened:
-            content = opened.read(LARGEST_FILE + 1)
-    except OSError as wrong:
-        raise OperatorError(f"{file} cannot be read ({wrong.strerror})") from None
-    if len(content) > LARGEST_FILE:
-        raise OperatorError(f"{file} is larger than {LARGEST_FILE} octets")
-    return content
+    return read_or_refuse(file, LARGEST_FILE, "nothing is imported", "name the file that the other system has written")
 
 
 def site_label(name: str) -> str:
