@@ -127,7 +127,7 @@ OUT ?= build/dist
 wheels: ## sdist, wheel of sources, and a compiled wheel for each of PYTHONS, in OUT (build/dist)
 	@tools/release/wheels $(OUT) $(PYTHONS)
 
-release: ## all of a release from the tag of this commit: wheels, Debian package, image, SBOM, checksums, signature; each tried
+release: ## all of a release from this commit: wheels, Debian package, image, SBOM, checksums, signature; each tried; the tag
 	@tools/release/release $(OUT) $(PYTHONS)
 
 release-key: ## make the key that signs releases, in the file RELEASE_KEY, and name it in packaging/allowed_signers

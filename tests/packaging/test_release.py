@@ -40,13 +40,12 @@ def named(folder: Path, name: str) -> None:
 
 
 def tag_with(folder: Path, name: str) -> None:
-    """Tag a commit of its own as docs/howto/make-a-release.md says."""
-    (options,) = re.findall(
-        r"^git (-c gpg.format.*) tag -s", (ROOT / "docs/howto/make-a-release.md").read_text(), re.MULTILINE
-    )
+    """Tag a commit of its own as `tools/release/release` does."""
+    (command,) = re.findall(r"^ +(git .* tag -s .*)$", (ROOT / "tools/release/release").read_text(), re.MULTILINE)
     run(folder, "git", "commit", "-q", "--allow-empty", "-m", "sources")
-    words = options.replace("$HOME/.ssh/sipmesh-release", str(folder / name)).split()
-    assert run(folder, "git", *words, "tag", "-f", "-s", "-m", VERSION, f"v{VERSION}").returncode == 0
+    run(folder, "git", "tag", "-d", f"v{VERSION}")
+    settings = {"RELEASE_KEY": str(folder / name), "version": VERSION, "tag": f"v{VERSION}", "commit": "HEAD"}
+    assert run(folder, "sh", "-c", command, **settings).returncode == 0
 
 
 def sign(folder: Path, name: str) -> None:
@@ -148,7 +147,7 @@ def tag(clone: Path) -> None:
     run(clone, "git", "-c", "tag.gpgSign=false", "tag", "-a", "-m", VERSION, f"v{VERSION}")
 
 
-def test_release_is_made_of_a_tag_only(clone: Path) -> None:
+def test_unsigned_release_is_made_of_a_tag_only(clone: Path) -> None:
     code, said = released(clone, UNSIGNED="1")
     assert (code, "has no tag v" in said) == (1, True)
 
@@ -167,36 +166,84 @@ def test_release_without_a_key_is_refused_with_the_command_that_makes_one(clone:
     assert (code, said) == (1, "missing.pub does not exist; make the key: make release-key RELEASE_KEY=missing")
 
 
-def test_release_with_a_key_that_is_not_named_is_refused_before_it_is_built(
-    clone: Path, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+def test_release_with_a_key_that_is_not_named_is_refused_before_it_is_built(clone: Path, keys: Path) -> None:
     """The control: it is built once the key is named."""
-    keys: Path = tmp_path_factory.mktemp("keys")
-    key(keys, "ours")
-    named(keys, "ours")
-    tag_with(clone, str(keys / "ours"))
     code, said = released(clone, RELEASE_KEY=str(keys / "ours"))
     assert (code, "does not name" in said) == (1, True)
     assert not made(clone).exists()
-    signers = str(keys / "packaging/allowed_signers")
-    code, said = released(clone, RELEASE_KEY=str(keys / "ours"), ALLOWED_SIGNERS=signers)
-    assert (made(clone) / "steps").read_text().split() == ["build", "try"], (code, said)
+    assert released(clone, **named_key(keys)) == (0, "")
+    assert (made(clone) / "steps").read_text().split() == ["build", "try"]
+
+
+def named_key(keys: Path) -> dict[str, str]:
+    """Name the key of *keys*, and the file that names it for users."""
+    return {"RELEASE_KEY": str(keys / "ours"), "ALLOWED_SIGNERS": str(keys / "packaging/allowed_signers")}
+
+
+@pytest.fixture(name="keys")
+def _keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a folder with the key of the maintainers, which is named."""
+    keys: Path = tmp_path_factory.mktemp("keys")
+    key(keys, "ours")
+    named(keys, "ours")
+    return keys
+
+
+def is_tagged(clone: Path, keys: Path) -> bool:
+    """Tell whether the commit has the tag of this version, which the key has signed."""
+    signers = f"gpg.ssh.allowedSignersFile={keys / 'packaging/allowed_signers'}"
+    return run(clone, "git", "-c", signers, "tag", "-v", f"v{VERSION}").returncode == 0
+
+
+def test_commit_is_tagged_once_all_was_tried(clone: Path, keys: Path) -> None:
+    assert released(clone, **named_key(keys)) == (0, "")
+    assert is_tagged(clone, keys)
+    shutil.rmtree(made(clone))
+    assert released(clone, **named_key(keys)) == (0, "")  # and again, of the tag
+
+
+@pytest.mark.parametrize("step", ["build", "try"])
+def test_commit_of_which_a_step_fails_is_not_tagged(clone: Path, keys: Path, step: str) -> None:
+    (clone / f"tools/release/{step}").write_text("#!/bin/sh\nexit 1\n")
+    run(clone, "git", "commit", "-q", "-a", "-m", "a step that fails")
+    code, _ = released(clone, **named_key(keys))
+    assert code == 1
+    assert not is_tagged(clone, keys)
+
+
+MEANWHILE = {
+    "git commit -q --allow-empty -m meanwhile": "this clone went to another commit while the release was built",
+    "touch meanwhile": "there are changes that are not committed",
+}
+
+
+@pytest.mark.parametrize("command", MEANWHILE)
+def test_clone_that_changes_while_the_release_is_built_is_not_released(clone: Path, keys: Path, command: str) -> None:
+    build = clone / "tools/release/build"
+    build.write_text(f"{build.read_text()}{command}\n")
+    run(clone, "git", "commit", "-q", "-a", "-m", "a maintainer who goes on working")
+    assert released(clone, **named_key(keys)) == (1, MEANWHILE[command])
+    assert not (made(clone) / "SHA256SUMS.sig").exists()
+
+
+def test_commit_after_the_tag_of_its_version_is_refused(clone: Path, keys: Path) -> None:
+    tag_with(clone, str(keys / "ours"))
+    run(clone, "git", "commit", "-q", "--allow-empty", "-m", "after it")
+    code, said = released(clone, **named_key(keys))
+    assert (code, "is the tag of another commit" in said) == (1, True)
+    assert not made(clone).exists()
 
 
 @pytest.mark.parametrize("signer", ["nobody", "theirs"])
 def test_release_of_a_tag_that_the_key_has_not_signed_is_refused_before_it_is_built(
-    clone: Path, tmp_path_factory: pytest.TempPathFactory, signer: str
+    clone: Path, keys: Path, signer: str
 ) -> None:
-    keys: Path = tmp_path_factory.mktemp("keys")
-    key(keys, "ours")
-    named(keys, "ours")
     if signer == "nobody":
         tag(clone)
     else:
         key(keys, signer)
         tag_with(clone, str(keys / signer))
-    settings = {"RELEASE_KEY": str(keys / "ours"), "ALLOWED_SIGNERS": str(keys / "packaging/allowed_signers")}
-    code, said = released(clone, **settings)
+    code, said = released(clone, **named_key(keys))
     assert (code, "has signed the tag v" in said) == (1, True)
     assert not made(clone).exists()
 
