@@ -25,7 +25,7 @@ class ConsolePage(BrowserPage):
 
     def __init__(self, browser: Chromium, session: str, base: str) -> None:
         super().__init__(browser, session)
-        self._base = base
+        self.base = base
 
     @classmethod
     async def open(cls, browser: Chromium, network: Managed) -> ConsolePage:
@@ -36,7 +36,7 @@ class ConsolePage(BrowserPage):
 
     async def show(self, path: str) -> str:
         """Show a page; gives its text."""
-        await self.go(self._base + path)
+        await self.go(self.base + path)
         return await self.text()
 
     async def text(self) -> str:
@@ -44,11 +44,26 @@ class ConsolePage(BrowserPage):
         return str(await self.evaluate("document.body.innerText"))
 
     async def log_in(self, network: Managed, role: str) -> None:
-        """Open the link that the command prints, and send its form: the script has filled in the code."""
+        """Open the link that the command prints: the script sends its code."""
         reply = await network.ask(MGMT, "console-login", role=role)
-        await self.go(f"{self._base}/login#{reply['code']}")
-        await self.leave("document.forms[0].requestSubmit()")
+        await self.open_link(f"{self.base}/login#{reply['code']}")
         assert await self.evaluate("location.pathname") == "/", await self.text()
+
+    async def open_link(self, link: str) -> None:
+        """Open a link whose page leads to another one by itself, and wait until that one is loaded."""
+        await self.go("about:blank")
+        await self._browser.command("Page.navigate", self.session, url=link)
+        async with asyncio.timeout(PATIENCE_S):
+            while not await self._is_new() or await self._is_on_the_way():
+                await asyncio.sleep(LOOK_AGAIN_S)
+
+    async def _is_on_the_way(self) -> bool:
+        """Tell whether the page has a code that is not answered yet, or is the empty one before."""
+        there = "location.href === 'about:blank' || !!document.querySelector('[data-sent]')"
+        try:
+            return bool(await self.evaluate(there))
+        except (RuntimeError, AssertionError):  # the page went away while it was asked
+            return True
 
     async def use(self, action: str, **fields: str) -> str:
         """Fill the form *action* of this page, tick its boxes, and press its button; gives the text of the next page."""

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from sipmesh.server.console import user_commands
+from sipmesh.server.console.parameters import UsersToList
 from sipmesh.server.console.user_commands import _read_users
 from support.console import Visitor, management_with_console
 from support.managed import build_managed
@@ -28,10 +29,11 @@ CHANGES = (
 def test_users_are_read_in_pages_and_all_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(user_commands, "MOST_USERS", 1)
     loaded = build_managed(tmp_path).load()
-    first = _read_users(loaded, "")
+    asked = UsersToList().model_dump(mode="json")
+    first = _read_users(loaded, asked)
     assert ([user.user for user in first.users], first.total, first.after) == ([ALICE_ADDRESS], 2, ALICE_ADDRESS)
     assert first.users[0].pool == "pool1.example.test"
-    last = _read_users(loaded, ALICE_ADDRESS)
+    last = _read_users(loaded, {**asked, "after": ALICE_ADDRESS})
     assert ([user.user for user in last.users], last.total, last.after) == (["bob@example.test"], 2, None)
 
 
@@ -41,9 +43,12 @@ async def test_page_of_users_leads_to_the_next_one(tmp_path: Path, monkeypatch: 
     async with management_with_console(tmp_path) as network, Visitor(network) as viewer:
         await viewer.log_in("viewer")
         first = (await viewer.get("/users")).text
-        assert ('href="/users?after=alice%40example.test"' in first, "bob@" in first) == (True, False)
-        last = (await viewer.get("/users?after=alice%40example.test")).text
-        assert ("Further users" in last, "bob@" in last) == (False, True)
+        assert ('href="/users?page=2"' in first, "bob@" in first) == (True, False)
+        last = (await viewer.get("/users?page=2")).text
+        assert (">Next<" in last, "bob@" in last) == (False, True)
+        assert "bob@" in (await viewer.get("/users?sort=-User")).text
+        assert "bob@" in (await viewer.get("/users?q=BO")).text
+        assert "none" in (await viewer.get("/users?q=%25")).text
 
 
 @on_loop

@@ -16,6 +16,7 @@ from sipmesh.sip.digest import Algorithm, ha1
 from sipmesh.storage.backup.create import copy_users
 from sipmesh.storage.seen_users import SeenUsers
 from sipmesh.storage.users.user_database import Users
+from sipmesh.storage.users.user_list import UserSort, UsersWanted
 from sipmesh.topology.document.watching import Watching
 from storage.databases import only_postgresql, only_sqlite, run, shell, tampered
 from support.postgres import Cluster
@@ -313,11 +314,29 @@ def test_page_of_users_needs_no_user_in_memory_and_has_aliases_and_states(users:
     users.disable("carol@example.test", datetime.now(UTC))
     asked = Users(url, in_memory=False)
     try:
-        found, total = asked.page("sip:alice@example.test", 2)
-        assert ([user.aor for user in found], total) == (["sip:bob@example.test", "sip:carol@example.test"], 3)
-        assert (found[0].aliases, found[0].disabled, found[1].disabled is None) == (("tel:+4930123",), None, False)
-        assert [user.aor for user in asked.page("", 1)[0]] == ["sip:alice@example.test"]
-        assert asked.page("sip:carol@example.test", 2) == ([], 3)
+        page = asked.page(UsersWanted(2, after="sip:alice@example.test"))
+        assert ([user.aor for user in page.users], page.total) == (
+            ["sip:bob@example.test", "sip:carol@example.test"],
+            3,
+        )
+        bob, carol = page.users
+        assert (bob.aliases, bob.disabled, carol.disabled is None) == (("tel:+4930123",), None, False)
+        for wanted, names in (
+            (UsersWanted(1), ["alice"]),
+            (UsersWanted(2, after="sip:carol@example.test"), []),
+            (UsersWanted(9, descending=True), ["carol", "bob", "alice"]),
+            (UsersWanted(9, skip=2), ["carol"]),
+            (UsersWanted(9, sort=UserSort.DISABLED), ["carol", "alice", "bob"]),
+            (UsersWanted(9, sort=UserSort.POOL), ["alice", "bob", "carol"]),
+            (UsersWanted(9, sort=UserSort.CREATED), ["alice", "bob", "carol"]),
+            (UsersWanted(9, find="CAR"), ["carol"]),
+            (UsersWanted(9, find="4930"), ["bob"]),
+            (UsersWanted(9, find="%"), []),
+            (UsersWanted(9, find="_"), []),
+        ):
+            page = asked.page(wanted)
+            assert [user.aor for user in page.users] == [f"sip:{name}@example.test" for name in names], wanted
+            assert (page.found, page.total) == (len(names) if wanted.find else 3, 3)
         assert asked.get("bob@example.test").aliases == ("tel:+4930123",)
     finally:
         asked.close()

@@ -142,8 +142,10 @@ def _registered(place: Place) -> frozenset[str]:
 
 def _after(users: Users, after: str) -> Iterator[User]:
     """Yield the users whose address is above *after*, by pages: each asks the database for its own users only."""
+    from sipmesh.storage.users.user_list import UsersWanted
+
     last = f"sip:{after}"
-    while page := users.page(last, PAGE)[0]:
+    while page := users.page(UsersWanted(PAGE, last)).users:
         yield from page
         last = page[-1].aor
 

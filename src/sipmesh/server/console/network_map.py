@@ -51,6 +51,14 @@ class State(StrEnum):
     UNKNOWN = "unknown"
 
 
+WORDS: Final = {
+    State.GOOD: "good",
+    State.BEHIND: "behind the newest version",
+    State.BAD: "has a fault",
+    State.UNKNOWN: "no report",
+}
+
+
 class Change(StrEnum):
     """What the draft does with a part of the map."""
 
@@ -221,6 +229,12 @@ def _state(report: ServerReply | None, newest: int) -> State:
     if report.faults:
         return State.BAD
     return State.GOOD if report.number == newest else State.BEHIND
+
+
+def state_in_words(report: ServerReply | None, newest: int) -> tuple[State, str]:
+    """Return the state of a server against the *newest* version, and how a page calls the state."""
+    state = _state(report, newest)
+    return state, WORDS[state]
 
 
 def _about(report: ServerReply | None) -> Iterator[str]:

@@ -19,7 +19,6 @@ from sipmesh.server.admin.replies import (
 )
 from sipmesh.server.console.operator_turns import OperatorTurns
 from sipmesh.server.console.parameters import (
-    AfterUser,
     Given,
     KeysToChange,
     Lines,
@@ -49,6 +48,7 @@ from sipmesh.server.console.parameters import (
     ToTrace,
     UserAlias,
     UserName,
+    UsersToList,
     VersionNumber,
 )
 from sipmesh.server.console.replies import (
@@ -144,7 +144,7 @@ _READS: Final = (
         ACKNOWLEDGED.name, "acknowledged", VIEWER, "Which servers have a version in force.", ToAwait, Acknowledgement
     ),
     Operation(CERTIFICATES, CERTIFICATES, VIEWER, "Everything that expires.", Nothing, InventoryReport),
-    Operation(USERS, USERS, VIEWER, "A page of the users, in the order of their addresses.", AfterUser, UserListReply),
+    Operation(USERS, USERS, VIEWER, "A page of the users.", UsersToList, UserListReply),
     Operation(USER.name, "user", VIEWER, "One user, and what the servers know of the user.", UserName, UserDetailReply),
     Operation(REGISTRATIONS.name, "registrations", VIEWER, "The registered devices.", Nothing, DevicesReply),
     Operation(PARTNERS, PARTNERS, VIEWER, "The partners in force.", Nothing, PartnersReport),
@@ -239,6 +239,12 @@ class NotAllowedError(Exception):
     """The operator's role does not allow an operation."""
 
 
+def must_have(operator: Operator, needed: ConsoleRole) -> None:
+    """Raise `NotAllowedError` unless *operator* has the role *needed*, or a higher one."""
+    if not operator.role.may(needed):
+        raise NotAllowedError(f"this needs the role {needed}, and you have the role {operator.role}")
+
+
 class Operations:
     """Runs the operations of `TABLE`; *commands* are those of the control socket, and those of the console alone.
 
@@ -254,9 +260,7 @@ class Operations:
 
         Raises `NotAllowedError` if the role of *operator* is too low, and `OperatorError` as the command does.
         """
-        needed = operation.role_for(given)
-        if not operator.role.may(needed):
-            raise NotAllowedError(f"this needs the role {needed}, and you have the role {operator.role}")
+        must_have(operator, operation.role_for(given))
         asked = {**given.model_dump(mode="json"), WHO: operator.who, ROLE: operator.role}
         if operation.changes:
             return await self._commands[operation.name](asked)

@@ -11,6 +11,7 @@ from sipmesh.pki.crl.builder import Reason
 from sipmesh.pki.issuance.profiles import LEAF_LIFETIME, LONGEST_LEAF_LIFETIME
 from sipmesh.server.replication.probe_order import MOST_TARGETS
 from sipmesh.sip.text import is_digits
+from sipmesh.storage.users.user_list import UserSort
 from sipmesh.topology.builder.additions import MOST_SERVERS
 from sipmesh.topology.builder.outline import Kind
 from sipmesh.topology.document.identity_policy import IdentityPolicy
@@ -27,6 +28,7 @@ LONGEST_NAME: Final = 253
 
 LONGEST_ADDRESS: Final = 320
 LONGEST_PASSWORD: Final = 256
+MOST_PAGES: Final = 10**6
 LONGEST_WAIT_S: Final = 20
 """Seconds for which an operation may wait: a connection to the console ends after a minute."""
 
@@ -42,6 +44,9 @@ Number = Annotated[int, Field(ge=1, le=2**53)]
 HostName = Annotated[str, Field(min_length=1, max_length=LONGEST_NAME)]
 Targets = Annotated[Sequence[HostName], Field(min_length=1, max_length=MOST_TARGETS)]
 
+
+Text = Annotated[str, Field(max_length=LONGEST_ADDRESS, pattern=r"^[^\x00]*$")]
+"""What a database is asked for: PostgreSQL has no text with a NUL."""
 
 Name = Annotated[str, Field(max_length=LONGEST_NAME)]
 Domain = Annotated[str, Field(max_length=LONGEST_NAME), AfterValidator(fqdn)]
@@ -148,10 +153,14 @@ class UserName(Given):
     user: Annotated[str, Field(min_length=1, max_length=LONGEST_ADDRESS)]
 
 
-class AfterUser(Given):
-    """Only users whose address is above *after*."""
+class UsersToList(Given):
+    """Only users whose address is above *after*, and with *find* in their address or in an alias; the *page* of them."""
 
-    after: Annotated[str, Field(max_length=LONGEST_ADDRESS)] = ""
+    after: Text = ""
+    find: Text = ""
+    sort: UserSort = UserSort.USER
+    descending: bool = False
+    page: Annotated[int, Field(ge=1, le=MOST_PAGES)] = 1
 
 
 class NewUser(UserName):
@@ -300,12 +309,18 @@ class NameToUnblock(DraftChange):
 
 
 def typed(given: type[Given], texts: Mapping[str, str]) -> Mapping[str, str | int]:
-    """Return parameters that came as texts, of a query or a form, with the numbers of *given* as numbers.
+    """Return parameters that came as texts, of a query or a form, with the numbers and truths of *given* as such.
 
     A text that is no number, or is longer than any, stays as it is, for the operation to refuse.
     """
-    numbers = {name for name, part in given.model_fields.items() if part.annotation is int}
-    return {name: int(text) if name in numbers and _is_number(text) else text for name, text in texts.items()}
+    kinds = {name: part.annotation for name, part in given.model_fields.items()}
+    return {name: _typed(kinds.get(name), text) for name, text in texts.items()}
+
+
+def _typed(kind: object, text: str) -> str | int:
+    if kind is bool:
+        return {"true": True, "false": False}.get(text, text)
+    return int(text) if kind is int and _is_number(text) else text
 
 
 def _is_number(text: str) -> bool:

@@ -55,14 +55,15 @@ class AuditCheckReply:
 
 @dataclass(frozen=True, slots=True)
 class UserListReply:
-    """A page of users in the order of their addresses; *total* is how many there are in all.
+    """A page of users; *total* is how many there are in all, and *found* how many of them were asked for.
 
-    *after* is the parameter for the next page, None if there are no further users.
+    *after* is the parameter for the next page in the order of addresses, None if there are no further users.
     """
 
     users: Sequence[AccountReport]
     total: int
     after: str | None
+    found: int
 
 
 @dataclass(frozen=True, slots=True)

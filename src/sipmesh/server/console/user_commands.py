@@ -28,6 +28,7 @@ from sipmesh.storage.seen_users import SeenUsers
 from sipmesh.storage.users.account_report import AccountReport
 from sipmesh.storage.users.accounts import Accounts
 from sipmesh.storage.users.user_database import Users as UserDatabase
+from sipmesh.storage.users.user_list import UserSort, UsersWanted
 from sipmesh.topology.home_pools import home_by_default
 from sipmesh.topology.user_address import full_address
 
@@ -62,7 +63,7 @@ class UserCommands:
         return {USERS: self._users, USER.name: self._user, **changes}
 
     async def _users(self, asked: Mapping[str, Any]) -> UserListReply:
-        return await off_loop(_read_users, self._node.view.loaded, str(asked["after"]))
+        return await off_loop(_read_users, self._node.view.loaded, asked)
 
     async def _user(self, asked: Mapping[str, Any]) -> UserDetailReply:
         """Return the account, and what every server of this machine knows of the user."""
@@ -152,12 +153,14 @@ def _opened(loaded: Loaded) -> Iterator[UserDatabase]:
         users.close()
 
 
-def _read_users(loaded: Loaded, after: str) -> UserListReply:
+def _read_users(loaded: Loaded, asked: Mapping[str, Any]) -> UserListReply:
+    after, skip = f"sip:{asked['after']}", (int(asked["page"]) - 1) * MOST_USERS
+    order = (UserSort(asked["sort"]), bool(asked["descending"]))
     with _opened(loaded) as users:
-        known, total = users.page(f"sip:{after}", MOST_USERS + 1)
+        page = users.page(UsersWanted(MOST_USERS + 1, after, str(asked["find"]), *order, skip))
     default = home_by_default(loaded.topology)
-    entries = [AccountReport.of(user, default) for user in known[:MOST_USERS]]
-    return UserListReply(entries, total, entries[-1].user if len(known) > MOST_USERS else None)
+    entries = [AccountReport.of(user, default) for user in page.users[:MOST_USERS]]
+    return UserListReply(entries, page.total, entries[-1].user if len(page.users) > MOST_USERS else None, page.found)
 
 
 def _read_user(loaded: Loaded, user: str) -> AccountReport:

@@ -48,11 +48,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sipmesh.sip.digest import Algorithm
+    from sipmesh.storage.users import user_list
     from sipmesh.storage.users import user_tables as tables
     from sipmesh.storage.users.user import User
+    from sipmesh.storage.users.user_list import UserPage, UsersWanted
     from sipmesh.topology.document.watching import Watching
 else:
     tables = LazyModule("sipmesh.storage.users.user_tables")
+    user_list = LazyModule("sipmesh.storage.users.user_list")
 
 
 class Users:
@@ -246,18 +249,10 @@ class Users:
             found = ((row["aor"], row) for row in rows)
             return [user_from(row, aliases.of(aor), rules.get(aor, NO_RULES), since.get(aor)) for aor, row in found]
 
-    def page(self, after: str, most: int) -> tuple[Sequence[User], int]:
-        """Return at most *most* users whose address is above *after*, ordered by address, and how many users there are."""
+    def page(self, wanted: UsersWanted) -> UserPage:
+        """Return some of the users as the database has them now."""
         with self._database.border(), self._engine.connect() as db:
-            rows = rows_of(
-                db, sql.select(tables.USERS).where(tables.USERS.c.aor > after).order_by(tables.USERS.c.aor).limit(most)
-            )
-            names = [row["aor"] for row in rows]
-            aliases = alias_index(db, sql.select(tables.ALIASES).where(tables.ALIASES.c.aor.in_(names)))
-            since = rows_of(db, sql.select(tables.DISABLED).where(tables.DISABLED.c.aor.in_(names)))
-            total = db.execute(sql.select(sql.func.count()).select_from(tables.USERS)).scalar_one()
-        ends = {row["aor"]: row["since"] for row in since}
-        return [user_from(row, aliases.of(row["aor"]), disabled=ends.get(row["aor"])) for row in rows], int(total)
+            return user_list.read_page(db, wanted)
 
     def documents(self, organisation: str, pool: str, otherwise: str, *, since: int = 0) -> Sequence[bytes]:
         """Return what the servers of *pool* have to know of all users, as payloads to sign; each payload is one part.

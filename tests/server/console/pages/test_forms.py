@@ -20,7 +20,6 @@ from support.managed import MGMT
 from support.running import on_loop
 
 TEMPLATES = Path(operations.__file__).with_name("templates")
-OURS = {"form_token", "sure", "force"}
 FOR_PROGRAMS = {
     *(command.name for command in (PROBE_LINKS, ASK_DNS, FETCH_CRLS)),
     TRACE_NETWORK.name,  # the page of the trace runs it
@@ -36,15 +35,36 @@ def test_each_operation_that_changes_something_has_a_form_or_is_for_programs() -
 
 
 @pytest.mark.parametrize("form", FORMS, ids=lambda form: form.path)
-def test_fields_in_the_page_are_those_of_the_operation(form: Form) -> None:
-    fields = set(operation_of(form.operation).given.model_fields)
-    found = [
-        set(re.findall(r'name="([^"]+)"', text))
-        for page in TEMPLATES.glob("*.html")
-        for text in re.findall(rf'<form[^>]* action="{form.path}".*?</form>', page.read_text(), re.DOTALL)
+def test_fields_of_a_form_are_those_of_its_operation(form: Form) -> None:
+    assert {field.name for field in form.fields} <= set(operation_of(form.operation).given.model_fields)
+    linked = [
+        page.name for page in TEMPLATES.glob("*.html") if re.search(rf'href="{form.path}["?{{]', page.read_text())
     ]
-    assert found
-    assert all(names - OURS <= fields for names in found)
+    assert linked, "no page leads to it"
+
+
+@on_loop
+async def test_page_of_each_form_says_what_will_happen_to_those_alone_who_may_send_it(tmp_path: Path) -> None:
+    async with management_with_console(tmp_path) as network, Visitor(network) as officer, Visitor(network) as viewer:
+        await officer.log_in("security-officer")
+        await viewer.log_in("viewer")
+        for form in FORMS:
+            asked = {field.name: f"<{field.name}>" for field in form.fields}
+            shown, refused = await officer.get(form.path, params=asked), await viewer.get(form.path, params=asked)
+            said = form.says.format_map({name: f"&lt;{name}&gt;" for name in asked})
+            assert (shown.status, said in shown.text, f'action="{form.path}"' in shown.text) == (200, True, True)
+            assert (refused.status, f'action="{form.path}"' in refused.text) == (403, False)
+
+
+@on_loop
+async def test_refused_form_keeps_what_was_typed_but_no_password(tmp_path: Path) -> None:
+    async with management_with_console(tmp_path) as network, Visitor(network) as operator:
+        await operator.log_in("operator")
+        await operator.get("/user/add")
+        typed = {"user": 'carol"@evil.test', "password": "secret-one"}
+        refused = await operator.post("/user/add", **typed)
+        assert (refused.status, "is not a SIP domain" in refused.text) == (409, True)
+        assert ('value="carol&#34;@evil.test"' in refused.text, "secret-one" in refused.text) == (True, False)
 
 
 @on_loop
@@ -64,7 +84,7 @@ async def test_each_form_does_its_operation_and_says_what_has_happened(tmp_path:
         ):
             done = await officer.post(path, **fields)
             assert (done.status, told in done.text) == (200, True), done.text
-        assert "tick the box" in (await officer.post("/user/remove", user="carol")).text
+        assert "confirm this" in (await officer.post("/user/remove", user="carol")).text
         plan = await network.ask(MGMT, "plan")
         form = {"why": "x", "base": str(plan["base"]), "digest": plan["digest"]}
         assert "is published." in (await officer.post("/publish", **form)).text
@@ -83,8 +103,8 @@ async def test_draft_is_applied_and_a_server_that_does_not_confirm_takes_it_back
         network.edit(lambda document: document.update(dane=True))
         plan = await network.ask(MGMT, "plan")
         form = {"why": "TLSA", "base": str(plan["base"]), "digest": plan["digest"], "wait_s": "0"}
-        assert 'action="/apply"' in (await operator.get("/versions")).text
-        assert 'action="/apply"' not in (await viewer.get("/versions")).text
+        assert 'href="/apply?' in (await operator.get("/versions")).text
+        assert 'href="/apply?' not in (await viewer.get("/versions")).text
         assert (await viewer.post("/apply", **form)).status == 403
         applied = await operator.post("/apply", **form)
         assert (applied.status, "is published, and its verification has" in applied.text) == (200, True), applied.text

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import re
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from sipmesh.server.console import operations
+from sipmesh.server.console.pages import live, network, trace_page, verdict_stream
+from sipmesh.server.console.pages.frame import FILTERS
+from sipmesh.server.console.pages.table import Column
 from sipmesh.trust.evidence import LinkKind
+from sipmesh.trust.formatting import tell_time
 from support.console import Visitor, management_with_console
 from support.managed import MGMT
 from support.running import on_loop
+
+TEMPLATES = Path(operations.__file__).with_name("templates")
 
 
 @on_loop
@@ -34,19 +42,54 @@ async def test_error_of_an_operation_is_a_page_with_the_way_back(tmp_path: Path)
         assert (await viewer.post("/sign-crls")).status == 403
 
 
-def test_each_table_has_its_headings_on_a_narrow_screen_too() -> None:
-    """There each cell is a line of its own, and the style sheet gives it the heading of its column."""
-    console = Path(operations.__file__).parent
-    style = (console / "static/console.css").read_text()
-    shown: dict[str, list[str]] = {}
-    for table, _, heading in re.findall(r'\.(\w+) td:nth-child\((\d+)\)::before \{ content: "([^"]+): "', style):
-        shown.setdefault(table, []).append(heading)
-    found = {}
-    for page in (console / "templates").glob("*.html"):
-        for table, heads in re.findall(r'<table class="rows (\w+)">(.*?)</thead>', page.read_text(), re.DOTALL):
-            found[table] = re.findall(r'<th scope="col">([^<]+)</th>', heads)
-    assert found == shown
-    assert all("<table>" not in page.read_text() for page in (console / "templates").glob("*.html"))
+def test_each_cell_has_the_heading_of_its_column_on_a_narrow_screen_too() -> None:
+    """There each cell is a line of its own, with its heading from ``data-label``."""
+    columns: list[tuple[Column[Any], ...]] = [
+        *(
+            network.SERVERS,
+            network.NEIGHBOURS,
+            network.VERSIONS,
+            network.ENTRIES,
+            network.PARTNER_COLUMNS,
+            network.PEERS,
+        ),
+        *(live.DEVICES, live.USER_COLUMNS, live.LINES, verdict_stream.COLUMNS, trace_page.COLUMNS, network.BLOCKED),
+    ]
+    known = {column.label for table in columns for column in table}
+    found = set[str]()
+    for page in TEMPLATES.glob("*.html"):
+        text = page.read_text()
+        found |= set(re.findall(r'data-label="([^"]+)"', text))
+        assert text.count("<table") == (page.name == "parts.html"), "each table is made by the macro"
+    assert found < known
+
+
+@on_loop
+async def test_path_that_no_page_has_is_a_page_with_the_navigation_and_leads_a_stranger_to_the_login(
+    tmp_path: Path,
+) -> None:
+    async with management_with_console(tmp_path) as network, Visitor(network) as viewer, Visitor(network) as stranger:
+        await viewer.log_in("viewer")
+        missing = await viewer.get("/no/such<page>")
+        assert (missing.status, "There is no such page" in missing.text, 'aria-label="Pages"' in missing.text) == (
+            404,
+            True,
+            True,
+        )
+        assert "<page>" not in missing.text
+        assert ((await stranger.get("/no")).status, (await stranger.get("/api/no")).status) == (303, 404)
+
+
+def test_instant_is_shown_relative_to_now_with_the_exact_time_on_hover() -> None:
+    at = datetime.now(UTC)
+    ago: Any = FILTERS["time"]
+    for distance, told in (
+        (timedelta(), "now"),
+        (timedelta(minutes=-3, seconds=-5), "3 min ago"),
+        (timedelta(days=2, seconds=9), "in 2 d"),
+    ):
+        shown = str(ago(at + distance))
+        assert (told in shown, tell_time(at + distance) in shown) == (True, True), shown
 
 
 @on_loop

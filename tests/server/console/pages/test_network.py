@@ -27,7 +27,7 @@ async def test_each_page_about_the_network_is_shown(tmp_path: Path) -> None:
     async with management_with_console(tmp_path) as network, Visitor(network) as viewer:
         await viewer.log_in("viewer")
         for path, status, told in (
-            ("/", 200, "The same as a list"),
+            ("/map", 200, "The same as a list"),
             ("/status", 200, FE1),
             ("/versions", 200, "The draft changes nothing"),
             ("/certificates", 200, MGMT),
@@ -39,7 +39,8 @@ async def test_each_page_about_the_network_is_shown(tmp_path: Path) -> None:
             shown = await viewer.get(path)
             assert (shown.status, told in shown.text) == (status, True), path
         network.organisation.file.write_text("sipmesh: 1\n")
-        assert (await viewer.get("/")).status == (await viewer.get("/versions")).status == 200
+        for path in ("/", "/map", "/versions"):
+            assert (await viewer.get(path)).status == 200
 
 
 @on_loop

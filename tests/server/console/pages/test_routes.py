@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from html import unescape
 from pathlib import Path
 
 from yarl import URL
@@ -17,6 +18,7 @@ from support.running import on_loop
 
 PAGES = (
     "/",
+    "/map",
     "/status",
     f"/servers/{MGMT}",
     "/versions",
@@ -45,7 +47,7 @@ async def test_every_page_is_shown_to_a_viewer_and_to_no_stranger(tmp_path: Path
             assert (refused.status, refused.headers["Location"]) == (303, "/login")
             assert HEADERS.items() <= refused.headers.items()
         assert "alice@example.test" in (await viewer.get("/users")).text
-        assert FE1 in (await viewer.get("/")).text
+        assert FE1 in (await viewer.get("/map")).text
         assert "The chain of hashes is intact" in (await viewer.get("/audit/check")).text
 
 
@@ -61,8 +63,10 @@ async def test_operator_publishes_blocks_and_rolls_back_and_a_viewer_sees_no_for
                 else document.update(presence={"partners": "polite-block"})
             )
         )
-        assert "<button>Publish</button>" not in (await viewer.get("/versions")).text
-        shown = (await operator.get("/versions")).text
+        assert 'href="/publish' not in (await viewer.get("/versions")).text
+        link = re.search(r'href="(/publish[^"]+)"', (await operator.get("/versions")).text)
+        assert link is not None
+        shown = (await operator.get(unescape(link[1]))).text
         base, digest = (re.search(rf'name="{name}" value="([^"]+)"', shown) for name in ("base", "digest"))
         assert base is not None
         assert digest is not None
@@ -119,7 +123,8 @@ async def test_draft_with_a_problem_is_reported_and_the_map_is_still_shown(tmp_p
     async with management_with_console(tmp_path) as network, Visitor(network) as viewer:
         await viewer.log_in("viewer")
         network.organisation.file.write_text("sipmesh: 1\nnonsense: yes\n")
-        assert "The draft cannot be shown" in (await viewer.get("/")).text
+        assert "The draft cannot be shown" in (await viewer.get("/map")).text
+        assert "Mend topology.yaml" in (await viewer.get("/")).text
         assert "nonsense" in (await viewer.get("/versions")).text
 
 
@@ -131,7 +136,7 @@ async def test_draft_that_operators_must_approve_is_shown_with_who_has(tmp_path:
         network.edit(lambda document: document.update(approvals=rule(ada, ben)))
         approve(network, 1, ada)
         need = "by the new version, 2 of ada, ben must approve; {} of 2 {} approved: {}"
-        missing = f'<li class="wrong">{need.format(1, "has", "ada")}</li>'
+        missing = f'<li class="bad">{need.format(1, "has", "ada")}</li>'
         assert missing in (await viewer.get("/versions")).text
         approve(network, 1, ben)
         assert f"<li>{need.format(2, 'have', 'ada, ben')}</li>" in (await viewer.get("/versions")).text

@@ -44,8 +44,8 @@ class EventStream:
         return self._frame.guard.identify(self._request) is not None
 
     async def send(self, number: int, row: str) -> None:
-        """Send the HTML of one row."""
-        await self.response.write(f"id: {number}\n{_data(row)}\n\n".encode())
+        """Send the HTML of the cells of one row."""
+        await self.response.write(f"id: {number}\n{_data(f'<tr>{row}</tr>')}\n\n".encode())
 
 
 class EventStreams:

@@ -1,13 +1,14 @@
-"""The forms of the pages: each does one operation of the table, and says what has happened."""
+"""The forms: each has a page that says what will happen, does one operation of the table, and says what has happened."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from sipmesh.errors import SipmeshError
+from sipmesh.server.console.access.guard import OPERATOR
 from sipmesh.server.console.operations import (
     ALIAS_ADD,
     ALIAS_REMOVE,
@@ -22,50 +23,92 @@ from sipmesh.server.console.operations import (
     USER_MOVE,
     USER_PASSWORD,
     USER_REMOVE,
+    must_have,
     operation_of,
+)
+from sipmesh.server.console.pages.fields import (
+    ALIAS,
+    FORCE,
+    OF_USER,
+    PASSWORD,
+    POOL,
+    POOLS,
+    REASON,
+    USER,
+    WHY,
+    Field,
+    hidden,
 )
 from sipmesh.server.console.parameters import typed
 from sipmesh.server.management.replies import BLOCK, PUBLISH, ROLLBACK
+from sipmesh.topology.home_pools import front_end_pools
 
 if TYPE_CHECKING:
     from aiohttp import web
 
-    from sipmesh.server.console.pages.frame import Act, Frame
+    from sipmesh.server.console.pages.frame import Frame
 
 Tell = Callable[[Any, Mapping[str, str]], str]
+
+OF_THE_USER: Final = "/users/{user}"
 
 
 @dataclass(frozen=True, slots=True)
 class Form:
     """A form at *path* that does *operation*; *back* is the page to show next, and *tell* says what has happened.
 
-    *closes_links*: the operator has to tick a box first.
+    *says* tells what will happen, before it does. *title*, *button* and *says* may name fields. *closes_links*: only a page that
+    has said so sends the form. *above* is the page that leads to the form.
     """
 
     path: str
     operation: str
+    above: str
+    title: str
+    button: str
+    fields: tuple[Field, ...]
+    says: str
     back: Tell
     tell: Tell
     closes_links: bool = False
 
-    def act(self, frame: Frame) -> Act:
-        """Return what the form does."""
-
-        async def act(request: web.Request, form: Mapping[str, str]) -> tuple[str, str]:
-            if self.closes_links and form.get("sure") != "yes":
-                raise SipmeshError("tick the box `sure`: this closes live links")
-            done = await frame.read(request, self.operation, **self._given(form))
-            return self.back(done, form), self.tell(done, form)
-
-        return act
-
-    def _given(self, form: Mapping[str, str]) -> Mapping[str, object]:
-        """Return the parameters of the operation that the form has; a box says whether to force it."""
+    def given(self, sent: Mapping[str, str]) -> Mapping[str, object]:
+        """Return the parameters of the operation that were *sent*; a box says whether to force it."""
         given = operation_of(self.operation).given
-        found: dict[str, object] = dict(typed(given, {name: form[name] for name in given.model_fields if name in form}))
+        found: dict[str, object] = dict(typed(given, {name: sent[name] for name in given.model_fields if name in sent}))
         if "force" in given.model_fields:
-            found["force"] = form.get("force") == "yes"
+            found["force"] = sent.get("force") == "yes"
         return found
+
+
+class FormPage:
+    """The page of one *form* of *frame*."""
+
+    def __init__(self, frame: Frame, form: Form) -> None:
+        self._frame, self._form = frame, form
+
+    async def act(self, request: web.Request, sent: Mapping[str, str]) -> tuple[str, str]:
+        """Do what the form asks for: return the path of the page to show next, and what has happened."""
+        if self._form.closes_links and sent.get("sure") != "yes":
+            raise SipmeshError("confirm this on the page of the form: it closes live links")
+        done = await self._frame.read(request, self._form.operation, **self._form.given(sent))
+        return self._form.back(done, sent), self._form.tell(done, sent)
+
+    async def show(self, request: web.Request) -> tuple[str, Mapping[str, Any]]:
+        """Return the page, with what the query has for its fields; raises `NotAllowedError` if the role is too low."""
+        must_have(request[OPERATOR], operation_of(self._form.operation).role)
+        return "form.html", {**self.shown(request.query), "why": "", "problems": ()}
+
+    def shown(self, sent: Mapping[str, str]) -> Mapping[str, Any]:
+        """Return what the page shows, with what was *sent*; never a password."""
+        form = self._form
+        values = {one.name: "" if one.kind == "password" else sent.get(one.name, "") for one in form.fields}
+        choices = {one.name: self._choices(one) for one in form.fields if one.of_network}
+        above = form.above.format_map({name: quote(value, safe="") for name, value in values.items()})
+        return {"form": form, "values": values, "choices": choices, "says": form.says.format_map(values), "back": above}
+
+    def _choices(self, one: Field) -> Sequence[str]:
+        return {POOLS: front_end_pools}[one.of_network](self._frame.view().loaded.topology)
 
 
 def _page(path: str) -> Tell:
@@ -108,30 +151,77 @@ def _unblock_told(done: Any, form: Mapping[str, str]) -> str:
 
 
 FORMS: Final = (
-    Form("/apply", APPLY, _page("/versions"), _apply_told),
+    Form(
+        "/apply",
+        APPLY,
+        "/versions",
+        "Apply the draft",
+        "Apply",
+        (hidden("base"), hidden("digest"), WHY, FORCE),
+        "This issues the certificates that are missing, publishes the draft, verifies it by real links, and goes back if the "
+        "verification fails. It takes up to a minute.",
+        _page("/versions"),
+        _apply_told,
+    ),
     Form(
         "/publish",
         PUBLISH.name,
+        "/versions",
+        "Publish the draft",
+        "Publish",
+        (hidden("base"), hidden("digest"), WHY, FORCE),
+        "The draft is in force at every server within seconds. Nothing is verified: Apply does that too.",
         _page("/versions"),
         lambda done, _: f"Version {done.version} is published.",
     ),
     Form(
         "/rollback",
         ROLLBACK.name,
+        "/versions",
+        "Go back to version {version}",
+        "Roll back to {version}",
+        (hidden("version"), hidden("base"), replace(WHY, required=False), FORCE),
+        "A new version with the content of version {version} is published, and is in force at every server within seconds. "
+        "Links that it forbids are closed.",
         _page("/versions"),
         lambda done, form: f"Version {done.version} is published: it has the content of version {form['version']}.",
     ),
     Form(
         "/block",
         BLOCK.name,
+        "/partners",
+        "Block a partner",
+        "Block {name}",
+        (Field("name", "Domain or edge", hint="A name that is no partner can be blocked too"),),
+        "A version with this block is published now. Every server closes its links with this name, which ends calls over "
+        "them, and refuses new links until you unblock it.",
         _page("/partners"),
         _block_told,
         closes_links=True,
     ),
-    Form("/unblock", PARTNER_UNBLOCK, _page("/partners"), _unblock_told),
+    Form(
+        "/unblock",
+        PARTNER_UNBLOCK,
+        "/partners",
+        "Unblock {name}",
+        "Unblock {name}",
+        (hidden("name"),),
+        "A version without this block is published now, if the draft has no other change.",
+        _page("/partners"),
+        _unblock_told,
+    ),
     Form(
         "/revoke",
         REVOKE,
+        "/certificates",
+        "Revoke a certificate",
+        "Revoke",
+        (
+            Field("serial", "Serial number (hexadecimal)", longest=79),
+            REASON,
+        ),
+        "Every server refuses this certificate as soon as it has the new CRL, and closes the links that rest on it. A "
+        "revocation is permanent: the server needs a new certificate.",
         _page("/certificates"),
         lambda done, _: f"The certificate {done.serial} of {done.server} is revoked ({done.reason}).",
         closes_links=True,
@@ -139,21 +229,116 @@ FORMS: Final = (
     Form(
         "/issue",
         ISSUE,
+        "/certificates",
+        "Issue a certificate for {server}",
+        "Issue a certificate",
+        (hidden("server"),),
+        "{server} gets a new certificate, and the servers of this machine use theirs at once. Live links stay up.",
         _page("/certificates"),
         lambda done, _: f"{done.server} has a certificate with the serial {done.serial}. {' '.join(done.faults)}",
     ),
     Form(
         "/sign-crls",
         SIGN_CRLS,
+        "/certificates",
+        "Sign new CRLs",
+        "Sign new CRLs",
+        (),
+        "Each CA signs a new CRL with the same revocations, and all servers receive it.",
         _page("/certificates"),
         lambda done, _: f"New CRLs are signed: {', '.join(done.files)}.",
     ),
-    Form("/user/add", USER_ADD, _user_page, _user_told),
-    Form("/user/password", USER_PASSWORD, _user_page, _user_told, closes_links=True),
-    Form("/user/move", USER_MOVE, _user_page, _user_told, closes_links=True),
-    Form("/user/disable", USER_DISABLE, _user_page, _user_told, closes_links=True),
-    Form("/user/enable", USER_ENABLE, _user_page, _user_told),
-    Form("/user/remove", USER_REMOVE, _page("/users"), _user_told, closes_links=True),
-    Form("/user/alias/add", ALIAS_ADD, _user_page, _user_told),
-    Form("/user/alias/remove", ALIAS_REMOVE, _user_page, _user_told),
+    Form(
+        "/user/add",
+        USER_ADD,
+        "/users",
+        "Add a user",
+        "Add the user",
+        (USER, PASSWORD, POOL),
+        "The user can log in as soon as the front ends have the account, which takes seconds.",
+        _user_page,
+        _user_told,
+    ),
+    Form(
+        "/user/password",
+        USER_PASSWORD,
+        OF_THE_USER,
+        "New password of {user}",
+        "Change the password",
+        (OF_USER, replace(PASSWORD, label="New password")),
+        "The links of all devices of {user} are closed: each device needs the new password. Calls over these links end.",
+        _user_page,
+        _user_told,
+        closes_links=True,
+    ),
+    Form(
+        "/user/move",
+        USER_MOVE,
+        OF_THE_USER,
+        "Move {user} to another home pool",
+        "Move the user",
+        (OF_USER, POOL),
+        "The links of all devices of {user} are closed, and the devices register at the new home pool.",
+        _user_page,
+        _user_told,
+        closes_links=True,
+    ),
+    Form(
+        "/user/disable",
+        USER_DISABLE,
+        OF_THE_USER,
+        "Disable {user}",
+        "Disable {user}",
+        (OF_USER,),
+        "{user} can no longer log in, and the links of all devices are closed, which ends calls over them. "
+        "Enable takes this back.",
+        _user_page,
+        _user_told,
+        closes_links=True,
+    ),
+    Form(
+        "/user/enable",
+        USER_ENABLE,
+        OF_THE_USER,
+        "Enable {user}",
+        "Enable {user}",
+        (OF_USER,),
+        "{user} can log in again, with the password from before.",
+        _user_page,
+        _user_told,
+    ),
+    Form(
+        "/user/remove",
+        USER_REMOVE,
+        OF_THE_USER,
+        "Remove {user}",
+        "Remove {user}",
+        (OF_USER,),
+        "The account of {user}, with its aliases, is removed, and the links of all devices are closed. This cannot be undone.",
+        _page("/users"),
+        _user_told,
+        closes_links=True,
+    ),
+    Form(
+        "/user/alias/add",
+        ALIAS_ADD,
+        OF_THE_USER,
+        "New alias of {user}",
+        "Add the alias",
+        (OF_USER, ALIAS),
+        "Calls to the alias ring at the devices of {user}.",
+        _user_page,
+        _user_told,
+    ),
+    Form(
+        "/user/alias/remove",
+        ALIAS_REMOVE,
+        OF_THE_USER,
+        "Remove the alias {alias}",
+        "Remove the alias {alias}",
+        (OF_USER, hidden("alias")),
+        "Calls to {alias} no longer reach {user}.",
+        _user_page,
+        _user_told,
+    ),
 )

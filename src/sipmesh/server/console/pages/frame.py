@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from math import log1p
-from typing import TYPE_CHECKING, Any, Final
+from string import hexdigits
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from aiohttp import web
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -16,9 +17,13 @@ from sipmesh.server.console.access.guard import FORM_FIELD, LOGIN, OPERATOR, SES
 from sipmesh.server.console.network_map import HEIGHT
 from sipmesh.server.console.operations import OFFICER, NotAllowedError
 from sipmesh.server.console.operations import OPERATOR as OPERATOR_ROLE
+from sipmesh.server.console.pages.navigation import GROUPS, place_of
+from sipmesh.server.control_socket import Encoded
+from sipmesh.server.management.replies import NETWORK, NetworkReply
+from sipmesh.strict_json import read_json
 from sipmesh.trust.evidence import Direction
 from sipmesh.trust.formatting import tell_span, tell_time
-from sipmesh.typed_json import UnreadableJsonError
+from sipmesh.typed_json import UnreadableJsonError, read
 
 if TYPE_CHECKING:
     from sipmesh.server.console.access.guard import Guard, Handler
@@ -27,14 +32,28 @@ if TYPE_CHECKING:
     from sipmesh.topology.view import ServerView
 
 
+NOT_FOUND: Final = 404
+DIGITS: Final = 32
+"""Digits from which on a hexadecimal text is shortened."""
+
+SECONDS_NOW: Final = 5
+"""Seconds up to which an instant is now."""
+
 REFRESH_S: Final = 10
 """Seconds after which a page with live values is loaded again."""
 
 Show = Callable[[web.Request], Awaitable[tuple[str, Mapping[str, Any]]]]
 """Reads what a page shows: the name of its template, and the values for it."""
 
-Act = Callable[[web.Request, Mapping[str, str]], Awaitable[tuple[str, str]]]
-"""Does what a form asks for: returns the path of the page to show next, and what has happened."""
+
+class PageForm(Protocol):
+    """A form that a page sends."""
+
+    async def act(self, request: web.Request, sent: Mapping[str, str]) -> tuple[str, str]:
+        """Do what the form asks for: return the path of the page to show next, and what has happened."""
+
+    def shown(self, sent: Mapping[str, str]) -> Mapping[str, Any]:
+        """Return what its page shows, with what was *sent*."""
 
 
 class Frame:
@@ -46,7 +65,7 @@ class Frame:
             loader=PackageLoader("sipmesh.server.console"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
         )
         self._templates.filters |= FILTERS
-        self._templates.globals |= {"HEIGHT": HEIGHT, "REFRESH_S": REFRESH_S}
+        self._templates.globals |= {"HEIGHT": HEIGHT, "REFRESH_S": REFRESH_S, "groups": GROUPS}
 
     async def read(self, request: web.Request, operation: str, /, **given: object) -> Any:
         """Run an operation for the operator of *request*; raises as `Operations.run` does."""
@@ -55,6 +74,11 @@ class Frame:
     async def read_as(self, operator: Operator, operation: str, /, **given: object) -> Any:
         """Run an operation for *operator*; raises as `Operations.run` does."""
         return await self._operations.read(operation, operator, given)
+
+    async def network(self, request: web.Request) -> NetworkReply:
+        """Return every server and its last report."""
+        reply: NetworkReply | Encoded = await self.read(request, NETWORK.name)
+        return read(NetworkReply, read_json(reply.json)) if isinstance(reply, Encoded) else reply
 
     def render_part(self, template: str, **values: object) -> str:
         """Return a part of a page."""
@@ -74,27 +98,35 @@ class Frame:
 
         return answer
 
-    def form(self, act: Act) -> Handler:
-        """Return the handler of a form, which only a page of the same session can send."""
+    def form(self, form: PageForm) -> Handler:
+        """Return the handler of a form, which only a page of the same session can send.
+
+        A form that is refused is shown again, with what was typed and with the reason.
+        """
 
         async def answer(request: web.Request) -> web.StreamResponse:
             if self.guard.identify(request) is None:
                 return see(LOGIN)
-            form = await form_of(request)
-            must_come_from_our_pages(request, form.get(FORM_FIELD, ""))
+            sent = await form_of(request)
+            must_come_from_our_pages(request, sent.get(FORM_FIELD, ""))
             try:
-                back, told = await act(request, form)
-            except (SipmeshError, NotAllowedError) as wrong:
+                back, told = await form.act(request, sent)
+            except NotAllowedError as wrong:
                 return self._say_wrong(request, wrong)
+            except SipmeshError as wrong:
+                return self.render(request, "form.html", {**form.shown(sent), **_why(wrong)}, status=_status(wrong))
             return self.render(request, "done.html", {"told": told, "back": back})
 
         return answer
 
+    async def missing(self, request: web.Request) -> web.StreamResponse:
+        """Answer for a path that no page has; a browser without a session is led to the log-in, as from each page."""
+        if self.guard.identify(request) is None:
+            return see(LOGIN)
+        return self.render(request, "missing.html", {}, status=NOT_FOUND)
+
     def _say_wrong(self, request: web.Request, wrong: Exception) -> web.Response:
-        problems = [str(problem) for problem in wrong.problems] if isinstance(wrong, OperatorError) else []
-        why = wrong.message if isinstance(wrong, OperatorError) else str(wrong)
-        status = 403 if isinstance(wrong, NotAllowedError) else 400 if isinstance(wrong, UnreadableJsonError) else 409
-        return self.render(request, "wrong.html", {"why": why, "problems": problems}, status=status)
+        return self.render(request, "wrong.html", _why(wrong), status=_status(wrong))
 
     def render(self, request: web.Request, template: str, values: Mapping[str, Any], status: int = 200) -> web.Response:
         """Return a page with *values*, and with what every page needs."""
@@ -109,6 +141,7 @@ class Frame:
             "may_operate": operator is not None and operator.role.may(OPERATOR_ROLE),
             "may_revoke": operator is not None and operator.role.may(OFFICER),
             "path": request.path,
+            "place": place_of(request.path),
             "now": datetime.now(UTC),
         }
         text = self._templates.get_template(template).render({**common, **values})
@@ -120,10 +153,37 @@ def see(path: str) -> web.Response:
     return web.Response(status=303, headers={"Location": path})
 
 
-def _date_and_time(at: datetime) -> Markup:
-    """Show an instant; a narrow column breaks it between date and time only."""
-    date, _, time = tell_time(at).partition(" ")
-    return Markup('<span class="whole">{}</span> <span class="whole">{}</span>').format(date, time)
+def _why(wrong: Exception) -> Mapping[str, Any]:
+    """Return what a page says about an error."""
+    if isinstance(wrong, OperatorError):
+        return {"why": wrong.message, "problems": [str(problem) for problem in wrong.problems]}
+    return {"why": str(wrong), "problems": []}
+
+
+def _status(wrong: Exception) -> int:
+    return 403 if isinstance(wrong, NotAllowedError) else 400 if isinstance(wrong, UnreadableJsonError) else 409
+
+
+def _ago(at: datetime) -> Markup:
+    """Show how long ago an instant is, or how long it takes until then; the exact time is there on hover."""
+    seconds = int((datetime.now(UTC) - at).total_seconds())
+    span = tell_span(abs(seconds)).split(" ")
+    told = "now" if abs(seconds) < SECONDS_NOW else " ".join(span[:2])
+    words = told if told == "now" else f"in {told}" if seconds < 0 else f"{told} ago"
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(at.isoformat(), tell_time(at), words)
+
+
+def _digest(text: str) -> Markup:
+    """Show a serial number or a digest: the style shortens it, and the script copies it."""
+    code = Markup('<code title="{0}">{0}</code>').format(text)
+    button = Markup('<button type="button" class="copy" data-copy="{}">Copy</button>').format(text)
+    return Markup('<span class="digest">{}{}</span>').format(code, button)
+
+
+def _shortened(value: object) -> Markup:
+    """Show a value of the audit log; a digest in it is shortened."""
+    text = str(value)
+    return _digest(text) if len(text) >= DIGITS and set(text) <= set(hexdigits) else Markup("{}").format(text)
 
 
 def _who_opened(direction: str) -> str:
@@ -137,7 +197,10 @@ def _length_of_time(seconds: float) -> float:
 
 
 FILTERS: Final = {
-    "time": _date_and_time,
+    "time": _ago,
+    "instant": tell_time,
+    "digest": _digest,
+    "shortened": _shortened,
     "span": tell_span,
     "length_of_time": _length_of_time,
     "who_opened": _who_opened,

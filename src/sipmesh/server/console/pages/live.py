@@ -3,17 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 
-from sipmesh.server.admin.replies import REGISTRATIONS, USER
+from sipmesh.server.admin.replies import REGISTRATIONS, USER, BindingReply
+from sipmesh.server.console import user_commands
 from sipmesh.server.console.operations import AUDIT, AUDIT_CHECK, USERS, operation_of
+from sipmesh.server.console.pages.table import Column, Table, Wanted
 from sipmesh.server.console.parameters import typed
+from sipmesh.server.console.replies import AuditEntry
+from sipmesh.storage.users.account_report import AccountReport
+from sipmesh.storage.users.user_list import UserSort
 from sipmesh.topology.home_pools import front_end_pools
+from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
     from sipmesh.server.console.pages.frame import Frame, Show
+
+
+DEVICES: Final = (
+    Column[BindingReply]("User", lambda one: one.user),
+    Column[BindingReply]("Server", lambda one: one.server),
+    Column[BindingReply]("Contact", lambda one: one.contact),
+    Column[BindingReply]("User agent", lambda one: one.user_agent),
+    Column[BindingReply]("From", lambda one: one.remote),
+    Column[BindingReply]("TLS"),
+    Column[BindingReply]("Expires", lambda one: one.expires),
+)
+USER_COLUMNS: Final = (
+    Column[AccountReport]("User", lambda one: one.user),
+    Column[AccountReport]("Home pool", lambda one: one.pool),
+    Column[AccountReport]("Aliases"),
+    Column[AccountReport]("Digest"),
+    Column[AccountReport]("Created", lambda one: one.created),
+    Column[AccountReport]("State", lambda one: one.disabled),
+)
+SORTS: Final = {
+    "User": UserSort.USER,
+    "Home pool": UserSort.POOL,
+    "Created": UserSort.CREATED,
+    "State": UserSort.DISABLED,
+}
+LINES: Final = tuple(map(Column[AuditEntry], ("Line", "At", "By", "What", "About")))
 
 
 class LivePages:
@@ -37,20 +69,30 @@ class LivePages:
         return front_end_pools(self._frame.view().loaded.topology)
 
     async def _users(self, request: web.Request) -> tuple[str, Mapping[str, Any]]:
-        wanted = {"after": request.query["after"]} if "after" in request.query else {}
-        return "users.html", {"known": await self._frame.read(request, USERS, **wanted), "pools": self._pools}
+        asked = Wanted.of(request.path, request.query)
+        sort = SORTS.get(asked.sort, UserSort.USER)
+        given = {"find": asked.find, "sort": sort, "descending": asked.descending, "page": asked.page}
+        known = await self._frame.read(request, USERS, **given)
+        users = Table(USER_COLUMNS, known.users, known.found, known.total, asked, user_commands.MOST_USERS)
+        return "users.html", {"known": known, "users": users}
 
     async def _user(self, request: web.Request) -> tuple[str, Mapping[str, Any]]:
         known = await self._frame.read(request, USER.name, user=request.match_info["user"])
-        return "user.html", {"known": known, "user": known.account.user, "pools": self._pools}
+        asked = Wanted.of(request.path, {})
+        here = [(one, Table.of(DEVICES, one.bindings, asked)) for one in known.servers if one.role is Role.FRONT_END]
+        return "user.html", {"known": known, "user": known.account.user, "pools": self._pools, "here": here}
 
     async def _registrations(self, request: web.Request) -> tuple[str, Mapping[str, Any]]:
-        return "registrations.html", {"devices": await self._frame.read(request, REGISTRATIONS.name)}
+        devices = await self._frame.read(request, REGISTRATIONS.name)
+        bindings = Table.of(DEVICES, devices.bindings, Wanted.of(request.path, request.query))
+        return "registrations.html", {"devices": devices, "bindings": bindings}
 
     async def _audit(self, request: web.Request) -> tuple[str, Mapping[str, Any]]:
         wanted = {"before": request.query["before"]} if "before" in request.query else {}
         given = typed(operation_of(AUDIT).given, wanted)
-        return "audit.html", {"audit": await self._frame.read(request, AUDIT, **given)}
+        audit = await self._frame.read(request, AUDIT, **given)
+        lines = Table.of(LINES, audit.lines, Wanted(request.path), len(audit.lines) or 1)
+        return "audit.html", {"audit": audit, "lines": lines}
 
     async def _audit_check(self, request: web.Request) -> tuple[str, Mapping[str, Any]]:
         return "audit_check.html", {"check": await self._frame.read(request, AUDIT_CHECK)}

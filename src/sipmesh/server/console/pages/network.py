@@ -3,29 +3,88 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 
 from sipmesh.errors import OperatorError, SipmeshError
+from sipmesh.server.admin.inventory_report import EntryReport
+from sipmesh.server.admin.partners_report import PartnerReport
 from sipmesh.server.admin.replies import EXPLAIN, LINKS, REFUSED
-from sipmesh.server.console.network_map import network_map
+from sipmesh.server.console.network_map import network_map, state_in_words
 from sipmesh.server.console.operations import CERTIFICATES, PARTNERS, operation_of
+from sipmesh.server.console.pages.table import Column, Table, Wanted
 from sipmesh.server.console.parameters import typed
-from sipmesh.server.control_socket import Encoded
 from sipmesh.server.management.publishing.publish import read_draft
 from sipmesh.server.management.publishing.publisher import DRAFT
-from sipmesh.server.management.replies import HISTORY, NETWORK, PLAN, VERSION, NetworkReply
+from sipmesh.server.management.replies import (
+    HISTORY,
+    PLAN,
+    VERSION,
+    PeerReply,
+    ServerReply,
+    VersionReply,
+)
 from sipmesh.server.process.off_loop import off_loop
-from sipmesh.strict_json import read_json
+from sipmesh.server.replication.server_status import Neighbour
 from sipmesh.topology.builder.link_changes import in_words
-from sipmesh.typed_json import read
 
 if TYPE_CHECKING:
     from sipmesh.server.console.pages.frame import Frame, Show
     from sipmesh.server.management.publishing.plan_report import PlanReport
     from sipmesh.topology.document.load import Loaded
     from sipmesh.topology.document.model import Topology
+
+
+def _number(entry: EntryReport) -> str:
+    item = entry.in_use or entry.on_disk
+    return item.number if item is not None else ""
+
+
+SERVERS: Final = (
+    Column[ServerReply]("Server", lambda one: one.server),
+    Column[ServerReply](
+        "State", lambda one: (one.number is not None, not one.faults, [fault.what for fault in one.faults])
+    ),
+    Column[ServerReply]("Role", lambda one: one.role),
+    Column[ServerReply]("Pool", lambda one: getattr(one, "pool", "")),
+    Column[ServerReply]("Version", lambda one: one.number),
+    Column[ServerReply]("Last report", lambda one: getattr(one, "heard_s", None)),
+    Column[ServerReply]("Certificate ends", lambda one: one.certificate and one.certificate.ends),
+    Column[ServerReply]("Links", lambda one: sum(one.links.values())),
+)
+PEERS: Final = tuple(map(Column[PeerReply], ("Application or partner", "Kind", "State")))
+NEIGHBOURS: Final = (
+    Column[Neighbour]("Proved identity", lambda one: one.peer),
+    Column[Neighbour]("Kind", lambda one: one.kind),
+    Column[Neighbour]("TLS", lambda one: one.tls),
+    Column[Neighbour]("Group", lambda one: one.group),
+    Column[Neighbour]("Its certificate ends", lambda one: one.certificate_ends),
+    Column[Neighbour]("Messages", lambda one: one.messages),
+)
+VERSIONS: Final = (
+    Column[VersionReply]("Version", lambda one: one.version),
+    Column[VersionReply]("At", lambda one: one.at),
+    Column[VersionReply]("By", lambda one: one.by),
+    Column[VersionReply]("Why", lambda one: one.why),
+    Column[VersionReply]("Digest", lambda one: one.digest),
+)
+ENTRIES: Final = (
+    Column[EntryReport]("Name", lambda one: one.name),
+    Column[EntryReport]("What", lambda one: one.what),
+    Column[EntryReport]("State", lambda one: (not one.broken, one.level == "fine", one.level)),
+    Column[EntryReport]("Ends", lambda one: one.ends),
+    Column[EntryReport]("Serial number", _number),
+    Column[EntryReport]("What stops then, and the remedy"),
+)
+PARTNER_COLUMNS: Final = (
+    Column[PartnerReport]("Partner", lambda one: one.domains[0]),
+    Column[PartnerReport]("Domains", lambda one: one.domains),
+    Column[PartnerReport]("Edge", lambda one: one.edge or ""),
+    Column[PartnerReport]("Certificate for clients", lambda one: one.client_usage),
+    Column[PartnerReport]("State"),
+)
+BLOCKED: Final = (Column[str]("Name", str), Column[str]("State"))
 
 
 class NetworkPages:
@@ -37,7 +96,7 @@ class NetworkPages:
     def pages(self) -> Mapping[str, Show]:
         """Return every page by its path."""
         return {
-            "/": self._map,
+            "/map": self._map,
             "/status": self._status,
             "/servers/{name}": self._server,
             "/versions": self._versions,
@@ -49,16 +108,12 @@ class NetworkPages:
             "/links/{server}/{id}": self._link,
         }
 
-    async def _network(self, request: web.Request) -> NetworkReply:
-        reply: NetworkReply | Encoded = await self._frame.read(request, NETWORK.name)
-        return read(NetworkReply, read_json(reply.json)) if isinstance(reply, Encoded) else reply
-
     async def _draft(self) -> Loaded:
         """Return the draft; raises `OperatorError` with its problems."""
         return (await off_loop(read_draft, self._view().loaded.folder / DRAFT)).loaded
 
     async def _map(self, request: web.Request) -> tuple[str, Mapping[str, Any]]:
-        network, wrong = await self._network(request), ""
+        network, wrong = await self._frame.network(request), ""
         draft: Topology | None = None
         try:
             draft = (await self._draft()).topology
@@ -68,15 +123,30 @@ class NetworkPages:
         return "map.html", {"map": drawing, "network": network, "draft_wrong": wrong}
 
     async def _status(self, request: web.Request) -> tuple[str, Mapping[str, Any]]:
-        return "status.html", {"network": await self._network(request)}
+        network, asked = await self._frame.network(request), Wanted.of(request.path, request.query)
+        servers = Table.of(SERVERS, [network.master, *network.servers], asked)
+        peers = Table.of(PEERS, network.peers, Wanted(request.path), len(network.peers) or 1)
+        return "status.html", {"network": network, "servers": servers, "peers": peers, "state_of": state_in_words}
 
     async def _server(self, request: web.Request) -> tuple[str, Mapping[str, Any]]:
-        network, name = await self._network(request), request.match_info["name"]
+        network, name = await self._frame.network(request), request.match_info["name"]
         known = {report.server: report for report in (network.master, *network.servers)}
         if name not in known:
-            raise SipmeshError(f"{name} is not a server of the topology in force")
+            return await self._new_server(name)
         links = await self._frame.read(request, LINKS.name) if name == self._view().name else []
-        return "server.html", {"report": known[name], "newest": network.version, "links": links}
+        neighbours = Table.of(NEIGHBOURS, known[name].neighbours, Wanted.of(request.path, request.query))
+        shown = {"report": known[name], "newest": network.version, "links": links, "neighbours": neighbours}
+        return "server.html", {**shown, "state_of": state_in_words}
+
+    async def _new_server(self, name: str) -> tuple[str, Mapping[str, Any]]:
+        """Return the page of a server that the draft alone has; raises `SipmeshError` if it has none of this name."""
+        try:
+            drafted = (await self._draft()).topology.pool_of(name)
+        except OperatorError:
+            drafted = None
+        if drafted is None:
+            raise SipmeshError(f"{name} is not a server of the topology in force")
+        return "new_server.html", {"name": name}
 
     async def _versions(self, request: web.Request) -> tuple[str, Mapping[str, Any]]:
         plan: PlanReport | None = None
@@ -90,8 +160,8 @@ class NetworkPages:
         except OperatorError as error:
             wrong = [error.message, *map(str, error.problems)]
         versions = await self._frame.read(request, HISTORY.name)
-        shown = {"plan": plan, "appear": appear, "die": die, "wrong": wrong, "versions": versions[::-1]}
-        return "versions.html", shown
+        history = Table.of(VERSIONS, versions[::-1], Wanted.of(request.path, request.query))
+        return "versions.html", {"plan": plan, "appear": appear, "die": die, "wrong": wrong, "history": history}
 
     async def _version(self, request: web.Request) -> tuple[str, Mapping[str, Any]]:
         number = request.match_info["number"]
@@ -101,14 +171,19 @@ class NetworkPages:
     async def _certificates(self, request: web.Request) -> tuple[str, Mapping[str, Any]]:
         stock = await self._frame.read(request, CERTIFICATES)
         longest = max((entry.left_s or 0 for entry in stock.entries), default=0) or 1
-        return "certificates.html", {"stock": stock, "longest": longest}
+        entries = Table.of(ENTRIES, stock.entries, Wanted.of(request.path, request.query))
+        return "certificates.html", {"stock": stock, "longest": longest, "entries": entries}
 
     async def _partners(self, request: web.Request) -> tuple[str, Mapping[str, Any]]:
-        return "partners.html", {"known": await self._frame.read(request, PARTNERS)}
+        known, network = await self._frame.read(request, PARTNERS), await self._frame.network(request)
+        asked, faults = Wanted.of(request.path, request.query), {one.peer: one.faults for one in network.peers}
+        blocked = Table.of(BLOCKED, known.blocked, Wanted(request.path), len(known.blocked) or 1)
+        partners = Table.of(PARTNER_COLUMNS, known.partners, asked)
+        return "partners.html", {"known": known, "partners": partners, "blocked": blocked, "faults": faults}
 
     async def _refused(self, request: web.Request) -> tuple[str, Mapping[str, Any]]:
         here = await self._frame.read(request, REFUSED.name)
-        return "refused.html", {"here": here, "network": await self._network(request)}
+        return "refused.html", {"here": here, "network": await self._frame.network(request)}
 
     async def _link(self, request: web.Request) -> tuple[str, Mapping[str, Any]]:
         link, server = request.match_info["id"], request.match_info.get("server", "")

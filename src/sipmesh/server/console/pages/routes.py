@@ -9,10 +9,11 @@ from aiohttp import web
 
 from sipmesh.server.console.pages import trace_page, verdict_stream
 from sipmesh.server.console.pages.event_streams import EventStreams
-from sipmesh.server.console.pages.forms import FORMS
+from sipmesh.server.console.pages.forms import FORMS, FormPage
 from sipmesh.server.console.pages.live import LivePages
 from sipmesh.server.console.pages.login import LoginPages
 from sipmesh.server.console.pages.network import NetworkPages
+from sipmesh.server.console.pages.overview import OverviewPage
 from sipmesh.server.console.pages.trace_page import TracePage
 from sipmesh.server.console.pages.verdict_stream import VerdictStream
 
@@ -27,13 +28,16 @@ def page_routes(frame: Frame, flow: OpenIdFlow) -> list[web.RouteDef | web.Stati
     """Return every page, every form, and the static files."""
     streams = EventStreams(frame)
     verdicts, trace = VerdictStream(frame, streams), TracePage(frame, streams)
-    live = {"/verdicts": verdicts.page, "/trace": trace.page}
+    live = {"/": OverviewPage(frame).page, "/verdicts": verdicts.page, "/trace": trace.page}
     shown = {**NetworkPages(frame).pages(), **LivePages(frame).pages(), **live}
+    forms = {form.path: FormPage(frame, form) for form in FORMS}
     return [
         *LoginPages(frame, flow).routes(),
         web.static("/static", STATIC),
         web.get(verdict_stream.EVENTS, verdicts.answer),
         web.get(trace_page.EVENTS, trace.answer),
         *(web.get(path, frame.page(show)) for path, show in shown.items()),
-        *(web.post(form.path, frame.form(form.act(frame))) for form in FORMS),
+        *(web.get(path, frame.page(page.show)) for path, page in forms.items()),
+        *(web.post(path, frame.form(page)) for path, page in forms.items()),
+        web.get("/{path:.*}", frame.missing),
     ]

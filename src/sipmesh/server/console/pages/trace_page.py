@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 from sipmesh.errors import SipmeshError
 from sipmesh.server.console.access.guard import OPERATOR, REFRESH_FIELD
 from sipmesh.server.console.operations import NotAllowedError
+from sipmesh.server.console.pages.table import Column, Table, Wanted
 from sipmesh.server.management.replies import TRACE_NETWORK
 from sipmesh.server.tracing.hops import Hops
 from sipmesh.sip.text import LWS
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 
 EVENTS: Final = "/trace/events"
 ASK_EVERY_S: Final = 0.5
+COLUMNS: Final = tuple(map(Column[object], ("At", "From", "To", "Message", "Sender, and changes")))
+MESSAGES: Final = Table.of(COLUMNS, (), Wanted("/trace"))
+"""The table before the first message has come."""
 
 
 class TracePage:
@@ -38,11 +42,12 @@ class TracePage:
         """Return the page: a form, and below it the trace of what the form has asked for, which begins now."""
         what, bodies = request.query.get("what", "").strip(LWS), "bodies" in request.query
         if not what:
-            return "trace.html", {"what": "", "bodies": False, "faults": (), "events": ""}
+            return "trace.html", {"what": "", "bodies": False, "faults": (), "events": "", "messages": MESSAGES}
         given = {"id": secrets.token_hex(8), "what": what, "bodies": bodies}
         begun: TraceReply = await self._frame.read(request, TRACE_NETWORK.name, **given)
         asked = urlencode({**given, "bodies": "1" if bodies else "", REFRESH_FIELD: 1})
-        return "trace.html", {"what": what, "bodies": bodies, "faults": begun.faults, "events": f"{EVENTS}?{asked}"}
+        shown = {"what": what, "bodies": bodies, "faults": begun.faults, "messages": MESSAGES}
+        return "trace.html", {**shown, "events": f"{EVENTS}?{asked}"}
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """Answer with the stream of a trace: see `EventStreams.opened`."""

@@ -13,7 +13,9 @@ from aiohttp import web
 
 from sipmesh.server.console.access.guard import OPERATOR
 from sipmesh.server.console.operations import VERDICTS
+from sipmesh.server.console.pages.table import Column, Table, Wanted
 from sipmesh.server.console.parameters import LONGEST_NUMBER
+from sipmesh.server.console.replies import VerdictEntry
 from sipmesh.server.console.verdict_feed import VerdictFeed
 from sipmesh.sip.text import is_digits
 
@@ -24,6 +26,15 @@ if TYPE_CHECKING:
     from sipmesh.server.console.replies import VerdictsReply
 
 EVENTS: Final = "/verdicts/events"
+COLUMNS: Final = (
+    Column[VerdictEntry]("At", lambda one: one.at),
+    Column[VerdictEntry]("Server", lambda one: one.server),
+    Column[VerdictEntry]("Verdict", lambda one: one.code),
+    Column[VerdictEntry]("Peer", lambda one: one.peer),
+    Column[VerdictEntry]("Link", lambda one: one.kind),
+    Column[VerdictEntry]("From", lambda one: one.remote),
+    Column[VerdictEntry]("Remedy"),
+)
 
 
 class VerdictStream:
@@ -37,7 +48,8 @@ class VerdictStream:
     async def page(self, request: web.Request) -> tuple[str, Mapping[str, Any]]:
         """Return the template of the page, with the number of the newest verdict."""
         told = await self._frame.read(request, VERDICTS)
-        return "verdicts.html", {"told": told, "since": self._feed.note(told), "events": EVENTS}
+        verdicts = Table.of(COLUMNS, told.verdicts, Wanted.of(request.path, request.query))
+        return "verdicts.html", {"told": told, "verdicts": verdicts, "since": self._feed.note(told), "events": EVENTS}
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """Answer with the stream: see `EventStreams.opened`."""

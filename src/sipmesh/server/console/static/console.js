@@ -1,9 +1,10 @@
 "use strict";
-// The pages work without this script. It fills in the code of a log-in link, and shows live values.
+// The pages work without this script. It sends the code of a log-in link, shows live values, copies, and says that a form is sent.
 const code = document.getElementById("code");
 if (code && location.hash.length > 1) {
   code.value = decodeURIComponent(location.hash.slice(1));
   history.replaceState(null, "", location.pathname);
+  code.form.requestSubmit();
 }
 function loadAgain(part) {
   setInterval(async () => {
@@ -35,3 +36,26 @@ function follow(part) {
 const part = document.querySelector("[data-refresh][id]");
 if (part && part.dataset.events) follow(part);
 else if (part) loadAgain(part);
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest("[data-copy]");
+  if (!button) return;
+  await navigator.clipboard.writeText(button.dataset.copy);
+  button.textContent = "Copied";
+});
+// What lasts shows that it is under way, and is not sent twice.
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (form.method !== "post" || !form.classList.contains("stack")) return;
+  if (form.dataset.sent) return event.preventDefault();
+  form.dataset.sent = "1";
+  const bar = document.createElement("progress");
+  bar.setAttribute("aria-label", "under way");
+  form.append(bar);
+});
+window.addEventListener("pageshow", (event) => {
+  if (!event.persisted) return;
+  for (const form of document.querySelectorAll("[data-sent]")) {
+    delete form.dataset.sent;
+    form.querySelector("progress").remove();
+  }
+});

@@ -1,0 +1,96 @@
+"""The first page: whether the network is well, what needs an operator today, and what has changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final
+
+from sipmesh.errors import OperatorError
+from sipmesh.server.console.operations import AUDIT, CERTIFICATES
+from sipmesh.server.management.replies import PLAN
+
+if TYPE_CHECKING:
+    from aiohttp import web
+
+    from sipmesh.server.admin.inventory_report import InventoryReport
+    from sipmesh.server.console.pages.frame import Frame
+    from sipmesh.server.management.publishing.plan_report import PlanReport
+    from sipmesh.server.management.replies import NetworkReply
+
+MOST_NEEDS: Final = 20
+"""Lines of what needs an operator; the pages behind them have all."""
+
+MOST_CHANGES: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """One thing that needs an operator: of *kind*, as a state, at the page *path*. *remedy* is what to do."""
+
+    kind: str
+    name: str
+    what: str
+    remedy: str
+    path: str
+
+
+class OverviewPage:
+    """The first page of *frame*."""
+
+    def __init__(self, frame: Frame) -> None:
+        self._frame = frame
+
+    async def page(self, request: web.Request) -> tuple[str, Mapping[str, Any]]:
+        """Return the page."""
+        network = await self._frame.network(request)
+        stock = await self._frame.read(request, CERTIFICATES)
+        audit = await self._frame.read(request, AUDIT)
+        needs = [*_of_network(network), *_of_certificates(stock), *await self._of_draft(request)]
+        needs += [Need("bad", "Audit log", fault, "", "/audit") for fault in audit.faults]
+        shown = {"network": network, "needs": needs[:MOST_NEEDS], "more": len(needs) - MOST_NEEDS}
+        return "overview.html", {
+            **shown,
+            "servers": _states(network),
+            "changed": list(islice(audit.lines, MOST_CHANGES)),
+        }
+
+    async def _of_draft(self, request: web.Request) -> list[Need]:
+        try:
+            plan: PlanReport = await self._frame.read(request, PLAN.name)
+        except OperatorError as wrong:
+            return [Need("bad", "Draft", wrong.message, "Mend topology.yaml", "/versions")]
+        waiting = [Need("behind", "Approval", str(need), "", "/versions") for need in plan.approvals if not need.is_met]
+        count = len(plan.changes)
+        if not count:
+            return waiting
+        what = f"has {count} change{'s' * (count != 1)} that no server has yet"
+        return [*waiting, Need("behind", "Draft", what, "Read what it leads to, and apply it", "/versions")]
+
+
+def _of_network(network: NetworkReply) -> Iterator[Need]:
+    for report in (network.master, *network.servers):
+        for fault in report.faults:
+            yield Need("bad", report.server, fault.what, fault.remedy, f"/servers/{report.server}")
+    for peer in network.peers:
+        page = "/partners" if peer.kind == "partner" else "/status"
+        yield from (Need("bad", peer.peer, fault.what, fault.remedy, page) for fault in peer.faults)
+
+
+def _of_certificates(stock: InventoryReport) -> Iterator[Need]:
+    for entry in stock.entries:
+        if entry.broken or entry.level != "fine":
+            what = f"the {entry.what} is refused" if entry.broken else f"the {entry.what} expires: {entry.stops}"
+            remedy = f"Run {entry.command}" if entry.command else entry.note
+            yield Need("bad" if entry.broken else "behind", entry.name, what, remedy, "/certificates")
+
+
+def _states(network: NetworkReply) -> Mapping[str, int]:
+    """Return how many servers there are, how many have a fault, and how many have never reported."""
+    reports = (network.master, *network.servers)
+    return {
+        "all": len(reports),
+        "faulty": sum(bool(report.faults) for report in reports),
+        "behind": sum(report.number not in (None, network.version) for report in reports),
+    }
