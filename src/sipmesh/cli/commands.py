@@ -67,6 +67,11 @@ COMMANDS: Final[tuple[DeferredCommand, ...]] = (
         "sipmesh.cli.trace.command",
     ),
     deferred_command(
+        "calls",
+        "Show records of calls and messages: who called whom, when, for how long, and why a call has failed.",
+        "sipmesh.cli.calls.command",
+    ),
+    deferred_command(
         "register",
         "Register, show what the server proved and answered, and remove the registration again.",
         "sipmesh.cli.client.actions",

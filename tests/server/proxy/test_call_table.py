@@ -9,6 +9,7 @@ from sipmesh.server.proxy.call_table import LONGEST_NAME, CallTable
 from sipmesh.server.proxy.other_processes import OtherProcesses
 from sipmesh.sip.text_cache import LONGEST_KEY
 from support.network import FE1, UNHURRIED, Network
+from support.recording import silent_recorder
 from support.running import on_loop, until
 from support.talking import inside_of, talking
 
@@ -44,7 +45,7 @@ async def test_table_holds_the_newest_calls_up_to_its_bound(home: Network) -> No
         await home.phone("alice", FE1)
         await home.phone("bob", FE1)
         a, b = home.nodes[FE1].flow_table.sessions()
-        table = CallTable(2, OtherProcesses())
+        table = CallTable(2, OtherProcesses(), silent_recorder(home.nodes[FE1]))
         for second, name in enumerate(("c1", "c2", "c2", "c3")):
             invite = request("INVITE")
             invite.replace("call-id", name)

@@ -346,6 +346,7 @@ RICH = {
     },
     "messages": {"per_user": 10, "per_sender": 5, "lifetime_days": 3},
     "presence": {"inside": "polite-block", "partners": "allow"},
+    "call_records": {"days": 10, "megabytes": 64},
     "turn": {
         "servers": ["turn:turn.example.test?transport=udp", "stun:turn.example.test"],
         "secret_file": "secrets/turn",

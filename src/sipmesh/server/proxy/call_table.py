@@ -10,6 +10,7 @@ from sipmesh.sip.text_cache import short_key
 if TYPE_CHECKING:
     from sipmesh.server.proxy.flow import Flow
     from sipmesh.server.proxy.other_processes import OtherProcesses
+    from sipmesh.server.proxy.records.call_recorder import CallRecorder
     from sipmesh.server.quotas.usage import Usage
     from sipmesh.sip.message import Request
 
@@ -43,11 +44,11 @@ class CallTable:
 
     In a server of several processes, the process that has forwarded the INVITE has the call. It tells the process of the
     callee's link, which has it among the calls elsewhere: they are not counted, and keep the link. A BYE may pass any
-    process, so that it is reported to the others.
+    process, so that it is reported to the others. *records* learn of each BYE.
     """
 
-    def __init__(self, most: int, siblings: OtherProcesses) -> None:
-        self._most, self._siblings = most, siblings
+    def __init__(self, most: int, siblings: OtherProcesses, records: CallRecorder) -> None:
+        self._most, self._siblings, self._records = most, siblings, records
         self._calls: dict[str, UpCall] = {}
         self._elsewhere: dict[str, tuple[int, float]] = {}  # the number of the link here, and the loop time
         self._of_principals: Budget[str] = Budget(most, most)
@@ -100,6 +101,7 @@ class CallTable:
     def ended(self, call_id: str) -> None:
         """A BYE goes on."""
         key = short_key(call_id)
+        self._records.ended(key)
         call = self._forget(key)
         self._elsewhere.pop(key, None)
         if call is None or call.is_shared:
@@ -107,6 +109,7 @@ class CallTable:
 
     def ended_elsewhere(self, key: str) -> None:
         """A BYE has passed another process."""
+        self._records.ended(key)
         self._forget(key)
         self._elsewhere.pop(key, None)
 

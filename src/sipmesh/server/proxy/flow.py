@@ -239,12 +239,14 @@ class ProxiedRequest:
     *received* is the request as it has arrived. *identity* is the sender, as it is asserted to the next server. *begun* is the
     state of the dialog that the request starts, once it is known. *account* counts its branches and octets; *size* is the number
     of octets that are counted for the request itself. *offer* is its offer of media, once an answer was compared with it.
-    *rings*: it is counted among the calls of its link that ring.
+    *rings*: it is counted among the calls of its link that ring. *began* is the loop time at which it was received, where records
+    are made.
     """
 
     __slots__ = (
         "_anonymous",
         "account",
+        "began",
         "begun",
         "came_by",
         "context",
@@ -271,7 +273,7 @@ class ProxiedRequest:
         self._anonymous: AnonymousBody | None = None
         self.sent: dict[int, SentBranch] = {}
         self.account, self.size = received.flow.account if received.account is None else received.account, 0
-        self.rings = False
+        self.rings, self.began = False, 0.0
 
     @property
     def is_answered(self) -> bool:

@@ -67,3 +67,7 @@ class MessageRefusals:
         self._log.warning(flow.account.name, "message refused", **asdict(refused))
         coarse = COARSE.get(answer.code, "policy") if answer.code is not None else "policy"
         return f'399 {self._server} "refused: {coarse}, reference {reference}"'
+
+    def find(self, reference: str) -> RefusedMessage | None:
+        """Return the refusal of this server with that reference, if it is one of the newest."""
+        return next((refused for refused in reversed(self.newest) if refused.reference == reference), None)

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from sipmesh.server.proxy.flow_table import FlowTable
     from sipmesh.server.proxy.login.access_proxy import AccessProxy
     from sipmesh.server.proxy.message_refusals import MessageRefusals
+    from sipmesh.server.proxy.records.call_recorder import CallRecorder
     from sipmesh.server.proxy.transactions.ack_forwarder import AckForwarder
     from sipmesh.server.proxy.transactions.answerers import Answerers
     from sipmesh.server.proxy.transactions.branch_requests import BranchRequests
@@ -71,7 +72,9 @@ class Relay:
         acks: AckForwarder,
         release: CallRelease,
         refusals: MessageRefusals,
+        records: CallRecorder,
     ) -> None:
+        self.records = records
         self.server_transactions, self.client_transactions = server_transactions, client_transactions
         self.requests, self.calls = requests, calls
         self._current, self._access, self._clock = current, access, clock
@@ -94,6 +97,7 @@ class Relay:
     def sweep(self, most: int) -> bool:
         """Handle *most* deadlines that have passed, and what is left of closed links; return whether there may be more."""
         now = self._clock()
+        self.records.sweep(now)
         while most > 0 and (sent := self.client_transactions.pop_timed_out(now)) is not None:
             self._timed_out(sent)
             most -= 1
@@ -283,6 +287,7 @@ class Relay:
 
     def flow_ended(self, flow: Flow) -> None:
         """End the requests and branches of a carried *flow*; the link that carries it stays."""
+        self.records.link_down(flow)
         for proxied in [proxied for proxied in flow.served.values() if proxied.flow is flow]:
             self._abandon(proxied)
         for sent in [sent for sent in flow.sent.values() if sent.flow is flow]:
@@ -293,6 +298,7 @@ class Relay:
 
         Many transactions that are over are forgotten later, by `sweep`: a link may have tens of thousands of them.
         """
+        self.records.link_down(flow)
         for proxied in [proxied for proxied in flow.served.values() if not proxied.is_answered]:
             self._abandon(proxied)
         for sent in [sent for sent in flow.sent.values() if sent.transaction.pending]:
@@ -312,6 +318,8 @@ class Relay:
 
     def _abandon(self, proxied: ProxiedRequest) -> None:
         """Stop a request whose sender is gone: cancel an INVITE that rings; other branches run until they time out."""
+        if self.records.is_on:
+            self.records.abandoned(proxied)
         self.server_transactions.drop(proxied)
         if proxied.context is not None and proxied.context.invite and not proxied.context.answered:
             self._perform(proxied, proxied.context.cancel())

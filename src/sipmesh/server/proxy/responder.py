@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from sipmesh.routing.outcome import Drop
     from sipmesh.server.proxy.flow import Flow, ReceivedRequest
     from sipmesh.server.proxy.message_refusals import MessageRefusals
+    from sipmesh.server.proxy.records.call_recorder import CallRecorder
     from sipmesh.server.proxy.serving.effects import RefuseForOctets, RefuseForUsers, RefuseUnstored
     from sipmesh.server.proxy.transactions.server_transactions import ServerTransactions
     from sipmesh.server.quotas.limited_log import LimitedLog
@@ -33,12 +34,21 @@ WHY_NOT: Final = {
 
 
 class Responder:
-    """Answers requests at this server, and refuses them: *refusals* remember why, *transactions* are those that wait."""
+    """Answers requests at this server, and refuses them: *refusals* remember why, *transactions* are those that wait.
+
+    *records* learn of each request that was answered here.
+    """
 
     def __init__(
-        self, transactions: ServerTransactions, refusals: MessageRefusals, accounts: Principals, log: LimitedLog
+        self,
+        transactions: ServerTransactions,
+        refusals: MessageRefusals,
+        accounts: Principals,
+        records: CallRecorder,
+        log: LimitedLog,
     ) -> None:
         self._transactions, self.refusals, self._accounts, self._log = transactions, refusals, accounts, log
+        self._records = records
 
     def __repr__(self) -> str:
         return f"<Responder {self.refusals!r}>"
@@ -51,7 +61,10 @@ class Responder:
         headers = answer.headers
         if answer.code is not None:
             headers += (("Warning", self.refusals.record(received.flow, request, answer)),)
-        self.reply(received, respond(request, answer.status, answer.reason or None, headers=headers))
+        response = respond(request, answer.status, answer.reason or None, headers=headers)
+        if self._records.is_on:
+            self._records.refused(received, response, answer.why, str(answer.code or ""))
+        self.reply(received, response)
 
     def reply(self, received: ReceivedRequest, response: Response) -> None:
         """Send our own response; of a refused INVITE, only the key for its ACK is kept (RFC 3261 8.2.7 and 26.3.2.4).

@@ -114,7 +114,9 @@ class DecisionParts:
             state=self._state(),
             clock=setup.loop.time,
             relay=self.relay,
-            responder=Responder(forwarding.server_transactions, peers.refusals, peers.accounts, peers.peer_log),
+            responder=Responder(
+                forwarding.server_transactions, peers.refusals, peers.accounts, forwarding.records, peers.peer_log
+            ),
             events=self._events,
             logins=self._users.logins,
             login_waits=login_waits,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from sipmesh.routing.registrar.registrar import RegistrarLimits
@@ -12,6 +13,8 @@ from sipmesh.server.proxy.calls.identity_service import IdentityService
 from sipmesh.server.proxy.calls.media_guard import MediaGuard
 from sipmesh.server.proxy.liveness.keepalives import Liveness
 from sipmesh.server.proxy.liveness.outages import Outages
+from sipmesh.server.proxy.records.call_recorder import CallRecorder
+from sipmesh.server.proxy.records.record_buffer import RecordBuffer
 from sipmesh.server.proxy.registrar.registrations import Registrations
 from sipmesh.server.proxy.relay import Relay
 from sipmesh.server.proxy.transactions.ack_forwarder import AckForwarder
@@ -49,7 +52,17 @@ class ForwardingParts:
             setup.current, peers.gatekeeper, lambda: peers.certificates.presented.of(LinkKind.SERVER), peers.peer_log
         )
         self.media = MediaGuard(setup.current, peers.flow_table)
-        self.calls = CallTable(setup.limits.calls_named, peers.siblings)
+        self.records = CallRecorder(
+            (setup.view.name, setup.process),
+            setup.current,
+            RecordBuffer(),
+            peers.refusals.find,
+            self.registrations.look_up,
+            setup.limits.calls_named,
+            setup.loop.time,
+            time.time,
+        )
+        self.calls = CallTable(setup.limits.calls_named, peers.siblings, self.records)
         self.under_way = UnderWay(self.calls, peers.siblings)
         self.answerers = Answerers(setup.stores.tokens)
         self.privacy = PrivacyService(setup.stores.tokens, self.answerers)
@@ -58,7 +71,7 @@ class ForwardingParts:
         )
         self.acks = AckForwarder(peers.flow_table, self.requests, self.outages, self.calls)
         self.release = CallRelease(self.requests, self.acks, self.calls)
-        self.server_transactions = ServerTransactions(setup.loop.time, setup.advertised)
+        self.server_transactions = ServerTransactions(setup.loop.time, setup.advertised, self.records)
 
     def __repr__(self) -> str:
         return f"<ForwardingParts {self.server_transactions!r}, {self.registrations!r}>"
@@ -83,6 +96,7 @@ class ForwardingParts:
             self.acks,
             self.release,
             peers.refusals,
+            self.records,
         )
 
 

@@ -17,6 +17,7 @@ from sipmesh.server.running.event_parts import event_server
 from sipmesh.server.running.forwarding_parts import ForwardingParts
 from sipmesh.server.running.link_parts import LinkParts
 from sipmesh.server.running.peer_parts import PeerParts
+from sipmesh.server.running.record_writer import RecordWriter
 from sipmesh.server.running.server_setup import ServerSetup
 from sipmesh.server.running.server_stores import ServerStores
 from sipmesh.server.running.user_parts import UserParts
@@ -137,6 +138,7 @@ class RunningServer:
         """Name the parts that the control plane, the commands, the metrics and the tests of a server work with."""
         peers, forwarding, users, links = self._peers, self._forwarding, self._users, self._links
         self.tracer = Tracer(self.view.name, peers.reactor, self.log)
+        self.records = RecordWriter(forwarding.records, self.state, self.place, self.current, self.loop, self.log)
         self.reactor, self.gatekeeper, self.flow_table = peers.reactor, peers.gatekeeper, peers.flow_table
         self.neighbours, self.certificates, self.accounts = peers.neighbours, peers.certificates, peers.accounts
         self.counters, self.peer_log = peers.counters, peers.peer_log
@@ -173,11 +175,13 @@ class RunningServer:
         self.sweep.tick()
         self._peers.tick()
         self.tracer.tick()
+        self.records.tick()
 
     def start(self, specs: Sequence[ListenerSpec] | None = None) -> None:
         """Listen, or only as *specs* say; raises `OperatorError` if a certificate, a key or a port cannot be used."""
         self.certificates.load()
         self.listening.start(self.view.listeners if specs is None else specs, is_managed=self.is_managed)
+        self.records.begin()
         self.registrations.begin()  # the ports are ours, so no other process serves under this name
         if self.view.role is Role.FRONT_END:
             self.events.begin()
@@ -225,5 +229,6 @@ class RunningServer:
         self.liveness.close()
         self.reactor.close()
         self.events.close()
+        await self.records.close()
         self.peer_log.close()
         self._stores.close()

@@ -53,6 +53,7 @@ class VersionChange:
         self._links.revocation.keep_pushed(view.loaded)
         setup.current.value = new.taking_over(old.homes.taken)
         self._change_this_server(view)
+        self._decisions.relay.records.follow()
         closed = self._judge_peers()
         self._users.takeovers.look_anew()
         self._events.notifier.rules_changed()

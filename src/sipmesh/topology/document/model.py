@@ -16,6 +16,7 @@ from sipmesh.topology.document.names import (
 )
 from sipmesh.topology.document.parts.approvals import Approvals
 from sipmesh.topology.document.parts.authority import AuthorityEntry
+from sipmesh.topology.document.parts.call_records import CallRecords
 from sipmesh.topology.document.parts.console import Console
 from sipmesh.topology.document.parts.federation import Federation
 from sipmesh.topology.document.parts.media import AnyMedia, Media
@@ -51,6 +52,9 @@ class Topology(Part):
     presence: Presence = Field(default=Presence(), description="who may watch the presence of our users")
     messages: Messages = Field(default=Messages(), description="messages stored for users who are not registered")
     turn: Turn | None = Field(default=None, description="relays for media; by default users get no credentials for any")
+    call_records: CallRecords | None = Field(
+        default=None, description="records of calls and messages; by default servers make none"
+    )
     approvals: Approvals | None = Field(
         default=None, description="operators who must approve each version; by default management alone publishes"
     )

@@ -21,6 +21,7 @@ from sipmesh.trust.formatting import tell, tell_list
 if TYPE_CHECKING:
     from sipmesh.topology.document.load import Loaded
     from sipmesh.topology.document.model import Topology
+    from sipmesh.topology.document.parts.call_records import CallRecords
     from sipmesh.topology.document.parts.services import Turn, WebSocket
 
 
@@ -42,6 +43,7 @@ def _changes(old: Loaded, new: Loaded) -> Iterator[str]:
     yield from list_fields("", before.messages, after.messages, _MESSAGES)
     yield from list_fields("", before.presence, after.presence, _PRESENCE)
     yield from _turn(before.turn, after.turn)
+    yield from _records(before.call_records, after.call_records)
     yield from console_changes(before.console, after.console)
     yield from approval_changes(before.approvals, after.approvals)
     yield from list_fields("", before, after, _TOPOLOGY)
@@ -91,6 +93,7 @@ _TOPOLOGY: Mapping[str, Words | None] = {
             "console",
             "approvals",
             "turn",
+            "call_records",
         )
     ),
     "sipmesh": from_to("the format of the document"),
@@ -113,6 +116,11 @@ _TURN: Mapping[str, Words | None] = {
     "servers": from_to("the list of TURN servers"),
     "secret_file": from_to("the file with the secret of the TURN servers"),
     "lifetime_s": from_to("the seconds for which a password for TURN is valid"),
+}
+
+_RECORDS: Mapping[str, Words | None] = {
+    "days": from_to("the days for which records of calls are kept"),
+    "megabytes": from_to("the MB of call records on each server"),
 }
 
 _MESSAGES: Mapping[str, Words | None] = {
@@ -142,6 +150,16 @@ def _sites(old: Topology, new: Topology) -> Iterator[str]:
         lambda name: f"site {name} is removed",
         "the sites",
     )
+
+
+def _records(old: CallRecords | None, new: CallRecords | None) -> Iterator[str]:
+    if old is None or new is None:
+        if new is not None:
+            yield f"servers make records of calls and messages, which are kept for {new.days} days"
+        elif old is not None:
+            yield "servers make no records of calls any more"
+        return
+    yield from list_fields("", old, new, _RECORDS)
 
 
 def _turn(old: Turn | None, new: Turn | None) -> Iterator[str]:

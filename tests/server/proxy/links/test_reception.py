@@ -14,6 +14,7 @@ from sipmesh.server.proxy.links.reception import COUNTS_OF_FRAME
 from sipmesh.server.proxy.other_processes import OtherProcesses
 from sipmesh.server.proxy.siblings.channel import SUPERVISOR
 from support.peer import Peer
+from support.recording import silent_recorder
 from support.running import on_loop, until
 from support.siblings import ONE, TWO, Pair, pair_of
 from support.talking import inside_of, talking
@@ -72,8 +73,8 @@ async def test_call_between_two_phones_of_one_worker_concerns_no_other(example: 
 
 @on_loop
 async def test_calls_of_another_worker_are_bounded_too(example: Organisation) -> None:
-    async with pair_of(example):
-        table = CallTable(2, OtherProcesses())
+    async with pair_of(example) as pair:
+        table = CallTable(2, OtherProcesses(), silent_recorder(pair.nodes[ONE]))
         for number in (1, 2, 3):
             table.began_elsewhere(f"c{number}", number, float(number))
         assert table.links() == {2, 3}

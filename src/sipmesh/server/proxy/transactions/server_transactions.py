@@ -21,6 +21,7 @@ from sipmesh.trust.evidence import LinkKind
 if TYPE_CHECKING:
     from sipmesh.routing.proxy.forwarding import ListenerAddress
     from sipmesh.server.proxy.flow import Flow, ReceivedRequest
+    from sipmesh.server.proxy.records.call_recorder import CallRecorder
 
 
 COUNTED: Final = ("MESSAGE", "REGISTER")
@@ -34,8 +35,10 @@ class ServerTransactions:
     phones that answer nothing.
     """
 
-    def __init__(self, clock: Callable[[], float], listeners: dict[str, ListenerAddress]) -> None:
-        self._clock, self._listeners = clock, listeners
+    def __init__(
+        self, clock: Callable[[], float], listeners: dict[str, ListenerAddress], records: CallRecorder
+    ) -> None:
+        self._clock, self._listeners, self._records = clock, listeners, records
         self.ending: TimeoutQueue[ProxiedRequest] = TimeoutQueue(Timer.L.seconds)
         self.silent: TimeoutQueue[ProxiedRequest] = TimeoutQueue(SILENT_S)
         self.answered = {method: [0] * 7 for method in COUNTED}  # final responses, by the first digit
@@ -49,6 +52,8 @@ class ServerTransactions:
         flow, is_invite = received.flow, received.request.method == "INVITE"
         proxied = ProxiedRequest(received, ServerTransaction(invite=is_invite))
         proxied.came_by = self.listener(flow)
+        if self._records.is_on:
+            proxied.began = self._clock()
         if is_invite:
             proxied.ring()
         flow.served[received.key] = proxied
@@ -80,9 +85,11 @@ class ServerTransactions:
             counts = self.answered.get(proxied.request.method)
             if counts is not None:
                 counts[min(response.status // 100, 6)] += 1
+                if self._records.is_on:
+                    self._records.answered(proxied, response)
             self.drop(proxied)
         elif transaction.state is not before:
-            self._call_ended(proxied, response.status)
+            self._call_ended(proxied, response)
 
     def forward(self, proxied: ProxiedRequest, response: Response) -> None:
         """Send a response that has come from a branch, as the peer of the sender's link may see it."""
@@ -101,11 +108,13 @@ class ServerTransactions:
             data = response.encode()
         self.answer(proxied, response, data)
 
-    def _call_ended(self, proxied: ProxiedRequest, status: int) -> None:
+    def _call_ended(self, proxied: ProxiedRequest, response: Response) -> None:
         """Count the final response of an INVITE; keep only its key for the ACK if it was refused, otherwise drop its body."""
         proxied.ring_no_more()
         if proxied.context is not None and proxied.request.to.tag is None:
-            self.calls_ended[min(status // 100, 6)] += 1
+            self.calls_ended[min(response.status // 100, 6)] += 1
+        if self._records.is_on:
+            self._records.answered(proxied, response)
         if proxied.transaction.state is TransactionState.COMPLETED:
             proxied.flow.refuse(proxied.key)
             self.drop(proxied)

@@ -260,6 +260,19 @@ _OF_SERVICES: Final[Rules] = {
             easier_to_watch,
         ),
     ),
+    "call_records": (
+        Rule(
+            Gain.READ,
+            "turned on",
+            "operators, and who reads the disks of servers",
+            "servers record who calls whom, when and for how long",
+            lambda change: ("on",) if change.old is None and change.new is not None else (),
+        ),
+    ),
+    "call_records.days": (
+        Rule(Gain.READ, "longer", "operators", "records of calls are kept for {value} days", larger),
+    ),
+    "call_records.megabytes": (NoGrant("bounds the disk; `days` says for how long records are kept"),),
     "turn": (NoGrant("its keys have rules"),),
     "turn.servers": (Rule(Gain.READ, "one more server", "that server", "{value} relays media of our users", added),),
     **another_file("turn.secret_file", "the secret of the TURN servers is read from {value}"),

@@ -1,0 +1,271 @@
+"""Makes the records of this process: of each call and message whose sender this server knows, once its end is known.
+
+One server of the network makes the record of a call: a front end of the home pool of a user who calls, the edge for a caller of a
+partner, the front end for an application. All other servers get the request from one of these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+from sipmesh.routing.identity.privacy import hides_identity
+from sipmesh.routing.target import ServerTarget, server_of
+from sipmesh.server.proxy.records.known_caller import known_caller
+from sipmesh.server.proxy.records.told_media import told_media
+from sipmesh.server.proxy.records.told_request import (
+    answerer,
+    called,
+    forwarded,
+    named,
+    passed,
+    reference_in,
+    told,
+)
+from sipmesh.server.proxy.records.up_calls import LOST_S, UpCall, UpCalls
+from sipmesh.sip.message import respond
+from sipmesh.sip.status import FIRST_REDIRECTION, Status
+from sipmesh.sip.text_cache import short_key
+from sipmesh.storage.call_records.call_record import CallRecord
+from sipmesh.trust.evidence import LinkKind
+from sipmesh.trust.role import Role
+
+if TYPE_CHECKING:
+    from sipmesh.routing.proxy.response_context import ResponseContext
+    from sipmesh.routing.registrar.binding import Binding
+    from sipmesh.server.in_force.in_force import Current
+    from sipmesh.server.proxy.flow import Flow, ProxiedRequest, ReceivedRequest, SentBranch
+    from sipmesh.server.proxy.records.record_buffer import RecordBuffer
+    from sipmesh.server.proxy.refused_message import RefusedMessage
+    from sipmesh.sip.message import Request, Response
+
+RECORDED: Final = ("INVITE", "MESSAGE")
+RECORDING: Final = frozenset({Role.FRONT_END, Role.EDGE})
+"""Roles of the servers that make records."""
+
+ENDED: Final = "ended by BYE"
+CANCELLED: Final = "the caller has hung up before an answer"
+GONE: Final = "the link of the caller has closed before an answer"
+FORGOTTEN: Final = "too many calls are up: it is not known when this one has ended"
+LONG_AGO: Final = "its server has restarted since, and no BYE has passed: it is not known when the call has ended"
+
+RESTORED_S: Final = 4 * 3_600.0
+"""Seconds for which a call is awaited that was up when the process before this one has ended."""
+
+SWEPT_AT_ONCE: Final = 200
+
+
+class CallRecorder:
+    """The records of one process. *names* are those of the server and of this process; *clock* gives loop time, *wall* Unix time.
+
+    *find_refusal* finds a refusal by its reference, *look_up* reads the registrations of a user. *is_on* says whether the
+    topology in force asks for records: a message costs only this look if not.
+    """
+
+    def __init__(
+        self,
+        names: tuple[str, str],
+        current: Current,
+        buffer: RecordBuffer,
+        find_refusal: Callable[[str], RefusedMessage | None],
+        look_up: Callable[[str, Callable[[Sequence[Binding] | None], None]], None],
+        most_up: int,
+        clock: Callable[[], float],
+        wall: Callable[[], float],
+    ) -> None:
+        self._server, process = names
+        self._current, self.buffer, self._find_refusal = current, buffer, find_refusal
+        self._look_up, self._most_up, self._clock, self._wall = look_up, most_up, clock, wall
+        self.up = UpCalls()
+        self.is_on = False
+        self._prefix, self._number = f"{process}-{int(wall() * 1000):x}", 0
+        self._restored_until = 0.0
+        self.follow()
+
+    def __repr__(self) -> str:
+        return f"<CallRecorder of {self._server}: {self.up!r}, {self.buffer!r}>"
+
+    def follow(self) -> None:
+        """Begin or end to make records, as the version in force says; calls that are up get theirs."""
+        view = self._current.value.view
+        self.is_on = view.loaded.topology.call_records is not None and view.role in RECORDING
+
+    # Final responses
+
+    def answered(self, proxied: ProxiedRequest, response: Response) -> None:
+        """A request has its final response."""
+        request, context = proxied.request, proxied.context
+        if request.method not in RECORDED or request.to.tag is not None:
+            return
+        who = known_caller(proxied.flow, request, proxied.identity, heard=context is not None and context.heard)
+        if who is None:
+            return
+        is_cancelled = context is not None and context.cancelled and response.status >= FIRST_REDIRECTION
+        why = CANCELLED if is_cancelled else ""
+        record = self._record(request, who, response, proxied.began, _next_server(context), why, "")
+        self.buffer.add(record)
+        if record.is_up:
+            self._begin(record, proxied, response)
+
+    def refused(self, received: ReceivedRequest, response: Response, why: str, code: str) -> None:
+        """This server has answered a request itself, because of *why*."""
+        request = received.request
+        if request.method in RECORDED and request.to.tag is None:
+            who = known_caller(received.flow, request, None, heard=False)
+            if who is not None:
+                self.buffer.add(self._record(request, who, response, self._clock(), "", why, code))
+
+    def abandoned(self, proxied: ProxiedRequest) -> None:
+        """The link of a caller has closed before the final response."""
+        request = proxied.request
+        if proxied.begins_call and not proxied.is_answered:
+            who = known_caller(proxied.flow, request, proxied.identity, heard=True)
+            if who is not None:
+                response = respond(request, Status.REQUEST_TERMINATED)
+                record = self._record(request, who, response, proxied.began, _next_server(proxied.context), GONE, "")
+                self.buffer.add(record)
+
+    def _record(
+        self,
+        request: Request,
+        who: tuple[str, str],
+        response: Response,
+        began: float,
+        following: str,
+        why: str,
+        code: str,
+    ) -> CallRecord:
+        self._number += 1
+        now, status = self._wall(), response.status
+        has_worked = status < FIRST_REDIRECTION
+        is_up = has_worked and request.method == "INVITE"
+        at = datetime.fromtimestamp(now, UTC)
+        reference = "" if has_worked else reference_in(response)
+        if reference and not code:
+            why, code = self._explained(reference, why)
+        return CallRecord(
+            id=f"{self._prefix}-{self._number:x}",
+            server=self._server,
+            method=request.method,
+            call_id=told(request.call_id),
+            caller=who[0],
+            proof=told(who[1]),
+            withheld=hides_identity(request),
+            callee=called(request),
+            answered_by=answerer(response) if is_up else "",
+            start=datetime.fromtimestamp(now - max(0.0, self._clock() - began), UTC),
+            answer=at if is_up else None,
+            end=None if is_up else at,
+            seconds=None,
+            status=status,
+            why=why if has_worked else told(why or response.reason),
+            code=code,
+            reference=reference,
+            media=told_media(response.body or request.body) if is_up else "",
+            hops=passed(response, self._server, following),
+            forwarded=forwarded(request),
+        )
+
+    def _explained(self, reference: str, why: str) -> tuple[str, str]:
+        """Give the reason and the code of a refusal of this server; those of another server are in its log."""
+        refused = self._find_refusal(reference)
+        return (why, "") if refused is None else (refused.why, refused.code or "")
+
+    def _begin(self, record: CallRecord, proxied: ProxiedRequest, response: Response) -> None:
+        """Know a call that is up."""
+        key = short_key(proxied.request.call_id)
+        if self.up.has(key):  # the same call came by this server once more
+            return
+        if len(self.up) >= self._most_up:
+            self._close(self.up.remove_oldest(), FORGOTTEN, is_known=False)
+        sent = _answering(proxied, response)
+        links = [flow.number for flow in (proxied.flow, sent.flow if sent else None) if flow and _is_of_client(flow)]
+        self.up.add(key, UpCall(record, tuple(links), proxied, sent, response))
+
+    # The end of a call
+
+    def ended(self, key: str) -> None:
+        """A BYE has passed this process, or another one of this server; *key* is the short key of its Call-ID."""
+        if len(self.up):
+            self._close(self.up.remove(key), ENDED)
+
+    def link_down(self, flow: Flow) -> None:
+        """A client's link has closed; another server may have carried it."""
+        if len(self.up):
+            self.up.link_down(flow.number, named(min(flow.users)) if flow.users else "", self._clock())
+
+    def sweep(self, now: float) -> None:
+        """Record the end of calls whose phones have not come back; called about twice a second."""
+        for key, call in self.up.lost_before(now - LOST_S)[:SWEPT_AT_ONCE]:
+            lost = LostCall(self, key, self._wall() - (now - call.lost_at), call.lost_for)
+            self.up.await_return(key)
+            self._look_up(f"sip:{call.lost_for}", lost.looked_up)
+        if self._restored_until and now >= self._restored_until:
+            self._restored_until = 0.0
+            for call in self.up:
+                if call.invite is None:
+                    self._close(self.up.remove(short_key(call.record.call_id)), LONG_AGO, is_known=False)
+
+    def lost(self, lost: LostCall) -> None:
+        """The phone of a call has not come back: the call was over when its link has closed."""
+        why = told(f"the link of {lost.user} has closed, and did not come back")
+        self._close(self.up.remove(lost.key), why, at=lost.at)
+
+    def _close(self, call: UpCall | None, why: str, *, at: float = 0.0, is_known: bool = True) -> None:
+        if call is None:
+            return
+        record, end = call.record, datetime.fromtimestamp(at or self._wall(), UTC)
+        seconds = round((end - record.answer).total_seconds(), 3) if is_known and record.answer is not None else None
+        self.buffer.add(replace(record, end=end, seconds=seconds, why=why))
+
+    # The process before this one
+
+    def restore(self, records: Iterable[CallRecord]) -> None:
+        """Know the calls again that were up when the process before this one has ended: their BYE may still pass here."""
+        for record in records:
+            self.up.add(short_key(record.call_id), UpCall(record))
+        if len(self.up):
+            self._restored_until = self._clock() + RESTORED_S
+
+
+def _is_of_client(flow: Flow) -> bool:
+    return flow.link.kind is LinkKind.CLIENT or flow.carrier is not None
+
+
+def _answering(proxied: ProxiedRequest, response: Response) -> SentBranch | None:
+    """Give the branch that *response*, a 2xx to an INVITE, has come on: that of its To tag, or else the last one."""
+    found: SentBranch | None = None
+    for sent in proxied.sent.values():
+        found = sent
+        if sent.answered is not None and sent.answered.tag == response.to.tag:
+            break
+    return found
+
+
+def _next_server(context: ResponseContext | None) -> str:
+    """Give the server that a request has gone to last; "" if it has gone to a phone, or nowhere."""
+    if context is None or not context.branches:
+        return ""
+    target = context.branches[len(context.branches) - 1].target
+    if isinstance(target, ServerTarget):
+        return target.names[0]
+    return server_of(target, "")
+
+
+class LostCall:
+    """A call of *recorder* whose phone, of *user*, has lost its link at the Unix time *at*, and may have come back."""
+
+    __slots__ = ("_recorder", "at", "key", "user")
+
+    def __init__(self, recorder: CallRecorder, key: str, at: float, user: str) -> None:
+        self._recorder, self.key, self.at, self.user = recorder, key, at, user
+
+    def __repr__(self) -> str:
+        return f"<LostCall of {self.user}>"
+
+    def looked_up(self, rows: Sequence[Binding] | None) -> None:
+        """The registrations of the user were read; where they cannot be, the call goes on until its BYE."""
+        if rows is not None and not rows:
+            self._recorder.lost(self)

@@ -1,0 +1,47 @@
+"""The records that wait to be written, a bounded number: those above it are counted and lost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from sipmesh.storage.call_records.call_record import CallRecord
+
+MOST_WAITING: Final = 20_000
+"""Records that wait while the disk is full or slow: about 20 MB, and a minute of 300 calls a second."""
+
+
+class RecordBuffer:
+    """Records in the order in which they were made. *left_out* counts those above *most*."""
+
+    def __init__(self, most: int = MOST_WAITING) -> None:
+        self._most = most
+        self._waiting: list[CallRecord] = []
+        self.left_out = 0
+        self.made = 0
+
+    def __repr__(self) -> str:
+        return f"<RecordBuffer of {len(self._waiting)} records, {self.left_out} left out>"
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def add(self, record: CallRecord) -> None:
+        """Keep a record until it is written."""
+        self.made += 1
+        if len(self._waiting) >= self._most:
+            self.left_out += 1
+        else:
+            self._waiting.append(record)
+
+    def take(self) -> list[CallRecord]:
+        """Give all records that wait; they wait no longer."""
+        taken, self._waiting = self._waiting, []
+        return taken
+
+    def put_back(self, batch: Sequence[CallRecord]) -> None:
+        """Keep records again that could not be written, before those that came meanwhile; the newest are left out."""
+        waiting = [*batch, *self._waiting]
+        self.left_out += max(0, len(waiting) - self._most)
+        self._waiting = waiting[: self._most]

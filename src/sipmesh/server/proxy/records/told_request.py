@@ -1,0 +1,117 @@
+"""What a record says of a request and its final response: who was called, who has forwarded it, which servers it has passed."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from sipmesh.errors import RemoteError
+from sipmesh.printable import printable
+from sipmesh.routing.identity.privacy import is_hidden
+from sipmesh.sip.fields import NameAddr
+from sipmesh.sip.names import GUARDED
+from sipmesh.sip.rows import RECORD_ROUTE
+from sipmesh.sip.text import LWS
+from sipmesh.storage.call_records.call_record import LONGEST_TEXT, MOST_HOPS
+
+if TYPE_CHECKING:
+    from sipmesh.sip.message import Request, Response
+
+_PLAIN: Final = re.compile("[ -~]*", re.ASCII)
+ANONYMOUS: Final = "anonymous"
+_REFERENCE: Final = re.compile(r"reference ([A-Za-z0-9._-]+)", re.ASCII)
+_CAUSE: Final = re.compile(r"cause=([0-9]{3})", re.IGNORECASE | re.ASCII)
+_CAUSES: Final = {
+    "302": "unconditional",
+    "404": "unknown",
+    "408": "no-answer",
+    "480": "deflection",
+    "486": "user-busy",
+    "487": "deflection",
+    "503": "unavailable",
+}
+"""The causes of RFC 4458 section 2, in the words of RFC 5806."""
+
+
+def told(text: str) -> str:
+    """Give a text of a peer as a record has it: printable, and cut."""
+    return text if len(text) <= LONGEST_TEXT and _PLAIN.fullmatch(text) is not None else printable(text)[:LONGEST_TEXT]
+
+
+def named(aor: str) -> str:
+    """Give an address of record without its scheme."""
+    return told(aor.removeprefix("sip:"))
+
+
+def called(request: Request) -> str:
+    """Give whom a request is for: the Request-URI, or To where that is an address of one device of a user who hides."""
+    try:
+        return named(request.to.aor if is_hidden(request.uri) else request.ruri.aor)
+    except RemoteError:
+        return told(request.uri)
+
+
+def claimed(request: Request) -> str:
+    """Give the address in From, which is not proved."""
+    try:
+        return named(request.from_.aor)
+    except RemoteError:
+        return told(request.from_.uri)
+
+
+def answerer(response: Response) -> str:
+    """Give who has answered, as the answer asserts it; "" if it does not."""
+    asserted = response.asserted_identities if response.first("p-asserted-identity") is not None else []
+    return named(asserted[0].aor) if asserted and asserted[0].is_sip else ""
+
+
+def forwarded(request: Request) -> str:
+    """Say who has forwarded a request before it came here, and why, as its sender says; "" if it was not forwarded."""
+    if not request.present & GUARDED:
+        return ""
+    diverted = request.first_item("diversion")
+    if diverted is not None:
+        address, _, params = diverted.partition(">")
+        reason = next(
+            (part.partition("=")[2] for part in params.split(";") if part.strip(LWS).startswith("reason")), ""
+        )
+        return told(f"{_user_in(address)}: {reason.strip(LWS) or 'unknown'}")
+    history = request.items("history-info")
+    if len(history) > 1:
+        cause = _CAUSE.search(history[-1]) or _CAUSE.search(history[-2])
+        return told(f"{_user_in(history[-2])}: {_CAUSES.get(cause[1], cause[1]) if cause else 'unknown'}")
+    return ""
+
+
+def _user_in(item: str) -> str:
+    return item.partition("<")[2].partition(">")[0].partition("?")[0].partition(";")[0].partition(":")[2] or ANONYMOUS
+
+
+def passed(response: Response, server: str, following: str) -> tuple[str, ...]:
+    """Give the servers on the way, from the caller on: those in the Record-Route of a 2xx, or else *server* and *following*."""
+    found: list[str] = []
+    if response.present & RECORD_ROUTE:
+        for item in reversed(response.items("record-route")):
+            host = _host_of(item)
+            if host and (not found or found[-1] != host):
+                found.append(host)
+    if server not in found:
+        found.insert(0, server)
+    if following and following not in found:
+        found.append(following)
+    return tuple(found[:MOST_HOPS])
+
+
+def _host_of(item: str) -> str:
+    try:
+        return told(NameAddr.parse(item).sip_uri.host)
+    except RemoteError:
+        return ""
+
+
+def reference_in(response: Response) -> str:
+    """Give the reference that a server of ours has put into a refusal (`MessageRefusals`); "" if there is none."""
+    for row in response.rows:
+        if row.name == "warning" and (found := _REFERENCE.search(row.line)) is not None:
+            return found[1][:LONGEST_TEXT]
+    return ""

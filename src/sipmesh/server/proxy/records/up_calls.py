@@ -1,0 +1,108 @@
+"""The calls that are up and will have a record: by Call-ID, and by their client links."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from sipmesh.server.proxy.flow import ProxiedRequest, SentBranch
+    from sipmesh.sip.message import Response
+    from sipmesh.storage.call_records.call_record import CallRecord
+
+LOST_S: Final = 60.0
+"""Seconds in which a phone whose link was lost comes back: it registers again within half a minute (RFC 5626 section 4.5)."""
+
+
+class UpCall:
+    """A call that is up: its *record*, without an end, and its INVITE, branch and 2xx, by which it can be ended.
+
+    They are None for a call that was up before this process has started. *links* are the numbers of client links, *lost_at* is
+    the loop time at which the first of them, of the user *lost_for*, has closed; 0 while all are open.
+    """
+
+    __slots__ = ("invite", "links", "lost_at", "lost_for", "record", "response", "sent")
+
+    def __init__(
+        self,
+        record: CallRecord,
+        links: tuple[int, ...] = (),
+        invite: ProxiedRequest | None = None,
+        sent: SentBranch | None = None,
+        response: Response | None = None,
+    ) -> None:
+        self.record, self.links = record, links
+        self.invite, self.sent, self.response = invite, sent, response
+        self.lost_at, self.lost_for = 0.0, ""
+
+    def __repr__(self) -> str:
+        return f"<UpCall {self.record.id}>"
+
+
+class UpCalls:
+    """The calls by the short key of their Call-ID, oldest first."""
+
+    def __init__(self) -> None:
+        self._calls: dict[str, UpCall] = {}
+        self._on_links: dict[int, dict[str, None]] = {}
+        self._lost: dict[str, None] = {}  # in the order of `UpCall.lost_at`
+
+    def __repr__(self) -> str:
+        return f"<UpCalls: {len(self._calls)}>"
+
+    def __len__(self) -> int:
+        return len(self._calls)
+
+    def __iter__(self) -> Iterator[UpCall]:
+        return iter(list(self._calls.values()))
+
+    def has(self, key: str) -> bool:
+        """Tell whether the call of *key* is up."""
+        return key in self._calls
+
+    def add(self, key: str, call: UpCall) -> None:
+        """Know a call from now on."""
+        self._calls[key] = call
+        for link in call.links:
+            self._on_links.setdefault(link, {})[key] = None
+
+    def remove(self, key: str) -> UpCall | None:
+        """Know a call no longer, and give it; None if it is not known."""
+        call = self._calls.pop(key, None)
+        if call is None:
+            return None
+        self._lost.pop(key, None)
+        for link in call.links:
+            on_link = self._on_links.get(link)
+            if on_link is not None:
+                on_link.pop(key, None)
+                if not on_link:
+                    del self._on_links[link]
+        return call
+
+    def remove_oldest(self) -> UpCall | None:
+        """Know the oldest call no longer, and give it."""
+        return self.remove(next(iter(self._calls))) if self._calls else None
+
+    def link_down(self, number: int, users: str, now: float) -> None:
+        """The client link *number* of *users* has closed: its calls are over unless a user of it comes back."""
+        for key in self._on_links.pop(number, ()):
+            call = self._calls[key]
+            if not call.lost_at:
+                call.lost_at, call.lost_for = now, users
+                self._lost[key] = None
+
+    def await_return(self, key: str) -> None:
+        """Forget the link that a call has lost: whether its phone has come back is being looked up."""
+        del self._lost[key]
+        self._calls[key].lost_at = 0.0
+
+    def lost_before(self, until: float) -> list[tuple[str, UpCall]]:
+        """Give the calls of links that have closed before *until*."""
+        found: list[tuple[str, UpCall]] = []
+        for key in self._lost:
+            call = self._calls[key]
+            if call.lost_at > until:
+                break
+            found.append((key, call))
+        return found

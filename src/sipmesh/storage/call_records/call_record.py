@@ -1,0 +1,62 @@
+"""The record of one call, or of one message outside calls."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Final
+
+from pydantic import Field
+
+LONGEST_TEXT: Final = 256
+"""Characters of each text of a record."""
+
+MOST_HOPS: Final = 16
+
+Text = Annotated[str, Field(max_length=LONGEST_TEXT)]
+
+
+@dataclass(frozen=True, slots=True)
+class CallRecord:
+    """One call (*method* INVITE) or message (MESSAGE), as *server* has seen it. Times are UTC, by the clock of that server.
+
+    *id* is unique in the network. *caller* is known by *proof*: the login of the user, or the word of a partner or an
+    application. *withheld*: the caller asked for privacy (RFC 3323). *callee* is who was called, *answered_by* who answered, if
+    the answer says so. *answer* is the time of the 2xx, *end* that of the BYE; a call without an end is up. *seconds* are those
+    from answer to end; None if there was no answer, or if it is not known when the call ended.
+
+    *status* is the final response. *why* says why there was no call, or why it has ended; *code* is the verdict code of a
+    refusal, and *reference* the reference in its Warning. *media* are SRTP, DTLS-SRTP, TLS or none, by the answer. *hops* are the
+    servers on the way, from the caller on. *forwarded* says who has forwarded the call before, and why (RFC 5806, RFC 7044).
+    """
+
+    id: Text
+    server: Text
+    method: Text
+    call_id: Text
+    caller: Text
+    proof: Text
+    withheld: bool
+    callee: Text
+    answered_by: Text
+    start: datetime
+    answer: datetime | None
+    end: datetime | None
+    seconds: float | None
+    status: Annotated[int, Field(ge=0, le=699)]
+    why: Text
+    code: Text
+    reference: Text
+    media: Text
+    hops: Annotated[tuple[Text, ...], Field(max_length=MOST_HOPS)]
+    forwarded: Text
+
+    @property
+    def is_up(self) -> bool:
+        """Whether the call has not ended, as far as its server knows."""
+        return self.end is None
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether the call was not answered, or the message not accepted."""
+        return not 200 <= self.status < 300  # noqa: PLR2004 - the 2xx responses
