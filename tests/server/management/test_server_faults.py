@@ -70,6 +70,11 @@ def test_database_of_stored_messages_that_cannot_be_used_is_a_fault() -> None:
     assert fault.startswith("messages for users who are away cannot be stored: the messages database has revision 9999")
 
 
+def test_journal_that_cannot_be_written_is_a_fault() -> None:
+    [fault] = faults(known(records_fault="state/calls/a cannot be written: No space left on device"))
+    assert fault.startswith("records of calls are not written, and wait in its memory: state/calls/a cannot be written")
+
+
 def test_worker_that_does_not_serve_is_a_fault() -> None:
     [fault] = faults(known(workers_fault="worker 2 is starting: its process was ended by SIGKILL"))
     assert fault == "worker 2 is starting: its process was ended by SIGKILL"

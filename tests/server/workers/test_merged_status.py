@@ -18,6 +18,7 @@ def test_report_has_the_links_and_the_peers_of_all_processes() -> None:
             certificate_fault="no key",
             bindings_fault="no space",
             messages_fault="no login",
+            records_fault="no room",
         ),
     ]
     merged = merged_status(own, others)
@@ -28,6 +29,7 @@ def test_report_has_the_links_and_the_peers_of_all_processes() -> None:
     assert (merged.number, merged.bindings) == (3, "ff")
     assert (merged.certificate_fault, merged.bindings_fault) == ("no key", "no space")
     assert merged.messages_fault == "no login"
+    assert merged.records_fault == "no room"
 
 
 def test_report_has_the_busiest_links_of_all_processes() -> None:

@@ -26,6 +26,7 @@ SUMMED: Final = frozenset(
         "sipmesh_subscriptions",
         "sipmesh_publications",
         "sipmesh_calls_up",
+        "sipmesh_call_records_waiting",
     }
 )
 """Gauges that count things of one process. Of each other gauge the highest value is shown, such as of an age."""

@@ -58,6 +58,7 @@ def status_of(node: RunningServer) -> ServerStatus:
         bindings=node.registrations.store,
         bindings_fault=text(node.registrations.fault),
         messages_fault=text(node.events.store_fault),
+        records_fault=text(node.records.fault),
         unanswered=tuple(sorted(node.outages.names)[:MOST_NAMES]),
         taken_over=tuple(sorted(node.takeovers.pools)[:MOST_NAMES]),
         neighbours=neighbours_of(links),

@@ -147,6 +147,11 @@ def reported_faults(server: str, status: ServerStatus, elsewhere: Collection[str
     if status.messages_fault:
         remedy = f"repair the database of stored messages, or the way to it; {server} uses it again by itself"
         yield Fault(f"messages for users who are away cannot be stored: {status.messages_fault}", remedy)
+    if status.records_fault:
+        yield Fault(
+            f"records of calls are not written, and wait in its memory: {status.records_fault}",
+            f"make room on that disk, or repair it; {server} writes them by itself then",
+        )
     if status.workers_fault:
         remedy = (
             f"read the log of {server}: it says why. sipmesh replaces the worker by itself; phones come to the others"

@@ -179,7 +179,7 @@ class ServerFacts(_Part):
     the database of stored messages cannot. *unanswered* names the servers that do not answer.
     *taken_over* are the pools whose users the server serves in place of their own servers.
     *neighbours* are its links to servers and partners, the busiest first. *workers_fault* says which of its workers do not serve.
-    *peer_faults* are the applications and partners to which no link works.
+    *peer_faults* are the applications and partners to which no link works. *records_fault* says why records of calls wait.
     """
 
     release: Name = ""
@@ -201,6 +201,7 @@ class ServerFacts(_Part):
     bindings_fault: Text = ""
     messages_fault: Text = ""
     workers_fault: Text = ""
+    records_fault: Text = ""
     unanswered: Annotated[tuple[Name, ...], Field(max_length=MOST_NAMES)] = ()
     taken_over: Annotated[tuple[Name, ...], Field(max_length=MOST_NAMES)] = ()
     neighbours: Annotated[tuple[Neighbour, ...], Field(max_length=MOST_NEIGHBOURS)] = ()

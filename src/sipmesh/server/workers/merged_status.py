@@ -38,6 +38,7 @@ def merged_status(own: ServerStatus, others: Sequence[ServerStatus]) -> ServerSt
             "certificate_fault": _first(status.certificate_fault for status in everyone),
             "bindings_fault": _first(status.bindings_fault for status in everyone),
             "messages_fault": _first(status.messages_fault for status in everyone),
+            "records_fault": _first(status.records_fault for status in everyone),
         }
     )
 

@@ -99,7 +99,8 @@ class Journal:
 
     def records(self, number: int) -> Iterator[CallRecord]:
         """Read the records of one file; a line that is no record, or that is not whole, is passed over."""
-        with suppress(FileNotFoundError), self.file(number).open("rb") as opened:
+        file = self.file(number)
+        with file_errors(file, doing="read"), suppress(FileNotFoundError), file.open("rb") as opened:
             for line in opened:
                 if line.endswith(b"\n") and (record := record_in(line)) is not None:
                     yield record

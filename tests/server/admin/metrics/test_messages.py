@@ -5,8 +5,9 @@ from __future__ import annotations
 from sipmesh.sip.transaction.ack import ack_for
 from support.figures import ask_for_figures, figures, labelled, page_of
 from support.network import FE1, Network
+from support.recording import with_records
 from support.running import on_loop
-from support.talking import inside_of, talking
+from support.talking import inside_of, reaches, talking
 
 
 @on_loop
@@ -68,6 +69,16 @@ async def test_calls_are_counted_once_for_any_responses_and_repetitions(home: Ne
         assert found[labelled("sipmesh_calls_started_total")] == 2
         answered = {name: found[labelled("sipmesh_calls_answered_total", **{"class": name})] for name in ("2xx", "4xx")}
         assert answered == {"2xx": 1, "4xx": 1}
+
+
+@on_loop
+async def test_records_are_counted_until_they_are_written(home: Network) -> None:
+    port = ask_for_figures(home.organisations[0])
+    async with with_records(home), page_of(home):
+        await reaches(await home.phone("alice", FE1), await home.phone("bob", FE1))
+        found = await figures(port)
+        names = ("sipmesh_call_records_total", "sipmesh_call_records_waiting", "sipmesh_call_records_lost_total")
+        assert [found[labelled(name)] for name in names] == [1, 1, 0]
 
 
 @on_loop

@@ -1,4 +1,4 @@
-"""What a record says of requests and responses, whatever their senders write."""
+"""What a record says of requests and responses that their senders have written."""
 
 from __future__ import annotations
 

@@ -22,6 +22,19 @@ def message_metrics(node: RunningServer) -> Iterator[Metric]:
     yield _refused_messages(node)
     yield from _calls(node)
     yield from _branches(node)
+    yield from _records(node)
+
+
+def _records(node: RunningServer) -> Iterator[Metric]:
+    """Yield how many records of calls and messages were made, wait for the disk, and were lost."""
+    buffer = node.relay.records.buffer
+    yield CounterMetricFamily(
+        "sipmesh_call_records", "Records of calls and messages that were made.", value=buffer.made
+    )
+    waiting = "Records of calls and messages that wait for the disk."
+    yield GaugeMetricFamily("sipmesh_call_records_waiting", waiting, value=len(buffer))
+    lost = "Records of calls and messages that were lost: too many have waited for the disk."
+    yield CounterMetricFamily("sipmesh_call_records_lost", lost, value=buffer.left_out)
 
 
 def _branches(node: RunningServer) -> Iterator[Metric]:
