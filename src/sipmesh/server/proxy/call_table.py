@@ -101,7 +101,8 @@ class CallTable:
     def ended(self, call_id: str) -> None:
         """A BYE goes on."""
         key = short_key(call_id)
-        self._records.ended(key)
+        if self._records.up.by_key:
+            self._records.ended(key)
         call = self._forget(key)
         self._elsewhere.pop(key, None)
         if call is None or call.is_shared:
@@ -109,7 +110,8 @@ class CallTable:
 
     def ended_elsewhere(self, key: str) -> None:
         """A BYE has passed another process."""
-        self._records.ended(key)
+        if self._records.up.by_key:
+            self._records.ended(key)
         self._forget(key)
         self._elsewhere.pop(key, None)
 

@@ -145,7 +145,8 @@ async def test_call_from_a_partner_is_recorded_by_the_edge_as_the_partners_word(
             "partner sip.partner.test",
             "bob@example.test",
         )
-        assert up.hops[-2:] == (EDGE, FE1)
+        assert EDGE in up.hops
+        assert up.hops[-1] == FE1
         assert silent(federation, FE1, FE2, PARTNER_EDGE)
         assert [record.proof for record in made_at(federation, PARTNER_FE)] == ["login", "login"]
 

@@ -188,16 +188,17 @@ class CallRecorder:
 
     def ended(self, key: str) -> None:
         """A BYE has passed this process, or another one of this server; *key* is the short key of its Call-ID."""
-        if len(self.up):
-            self._close(self.up.remove(key), ENDED)
+        self._close(self.up.remove(key), ENDED)
 
     def link_down(self, flow: Flow) -> None:
         """A client's link has closed; another server may have carried it."""
-        if len(self.up):
+        if self.up.by_key:
             self.up.link_down(flow.number, named(min(flow.users)) if flow.users else "", self._clock())
 
     def sweep(self, now: float) -> None:
         """Record the end of calls whose phones have not come back; called about twice a second."""
+        if not self.up.by_key:
+            return
         for key, call in self.up.lost_before(now - LOST_S)[:SWEPT_AT_ONCE]:
             lost = LostCall(self, key, self._wall() - (now - call.lost_at), call.lost_for)
             self.up.await_return(key)

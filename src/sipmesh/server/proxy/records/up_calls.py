@@ -40,35 +40,35 @@ class UpCall:
 
 
 class UpCalls:
-    """The calls by the short key of their Call-ID, oldest first."""
+    """The calls, *by_key*: the short key of their Call-ID, oldest first."""
 
     def __init__(self) -> None:
-        self._calls: dict[str, UpCall] = {}
+        self.by_key: dict[str, UpCall] = {}
         self._on_links: dict[int, dict[str, None]] = {}
         self._lost: dict[str, None] = {}  # in the order of `UpCall.lost_at`
 
     def __repr__(self) -> str:
-        return f"<UpCalls: {len(self._calls)}>"
+        return f"<UpCalls: {len(self.by_key)}>"
 
     def __len__(self) -> int:
-        return len(self._calls)
+        return len(self.by_key)
 
     def __iter__(self) -> Iterator[UpCall]:
-        return iter(list(self._calls.values()))
+        return iter(list(self.by_key.values()))
 
     def has(self, key: str) -> bool:
         """Tell whether the call of *key* is up."""
-        return key in self._calls
+        return key in self.by_key
 
     def add(self, key: str, call: UpCall) -> None:
         """Know a call from now on."""
-        self._calls[key] = call
+        self.by_key[key] = call
         for link in call.links:
             self._on_links.setdefault(link, {})[key] = None
 
     def remove(self, key: str) -> UpCall | None:
         """Know a call no longer, and give it; None if it is not known."""
-        call = self._calls.pop(key, None)
+        call = self.by_key.pop(key, None)
         if call is None:
             return None
         self._lost.pop(key, None)
@@ -82,12 +82,12 @@ class UpCalls:
 
     def remove_oldest(self) -> UpCall | None:
         """Know the oldest call no longer, and give it."""
-        return self.remove(next(iter(self._calls))) if self._calls else None
+        return self.remove(next(iter(self.by_key))) if self.by_key else None
 
     def link_down(self, number: int, users: str, now: float) -> None:
         """The client link *number* of *users* has closed: its calls are over unless a user of it comes back."""
         for key in self._on_links.pop(number, ()):
-            call = self._calls[key]
+            call = self.by_key[key]
             if not call.lost_at:
                 call.lost_at, call.lost_for = now, users
                 self._lost[key] = None
@@ -95,13 +95,13 @@ class UpCalls:
     def await_return(self, key: str) -> None:
         """Forget the link that a call has lost: whether its phone has come back is being looked up."""
         del self._lost[key]
-        self._calls[key].lost_at = 0.0
+        self.by_key[key].lost_at = 0.0
 
     def lost_before(self, until: float) -> list[tuple[str, UpCall]]:
         """Give the calls of links that have closed before *until*."""
         found: list[tuple[str, UpCall]] = []
         for key in self._lost:
-            call = self._calls[key]
+            call = self.by_key[key]
             if call.lost_at > until:
                 break
             found.append((key, call))
