@@ -46,6 +46,7 @@ async def test_refusals_of_servers_are_reported_for_ten_minutes_and_those_of_cli
         await until(node.gatekeeper.refused)
         [told] = status_of(node).refused
         assert "server link" in told
+        assert sum(status_of(node).refusals.values()) == 1
         [verdict] = node.gatekeeper.refused()
         assert datetime.now(UTC) - verdict.at < LATELY
 

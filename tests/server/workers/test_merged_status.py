@@ -32,6 +32,13 @@ def test_report_has_the_links_and_the_peers_of_all_processes() -> None:
     assert merged.records_fault == "no room"
 
 
+def test_report_sums_what_the_processes_have_counted() -> None:
+    own = ServerStatus(number=1, messages=5, refusals={"revoked": 1})
+    others = [ServerStatus(number=1, messages=7, refusals={"revoked": 2, "not-tls": 1}), ServerStatus(number=1)]
+    merged = merged_status(own, others)
+    assert (merged.messages, merged.refusals) == (12, {"revoked": 3, "not-tls": 1})
+
+
 def test_report_has_the_busiest_links_of_all_processes() -> None:
     """The map of the console draws the links of a server from its report; those with partners are the workers' own."""
     links = [

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from sipmesh import __version__
 from sipmesh.server.replication.server_status import (
+    MOST_CAUSES,
     MOST_NAMES,
     MOST_NEIGHBOURS,
     MOST_REFUSALS,
@@ -17,15 +19,17 @@ from sipmesh.server.replication.server_status import (
 )
 from sipmesh.topology.expiry.countdown import refuses_from
 from sipmesh.transport.link.state import LinkState
+from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.judgement.explain import headline
 from sipmesh.trust.x509.certificate import fingerprint
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from cryptography import x509
 
+    from sipmesh.server.proxy.counters import Counters
     from sipmesh.server.running.running_server import RunningServer
     from sipmesh.transport.link.link import Link
 
@@ -62,7 +66,18 @@ def status_of(node: RunningServer) -> ServerStatus:
         unanswered=tuple(sorted(node.outages.names)[:MOST_NAMES]),
         taken_over=tuple(sorted(node.takeovers.pools)[:MOST_NAMES]),
         neighbours=neighbours_of(links),
+        messages=node.counters.messages.total() + sum(link.messages_in + link.messages_out for link in node.pool.all()),
+        refusals=refusals_of(node.counters),
     )
+
+
+def refusals_of(counters: Counters) -> Mapping[str, int]:
+    """Return the refused peers and messages by their codes, those alone that are most frequent if there are many."""
+    found = Counter(counters.refused_messages)
+    for (_, _, code), count in counters.verdicts.items():
+        if code != Code.ACCEPTED:
+            found[code] += count
+    return {text(code): count for code, count in found.most_common(MOST_CAUSES)}
 
 
 def neighbours_of(links: Sequence[Link]) -> tuple[Neighbour, ...]:

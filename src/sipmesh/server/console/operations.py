@@ -81,6 +81,7 @@ from sipmesh.server.management.replies import (
     PUBLISH,
     ROLLBACK,
     TRACE_NETWORK,
+    TRAFFIC,
     VERSION,
     Acknowledgement,
     CrlsReply,
@@ -89,6 +90,7 @@ from sipmesh.server.management.replies import (
     ProbedReply,
     PublicationReply,
     PutInForce,
+    TrafficReply,
     VersionReply,
 )
 from sipmesh.server.tracing.traced_message import TraceReply
@@ -137,6 +139,7 @@ PARTNER_REMOVE, PARTNER_UNBLOCK = "partner-remove", "partner-unblock"
 
 _READS: Final = (
     Operation(NETWORK.name, "status", VIEWER, "Every server and its last report.", Nothing, NetworkReply),
+    Operation(TRAFFIC.name, "traffic", VIEWER, "The traffic of the last day.", Nothing, TrafficReply),
     Operation(HISTORY.name, "versions", VIEWER, "Every published version.", Nothing, list[VersionReply]),
     Operation(VERSION.name, "version", VIEWER, "One published version.", VersionNumber, PublicationReply),
     Operation(PLAN.name, "plan", VIEWER, "What the publication of the draft leads to.", Nothing, PlanReport),

@@ -22,11 +22,13 @@ from sipmesh.server.management.replies import (
     ROLLBACK,
     ROOT,
     TRACE_NETWORK,
+    TRAFFIC,
     USERS_IN_FORCE,
     VERSION,
     PublicationReply,
     VersionReply,
 )
+from sipmesh.server.process.clock import now_utc
 from sipmesh.server.replication.published_version import version_of
 from sipmesh.topology.document.operators.console_role import ConsoleRole
 
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
         ProbedReply,
         PutInForce,
         RootStep,
+        TrafficReply,
         UsersInForce,
     )
     from sipmesh.server.tracing.traced_message import TraceReply
@@ -65,6 +68,7 @@ class ManagementCommands:
             VERSION.name: self._version,
             ACKNOWLEDGED.name: self._by_leader(self._acknowledged),
             NETWORK.name: self._by_leader(self._network),
+            TRAFFIC.name: self._by_leader(self._traffic),
             USERS_IN_FORCE.name: self._by_leader(self._users_in_force),
             ROOT.name: self._by_leader(self._root),
             PROBE_LINKS.name: self._by_leader(self._probe),
@@ -84,6 +88,9 @@ class ManagementCommands:
             return await command(given)
 
         return asked
+
+    async def _traffic(self, _asked: Mapping[str, Any]) -> TrafficReply:
+        return self._controller.traffic.reply(now_utc())
 
     async def _plan(self, asked: Mapping[str, Any]) -> Plan:
         return await self._publisher.plan(str(asked.get("draft", DRAFT)))

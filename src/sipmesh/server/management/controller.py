@@ -23,6 +23,7 @@ from sipmesh.server.management.report_receiver import ReportReceiver
 from sipmesh.server.management.root_rotation import RootRotation
 from sipmesh.server.management.server_faults import BEHIND_TOO_LONG, Fault, clocks_s
 from sipmesh.server.management.server_reports import ServerReports
+from sipmesh.server.management.traffic_ring import TrafficRing
 from sipmesh.server.process.clock import now_utc
 from sipmesh.server.process.file_stamps import NO_STAMPS, stamp
 from sipmesh.server.process.off_loop import when_large
@@ -102,16 +103,24 @@ class Controller(ControlPlane):
     ) -> None:
         self._server, self._loader, self._versions = server, loader, versions
         self.management_db = management_db = versions.management_db
-        self._loop, self._log = loop, log
+        self._loop, self._log, self._own_status = loop, log, own_status
         self._folder, audit = server.view.loaded.folder, management_db.audit
-        self.reports = ServerReports()
+        self.reports, self.traffic = ServerReports(), TrafficRing(now_utc())
         self.network = Network(server, own_status, self.reports, self)
         self._issuing = Issuing(server, management_db, log)
         self._offers = Offers(
             server, management_db, versions.documents.document(), users, self._issuing.grantor, self._changed, log
         )
         self._receiver = ReportReceiver(
-            server, self.reports, self._issuing.grantor, lambda: self.newest, self._changed, audit, loop, log
+            server,
+            self.reports,
+            self.traffic,
+            self._issuing.grantor,
+            lambda: self.newest,
+            self._changed,
+            audit,
+            loop,
+            log,
         )
         self._notifier = Notifier(here, self._offers, self._report_received, self._traced, self._offers)
         self.link_probing = LinkProbing(server, management_db, self.network, self._notifier.send_once)
@@ -362,6 +371,7 @@ class Controller(ControlPlane):
             self._checking_ledger = self._loop.create_task(self._issuing.check_ledger())
         if now - self._gave_again_at >= AGAIN_EVERY_S:
             self._gave_again_at = now
+            self.traffic.saw(self._server.view.name, self._own_status(), now_utc())
             self._publish_if_overtaken()
             if self.leadership.leads:
                 self._catching_up = self._loop.create_task(self._catch_up_again())
@@ -473,4 +483,6 @@ class Controller(ControlPlane):
     def _keep_links(self) -> None:
         front_ends = self.network.front_ends() if self.leadership.leads else ()
         self._links.keep(hops_to(self._server.view, front_ends))
-        self.reports.keep(frozenset(member.name for member in self.network.members()))
+        members = frozenset(member.name for member in self.network.members())
+        self.reports.keep(members)
+        self.traffic.keep(members | {self._server.view.name})

@@ -6,7 +6,7 @@ time zone.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Self
 
@@ -216,6 +216,29 @@ class CrlsReply:
     crls: Sequence[FetchedCrl]
 
 
+@dataclass(frozen=True, slots=True)
+class TrafficPoint:
+    """What all servers have counted in the interval that begins *at*: *devices* is the highest number of client links."""
+
+    at: AwareDatetime
+    messages: int
+    devices: int
+    refused: int
+
+
+@dataclass(frozen=True, slots=True)
+class TrafficReply:
+    """The traffic of the last day in intervals of *width_s* seconds, the oldest first; management counts *since* then.
+
+    *causes* are the refusals of the day by the code of their cause, the most frequent first.
+    """
+
+    width_s: int
+    since: AwareDatetime
+    points: Sequence[TrafficPoint]
+    causes: Mapping[str, int]
+
+
 LOOK_S: Final = 10.0
 """Seconds for a look at the user databases, before a version that names another one is published."""
 
@@ -231,6 +254,7 @@ VERSION: Final = ControlCommand("version", PublicationReply)
 ACKNOWLEDGED: Final = ControlCommand("acknowledged", Acknowledgement)
 USERS_IN_FORCE: Final = ControlCommand("users-in-force", UsersInForce)
 NETWORK: Final = ControlCommand("network", NetworkReply)
+TRAFFIC: Final = ControlCommand("traffic", TrafficReply)
 PROBE_LINKS: Final = ControlCommand("probe", list[ProbedReply])
 ASK_DNS: Final = ControlCommand("dns", list[DnsReply])
 FETCH_CRLS: Final = ControlCommand("fetch-crls", list[CrlsReply])

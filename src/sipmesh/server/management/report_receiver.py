@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from sipmesh.server.management.grantor import Grantor
     from sipmesh.server.management.publishing.publisher import ManagementServer
     from sipmesh.server.management.server_reports import ServerReports
+    from sipmesh.server.management.traffic_ring import TrafficRing
     from sipmesh.storage.audit import Audit
     from sipmesh.trust.trusted_peer import TrustedPeer
 
@@ -32,6 +33,7 @@ class ReportReceiver:
         self,
         server: ManagementServer,
         reports: ServerReports,
+        traffic: TrafficRing,
         grantor: Grantor,
         newest: Callable[[], int],
         changed: Callable[[], None],
@@ -39,7 +41,7 @@ class ReportReceiver:
         loop: asyncio.AbstractEventLoop,
         log: Log,
     ) -> None:
-        self._server, self._reports, self._grantor = server, reports, grantor
+        self._server, self._reports, self._traffic, self._grantor = server, reports, traffic, grantor
         self._newest, self._changed = newest, changed
         self._audit, self._loop, self._log = audit, loop, log
         self._dropped, self._not_granted = RepeatedLog(), RefusalAudit()
@@ -68,7 +70,8 @@ class ReportReceiver:
                 self._log.warning("server report rejected", peer=server, by=by or server, why=fault)
             return fault
         self._grant(server, status.request, at)
-        self._reports.record(server, status, at, self._newest(), by=by)
+        if self._reports.record(server, status, at, self._newest(), by=by):
+            self._traffic.saw(server, status, at)
         return ""
 
     def _grant(self, server: str, request: str, at: datetime) -> None:

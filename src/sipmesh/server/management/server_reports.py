@@ -40,8 +40,10 @@ class ServerReports:
     misread: dict[str, dict[str, str]] = field(default_factory=dict)  # by server, and by deliverer ("" for itself)
     _warned: set[str] = field(default_factory=set)
 
-    def record(self, server: str, status: ServerStatus, at: datetime, newest: int, by: str = "") -> None:
-        """Store a report; *newest* is the version that every server should have in force.
+    def record(self, server: str, status: ServerStatus, at: datetime, newest: int, by: str = "") -> bool:
+        """Store a report, and return whether it is the last one of the server.
+
+        *newest* is the version that every server should have in force.
 
         The age of a relayed report is in the report (``ago_s``). If several servers relay reports of one server, the newest
         report counts.
@@ -50,13 +52,14 @@ class ServerReports:
         before = self.reports.get(server)
         report = StatusReport(status, at - timedelta(seconds=status.ago_s) if by else at, by)
         if before is not None and before.heard_at > report.heard_at:
-            return
+            return False
         if report.number < newest:
             since = before.behind_since if before is not None else None
             report.behind_since = since or at
         else:
             self._warned.discard(server)
         self.reports[server] = report
+        return True
 
     def unreadable(self, server: str, why: str, by: str = "") -> None:
         """Note that a report could not be read."""

@@ -39,6 +39,9 @@ MOST_REFUSALS: Final = 5
 MOST_NEIGHBOURS: Final = 64
 """Live links to servers and partners in one report: the map of the console draws them."""
 
+MOST_CAUSES: Final = 64
+"""Codes of refusals in one report, each with its count."""
+
 MOST_PEER_FAULTS: Final = 64
 """Applications and partners in one report to which no link works."""
 
@@ -179,6 +182,7 @@ class ServerFacts(_Part):
     the database of stored messages cannot. *unanswered* names the servers that do not answer.
     *taken_over* are the pools whose users the server serves in place of their own servers.
     *neighbours* are its links to servers and partners, the busiest first. *workers_fault* says which of its workers do not serve.
+    *messages* counts those of all links since the start, and *refusals* the refused peers and messages by their codes.
     *peer_faults* are the applications and partners to which no link works. *records_fault* says why records of calls wait.
     """
 
@@ -205,6 +209,8 @@ class ServerFacts(_Part):
     unanswered: Annotated[tuple[Name, ...], Field(max_length=MOST_NAMES)] = ()
     taken_over: Annotated[tuple[Name, ...], Field(max_length=MOST_NAMES)] = ()
     neighbours: Annotated[tuple[Neighbour, ...], Field(max_length=MOST_NEIGHBOURS)] = ()
+    messages: Count = 0
+    refusals: Annotated[Mapping[Name, Count], Field(max_length=MOST_CAUSES)] = Field(default_factory=dict)
     peer_faults: Annotated[tuple[PeerFault, ...], Field(max_length=MOST_PEER_FAULTS)] = ()
 
 

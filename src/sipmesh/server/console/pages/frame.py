@@ -173,6 +173,10 @@ def _ago(at: datetime) -> Markup:
     return Markup('<time datetime="{}" title="{}">{}</time>').format(at.isoformat(), tell_time(at), words)
 
 
+def _clock(at: datetime) -> str:
+    return f"{at.astimezone(UTC):%H:%M}Z"
+
+
 def _digest(text: str) -> Markup:
     """Show a serial number or a digest: the style shortens it, and the script copies it."""
     code = Markup('<code title="{0}">{0}</code>').format(text)
@@ -199,6 +203,7 @@ def _length_of_time(seconds: float) -> float:
 FILTERS: Final = {
     "time": _ago,
     "instant": tell_time,
+    "clock": _clock,
     "digest": _digest,
     "shortened": _shortened,
     "span": tell_span,

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sipmesh.errors import OperatorError
 from sipmesh.server.console.operations import AUDIT, CERTIFICATES
-from sipmesh.server.management.replies import PLAN
+from sipmesh.server.console.pages.chart import charts_of
+from sipmesh.server.management.replies import PLAN, TRAFFIC
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from sipmesh.server.admin.inventory_report import InventoryReport
     from sipmesh.server.console.pages.frame import Frame
     from sipmesh.server.management.publishing.plan_report import PlanReport
-    from sipmesh.server.management.replies import NetworkReply
+    from sipmesh.server.management.replies import NetworkReply, TrafficReply
 
 MOST_NEEDS: Final = 20
 """Lines of what needs an operator; the pages behind them have all."""
@@ -47,9 +48,16 @@ class OverviewPage:
         network = await self._frame.network(request)
         stock = await self._frame.read(request, CERTIFICATES)
         audit = await self._frame.read(request, AUDIT)
+        traffic: TrafficReply = await self._frame.read(request, TRAFFIC.name)
         needs = [*_of_network(network), *_of_certificates(stock), *await self._of_draft(request)]
         needs += [Need("bad", "Audit log", fault, "", "/audit") for fault in audit.faults]
-        shown = {"network": network, "needs": needs[:MOST_NEEDS], "more": len(needs) - MOST_NEEDS}
+        shown = {
+            "traffic": traffic,
+            "charts": charts_of(traffic),
+            "network": network,
+            "needs": needs[:MOST_NEEDS],
+            "more": len(needs) - MOST_NEEDS,
+        }
         return "overview.html", {
             **shown,
             "servers": _states(network),
