@@ -25,7 +25,11 @@ SICK: dict[str, tuple[tuple[str, str], ...]] = {
     # by alert: series with their values, one a minute, after which it fires within 20 minutes
     "SipmeshServerDown": ((f"up{{{FE1}}}", "0x20"),),
     "SipmeshServerSilent": ((f'sipmesh_server_up{{{FE1},server="fe2"}}', "0x20"),),
-    "SipmeshNetworkFault": ((f'sipmesh_network_faults{{{FE1},kind="partner"}}', "1x20"),),
+    "SipmeshServerFault": ((f'sipmesh_network_faults{{{FE1},kind="server",code="x"}}', "1x20"),),
+    "SipmeshApplicationFault": ((f'sipmesh_network_faults{{{FE1},kind="application",code="x"}}', "1x20"),),
+    "SipmeshPartnerFault": ((f'sipmesh_network_faults{{{FE1},kind="partner",code="x"}}', "1x20"),),
+    "SipmeshStoreFault": ((f'sipmesh_network_faults{{{FE1},kind="store",code="x"}}', "1x20"),),
+    "SipmeshCaFault": ((f'sipmesh_network_faults{{{FE1},kind="CA",code="x"}}', "1x20"),),
     "SipmeshManagementUnheard": ((f"sipmesh_management_unheard_seconds{{{FE1}}}", "70x20"),),
     "SipmeshServersBehind": ((f"sipmesh_servers_behind{{{FE1}}}", "1x20"),),
     "SipmeshExpiresSoon": ((f'sipmesh_ends_in_seconds{{{FE1},what="certificate",name="fe1"}}', f"{6 * DAY}x20"),),
@@ -63,7 +67,7 @@ SICK: dict[str, tuple[tuple[str, str], ...]] = {
 WELL = (
     (f"up{{{FE1}}}", "1x20"),
     (f'sipmesh_server_up{{{FE1},server="fe2"}}', "1x20"),
-    (f'sipmesh_network_faults{{{FE1},kind="partner"}}', "0x20"),
+    (f'sipmesh_network_faults{{{FE1},kind="partner",code=""}}', "0x20"),
     (f"sipmesh_management_unheard_seconds{{{FE1}}}", "5x20"),
     (f'sipmesh_ends_in_seconds{{{FE1},what="certificate",name="fe1"}}', f"{20 * DAY}x20"),
     (f'sipmesh_ends_in_seconds{{{FE1},what="CRL",name="Example"}}', f"{5 * DAY}x20"),

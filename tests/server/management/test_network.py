@@ -11,13 +11,16 @@ from datetime import UTC, datetime
 import pytest
 
 from sipmesh.demo.organisation import Organisation
-from sipmesh.server.management.network import Member, Network
+from sipmesh.server.management.network import Member, Network, Snapshot
 from sipmesh.server.management.network_reply import encoded_status, network_reply
+from sipmesh.server.management.peer_statuses import MANAGEMENT_DATABASE, registrations_of
 from sipmesh.server.management.replies import Acknowledgement, ManagerReply
-from sipmesh.server.management.server_faults import Fault
-from sipmesh.server.management.server_reports import ServerReports
-from sipmesh.server.replication.server_status import ServerStatus
+from sipmesh.server.management.server_faults import Fault, Known
+from sipmesh.server.management.server_reports import ServerReports, StatusReport
+from sipmesh.server.replication.link_fault import Cause, LinkFault
+from sipmesh.server.replication.server_status import PeerFault, PeerKind, ServerStatus
 from sipmesh.topology.view import ServerView, view
+from sipmesh.trust.code import Code
 from sipmesh.trust.role import Role
 from sipmesh.typed_json import plain
 from support.managed import MGMT, build_managed
@@ -33,12 +36,9 @@ class Links:
 
     linked: Collection[str] = field(default_factory=list)
 
-    def code_of(self, server: str) -> str:
-        return "revoked" if self.why_not(server) else ""
-
-    def why_not(self, server: str) -> str:
+    def fault_of(self, server: str) -> LinkFault | None:
         """Return why there is no link."""
-        return "" if server in self.linked else "connection refused"
+        return None if server in self.linked else LinkFault("connection refused", Cause.PORT_REFUSES)
 
     def managers(self) -> list[ManagerReply]:
         """Return nothing: there is one management server."""
@@ -47,6 +47,9 @@ class Links:
     def pool_faults(self) -> list[Fault]:
         """Return nothing, as `managers`."""
         return []
+
+    def database_fault(self) -> None:
+        """Return nothing, as `managers`."""
 
 
 @dataclass
@@ -129,7 +132,37 @@ async def test_status_has_every_server_with_its_faults(manager: Manager) -> None
     assert (members[FE1].known.linked, members[FE1].role) == (True, Role.FRONT_END)
     assert members[FE2].known.report is None
     assert "connection refused" in members[FE2].faults[0].what
-    assert members[FE2].faults[0].code == "revoked"
+    assert members[FE2].faults[0].code == Cause.NOT_STARTED
+
+
+@on_loop
+async def test_expired_crl_of_our_ca_is_one_fault_of_the_ca(manager: Manager) -> None:
+    """The control is a server whose port refuses: a new CRL does not start it."""
+    lapsed = PeerFault(peer="example.test", kind=PeerKind.CA, why="the CRL has expired", code=Cause.CRL_EXPIRED)
+    ours = ServerStatus(number=2, peer_faults=(lapsed,), refuses_from=NOON, refuses_because="the end of the CRL")
+    refused, down = LinkFault("expired", Code.REVOCATION_UNKNOWN), LinkFault("refused", Cause.PORT_REFUSES)
+    report = StatusReport(ServerStatus(number=2), NOON)
+    known = [
+        (Member(name, POOL, Role.FRONT_END), Known(name, POOL, report, linked=False, unreadable={}, fault=fault))
+        for name, fault in ((FE1, refused), (FE2, down))
+    ]
+    status = Snapshot(2, NOON, MGMT, ours, known, peers=[("example.test", PeerKind.CA)]).status()
+    assert status.faulty == [(PeerKind.SERVER, Cause.PORT_REFUSES), (PeerKind.CA, Cause.CRL_EXPIRED)]
+    assert "sipmesh ca crl" in status.peers[0].faults[0].remedy
+
+
+@on_loop
+async def test_database_of_management_and_stores_have_their_faults_once(manager: Manager) -> None:
+    report = StatusReport(ServerStatus(number=2, bindings_fault="no route"), NOON)
+    known = [
+        (Member(name, POOL, Role.FRONT_END), Known(name, POOL, report, linked=True, unreadable={}))
+        for name in (FE1, FE2)
+    ]
+    peers = [(registrations_of(POOL), PeerKind.STORE), (MANAGEMENT_DATABASE, PeerKind.STORE)]
+    down = Fault("no answer", "start it", Cause.STORE, (MGMT,))
+    status = Snapshot(2, NOON, MGMT, ServerStatus(number=2), known, peers=peers, database_fault=down).status()
+    assert [fault.hurts for peer in status.peers for fault in peer.faults] == [(FE1, FE2), (MGMT,)]
+    assert not any(member.faults for member in status.members)
 
 
 @on_loop

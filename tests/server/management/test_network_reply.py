@@ -15,6 +15,7 @@ from sipmesh.server.management.peer_statuses import PeerStatus
 from sipmesh.server.management.replies import NETWORK, ManagerReply
 from sipmesh.server.management.server_faults import Fault, Known
 from sipmesh.server.management.server_reports import StatusReport
+from sipmesh.server.replication.link_fault import LinkFault
 from sipmesh.server.replication.server_status import PeerKind, ServerStatus, ShownCertificate
 from sipmesh.trust.role import Role
 from sipmesh.typed_json import UnreadableJsonError, read
@@ -28,8 +29,8 @@ STATUS = ServerStatus(number=3, at=NOON, certificate=SHOWN, links={"server": 2},
 def network() -> NetworkStatus:
     """Management, a front end that has reported, and a front end that has not."""
     report = StatusReport(STATUS, NOON - timedelta(seconds=4), FE2, behind_since=NOON - timedelta(seconds=9))
-    heard = Known(FE1, POOL, report, linked=True, why_not="", unreadable={})
-    silent = Known(FE2, POOL, None, linked=False, why_not="refused", unreadable={})
+    heard = Known(FE1, POOL, report, linked=True, unreadable={})
+    silent = Known(FE2, POOL, None, linked=False, unreadable={}, fault=LinkFault("refused", "revoked"))
     fault = Fault("no report from it yet: refused", "start it")
     members = [MemberStatus(heard, Role.FRONT_END, []), MemberStatus(silent, Role.FRONT_END, [fault])]
     managers = [ManagerReply(MGMT, 3, 4, 0.1), ManagerReply("mgmt2.example.test", 0, 4, 0.9)]
@@ -62,7 +63,7 @@ def test_server_that_has_never_reported_has_no_facts() -> None:
         "why_not": "refused",
         "reached": False,
         "role": "front-end",
-        "faults": [{"what": "no report from it yet: refused", "remedy": "start it", "code": ""}],
+        "faults": [{"what": "no report from it yet: refused", "remedy": "start it", "code": "", "hurts": []}],
     }
 
 

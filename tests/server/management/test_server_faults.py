@@ -12,29 +12,38 @@ from sipmesh.server.management.server_faults import (
     BEHIND_TOO_LONG,
     CLOCKS_DIFFER_S,
     SILENT,
+    Fault,
     Known,
     apart,
     clocks_s,
     own_clock_faults,
 )
 from sipmesh.server.management.server_reports import StatusReport
-from sipmesh.server.replication.server_status import ServerStatus
+from sipmesh.server.management.sightings import Sighting
+from sipmesh.server.replication.link_fault import Cause, LinkFault
+from sipmesh.server.replication.server_status import PeerFault, PeerKind, ServerStatus
+from sipmesh.trust.code import Code
 
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
-FE1, FE2, POOL = "fe1.example.test", "fe2.example.test", "pool1.example.test"
+MGMT, FE1, FE2, FE3 = (f"{name}.example.test" for name in ("mgmt", "fe1", "fe2", "fe3"))
+POOL = "pool1.example.test"
 
 
 def known(server: str = FE1, unreadable: Mapping[str, str] | None = None, **changes: object) -> Known:
     """A server without faults that has just reported."""
     status = ServerStatus(number=3).model_copy(update=changes)
-    return Known(server, POOL, StatusReport(status, NOON), linked=True, why_not="", unreadable=unreadable or {})
+    return Known(server, POOL, StatusReport(status, NOON), linked=True, unreadable=unreadable or {})
+
+
+def found(one: Known, *seen: Sighting, at: datetime = NOON, newest: int = 3) -> list[Fault]:
+    faults = list(one.faults(newest, at, MGMT, seen))
+    assert all(fault.remedy for fault in faults)
+    return faults
 
 
 def faults(one: Known, at: datetime = NOON, newest: int = 3) -> list[str]:
-    found = list(one.faults(newest, at))
-    assert all(fault.remedy for fault in found)
-    return [fault.what for fault in found]
+    return [fault.what for fault in found(one, at=at, newest=newest)]
 
 
 def reported(one: Known) -> StatusReport:
@@ -58,16 +67,6 @@ def test_lag_is_a_fault_after_the_threshold() -> None:
     assert faults(one) == []
     assert faults(one, NOON + SECOND) == ["behind the newest version for 1 min 1 s"]
     assert faults(one, NOON + SECOND, newest=2) == []
-
-
-def test_store_of_registrations_that_cannot_be_used_is_a_fault() -> None:
-    [fault] = faults(known(bindings_fault="valkeys://a.example.test: WRONGPASS"))
-    assert fault == "its registrations cannot be stored: valkeys://a.example.test: WRONGPASS"
-
-
-def test_database_of_stored_messages_that_cannot_be_used_is_a_fault() -> None:
-    [fault] = faults(known(messages_fault="the messages database has revision 9999"))
-    assert fault.startswith("messages for users who are away cannot be stored: the messages database has revision 9999")
 
 
 def test_journal_that_cannot_be_written_is_a_fault() -> None:
@@ -104,8 +103,8 @@ def test_clock_is_a_fault_past_the_threshold(ahead_s: float, count: int) -> None
 
 
 def test_missing_link_is_a_fault_unless_a_front_end_relays_the_reports() -> None:
-    lost = replace(known(), linked=False, why_not="refused: connection refused")
-    assert faults(lost) == ["no link to it: refused: connection refused"]
+    lost = replace(known(), linked=False, fault=LinkFault("connection refused", Cause.PORT_REFUSES))
+    assert faults(lost) == [f"no link to it works from {MGMT}: connection refused"]
     assert not lost.is_reached(NOON)
     brought = replace(known(), linked=False)
     reported(brought).by = FE2
@@ -128,15 +127,36 @@ def test_errors_of_the_server_are_faults() -> None:
     assert said == ["users from mgmt: no", "new certificate rejected: its name is missing"]
 
 
-def test_server_that_does_not_answer_another_is_a_fault_that_names_both() -> None:
-    [fault] = known(unanswered=(FE2,)).faults(3, NOON)
-    assert fault.what == f"{FE2} does not answer it"
-    assert FE2 in fault.remedy
+def test_server_that_does_not_answer_others_has_one_fault_that_names_them() -> None:
+    [fault] = found(known(), *(Sighting(by, "it does not answer requests", Cause.NO_ANSWER) for by in (FE3, FE2)))
+    assert (fault.what, fault.hurts) == (f"it does not answer {FE2}, {FE3}", (FE2, FE3))
     assert FE1 in fault.remedy
 
 
+def test_verdict_of_another_server_decides_the_remedy() -> None:
+    """The edge sends no report, and management has no link to an edge."""
+    refused = Sighting(FE2, "revoked: serial 1 is on CRL 2", Code.REVOKED)
+    unheard = Sighting(FE3, "it does not answer requests", Cause.NO_ANSWER)
+    [fault] = found(known(), unheard, refused, at=NOON + SILENT + SECOND)
+    assert fault.what.startswith("cut off, last report 31 s ago: no link to it works from ")
+    assert (fault.code, fault.hurts, f"sipmesh ca issue {FE1}" in fault.remedy) == (Code.REVOKED, (FE2, FE3), True)
+
+
+def test_certificate_on_our_crl_is_a_fault_before_a_server_refuses_it() -> None:
+    [fault] = found(replace(known(), is_revoked=True))
+    assert (fault.code, fault.hurts) == (Code.REVOKED, (MGMT,))
+
+
+def test_remedy_of_a_server_without_a_report_is_to_start_it_unless_it_is_refused() -> None:
+    silent = replace(known(), report=None, linked=False, fault=LinkFault("Connection refused", Cause.PORT_REFUSES))
+    [fault] = found(silent)
+    assert (fault.code, f"sipmesh serve {FE1}" in fault.remedy) == (Cause.NOT_STARTED, True)
+    [fault] = found(replace(silent, fault=LinkFault("expired: x", Code.EXPIRED)))
+    assert (fault.code, "sipmesh serve" in fault.remedy) == (Code.EXPIRED, False)
+
+
 def test_pool_that_is_taken_over_is_a_fault_with_its_remedy() -> None:
-    [fault] = known(taken_over=("pool2.example.test",)).faults(3, NOON)
+    [fault] = found(known(taken_over=("pool2.example.test",)))
     assert "has taken over the users of pool2.example.test" in fault.what
     assert "start a server of pool2.example.test" in fault.remedy
 
@@ -150,15 +170,20 @@ def test_servers_of_a_pool_share_one_store_of_bindings() -> None:
     assert fault.what.startswith(f"{POOL} has 2 separate registration stores ({FE1}; {FE2})")
 
 
-def test_server_whose_crl_has_expired_refuses_all_peers_and_that_is_a_fault() -> None:
+def test_server_whose_certificate_has_expired_refuses_all_peers_and_that_is_a_fault() -> None:
     """The same source as `sipmesh doctor`: what the server uses, and when that ends."""
-    ended = "the end of the CRL of CN=Issuing"
+    ended = "the end of its certificate"
     one = known(refuses_from=NOON, refuses_because=ended)
     assert faults(one, NOON - SECOND) == []
     assert faults(one) == [f"it refuses all peers since 2026-11-25 12:00:00Z: {ended}"]
     assert faults(known(refuses_because="it presents no certificate")) == [
         "it refuses all peers: it presents no certificate"
     ]
+
+
+def test_expired_crl_is_the_fault_of_the_ca_and_not_of_each_server() -> None:
+    lapsed = PeerFault(peer="example.test", kind=PeerKind.CA, why="expired", code=Cause.CRL_EXPIRED)
+    assert faults(known(refuses_from=NOON, refuses_because="x", peer_faults=(lapsed,))) == []
 
 
 def test_silent_server_has_no_fault_by_what_it_used_before() -> None:

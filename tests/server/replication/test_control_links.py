@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, cast
 
-import pytest
-
-from server.proxy.test_counters import verdict as verdict_of
 from sipmesh.server.replication.control_links import (
     BETWEEN_OPENED_S,
     FIRST_PAUSE_S,
@@ -16,20 +11,15 @@ from sipmesh.server.replication.control_links import (
     OPENED_AT_ONCE,
     ControlLinks,
     edges_behind,
-    refusal_code,
 )
+from sipmesh.server.replication.link_fault import Cause, LinkFault
 from sipmesh.topology.view import view
 from sipmesh.transport.hop import Hop
-from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import LinkKind
-from sipmesh.trust.verdict import Verdict
 from support.managed import MGMT, Managed
 from support.network import EDGE, POOL, POOL2
 from support.running import on_jumping_loop
 from support.wires import Wire
-
-if TYPE_CHECKING:
-    from sipmesh.transport.link.link import Link
 
 FE1, FE2 = "fe1.example.test", "fe2.example.test"
 
@@ -89,7 +79,7 @@ async def test_closed_link_is_dialled_again_after_a_pause_that_doubles() -> None
     pauses = []
     for failures in range(1, 8):
         dialled.links.gone(dialled.wires[-1].link, "refused")
-        assert dialled.links.why_not(FE1) == "refused"
+        assert dialled.links.fault_of(FE1) == LinkFault("refused", Cause.NO_ANSWER)
         begun = loop.time()
         while len(dialled.wires) == failures:
             await asyncio.sleep(0.05)
@@ -105,7 +95,7 @@ async def test_pause_is_short_again_after_a_link_was_up() -> None:
         dialled.links.gone(dialled.wires[-1].link, "refused")
         await asyncio.sleep(LONGEST_PAUSE_S)
     dialled.links.up(dialled.wires[-1].link)
-    assert dialled.links.why_not(FE1) == ""
+    assert dialled.links.fault_of(FE1) is None
     dialled.links.gone(dialled.wires[-1].link, "closed")
     await asyncio.sleep(FIRST_PAUSE_S + 0.1)
     assert len(dialled.wires) == 5
@@ -132,7 +122,7 @@ async def test_link_to_a_removed_server_is_drained_and_not_dialled_again() -> No
     dialled.links.keep({})
     assert [wire.drained for wire in dialled.wires] == [True, False]
     await asyncio.sleep(LONGEST_PAUSE_S)
-    assert (len(dialled.hops), dialled.links.why_not(FE2)) == (2, "")
+    assert (len(dialled.hops), dialled.links.fault_of(FE2)) == (2, None)
 
 
 @on_jumping_loop
@@ -152,17 +142,11 @@ def test_edges_behind_a_pool_have_it_as_their_next_hop(managed: Managed) -> None
     assert edges_behind(seen, POOL2) == frozenset()
 
 
-@pytest.mark.parametrize(
-    ("verdict", "code"), [(None, ""), (verdict_of(Code.ACCEPTED), ""), (verdict_of(Code.REVOKED), "revoked")]
-)
-def test_code_of_a_link_is_that_of_the_verdict_that_refused_it(verdict: Verdict | None, code: str) -> None:
-    assert refusal_code(cast("Link", SimpleNamespace(verdict=verdict))) == code
-
-
 @on_jumping_loop
-async def test_link_that_was_not_refused_has_no_code() -> None:
+async def test_link_that_was_not_refused_has_the_cause_and_not_a_verdict() -> None:
     dialled = Dialled()
     dialled.links.keep({FE1: hop(FE1)})
     dialled.links.gone(dialled.wires[-1].link, "closed")
-    assert (dialled.links.code_of(FE1), dialled.links.code_of(FE2)) == ("", "")
+    assert dialled.links.faults == {FE1: LinkFault("closed", Cause.NO_ANSWER)}
+    assert dialled.links.fault_of(FE2) is None
     dialled.links.close()

@@ -27,9 +27,11 @@ def status(
 ) -> None:
     """Show every server: its faults, its topology version, its certificate, its links, and how long it works offline.
 
-    Applications and partners are shown with the faults that servers have found on links to them.
+    Applications, partners, stores and the CA are shown with the faults that servers have found. Each fault stands once, at its
+    cause, with the servers that it hurts and the remedy.
 
-    Exit code 1: a server is cut off, is behind, or has another fault; or no link works to an application or a partner.
+    Exit code 1: a server is cut off, is behind, or has another fault; no link works to an application or a partner; a store
+    cannot be used; or a CRL has expired.
     """
     from sipmesh.server.management.replies import NETWORK
     from sipmesh.typed_json import members

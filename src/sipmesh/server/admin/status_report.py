@@ -7,10 +7,12 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from sipmesh import __version__
+from sipmesh.server.admin.lapsed_crls import lapsed_crls
 from sipmesh.server.replication.server_status import (
     MOST_CAUSES,
     MOST_NAMES,
     MOST_NEIGHBOURS,
+    MOST_PEER_FAULTS,
     MOST_REFUSALS,
     Neighbour,
     ServerStatus,
@@ -68,6 +70,7 @@ def status_of(node: RunningServer) -> ServerStatus:
         neighbours=neighbours_of(links),
         messages=node.counters.messages.total() + sum(link.messages_in + link.messages_out for link in node.pool.all()),
         refusals=refusals_of(node.counters),
+        peer_faults=tuple(lapsed_crls(node.view.loaded, node.view.role, node.gatekeeper.clock()))[:MOST_PEER_FAULTS],
     )
 
 

@@ -25,6 +25,7 @@ from sipmesh.server.agent.traces import Traces
 from sipmesh.server.process.clock import now_utc
 from sipmesh.server.proxy.control_plane import ControlPlane
 from sipmesh.server.replication.control_links import ControlLinks, edges_behind, hop_to
+from sipmesh.server.replication.server_status import MOST_PEER_FAULTS, PeerFault, PeerKind
 from sipmesh.sip.message import Request, Response, respond
 from sipmesh.trust.evidence import Direction
 from sipmesh.trust.role import Role
@@ -162,7 +163,10 @@ class Agent(ControlPlane):
         self._known_versions.forget(link)
         self._subscriber.gone(link)
         self._notifier.gone(link)
+        before = self._links.faults
         self._links.gone(link, why)
+        if self._links.faults.keys() - before.keys():
+            self.reporter.report_soon()
 
     # Messages
 
@@ -256,7 +260,9 @@ class Agent(ControlPlane):
         self.reporter.report_soon()
 
     def _with_probed(self, status: ServerStatus) -> ServerStatus:
-        return status.model_copy(update={"probed": self.probes.report, "peer_faults": self.peer_checks.faults})
+        edges = [PeerFault.of(name, PeerKind.SERVER, fault) for name, fault in self._links.faults.items()]
+        faults = (*status.peer_faults, *edges, *self.peer_checks.faults)[:MOST_PEER_FAULTS]
+        return status.model_copy(update={"probed": self.probes.report, "peer_faults": faults})
 
     def _follow_issuing(self, issuing: str) -> None:
         """Follow a new issuing CA, or a new certificate of it, and pass it on to the edges behind us.

@@ -31,6 +31,7 @@ from sipmesh.server.proxy.control_plane import ControlPlane
 from sipmesh.server.replication.control_links import ControlLinks, hops_to
 from sipmesh.server.replication.crl_store import LARGEST_GIVEN, too_large
 from sipmesh.server.replication.document_store import signers_of
+from sipmesh.server.replication.link_fault import Cause
 from sipmesh.sip.message import Request, Response, respond
 from sipmesh.storage.seen_users import GO_ON
 from sipmesh.trust.role import Role
@@ -44,8 +45,9 @@ if TYPE_CHECKING:
     from sipmesh.server.management.offers import Directory
     from sipmesh.server.management.publishing.publisher import ManagementServer
     from sipmesh.server.process.file_stamps import Stamps
+    from sipmesh.server.replication.link_fault import LinkFault
     from sipmesh.server.replication.published_version import PublishedVersion
-    from sipmesh.server.replication.server_status import ServerStatus
+    from sipmesh.server.replication.server_status import PeerKind, ServerStatus
     from sipmesh.storage.audit import AuditLine
     from sipmesh.topology.document.load import Loaded
     from sipmesh.transport.hop import Hop
@@ -223,15 +225,16 @@ class Controller(ControlPlane):
         members = [member for member in self.leadership.members if member.server in named]
         return [ManagerReply(one.server, one.fencing, one.version, round(one.heard_s, 1)) for one in members]
 
+    def database_fault(self) -> Fault | None:
+        """Return why the database that the management servers share cannot be used; None if it can, or if there is none."""
+        why = self.leadership.fault
+        remedy = "start the database, or repair the way to it; nothing can be published or revoked until it answers"
+        return Fault(why, remedy, Cause.STORE, (self._server.view.name,)) if why else None
+
     def pool_faults(self) -> list[Fault]:
         """Return what is wrong with the management pool."""
         leadership = self.leadership
-        faults = (
-            [Fault(leadership.fault, "nothing can be published or revoked until it answers")]
-            if leadership.fault
-            else []
-        )
-        faults += [Fault(self._file_fault, "until then another server cannot take over")] if self._file_fault else []
+        faults = [Fault(self._file_fault, "until then another server cannot take over")] if self._file_fault else []
         if self._issuing.ledger_fault:
             what = f"the CA's ledger was changed: {self._issuing.ledger_fault}"
             faults.append(Fault(what, "find out who can write to it; restore it from your backup"))
@@ -313,13 +316,9 @@ class Controller(ControlPlane):
         """The servers that have subscribed."""
         return self._notifier.subscribers
 
-    def why_not(self, server: str) -> str:
-        """Return why there is no link to *server*; empty if there is one, or if there should be none."""
-        return self._links.why_not(server)
-
-    def code_of(self, server: str) -> str:
-        """Return the code of the verdict that refused the last link to *server*; empty if no verdict did."""
-        return self._links.code_of(server)
+    def fault_of(self, server: str) -> LinkFault | None:
+        """Return why there is no link to *server*; None if there is one, or if there should be none."""
+        return self._links.fault_of(server)
 
     def _report_received(self, peer: TrustedPeer, report: Mapping[str, object]) -> str:
         """Accept the report of a server; returns its fault, or empty."""
@@ -344,8 +343,8 @@ class Controller(ControlPlane):
         return len(self.network.missing(self.newest))
 
     @property
-    def faulty(self) -> Sequence[tuple[str, str]]:
-        """The kind and the name of each server, application and partner with a fault."""
+    def faulty(self) -> Sequence[tuple[PeerKind, str]]:
+        """The kind and the code of each fault of the network."""
         return self.network.status(self.newest).faulty
 
     def audit_head(self) -> AuditLine | None:
@@ -380,7 +379,8 @@ class Controller(ControlPlane):
                 if report.number < self.newest:
                     self._notifier.again(name)
         for name, report in self.reports.late(now_utc(), BEHIND_TOO_LONG):
-            why = report.status.error or self._links.why_not(name) or "the server has reported no error"
+            fault = self._links.fault_of(name)
+            why = report.status.error or (fault.why if fault is not None else "the server has reported no error")
             self._log.warning("server is behind", peer=name, holds=report.number, newest=self.newest, why=why)
 
     async def refresh_users(self) -> None:

@@ -5,11 +5,19 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
-from sipmesh.server.management.peer_statuses import PeerStatus, peer_statuses, peers_in
+from sipmesh.server.management.peer_statuses import (
+    MANAGEMENT_DATABASE,
+    PeerStatus,
+    peer_statuses,
+    peers_in,
+    registrations_of,
+    store_faults,
+)
 from sipmesh.server.management.replies import Acknowledgement, ManagerReply
 from sipmesh.server.management.server_faults import (
+    Fault,
     Known,
     apart,
     clocks_s,
@@ -17,18 +25,22 @@ from sipmesh.server.management.server_faults import (
     refusal_faults,
     reported_faults,
 )
+from sipmesh.server.management.sightings import Sighting, sightings, strongest, tell_sightings
 from sipmesh.server.process.clock import now_utc
+from sipmesh.server.replication.link_fault import Cause
+from sipmesh.server.replication.server_status import PeerKind
+from sipmesh.trust.code import Code
 from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from collections.abc import Set as AbstractSet
     from datetime import datetime
 
     from sipmesh.server.management.publishing.publisher import ManagementServer
-    from sipmesh.server.management.server_faults import Fault
-    from sipmesh.server.management.server_reports import ServerReports
-    from sipmesh.server.replication.server_status import PeerKind, ServerStatus
+    from sipmesh.server.management.server_reports import ServerReports, StatusReport
+    from sipmesh.server.replication.link_fault import LinkFault
+    from sipmesh.server.replication.server_status import ServerStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,18 +75,19 @@ class NetworkStatus:
     peers: Sequence[PeerStatus] = ()
 
     @property
-    def faulty(self) -> Sequence[tuple[str, str]]:
-        """The kind and the name of everything that has a fault."""
-        servers = [("server", one.known.server) for one in self.members if one.faults]
-        manager = [("server", self.manager)] if self.faults else []
-        return [*manager, *servers, *((str(peer.kind), peer.name) for peer in self.peers if peer.faults)]
+    def faulty(self) -> Sequence[tuple[PeerKind, str]]:
+        """The kind and the code of each fault; a fault without a code has an empty one."""
+        servers = [(PeerKind.SERVER, self.faults), *((PeerKind.SERVER, one.faults) for one in self.members)]
+        peers = ((peer.kind, peer.faults) for peer in self.peers)
+        return [(kind, fault.code) for kind, faults in (*servers, *peers) for fault in faults]
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """What is known of all servers at time *at*: a thread can compare it with the version *newest*.
 
-    *peers* are the applications and partners, which do not report themselves.
+    *peers* are the applications, partners, stores and CAs, which do not report themselves. *database_fault* is the fault of the
+    database that management servers share.
     """
 
     newest: int
@@ -85,26 +98,49 @@ class Snapshot:
     managers: Sequence[ManagerReply] = ()
     pool_faults: Sequence[Fault] = ()
     peers: Sequence[tuple[str, PeerKind]] = ()
+    database_fault: Fault | None = None
 
     def status(self) -> NetworkStatus:
-        """Return every server with its faults; a fault of a server that others see too is listed at that server alone."""
-        split = apart(known for _, known in self.known)
-        elsewhere = frozenset(name for name, _ in self.peers).union(
-            known.server for _, known in self.known if known.is_silent(self.at)
-        )
-        statuses = []
+        """Return every server and peer with its faults; each fault is listed once, at its cause."""
+        heard = [(self.manager, self.ours), *((server, status) for server, _, status in self._reports())]
+        seen = sightings(heard, [one.server for _, one in self.known if one.is_silent(self.at) or one.why_not])
+        peers = peer_statuses(self.peers, seen, self._store_faults())
+        is_crl_expired = any(peer.kind is PeerKind.CA and peer.faults for peer in peers)
+        members = []
         for member, known in self.known:
-            stores = [split[known.pool]] if known.pool in split else []
-            statuses.append(MemberStatus(known, member.role, [*known.faults(self.newest, self.at, elsewhere), *stores]))
+            found = known.faults(self.newest, self.at, self.manager, seen.get(known.server, ()))
+            left = [one for one in found if not (is_crl_expired and one.code in FOLLOW_EXPIRED_CRL)]
+            members.append(MemberStatus(known, member.role, left))
+        faults = list(self._own_faults(seen.get(self.manager, ())))
+        return NetworkStatus(self.newest, self.at, self.manager, self.ours, faults, members, self.managers, peers)
+
+    def _reports(self) -> Iterator[tuple[str, str, ServerStatus]]:
+        """Give the servers that have reported lately, each with its pool and its report."""
+        for _, known in self.known:
+            if known.report is not None and not known.is_silent(self.at):
+                yield known.server, known.pool, known.report.status
+
+    def _store_faults(self) -> Mapping[str, Sequence[Fault]]:
+        found = store_faults(self._reports())
+        for pool, fault in apart(known for _, known in self.known).items():
+            found.setdefault(registrations_of(pool), []).append(fault)
+        if self.database_fault is not None:
+            found[MANAGEMENT_DATABASE] = [self.database_fault]
+        return found
+
+    def _own_faults(self, seen: Sequence[Sighting]) -> Iterator[Fault]:
+        for sighting in strongest(seen).values():
+            what = tell_sightings({one.by for one in sighting}, sighting)
+            yield Fault.of(self.manager, PeerKind.SERVER, what, sighting)
+        yield from reported_faults(self.manager, self.ours)
+        yield from refusal_faults(self.manager, self.ours, self.at)
         clocks = clocks_s((known.report for _, known in self.known if known.report is not None), self.at)
-        faults = [
-            *reported_faults(self.manager, self.ours, elsewhere),
-            *refusal_faults(self.manager, self.ours, self.at),
-            *own_clock_faults(self.manager, clocks),
-            *self.pool_faults,
-        ]
-        peers = peer_statuses(self.peers, (known for _, known in self.known), self.at)
-        return NetworkStatus(self.newest, self.at, self.manager, self.ours, faults, statuses, self.managers, peers)
+        yield from own_clock_faults(self.manager, clocks)
+        yield from self.pool_faults
+
+
+FOLLOW_EXPIRED_CRL: Final = frozenset({Code.REVOCATION_UNKNOWN, Code.REFUSED_BY_PEER, Cause.SILENT, Cause.NO_ANSWER})
+"""The codes of faults of our servers that go when an expired CRL of our CA is signed again: the CA has the fault."""
 
 
 class Reach(Protocol):
@@ -114,17 +150,17 @@ class Reach(Protocol):
     def linked(self) -> Collection[str]:
         """The servers that have subscribed."""
 
-    def why_not(self, server: str) -> str:
-        """Return why there is no link to *server*; empty if there is one, or if there should be none."""
-
-    def code_of(self, server: str) -> str:
-        """Return the code of the verdict that refused the last link to *server*; empty if no verdict did."""
+    def fault_of(self, server: str) -> LinkFault | None:
+        """Return why there is no link to *server*; None if there is one, or if there should be none."""
 
     def managers(self) -> Sequence[ManagerReply]:
         """Return the servers of the management pool; empty if there is one management server."""
 
     def pool_faults(self) -> Sequence[Fault]:
         """Return what is wrong with the management pool."""
+
+    def database_fault(self) -> Fault | None:
+        """Return why the database that the management servers share cannot be used; None if it can, or if there is none."""
 
 
 class Network:
@@ -202,10 +238,18 @@ class Network:
         linked = frozenset(self._reach.linked)
         known = [(member, self._known(member, linked)) for member in self.members()]
         name, pool = self._server.view.name, self._reach
-        about = (pool.managers(), pool.pool_faults(), list(peers_in(self._server.view)))
+        about = (pool.managers(), pool.pool_faults(), list(peers_in(self._server.view)), pool.database_fault())
         return Snapshot(newest, now_utc(), name, self._own_status(), known, *about)
 
     def _known(self, member: Member, linked: AbstractSet[str]) -> Known:
-        name, reports = member.name, self._reports
-        why_not, code, misread = self._reach.why_not(name), self._reach.code_of(name), reports.misread.get(name, {})
-        return Known(name, member.pool, reports.reports.get(name), name in linked, why_not, misread, code)
+        name, report = member.name, self._reports.reports.get(member.name)
+        misread, fault = self._reports.misread.get(name, {}), self._reach.fault_of(name)
+        return Known(name, member.pool, report, name in linked, misread, fault, self._is_revoked(report))
+
+    def _is_revoked(self, report: StatusReport | None) -> bool:
+        """Return whether the certificate that a server has reported last is on a CRL of ours."""
+        shown = report.status.certificate if report is not None else None
+        if shown is None:
+            return False
+        serial, lists = int(shown.serial or "0", 16), self._server.view.loaded.authority.lists
+        return any(serial in crl.serials and crl.issuer.rfc4514_string() == shown.issuer for crl in lists)

@@ -1,4 +1,4 @@
-"""Applications and partners: what the servers that open links to them have reported, each fault once, at its peer."""
+"""Applications, partners, stores and our CA: they report nothing themselves, so that the servers that use them do."""
 
 from __future__ import annotations
 
@@ -6,56 +6,83 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sipmesh.server.management.server_faults import Fault
+from sipmesh.server.management.sightings import strongest, tell_sightings
+from sipmesh.server.replication.link_fault import Cause
 from sipmesh.server.replication.server_status import PeerKind
 from sipmesh.trust.formatting import tell_list
 from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-    from datetime import datetime
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from sipmesh.server.management.server_faults import Known
+    from sipmesh.server.management.sightings import Sighting
+    from sipmesh.server.replication.server_status import ServerStatus
     from sipmesh.topology.view import ServerView
+
+MESSAGES = "stored messages"
+MANAGEMENT_DATABASE = "management database"
 
 
 @dataclass(frozen=True, slots=True)
 class PeerStatus:
-    """An application or a partner with its faults; none if no server has seen one."""
+    """An application, a partner, a store or our CA, with its faults; none if no server has seen one."""
 
     name: str
     kind: PeerKind
     faults: Sequence[Fault]
 
 
+def registrations_of(pool: str) -> str:
+    """Return the name of the store in which a pool of front ends keeps its registrations."""
+    return f"registrations of {pool}"
+
+
 def peers_in(view: ServerView) -> Iterator[tuple[str, PeerKind]]:
-    """Give every application server and every partner of a topology."""
+    """Give every application server, partner and store of a topology, and its CA."""
     for pool in view.pools.values():
         if pool.role is Role.APPLICATION:
             yield from ((name, PeerKind.APPLICATION) for name in pool.servers)
     yield from ((partner.name, PeerKind.PARTNER) for partner in view.partners)
+    topology = view.loaded.topology
+    yield topology.organisation, PeerKind.CA
+    homes = [pool.name for pool in view.pools.values() if pool.role is Role.FRONT_END]
+    yield from ((registrations_of(pool), PeerKind.STORE) for pool in homes)
+    if homes:
+        yield MESSAGES, PeerKind.STORE
+    if topology.storage.management is not None:
+        yield MANAGEMENT_DATABASE, PeerKind.STORE
 
 
 def peer_statuses(
-    peers: Iterable[tuple[str, PeerKind]], servers: Iterable[Known], at: datetime
+    peers: Iterable[tuple[str, PeerKind]],
+    seen: Mapping[str, Sequence[Sighting]],
+    stores: Mapping[str, Sequence[Fault]],
 ) -> Sequence[PeerStatus]:
-    """Return each of the *peers* with what the *servers* say of it; reports of servers that are cut off do not count."""
-    seen: dict[str, dict[tuple[str, str], list[str]]] = {}
-    for known in servers:
-        if known.report is None or known.is_silent(at):
-            continue
-        status = known.report.status
-        whys = dict.fromkeys(status.unanswered, ("it does not answer requests", ""))
-        whys |= {fault.peer: (fault.why, fault.code) for fault in status.peer_faults}
-        for peer, why in whys.items():
-            seen.setdefault(peer, {}).setdefault(why, []).append(known.server)
-    return [PeerStatus(name, kind, list(_faults(name, kind, seen.get(name, {})))) for name, kind in peers]
+    """Return each of the *peers* with what servers have *seen* of it, and the faults of *stores*, by their names."""
+    return [
+        PeerStatus(name, kind, stores.get(name, ()) if kind is PeerKind.STORE else list(_faults(name, kind, seen)))
+        for name, kind in peers
+    ]
 
 
-def _faults(name: str, kind: PeerKind, whys: dict[tuple[str, str], list[str]]) -> Iterator[Fault]:
-    for (why, code), servers in whys.items():
-        by = tell_list(sorted(servers))
-        if kind is PeerKind.APPLICATION:
-            remedy = f"start its program, and check that its server port is reachable from the machine of {servers[0]}"
-        else:
-            remedy = f"ask the partner, or correct its entry; to try again: sipmesh partner probe {name}"
-        yield Fault(f"no link to it works from {by}: {why}", remedy, code)
+def _faults(name: str, kind: PeerKind, seen: Mapping[str, Sequence[Sighting]]) -> Iterator[Fault]:
+    for sightings in strongest(seen.get(name, ())).values():
+        what = tell_sightings({one.by for one in sightings}, sightings)
+        yield Fault.of(name, kind, what, sightings)
+
+
+def store_faults(reports: Iterable[tuple[str, str, ServerStatus]]) -> dict[str, list[Fault]]:
+    """Return the faults of stores, by their names, each once, as servers report them; a report has its server and its pool."""
+    found: dict[str, dict[str, list[str]]] = {}
+    for server, pool, status in reports:
+        if status.bindings_fault:
+            found.setdefault(registrations_of(pool), {}).setdefault(status.bindings_fault, []).append(server)
+        if status.messages_fault:
+            found.setdefault(MESSAGES, {}).setdefault(status.messages_fault, []).append(server)
+    return {name: [_unusable(why, servers) for why, servers in whys.items()] for name, whys in found.items()}
+
+
+def _unusable(why: str, servers: Sequence[str]) -> Fault:
+    by = tuple(sorted(servers))
+    remedy = f"start the store, or repair the way to it from {tell_list(by)}; each server uses it again by itself"
+    return Fault(f"cannot be used by {tell_list(by)}: {why}", remedy, Cause.STORE, by)

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
+from sipmesh.server.management.remedies import remedy_of
+from sipmesh.server.management.sightings import Sighting, strongest, tell_sightings
 from sipmesh.server.process.clock import majority_ahead_s
+from sipmesh.server.replication.link_fault import Cause
+from sipmesh.server.replication.server_status import PeerKind
+from sipmesh.trust.code import Code
 from sipmesh.trust.formatting import tell_list, tell_span, tell_time
 
 if TYPE_CHECKING:
     from sipmesh.server.management.server_reports import StatusReport
+    from sipmesh.server.replication.link_fault import LinkFault
     from sipmesh.server.replication.server_status import ServerStatus
 
 SILENT: Final = timedelta(seconds=30)
@@ -26,28 +32,43 @@ CLOCKS_DIFFER_S: Final = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One fault: *what* is wrong, and the *remedy*. *code* is that of the verdict that is the cause, empty without one."""
+    """One fault at its cause: *what* is wrong, and the *remedy*. *code* is that of a verdict, or a `Cause`; empty without one.
+
+    *hurts* are the servers that have seen the fault, because they need what has it.
+    """
 
     what: str
     remedy: str = ""
     code: str = ""
+    hurts: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, name: str, kind: PeerKind, what: str, seen: Sequence[Sighting]) -> Self:
+        """Return the fault that *seen*, all with one code, have found at *name*."""
+        by = tuple(sorted({one.by for one in seen}))
+        return cls(what, remedy_of(kind, seen[0].code, name, by[0]), seen[0].code, by)
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
     """What management knows of one server: its last *report*, None if there is none, and whether there is a link to it.
 
-    *why_not* is the reason why there is no link, and *code* that of the verdict, if one has refused it. *unreadable* has the
-    faults of unreadable reports, by the server that delivered the report ("" for the server itself).
+    *fault* says why there is no link. *unreadable* has the faults of unreadable reports, by the server that delivered the report
+    ("" for the server itself). *is_revoked* says that the certificate of the last report is on our CRL.
     """
 
     server: str
     pool: str
     report: StatusReport | None
     linked: bool
-    why_not: str
     unreadable: Mapping[str, str]
-    code: str = ""
+    fault: LinkFault | None = None
+    is_revoked: bool = False
+
+    @property
+    def why_not(self) -> str:
+        """Why there is no link; empty if there is one, or if there should be none."""
+        return self.fault.why if self.fault is not None else ""
 
     @property
     def is_behind_another(self) -> bool:
@@ -62,20 +83,18 @@ class Known:
         """Return whether there is no recent report."""
         return self.report is None or at - self.report.heard_at > SILENT
 
-    def faults(self, newest: int, at: datetime, elsewhere: Collection[str] = ()) -> Iterator[Fault]:
+    def faults(self, newest: int, at: datetime, manager: str, seen: Sequence[Sighting] = ()) -> Iterator[Fault]:
         """Return all faults of the server; *newest* is the version that it should have in force.
 
-        *elsewhere* are peers that have the fault themselves: that they do not answer is no fault of this server.
+        *seen* is what the servers have seen of it that have reported lately; *manager* adds what it knows itself.
         """
         yield from self._unreadable()
+        yield from self._apart(at, manager, seen)
         if self.report is None:
-            start = f"start it: sipmesh serve {self.server}; and check that its machine is reachable from here"
-            yield Fault(f"no report from it yet: {self.why_not or 'no connection yet'}", start, self.code)
             return
-        yield from self._silence(self.report, at)
         yield from self._old_version(self.report, newest, at)
-        yield from self._reported(self.report, elsewhere)
         if not self.is_silent(at):
+            yield from self._reported(self.report)
             yield from refusal_faults(self.server, self.report.status, at)
 
     def _unreadable(self) -> Iterator[Fault]:
@@ -83,16 +102,36 @@ class Known:
             source = f" from {by}" if by else ""
             yield Fault(f"its report{source} cannot be read: {why}", "run the same release of sipmesh on every server")
 
-    def _silence(self, report: StatusReport, at: datetime) -> Iterator[Fault]:
-        remedy = (
-            f"check that {self.server} runs, and that its server port is reachable from here; if a peer was refused, read why: "
-            "sipmesh links --refused"
-        )
-        if self.is_silent(at):
-            ago = tell_span(at - report.heard_at)
-            yield Fault(f"cut off, last report {ago} ago: {self.why_not or 'it sends no reports'}", remedy, self.code)
-        elif self.why_not and not self.linked:
-            yield Fault(f"no link to it: {self.why_not}", remedy, self.code)
+    def _apart(self, at: datetime, manager: str, seen: Sequence[Sighting]) -> Iterator[Fault]:
+        """Return the one fault of a server that others cannot reach, or that sends no reports."""
+        all_seen = [*self._known_to(manager), *seen]
+        codes = strongest(all_seen)
+        code = Code.REVOKED if Code.REVOKED in codes else next(iter(codes), "")
+        if self.report is None and code not in list(Code):
+            yield self._without_links(
+                manager, f"no report from it yet: {self.why_not or 'no connection yet'}", Cause.NOT_STARTED
+            )
+        elif codes:
+            hurts = tuple(sorted({one.by for one in all_seen}))
+            what = f"{self._age(at)}{tell_sightings(hurts, codes[code])}"
+            yield replace(Fault.of(self.server, PeerKind.SERVER, what, codes[code]), hurts=hurts)
+        elif self.is_silent(at):
+            yield self._without_links(manager, f"{self._age(at)}it sends no reports", Cause.SILENT)
+
+    def _without_links(self, manager: str, what: str, cause: Cause) -> Fault:
+        return Fault.of(self.server, PeerKind.SERVER, what, [Sighting(manager, what, cause)])
+
+    def _known_to(self, manager: str) -> Iterator[Sighting]:
+        if self.is_revoked:
+            yield Sighting(manager, "revoked: the certificate that it has reported last is on our CRL", Code.REVOKED)
+        if self.fault is not None and not self.linked:
+            yield Sighting(manager, self.fault.why, self.fault.code)
+
+    def _age(self, at: datetime) -> str:
+        """Tell how long a server has been silent; empty if it is not."""
+        if self.report is None or not self.is_silent(at):
+            return ""
+        return f"cut off, last report {tell_span(at - self.report.heard_at)} ago: "
 
     def _old_version(self, report: StatusReport, newest: int, at: datetime) -> Iterator[Fault]:
         since = report.behind_since
@@ -106,14 +145,15 @@ class Known:
             remedy = f"read the log of {self.server}: it says why the server rejects version {newest}"
             yield Fault(f"behind the newest version for {tell_span(at - since)}", remedy)
 
-    def _reported(self, report: StatusReport, elsewhere: Collection[str]) -> Iterator[Fault]:
-        yield from reported_faults(self.server, report.status, elsewhere)
+    def _reported(self, report: StatusReport) -> Iterator[Fault]:
+        yield from reported_faults(self.server, report.status)
         clock = report.clock_s
         if clock is not None and abs(clock) > CLOCKS_DIFFER_S:
             side = "ahead of" if clock > 0 else "behind"
             yield Fault(
                 f"its clock is {abs(clock):.0f} s {side} that of management",
-                f"set the clock of {self.server}, for example by NTP",
+                remedy_of(PeerKind.SERVER, Cause.CLOCK, self.server, ""),
+                Cause.CLOCK,
             )
 
 
@@ -130,23 +170,18 @@ def own_clock_faults(manager: str, others_s: Sequence[float]) -> Iterator[Fault]
         side = "behind" if seconds > 0 else "ahead of"
         yield Fault(
             f"its clock is {abs(seconds):.0f} s {side} the clocks of most servers, so it signs no CRL",
-            f"set the clock of {manager}, for example by NTP; it signs then by itself",
+            f"{remedy_of(PeerKind.SERVER, Cause.CLOCK, manager, '')}; it signs then by itself",
+            Cause.CLOCK,
         )
 
 
-def reported_faults(server: str, status: ServerStatus, elsewhere: Collection[str] = ()) -> Iterator[Fault]:
-    """Return the faults that a server reports of itself; *elsewhere* as for `Known.faults`."""
+def reported_faults(server: str, status: ServerStatus) -> Iterator[Fault]:
+    """Return the faults that a server reports of itself."""
     if status.error:
         yield Fault(status.error, f"read the log of {server}")
     if status.certificate_fault:
         remedy = f"on the machine of {server}: sipmesh ca inventory"
         yield Fault(f"new certificate rejected: {status.certificate_fault}", remedy)
-    if status.bindings_fault:
-        remedy = f"repair the store of the registrations, or the way to it; {server} stores its registrations again by itself"
-        yield Fault(f"its registrations cannot be stored: {status.bindings_fault}", remedy)
-    if status.messages_fault:
-        remedy = f"repair the database of stored messages, or the way to it; {server} uses it again by itself"
-        yield Fault(f"messages for users who are away cannot be stored: {status.messages_fault}", remedy)
     if status.records_fault:
         yield Fault(
             f"records of calls are not written, and wait in its memory: {status.records_fault}",
@@ -162,19 +197,24 @@ def reported_faults(server: str, status: ServerStatus, elsewhere: Collection[str
             f"start a server of {pool}, or repair the network between it and {server}: then the users are given back"
         )
         yield Fault(f"it has taken over the users of {pool}, none of whose servers answers it", remedy)
-    for other in (name for name in status.unanswered if name not in elsewhere):
-        remedy = f"check that {other} runs, and that its server port is reachable from the machine of {server}"
-        yield Fault(f"{other} does not answer it", remedy)
 
 
 def refusal_faults(server: str, status: ServerStatus, at: datetime) -> Iterator[Fault]:
-    """Return the fault of a server that refuses all peers, because its own certificate, a CA or a CRL of them has expired."""
+    """Return the fault of a server that refuses all peers, because its own certificate or a CA above it has expired.
+
+    That a CRL of our CA has expired is the fault of the CA.
+    """
+    if any(fault.kind is PeerKind.CA for fault in status.peer_faults):
+        return
     remedy = f"on the machine of {server}: sipmesh ca inventory"
     if status.refuses_from is None:
         if status.refuses_because:
             yield Fault(f"it refuses all peers: {status.refuses_because}", remedy)
     elif status.refuses_from <= at:
-        yield Fault(f"it refuses all peers since {tell_time(status.refuses_from)}: {status.refuses_because}", remedy)
+        since = f"it refuses all peers since {tell_time(status.refuses_from)}: {status.refuses_because}"
+        yield Fault(
+            since, f"issue it again: sipmesh ca issue {server}; if its dates are correct, set its clock", Code.EXPIRED
+        )
 
 
 def apart(servers: Iterable[Known]) -> dict[str, Fault]:

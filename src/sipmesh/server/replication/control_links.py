@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sipmesh.server.replication.link_fault import LinkFault
 from sipmesh.transport.hop import Hop
-from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.role import Role
 
@@ -36,8 +36,7 @@ class ControlLink:
     link: Link | None = None
     pause: float = FIRST_PAUSE_S
     waits: asyncio.TimerHandle | None = None
-    why: str = ""  # why the last link closed; empty while a link is up
-    code: str = ""  # of the verdict that refused it, if one did
+    fault: LinkFault | None = None  # why the last link closed; None while a link is up
 
 
 class ControlLinks:
@@ -97,25 +96,25 @@ class ControlLinks:
         """A link came up: the pause after its next failure is the shortest one."""
         for entry in self._links.values():
             if entry.link is link:
-                entry.pause, entry.why, entry.code = FIRST_PAUSE_S, "", ""
+                entry.pause, entry.fault = FIRST_PAUSE_S, None
 
     def gone(self, link: Link, why: str) -> None:
         """A link has closed: dial again after a pause, which doubles with each failure."""
         for entry in self._links.values():
             if entry.link is link:
-                entry.link, entry.why, entry.code = None, why, refusal_code(link)
+                entry.link, entry.fault = None, LinkFault.of(link, why)
                 entry.waits = self._loop.call_later(entry.pause, self._open, entry)
                 entry.pause = min(2 * entry.pause, LONGEST_PAUSE_S)
 
-    def why_not(self, name: str) -> str:
-        """Return why there is no link to *name*; empty if there is one, or if there should be none."""
-        entry = self._links.get(name)
-        return entry.why if entry is not None else ""
+    @property
+    def faults(self) -> Mapping[str, LinkFault]:
+        """Why there is no link to a server, by name; without those to which there is one."""
+        return {name: entry.fault for name, entry in self._links.items() if entry.fault is not None}
 
-    def code_of(self, name: str) -> str:
-        """Return the code of the verdict that refused the last link to *name*; empty if no verdict did."""
+    def fault_of(self, name: str) -> LinkFault | None:
+        """Return why there is no link to *name*; None if there is one, or if there should be none."""
         entry = self._links.get(name)
-        return entry.code if entry is not None else ""
+        return entry.fault if entry is not None else None
 
     def close(self) -> None:
         """Stop opening links."""
@@ -125,11 +124,6 @@ class ControlLinks:
                 entry.waits.cancel()
             entry.link = None
         self._links.clear()
-
-
-def refusal_code(link: Link) -> str:
-    """Return the code of the verdict that has refused the peer of *link*; empty if none has."""
-    return str(link.verdict.code) if link.verdict is not None and link.verdict.code is not Code.ACCEPTED else ""
 
 
 def hop_to(view: ServerView, server: str) -> Hop:

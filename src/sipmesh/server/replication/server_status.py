@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final, Self
 
 from pydantic import (
     AfterValidator,
@@ -28,6 +28,9 @@ from sipmesh.errors import RemoteError
 from sipmesh.printable import printable
 from sipmesh.server.replication.probe_order import MOST_TARGETS
 
+if TYPE_CHECKING:
+    from sipmesh.server.replication.link_fault import LinkFault
+
 LONGEST_TEXT: Final = 2000
 """Characters of one text; a server cuts its own texts to this length (`text`)."""
 
@@ -43,7 +46,7 @@ MOST_CAUSES: Final = 64
 """Codes of refusals in one report, each with its count."""
 
 MOST_PEER_FAULTS: Final = 64
-"""Applications and partners in one report to which no link works."""
+"""Peers and CRLs with a fault in one report."""
 
 LONGEST_RELAYED: Final = 768 << 10
 """Octets of all relayed reports of a front end; this leaves room for its own (`distribution.notifier.LONGEST_STATUS`)."""
@@ -112,22 +115,30 @@ class Neighbour(_Part):
 
 
 class PeerKind(StrEnum):
-    """A peer that does not report to management itself."""
+    """The kind of something whose faults other servers see; all but a server do not report to management themselves."""
 
+    SERVER = "server"
     APPLICATION = "application"
     PARTNER = "partner"
+    CA = "CA"
+    STORE = "store"
 
 
 class PeerFault(_Part):
-    """An application, or a partner, to which the server can open no link; *why* is the verdict, or what was seen.
+    """A peer to which the server can open no link, or the CRL of a CA that has expired; *why* is what was seen.
 
-    *code* is that of the verdict, empty if no verdict has refused the link.
+    *code* is that of the verdict, or a `Cause`: management knows the remedy by it.
     """
 
     peer: Name
     kind: PeerKind
     why: Text
     code: Text = ""
+
+    @classmethod
+    def of(cls, peer: str, kind: PeerKind, fault: LinkFault) -> Self:
+        """Report that no link to *peer* works."""
+        return cls(peer=peer, kind=kind, why=text(fault.why), code=fault.code)
 
 
 class ProbedLink(_Part):
@@ -183,7 +194,8 @@ class ServerFacts(_Part):
     *taken_over* are the pools whose users the server serves in place of their own servers.
     *neighbours* are its links to servers and partners, the busiest first. *workers_fault* says which of its workers do not serve.
     *messages* counts those of all links since the start, and *refusals* the refused peers and messages by their codes.
-    *peer_faults* are the applications and partners to which no link works. *records_fault* says why records of calls wait.
+    *peer_faults* are the peers to which no link works, and the CRLs that have expired. *records_fault* says why records of calls
+    wait.
     """
 
     release: Name = ""

@@ -86,8 +86,8 @@ def _versions(node: RunningServer) -> Iterator[Metric]:
     )
     faults = GaugeMetricFamily(
         "sipmesh_network_faults",
-        "Servers, applications and partners with a fault, as `sipmesh status` shows them.",
-        labels=("kind",),
+        "Faults as `sipmesh status` shows them, by the kind of what has the fault and the code of the cause.",
+        labels=("kind", "code"),
     )
     if isinstance(control_plane, Agent | Controller):
         in_force.add_metric((), at)
@@ -96,9 +96,9 @@ def _versions(node: RunningServer) -> Iterator[Metric]:
         silence.add_metric((), control_plane.unheard_s)
     if isinstance(control_plane, Controller):
         behind.add_metric((), control_plane.behind)
-        count = Counter(kind for kind, _ in control_plane.faulty)
-        for kind in ("server", *PeerKind):
-            faults.add_metric((kind,), count[kind])
+        none = dict.fromkeys(((kind, "") for kind in PeerKind), 0)
+        for labels, count in (none | Counter(control_plane.faulty)).items():
+            faults.add_metric(labels, count)
         if (last := control_plane.audit_head()) is not None:
             audit.add_metric((last.hash,), last.seq)
     yield from (in_force, newest, silence, behind, faults, audit)

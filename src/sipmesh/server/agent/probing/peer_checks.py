@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final
 from sipmesh.errors import RemoteError
 from sipmesh.server.agent.probing.link_probes import PATIENCE_S, Attempt, hop_of
 from sipmesh.server.agent.probing.spent_links import SpentLinks
-from sipmesh.server.replication.control_links import refusal_code
-from sipmesh.server.replication.server_status import MOST_PEER_FAULTS, PeerFault, PeerKind, text
+from sipmesh.server.replication.link_fault import LinkFault
+from sipmesh.server.replication.server_status import MOST_PEER_FAULTS, PeerFault, PeerKind
 from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
@@ -38,17 +38,13 @@ AGAIN_S: Final = 30.0
 
 @dataclass(slots=True)
 class CheckedPeer:
-    """One application or partner: it is checked at the loop time *due*; *fault* is what the last check has found.
-
-    *code* is that of the verdict that has refused its link.
-    """
+    """One application or partner: it is checked at the loop time *due*; *fault* is what the last check has found."""
 
     name: str
     kind: PeerKind
     due: float
     attempt: Attempt | None = None
-    fault: str = ""
-    code: str = ""
+    fault: LinkFault | None = None
 
     def finished(self, now: float, spent: SpentLinks) -> bool:
         """Tell whether the check has ended at the loop time *now*; then *fault* is its result, and its link is *spent*."""
@@ -56,8 +52,8 @@ class CheckedPeer:
         if self.attempt is None or result is None:
             return False
         spent.add(self.attempt.link)
-        self.code = refusal_code(self.attempt.link)
-        self.attempt, self.fault = None, "" if result[0] else result[1]
+        self.fault = None if result[0] else LinkFault.of(self.attempt.link, result[1])
+        self.attempt = None
         self.due = now + (AGAIN_S if self.fault else EVERY_S[self.kind])
         return True
 
@@ -82,11 +78,8 @@ class PeerChecks:
     @property
     def faults(self) -> tuple[PeerFault, ...]:
         """The peers to which no link works now."""
-        faulty = [peer for peer in self._peers.values() if peer.fault]
-        return tuple(
-            PeerFault(peer=peer.name, kind=peer.kind, why=text(peer.fault), code=peer.code)
-            for peer in faulty[:MOST_PEER_FAULTS]
-        )
+        faulty = [(peer, peer.fault) for peer in self._peers.values() if peer.fault is not None]
+        return tuple(PeerFault.of(peer.name, peer.kind, fault) for peer, fault in faulty[:MOST_PEER_FAULTS])
 
     def tick(self) -> None:
         """Note which checks have ended, and begin those that are due; called about twice a second."""
@@ -98,7 +91,7 @@ class PeerChecks:
             self._follow(view, now)
         for peer in self._peers.values():
             before = peer.fault
-            if peer.attempt is not None and peer.finished(now, self._spent) and bool(before) != bool(peer.fault):
+            if peer.attempt is not None and peer.finished(now, self._spent) and before != peer.fault:
                 self._changed()
             if peer.attempt is None and now >= peer.due:
                 peer.attempt = self._begin(view, peer, now)

@@ -53,7 +53,7 @@ SERVERS: Final = (
     Column[ServerReply]("Certificate ends", lambda one: one.certificate and one.certificate.ends),
     Column[ServerReply]("Links", lambda one: sum(one.links.values())),
 )
-PEERS: Final = tuple(map(Column[PeerReply], ("Application or partner", "Kind", "State")))
+PEERS: Final = tuple(map(Column[PeerReply], ("Application, partner, store or CA", "Kind", "State")))
 NEIGHBOURS: Final = (
     Column[Neighbour]("Proved identity", lambda one: one.peer),
     Column[Neighbour]("Kind", lambda one: one.kind),

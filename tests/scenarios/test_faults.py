@@ -1,0 +1,267 @@
+"""Each fault of a network stands once, at its cause; its remedy is carried out, and the fault goes.
+
+The exit code of `sipmesh status`, the page of the console, the API and the metric show the same fault.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from sipmesh.demo.organisation import Organisation
+from sipmesh.demo.ports import HOST, free_port
+from sipmesh.pki import files
+from sipmesh.server.admin.metrics.server_metrics import ServerMetrics
+from sipmesh.server.agent.probing import peer_checks
+from sipmesh.server.console.access.secret_table import hash_of
+from sipmesh.server.management.server_faults import Fault
+from sipmesh.server.replication.link_fault import Cause
+from sipmesh.server.replication.server_status import PeerKind
+from sipmesh.trust.code import Code
+from sipmesh.trust.evidence import LinkKind
+from support.console import Visitor
+from support.managed import MGMT, Managed
+from support.network import (
+    BOT,
+    EDGE,
+    EDGES,
+    EXAMPLE,
+    FE1,
+    FE2,
+    PARTNER,
+    PARTNER_EDGE,
+    PARTNER_EDGES,
+    Network,
+    copied_with_ports,
+)
+from support.running import on_loop, until
+
+TOKEN = "viewer-token"
+
+
+@pytest.fixture(autouse=True)
+def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No check of a partner or an application waits for its turn."""
+    monkeypatch.setattr(peer_checks, "FIRST_S", 0.0)
+    monkeypatch.setattr(peer_checks, "AGAIN_S", 0.0)
+    monkeypatch.setattr(peer_checks, "EVERY_S", dict.fromkeys(PeerKind, 0.0))
+
+
+@dataclass
+class Bed:
+    """Our servers under management, and the edge of a partner; *entry* is our entry of the partner."""
+
+    managed: Managed
+    partner: Network
+    entry: dict[str, Any]
+
+    def faults(self) -> list[tuple[str, Fault]]:
+        """All faults of the network, each with the name of what has it, but that of the application: no test starts it."""
+        status = self.managed.master.network.status(self.managed.master.newest)
+        named = [(status.manager, status.faults), *((one.known.server, one.faults) for one in status.members)]
+        named += [(peer.name, peer.faults) for peer in status.peers if peer.name != BOT]
+        return [(name, fault) for name, faults in named for fault in faults]
+
+    async def well(self) -> None:
+        """Wait until no fault is left."""
+        await until(lambda: not self.faults())
+
+    async def only(self, code: str) -> tuple[str, Fault]:
+        """Wait until the network has one fault and no other, with this code; then each surface shows it."""
+        await until(lambda: [fault.code for _, fault in self.faults()] == [code])
+        [found] = self.faults()
+        await self._shown_everywhere(*found)
+        return found
+
+    async def _shown_everywhere(self, name: str, fault: Fault) -> None:
+        printed = await self.managed.type("status", code=1)
+        assert fault.remedy.split(";")[0][:60] in " ".join(printed.split()), printed
+        told = json.loads(await self.managed.type("status", "--json", code=1))
+        assert told["ok"] is False
+        async with Visitor(self.managed, TOKEN) as program:
+            answered = (await program.get("/api/v1/status")).json
+            servers = [answered["master"], *answered["servers"]]
+            named = {one.get("server") or one["peer"]: one["faults"] for one in (*servers, *answered["peers"])}
+            assert [(one["code"], one["hurts"]) for one in named[name]] == [(fault.code, list(fault.hurts))]
+        async with Visitor(self.managed) as browser:
+            await browser.log_in("viewer")
+            page = html.unescape((await browser.get("/status")).text)
+            assert fault.remedy in page
+        metrics = [
+            metric for metric in ServerMetrics(self.managed.nodes[MGMT]).collect() if "network_faults" in metric.name
+        ]
+        counted = {one.labels["code"] for metric in metrics for one in metric.samples if one.value}
+        assert fault.code in counted
+
+    async def publish_entry(self, **keys: object) -> None:
+        """Publish our entry of the partner with these keys changed."""
+
+        def change(document: dict[str, Any]) -> None:
+            document["federation"]["partners"] = [{**self.entry, **keys}]
+
+        await self.managed.publish(change, force=True)
+
+    async def restart_partner(self, *, blocked: tuple[str, ...] = ()) -> None:
+        """Start the partner's edge with another topology: it accepts us, unless our name is *blocked*."""
+        partner, example = self.partner.organisations[0], self.managed.organisation
+        if PARTNER_EDGE in self.partner.nodes:
+            await self.partner.stop(PARTNER_EDGE)
+        edge = f"{EDGES}:{example.ports[EDGE][LinkKind.PARTNER]}"
+        ours = [] if blocked else [example.as_partner(edge=edge, address=HOST)]
+        partner.federate(PARTNER_EDGES, ours, blocked=blocked)
+        partner.write()
+        self.partner.start(PARTNER_EDGE)
+
+
+@asynccontextmanager
+async def bed(managed: Managed, partner: Organisation) -> AsyncIterator[Bed]:
+    """Start both organisations, and wait until all is well."""
+    folder = managed.organisation.folder / "partners" / PARTNER
+    folder.mkdir(parents=True)
+    for file in (partner.root, *map(Path, partner.lists)):
+        shutil.copy(file, folder)
+    edge = f"{PARTNER_EDGES}:{partner.ports[PARTNER_EDGE][LinkKind.PARTNER]}"
+    lists = [f"partners/{PARTNER}/{Path(file).name}" for file in partner.lists]
+    anchors = [f"partners/{PARTNER}/{partner.root.name}"]
+    entry = {"domains": [PARTNER], "edge": edge, "address": HOST, "anchors": anchors, "crls": lists}
+    operators = [{"name": "ada", "role": "viewer", "token_sha256": hash_of(TOKEN)}]
+
+    def change(document: dict[str, Any]) -> None:
+        document["federation"] = {"route": EDGES, "partners": [entry], "networks": ["127.0.0.0/8"]}
+        document["console"] = {"listen": f"{HOST}:{free_port()}", "operators": operators}
+        document["pools"] = [pool for pool in document["pools"] if pool["name"] != "pool2.example.test"]
+
+    async with managed:
+        managed.edit(change)
+        await managed.start(MGMT, FE1, FE2, EDGE)
+        await managed.publish(force=True)
+        async with Network((partner,)) as theirs:
+            here = Bed(managed, theirs, entry)
+            await here.restart_partner()
+            await here.well()
+            yield here
+
+
+@pytest.fixture(name="partner")
+def _partner(partner_model: Organisation, tmp_path: Path) -> Organisation:
+    return copied_with_ports(partner_model, tmp_path / "p")
+
+
+@on_loop
+async def test_server_that_stops_is_one_fault_until_it_is_started(managed: Managed, partner: Organisation) -> None:
+    async with bed(managed, partner) as here:
+        await managed.stop(FE2)
+        name, fault = await here.only(Cause.PORT_REFUSES)
+        assert (name, MGMT in fault.hurts) == (FE2, True)
+        assert f"sipmesh serve {FE2}" in fault.remedy
+        await managed.start(FE2)
+        await here.well()
+
+
+@on_loop
+async def test_edge_that_stops_is_reported_by_front_ends_at_once(managed: Managed, partner: Organisation) -> None:
+    """Management has no link to an edge: its last report is still fresh."""
+    async with bed(managed, partner) as here:
+        await managed.stop(EDGE)
+        name, fault = await here.only(Cause.PORT_REFUSES)
+        assert (name, fault.hurts) == (EDGE, (FE1, FE2))
+        await managed.start(EDGE)
+        await here.well()
+
+
+@on_loop
+async def test_partner_that_blocks_us_is_a_fault_until_it_unblocks_us(managed: Managed, partner: Organisation) -> None:
+    async with bed(managed, partner) as here:
+        await here.restart_partner(blocked=(EXAMPLE,))
+        name, fault = await here.only(Code.REFUSED_BY_PEER)
+        assert (name, fault.hurts, "it has blocked us" in fault.remedy) == (PARTNER, (EDGE,), True)
+        await here.restart_partner()
+        await here.well()
+
+
+@on_loop
+async def test_partner_whose_port_refuses_is_a_fault_until_its_edge_runs(
+    managed: Managed, partner: Organisation
+) -> None:
+    async with bed(managed, partner) as here:
+        await here.partner.stop(PARTNER_EDGE)
+        name, fault = await here.only(Cause.PORT_REFUSES)
+        assert (name, "whether its edge runs" in fault.remedy) == (PARTNER, True)
+        await here.restart_partner()
+        await here.well()
+
+
+@on_loop
+async def test_wrong_name_of_a_partners_edge_is_a_fault_until_it_is_corrected(
+    managed: Managed, partner: Organisation
+) -> None:
+    async with bed(managed, partner) as here:
+        port = here.entry["edge"].partition(":")[2]
+        await here.publish_entry(edge=f"wrong.{PARTNER}:{port}")
+        name, fault = await here.only(Code.NAME_MISMATCH)
+        assert (name, f"sipmesh partner change {PARTNER} edge=HOST" in fault.remedy) == (PARTNER, True)
+        await managed.type("partner", "change", PARTNER, f"edge={here.entry['edge']}")
+        await here.well()
+
+
+@on_loop
+async def test_wrong_root_of_a_partner_is_a_fault_until_it_is_replaced(managed: Managed, partner: Organisation) -> None:
+    async with bed(managed, partner) as here:
+        other = managed.organisation.folder / "partners" / PARTNER / "other.pem"
+        key, now = files.new_key(), datetime.now(UTC)
+        root = x509.load_pem_x509_certificate(partner.root.read_bytes())
+        builder = x509.CertificateBuilder(root.subject, root.subject, key.public_key(), 7, now, now + timedelta(days=9))
+        for extension in root.extensions:
+            if extension.oid == x509.SubjectKeyIdentifier.oid:
+                value: x509.ExtensionType = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
+            elif extension.oid == x509.AuthorityKeyIdentifier.oid:
+                value = x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key())
+            else:
+                value = extension.value
+            builder = builder.add_extension(value, extension.critical)
+        other.write_bytes(builder.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM))
+        await here.publish_entry(anchors=[f"partners/{PARTNER}/other.pem"])
+        name, fault = await here.only(Code.UNTRUSTED_ISSUER)
+        assert (name, f"sipmesh partner change {PARTNER} anchors=[FILE]" in fault.remedy) == (PARTNER, True)
+        await managed.type("partner", "change", PARTNER, f"anchors={json.dumps(here.entry['anchors'])}")
+        await here.well()
+
+
+def expiring(file: Path, key_file: Path) -> bytes:
+    """The CRL of *file*, signed again by its CA for ten seconds: a server accepts no CRL that has expired already."""
+    old, now = x509.load_pem_x509_crl(file.read_bytes()), datetime.now(UTC)
+    builder = x509.CertificateRevocationListBuilder(old.issuer, now, now + timedelta(seconds=10))
+    for extension in old.extensions:
+        builder = builder.add_extension(extension.value, extension.critical)
+    return builder.sign(files.read_key(key_file), hashes.SHA256()).public_bytes(Encoding.PEM)
+
+
+@pytest.mark.wide
+@on_loop
+async def test_expired_crl_of_a_partner_is_a_fault_until_the_new_one_is_there(
+    managed: Managed, partner: Organisation
+) -> None:
+    """Within the time of grace the link works, and the CRL is a fault already."""
+    async with bed(managed, partner) as here:
+        file = managed.organisation.folder / "partners" / PARTNER / "issuing.crl"
+        current = file.read_bytes()
+        await managed.publish(lambda document: document.update(federation={"route": EDGES, "partners": []}), force=True)
+        file.write_bytes(expiring(file, partner.folder / "ca" / "issuing.key"))
+        await here.publish_entry()
+        name, fault = await here.only(Cause.CRL_EXPIRED)
+        assert (name, fault.hurts, "current CRL" in fault.remedy) == (PARTNER, (EDGE,), True)
+        file.write_bytes(current)
+        await managed.publish(why="the partner's current CRL", force=True)
+        await here.well()
