@@ -294,7 +294,12 @@ async def refused_dial(listener: Listener, authority: Authority | None, identity
 
 async def s_client(listener: Listener, identity: Identity, *options: str, said: bytes = b"Q\n") -> str:
     """Return what OpenSSL's own client prints; it still supports protocols that Python's ssl does not."""
-    host, port = listener.address
+    return await s_client_at(listener.address, identity, *options, said=said)
+
+
+async def s_client_at(address: tuple[str, int], identity: Identity, *options: str, said: bytes = b"Q\n") -> str:
+    """The same, at the port of any server."""
+    host, port = address
     ours = ("-cert", str(identity.chain_path), "-key", str(identity.key_path))
     command = ["openssl", "s_client", "-connect", f"{host}:{port}", *ours, *options]
     done = await asyncio.to_thread(subprocess.run, command, input=said, capture_output=True, timeout=WITHIN_S)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import ssl
-from contextlib import suppress
+from asyncio.subprocess import DEVNULL, PIPE
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -13,13 +15,16 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa, x25519
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from sipmesh.demo.ports import HOST, free_port
 from sipmesh.errors import OperatorError
 from sipmesh.transport.tls.contexts import ClientPortContext, Identity, MutualContext
 from sipmesh.transport.tls.results import HandshakeError
 from sipmesh.trust.evidence import LinkKind
-from transport.world import Node, on_loop, request, s_client
+from support.running import until
+from transport.world import WITHIN_S, Node, on_loop, request, s_client, s_client_at
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
     from transport.authority import Authority
@@ -80,6 +85,54 @@ async def test_link_is_never_resumed(
         await node.heard.until(lambda: len(node.heard.up) == 6)
         assert "Reused" not in out
         assert all(bool(evidence.presented) is (kind is LinkKind.SERVER) for evidence in node.heard.evidence)
+
+
+@both_ports
+@on_loop
+async def test_early_data_is_refused_and_not_read(
+    ca: Authority, here: Identity, there: Identity, kind: LinkKind, tmp_path: Path
+) -> None:
+    """The session is that of a server which allows early data, and reads it. Our servers never allow it."""
+    session, early = tmp_path / "session.pem", tmp_path / "early"
+    early.write_bytes(request("EARLY"))
+    async with generous_server(there) as address:
+        await write_session(address, session)
+        out = await s_client_at(address, there, "-sess_in", str(session), "-early_data", str(early))
+        assert "Early data was accepted" in out
+        await write_session(address, session)
+    async with Node(ca, here) as node:
+        offered = "-sess_in", str(session), "-early_data", str(early)
+        out = await s_client_at(node.listen(kind).address, there, *offered)
+        await node.heard.until(lambda: node.heard.up)
+        await node.heard.until(lambda: node.heard.down)
+        assert "Early data was rejected" in out
+        assert node.heard.messages == []
+
+
+async def write_session(address: tuple[str, int], file: Path) -> None:
+    """Connect until a ticket has come, and write the session to *file*."""
+    command = "openssl", "s_client", "-connect", "{}:{}".format(*address), "-tls1_3", "-sess_out", str(file)
+    process = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE, stderr=DEVNULL)
+    async with asyncio.timeout(WITHIN_S):
+        await until(lambda: file.exists() and file.read_bytes().endswith(b"-----END SSL SESSION PARAMETERS-----\n"))
+        await process.communicate(b"Q\n")
+
+
+@asynccontextmanager
+async def generous_server(identity: Identity) -> AsyncIterator[tuple[str, int]]:
+    """OpenSSL's own server, which gives out tickets with early data."""
+    port = free_port()
+    files = "-cert", str(identity.chain_path), "-key", str(identity.key_path)
+    command = "openssl", "s_server", "-accept", f"{HOST}:{port}", "-early_data", "-tls1_3", "-no_anti_replay", *files
+    process = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE, stderr=DEVNULL)
+    try:
+        assert process.stdout is not None
+        async with asyncio.timeout(WITHIN_S):
+            await process.stdout.readuntil(b"ACCEPT")
+        yield HOST, port
+    finally:
+        process.kill()
+        await process.wait()
 
 
 @both_ports

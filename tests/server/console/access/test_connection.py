@@ -72,6 +72,40 @@ async def test_no_stranger_takes_a_connection_of_an_operator_at_the_same_address
 
 
 @on_loop
+async def test_no_silent_connection_displaces_a_handshake_that_is_under_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Silent connections displace each other. An operator at their address connects in the meantime too."""
+    monkeypatch.setattr(connection, "MOST_OF_ADDRESS", 2)
+    async with management_with_console(tmp_path) as network, Visitor(network, "vera-token") as vera:
+        hello = first_octets(network)
+        reader, writer = await asyncio.open_connection("127.0.0.1", vera.port)
+        writer.write(hello[:100])
+        await writer.drain()
+        assert (await vera.get("/api/v1/status")).status == 200
+        silent = [await silent_from("127.0.0.1", vera.port) for _ in range(6)]
+        async with Visitor(network, "otto-token") as otto:
+            assert (await otto.get("/api/v1/status")).status == 200
+        assert [await first.read() for first, _ in silent[:4]] == [b""] * 4
+        writer.write(hello[100:])
+        assert (await reader.readexactly(1)) == HANDSHAKE_RECORD
+        for held in (writer, *(other for _, other in silent)):
+            held.close()
+
+
+HANDSHAKE_RECORD = b"\x16"  # RFC 8446 5.1
+
+
+def first_octets(network: Managed) -> bytes:
+    """The ClientHello of a browser."""
+    context = ssl.create_default_context(cafile=str(network.organisation.root))
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    with suppress(ssl.SSLWantReadError):
+        context.wrap_bio(incoming, outgoing, server_hostname=MGMT).do_handshake()
+    return outgoing.read()
+
+
+@on_loop
 async def test_closed_connection_does_not_count(tmp_path: Path) -> None:
     """A program with one connection at a time; beyond `HANDSHAKES_A_SECOND` it waits for its turn, and is not refused."""
     async with management_with_console(tmp_path) as network:

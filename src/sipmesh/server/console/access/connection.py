@@ -1,10 +1,15 @@
-"""One connection to the console, and the places of all: until a request on it proves an operator, its address has its place."""
+"""One connection to the console, and the places of all.
+
+Until a request on a connection proves an operator, the connection has a place of its address. Connections that have sent nothing
+have places of their own: they cost a stranger nothing, and displace no connection whose handshake is under way.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import socket
 from contextlib import suppress
+from enum import Enum, auto
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
@@ -17,7 +22,7 @@ if TYPE_CHECKING:
     import logging
 
 MOST_CONNECTIONS: Final = 128
-"""Connections of strangers; operators have as many besides."""
+"""Connections of strangers that have sent something; those that have sent nothing, and operators, have as many besides."""
 
 MOST_OF_ADDRESS: Final = 32
 MOST_OF_OPERATOR: Final = 32
@@ -29,10 +34,18 @@ CROWDED: Final = (
 _CROWDED: Final = refusal_text("too many connections of this address, so that the oldest makes room: connect again")
 
 
+class Stage(Enum):
+    """What a connection has shown."""
+
+    SILENT = auto()
+    GREETED = auto()
+    OPERATOR = auto()
+
+
 class ConsoleConnection(web.RequestHandler):
     """Reads the requests of one connection with *server*; *principal* has its place in *places*."""
 
-    __slots__ = ("_ended", "_places", "_socket", "has_proved", "principal")
+    __slots__ = ("_ended", "_places", "_socket", "principal", "stage")
 
     def __init__(
         self, server: web.Server, places: Places, connected: socket.socket, principal: str, logger: logging.Logger
@@ -40,7 +53,7 @@ class ConsoleConnection(web.RequestHandler):
         super().__init__(
             server, loop=asyncio.get_running_loop(), access_log=logger, logger=logger, auto_decompress=False
         )
-        self._places, self._socket, self.principal, self.has_proved = places, connected, principal, False
+        self._places, self._socket, self.principal, self.stage = places, connected, principal, Stage.SILENT
         self._ended = asyncio.Event()
 
     def connection_lost(self, exc: BaseException | None) -> None:
@@ -53,6 +66,21 @@ class ConsoleConnection(web.RequestHandler):
         self._ended.set()
         self._places.leave(self)
 
+    async def has_greeted(self, seconds: float) -> bool:
+        """Wait until the peer sends something: the connection is silent no longer. False if it ends, or after *seconds*."""
+        loop, came = asyncio.get_running_loop(), asyncio.Event()
+        loop.add_reader(self._socket, came.set)
+        try:
+            await asyncio.wait_for(came.wait(), seconds)
+            if not self._socket.recv(1, socket.MSG_PEEK):
+                return False
+        except OSError:  # TimeoutError is one
+            return False
+        finally:
+            loop.remove_reader(self._socket)
+        self._places.greeted(self)
+        return True
+
     async def ends_within(self, seconds: float) -> bool:
         """Wait until it has ended; False if it has not after *seconds*."""
         with suppress(TimeoutError):
@@ -61,7 +89,7 @@ class ConsoleConnection(web.RequestHandler):
 
     def proves(self, operator: str) -> bool:
         """Count for *operator* from now on, of whom this is the first request here; False if *operator* has too many."""
-        return self.has_proved or self._places.proved(self, operator)
+        return self.stage is Stage.OPERATOR or self._places.proved(self, operator)
 
     def make_room(self) -> None:
         """End, with 503 if the handshake is made."""
@@ -88,31 +116,37 @@ class ConsoleConnection(web.RequestHandler):
 
 
 class Places:
-    """The connections of strangers by their address, and those of operators, whom no stranger displaces."""
+    """The connections of strangers by their address, silent connections apart, and of operators, whom no stranger displaces."""
 
     def __init__(self) -> None:
-        self._strangers: Budget[ConsoleConnection] = Budget(MOST_OF_ADDRESS, MOST_CONNECTIONS)
-        self._operators: Budget[ConsoleConnection] = Budget(MOST_OF_OPERATOR, MOST_CONNECTIONS)
+        self._of: dict[Stage, Budget[ConsoleConnection]] = {
+            Stage.SILENT: Budget(MOST_OF_ADDRESS, MOST_CONNECTIONS),
+            Stage.GREETED: Budget(MOST_OF_ADDRESS, MOST_CONNECTIONS),
+            Stage.OPERATOR: Budget(MOST_OF_OPERATOR, MOST_CONNECTIONS),
+        }
 
     def enter(self, connection: ConsoleConnection) -> None:
         """Give a new connection a place; the oldest one of its address makes room, or of the address with the most."""
-        self._add(self._strangers, connection)
+        displaced = self._of[connection.stage].add(connection.principal, connection)
+        if displaced is not None:
+            displaced.make_room()
+
+    def greeted(self, connection: ConsoleConnection) -> None:
+        """Give it a place among those that have sent something."""
+        self._move(connection, Stage.GREETED, connection.principal)
 
     def proved(self, connection: ConsoleConnection, operator: str) -> bool:
         """Give it a place of *operator* instead; False if all of these are taken."""
-        if self._operators.count(operator) >= MOST_OF_OPERATOR:
+        if self._of[Stage.OPERATOR].count(operator) >= MOST_OF_OPERATOR:
             return False
-        self._strangers.remove(connection.principal, connection)
-        connection.principal, connection.has_proved = operator, True
-        self._add(self._operators, connection)
+        self._move(connection, Stage.OPERATOR, operator)
         return True
 
     def leave(self, connection: ConsoleConnection) -> None:
         """Forget a connection that has ended."""
-        held = self._operators if connection.has_proved else self._strangers
-        held.remove(connection.principal, connection)
+        self._of[connection.stage].remove(connection.principal, connection)
 
-    def _add(self, places: Budget[ConsoleConnection], connection: ConsoleConnection) -> None:
-        displaced = places.add(connection.principal, connection)
-        if displaced is not None:
-            displaced.make_room()
+    def _move(self, connection: ConsoleConnection, stage: Stage, principal: str) -> None:
+        self.leave(connection)
+        connection.stage, connection.principal = stage, principal
+        self.enter(connection)

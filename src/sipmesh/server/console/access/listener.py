@@ -71,9 +71,14 @@ class ConsoleListener:
             task = loop.create_task(self._serve(connected, connection))
             self._serving.add(task)
             task.add_done_callback(self._serving.discard)
+            await asyncio.sleep(0)  # what this one has sent is seen before so many others come that it has to make room
 
     async def _serve(self, connected: socket.socket, connection: ConsoleConnection) -> None:
         """Serve one connection until it ends, makes room for another one, or its time is over."""
+        if not await connection.has_greeted(HANDSHAKE_S):
+            connection.leave()
+            connected.close()
+            return
         try:
             await self._turns.turn_of(connection.principal)
             transport, _ = await asyncio.get_running_loop().connect_accepted_socket(
