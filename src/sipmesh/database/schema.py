@@ -80,7 +80,8 @@ MANAGEMENT: Final = Schema("management", "0001", MIGRATIONS / "management")
 USERS: Final = Schema("users", "0002", MIGRATIONS / "users")
 MESSAGES: Final = Schema("messages", "0002", MIGRATIONS / "messages")
 LEDGER: Final = Schema("ledger", "0001", MIGRATIONS / "ledger")
-SCHEMAS: Final = (MANAGEMENT, USERS, MESSAGES, LEDGER)
+CALLS: Final = Schema("calls", "0001", MIGRATIONS / "calls")
+SCHEMAS: Final = (MANAGEMENT, USERS, MESSAGES, LEDGER, CALLS)
 """All schemas."""
 
 _OURS: Final = re.compile(r"(?:ca\d+_)?[a-z]+_schema|ca\d+_facts|stored_messages|users\.ha1_sha256")

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 EVENT: Final = "sipmesh"
 STATUS_EVENT: Final = "sipmesh-status"
 TRACE_EVENT: Final = "sipmesh-trace"
+CALLS_EVENT: Final = "sipmesh-calls"
+PUBLISHED: Final = frozenset({STATUS_EVENT, TRACE_EVENT, CALLS_EVENT})
+"""What servers publish; the control plane answers it."""
 METHODS: Final = frozenset({"SUBSCRIBE", "NOTIFY", "PUBLISH"})
 
 JSON: Final = "application/json"
@@ -103,12 +106,12 @@ def is_ours(request: Request) -> bool:
     """Tell whether a request belongs to this package. An application may have packages of its own."""
     if request.method not in METHODS or request.ruri.user is not None:
         return False
-    return event_of(request) in ({STATUS_EVENT, TRACE_EVENT} if request.method == "PUBLISH" else {EVENT})
+    return event_of(request) in (PUBLISHED if request.method == "PUBLISH" else {EVENT})
 
 
 def names_package(request: Request) -> bool:
     """Tell whether a request names one of our packages or their templates (RFC 6665 section 7.2), for any recipient."""
-    return event_of(request).partition(".")[0] in {EVENT, STATUS_EVENT, TRACE_EVENT}
+    return event_of(request).partition(".")[0] in {EVENT, *PUBLISHED}
 
 
 def is_of_package(message: Request | Response) -> bool:

@@ -7,7 +7,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sipmesh.distribution.event import EVENT, EXPIRES_S, ITEM, STATUS_EVENT, TRACE_EVENT, Here, SubscriptionDialog
+from sipmesh.distribution.event import (
+    CALLS_EVENT,
+    EVENT,
+    EXPIRES_S,
+    ITEM,
+    STATUS_EVENT,
+    TRACE_EVENT,
+    Here,
+    SubscriptionDialog,
+)
 from sipmesh.distribution.items import ReplicationState, read_item
 from sipmesh.errors import RemoteError
 from sipmesh.sip.message import Request, Response, respond
@@ -51,6 +60,7 @@ class Subscriber:
         self._clock = clock
         self._made: dict[Link, Made] = {}
         self._asked: dict[str, Link] = {}
+        self._published: dict[str, tuple[Link, Callable[[int], None]]] = {}
 
     @property
     def standing(self) -> list[Link]:
@@ -69,6 +79,8 @@ class Subscriber:
         """Remove the subscription of a link that was closed."""
         self._made.pop(link, None)
         self._asked = {branch: asked for branch, asked in self._asked.items() if asked is not link}
+        for branch in [branch for branch, (on, _) in self._published.items() if on is link]:
+            self._published.pop(branch)[1](0)
 
     def tick(self) -> None:
         """Refresh the subscriptions that have reached half of their expiry."""
@@ -93,12 +105,30 @@ class Subscriber:
         for link in self.standing[:1]:
             link.send(self._here.first("PUBLISH", self._made[link].dialog.peer, headers, body).encode())
 
+    def publish_calls(self, document: Mapping[str, Any], done: Callable[[int], None]) -> bool:
+        """Send records to one server that gives us documents; *done* is called with the status of its answer, 0 if there is none.
+
+        False: there is no such server now, and *done* is not called.
+        """
+        body = json.dumps(document, separators=(",", ":")).encode()
+        headers = (("event", CALLS_EVENT), ("expires", str(EXPIRES_S)))
+        for link in self.standing[:1]:
+            request = self._here.first("PUBLISH", self._made[link].dialog.peer, headers, body)
+            self._published[request.top_via.branch or ""] = link, done
+            link.send_or_close(request.encode())
+            return True
+        return False
+
     def _ask(self, link: Link, request: Request) -> None:
         self._asked[request.top_via.branch or ""] = link
         link.send_or_close(request.encode())
 
     def responded(self, link: Link, response: Response) -> None:
-        """Process the response to a SUBSCRIBE. A refused subscription is removed."""
+        """Process the response to a SUBSCRIBE, or to records. A refused subscription is removed."""
+        on, done = self._published.get(response.top_via.branch or "", (None, None))
+        if done is not None and on is link and response.status >= FIRST_FINAL:
+            del self._published[response.top_via.branch or ""]
+            done(response.status)
         if self._asked.get(response.top_via.branch or "") is not link or response.status < FIRST_FINAL:
             return
         del self._asked[response.top_via.branch or ""]

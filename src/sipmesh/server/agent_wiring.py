@@ -33,7 +33,8 @@ def attach_agent(
     own_status = status or partial(status_of, node)
     dial, fetch_crls = node.connector.dial, partial(_fetched_crls, node)
     trace = partial(_traced, node)
-    agent = Agent(node, documents, reloader, own_status, here(node.view), node.loop, dial, fetch_crls, trace, log)
+    keep = node.records.keep
+    agent = Agent(node, documents, reloader, own_status, here(node.view), node.loop, dial, fetch_crls, trace, keep, log)
     node.outside.control_plane = agent
     return agent
 

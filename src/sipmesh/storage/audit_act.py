@@ -28,6 +28,7 @@ class AuditAct(StrEnum):
     PRESENCE = "presence"
     USER = "user"
     TRACE = "trace"
+    CALLS = "calls"
 
 
 class Note(Protocol):

@@ -343,10 +343,17 @@ RICH = {
         "management": "postgresql+psycopg://db/m",
         "bindings": "s/b.db",
         "messages": "sqlite:///m.db",
+        "calls": "sqlite:///c.db",
     },
     "messages": {"per_user": 10, "per_sender": 5, "lifetime_days": 3},
     "presence": {"inside": "polite-block", "partners": "allow"},
-    "call_records": {"days": 10, "megabytes": 64},
+    "call_records": {
+        "days": 10,
+        "megabytes": 64,
+        "syslog": "logs.example.test:6514",
+        "hook": "https://cdr.example.test/in",
+        "anchors": ["anchors/logs.pem"],
+    },
     "turn": {
         "servers": ["turn:turn.example.test?transport=udp", "stun:turn.example.test"],
         "secret_file": "secrets/turn",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -11,8 +12,11 @@ from sipmesh.cli.output import WARN, say, say_json_lines
 from sipmesh.cli.place import HERE, AsJson, Place, TopologyFile
 from sipmesh.errors import OperatorError
 
+ASK_S: Final = 30.0
+"""Seconds for an answer of management, whose database may be slow."""
+
 if TYPE_CHECKING:
-    from sipmesh.storage.call_records.call_query import CallQuery
+    from sipmesh.storage.call_records.call_query import CallQuestion
     from sipmesh.storage.call_records.call_record import CallRecord
 
 
@@ -50,29 +54,29 @@ def calls(
 ) -> None:
     """Show records of calls and messages: who called whom, when, for how long, and why a call has failed.
 
-    Servers make records if the topology has `call_records`. On the host of management these are those of the whole network;
-    on another host, those of the servers that run there. --json prints one record on each line.
+    Servers make records if the topology has `call_records`. On the host of management these are those of the whole network,
+    and the audit log says who has read them. On another host, they are those of the servers that run there. With --json, each
+    record is on one line.
     """
     from sipmesh.cli.calls.instants import day, instant, zone
     from sipmesh.cli.calls.shown_calls import say_csv, show_calls
-    from sipmesh.storage.call_records.call_query import CallQuery
+    from sipmesh.storage.call_records.call_query import CallQuestion
 
     if yesterday and today:
         raise OperatorError("--yesterday and --today are two days; name one of them, or --since and --until")
     now = datetime.now(UTC) if utc else datetime.now().astimezone()
     begin, end = day(now, 1 if yesterday else 0) if yesterday or today else (None, None)
     place = Place(topology)
-    query = CallQuery(
-        names=frozenset(_names(place, user)),
+    question = CallQuestion(
+        user=user,
         since=instant(since, now) if since else begin,
         until=instant(until, now) if until else end,
         failed=failed,
         up=up,
         only="MESSAGE" if messages else "",
         call=call,
-        most=most,
     )
-    records, has_more = _found(place, query)
+    records, has_more = _found(place, question, most)
     if as_json:
         say_json_lines(records)
     elif as_csv:
@@ -81,24 +85,43 @@ def calls(
         show_calls(records, now, zone(now), has_more=has_more)
 
 
-def _names(place: Place, user: str) -> list[str]:
-    """Give the names that *user* may mean: without a domain, the user of each of our domains."""
-    if not user:
-        return []
-    wanted = user.lower().removeprefix("sips:").removeprefix("sip:")
-    if "@" in wanted or "." in wanted:
-        return [wanted]
-    return [f"{wanted}@{domain}" for domain in place.in_force().topology.sip_domains]
+def _found(place: Place, question: CallQuestion, most: int) -> tuple[list[CallRecord], bool]:
+    """Ask management for the records of the network; where it does not run, read those of the servers of this machine."""
+    from sipmesh.cli.control_client import ask_one
+    from sipmesh.cli.management_socket import running_management
+    from sipmesh.server.management.replies import CALLS
+    from sipmesh.storage.call_records.call_query import MOST_ON_PAGE
+
+    place.in_force()
+    socket = running_management(place)
+    if socket is None:
+        return _found_here(place, question, most)
+    found: list[CallRecord] = []
+    while True:
+        asked = replace(question, most=min(most - len(found), MOST_ON_PAGE), before=found[-1].id if found else "")
+        reply = ask_one(socket, CALLS, ASK_S, **_plain(asked))
+        found += reply.records
+        if len(found) >= most or not reply.has_more:
+            return found, reply.has_more
 
 
-def _found(place: Place, query: CallQuery) -> tuple[list[CallRecord], bool]:
-    """Read the records of this machine's servers."""
+def _plain(question: CallQuestion) -> dict[str, object]:
+    """Give the parameters of the control socket."""
+    return {key: value.isoformat() if isinstance(value, datetime) else value for key, value in asdict(question).items()}
+
+
+def _found_here(place: Place, question: CallQuestion, most: int) -> tuple[list[CallRecord], bool]:
+    from sipmesh.storage.call_records.call_query import query_of
     from sipmesh.storage.call_records.journal import found_in, servers_with_journals
 
-    if place.in_force().topology.call_records is None:
+    loaded = place.in_force()
+    if loaded.topology.call_records is None:
         say("No records are made: write `call_records: {}` into the topology, and publish it.", style=WARN, error=True)
     servers = servers_with_journals(place.state)
     say(
-        f"The records of {', '.join(servers) or 'no server'}, from their files on this machine.", style=WARN, error=True
+        f"The records of {', '.join(servers) or 'no server'}, from their files on this machine: management does not run here.",
+        style=WARN,
+        error=True,
     )
+    query = replace(query_of(question, loaded), most=most)
     return query.page(found_in(place.state, servers).values())

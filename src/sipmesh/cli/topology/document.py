@@ -70,7 +70,7 @@ def losses(place: Place, loaded: Loaded) -> Iterator[Problem]:
         in_force, now = place.in_force().topology.storage, loaded.topology.storage
     except OperatorError:  # nothing is in force
         return
-    for field, what in (("messages", "stored messages"), ("users", "users")):
+    for field, what in (("messages", "stored messages"), ("users", "users"), ("calls", "records of calls")):
         url = getattr(now, field)
         if url != getattr(in_force, field):
             continue

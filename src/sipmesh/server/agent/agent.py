@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sipmesh.distribution.event import is_ours
+from sipmesh.distribution.event import CALLS_EVENT, event_of, is_ours
 from sipmesh.distribution.items import ORDERS, ItemKind
 from sipmesh.distribution.notifier import Notifier
 from sipmesh.distribution.subscriber import Subscriber
 from sipmesh.pki.file_error import FileError
 from sipmesh.server.agent.applicant import Applicant, read_issuing
+from sipmesh.server.agent.call_delivery import CallDelivery
 from sipmesh.server.agent.crl_receiver import CrlReceiver
 from sipmesh.server.agent.document_applier import DocumentApplier
 from sipmesh.server.agent.known_versions import KnownVersions
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
     from sipmesh.distribution.event import Here
     from sipmesh.distribution.items import Item, ReplicationState
+    from sipmesh.server.agent.call_delivery import Keep
     from sipmesh.server.agent.managed_server import Loader, ManagedServer
     from sipmesh.server.log import Log
     from sipmesh.server.replication.document_store import DocumentStore
@@ -52,7 +54,8 @@ class Agent(ControlPlane):
     """The control plane of a front end or an edge: its links and messages.
 
     *loader* puts versions and files in force. *own_status* returns the status of this server. *fetch_crls* fetches each CRL
-    of the topology in force once. *trace* asks all processes of this server for the messages of a trace.
+    of the topology in force once. *trace* asks all processes of this server for the messages of a trace. *keep_records* writes
+    records of calls into the journal.
     """
 
     def __init__(
@@ -66,6 +69,7 @@ class Agent(ControlPlane):
         dial: Callable[[Hop], Link],
         fetch_crls: Callable[[], Coroutine[Any, Any, tuple[FetchedCrl, ...]]],
         trace: Callable[[Mapping[str, object]], Awaitable[TraceReply]],
+        keep_records: Keep,
         log: Log,
     ) -> None:
         self._server, self._documents, self._loop, self._dial, self._log = server, documents, loop, dial, log
@@ -86,6 +90,7 @@ class Agent(ControlPlane):
         )
         self.reporter.attach(self._subscriber)
         self.traces = Traces(server, documents, trace, self._subscriber.publish_trace, loop, log)
+        self.calls = CallDelivery(server, documents.state, keep_records, self._subscriber.publish_calls, loop, log)
         self._notifier = Notifier(here, self.held, self.reporter.receive, self.traces.pass_on)
         self._links = ControlLinks(loop, dial)
         self._heard_at = loop.time()
@@ -103,6 +108,7 @@ class Agent(ControlPlane):
         self.applier.close()
         self.probes.close()
         self.traces.close()
+        self.calls.close()
         self.peer_checks.close()
 
     def tick(self) -> None:
@@ -112,6 +118,7 @@ class Agent(ControlPlane):
         self.probes.tick()
         self.peer_checks.tick()
         self.reporter.tick()
+        self.calls.tick()
 
     @property
     def is_managed(self) -> bool:
@@ -181,6 +188,8 @@ class Agent(ControlPlane):
                 link.send(self._subscriber.notified(link, request).encode())
             else:
                 link.send(respond(request, 403).encode())
+        elif event_of(request) == CALLS_EVENT:
+            self.calls.received(link, peer, request)
         else:
             link.send(self._notifier.published(link, peer, request).encode())
         return True

@@ -13,6 +13,7 @@ from sipmesh.server.management.replies import (
     ACKNOWLEDGED,
     ASK_DNS,
     BLOCK,
+    CALLS,
     FETCH_CRLS,
     HISTORY,
     NETWORK,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from sipmesh.server.management.controller import Controller
     from sipmesh.server.management.replies import (
         Acknowledgement,
+        CallsReply,
         CrlsReply,
         DnsReply,
         Plan,
@@ -75,6 +77,7 @@ class ManagementCommands:
             ASK_DNS.name: self._by_leader(self._ask_dns),
             FETCH_CRLS.name: self._by_leader(self._fetch_crls),
             TRACE_NETWORK.name: self._by_leader(self._trace),
+            CALLS.name: self._by_leader(self._calls),
         }
 
     def _by_leader(self, command: Command) -> Command:
@@ -162,6 +165,11 @@ class ManagementCommands:
         """Return what all servers have traced since the last question; the first one begins the trace."""
         name, what = str(asked["id"]), str(asked["what"])
         return self._controller.traces.take(name, what, str(asked[WHO]), bodies=asked.get("bodies") is True)
+
+    async def _calls(self, asked: Mapping[str, Any]) -> CallsReply:
+        """Return records of calls, newest first."""
+        question = {key: value for key, value in asked.items() if key not in (WHO, ROLE, "command")}
+        return await self._controller.calls.read(question, str(asked[WHO]))
 
     async def _network(self, _asked: Mapping[str, Any]) -> Encoded:
         """Reply with every server and its last report, compared with the newest version (`NetworkReply`)."""

@@ -6,12 +6,13 @@ import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
-from sipmesh.distribution.event import is_ours
+from sipmesh.distribution.event import CALLS_EVENT, event_of, is_ours
 from sipmesh.distribution.notifier import Notifier
 from sipmesh.errors import NotLeadingError, OperatorError, RemoteError
 from sipmesh.server.management.issuing import Issuing
 from sipmesh.server.management.link_probing import LinkProbing
 from sipmesh.server.management.network import Network
+from sipmesh.server.management.network_calls import NetworkCalls
 from sipmesh.server.management.network_traces import NetworkTraces
 from sipmesh.server.management.offers import Offers
 from sipmesh.server.management.pool.file_replication import FileGiver, FileReceiver
@@ -127,6 +128,7 @@ class Controller(ControlPlane):
         self._notifier = Notifier(here, self._offers, self._report_received, self._traced, self._offers)
         self.link_probing = LinkProbing(server, management_db, self.network, self._notifier.send_once)
         self.traces = NetworkTraces(server, management_db, self.network, self._notifier.send_once, loop)
+        self.calls = NetworkCalls(server, management_db, lambda: self.leadership.leads, loop, log)
         self._links = ControlLinks(loop, dial)
         self._gave_again_at = self._renewed_at = loop.time()
         self._checked_ledger_at, self._looked_back_at = -RENEW_EVERY_S, -LOOK_BACK_EVERY_S
@@ -235,6 +237,7 @@ class Controller(ControlPlane):
         """Return what is wrong with the management pool."""
         leadership = self.leadership
         faults = [Fault(self._file_fault, "until then another server cannot take over")] if self._file_fault else []
+        faults += self.calls.faults()
         if self._issuing.ledger_fault:
             what = f"the CA's ledger was changed: {self._issuing.ledger_fault}"
             faults.append(Fault(what, "find out who can write to it; restore it from your backup"))
@@ -282,6 +285,7 @@ class Controller(ControlPlane):
         if self._checking_ledger is not None:
             self._checking_ledger.cancel()
         self._links.close()
+        self.calls.close()
         self._offers.close()
 
     # Links and messages
@@ -301,6 +305,8 @@ class Controller(ControlPlane):
             return False
         if request.method == "SUBSCRIBE" and peer.role is Role.FRONT_END:
             self._notifier.subscribed(link, peer, request, stays=self._links.has(link))
+        elif request.method == "PUBLISH" and event_of(request) == CALLS_EVENT:
+            self.calls.received(link, peer, request)
         elif request.method == "PUBLISH":
             link.send(self._notifier.published(link, peer, request).encode())
         else:
@@ -361,6 +367,7 @@ class Controller(ControlPlane):
     def tick(self) -> None:
         """Renew our certificates, send the version again to servers that are behind, and log these servers."""
         self._notifier.tick()
+        self.calls.tick()
         now = self._loop.time()
         if now - self._renewed_at >= RENEW_EVERY_S and self.leadership.leads:
             self._renewed_at = now

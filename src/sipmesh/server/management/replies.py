@@ -17,6 +17,7 @@ from sipmesh.server.control_socket import ControlCommand
 from sipmesh.server.management.server_faults import Fault
 from sipmesh.server.replication.server_status import Count, DnsSeen, FetchedCrl, PeerKind, ServerFacts
 from sipmesh.server.tracing.traced_message import TraceReply
+from sipmesh.storage.call_records.call_record import CallRecord
 from sipmesh.topology.versions.approval import ApprovalNeed
 from sipmesh.topology.versions.grants.grant import Grant
 from sipmesh.trust.role import Role
@@ -239,6 +240,14 @@ class TrafficReply:
     causes: Mapping[str, int]
 
 
+@dataclass(frozen=True, slots=True)
+class CallsReply:
+    """The newest records that were asked for, newest first; *has_more*: there are older records."""
+
+    records: Sequence[CallRecord] = field(default_factory=list)
+    has_more: bool = False
+
+
 LOOK_S: Final = 10.0
 """Seconds for a look at the user databases, before a version that names another one is published."""
 
@@ -259,5 +268,8 @@ PROBE_LINKS: Final = ControlCommand("probe", list[ProbedReply])
 ASK_DNS: Final = ControlCommand("dns", list[DnsReply])
 FETCH_CRLS: Final = ControlCommand("fetch-crls", list[CrlsReply])
 ROOT: Final = ControlCommand("root", RootStep)
+CALLS: Final = ControlCommand("calls", CallsReply)
+"""Records of calls; the parameters are those of `CallQuestion`."""
+
 TRACE_NETWORK: Final = ControlCommand("trace-network", TraceReply)
 """Trace at all servers; the parameters are those of `TRACE`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
@@ -9,7 +10,7 @@ from sipmesh.errors import OperatorError
 from sipmesh.storage.call_records.journal import DAY_S, FOLDER, Journal
 
 if TYPE_CHECKING:
-    import asyncio
+    from collections.abc import Sequence
     from pathlib import Path
 
     from sipmesh.server.in_force.in_force import Current
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from sipmesh.server.proxy.records.call_recorder import CallRecorder
     from sipmesh.server.running.worker_place import WorkerPlace
     from sipmesh.storage.call_records.call_record import CallRecord
+
+MOST_KEPT: Final = 64
+"""Documents of edges that wait for the disk."""
 
 REMOVE_EVERY_S: Final = 600.0
 """Seconds between two looks for files that are too old."""
@@ -44,6 +48,7 @@ class RecordWriter:
         self._told_left_out = 0
         self.fault = ""
         self.written = 0
+        self._kept: list[tuple[int, asyncio.Future[bool]]] = []
 
     def __repr__(self) -> str:
         return f"<RecordWriter of {self.journal!r}: {self.written} written>"
@@ -57,6 +62,17 @@ class RecordWriter:
     def is_idle(self) -> bool:
         """Whether no write is under way."""
         return self._writing is None or self._writing.done()
+
+    async def keep(self, records: Sequence[CallRecord]) -> bool:
+        """Write records that another server has made; tell whether they are on the disk. It waits as long as that takes."""
+        buffer = self._recorder.buffer
+        if not buffer.has_room(len(records)) or len(self._kept) >= MOST_KEPT:
+            return False
+        for record in records:
+            buffer.add(record)
+        kept: asyncio.Future[bool] = self._loop.create_future()
+        self._kept.append((buffer.made, kept))
+        return await kept
 
     def begin(self) -> None:
         """Read which calls were up when the process before this one has ended."""
@@ -75,23 +91,24 @@ class RecordWriter:
             return
         records = self._current.value.view.loaded.topology.call_records
         is_due = records is not None and self._loop.time() - self._removed_at >= REMOVE_EVERY_S
-        batch = self._recorder.buffer.take()
+        buffer = self._recorder.buffer
+        batch, through = buffer.take(), buffer.made
         if batch or is_due:
             if is_due:
                 self._removed_at = self._loop.time()
-            self._writing = self._loop.create_task(self._write(batch))
+            self._writing = self._loop.create_task(self._write(batch, through))
         if self.left_out > self._told_left_out:
             self._log.error("call records lost", count=self.left_out - self._told_left_out, why=self.fault)
             self._told_left_out = self.left_out
 
-    async def _write(self, batch: list[CallRecord]) -> None:
+    async def _write(self, batch: list[CallRecord], through: int) -> None:
         try:
             await self._loop.run_in_executor(self._thread, self._append, batch)
         except (OperatorError, OSError) as wrong:
             self._recorder.buffer.put_back(batch)
             self._failed(wrong)
         else:
-            self._worked(batch)
+            self._worked(batch, through)
 
     def _append(self, batch: list[CallRecord]) -> None:
         """Write a batch, and remove what is too old; runs in the thread."""
@@ -111,8 +128,12 @@ class RecordWriter:
             self._log.error("call records not written: they wait in memory", why=str(wrong))
         self.fault = str(wrong)
 
-    def _worked(self, batch: list[CallRecord]) -> None:
+    def _worked(self, batch: list[CallRecord], through: int) -> None:
         self.written += len(batch)
+        for upto, kept in self._kept:
+            if upto <= through and not kept.done():
+                kept.set_result(True)
+        self._kept = [(upto, kept) for upto, kept in self._kept if not kept.done()]
         if self.fault:
             self._log.info("call records written again", records=len(batch))
         self.fault = ""
@@ -121,7 +142,9 @@ class RecordWriter:
         """Write what still waits; a disk that is full then has lost it."""
         if self._writing is not None:
             await self._writing
-        batch = self._recorder.buffer.take()
-        if batch:
-            await self._write(batch)
+        buffer = self._recorder.buffer
+        if batch := buffer.take():
+            await self._write(batch, buffer.made)
+        for _, kept in self._kept:
+            kept.cancel()
         self._thread.shutdown()

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
+from pydantic import AwareDatetime, Field
+
+from sipmesh.errors import OperatorError
 from sipmesh.sip.text import ascii_lower
+from sipmesh.storage.users.user_database import Users
+from sipmesh.typed_json import UnreadableJsonError, read
 
 if TYPE_CHECKING:
     from sipmesh.storage.call_records.call_record import CallRecord
+    from sipmesh.topology.document.load import Loaded
 
 MOST_ON_PAGE: Final = 500
 
@@ -59,3 +66,63 @@ def names_of(record: CallRecord) -> frozenset[str]:
     users = (record.caller, record.callee, record.answered_by)
     found = {ascii_lower(user) for user in users if user}
     return frozenset(found | {user.rpartition("@")[2] for user in found})
+
+
+@dataclass(frozen=True, slots=True)
+class CallQuestion:
+    """A question as it is asked over the control socket and the API: *user* may be without its domain, or a domain."""
+
+    user: Annotated[str, Field(max_length=256)] = ""
+    since: AwareDatetime | None = None
+    until: AwareDatetime | None = None
+    failed: bool = False
+    up: bool = False
+    only: Annotated[str, Field(pattern="^(INVITE|MESSAGE)?$")] = ""
+    call: Annotated[str, Field(max_length=256)] = ""
+    before: Annotated[str, Field(max_length=256)] = ""
+    most: Annotated[int, Field(ge=1, le=MOST_ON_PAGE)] = MOST_ON_PAGE
+
+
+def meant(asked: Mapping[str, Any], loaded: Loaded) -> CallQuery:
+    """Give the query of a question in JSON; raises `OperatorError` if it cannot be read."""
+    try:
+        question = read(CallQuestion, dict(asked))
+    except UnreadableJsonError as wrong:
+        raise OperatorError(f"this question about calls cannot be read: {wrong}") from None
+    return query_of(question, loaded)
+
+
+def query_of(question: CallQuestion, loaded: Loaded) -> CallQuery:
+    """Give the query of a question, with the aliases of its user."""
+    return CallQuery(
+        names=frozenset(names_of_user(question.user, loaded)),
+        since=question.since,
+        until=question.until,
+        failed=question.failed,
+        up=question.up,
+        only=question.only,
+        call=question.call,
+        before=question.before,
+        most=question.most,
+    )
+
+
+def names_of_user(user: str, loaded: Loaded) -> list[str]:
+    """Give the names that an operator means by *user*: without a domain, the user of each of our domains; with all aliases."""
+    if not user:
+        return []
+    wanted = ascii_lower(user).removeprefix("sips:").removeprefix("sip:")
+    if "@" not in wanted and "." in wanted:
+        return [wanted]
+    named = [wanted] if "@" in wanted else [f"{wanted}@{domain}" for domain in loaded.topology.sip_domains]
+    return [*named, *(alias for name in named for alias in _aliases(name, loaded))]
+
+
+def _aliases(name: str, loaded: Loaded) -> list[str]:
+    """Give the aliases of a user; none where the database of the users is not on this machine, or has no such user."""
+    file = loaded.users_file
+    if file is not None and not file.exists():
+        return []
+    with suppress(OperatorError), closing(Users(loaded.users_url, in_memory=False)) as users:
+        return [alias.removeprefix("sip:") for alias in users.get(f"sip:{name}").aliases]
+    return []

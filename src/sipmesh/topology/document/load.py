@@ -160,6 +160,11 @@ class Loaded:
         """The database URL of the stored messages. A relative SQLite file is in the topology's folder."""
         return self._in_folder(self.topology.storage.messages)
 
+    @property
+    def calls_url(self) -> str:
+        """The database URL of the records of calls. A relative SQLite file is in the topology's folder."""
+        return self._in_folder(self.topology.storage.calls)
+
     def __repr__(self) -> str:
         number = f" version {self.number}" if self.number else ""
         return f"<Loaded {self.file}{number} {self.digest[:12]} {len(self.topology.pools)} pools, {len(self.faults)} faults>"

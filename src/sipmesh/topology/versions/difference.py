@@ -121,6 +121,9 @@ _TURN: Mapping[str, Words | None] = {
 _RECORDS: Mapping[str, Words | None] = {
     "days": from_to("the days for which records of calls are kept"),
     "megabytes": from_to("the MB of call records on each server"),
+    "syslog": from_to("the syslog server that gets records of calls", "none"),
+    "hook": from_to("the URL that gets records of calls", "none"),
+    "anchors": from_to("the list of anchors of the receivers of records of calls", "those of the machine"),
 }
 
 _MESSAGES: Mapping[str, Words | None] = {

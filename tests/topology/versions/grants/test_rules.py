@@ -143,6 +143,10 @@ GIVEN: list[tuple[tuple[str, str], tuple[str, str], list[tuple[str, ConsoleRole]
     (SAME, part("call_records: {days: 30}"), [("call_records", OFFICER)]),
     (part("call_records: {days: 30}"), part("call_records: {days: 31}"), [("call_records.days", OFFICER)]),
     (part("call_records: {days: 30}"), part("call_records: {days: 29}"), []),
+    (part("call_records: {}"), part("call_records: {syslog: local}"), [("call_records.syslog", OFFICER)]),
+    (part("call_records: {}"), part("call_records: {hook: 'https://a.test/'}"), [("call_records.hook", OFFICER)]),
+    (part("call_records: {hook: 'https://a.test/'}"), part("call_records: {}"), []),
+    (part("call_records: {}"), part("call_records: {anchors: [anchors/a.pem]}"), [("call_records.anchors", OFFICER)]),
     (part("call_records: {days: 30}"), SAME, []),
     (SAME, part("dns: {servers: [192.0.2.53]}"), [("dns", OFFICER)]),
     (part("dns: {servers: [192.0.2.53]}"), SAME, [("dns", OFFICER)]),
@@ -158,6 +162,7 @@ GIVEN: list[tuple[tuple[str, str], tuple[str, str], list[tuple[str, ConsoleRole]
     (SAME, part("storage: {users: 'sqlite:///u.db'}"), [("storage.users", OFFICER)]),
     (SAME, part("storage: {bindings: state/other.db}"), [("storage.bindings", OFFICER)]),
     (SAME, part("storage: {messages: 'sqlite:///m.db'}"), [("storage.messages", OFFICER)]),
+    (SAME, part("storage: {calls: 'sqlite:///c.db'}"), [("storage.calls", OFFICER)]),
     (SAME, part("storage: {management: 'postgresql+psycopg://db/m'}"), [("storage.management", OFFICER)]),
     (SAME, part("storage: {valkey: {password_file: s/x}}"), [("storage.valkey", OFFICER)]),
     (

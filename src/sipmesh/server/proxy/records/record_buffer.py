@@ -27,6 +27,10 @@ class RecordBuffer:
     def __len__(self) -> int:
         return len(self._waiting)
 
+    def has_room(self, count: int) -> bool:
+        """Tell whether *count* records fit."""
+        return len(self._waiting) + count <= self._most
+
     def add(self, record: CallRecord) -> None:
         """Keep a record until it is written."""
         self.made += 1

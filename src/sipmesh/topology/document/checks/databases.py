@@ -12,13 +12,13 @@ from sipmesh.topology.document.storage.database_url import FILES, FORM, Database
 if TYPE_CHECKING:
     from sipmesh.topology.document.checks.checked_document import CheckedDocument
 
-_NAMES = {"users": "users.db", "messages": "state/messages.db"}
+_NAMES = {"users": "users.db", "messages": "state/messages.db", "calls": "state/calls.db"}
 
 
 def databases_can_be_named(document: CheckedDocument) -> None:
     """Each database is a file of ours, or PostgreSQL whose password is elsewhere and whose name is checked."""
     storage = document.topology.storage
-    for key in ("users", "messages", "management"):
+    for key in ("users", "messages", "calls", "management"):
         url: str | None = getattr(storage, key)
         if url is not None and not document.is_unread(("storage", key)):
             _database_can_be_named(document, key, url)

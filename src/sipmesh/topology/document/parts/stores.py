@@ -66,6 +66,11 @@ class Storage(Part):
         min_length=1,
         description="database URL of the messages for users who are not registered; the servers of a pool share it",
     )
+    calls: str = Field(
+        default="sqlite:///state/calls.db",
+        min_length=1,
+        description="database URL of the records of calls; the management servers share it",
+    )
 
 
 class Messages(Part):

@@ -182,6 +182,9 @@ _OF_STORES: Final[Rules] = {
         ),
     ),
     "storage.messages": (Rule(Gain.READ, "any change", STORE, "messages are stored in another database", any_change),),
+    "storage.calls": (
+        Rule(Gain.READ, "any change", STORE, "records of calls are stored in another database", any_change),
+    ),
     "messages": (NoGrant("its keys have rules"),),
     "messages.per_user": (
         Rule(
@@ -271,6 +274,21 @@ _OF_SERVICES: Final[Rules] = {
     ),
     "call_records.days": (
         Rule(Gain.READ, "longer", "operators", "records of calls are kept for {value} days", larger),
+    ),
+    "call_records.syslog": (
+        Rule(Gain.READ, "another server", "that server", "records of calls are sent to {value}", is_set),
+    ),
+    "call_records.hook": (
+        Rule(Gain.READ, "another URL", "who has that URL", "records of calls are sent to {value}", is_set),
+    ),
+    "call_records.anchors": (
+        Rule(
+            Gain.READ,
+            "another root",
+            "who has its key",
+            "{value} may prove the receivers of records of calls",
+            added,
+        ),
     ),
     "call_records.megabytes": (NoGrant("bounds the disk; `days` says for how long records are kept"),),
     "turn": (NoGrant("its keys have rules"),),

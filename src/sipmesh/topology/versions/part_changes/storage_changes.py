@@ -70,6 +70,7 @@ _STORAGE: Mapping[str, Words | None] = {
     "bindings": from_to("the store of the bindings"),
     "valkey": None,
     "messages": _database("stored messages"),
+    "calls": _database("records of calls"),
 }
 
 _POOL_STORAGE: Mapping[str, Words | None] = {"bindings": from_to("store of the bindings"), "valkey": None}
