@@ -20,6 +20,7 @@ GIVEN = {
     "acknowledged": "version=1&wait_s=0",
     "user": "user=alice@example.test",
     "explain": "link=none",
+    "search": "find=alice",
 }
 
 
@@ -60,8 +61,8 @@ async def test_viewer_reads_no_secret_and_changes_nothing(tmp_path: Path) -> Non
         await network.start(FE1)
         await network.acknowledged(1, FE1)
         everything = {operation.name for operation in TABLE if not operation.changes}
-        assert everything - set(await read_by(viewer, network)) == {"explain"}, (
-            "only the link to explain does not exist"
+        assert everything - set(await read_by(viewer, network)) == {"explain", "refused-messages"}, (
+            "the link to explain does not exist, and messages need an operator"
         )
         for operation in TABLE:
             if operation.changes:

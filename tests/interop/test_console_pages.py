@@ -50,6 +50,7 @@ PAGES = (
         "/users/nobody%40example.test",
         "/user/disable?user=alice",
         "/revoke",
+        "/search?q=alice",
         "/nothing",
         "/login",
     ),

@@ -229,6 +229,12 @@ def test_page_has_the_newest_lines_below_a_number_and_says_whether_there_are_old
     assert long.page(1, 3).lines == []
 
 
+def test_page_of_lines_with_a_text_checks_each_by_itself(long: Audit, url: str) -> None:
+    assert ([line.seq for line in long.page(2**53, 9, "FE3").lines], long.page(2**53, 9, "fe%").lines) == ([4], [])
+    tampered(url, "UPDATE audit SET line = replace(line, 'fe3', 'fe9') WHERE seq = 4")
+    assert long.page(2**53, 9, "fe9").faults == ["line 4: its text does not match its hash"]
+
+
 def test_page_names_the_lines_in_it_that_were_changed(long: Audit, url: str) -> None:
     tampered(url, "UPDATE audit SET line = replace(line, 'fe3', 'fe9') WHERE seq = 4")
     assert long.page(2**53, 2).faults == ["line 4: its text does not match its hash"]

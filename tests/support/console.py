@@ -23,6 +23,7 @@ from sipmesh.pki.ca_rotation import CaGenerations
 from sipmesh.pki.files import key_pem
 from sipmesh.server.console.access.guard import COOKIE
 from sipmesh.server.console.access.secret_table import hash_of
+from sipmesh.server.control_socket import SOCKET_SUFFIX
 from support.managed import MGMT, Credentials, Managed, build_published
 from support.model_ports import model_port
 
@@ -126,3 +127,10 @@ def operator_credentials(network: Managed, name: str, folder: Path) -> Credentia
     chain.write_bytes(b"".join(one.public_bytes(Encoding.PEM) for one in (issued.certificate, *issued.issuers)))
     key.write_bytes(key_pem(issued.key))
     return chain, key
+
+
+def beside_management(network: Managed, *servers: str) -> None:
+    """Let management find the control sockets of *servers*, as of servers on its own machine."""
+    for name in servers:
+        socket = f"state/{name}{SOCKET_SUFFIX}"
+        (network.organisation.folder / socket).symlink_to(network.folder(name) / socket)

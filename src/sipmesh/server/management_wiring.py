@@ -12,6 +12,7 @@ from sipmesh.server.console.console_server import ConsoleServer
 from sipmesh.server.console.draft_commands import DraftCommands
 from sipmesh.server.console.live_commands import LiveCommands
 from sipmesh.server.console.partner_commands import PartnerCommands
+from sipmesh.server.console.search import SearchCommand
 from sipmesh.server.console.user_commands import UserCommands
 from sipmesh.server.here import here
 from sipmesh.server.management.commands import ManagementCommands
@@ -56,8 +57,8 @@ def console_with(
         draft := DraftCommands(node, management_db),
         PartnerCommands(draft, commands),
         ApplyCommand(node, management_db, commands),
+        SearchCommand(table := dict(commands)),
     )
-    table = dict(commands)
     for part in further:
         table.update(part.commands())
     return ConsoleServer(node, table, log)

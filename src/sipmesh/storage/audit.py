@@ -24,6 +24,7 @@ from sipmesh.database.lease import Lease
 from sipmesh.database.schema import MANAGEMENT
 from sipmesh.errors import LocalError, OperatorError
 from sipmesh.pki import files
+from sipmesh.sip.text import ascii_lower
 from sipmesh.storage.append_only import copy_rows
 from sipmesh.storage.audit_act import AuditAct
 from sipmesh.strict_json import read_json
@@ -132,17 +133,24 @@ class Audit:
                     found.append(_line(*row))
         return found
 
-    def page(self, before: int, most: int) -> AuditPage:
+    def page(self, before: int, most: int, find: str = "") -> AuditPage:
         """Return the newest lines with a number below *before*, at most *most*, newest first, with the faults among them.
+
+        With a text to *find* these are lines with this text, in any case of its letters, each checked by itself.
 
         The work is bounded by *most*; `verify` reads the whole log. Raises `OperatorError` for an unreadable line.
         """
         newest = sql.select(_audit.c.seq, _audit.c.line, _audit.c.previous, _audit.c.hash).where(_audit.c.seq < before)
+        if find:
+            stored = json.dumps(ascii_lower(find))[1:-1]
+            newest = newest.where(sql.func.lower(_audit.c.line).contains(stored, autoescape=True))
         with self._database.border(), self._database.engine.connect() as db:
             rows = [tuple(row) for row in db.execute(newest.order_by(_audit.c.seq.desc()).limit(most + 1))]
         faults: list[str] = []
         last, hash_before = (rows[most][0], rows[most][3]) if len(rows) > most else (0, "")
         for row in reversed(rows[:most]):
+            if find:
+                last, hash_before = row[0] - 1, row[2]
             faults += (f"line {row[0]}: {why}" for why in _misfits(last, hash_before, row))
             last, hash_before = row[0], row[3]
         return AuditPage([_line(*row) for row in rows[:most]], faults, is_last=len(rows) <= most)

@@ -16,29 +16,31 @@ from yarl import URL
 from sipmesh.demo.ports import HOST
 from sipmesh.server.console.access import guard
 from sipmesh.server.console.operations import TABLE, Operations
+from sipmesh.topology.document.operators.console_role import ConsoleRole
 from support.console import Answer, Visitor, management_with_console
 from support.managed import MGMT
 from support.network import EDGE, FE1
 from support.running import on_loop, until
 
 READS = [
-    operation.path
+    operation
     for operation in TABLE
     if not operation.changes and not any(field.is_required() for field in operation.given.model_fields.values())
 ]
 
 
 @on_loop
-async def test_every_reading_operation_answers_a_viewer_and_no_stranger(tmp_path: Path) -> None:
+async def test_every_reading_operation_answers_those_with_its_role_and_no_stranger(tmp_path: Path) -> None:
     async with (
         management_with_console(tmp_path) as network,
         Visitor(network, "vera-token") as viewer,
+        Visitor(network, "otto-token") as operator,
         Visitor(network) as stranger,
     ):
-        for path in READS:
-            answer = await viewer.get(f"/api/v1/{path}")
-            assert answer.status == 200, (path, answer.text)
-            assert (await stranger.get(f"/api/v1/{path}")).status == 401
+        for operation in READS:
+            path = f"/api/v1/{operation.path}"
+            answers = [(await visitor.get(path)).status for visitor in (viewer, operator, stranger)]
+            assert answers == [200 if operation.role is ConsoleRole.VIEWER else 403, 200, 401], path
         version = await viewer.get("/api/v1/version?version=1")
         assert (
             "sip_domains" in version.json["result"]["topology"]

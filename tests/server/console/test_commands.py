@@ -24,10 +24,10 @@ def test_long_audit_log_is_read_in_pages_newest_first(tmp_path: Path, monkeypatc
     management_db = ManagementDb(tmp_path)
     for _ in range(3):
         management_db.audit.append("ada", AuditAct.LIST, at=BEGAN)
-    newest = _read_audit(management_db, 0, 2**53)
+    newest = _read_audit(management_db, 0, 2**53, "")
     assert ([line.seq for line in newest.lines], newest.faults, newest.before) == ([3, 2], [], 2)
-    assert ([line.seq for line in _read_audit(management_db, 0, 2).lines], newest.faults) == ([1], [])
-    after = _read_audit(management_db, 2, 2**53)
+    assert ([line.seq for line in _read_audit(management_db, 0, 2, "").lines], newest.faults) == ([1], [])
+    after = _read_audit(management_db, 2, 2**53, "")
     assert ([line.seq for line in after.lines], after.before) == ([3], None)
     management_db.close()
 

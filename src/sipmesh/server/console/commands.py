@@ -72,7 +72,9 @@ class ConsoleCommands:
         }
 
     async def _audit(self, asked: Mapping[str, Any]) -> AuditReply:
-        return await off_loop(_read_audit, self._management_db, int(asked["since"]), int(asked["before"]))
+        return await off_loop(
+            _read_audit, self._management_db, int(asked["since"]), int(asked["before"]), asked["find"]
+        )
 
     async def _audit_check(self, _asked: Mapping[str, Any]) -> AuditCheckReply:
         """Read the whole log once in a minute at most: all who ask meanwhile get the result of the same check."""
@@ -119,8 +121,8 @@ class ConsoleCommands:
         return IssuedReply(server, f"{issued.serial_number:x}", issued.not_valid_after_utc, used_by, faults)
 
 
-def _read_audit(management_db: ManagementDb, since: int, before: int) -> AuditReply:
-    page = management_db.audit.page(before, MOST_LINES)
+def _read_audit(management_db: ManagementDb, since: int, before: int, find: str) -> AuditReply:
+    page = management_db.audit.page(before, MOST_LINES, find)
     lines = [AuditEntry.of(line) for line in page.lines if line.seq > since]
     is_last = page.is_last or len(lines) < len(page.lines)
     return AuditReply(lines, page.faults, None if is_last else lines[-1].seq)

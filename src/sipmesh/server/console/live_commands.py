@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sipmesh.errors import SipmeshError
 from sipmesh.server.admin.local_servers import ask_running
-from sipmesh.server.admin.replies import EXPLAIN, LINKS, REFUSED, REGISTRATIONS
+from sipmesh.server.admin.replies import EXPLAIN, LINKS, REFUSED, REFUSED_MESSAGES, REGISTRATIONS
 from sipmesh.server.console.operations import VERDICTS
 from sipmesh.server.console.replies import DevicesReply, VerdictEntry, VerdictsReply
 from sipmesh.server.control_socket import SOCKET_SUFFIX, STATE, running
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from sipmesh.server.admin.local_servers import ServerAnswer
     from sipmesh.server.admin.replies import ExplainReply
     from sipmesh.server.control_socket import Command
+    from sipmesh.server.proxy.refused_message import RefusedMessage
     from sipmesh.server.running.running_server import RunningServer
 
 MOST_VERDICTS: Final = 50
@@ -34,7 +35,12 @@ class LiveCommands:
 
     def commands(self) -> Mapping[str, Command]:
         """Return every operation by its name."""
-        return {REGISTRATIONS.name: self._registrations, VERDICTS: self._verdicts, EXPLAIN.name: self._explain}
+        return {
+            REGISTRATIONS.name: self._registrations,
+            VERDICTS: self._verdicts,
+            EXPLAIN.name: self._explain,
+            REFUSED_MESSAGES.name: self._refused_messages,
+        }
 
     @property
     def _state(self) -> Path:
@@ -63,6 +69,10 @@ class LiveCommands:
         ]
         found.sort(key=lambda entry: entry.at, reverse=True)
         return VerdictsReply(found, sorted({*_faults(refusals), *_faults(links)}))
+
+    async def _refused_messages(self, _asked: Mapping[str, Any]) -> list[RefusedMessage]:
+        """Return the last refused messages of each server."""
+        return [message for one in await ask_running(self._state, REFUSED_MESSAGES, {}) for message in one.reply or ()]
 
     async def _explain(self, asked: Mapping[str, Any]) -> ExplainReply:
         """Return the verdict on a live link; raises `SipmeshError` if there is no such link, or no such server here."""

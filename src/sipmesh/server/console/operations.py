@@ -12,6 +12,7 @@ from sipmesh.server.admin.replies import (
     EXPLAIN,
     LINKS,
     REFUSED,
+    REFUSED_MESSAGES,
     REGISTRATIONS,
     USER,
     ExplainReply,
@@ -40,6 +41,7 @@ from sipmesh.server.console.parameters import (
     ToApply,
     ToAwait,
     ToBlock,
+    ToFind,
     ToIssue,
     ToProbe,
     ToPublish,
@@ -60,6 +62,7 @@ from sipmesh.server.console.replies import (
     IssuedReply,
     PartnerChangeReply,
     RevokedReply,
+    SearchReply,
     SignedListsReply,
     UserChangeReply,
     UserDetailReply,
@@ -93,6 +96,7 @@ from sipmesh.server.management.replies import (
     TrafficReply,
     VersionReply,
 )
+from sipmesh.server.proxy.refused_message import RefusedMessage
 from sipmesh.server.tracing.traced_message import TraceReply
 from sipmesh.topology.document.operators.console_role import ConsoleRole
 from sipmesh.trust.judgement.verdict_report import VerdictReport
@@ -129,6 +133,7 @@ class Operation:
 
 APPLY: Final = "apply"
 AUDIT, CERTIFICATES, USERS, PARTNERS, REVOKE = "audit", "certificates", "users", "partners", "revoke"
+SEARCH: Final = "search"
 AUDIT_CHECK, ISSUE, SIGN_CRLS, VERDICTS = "audit-check", "issue", "sign-crls", "verdicts"
 USER_ADD, USER_PASSWORD, USER_MOVE, USER_REMOVE = "user-add", "user-password", "user-move", "user-remove"
 USER_DISABLE, USER_ENABLE, ALIAS_ADD, ALIAS_REMOVE = "user-disable", "user-enable", "alias-add", "alias-remove"
@@ -155,6 +160,15 @@ _READS: Final = (
     Operation(REFUSED.name, "refused", VIEWER, "Peers that management refused.", Nothing, list[VerdictReport]),
     Operation(VERDICTS, VERDICTS, VIEWER, "The last verdicts of the servers, newest first.", Nothing, VerdictsReply),
     Operation(EXPLAIN.name, "explain", VIEWER, "The verdict on one live link.", LinkId, ExplainReply),
+    Operation(
+        REFUSED_MESSAGES.name,
+        REFUSED_MESSAGES.name,
+        OPERATOR,
+        "Messages that the servers refused.",
+        Nothing,
+        list[RefusedMessage],
+    ),
+    Operation(SEARCH, SEARCH, VIEWER, "What has a name or a number, of what the role may read.", ToFind, SearchReply),
     Operation(AUDIT, AUDIT, VIEWER, "A page of the audit log, newest first.", Lines, AuditReply),
     Operation(AUDIT_CHECK, "audit/check", VIEWER, "Whether the whole audit log is intact.", Nothing, AuditCheckReply),
 )

@@ -92,8 +92,16 @@ class ToTrace(Given):
     bodies: bool = False
 
 
+class ToFind(Given):
+    """What to search for: a part of a name, a number, a serial number, a fingerprint, or a reference."""
+
+    find: Annotated[str, Field(min_length=1, max_length=LONGEST_ADDRESS, pattern=r"^[^\x00]*$")]
+
+
 class Lines(Given):
-    """Only lines with a higher number than *since*, and a lower one than *before*."""
+    """Only lines with a higher number than *since*, and a lower one than *before*, that have the text *find*."""
+
+    find: Text = ""
 
     since: Annotated[int, Field(ge=0, le=2**53)] = 0
     before: Annotated[int, Field(ge=1, le=2**53)] = 2**53

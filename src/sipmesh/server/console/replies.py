@@ -54,6 +54,25 @@ class AuditCheckReply:
 
 
 @dataclass(frozen=True, slots=True)
+class Found:
+    """One result of a search: *what* says more about it, and *page* is its page in the console."""
+
+    kind: str
+    name: str
+    what: str
+    page: str
+
+
+@dataclass(frozen=True, slots=True)
+class SearchReply:
+    """The results of a search, exact names first. *left_out* is what the role may not read, *faults* what cannot be asked."""
+
+    results: Sequence[Found]
+    left_out: Sequence[str]
+    faults: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
 class UserListReply:
     """A page of users; *total* is how many there are in all, and *found* how many of them were asked for.
 

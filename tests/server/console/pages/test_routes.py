@@ -30,6 +30,7 @@ PAGES = (
     "/partners",
     "/refused",
     "/verdicts",
+    "/search?q=alice",
     "/audit",
     "/audit/check",
 )

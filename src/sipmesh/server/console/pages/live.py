@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 
 from sipmesh.server.admin.replies import REGISTRATIONS, USER, BindingReply
 from sipmesh.server.console import user_commands
-from sipmesh.server.console.operations import AUDIT, AUDIT_CHECK, USERS, operation_of
+from sipmesh.server.console.operations import AUDIT, AUDIT_CHECK, SEARCH, USERS, operation_of
 from sipmesh.server.console.pages.table import Column, Table, Wanted
 from sipmesh.server.console.parameters import typed
-from sipmesh.server.console.replies import AuditEntry
+from sipmesh.server.console.replies import AuditEntry, SearchReply
 from sipmesh.storage.users.account_report import AccountReport
 from sipmesh.storage.users.user_list import UserSort
 from sipmesh.topology.home_pools import front_end_pools
@@ -61,6 +62,7 @@ class LivePages:
             "/users/{user}": self._user,
             "/registrations": self._registrations,
             "/audit": self._audit,
+            "/search": self._search,
             "/audit/check": self._audit_check,
         }
 
@@ -88,11 +90,18 @@ class LivePages:
         return "registrations.html", {"devices": devices, "bindings": bindings}
 
     async def _audit(self, request: web.Request) -> tuple[str, Mapping[str, Any]]:
-        wanted = {"before": request.query["before"]} if "before" in request.query else {}
-        given = typed(operation_of(AUDIT).given, wanted)
+        asked = Wanted.of(request.path, request.query)
+        before = {"before": request.query["before"]} if "before" in request.query else {}
+        given = {**typed(operation_of(AUDIT).given, before), "find": asked.find}
         audit = await self._frame.read(request, AUDIT, **given)
-        lines = Table.of(LINES, audit.lines, Wanted(request.path), len(audit.lines) or 1)
+        count = len(audit.lines)
+        lines = Table(LINES, audit.lines, count, count, replace(asked, page=1), count or 1)
         return "audit.html", {"audit": audit, "lines": lines}
+
+    async def _search(self, request: web.Request) -> tuple[str, Mapping[str, Any]]:
+        text = Wanted.of(request.path, request.query).find
+        found = await self._frame.read(request, SEARCH, find=text) if text else SearchReply((), (), ())
+        return "search.html", {"text": text, "found": found}
 
     async def _audit_check(self, request: web.Request) -> tuple[str, Mapping[str, Any]]:
         return "audit_check.html", {"check": await self._frame.read(request, AUDIT_CHECK)}

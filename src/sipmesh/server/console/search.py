@@ -1,0 +1,146 @@
+"""The search of the console: it asks the operations that have what an operator may be looking for.
+
+Each source is an operation of the table, asked in the name of the operator. So a search finds nothing that the operator's role
+may not read, and says which sources it has left out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
+
+from sipmesh.errors import SipmeshError
+from sipmesh.server.admin.replies import REFUSED_MESSAGES
+from sipmesh.server.console.operations import AUDIT, CERTIFICATES, PARTNERS, SEARCH, USERS, operation_of
+from sipmesh.server.console.replies import Found, SearchReply
+from sipmesh.server.control_socket import ROLE, WHO, Encoded
+from sipmesh.server.management.replies import NETWORK, NetworkReply
+from sipmesh.sip.text import LWS, ascii_lower, is_digits
+from sipmesh.strict_json import read_json
+from sipmesh.topology.document.operators.console_role import ConsoleRole
+from sipmesh.typed_json import read
+
+if TYPE_CHECKING:
+    from sipmesh.server.console.operations import Operation
+    from sipmesh.server.control_socket import Command
+
+MOST_FOUND: Final = 10
+"""Results of one source."""
+
+SHORTEST_DIGEST: Final = 6
+"""Digits from which on a text may be a part of a serial number or of a fingerprint."""
+
+SEPARATORS: Final = str.maketrans("", "", "-./() ")
+"""Visual separators of a telephone number (RFC 3966 section 5.1.1), and spaces."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What is found with *operation*, which is asked with *given* of the text; *found* makes results of its reply."""
+
+    kinds: str
+    operation: str
+    found: Callable[[Any, str], Iterable[Found]]
+    given: Callable[[str], Mapping[str, object]] = lambda _text: {}
+
+
+class SearchCommand:
+    """Searches by the *commands* of the console."""
+
+    def __init__(self, commands: Mapping[str, Command]) -> None:
+        self._commands = commands
+
+    def commands(self) -> Mapping[str, Command]:
+        """Return the operation by its name."""
+        return {SEARCH: self._search}
+
+    async def _search(self, asked: Mapping[str, Any]) -> SearchReply:
+        text, role = ascii_lower(str(asked["find"]).strip(LWS)), ConsoleRole(asked[ROLE])
+        allowed = [source for source in SOURCES if role.may(operation_of(source.operation).role)]
+        answers = await asyncio.gather(*(self._ask(source, text, asked) for source in allowed))
+        results = [one for found, _ in answers for one in found]
+        results.sort(key=lambda one: ascii_lower(one.name) != text)
+        left_out = [source.kinds for source in SOURCES if source not in allowed]
+        return SearchReply(results, left_out, [fault for _, fault in answers if fault])
+
+    async def _ask(self, source: Source, text: str, asked: Mapping[str, Any]) -> tuple[Sequence[Found], str]:
+        """Return what a source has, or why it cannot be asked."""
+        operation: Operation = operation_of(source.operation)
+        try:
+            given = read(operation.given, source.given(text)).model_dump(mode="json")
+            reply = await self._commands[operation.name]({**given, WHO: asked[WHO], ROLE: asked[ROLE]})
+        except SipmeshError as wrong:
+            return (), f"{source.kinds}: {wrong}"
+        return list(islice(source.found(reply, text), MOST_FOUND)), ""
+
+
+def _number_or(text: str) -> str:
+    """Return a telephone number without its separators, and another text as it is."""
+    number = text.translate(SEPARATORS)
+    return number if is_digits(number.removeprefix("+")) else text
+
+
+def _users(reply: Any, _text: str) -> Iterator[Found]:
+    for user in reply.users:
+        aliases = f", also {', '.join(user.aliases)}" if user.aliases else ""
+        state = "disabled user" if user.disabled else "user"
+        yield Found("user", user.user, f"{state} of {user.pool}{aliases}", f"/users/{quote(user.user, safe='')}")
+
+
+def _servers(reply: Any, text: str) -> Iterator[Found]:
+    network = read(NetworkReply, read_json(reply.json)) if isinstance(reply, Encoded) else reply
+    for report in (network.master, *network.servers):
+        if text in ascii_lower(report.server) or text in ascii_lower(getattr(report, "pool", "")):
+            faults = f"has {len(report.faults)} faults" if report.faults else "without a fault"
+            yield Found("server", report.server, f"{report.role}, {faults}", f"/servers/{report.server}")
+
+
+def _partners(reply: Any, text: str) -> Iterator[Found]:
+    for partner in reply.partners:
+        names = (*partner.domains, partner.edge or "")
+        if any(text in ascii_lower(name) for name in names):
+            page = f"/partners/{quote(partner.domains[0], safe='')}"
+            yield Found("partner", partner.domains[0], ", ".join(filter(None, names)), page)
+    for name in reply.blocked:
+        if text in ascii_lower(name):
+            yield Found("partner", name, "blocked", "/partners")
+
+
+def _certificates(reply: Any, text: str) -> Iterator[Found]:
+    digits = text.replace(":", "").lstrip("0")
+    for entry in reply.entries:
+        items = [item for item in (entry.in_use, entry.on_disk) if item is not None]
+        by_digest = len(digits) >= SHORTEST_DIGEST and any(digits in f"{item.number} {item.mark}" for item in items)
+        if by_digest or text in ascii_lower(entry.name):
+            number = items[0].number if items else ""
+            page = f"/certificates?q={quote(number or entry.name, safe='')}"
+            yield Found("certificate", entry.name, f"{entry.what} {number}", page)
+
+
+def _references(reply: Any, text: str) -> Iterator[Found]:
+    for message in reply:
+        if ascii_lower(message.reference) == text:
+            what = f"{message.method} from {message.peer} got {message.status}: {message.why}"
+            yield Found("refusal", message.reference, what, "/refused")
+
+
+def _audit(reply: Any, text: str) -> Iterator[Found]:
+    for line in reply.lines:
+        about = ", ".join(f"{key}: {value}" for key, value in line.about.items())
+        yield Found(
+            "audit", f"line {line.seq}", f"{line.act} by {line.who}: {about}", f"/audit?q={quote(text, safe='')}"
+        )
+
+
+SOURCES: Final = (
+    Source("users and numbers", USERS, _users, lambda text: {"find": _number_or(text)}),
+    Source("servers", NETWORK.name, _servers),
+    Source("partners", PARTNERS, _partners),
+    Source("certificates", CERTIFICATES, _certificates),
+    Source("references of refused messages", REFUSED_MESSAGES.name, _references),
+    Source("the audit log", AUDIT, _audit, lambda text: {"find": text}),
+)
