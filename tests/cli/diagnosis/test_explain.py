@@ -129,6 +129,15 @@ def test_a_file_that_is_missing_is_not_taken_for_a_server(organisation: Organisa
         assert (left.code, f"there is no file {what}" in left.err) == (1, True)
 
 
+def test_remedy_stands_before_the_checks(running: Organisation) -> None:
+    """An operator does not have to read 40 lines first."""
+    lines = running.type("explain", running.address(FE1, "server")).out.splitlines()
+    remedy = next(number for number, line in enumerate(lines) if line.strip().startswith("→"))
+    checks = next(number for number, line in enumerate(lines) if line.strip().startswith("wanted"))
+    assert remedy < checks
+    assert remedy <= 8
+
+
 def test_client_at_a_port_for_servers_is_advised_to_connect_as_one(running: Organisation, tmp_path: Path) -> None:
     """It was refused since it showed no certificate: nothing is wrong with any topology. The command that it gets works."""
     there = running.address(FE1, "server")
@@ -136,7 +145,7 @@ def test_client_at_a_port_for_servers_is_advised_to_connect_as_one(running: Orga
     assert refused.code == 1
     assert "that its topology has" not in refused.out
     assert f"{there} is the server port of {FE1}: it requires a certificate, and a client presents none." in refused.out
-    typed = refused.out.rpartition("sipmesh ")[2].split()
+    typed = refused.out.rpartition("sipmesh ")[2].splitlines()[0].split()
     assert typed[:3] == ["explain", there, "--as"]
     assert running.type(*typed).code == 0
     stranger = ("--name", "example.com", "--ca", running.root)

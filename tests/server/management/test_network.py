@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -149,6 +149,27 @@ async def test_expired_crl_of_our_ca_is_one_fault_of_the_ca(manager: Manager) ->
     status = Snapshot(2, NOON, MGMT, ours, known, peers=[("example.test", PeerKind.CA)]).status()
     assert status.faulty == [(PeerKind.SERVER, Cause.PORT_REFUSES), (PeerKind.CA, Cause.CRL_EXPIRED)]
     assert "sipmesh ca crl" in status.peers[0].faults[0].remedy
+
+
+@on_loop
+async def test_server_with_a_wrong_clock_says_nothing_of_crls(manager: Manager) -> None:
+    """If most clocks differ from that of management, management has the fault, and no other server."""
+    lapsed = PeerFault(peer="example.test", kind=PeerKind.CA, why="the CRL has expired", code=Cause.CRL_EXPIRED)
+    late = ServerStatus(number=2, at=NOON + timedelta(days=9), peer_faults=(lapsed,))
+
+    def status(*late_servers: str) -> Sequence[tuple[PeerKind, str]]:
+        statuses = {
+            name: late if name in late_servers else ServerStatus(number=2, at=NOON) for name in (FE1, FE2, EDGE)
+        }
+        known = [
+            (Member(name, POOL, Role.FRONT_END), Known(name, POOL, StatusReport(one, NOON), linked=True, unreadable={}))
+            for name, one in statuses.items()
+        ]
+        peers = [("example.test", PeerKind.CA)]
+        return Snapshot(2, NOON, MGMT, ServerStatus(number=2), known, peers=peers).status().faulty
+
+    assert status(FE1) == [(PeerKind.SERVER, Cause.CLOCK)]
+    assert (PeerKind.CA, Cause.CRL_EXPIRED) in status(FE1, FE2, EDGE)  # then our clock is behind: the CRL has expired
 
 
 @on_loop

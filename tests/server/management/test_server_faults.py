@@ -102,6 +102,16 @@ def test_clock_is_a_fault_past_the_threshold(ahead_s: float, count: int) -> None
     assert len(faults(known(at=NOON + timedelta(seconds=ahead_s)))) == count
 
 
+def test_wrong_clock_is_the_cause_of_what_follows_from_it() -> None:
+    """The clock of an edge shows in the report that a front end relays. The control is a port that refuses."""
+    late = known(at=NOON + timedelta(days=9), refuses_from=NOON, refuses_because="the end of its certificate")
+    reported(late).by = FE2
+    assert [fault.code for fault in found(late, Sighting(FE2, "alert", Code.REFUSED_BY_PEER))] == [Cause.CLOCK]
+    refused = found(late, Sighting(FE2, "Connection refused", Cause.PORT_REFUSES))
+    assert [fault.code for fault in refused] == [Cause.CLOCK, Cause.PORT_REFUSES]
+    assert found(replace(known(at=NOON + timedelta(seconds=20)), report=replace(reported(known()), by=FE2))) == []
+
+
 def test_missing_link_is_a_fault_unless_a_front_end_relays_the_reports() -> None:
     lost = replace(known(), linked=False, fault=LinkFault("connection refused", Cause.PORT_REFUSES))
     assert faults(lost) == [f"no link to it works from {MGMT}: connection refused"]

@@ -26,7 +26,10 @@ def test_a_refusal_says_wanted_seen_rule_clock_and_remedy(net: Network) -> None:
     assert f"URI:sip:{FE2}" in text
     assert verdict.seen is not None
     assert f"serial      {verdict.seen.serial_hex}" in text
-    assert text.endswith("set the clock of fe1.example.test.")
+    first = text.splitlines()[1:3]  # no reader has to pass all checks to find what failed and what mends it
+    assert "✗ validity" in first[0]
+    assert first[1].startswith("  → ")
+    assert first[1].endswith("set the clock of fe1.example.test.")
     assert headline(verdict).startswith("expired: accepted server link from 192.0.2.7:5062: validity wanted")
 
 

@@ -32,7 +32,7 @@ def test_every_refusal_has_one_or_two_remedies(net: Network, code: Code) -> None
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("the peer sent the alert 'unknown ca'", "Give it our root"),
+        ("the peer sent the alert 'unknown ca'", "It has blocked us"),
         ("the peer sent the alert 'certificate expired'", "Compare the clocks"),
         ("the peer sent the alert 'unsupported certificate'", "such as clientAuth"),
         ("the peer sent the alert 'handshake failure'", "Check that its topology has our name"),
@@ -88,3 +88,20 @@ def test_remedy_of_a_client_needs_no_operator(net: Network, code: Code) -> None:
     assert not any("sipmesh ca" in line for line in told), told
     if code is Code.UNTRUSTED_ISSUER:
         assert "--ca" in told[0]
+
+
+def test_stranger_at_a_server_port_is_not_to_be_given_a_certificate(net: Network) -> None:
+    """The control says that it is a server of ours: an operator finds out what it is, before issuing a certificate."""
+    stranger, claimed = (
+        verdict_on(net.forge.server(net.stranger, name), net.policy()) for name in ("stranger.test", FE2)
+    )
+    assert stranger.code is claimed.code is Code.UNTRUSTED_ISSUER
+    assert "Do not issue a certificate" in stranger.remedies[0]
+    assert "ca issue" not in " ".join(stranger.remedies)
+    assert claimed.remedies[0].startswith("Find out what runs at 192.0.2.7")
+    assert f"sipmesh ca issue {FE2}" in claimed.remedies[1]
+
+
+def test_blocked_partner_can_be_unblocked_by_the_blocked_name(net: Network) -> None:
+    [remedy] = verdict_on(net.alpha_certificate(), net.policy(PARTNER, blocked=frozenset({ALPHA}))).remedies
+    assert f"sipmesh partner unblock {ALPHA}." in remedy

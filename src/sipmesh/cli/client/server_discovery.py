@@ -66,7 +66,7 @@ def trust_of(anchors: Sequence[Path], loaded: Loaded | None, domain: str) -> Tru
         except UnusableFileError as wrong:
             raise OperatorError(f"{', '.join(map(str, anchors))}: {wrong}; name a PEM file with the root") from None
     if loaded is None:
-        raise OperatorError(f"there is no trust anchor for {domain}; add --ca FILE, or --topology FILE")
+        raise OperatorError(f"no root is known for {domain}; add --ca FILE, or --topology FILE")
     return Trust(loaded.authority.anchors, loaded.authority.lists)
 
 

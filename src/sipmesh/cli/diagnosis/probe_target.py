@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sipmesh.cli.client.server_discovery import name_servers, trust_of
+from sipmesh.cli.diagnosis.edges_here import edges_of
 from sipmesh.cli.diagnosis.probe import Aim
 from sipmesh.cli.diagnosis.websocket_probe import WebSocketAim
 from sipmesh.cli.place import Place
@@ -16,6 +17,7 @@ from sipmesh.client.judge import judge_server
 from sipmesh.errors import OperatorError
 from sipmesh.routing.proxy.locate import TLS_PORT, is_ip
 from sipmesh.server.proxy.flow_table import partner_hop
+from sipmesh.topology.builder.hops import blocked
 from sipmesh.topology.document.listeners import WEBSOCKET, WILDCARDS, listeners
 from sipmesh.topology.document.names import split_port
 from sipmesh.topology.document.parts.server import PARTNER_PORT
@@ -73,9 +75,21 @@ class Target:
 def aim(target: Target, place: Place) -> tuple[Aim, str]:
     """Return the probe, and a line that says what it probes; raises `OperatorError`."""
     loaded = place.found()
-    if target.speaker:
-        return _as_server(target, place.view(target.speaker))
+    host = target.split[0].lower()
+    if loaded is not None and host in loaded.topology.federation.blocked:
+        raise blocked(host)
+    speaker = target.speaker or _edge_to(host, loaded, target)
+    if speaker:
+        return _as_server(target, place.view(speaker))
     return _as_client(target, loaded)
+
+
+def _edge_to(host: str, loaded: Loaded | None, target: Target) -> str:
+    """Return our edge, with its key on this machine, that links with the partner *host*; empty for another host."""
+    if loaded is None or target.anchors or not loaded.topology.federation.partners:
+        return ""
+    names = {name for partner in loaded.topology.federation.partners for name in partner.identities}
+    return edges_of(loaded, "")[0][0] if host in names else ""
 
 
 def known_at(loaded: Loaded, host: str, port: int | None) -> KnownListener | None:
@@ -94,6 +108,10 @@ def _as_client(target: Target, loaded: Loaded | None) -> tuple[Aim, str]:
     known = known_at(loaded, host, port) if loaded is not None else None
     names = target.names or _meant(host, known, loaded)
     ours = loaded if known is not None or (loaded and set(names) & set(loaded.topology.sip_domains)) else None
+    if ours is None and not target.anchors:
+        raise OperatorError(
+            f"{names[0]} is no domain of ours and no partner, so that no root is known for it; add --ca FILE with its root"
+        )
     trust = trust_of(target.anchors, ours, names[0])
 
     def decide(evidence: PeerEvidence) -> Verdict:

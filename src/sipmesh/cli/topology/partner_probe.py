@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sipmesh.cli.diagnosis.edges_here import edges_of
 from sipmesh.cli.output import WARN, say, say_json
 from sipmesh.cli.place import HERE, AsJson, Place, TopologyFile
-from sipmesh.errors import OperatorError
 from sipmesh.trust.formatting import tell_time
 
 if TYPE_CHECKING:
@@ -91,21 +91,3 @@ def _say_what_to_ask(partner: str, edge: str, sha256: str, at: datetime) -> None
     say(f"Tell {partner}: {edge} has connected at {tell_time(at)}, with the certificate with the SHA-256")
     say(f"  {sha256 or 'unknown: its file cannot be read'}")
     say("If the partner runs sipmesh, this shows its verdict, and why: sipmesh links --refused", style="dim")
-
-
-def edges_of(loaded: Loaded, named: str) -> tuple[list[str], list[str]]:
-    """Return the edges with their key on this machine, and the others; raises `OperatorError` if none is here."""
-    route = loaded.topology.pool(loaded.topology.federation.route)
-    if route is None:
-        raise OperatorError(
-            "the topology has no edge pool for partners; to add a pool: sipmesh topology add pool --role edge"
-        )
-    servers = [server for server in route.servers if named in {"", server.name}]
-    here = [server.name for server in servers if (loaded.folder / server.key_file).exists()]
-    elsewhere = [server.name for server in servers if server.name not in here]
-    if not here:
-        names = ", ".join(elsewhere or [server.name for server in route.servers])
-        raise OperatorError(
-            f"this machine has the key of none of these edges: {names}; run this command on the machine of one"
-        )
-    return here, elsewhere

@@ -102,16 +102,20 @@ class Snapshot:
 
     def status(self) -> NetworkStatus:
         """Return every server and peer with its faults; each fault is listed once, at its cause."""
-        heard = [(self.manager, self.ours), *((server, status) for server, _, status in self._reports())]
-        seen = sightings(heard, [one.server for _, one in self.known if one.is_silent(self.at) or one.why_not])
+        clocks = clocks_s((known.report for _, known in self.known if known.report is not None), self.at)
+        wrong_clock = list(own_clock_faults(self.manager, clocks))
+        seen = sightings(
+            self._heard(is_our_clock_right=not wrong_clock),
+            [one.server for _, one in self.known if one.is_silent(self.at) or one.why_not],
+        )
         peers = peer_statuses(self.peers, seen, self._store_faults())
         is_crl_expired = any(peer.kind is PeerKind.CA and peer.faults for peer in peers)
         members = []
         for member, known in self.known:
             found = known.faults(self.newest, self.at, self.manager, seen.get(known.server, ()))
-            left = [one for one in found if not (is_crl_expired and one.code in FOLLOW_EXPIRED_CRL)]
-            members.append(MemberStatus(known, member.role, left))
-        faults = list(self._own_faults(seen.get(self.manager, ())))
+            follow = (FOLLOW_EXPIRED_CRL if is_crl_expired else frozenset()) | (CLOCK if wrong_clock else frozenset())
+            members.append(MemberStatus(known, member.role, [one for one in found if one.code not in follow]))
+        faults = [*wrong_clock, *self._own_faults(seen.get(self.manager, ()))]
         return NetworkStatus(self.newest, self.at, self.manager, self.ours, faults, members, self.managers, peers)
 
     def _reports(self) -> Iterator[tuple[str, str, ServerStatus]]:
@@ -119,6 +123,16 @@ class Snapshot:
         for _, known in self.known:
             if known.report is not None and not known.is_silent(self.at):
                 yield known.server, known.pool, known.report.status
+
+    def _heard(self, *, is_our_clock_right: bool) -> Iterator[tuple[str, ServerStatus]]:
+        """Give the reports, our own first; a server with a wrong clock says nothing of CRLs and certificates."""
+        right = {known.server for _, known in self.known if not known.ahead_s or not is_our_clock_right}
+        for server, status in (
+            (self.manager, self.ours),
+            *((server, status) for server, _, status in self._reports()),
+        ):
+            is_right = is_our_clock_right if server == self.manager else server in right
+            yield server, status if is_right else status.model_copy(update={"peer_faults": ()})
 
     def _store_faults(self) -> Mapping[str, Sequence[Fault]]:
         found = store_faults(self._reports())
@@ -134,11 +148,10 @@ class Snapshot:
             yield Fault.of(self.manager, PeerKind.SERVER, what, sighting)
         yield from reported_faults(self.manager, self.ours)
         yield from refusal_faults(self.manager, self.ours, self.at)
-        clocks = clocks_s((known.report for _, known in self.known if known.report is not None), self.at)
-        yield from own_clock_faults(self.manager, clocks)
         yield from self.pool_faults
 
 
+CLOCK: Final = frozenset({Cause.CLOCK})
 FOLLOW_EXPIRED_CRL: Final = frozenset({Code.REVOCATION_UNKNOWN, Code.REFUSED_BY_PEER, Cause.SILENT, Cause.NO_ANSWER})
 """The codes of faults of our servers that go when an expired CRL of our CA is signed again: the CA has the fault."""
 

@@ -58,7 +58,8 @@ _SERVERS: Final = {
     Cause.NOT_STARTED: "start it: sipmesh serve {name}; if it runs, check that its machine is reachable from {by}",
     Cause.PORT_REFUSES: "start it: sipmesh serve {name}; if it runs, compare its server port with the topology: "
     "sipmesh topology show",
-    Cause.NO_ANSWER: "check that the machine of {name} is on, and that its server port is reachable from the machine of {by}",
+    Cause.NO_ANSWER: "if it does not run, start it: sipmesh serve {name}; if it runs, check that its server port is reachable "
+    "from the machine of {by}",
     Cause.SILENT: "start it: sipmesh serve {name}; if it runs, its log says why it has no link to {by}",
     Cause.CLOCK: "set the clock of {name}, for example by NTP",
 }

@@ -89,12 +89,15 @@ class Known:
         *seen* is what the servers have seen of it that have reported lately; *manager* adds what it knows itself.
         """
         yield from self._unreadable()
-        yield from self._apart(at, manager, seen)
+        yield from self._clock()
+        apart = self._apart(at, manager, seen)
+        yield from (fault for fault in apart if not (self.ahead_s and fault.code in FOLLOW_WRONG_CLOCK))
         if self.report is None:
             return
         yield from self._old_version(self.report, newest, at)
         if not self.is_silent(at):
-            yield from self._reported(self.report)
+            yield from reported_faults(self.server, self.report.status)
+        if not self.is_silent(at) and not self.ahead_s:
             yield from refusal_faults(self.server, self.report.status, at)
 
     def _unreadable(self) -> Iterator[Fault]:
@@ -145,16 +148,27 @@ class Known:
             remedy = f"read the log of {self.server}: it says why the server rejects version {newest}"
             yield Fault(f"behind the newest version for {tell_span(at - since)}", remedy)
 
-    def _reported(self, report: StatusReport) -> Iterator[Fault]:
-        yield from reported_faults(self.server, report.status)
-        clock = report.clock_s
-        if clock is not None and abs(clock) > CLOCKS_DIFFER_S:
-            side = "ahead of" if clock > 0 else "behind"
-            yield Fault(
-                f"its clock is {abs(clock):.0f} s {side} that of management",
-                remedy_of(PeerKind.SERVER, Cause.CLOCK, self.server, ""),
-                Cause.CLOCK,
-            )
+    @property
+    def ahead_s(self) -> float:
+        """The seconds by which its clock is ahead of ours, 0 if it is right; a relayed report shows it roughly."""
+        report = self.report
+        if report is None or report.status.at is None:
+            return 0
+        seconds = (report.status.at - report.heard_at).total_seconds()
+        tolerated = SILENT.total_seconds() if report.by else CLOCKS_DIFFER_S
+        return seconds if abs(seconds) > tolerated else 0
+
+    def _clock(self) -> Iterator[Fault]:
+        if self.ahead_s:
+            side = "ahead of" if self.ahead_s > 0 else "behind"
+            what = f"its clock is {abs(self.ahead_s):.0f} s {side} that of management"
+            yield Fault(what, remedy_of(PeerKind.SERVER, Cause.CLOCK, self.server, ""), Cause.CLOCK)
+
+
+FOLLOW_WRONG_CLOCK: Final = frozenset(
+    {Code.EXPIRED, Code.NOT_YET_VALID, Code.REVOCATION_UNKNOWN, Code.REFUSED_BY_PEER, Cause.SILENT, Cause.NO_ANSWER}
+)
+"""The codes of faults of a server that go when its clock is set."""
 
 
 def clocks_s(reports: Iterable[StatusReport], at: datetime) -> tuple[float, ...]:

@@ -101,8 +101,18 @@ def _unknown(topology: Topology, name: str) -> OperatorError:
         *topology.sip_domains,
         *(name for one in topology.federation.partners for name in one.identities),
     ]
+    if name.lower() in topology.federation.blocked:
+        return blocked(name)
     remedy = did_you_mean(name.lower(), known, "name a server, a partner or a SIP domain of ours")
     return OperatorError(f"{name!r} is not in the topology; {remedy}")
+
+
+def blocked(name: str) -> OperatorError:
+    """Make the error for a name with which no server of ours links, because it is blocked."""
+    return OperatorError(
+        f"{name.lower()} is blocked: we open no link to it, and accept none. To accept it again: "
+        f"sipmesh partner unblock {name.lower()}"
+    )
 
 
 def _front_end(topology: Topology, name: str) -> Party:

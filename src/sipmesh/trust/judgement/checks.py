@@ -33,7 +33,6 @@ from sipmesh.trust.x509.sip_identity import BESIDE_URI
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sipmesh.trust.policy import LinkPolicy
 
 Check = Callable[[Evaluation], Finding | None]
 
@@ -231,20 +230,8 @@ def identity(evaluation: Evaluation) -> Finding:
 def blocked(evaluation: Evaluation) -> Finding:
     """Check that the operator has not blocked a name of the peer, or the entry that it belongs to."""
     asked = CheckQuestion("blocked", "no name that the topology blocks", "rule R5, federation.blocked")
-    claimed = {name: _block_on(name, evaluation.policy) for name in evaluation.names.usable}
-    if evaluation.peer:
-        claimed |= {name: name for name in evaluation.peer.names & evaluation.policy.blocked}
-    found = [f"{name} (blocked: {block})" for name, block in claimed.items() if block]
+    found = [f"{name} (blocked: {block})" for name, block in evaluation.blocks.items()]
     return asked.refused(", ".join(found), Code.PARTNER_BLOCKED) if found else asked.passed("none")
-
-
-def _block_on(name: str, policy: LinkPolicy) -> str:
-    """Return the blocked name that applies: *name*, or a domain above it if *name* is not in the topology; else ""."""
-    if name in policy.blocked or name in policy.peers:
-        return name if name in policy.blocked else ""
-    labels = name.split(".")
-    above = (".".join(labels[depth:]) for depth in range(1, len(labels)))
-    return next((domain for domain in above if domain in policy.blocked), "")
 
 
 def topology(evaluation: Evaluation) -> Finding:

@@ -129,6 +129,23 @@ class Evaluation:
         return tuple(name for name in self.names.usable if name not in self.policy.peers)
 
     @cached_property
+    def blocks(self) -> dict[str, str]:
+        """The blocked names of the peer or of its entry, each with the name that the topology blocks."""
+        found = {name: self._block_on(name) for name in self.names.usable}
+        if self.peer:
+            found |= {name: name for name in self.peer.names & self.policy.blocked}
+        return {name: block for name, block in found.items() if block}
+
+    def _block_on(self, name: str) -> str:
+        """Return the blocked name that applies: *name*, or a domain above it if *name* is not in the topology; else ""."""
+        blocked = self.policy.blocked
+        if name in blocked or name in self.policy.peers:
+            return name if name in blocked else ""
+        labels = name.split(".")
+        above = (".".join(labels[depth:]) for depth in range(1, len(labels)))
+        return next((domain for domain in above if domain in blocked), "")
+
+    @cached_property
     def counted(self) -> tuple[Authority, ...]:
         """The authorities whose anchors are used: that of the entry. Without one entry: those of all possible entries."""
         if self.peer:

@@ -26,16 +26,18 @@ def headline(verdict: Verdict) -> str:
 
 
 def explain(verdict: Verdict) -> list[str]:
-    """Write a verdict in several lines: link, presented certificate, all checks, and remedies."""
+    """Write a verdict in several lines: failed check and remedies first, then link, certificate and all checks."""
+    reason = verdict.reason if not verdict.accepted else None
     return [
         f"{verdict.code}: {verdict.subject}",
+        *([f"  {FAILED} {reason.check:<14}{reason.saw}"] if reason else []),
+        *(f"  → {remedy}" for remedy in verdict.remedies),
         f"  link        {verdict.direction} {verdict.kind}, {_towards(verdict)} {tell_address(verdict.remote)}",
         *([f"  meant       {verdict.meant}"] if verdict.meant else []),
         *([f"  TLS         {tls}"] if (tls := _tls(verdict)) else []),
         f"  our clock   {tell_time(verdict.at)}",
         *(_presented(verdict.seen) if verdict.seen else ["  presented   no certificate"]),
         *(line for finding in verdict.findings for line in _finding(finding)),
-        *(f"  → {remedy}" for remedy in verdict.remedies),
     ]
 
 

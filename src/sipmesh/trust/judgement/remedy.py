@@ -40,11 +40,18 @@ def _untrusted(evaluation: Evaluation) -> tuple[str, ...]:
             f"Check that the root given with --ca is the root of the CA that issues for {_who(evaluation)}.",
             "If it is, another host answers at this address: check the DNS entry of the name.",
         )
+    who, address = _who(evaluation), evaluation.evidence.remote[0]
     if evaluation.policy.kind is LinkKind.PARTNER:
+        return (f"If {who} is a partner, add its root certificate to `anchors` of its entry in the topology.",)
+    if not evaluation.opened and not evaluation.named:
         return (
-            f"If {_who(evaluation)} is a partner, add its root certificate to `anchors` of its entry in the topology.",
+            "This is no server of ours: it stays refused. Do not issue a certificate for it.",
+            f"Find out which program at {address} connects to this port, or close the port to it in your firewall.",
         )
-    return (f"Issue its certificate with our own CA: sipmesh ca issue {_who(evaluation)}.",)
+    return (
+        f"Find out what runs at {address}: it says that it is {who}, and our CA has not issued its certificate.",
+        f"If it is our server, on its machine: sipmesh ca issue {who}.",
+    )
 
 
 def _not_for_name(evaluation: Evaluation) -> tuple[str, ...]:
@@ -140,8 +147,15 @@ def _usage(evaluation: Evaluation) -> tuple[str, ...]:
     return (needed,)
 
 
+def _blocked(evaluation: Evaluation) -> tuple[str, ...]:
+    name = next(iter(evaluation.blocks.values()), _who(evaluation))
+    return (
+        f"We have blocked it. To accept it again: sipmesh partner unblock {name}. Otherwise there is nothing to do.",
+    )
+
+
 _ALERTS = {
-    "unknown ca": "Its alert says: no path leads to a root that it has. Give it our root, for its `anchors` of us.",
+    "unknown ca": "Its alert says: it has no root of ours in use. It has blocked us, or lacks our root in its `anchors` of us.",
     "certificate expired": "Its alert says: a certificate of our chain has expired. Compare the clocks: sipmesh ca status.",
     "certificate revoked": "Its alert says: a certificate of our chain is revoked. Compare the CRLs: sipmesh ca status.",
     "unsupported certificate": "Its alert says: our certificate has not the usage that it wants, such as clientAuth.",
@@ -194,8 +208,6 @@ _ADVICE: dict[Code, Advice] = {
     Code.NOT_IN_TOPOLOGY: _not_in_topology,
     Code.ROLE_NOT_ALLOWED: _role,
     Code.PARTNER_UNKNOWN: _not_in_topology,
-    Code.PARTNER_BLOCKED: _says(
-        "The operator has blocked it. To accept it again, remove it from `federation.blocked`."
-    ),
+    Code.PARTNER_BLOCKED: _blocked,
     Code.REFUSED_BY_PEER: _refused_by_peer,
 }

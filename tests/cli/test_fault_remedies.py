@@ -1,0 +1,65 @@
+"""The command in a remedy of `sipmesh status`, typed as it is printed, mends a revoked server."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from cli.world import EDGE, FE1, FE2, MGMT, START_S, Organisation, Result
+
+
+def status(organisation: Organisation, code: int) -> Result:
+    """Wait until `sipmesh status` ends with *code*."""
+    deadline = time.monotonic() + START_S
+    while (shown := organisation.type("status")).code != code:
+        assert time.monotonic() < deadline, shown.out
+        time.sleep(0.05)
+    return shown
+
+
+@pytest.fixture(name="own", scope="module")
+def _own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Organisation]:
+    """Two front ends and an edge in one folder; each test leaves them without a fault."""
+    made = Organisation.make(tmp_path_factory.mktemp("s") / "s", whole=True)
+    try:
+        made.serve(FE1, FE2, EDGE)
+        yield made
+    finally:
+        made.stop()
+
+
+@pytest.mark.wide
+@pytest.mark.parametrize("server", [FE2, EDGE])
+def test_revoked_server_is_one_fault_at_once_until_it_has_a_new_certificate(own: Organisation, server: str) -> None:
+    """Its last report is fresh, and management has no link to the edge: it knows its own CRL."""
+    status(own, 0)
+    assert own.type("ca", "revoke", server).code == 0
+    shown = own.type("status")
+    faults = [line for line in shown.out.splitlines() if line.startswith("✗")]
+    assert (shown.code, len(faults)) == (1, 1), shown.out
+    assert faults[0].startswith(f"✗ {server}: ")
+    assert "revoked" in faults[0]
+    remedy = re.search(r"→ .*?: sipmesh ([^;]+);", shown.out)
+    assert remedy is not None, shown.out
+    assert own.type(*shlex.split(remedy[1])).code == 0
+    status(own, 0)
+
+
+@pytest.mark.wide
+def test_stopped_server_is_one_fault_until_it_is_started(own: Organisation) -> None:
+    status(own, 0)
+    process = own.servers.pop(FE2)
+    process.terminate()
+    process.wait(START_S)
+    shown = status(own, 1)
+    faults = [line for line in shown.out.splitlines() if line.startswith("✗")]
+    assert len(faults) == 1, shown.out
+    assert faults[0].startswith(f"✗ {FE2}: ")
+    assert MGMT in faults[0]
+    assert f"sipmesh serve {FE2}" in shown.out
+    own.serve(FE2)
+    status(own, 0)
