@@ -74,6 +74,24 @@ async def test_messages_and_calls_pass_in_both_directions(
             assert await hung_up_by_the_other(rang, made)
 
 
+@pytest.mark.parametrize("server", [FE1, FE3], ids=["at home", "carried"])
+@pytest.mark.parametrize("ends", ["caller", "callee"])
+@on_loop
+async def test_user_who_calls_the_own_address_with_one_phone_ends_the_call(
+    two_pools: Network, server: str, ends: str
+) -> None:
+    """The server that carries the link is twice on the way, with one token: the home pool sends the call back to it."""
+    async with two_pools:
+        alice = await two_pools.agent("alice", server)
+        made = await alice.call(alice.party.aor)
+        rang = await ringing(alice)
+        assert (await made.answered()).status == 200
+        for call in (made, rang):
+            assert (await inside(call, "INFO")).status == 200
+        first, second = (made, rang) if ends == "caller" else (rang, made)
+        assert await hung_up_by_the_other(first, second)
+
+
 @on_loop
 async def test_partner_and_carried_user_reach_each_other(federated_pools: Network) -> None:
     async with federated_pools:

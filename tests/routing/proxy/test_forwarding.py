@@ -292,6 +292,18 @@ def test_response_has_the_entries_of_its_request_in_their_order(answered: list[s
     assert recorded_behind(response, sent) == wanted[: wanted.index(OURS)]
 
 
+def test_entries_behind_are_found_if_this_server_is_behind_itself_with_the_same_token() -> None:
+    """A user whose link it carries calls the own address: the request comes back from the home pool."""
+    first = request("INVITE", BOB, ("record-route", OURS), ("record-route", UP))
+    second = request("INVITE", BOB, *(("record-route", entry) for entry in (OURS, DOWN, OURS, UP)))
+    response = respond(second, 200, to_tag="2", headers=[("record-route", entry) for entry in (OURS, DOWN, OURS, UP)])
+    assert recorded_behind(response, second) == []
+    assert recorded_behind(response, first) == [OURS, DOWN]
+    for sent in (second, first):
+        repeat_record_routes(response, sent)
+        assert response.items("record-route") == [OURS, DOWN, OURS, UP]
+
+
 @pytest.mark.parametrize(("entries", "host"), [([], None), (["<tel:1>"], None), ([DOWN, "<tel:1>"], "fe2.test")])
 def test_entry_has_the_uri_that_is_written_in_it(entries: list[str], host: str | None) -> None:
     uri = uri_of_entry(entries, 0)

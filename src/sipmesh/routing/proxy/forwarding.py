@@ -100,13 +100,13 @@ def recorded_token(sent: Request) -> str:
 def recorded_behind(response: Response, sent: Request) -> list[str]:
     """Give the Record-Route entries in *response* above those of the request *sent*: servers behind us have added them.
 
-    Without ours, a response has none: it does not repeat the entries of its request.
+    Without ours, a response has none: it does not repeat the entries of its request. This server may be behind itself with the
+    same token, if a user whose link it carries calls the own address: so ours are counted from the end.
     """
     token, entries = recorded_token(sent), response.items("record-route")
-    for at in range(len(entries)):
-        if token in entries[at]:
-            return entries[:at]
-    return []
+    found = [at for at in range(len(entries)) if token in entries[at]]
+    ours = sum(token in entry for entry in sent.items("record-route"))
+    return entries[: found[-min(ours, len(found))]] if found else []
 
 
 def repeats_record_routes(response: Response, sent: Request) -> bool:
