@@ -50,3 +50,18 @@ def test_this_server_is_never_heavy() -> None:
     shares.charge(demand, 1.0, 1.0)
     assert not shares.is_heavy(None, 1.0)
     assert not shares.is_heavy(demand, 1.0)
+
+
+def test_it_is_worth_to_ask_until_the_last_principal_has_little_left() -> None:
+    shares, demand, other = CpuShares(), Demand(), Demand()
+    assert shares.heavy_until == 0.0
+    shares.charge(demand, 8 * HEAVY_S, 1.0)
+    shares.charge(other, 2 * HEAVY_S, 1.5)
+    assert shares.heavy_until == pytest.approx(4.0)
+    assert not shares.is_heavy(demand, shares.heavy_until)
+
+
+def test_it_is_not_worth_to_ask_while_no_principal_has_had_much() -> None:
+    shares = CpuShares()
+    shares.charge(Demand(), HEAVY_S, 1.0, 100.0)
+    assert shares.heavy_until == 0.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import log
+from math import log, log2
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -21,14 +21,15 @@ FORGOTTEN: Final = log(2)
 class CpuShares:
     """The CPU time of each principal, in its `Demand`, and of all; each second half of it is forgotten. Times are in seconds.
 
-    *total_s* is that of all, when the last was charged. No principal is heavy while it is not above `HEAVY_S`. It
-    includes what is charged to none: a server whose many messages are charged together has not had all of the time.
+    *total_s* is that of all, when the last was charged. It includes what is charged to none: a server whose many messages are
+    charged together has not had all of the time. *heavy_until* is the time from which on no principal has more than `HEAVY_S`, if
+    none is charged meanwhile: until then it is worth to ask `is_heavy`.
     """
 
-    __slots__ = ("_at", "_turns_s", "total_s")
+    __slots__ = ("_at", "_turns_s", "heavy_until", "total_s")
 
     def __init__(self) -> None:
-        self.total_s = self._at = self._turns_s = 0.0
+        self.total_s = self._at = self._turns_s = self.heavy_until = 0.0
 
     def __repr__(self) -> str:
         return f"<CpuShares of {self.total_s * 1000:.0f} ms>"
@@ -45,6 +46,8 @@ class CpuShares:
         if demand is not None:
             demand.cpu_s = remembered(demand.cpu_s, now - demand.cpu_at) + used_s
             demand.cpu_at = now
+            if demand.cpu_s > HEAVY_S:
+                self.heavy_until = max(self.heavy_until, now + log2(demand.cpu_s / HEAVY_S))
 
     def is_heavy(self, demand: Demand | None, now: float) -> bool:
         """Tell whether a principal is served last."""

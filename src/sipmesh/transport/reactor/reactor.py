@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from sipmesh.routing.overload import Demand, OverloadControl
 from sipmesh.transport.limits import Limits
 from sipmesh.transport.reactor.call_watchdog import CallWatchdog
-from sipmesh.transport.reactor.cpu_shares import CHARGED_S, HEAVY_S, CpuShares
+from sipmesh.transport.reactor.cpu_shares import CHARGED_S, CpuShares
 from sipmesh.transport.reactor.deadlines import Deadlines, Timed
 from sipmesh.transport.reactor.descriptors import DescriptorShortage
 from sipmesh.transport.reactor.event_loop import Loop
@@ -85,8 +85,7 @@ class Reactor:
         self._stepping: set[int] = set()  # their descriptors
         self._watched: dict[int, Watched] = {}
         self._generation = 0
-        self._again: list[Watched] = []
-        self._left: list[Ready] = []  # what the last turn had no time for
+        self._left: list[Ready] = []  # what the last turn had no time for, and what has more to read
         self._dirty: list[Watched] = []
         self._closing: list[PendingClose] = []
         self._inside = False
@@ -167,7 +166,7 @@ class Reactor:
 
     def read_again(self, watched: Watched) -> None:
         """Continue to read in the next turn: TLS holds decrypted bytes that epoll does not report."""
-        self._again.append(watched)
+        self._left.append((watched, READ, watched.generation))
         self._finish_soon()
 
     def dirty(self, watched: Watched) -> None:
@@ -194,7 +193,7 @@ class Reactor:
         self._turn_s = min(self.limits.turn_s, SHORT_TURN_S) if has_work else self.limits.turn_s
         until = 0.0 if timeout is None else self._clock() + timeout
         remaining = timeout
-        while not self._turn(0 if self._again or self._left else remaining):
+        while not self._turn(0 if self._left else remaining):
             if self._woken:
                 return False
             if timeout is not None:
@@ -235,7 +234,7 @@ class Reactor:
                 waiting.append((watched_now, mask))
             else:
                 ready += [(watched_now, mask, watched_now.generation)]
-        if self._left or self._again or (count > 1 and self.shares.total_s > HEAVY_S):
+        if self._left or self.now < self.shares.heavy_until:
             ready = self._in_order(ready)
             count = len(ready)
         if ready:
@@ -254,34 +253,32 @@ class Reactor:
         return self._clock() - self.now > self._turn_s
 
     def _in_order(self, ready: list[Ready]) -> list[Ready]:
-        """Put what is *ready* behind what waits since the last turn; behind all, principals that have had far more than others.
+        """Put what is *ready* behind what waits since the last turn; behind all, principals that have had far more than others."""
+        if self._left:
+            left, self._left = self._left, []
+            waiting = {watched for watched, _, _ in left}
+            ready = left + [one for one in ready if one[0] not in waiting]
+        return self._heavy_last(ready) if len(ready) > 1 and self.now < self.shares.heavy_until else ready
+
+    def _heavy_last(self, ready: list[Ready]) -> list[Ready]:
+        """Put what is *ready* of principals that have had far more than others behind the rest.
 
         The probe measures how long others wait. That is until one descriptor of each of these was served: what waits longer waits
         for its own principal.
         """
-        left, again = self._left, self._again
-        self._left, self._again = [], []
-        waiting = {watched for watched, _, _ in left}
-        waiting.update(again)
-        left += [(watched, READ, watched.generation) for watched in again if watched.generation]
-        left += [one for one in ready if one[0] not in waiting]
-        now, heavy = self.now, set[Demand]()
-        fair: list[Ready] = []
+        heavy = [one for one in ready if self.shares.is_heavy(one[0].principal(), self.now)]
+        if not heavy:
+            return ready
+        fair = [one for one in ready if one not in heavy and one[0] is not self.probe]
+        probe = [one for one in ready if one[0] is self.probe]
+        seen = set[Demand | None]()
         first: list[Ready] = []  # of each heavy principal
         further: list[Ready] = []
-        for one in left:
+        for one in heavy:
             demand = one[0].principal()
-            if demand is None or not self.shares.is_heavy(demand, now):
-                fair.append(one)
-            elif demand in heavy:
-                further.append(one)
-            else:
-                heavy.add(demand)
-                first.append(one)
-        if not first:
-            return left
-        probe = [one for one in fair if one[0] is self.probe]
-        return [one for one in fair if one[0] is not self.probe] + first + probe + further
+            (further if demand in seen else first).append(one)
+            seen.add(demand)
+        return fair + first + probe + further
 
     def _serve_all(self, ready: list[Ready], *, alone: bool) -> None:
         """Serve what is *ready* until this turn is over. *alone*: it is the only one that is ready."""
@@ -301,7 +298,7 @@ class Reactor:
             if now - before > CHARGED_S:
                 self.shares.charge(watched.principal(), now - before, now, self.meter.total)
             if now > until:
-                self._left = ready[at + 1 :]
+                self._left = ready[at + 1 :] + self._left
                 return
             before = now
 
@@ -334,7 +331,7 @@ class Reactor:
 
     def _finish_soon(self) -> None:
         if not self._inside and self._soon is None and not self._closed:
-            self._soon = self.loop.call_soon(self._turn if self._again or self._left else self._finish)
+            self._soon = self.loop.call_soon(self._turn if self._left else self._finish)
 
     def _finish(self) -> None:
         """End the batch: write, then close; both may make the server layer write again, at most ``SETTLE_ROUNDS`` times."""
@@ -346,7 +343,7 @@ class Reactor:
                 break
             self._bury()
         self._inside = False
-        if self._dirty or self._closing or self._again or self._left:
+        if self._dirty or self._closing or self._left:
             self._finish_soon()
 
     def _flush(self) -> None:

@@ -46,6 +46,7 @@ _MEMORY: Final[Any] = _BINDING._lib.BIO_s_mem()
 _BIO_READ: Final[Any] = _BINDING._lib.BIO_read
 _BIO_WRITE: Final[Any] = _BINDING._lib.BIO_write
 _BIO_PENDING: Final[Any] = _BINDING._lib.BIO_get_mem_data
+_NULL: Final[Any] = _FFI.NULL
 _WANT_READ: Final[int] = _BINDING._lib.SSL_ERROR_WANT_READ
 
 VERIFY_TEXTS: Final = {
@@ -318,7 +319,7 @@ class PyOpenSslTls:
             self._send_answer(room)
         if count > 0:
             data: bytes = room.view[:count]
-            left: int = _BIO_PENDING(self._in, _FFI.NULL)
+            left: int = _BIO_PENDING(self._in, _NULL)
             if count == room.size:
                 left += self._connection.pending()
             self._left = left
