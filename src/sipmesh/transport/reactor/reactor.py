@@ -224,9 +224,8 @@ class Reactor:
         ready: list[Ready] = []
         waiting: list[tuple[Watched, int]] = []
         ours: tuple[int, ...] = ()  # the loop, and the epoll of handshakes
-        count = 0
+        count = len(events)
         for fd, mask in events:
-            count += 1
             watched_now = self._watched.get(fd)
             if watched_now is None:
                 ours += (fd,)
@@ -253,7 +252,7 @@ class Reactor:
         return self._clock() - self.now > self._turn_s
 
     def _in_order(self, ready: list[Ready]) -> list[Ready]:
-        """Put what is *ready* behind what waits since the last turn; behind all, principals that have had far more than others."""
+        """Put what is *ready* behind what waits since the last turn, and principals that have had far more than others last."""
         if self._left:
             left, self._left = self._left, []
             waiting = {watched for watched, _, _ in left}
