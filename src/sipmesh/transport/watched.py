@@ -19,11 +19,13 @@ class Watched:
     """Something with a descriptor in the epoll. A base class and not a protocol: compiled code calls its methods directly.
 
     :meth:`Reactor.watch` sets *generation*: it identifies one registration; a descriptor number cannot, since the kernel
-    uses numbers again. *greeting* is true while events are handshake steps, which ``handshakes_per_turn`` limits.
+    uses numbers again. *events* is epoll's mask of what it has to act on, 0 if there is nothing. *greeting* is true while events
+    are handshake steps, which ``handshakes_per_turn`` limits.
     """
 
-    __slots__ = ("generation",)
+    __slots__ = ("events", "generation")
 
+    events: int
     generation: int
 
     @property

@@ -43,7 +43,6 @@ BUSY_EVENTS: Final = 8
 SHORT_TURN_S: Final = 0.002
 """A turn ends after this if the loop has something to do: what it does takes many steps, such as an answer to a command."""
 
-Ready = tuple[Watched, int, int]
 """What is ready, the mask of epoll, and the registration that it is for."""
 
 SETTLE_ROUNDS: Final = 8  # links that make one another fail; what is left after these rounds waits for the next turn
@@ -85,7 +84,7 @@ class Reactor:
         self._stepping: set[int] = set()  # their descriptors
         self._watched: dict[int, Watched] = {}
         self._generation = 0
-        self._left: list[Ready] = []  # what the last turn had no time for, and what has more to read
+        self._left: list[Watched] = []  # what the last turn had no time for, and what has more to read
         self._dirty: list[Watched] = []
         self._closing: list[PendingClose] = []
         self._inside = False
@@ -117,14 +116,14 @@ class Reactor:
     def watch(self, fd: int, watched: Watched, mask: int = READ) -> None:
         """Wait for events on *fd*; each registration gets a new generation."""
         self._generation += 1
-        watched.generation = self._generation
+        watched.generation, watched.events = self._generation, 0
         self._watched[fd] = watched
         self._epoll.register(fd, mask)
 
     def watch_steps(self, fd: int, watched: Watched) -> None:
         """Wait for octets on *fd*, a connection before the end of its handshake; `handshakes_per_turn` limits its events."""
         self._generation += 1
-        watched.generation = self._generation
+        watched.generation, watched.events = self._generation, 0
         self._watched[fd] = watched
         self._stepping.add(fd)
         self._steps.register(fd, READ)
@@ -139,7 +138,7 @@ class Reactor:
     def hand_over(self, fd: int, watched: Watched, mask: int) -> None:
         """Let *watched* have the events of *fd*, for which something else is registered, from the event *mask* on."""
         self._generation += 1
-        watched.generation = self._generation
+        watched.generation, watched.events = self._generation, 0
         self._watched[fd] = watched
         self._serve(watched, mask)
 
@@ -155,7 +154,7 @@ class Reactor:
         watched = self._watched.pop(fd, None)
         if watched is None:
             return
-        watched.generation = 0
+        watched.generation = watched.events = 0
         if fd in self._stepping:
             self._stepping.discard(fd)
             self._steps.unregister(fd)
@@ -166,7 +165,9 @@ class Reactor:
 
     def read_again(self, watched: Watched) -> None:
         """Continue to read in the next turn: TLS holds decrypted bytes that epoll does not report."""
-        self._left.append((watched, READ, watched.generation))
+        if not watched.events:
+            self._left.append(watched)
+        watched.events |= READ
         self._finish_soon()
 
     def dirty(self, watched: Watched) -> None:
@@ -221,10 +222,10 @@ class Reactor:
         self.turns += 1
         self._inside = True
         newest = self._generation
-        ready: list[Ready] = []
+        ready, self._left = self._left, []
         waiting: list[tuple[Watched, int]] = []
         ours: tuple[int, ...] = ()  # the loop, and the epoll of handshakes
-        count = len(events)
+        count = len(events) + len(ready)
         for fd, mask in events:
             watched_now = self._watched.get(fd)
             if watched_now is None:
@@ -232,10 +233,9 @@ class Reactor:
             elif watched_now.greeting:
                 waiting.append((watched_now, mask))
             else:
-                ready += [(watched_now, mask, watched_now.generation)]
-        if self._left or self.now < self.shares.heavy_until:
-            ready = self._in_order(ready)
-            count = len(ready)
+                if not watched_now.events:
+                    ready.append(watched_now)
+                watched_now.events |= mask
         if ready:
             self._serve_all(ready, alone=count == 1)
         if waiting or self._steps_fd in ours:
@@ -251,39 +251,34 @@ class Reactor:
         """Whether this turn has lasted for as long as it may: what can wait waits for the next one."""
         return self._clock() - self.now > self._turn_s
 
-    def _in_order(self, ready: list[Ready]) -> list[Ready]:
-        """Put what is *ready* behind what waits since the last turn, and principals that have had far more than others last."""
-        if self._left:
-            left, self._left = self._left, []
-            waiting = {watched for watched, _, _ in left}
-            ready = left + [one for one in ready if one[0] not in waiting]
-        return self._heavy_last(ready) if len(ready) > 1 and self.now < self.shares.heavy_until else ready
-
-    def _heavy_last(self, ready: list[Ready]) -> list[Ready]:
+    def _heavy_last(self, ready: list[Watched]) -> list[Watched]:
         """Put what is *ready* of principals that have had far more than others behind the rest.
 
         The probe measures how long others wait. That is until one descriptor of each of these was served: what waits longer waits
         for its own principal.
         """
-        heavy = [one for one in ready if self.shares.is_heavy(one[0].principal(), self.now)]
+        heavy = [watched for watched in ready if self.shares.is_heavy(watched.principal(), self.now)]
         if not heavy:
             return ready
-        fair = [one for one in ready if one not in heavy and one[0] is not self.probe]
-        probe = [one for one in ready if one[0] is self.probe]
+        fair = [watched for watched in ready if watched not in heavy and watched is not self.probe]
+        probe = [watched for watched in ready if watched is self.probe]
         seen = set[Demand | None]()
-        first: list[Ready] = []  # of each heavy principal
-        further: list[Ready] = []
-        for one in heavy:
-            demand = one[0].principal()
-            (further if demand in seen else first).append(one)
+        first: list[Watched] = []  # of each heavy principal
+        further: list[Watched] = []
+        for watched in heavy:
+            demand = watched.principal()
+            (further if demand in seen else first).append(watched)
             seen.add(demand)
         return fair + first + probe + further
 
-    def _serve_all(self, ready: list[Ready], *, alone: bool) -> None:
+    def _serve_all(self, ready: list[Watched], *, alone: bool) -> None:
         """Serve what is *ready* until this turn is over. *alone*: it is the only one that is ready."""
         before, until = self.now, self.now + self._turn_s
-        for at, (watched, mask, generation) in enumerate(ready):
-            if watched.generation != generation:
+        if not alone and self.now < self.shares.heavy_until:
+            ready = self._heavy_last(ready)
+        for at, watched in enumerate(ready):
+            mask, watched.events = watched.events, 0
+            if not mask:
                 continue  # given up within this batch
             self.prompt = alone
             try:
