@@ -225,8 +225,9 @@ class Reactor:
         ready, self._left = self._left, []
         waiting: list[tuple[Watched, int]] = []
         ours: tuple[int, ...] = ()  # the loop, and the epoll of handshakes
-        count = len(events) + len(ready)
+        count = len(ready) if ready else 0
         for fd, mask in events:
+            count += 1
             watched_now = self._watched.get(fd)
             if watched_now is None:
                 ours += (fd,)
@@ -234,7 +235,7 @@ class Reactor:
                 waiting.append((watched_now, mask))
             else:
                 if not watched_now.events:
-                    ready.append(watched_now)
+                    ready += [watched_now]
                 watched_now.events |= mask
         if ready:
             self._serve_all(ready, alone=count == 1)
