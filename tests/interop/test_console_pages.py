@@ -30,6 +30,7 @@ PAGES = (
     *(
         "/",
         "/map",
+        f"/links/{MGMT}/to/{POOL2}",
         "/status",
         f"/servers/{MGMT}",
         "/versions",

@@ -17,7 +17,7 @@ from sipmesh.pki.ca_rotation import CaGenerations
 from sipmesh.server.admin.local_servers import ask_running
 from sipmesh.server.admin.replies import RELOAD
 from sipmesh.server.console.commands import generations_in, noting
-from sipmesh.server.console.operations import APPLY, NotAllowedError
+from sipmesh.server.console.operations import APPLY, CHANGES, NotAllowedError
 from sipmesh.server.control_socket import ROLE, STATE, WHO, encode
 from sipmesh.server.management.issuing import issue_for
 from sipmesh.server.management.publishing.application import Application
@@ -61,8 +61,8 @@ class ApplyCommand:
         self._turn = asyncio.Lock()
 
     def commands(self) -> Mapping[str, Command]:
-        """Return both operations by their names: `plan` adds to the command of management what follows from its plan."""
-        return {PLAN.name: self._plan, APPLY: self._apply}
+        """Return the operations by their names: `plan` adds to the command of management, `changes`, what follows from it."""
+        return {CHANGES: self._commands[PLAN.name], PLAN.name: self._plan, APPLY: self._apply}
 
     async def _plan(self, asked: Asked) -> PlanReport:
         plan = await self._commands[PLAN.name](asked)

@@ -1,14 +1,15 @@
 """The map of the network: where each server is drawn, which links there are, and what a draft would change.
 
 The map has a column for each role, a box for each pool, and a place for each server. The pools of a site are in a box of their
-own, below what belongs to no single site. A box before them has the peers that
-servers have refused in the last ten minutes, one place for each server and verdict code. With more servers than `MOST_SERVERS` it
-shows pools without their servers; with more than `MOST_SINGLE` it draws links between pools only.
+own, below what belongs to no single site. A box before them has the peers that servers have refused in the last ten minutes, one
+place for each server and verdict code. There are two drawings: for a wide window with columns, and for a narrow one with all
+boxes below each other, and links between pools beside them. With more servers than `MOST_SERVERS` both show pools without their
+servers; with more than `MOST_SINGLE` both have links between pools only.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from math import ceil, log10, sqrt
@@ -22,22 +23,31 @@ if TYPE_CHECKING:
     from sipmesh.server.replication.server_status import Neighbour
     from sipmesh.topology.document.model import Topology
 
-MOST_SERVERS: Final = 200
+MOST_SERVERS: Final = 300
 MOST_SINGLE: Final = 40
+
+HEAVIEST: Final = 4
+"""Thickness of the busiest links, in pixels."""
+
+MOST_ABOUT: Final = 12
+"""Lines about one link: the page of the link has all."""
 
 MOST_REFUSED: Final = 12
 """Places for refused peers; the newest of each server are drawn first."""
 
 REFUSED: Final = "refused"
 NO_REPORT: Final = "no report yet"
-COLUMNS: Final = (REFUSED, "partner", Role.EDGE, Role.FRONT_END, Role.APPLICATION, Role.MANAGEMENT)
-WIDTH, HEIGHT, GAP, HEAD, MARGIN = 150, 30, 10, 30, 20
+COLUMNS: Final = (REFUSED, "partner", *map(str, (Role.EDGE, Role.FRONT_END, Role.APPLICATION, Role.MANAGEMENT)))
+WIDTH, HEIGHT, GAP, HEAD, MARGIN = 128, 28, 8, 28, 12
 """Of a server in the drawing, between two of them, of the heading of a pool, and around a column, in pixels."""
 
-WIDE: Final = 270
-"""Width of a place for refused peers: it names the verdict code and the server."""
+COLUMN_GAP: Final = 36
+MOST_WIDTH: Final = 1060
+"""Width of the wide drawing: a pool with many servers becomes higher, not wider. With all columns it cannot be less."""
 
-COLUMN_GAP: Final = 90
+GUTTER: Final = 44
+"""Width at the left of the narrow drawing, for its links."""
+
 ROWS: Final = 3
 """A box with many servers is about this many times as high as wide, counted in servers."""
 
@@ -79,6 +89,7 @@ class MapServer:
     x: int = 0
     y: int = 0
     width: int = WIDTH
+    height: int = HEIGHT
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,20 +106,22 @@ class MapPool:
     width: int = 0
     height: int = 0
 
+    @property
+    def label(self) -> str:
+        """The first label of its name; the name as it is, where it is no host name."""
+        return self.name if " " in self.name else self.name.partition(".")[0]
+
 
 @dataclass(frozen=True, slots=True)
 class MapLink:
-    """A line between two places: *weight* is its thickness in pixels, by the messages so far."""
+    """A line between two places, along an SVG *path*: *weight* is its thickness in pixels, by the messages so far."""
 
     one: str
     other: str
     state: State
     weight: int
     about: Sequence[str]
-    x1: int = 0
-    y1: int = 0
-    x2: int = 0
-    y2: int = 0
+    path: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,13 +151,14 @@ class NetworkMap:
     between_pools: bool = False
 
 
-def network_map(in_force: Topology, network: NetworkReply, draft: Topology | None = None) -> NetworkMap:
-    """Draw the topology in force with the last reports, and what *draft* changes in it."""
+def network_map(
+    in_force: Topology, network: NetworkReply, draft: Topology | None = None, *, narrow: bool = False
+) -> NetworkMap:
+    """Draw the topology in force with the last reports, and what *draft* changes in it; *narrow*: for a small window."""
     reports: dict[str, ServerReply] = {report.server: report for report in (network.master, *network.servers)}
     peers = {peer.peer: peer for peer in network.peers}
-    refused = list(_refused(reports))
     told = [*_pools(in_force, network, reports, draft), *_partners(in_force, draft)]
-    pools = [*(_with_peers(pool, peers) for pool in told), *_box_of_refused(refused)]
+    pools = [*(_with_peers(pool, peers) for pool in told), *_box_of_refused(list(_refused(reports)))]
     count = sum(len(pool.servers) for pool in pools if pool.role != REFUSED)
     note = ""
     if count > MOST_SERVERS:
@@ -152,11 +166,10 @@ def network_map(in_force: Topology, network: NetworkReply, draft: Topology | Non
         note = f"The map shows pools only: the network has {count} servers and partners, more than {MOST_SERVERS}."
     elif count > MOST_SINGLE:
         note = f"Lines are between pools: the network has {count} servers and partners, more than {MOST_SINGLE}."
-    placed, sites, width, height = _placed(pools)
-    links = _links(reports, placed, single=count <= MOST_SINGLE)
-    if count <= MOST_SINGLE:
-        links += _links_of_refused(refused, placed)
-    return NetworkMap(placed, links, width, height, note, sites, between_pools=count > MOST_SINGLE)
+    placed, sites, width, height = _placed(pools, narrow=narrow)
+    single = count <= MOST_SINGLE and not narrow
+    links = _links(reports, placed, single=single, path=_beside if narrow else _between)
+    return NetworkMap(placed, links, width, height, note, sites, between_pools=not single)
 
 
 # What there is
@@ -286,38 +299,45 @@ def _refused(reports: Mapping[str, ServerReply]) -> Iterator[_Refused]:
 def _box_of_refused(refused: Sequence[_Refused]) -> Iterator[MapPool]:
     if refused:
         servers = [_place_of(one) for one in refused[:MOST_REFUSED]]
-        yield MapPool("refused, last 10 min", REFUSED, Change.NONE, servers)
+        yield MapPool("refused, 10 min", REFUSED, Change.NONE, servers)
 
 
 def _place_of(refused: _Refused) -> MapServer:
     label = f"{refused.code} at {refused.server.partition('.')[0]}"
     about = [refused.name, *refused.about]
-    return MapServer(refused.name, label, State.BAD, Change.NONE, about, width=WIDE)
-
-
-def _links_of_refused(refused: Iterable[_Refused], pools: Sequence[MapPool]) -> Iterator[MapLink]:
-    places = _places(pools)
-    for one in refused:
-        if one.name in places and one.server in places:
-            about = [f"{one.server} has refused: {one.code}", *one.about]
-            yield MapLink(one.name, one.server, State.BAD, 1, about, *places[one.name], *places[one.server])
+    return MapServer(refused.name, label, State.BAD, Change.NONE, about)
 
 
 # Where it is drawn
 
 
-def _placed(pools: Iterable[MapPool]) -> tuple[list[MapPool], list[MapSite], int, int]:
+def _placed(pools: Sequence[MapPool], *, narrow: bool) -> tuple[list[MapPool], list[MapSite], int, int]:
     """Return the pools with their places, the boxes of the sites, and the width and height of the drawing."""
-    boxes = [_box(pool, 0, 0) for pool in pools]
-    left, right = _columns(boxes)
+    boxes = [_box(pool, 2) for pool in pools] if narrow else _boxes_that_fit(pools)
+    left, right = ({}, _end(boxes)) if narrow else _columns(boxes)
     placed, sites, y = list[MapPool](), list[MapSite](), MARGIN
     for site in sorted({box.site for box in boxes}):
         mine = _stacked([box for box in boxes if box.site == site], left, y + HEAD if site else y)
         bottom = max(box.y + box.height for box in mine)
         if site:
-            sites.append(MapSite(site, MARGIN - GAP, y, right - MARGIN + 2 * GAP, bottom + GAP - y))
+            x = (GUTTER if narrow else MARGIN) - GAP
+            sites.append(MapSite(site, x, y, right - x + GAP, bottom + GAP - y))
         placed, y = placed + mine, bottom + 2 * GAP + (GAP if site else 0)
     return placed, sites, right + MARGIN, y
+
+
+def _boxes_that_fit(pools: Sequence[MapPool]) -> list[MapPool]:
+    """Return the boxes, as many servers across as `MOST_WIDTH` has room for, and not more than looks well."""
+    rows = ROWS
+    while True:
+        boxes = [_box(pool, ceil(sqrt(len(pool.servers) / rows))) for pool in pools]
+        if _columns(boxes)[1] <= MOST_WIDTH or all(box.width <= _box(box, 1).width for box in boxes):
+            return boxes
+        rows *= 2
+
+
+def _end(boxes: Iterable[MapPool]) -> int:
+    return GUTTER + max((box.width for box in boxes), default=0)
 
 
 def _columns(boxes: Sequence[MapPool]) -> tuple[dict[str, int], int]:
@@ -332,35 +352,52 @@ def _columns(boxes: Sequence[MapPool]) -> tuple[dict[str, int], int]:
 
 
 def _stacked(boxes: Sequence[MapPool], left: Mapping[str, int], top: int) -> list[MapPool]:
-    """Return the boxes in their columns, one below the other, from *top* on."""
-    placed, bottom = list[MapPool](), dict.fromkeys(left, top)
-    for box in sorted(boxes, key=lambda box: list(left).index(box.role)):
-        y = bottom[box.role]
-        servers = [replace(server, x=server.x + left[box.role], y=server.y + y) for server in box.servers]
-        placed.append(replace(box, x=left[box.role], y=y, servers=servers))
-        bottom[box.role] = y + box.height + 2 * GAP
+    """Return the boxes in their columns, one below the other, from *top* on; without columns in one, beside the gutter."""
+    placed, bottom = list[MapPool](), dict.fromkeys(left.values() or (GUTTER,), top)
+    for box in sorted(boxes, key=lambda box: COLUMNS.index(box.role)):
+        x = left.get(box.role, GUTTER)
+        y = bottom[x]
+        servers = [replace(server, x=server.x + x, y=server.y + y) for server in box.servers]
+        placed.append(replace(box, x=x, y=y, servers=servers))
+        bottom[x] = y + box.height + 2 * GAP
     return placed
 
 
-def _box(pool: MapPool, x: int, y: int) -> MapPool:
-    across = 1 if pool.role == REFUSED else max(1, ceil(sqrt(len(pool.servers) / ROWS)))
-    down, place = ceil(len(pool.servers) / across), max((server.width for server in pool.servers), default=WIDTH)
+def _box(pool: MapPool, most_across: int) -> MapPool:
+    across = max(1, min(most_across, len(pool.servers)))
+    down = ceil(len(pool.servers) / across)
     servers = [
-        replace(server, x=x + GAP + n % across * (place + GAP), y=y + HEAD + n // across * (HEIGHT + GAP))
+        replace(server, x=GAP + n % across * (WIDTH + GAP), y=HEAD + n // across * (HEIGHT + GAP))
         for n, server in enumerate(pool.servers)
     ]
-    width, height = GAP + across * (place + GAP), HEAD + down * (HEIGHT + GAP)
-    return replace(pool, servers=servers, x=x, y=y, width=width, height=height)
+    width, height = GAP + across * (WIDTH + GAP), HEAD + down * (HEIGHT + GAP)
+    return replace(pool, servers=servers, width=width, height=height)
 
 
 # The links
 
+Place = MapServer | MapPool
 
-def _places(pools: Sequence[MapPool]) -> Mapping[str, tuple[int, int]]:
-    """Return the centre of each place."""
-    return {
-        server.name: (server.x + server.width // 2, server.y + HEIGHT // 2) for pool in pools for server in pool.servers
-    }
+
+def _between(one: Place, other: Place) -> str:
+    """Return a line from side to side; in the same column, beside the places."""
+    first, second = sorted((one, other), key=lambda place: (place.x, place.y))
+    begins, ends = first.x + first.width, second.x
+    y1, y2 = first.y + first.height // 2, second.y + second.height // 2
+    if begins > ends:
+        x = max(begins, second.x + second.width)
+        return f"M{begins} {y1}C{x + COLUMN_GAP} {y1} {x + COLUMN_GAP} {y2} {second.x + second.width} {y2}"
+    half = (begins + ends) // 2
+    return f"M{begins} {y1}C{half} {y1} {half} {y2} {ends} {y2}"
+
+
+def _beside(one: Place, other: Place) -> str:
+    """Return a line at the left of the places, the further out the longer it is."""
+    y1, y2 = one.y + one.height // 2, other.y + other.height // 2
+    x = (
+        4 * max(GUTTER - 8 - abs(y2 - y1) // 10, 2) - GUTTER
+    ) // 3  # a cubic curve comes to three quarters of the way there
+    return f"M{one.x} {y1}C{x} {y1} {x} {y2} {other.x} {y2}"
 
 
 @dataclass(slots=True)
@@ -372,9 +409,15 @@ class _Line:
     about: dict[str, None] = field(default_factory=dict)
 
 
-def _links(reports: Mapping[str, ServerReply], pools: Sequence[MapPool], *, single: bool) -> list[MapLink]:
-    places = _places(pools)
-    boxes = {pool.name: (pool.x + pool.width // 2, pool.y + HEAD // 2) for pool in pools}
+def _links(
+    reports: Mapping[str, ServerReply],
+    pools: Sequence[MapPool],
+    *,
+    single: bool,
+    path: Callable[[Place, Place], str],
+) -> list[MapLink]:
+    places: dict[str, Place] = {server.name: server for pool in pools for server in pool.servers}
+    boxes: dict[str, Place] = {pool.name: pool for pool in pools}
     pool_of = {server.name: pool.name for pool in pools for server in pool.servers}
     pool_of |= {report.server: pool for report in reports.values() if (pool := getattr(report, "pool", ""))}
     lines: dict[tuple[str, str], _Line] = {}
@@ -389,7 +432,14 @@ def _links(reports: Mapping[str, ServerReply], pools: Sequence[MapPool], *, sing
             line.state = State.BAD if State.BAD in (state, line.state) else line.state
     known = places if single else boxes
     return [
-        MapLink(one, other, line.state, _weight(line.messages), list(line.about), *known[one], *known[other])
+        MapLink(
+            one,
+            other,
+            line.state,
+            _weight(line.messages),
+            list(line.about)[:MOST_ABOUT],
+            path(known[one], known[other]),
+        )
         for (one, other), line in lines.items()
         if one in known and other in known
     ]
@@ -410,5 +460,5 @@ def _line(server: str, neighbour: Neighbour) -> str:
 
 
 def _weight(messages: int) -> int:
-    """Return the thickness of a line: one pixel more for ten times the messages."""
-    return 1 + round(log10(messages + 1))
+    """Return the thickness of a line: one pixel more for a hundred times the messages."""
+    return min(1 + round(log10(messages + 1) / 2), HEAVIEST)

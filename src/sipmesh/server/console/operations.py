@@ -90,6 +90,7 @@ from sipmesh.server.management.replies import (
     CrlsReply,
     DnsReply,
     NetworkReply,
+    Plan,
     ProbedReply,
     PublicationReply,
     PutInForce,
@@ -132,6 +133,7 @@ class Operation:
 
 
 APPLY: Final = "apply"
+CHANGES: Final = "changes"
 AUDIT, CERTIFICATES, USERS, PARTNERS, REVOKE = "audit", "certificates", "users", "partners", "revoke"
 SEARCH: Final = "search"
 AUDIT_CHECK, ISSUE, SIGN_CRLS, VERDICTS = "audit-check", "issue", "sign-crls", "verdicts"
@@ -147,6 +149,7 @@ _READS: Final = (
     Operation(TRAFFIC.name, "traffic", VIEWER, "The traffic of the last day.", Nothing, TrafficReply),
     Operation(HISTORY.name, "versions", VIEWER, "Every published version.", Nothing, list[VersionReply]),
     Operation(VERSION.name, "version", VIEWER, "One published version.", VersionNumber, PublicationReply),
+    Operation(CHANGES, CHANGES, VIEWER, "What the draft changes, and who has to approve it.", Nothing, Plan),
     Operation(PLAN.name, "plan", VIEWER, "What the publication of the draft leads to.", Nothing, PlanReport),
     Operation(
         ACKNOWLEDGED.name, "acknowledged", VIEWER, "Which servers have a version in force.", ToAwait, Acknowledgement

@@ -52,6 +52,7 @@ def test_each_cell_has_the_heading_of_its_column_on_a_narrow_screen_too() -> Non
             network.ENTRIES,
             network.PARTNER_COLUMNS,
             network.PEERS,
+            network.LINKS_BETWEEN,
         ),
         *(live.DEVICES, live.USER_COLUMNS, live.LINES, verdict_stream.COLUMNS, trace_page.COLUMNS, network.BLOCKED),
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from support.console import Visitor, management_with_console
@@ -35,6 +36,7 @@ async def test_each_page_about_the_network_is_shown(tmp_path: Path) -> None:
             ("/refused", 200, f"By {MGMT}"),
             ("/servers/evil.test", 409, "is not a server of the topology"),
             (f"/links/{MGMT}/none", 409, "has no live link"),
+            (f"/links/{MGMT}/to/{FE1}", 200, f"{MGMT} and {FE1}"),
         ):
             shown = await viewer.get(path)
             assert (shown.status, told in shown.text) == (status, True), path
@@ -60,3 +62,33 @@ async def test_page_of_versions_says_what_the_draft_leads_to(tmp_path: Path) -> 
             assert title in shown
             assert line in shown.partition(title)[2].partition("</ul>")[0], line
         assert "From a restart only" not in shown
+
+
+@on_loop
+async def test_link_of_the_map_leads_to_its_findings(tmp_path: Path) -> None:
+    async with management_with_console(tmp_path) as network, Visitor(network) as viewer:
+        await network.start(FE1)
+        await network.acknowledged(1, FE1)
+        await viewer.log_in("viewer")
+        drawn = (await viewer.get("/map")).text
+        assert f'href="/links/{FE1}/to/{MGMT}"' in drawn
+        between = (await viewer.get(f"/links/{FE1}/to/{MGMT}")).text
+        link = re.search(rf'href="(/links/{MGMT}/[^"/]+)">explain', between)
+        assert link is not None, between
+        assert "accepted" in (await viewer.get(link[1])).text
+
+
+@on_loop
+async def test_server_of_the_draft_has_a_page_that_leads_to_the_draft(tmp_path: Path) -> None:
+    async with (
+        management_with_console(tmp_path) as network,
+        Visitor(network) as viewer,
+        Visitor(network, "otto-token") as operator,
+    ):
+        await viewer.log_in("viewer")
+        given = {"name": "new.example.test", "pool": POOL, "address": "127.0.0.1"}
+        added = await operator.ask("POST", "/api/v1/draft/add-server", json=given)
+        assert added.status == 200, added.text
+        assert 'href="/servers/new.example.test"' in (await viewer.get("/map")).text
+        shown = await viewer.get("/servers/new.example.test")
+        assert (shown.status, 'href="/versions"' in shown.text, "is in the draft" in shown.text) == (200, True, True)

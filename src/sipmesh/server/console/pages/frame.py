@@ -14,7 +14,6 @@ from markupsafe import Markup
 
 from sipmesh.errors import OperatorError, SipmeshError
 from sipmesh.server.console.access.guard import FORM_FIELD, LOGIN, OPERATOR, SESSION, form_of, must_come_from_our_pages
-from sipmesh.server.console.network_map import HEIGHT
 from sipmesh.server.console.operations import OFFICER, NotAllowedError
 from sipmesh.server.console.operations import OPERATOR as OPERATOR_ROLE
 from sipmesh.server.console.pages.navigation import GROUPS, place_of
@@ -65,7 +64,7 @@ class Frame:
             loader=PackageLoader("sipmesh.server.console"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
         )
         self._templates.filters |= FILTERS
-        self._templates.globals |= {"HEIGHT": HEIGHT, "REFRESH_S": REFRESH_S, "groups": GROUPS}
+        self._templates.globals |= {"REFRESH_S": REFRESH_S, "groups": GROUPS}
 
     async def read(self, request: web.Request, operation: str, /, **given: object) -> Any:
         """Run an operation for the operator of *request*; raises as `Operations.run` does."""

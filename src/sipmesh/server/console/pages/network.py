@@ -11,8 +11,9 @@ from sipmesh.errors import OperatorError, SipmeshError
 from sipmesh.server.admin.inventory_report import EntryReport
 from sipmesh.server.admin.partners_report import PartnerReport
 from sipmesh.server.admin.replies import EXPLAIN, LINKS, REFUSED
-from sipmesh.server.console.network_map import network_map, state_in_words
-from sipmesh.server.console.operations import CERTIFICATES, PARTNERS, operation_of
+from sipmesh.server.console.link_ends import LinkEnd, links_between
+from sipmesh.server.console.network_map import WORDS, network_map, state_in_words
+from sipmesh.server.console.operations import CERTIFICATES, PARTNERS, VERDICTS, operation_of
 from sipmesh.server.console.pages.table import Column, Table, Wanted
 from sipmesh.server.console.parameters import typed
 from sipmesh.server.management.publishing.publish import read_draft
@@ -84,6 +85,15 @@ PARTNER_COLUMNS: Final = (
     Column[PartnerReport]("Certificate for clients", lambda one: one.client_usage),
     Column[PartnerReport]("State"),
 )
+LINKS_BETWEEN: Final = (
+    Column[LinkEnd]("Server", lambda one: one.server),
+    Column[LinkEnd]("Peer", lambda one: one.peer),
+    Column[LinkEnd]("State", lambda one: one.fault),
+    Column[LinkEnd]("TLS", lambda one: one.tls),
+    Column[LinkEnd]("Its certificate ends", lambda one: one.certificate_ends),
+    Column[LinkEnd]("Messages", lambda one: one.messages),
+    Column[LinkEnd]("Findings"),
+)
 BLOCKED: Final = (Column[str]("Name", str), Column[str]("State"))
 
 
@@ -105,6 +115,7 @@ class NetworkPages:
             "/partners": self._partners,
             "/refused": self._refused,
             "/links/{id}": self._link,
+            "/links/{one}/to/{other}": self._links_between,
             "/links/{server}/{id}": self._link,
         }
 
@@ -119,8 +130,12 @@ class NetworkPages:
             draft = (await self._draft()).topology
         except OperatorError as error:
             wrong = error.message
-        drawing = network_map(self._view().loaded.topology, network, draft)
-        return "map.html", {"map": drawing, "network": network, "draft_wrong": wrong}
+        in_force = self._view().loaded.topology
+        drawings = {
+            "map": network_map(in_force, network, draft),
+            "narrow": network_map(in_force, network, draft, narrow=True),
+        }
+        return "map.html", {**drawings, "network": network, "draft_wrong": wrong, "words": WORDS}
 
     async def _status(self, request: web.Request) -> tuple[str, Mapping[str, Any]]:
         network, asked = await self._frame.network(request), Wanted.of(request.path, request.query)
@@ -189,3 +204,12 @@ class NetworkPages:
         link, server = request.match_info["id"], request.match_info.get("server", "")
         explained = await self._frame.read(request, EXPLAIN.name, id=link, server=server)
         return "link.html", {"id": link, "explained": explained}
+
+    async def _links_between(self, request: web.Request) -> tuple[str, Mapping[str, Any]]:
+        """Return the page of the links between two servers, pools or partners, each with its verdict where that is known."""
+        one, other = request.match_info["one"], request.match_info["other"]
+        network, told = await self._frame.network(request), await self._frame.read(request, VERDICTS)
+        found = links_between(network, told.verdicts, one, other)
+        links = Table.of(LINKS_BETWEEN, found, Wanted.of(request.path, request.query))
+        names = {report.server for report in (network.master, *network.servers)}
+        return "links.html", {"one": one, "other": other, "links": links, "servers": names}

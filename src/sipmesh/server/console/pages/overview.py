@@ -8,17 +8,16 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from sipmesh.errors import OperatorError
-from sipmesh.server.console.operations import AUDIT, CERTIFICATES
+from sipmesh.server.console.operations import AUDIT, CERTIFICATES, CHANGES
 from sipmesh.server.console.pages.chart import charts_of
-from sipmesh.server.management.replies import PLAN, TRAFFIC
+from sipmesh.server.management.replies import TRAFFIC
 
 if TYPE_CHECKING:
     from aiohttp import web
 
     from sipmesh.server.admin.inventory_report import InventoryReport
     from sipmesh.server.console.pages.frame import Frame
-    from sipmesh.server.management.publishing.plan_report import PlanReport
-    from sipmesh.server.management.replies import NetworkReply, TrafficReply
+    from sipmesh.server.management.replies import NetworkReply, Plan, TrafficReply
 
 MOST_NEEDS: Final = 20
 """Lines of what needs an operator; the pages behind them have all."""
@@ -66,7 +65,7 @@ class OverviewPage:
 
     async def _of_draft(self, request: web.Request) -> list[Need]:
         try:
-            plan: PlanReport = await self._frame.read(request, PLAN.name)
+            plan: Plan = await self._frame.read(request, CHANGES)
         except OperatorError as wrong:
             return [Need("bad", "Draft", wrong.message, "Mend topology.yaml", "/versions")]
         waiting = [Need("behind", "Approval", str(need), "", "/versions") for need in plan.approvals if not need.is_met]
