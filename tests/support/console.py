@@ -37,16 +37,23 @@ def _console_port(_plan: str) -> int:
 
 
 @asynccontextmanager
-async def management_with_console(folder: Path, *pools: PoolPlan, **further: Any) -> AsyncIterator[Managed]:
+async def management_with_console(
+    folder: Path, *pools: PoolPlan, recording: bool = False, **further: Any
+) -> AsyncIterator[Managed]:
     """A management server that serves a console, alone, with further *pools*.
 
-    *further* keys are those of ``console`` in the topology.
+    *further* keys are those of ``console`` in the topology. *recording*: servers make records of calls.
     """
     operators = [
         {"name": name, "role": role, "token_sha256": hash_of(f"{name}-token")} for name, role in TOKENS.items()
     ]
-    console = {"listen": f"{HOST}:{_console_port(repr((pools, further)))}", "operators": operators, **further}
-    organisation = build_published(folder / "o", *pools, console=console)
+    console = {
+        "listen": f"{HOST}:{_console_port(repr((pools, further, recording)))}",
+        "operators": operators,
+        **further,
+    }
+    keys: dict[str, object] = {"call_records": {}} if recording else {}
+    organisation = build_published(folder / "o", *pools, console=console, **keys)
     async with Managed(organisation, folder / "s") as network:
         await network.start(MGMT)
         yield network

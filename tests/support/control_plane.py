@@ -127,6 +127,10 @@ async def _no_records(_records: object) -> bool:
     return False
 
 
+async def _no_end(_asked: Mapping[str, object]) -> None:
+    return None
+
+
 async def _no_trace(_asked: Mapping[str, object]) -> TraceReply:
     return TraceReply()
 
@@ -158,7 +162,13 @@ class Plane:
         host = self.hosts[name] = Host(view(documents.load(), name))
         parts = (host, documents, host, host.own_status, here(host.view), self._loop)
         agent = Agent(
-            *parts, lambda hop: self._dial(name, hop.name).link, _no_crls, _no_trace, _no_records, host.told.log
+            *parts,
+            lambda hop: self._dial(name, hop.name).link,
+            _no_crls,
+            _no_trace,
+            _no_records,
+            _no_end,
+            host.told.log,
         )
         agent.peer_checks.close()  # a wire is no link on which an application could answer
         return agent

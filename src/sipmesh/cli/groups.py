@@ -60,13 +60,14 @@ def ca() -> typer.Typer:
 
 def user() -> typer.Typer:
     """Return the commands `sipmesh user`."""
-    from sipmesh.cli.users import accounts, aliases, presence, user_state, user_table
+    from sipmesh.cli.users import accounts, aliases, erase, presence, user_state, user_table
 
     accounts.app.add_typer(aliases.app, name="alias")
     accounts.app.add_typer(presence.app, name="presence")
     accounts.app.command("disable")(user_state.disable)
     accounts.app.command("enable")(user_state.enable)
     accounts.app.command("export")(user_table.export)
+    accounts.app.command("erase")(erase.erase)
     return accounts.app
 
 

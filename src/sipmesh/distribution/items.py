@@ -33,6 +33,7 @@ class ItemKind(StrEnum):
     USERS = "users"  # the users who may log in at a pool
     PROBE = "probe"  # an order to open links once; its name is that of the server. It is sent once, and is in no state
     TRACE = "trace"  # an order to trace for some seconds; its name is that of the server. It is in no state either
+    CALLS = "calls"  # an order to end a call, or to erase a user from records; the same
 
     @property
     def content_type(self) -> str:
@@ -40,7 +41,7 @@ class ItemKind(StrEnum):
         return CRL if self is ItemKind.LIST else JOSE
 
 
-ORDERS: Final = frozenset({ItemKind.PROBE, ItemKind.TRACE})
+ORDERS: Final = frozenset({ItemKind.PROBE, ItemKind.TRACE, ItemKind.CALLS})
 """What is sent once, and is no document to store."""
 
 Key = tuple[ItemKind, str]

@@ -33,8 +33,9 @@ def attach_agent(
     own_status = status or partial(status_of, node)
     dial, fetch_crls = node.connector.dial, partial(_fetched_crls, node)
     trace = partial(_traced, node)
-    keep = node.records.keep
-    agent = Agent(node, documents, reloader, own_status, here(node.view), node.loop, dial, fetch_crls, trace, keep, log)
+    of_calls = node.records.keep, partial(_call_ended, node)
+    parts = (node, documents, reloader, own_status, here(node.view), node.loop, dial, fetch_crls, trace)
+    agent = Agent(*parts, *of_calls, log)
     node.outside.control_plane = agent
     return agent
 
@@ -43,6 +44,12 @@ async def _traced(node: RunningServer, asked: Mapping[str, object]) -> TraceRepl
     """Ask all processes of the server for the messages of a trace."""
     tracing = node.outside.tracing
     return await tracing(asked) if tracing is not None else TraceReply()
+
+
+async def _call_ended(node: RunningServer, asked: Mapping[str, object]) -> object:
+    """Have all processes of the server end a call."""
+    ending = node.outside.ending
+    return await ending(asked) if ending is not None else None
 
 
 async def _fetched_crls(node: RunningServer) -> tuple[FetchedCrl, ...]:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from sipmesh.pki.files import keep_private, must_be_private
 from sipmesh.server.admin.commands import AdminCommands
 from sipmesh.server.admin.expiry_warnings import ExpiryWarnings, concerning, stock_of, tell
+from sipmesh.server.admin.replies import END_CALL
 from sipmesh.server.admin.status_report import status_of
 from sipmesh.server.control_socket import SOCKET_SUFFIX, STATE, ControlSocket
 from sipmesh.server.draining import Draining
@@ -211,7 +212,7 @@ class Service:
         self._role = attach_control_plane(node, self._source, self._reading, self._log, status)
         socket = node.state / f"{node.view.name}{SOCKET_SUFFIX}"
         commands = self._commands()
-        node.outside.tracing = commands[TRACE.name]
+        node.outside.tracing, node.outside.ending = commands[TRACE.name], commands[END_CALL.name]
         self._control = ControlSocket(socket, commands, self._log)
 
     def _supervise(self, node: RunningServer, reception: Reception) -> None:

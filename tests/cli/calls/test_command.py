@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
 from cli.world import Organisation
 from sipmesh.storage.call_records.journal import FOLDER, Journal
+from support.managed import MGMT, Managed, build_published, second_pool
+from support.network import FE1, ringing
 from support.recording import record, up
+from support.running import LOOK_AGAIN_S, on_loop
 
 NOW = datetime.now(UTC)
 
@@ -93,3 +98,28 @@ def test_journal_that_cannot_be_read_is_named(recorded: Organisation) -> None:
     file.mkdir()
     result = recorded.type("calls")
     assert (result.code, str(file) in result.err) == (1, True)
+
+
+def test_end_of_an_unknown_call_is_refused(organisation: Organisation) -> None:
+    result = organisation.type("calls", "--end", "x")
+    assert (result.code, "no server of this machine has a call x; see: sipmesh calls --up" in result.err) == (1, True)
+
+
+@on_loop
+async def test_operator_sees_a_call_at_management_and_ends_it(tmp_path: Path) -> None:
+    network = Managed(build_published(tmp_path / "m", second_pool(), call_records={}), tmp_path)
+    async with network:
+        await network.start(MGMT, FE1)
+        await network.acknowledged(1, FE1)
+        alice, bob = await network.agent("alice", FE1), await network.agent("bob", FE1)
+        call = await alice.call("bob@example.test")
+        await ringing(bob)
+        await call.answered()
+        while "alice@example.test" not in (shown := await network.type("calls", "--up", "--csv")):
+            await asyncio.sleep(LOOK_AGAIN_S)
+        (row,) = csv.DictReader(io.StringIO(shown))
+        assert "The call from alice@example.test to bob@example.test has ended" in await network.type(
+            "calls", "--end", row["id"]
+        )
+        await call.over()
+        assert "ended by the operator" in await network.type("calls", "--user", "bob")

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from datetime import UTC, timedelta
 
 import pytest
 
-from sipmesh.cli.calls.shown_calls import callee_of, caller_of, csv_of, duration_of, outcome_of, show_calls
+from sipmesh.cli.calls.shown_calls import callee_of, caller_of, duration_of, outcome_of, show_calls
 from sipmesh.storage.call_records.call_record import CallRecord
 from support.recording import record, up
 
@@ -50,14 +48,6 @@ def test_duration_of_a_call_that_is_up_grows() -> None:
     assert duration_of(call, call.answer + timedelta(minutes=4, seconds=10)) == "4 min 10 s"
     assert duration_of(CALL, CALL.start) == "10 s"
     assert not duration_of(record(seconds=None), CALL.start)
-
-
-def test_csv_has_every_field_and_no_formula() -> None:
-    rows = list(csv.DictReader(io.StringIO(csv_of([record(callee="+4930@example.test", why='=cmd|"x"')]))))
-    assert rows[0]["callee"] == "'+4930@example.test"
-    assert rows[0]["why"].startswith("'=")
-    assert rows[0]["hops"] == "fe1.example.test"
-    assert set(rows[0]) == set(CallRecord.__dataclass_fields__)
 
 
 def test_table_says_its_day_and_its_zone(capsys: pytest.CaptureFixture[str]) -> None:

@@ -107,3 +107,18 @@ def test_journals_of_workers_belong_to_their_server(tmp_path: Path) -> None:
     assert [one.process for one in journals(tmp_path, "fe1.test")] == ["fe1.test", "fe1.test.w1", "fe1.test.w2"]
     assert servers_with_journals(tmp_path) == ["fe1.test", "fe1.tester"]
     assert sorted(found_in(tmp_path, ["fe1.test"])) == ["fe1.test", "fe1.test.w1", "fe1.test.w2"]
+
+
+def test_user_is_erased_from_all_files_and_other_users_are_not(tmp_path: Path) -> None:
+    """Each line keeps its length, so that a process may go on to write, and a reader to read."""
+    journal = Journal(tmp_path / FOLDER, "fe1", most_octets=FILES)
+    journal.append([record(id="a", why="the link of Bob@example.test has closed")])
+    journal.append([record(id="b", caller="jimbob@example.test", callee="bob@example.test.org", answered_by="")])
+    sizes = [journal.file(number).stat().st_size for number in journal.numbers()]
+    assert journal.erase(["bob@example.test"]) == 1
+    assert [journal.file(number).stat().st_size for number in journal.numbers()] == sizes
+    first, second = journal.everything()
+    stars = "*" * len("bob@example.test")
+    assert (first.callee, first.answered_by, first.caller) == (stars, stars, "alice@example.test")
+    assert first.why == f"the link of {stars} has closed"
+    assert (second.caller, second.callee) == ("jimbob@example.test", "bob@example.test.org")

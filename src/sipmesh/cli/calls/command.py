@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from sipmesh.cli.output import WARN, say, say_json_lines
+from sipmesh.cli.output import GOOD, WARN, say, say_json_lines
 from sipmesh.cli.place import HERE, AsJson, Place, TopologyFile
 from sipmesh.errors import OperatorError
 
@@ -46,6 +46,10 @@ def calls(
     call: Annotated[
         str, typer.Option("--call", metavar="ID", help="Only the call with this Call-ID or record id.")
     ] = "",
+    end: Annotated[
+        str,
+        typer.Option("--end", metavar="ID", help="End the call that is up with this record id. The audit log says so."),
+    ] = "",
     utc: Annotated[bool, typer.Option("--utc", help="Times are in UTC, not in the local time zone.")] = False,
     most: Annotated[int, typer.Option("--most", min=1, max=10_000, help="At most so many records, the newest.")] = 100,
     topology: TopologyFile = HERE,
@@ -62,15 +66,18 @@ def calls(
     from sipmesh.cli.calls.shown_calls import say_csv, show_calls
     from sipmesh.storage.call_records.call_query import CallQuestion
 
+    if end:
+        _end(Place(topology), end)
+        return
     if yesterday and today:
         raise OperatorError("--yesterday and --today are two days; name one of them, or --since and --until")
     now = datetime.now(UTC) if utc else datetime.now().astimezone()
-    begin, end = day(now, 1 if yesterday else 0) if yesterday or today else (None, None)
+    begin, stop = day(now, 1 if yesterday else 0) if yesterday or today else (None, None)
     place = Place(topology)
     question = CallQuestion(
         user=user,
         since=instant(since, now) if since else begin,
-        until=instant(until, now) if until else end,
+        until=instant(until, now) if until else stop,
         failed=failed,
         up=up,
         only="MESSAGE" if messages else "",
@@ -83,6 +90,28 @@ def calls(
         say_csv(records)
     else:
         show_calls(records, now, zone(now), has_more=has_more)
+
+
+def _end(place: Place, call: str) -> None:
+    """End a call, and say which call it was."""
+    from sipmesh.cli.control_client import ask_all, ask_one
+    from sipmesh.cli.management_socket import running_management
+    from sipmesh.server.admin.replies import END_CALL
+    from sipmesh.server.management.replies import END_NETWORK_CALL
+
+    place.in_force()
+    socket = running_management(place)
+    if socket is not None:
+        over = ask_one(socket, END_NETWORK_CALL, ASK_S, id=call)
+        say(f"The call from {over.caller} to {over.callee} has ended.", style=GOOD)
+        return
+    answers = ask_all(place, END_CALL, ASK_S, id=call)
+    if not any(answer.reply is not None and answer.reply.ended for answer in answers):
+        faults = [f"{answer.server}: {answer.fault}" for answer in answers if answer.fault]
+        raise OperatorError(
+            "; ".join(faults) or f"no server of this machine has a call {call}; see: sipmesh calls --up"
+        )
+    say(f"The call {call} has ended.", style=GOOD)
 
 
 def _found(place: Place, question: CallQuestion, most: int) -> tuple[list[CallRecord], bool]:

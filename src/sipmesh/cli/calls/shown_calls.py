@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Final
 
 from sipmesh.cli.output import BAD, GOOD, QUIET, cell, plural, say, say_document, show, table
+from sipmesh.storage.call_records.call_csv import csv_of
 from sipmesh.storage.call_records.call_record import CallRecord
 from sipmesh.trust.formatting import tell_span
-from sipmesh.typed_json import members
-
-_SAFE: Final = "'"
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
 def show_calls(records: Sequence[CallRecord], now: datetime, zone: str, *, has_more: bool) -> None:
@@ -74,22 +68,3 @@ def duration_of(record: CallRecord, now: datetime) -> str:
 def say_csv(records: Sequence[CallRecord]) -> None:
     """Print CSV (RFC 4180), times in UTC."""
     say_document(csv_of(records))
-
-
-def csv_of(records: Sequence[CallRecord]) -> str:
-    """Write CSV; no cell is calculated by a spreadsheet."""
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(CallRecord.__dataclass_fields__)
-    for record in records:
-        writer.writerow([_cell(value) for value in members(record).values()])
-    return text.getvalue()
-
-
-def _cell(value: object) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, datetime):
-        return value.isoformat()
-    text = " ".join(value) if isinstance(value, list | tuple) else str(value)
-    return f"{_SAFE}{text}" if text.startswith(_FORMULA) else text

@@ -23,6 +23,9 @@ REASON: Final = 'SIP;cause=488;text="Media policy"'
 MALFORMED: Final = 'SIP;cause=502;text="Malformed response"'
 """The Reason of a BYE to a callee whose 2xx cannot be forwarded."""
 
+BY_OPERATOR: Final = 'SIP;cause=200;text="Ended by an operator"'
+"""The Reason of the BYE to both sides of a call that an operator ends."""
+
 _MAX_FORWARDS: Final = "70"
 
 
@@ -47,6 +50,22 @@ def ack_in_place_of_caller(sent: Request, response: Response, tokens: Collection
 def bye_in_place_of_caller(sent: Request, response: Response, tokens: Collection[str], reason: str = REASON) -> Request:
     """Build a BYE, without a Via, to the side that has sent *response*, a 2xx to the request *sent*."""
     return _to_callee(sent, response, tokens, "BYE", _next(sent.cseq.number), reason)
+
+
+def byes_of_operator(
+    invite: Request, sent: Request, response: Response, tokens: Collection[str]
+) -> list[Request | None]:
+    """Build the BYE to the caller and the BYE to the callee, without a Via, of a call that is up.
+
+    *invite* is as it arrived, *sent* as it was sent, and *response* is its 2xx. The BYE to the caller is None without a Contact.
+    """
+    contacts = invite.contacts
+    to_callee = _to_callee(sent, response, tokens, "BYE", LAST_CSEQ, BY_OPERATOR)
+    if not contacts or not contacts[0].is_sip:
+        return [None, to_callee]
+    routes = [("route", value) for value in invite.items("record-route")]
+    ends = [("from", response.first("to") or ""), ("to", invite.first("from") or "")]
+    return [_request("BYE", contacts[0].uri, ends, routes, invite.call_id, LAST_CSEQ, BY_OPERATOR), to_callee]
 
 
 def bye_after_ack(ack: Request) -> Request:

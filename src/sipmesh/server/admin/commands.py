@@ -16,6 +16,7 @@ from sipmesh.routing.registrar.binding import NEVER
 from sipmesh.server.admin.replies import (
     CLIENT_REFUSALS,
     DRAIN,
+    END_CALL,
     EXPLAIN,
     FILES_CHANGED,
     LINKS,
@@ -29,6 +30,7 @@ from sipmesh.server.admin.replies import (
     USER,
     USERS_CHANGED,
     BindingReply,
+    CallEndReply,
     CallReply,
     ClientRefusalReply,
     ClosedReply,
@@ -103,6 +105,7 @@ class AdminCommands:
             DRAIN.name: self.drain,
             PREPARE_DRAIN.name: self.prepare_drain,
             TRACE.name: self.trace,
+            END_CALL.name: self.end_call,
         }
 
     async def status(self, _asked: Mapping[str, Any]) -> StatusReply:
@@ -151,6 +154,18 @@ class AdminCommands:
     async def trace(self, asked: Mapping[str, Any]) -> TraceReply:
         """Return the messages of a trace since the last question; the first one begins it."""
         return trace_asked(self._node.tracer, asked, str(asked[WHO]))
+
+    async def end_call(self, asked: Mapping[str, Any]) -> CallEndReply:
+        """End a call that is up: its record has the id; a call of which this process knows nothing is not ended."""
+        node, who = self._node, str(asked.get("by") or asked[WHO])
+        call = node.relay.records.up.find(str(asked["id"]))
+        if call is None:
+            return CallEndReply(ended=False)
+        node.release.end_up(call)
+        node.relay.records.ended_by(call, who)
+        node.relay.calls.ended(call.record.call_id)
+        node.log.info("call ended by an operator", by=who, caller=call.record.caller, callee=call.record.callee)
+        return CallEndReply(ended=True)
 
     async def prepare_drain(self, _asked: Mapping[str, Any]) -> WorkReply:
         """Grant registrations for a short time from now on; the server goes on serving."""

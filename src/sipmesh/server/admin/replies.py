@@ -52,6 +52,13 @@ class CallReply:
 
 
 @dataclass(frozen=True, slots=True)
+class CallEndReply:
+    """Whether a process had the call, and has ended it."""
+
+    ended: bool
+
+
+@dataclass(frozen=True, slots=True)
 class OutageReply:
     """A server of the network that does not answer this one: for how many seconds, and why."""
 
@@ -351,3 +358,5 @@ FILES_CHANGED: Final = ControlCommand("files-changed", ReloadResult)
 USERS_CHANGED: Final = ControlCommand("users-changed", ClosedReply)
 DRAIN: Final = ControlCommand("drain", WorkReply)
 PREPARE_DRAIN: Final = ControlCommand("prepare-drain", WorkReply)
+END_CALL: Final = ControlCommand("end-call", CallEndReply)
+"""End a call: ``id`` is that of its record, ``by`` the operator."""

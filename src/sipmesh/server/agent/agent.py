@@ -15,6 +15,7 @@ from sipmesh.distribution.subscriber import Subscriber
 from sipmesh.pki.file_error import FileError
 from sipmesh.server.agent.applicant import Applicant, read_issuing
 from sipmesh.server.agent.call_delivery import CallDelivery
+from sipmesh.server.agent.call_orders import CallOrders
 from sipmesh.server.agent.crl_receiver import CrlReceiver
 from sipmesh.server.agent.document_applier import DocumentApplier
 from sipmesh.server.agent.known_versions import KnownVersions
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from sipmesh.distribution.event import Here
     from sipmesh.distribution.items import Item, ReplicationState
     from sipmesh.server.agent.call_delivery import Keep
+    from sipmesh.server.agent.call_orders import EndCall
     from sipmesh.server.agent.managed_server import Loader, ManagedServer
     from sipmesh.server.log import Log
     from sipmesh.server.replication.document_store import DocumentStore
@@ -55,7 +57,7 @@ class Agent(ControlPlane):
 
     *loader* puts versions and files in force. *own_status* returns the status of this server. *fetch_crls* fetches each CRL
     of the topology in force once. *trace* asks all processes of this server for the messages of a trace. *keep_records* writes
-    records of calls into the journal.
+    records of calls into the journal, and *end_call* ends a call.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class Agent(ControlPlane):
         fetch_crls: Callable[[], Coroutine[Any, Any, tuple[FetchedCrl, ...]]],
         trace: Callable[[Mapping[str, object]], Awaitable[TraceReply]],
         keep_records: Keep,
+        end_call: EndCall,
         log: Log,
     ) -> None:
         self._server, self._documents, self._loop, self._dial, self._log = server, documents, loop, dial, log
@@ -90,6 +93,7 @@ class Agent(ControlPlane):
         )
         self.reporter.attach(self._subscriber)
         self.traces = Traces(server, documents, trace, self._subscriber.publish_trace, loop, log)
+        self.call_orders = CallOrders(server, documents, end_call, loop, log)
         self.calls = CallDelivery(server, documents.state, keep_records, self._subscriber.publish_calls, loop, log)
         self._notifier = Notifier(here, self.held, self.reporter.receive, self.traces.pass_on)
         self._links = ControlLinks(loop, dial)
@@ -109,6 +113,7 @@ class Agent(ControlPlane):
         self.probes.close()
         self.traces.close()
         self.calls.close()
+        self.call_orders.close()
         self.peer_checks.close()
 
     def tick(self) -> None:
@@ -262,6 +267,8 @@ class Agent(ControlPlane):
             self._notifier.send_once(item.name, item)
         elif item.kind is ItemKind.PROBE:
             self.probes.accept(item.body)
+        elif item.kind is ItemKind.CALLS:
+            self.call_orders.accept(item.body)
         else:
             self.traces.accept(item.body)
 

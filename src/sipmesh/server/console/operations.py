@@ -20,6 +20,7 @@ from sipmesh.server.admin.replies import (
 )
 from sipmesh.server.console.operator_turns import OperatorTurns
 from sipmesh.server.console.parameters import (
+    CallsToRead,
     Given,
     KeysToChange,
     Lines,
@@ -41,6 +42,8 @@ from sipmesh.server.console.parameters import (
     ToApply,
     ToAwait,
     ToBlock,
+    ToEndCall,
+    ToEraseUser,
     ToFind,
     ToIssue,
     ToProbe,
@@ -76,6 +79,9 @@ from sipmesh.server.management.replies import (
     ACKNOWLEDGED,
     ASK_DNS,
     BLOCK,
+    CALLS,
+    END_NETWORK_CALL,
+    ERASE_CALLS,
     FETCH_CRLS,
     HISTORY,
     NETWORK,
@@ -87,8 +93,10 @@ from sipmesh.server.management.replies import (
     TRAFFIC,
     VERSION,
     Acknowledgement,
+    CallsReply,
     CrlsReply,
     DnsReply,
+    ErasedReply,
     NetworkReply,
     Plan,
     ProbedReply,
@@ -99,6 +107,7 @@ from sipmesh.server.management.replies import (
 )
 from sipmesh.server.proxy.refused_message import RefusedMessage
 from sipmesh.server.tracing.traced_message import TraceReply
+from sipmesh.storage.call_records.call_record import CallRecord
 from sipmesh.topology.document.operators.console_role import ConsoleRole
 from sipmesh.trust.judgement.verdict_report import VerdictReport
 from sipmesh.typed_json import read
@@ -172,6 +181,7 @@ _READS: Final = (
         list[RefusedMessage],
     ),
     Operation(SEARCH, SEARCH, VIEWER, "What has a name or a number, of what the role may read.", ToFind, SearchReply),
+    Operation(CALLS.name, "calls", OPERATOR, "Records of calls and messages, newest first.", CallsToRead, CallsReply),
     Operation(AUDIT, AUDIT, VIEWER, "A page of the audit log, newest first.", Lines, AuditReply),
     Operation(AUDIT_CHECK, "audit/check", VIEWER, "Whether the whole audit log is intact.", Nothing, AuditCheckReply),
 )
@@ -209,6 +219,18 @@ _CHANGES: Final = (
         "Have servers trace, and return the messages since the last request.",
         ToTrace,
         TraceReply,
+        changes=True,
+    ),
+    Operation(
+        END_NETWORK_CALL.name, "call/end", OPERATOR, "End a call that is up.", ToEndCall, CallRecord, changes=True
+    ),
+    Operation(
+        ERASE_CALLS.name,
+        "call/erase",
+        OFFICER,
+        "Erase a user from all records of calls.",
+        ToEraseUser,
+        ErasedReply,
         changes=True,
     ),
     Operation(BLOCK.name, "block", OPERATOR, "Block a partner at once.", ToBlock, BlockReply, changes=True),

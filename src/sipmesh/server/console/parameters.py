@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Final
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from sipmesh.pki.crl.builder import Reason
 from sipmesh.pki.issuance.profiles import LEAF_LIFETIME, LONGEST_LEAF_LIFETIME
 from sipmesh.server.replication.probe_order import MOST_TARGETS
 from sipmesh.sip.text import is_digits
+from sipmesh.storage.call_records.call_query import MOST_ON_PAGE
 from sipmesh.storage.users.user_list import UserSort
 from sipmesh.topology.builder.additions import MOST_SERVERS
 from sipmesh.topology.builder.outline import Kind
@@ -96,6 +97,35 @@ class ToFind(Given):
     """What to search for: a part of a name, a number, a serial number, a fingerprint, or a reference."""
 
     find: Annotated[str, Field(min_length=1, max_length=LONGEST_ADDRESS, pattern=r"^[^\x00]*$")]
+
+
+class CallsToRead(Given):
+    """Which records to read. *user* is a user, with or without domain, or a domain; *only* is INVITE, MESSAGE or empty.
+
+    *call* is a Call-ID or the id of a record; *before* is the id of the last record of the page before.
+    """
+
+    user: Text = ""
+    since: AwareDatetime | None = None
+    until: AwareDatetime | None = None
+    failed: bool = False
+    up: bool = False
+    only: Annotated[str, Field(pattern="^(INVITE|MESSAGE)?$")] = ""
+    call: Text = ""
+    before: Text = ""
+    most: Annotated[int, Field(ge=1, le=MOST_ON_PAGE)] = MOST_ON_PAGE
+
+
+class ToEndCall(Given):
+    """The *id* of the record of a call that is up."""
+
+    id: Annotated[str, Field(min_length=1, max_length=256)]
+
+
+class ToEraseUser(Given):
+    """The *user* to erase, with or without domain."""
+
+    user: Annotated[str, Field(min_length=1, max_length=LONGEST_ADDRESS)]
 
 
 class Lines(Given):

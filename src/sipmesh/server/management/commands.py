@@ -14,6 +14,8 @@ from sipmesh.server.management.replies import (
     ASK_DNS,
     BLOCK,
     CALLS,
+    END_NETWORK_CALL,
+    ERASE_CALLS,
     FETCH_CRLS,
     HISTORY,
     NETWORK,
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
         CallsReply,
         CrlsReply,
         DnsReply,
+        ErasedReply,
         Plan,
         ProbedReply,
         PutInForce,
@@ -48,6 +51,7 @@ if TYPE_CHECKING:
         UsersInForce,
     )
     from sipmesh.server.tracing.traced_message import TraceReply
+    from sipmesh.storage.call_records.call_record import CallRecord
 
 LONGEST_WAIT_S: Final = 60.0
 
@@ -78,6 +82,8 @@ class ManagementCommands:
             FETCH_CRLS.name: self._by_leader(self._fetch_crls),
             TRACE_NETWORK.name: self._by_leader(self._trace),
             CALLS.name: self._by_leader(self._calls),
+            END_NETWORK_CALL.name: self._by_leader(self._end_call),
+            ERASE_CALLS.name: self._by_leader(self._erase_calls),
         }
 
     def _by_leader(self, command: Command) -> Command:
@@ -170,6 +176,14 @@ class ManagementCommands:
         """Return records of calls, newest first."""
         question = {key: value for key, value in asked.items() if key not in (WHO, ROLE, "command")}
         return await self._controller.calls.read(question, str(asked[WHO]))
+
+    async def _end_call(self, asked: Mapping[str, Any]) -> CallRecord:
+        """End a call that is up, and return its record."""
+        return await self._controller.call_control.end(str(asked["id"]), str(asked[WHO]))
+
+    async def _erase_calls(self, asked: Mapping[str, Any]) -> ErasedReply:
+        """Erase a user from all records of calls."""
+        return await self._controller.call_control.erase(str(asked["user"]), str(asked[WHO]))
 
     async def _network(self, _asked: Mapping[str, Any]) -> Encoded:
         """Reply with every server and its last report, compared with the newest version (`NetworkReply`)."""

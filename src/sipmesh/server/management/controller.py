@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from sipmesh.distribution.event import CALLS_EVENT, event_of, is_ours
 from sipmesh.distribution.notifier import Notifier
 from sipmesh.errors import NotLeadingError, OperatorError, RemoteError
+from sipmesh.server.management.call_control import CallControl
 from sipmesh.server.management.issuing import Issuing
 from sipmesh.server.management.link_probing import LinkProbing
 from sipmesh.server.management.network import Network
@@ -129,6 +130,7 @@ class Controller(ControlPlane):
         self.link_probing = LinkProbing(server, management_db, self.network, self._notifier.send_once)
         self.traces = NetworkTraces(server, management_db, self.network, self._notifier.send_once, loop)
         self.calls = NetworkCalls(server, management_db, lambda: self.leadership.leads, loop, log)
+        self.call_control = CallControl(server, management_db, self.network, self.calls, self._notifier.send_once, loop)
         self._links = ControlLinks(loop, dial)
         self._gave_again_at = self._renewed_at = loop.time()
         self._checked_ledger_at, self._looked_back_at = -RENEW_EVERY_S, -LOOK_BACK_EVERY_S

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import timedelta
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from sipmesh.server.log import Log
     from sipmesh.server.management.publishing.publisher import ManagementServer
     from sipmesh.sip.message import Request
+    from sipmesh.storage.call_records.call_record import CallRecord
     from sipmesh.storage.management_db import ManagementDb
     from sipmesh.transport.link.link import Link
     from sipmesh.trust.trusted_peer import TrustedPeer
@@ -70,6 +71,7 @@ class NetworkCalls:
         self._sinks_of = ""
         self._removed_at = -REMOVE_EVERY_S
         self._fault = self._sink_fault = ""
+        self._awaited: dict[str, list[asyncio.Future[CallRecord]]] = {}
 
     # Records in
 
@@ -84,7 +86,8 @@ class NetworkCalls:
         behind = edges_behind(self._server.view, peer.pool or "")
         try:
             document = await asyncio.to_thread(CallDocument.read, request.body, peer.name, behind)
-            await self._in_store(lambda store: store.add(document.records))
+            await self.in_store(lambda store: store.add(document.records))
+            self._tell_ended(document.records)
         except RemoteError as wrong:
             self._log.warning("call records rejected", peer=peer.name, why=str(wrong))
             link.send(respond(request, wrong.status).encode())
@@ -107,12 +110,29 @@ class NetworkCalls:
                 "no records of calls are made; write `call_records: {}` into the topology, and publish it"
             )
         query = await asyncio.to_thread(meant, asked, self._server.view.loaded)
-        found, has_more = await self._in_store(lambda store: store.page(query))
+        found, has_more = await self.in_store(lambda store: store.page(query))
         about = {"user": str(asked.get("user", "")), "found": len(found), **_told(query)}
         self._management_db.audit.append(who, AuditAct.CALLS, about, at=now_utc())
         return CallsReply(found, has_more)
 
-    async def _in_store(self, work: Callable[[CallStore], T]) -> T:
+    async def ended(self, call: str, wait_s: float) -> CallRecord | None:
+        """Wait for the record of the end of a call; None if it has not come within *wait_s* seconds."""
+        awaited: asyncio.Future[CallRecord] = self._loop.create_future()
+        self._awaited.setdefault(call, []).append(awaited)
+        try:
+            return await asyncio.wait_for(awaited, wait_s)
+        except TimeoutError:
+            return None
+        finally:
+            self._awaited.pop(call, None)
+
+    def _tell_ended(self, records: Sequence[CallRecord]) -> None:
+        for record in records if self._awaited else ():
+            for awaited in self._awaited.get(record.id, ()):
+                if not record.is_up and not awaited.done():
+                    awaited.set_result(record)
+
+    async def in_store(self, work: Callable[[CallStore], T]) -> T:
         """Do *work* with the database in its thread; raises `OperatorError` if it cannot be used."""
         try:
             result = await self._loop.run_in_executor(self._thread, lambda: work(self._opened()))
@@ -168,7 +188,7 @@ class NetworkCalls:
 
     async def _remove(self, before: Any) -> None:
         with suppress(OperatorError):  # the fault says it
-            while await self._in_store(lambda store: store.remove_before(before)):
+            while await self.in_store(lambda store: store.remove_before(before)):
                 pass
 
     async def _send(self, outgoing: Outgoing) -> None:
@@ -177,11 +197,11 @@ class NetworkCalls:
         sink = outgoing.sink
         try:
             while True:
-                records, number = await self._in_store(lambda store: store.after(sink.name, SENT_AT_ONCE))
+                records, number = await self.in_store(lambda store: store.after(sink.name, SENT_AT_ONCE))
                 if not records:
                     break
                 await asyncio.to_thread(sink.send, records)
-                await self._in_store(lambda store, upto=number: store.have_had(sink.name, upto))  # type: ignore[misc]
+                await self.in_store(lambda store, upto=number: store.have_had(sink.name, upto))  # type: ignore[misc]
         except OperatorError as wrong:
             if not outgoing.fault:
                 self._log.error("call records not sent on", sink=sink.name, why=str(wrong))

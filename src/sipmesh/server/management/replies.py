@@ -248,6 +248,20 @@ class CallsReply:
     has_more: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class ErasedReply:
+    """A *user* was erased from so many *records* of the database.
+
+    *told* are the servers that erase the user from their files, *missing* those without a link: their files have the user
+    until they are removed by their age.
+    """
+
+    user: str
+    records: int
+    told: Sequence[str] = ()
+    missing: Sequence[str] = ()
+
+
 LOOK_S: Final = 10.0
 """Seconds for a look at the user databases, before a version that names another one is published."""
 
@@ -270,6 +284,12 @@ FETCH_CRLS: Final = ControlCommand("fetch-crls", list[CrlsReply])
 ROOT: Final = ControlCommand("root", RootStep)
 CALLS: Final = ControlCommand("calls", CallsReply)
 """Records of calls; the parameters are those of `CallQuestion`."""
+
+END_NETWORK_CALL: Final = ControlCommand("end-network-call", CallRecord)
+"""End a call at whichever server has it: ``id`` is that of its record."""
+
+ERASE_CALLS: Final = ControlCommand("erase-calls", ErasedReply)
+"""Erase ``user`` from all records."""
 
 TRACE_NETWORK: Final = ControlCommand("trace-network", TraceReply)
 """Trace at all servers; the parameters are those of `TRACE`."""

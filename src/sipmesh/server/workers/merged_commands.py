@@ -14,6 +14,7 @@ from sipmesh.errors import OperatorError, SipmeshError
 from sipmesh.server.admin.commands import MOST_REFUSALS, PAGE, AdminCommands
 from sipmesh.server.admin.replies import (
     CLIENT_REFUSALS,
+    END_CALL,
     EXPLAIN,
     LINKS,
     LOGIN_FAILURES,
@@ -25,6 +26,7 @@ from sipmesh.server.admin.replies import (
     USER,
     USERS_CHANGED,
     BindingReply,
+    CallEndReply,
     ClientRefusalReply,
     ClosedReply,
     ExplainReply,
@@ -106,6 +108,10 @@ class MergedCommands(AdminCommands):
         replies = [await super().trace(asked), *(await self._replies(TRACE, asked)).values()]
         messages = sorted((message for reply in replies for message in reply.messages), key=lambda message: message.at)
         return TraceReply(messages, sum(reply.left_out for reply in replies))
+
+    async def end_call(self, asked: Mapping[str, Any]) -> CallEndReply:
+        """End a call at the process that has it."""
+        return CallEndReply(ended=any(reply.ended for reply in await self._obeyed(END_CALL, asked)))
 
     async def refused(self, asked: Mapping[str, Any]) -> list[VerdictReport]:
         """Return the latest refusals of peers, newest first."""

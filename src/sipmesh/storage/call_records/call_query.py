@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from sipmesh.topology.document.load import Loaded
 
 MOST_ON_PAGE: Final = 500
+_Text = Annotated[str, Field(max_length=320, pattern=r"^[^\x00]*$")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +73,14 @@ def names_of(record: CallRecord) -> frozenset[str]:
 class CallQuestion:
     """A question as it is asked over the control socket and the API: *user* may be without its domain, or a domain."""
 
-    user: Annotated[str, Field(max_length=256)] = ""
+    user: _Text = ""
     since: AwareDatetime | None = None
     until: AwareDatetime | None = None
     failed: bool = False
     up: bool = False
     only: Annotated[str, Field(pattern="^(INVITE|MESSAGE)?$")] = ""
-    call: Annotated[str, Field(max_length=256)] = ""
-    before: Annotated[str, Field(max_length=256)] = ""
+    call: _Text = ""
+    before: _Text = ""
     most: Annotated[int, Field(ge=1, le=MOST_ON_PAGE)] = MOST_ON_PAGE
 
 

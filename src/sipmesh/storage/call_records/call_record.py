@@ -13,7 +13,8 @@ LONGEST_TEXT: Final = 256
 
 MOST_HOPS: Final = 16
 
-Text = Annotated[str, Field(max_length=LONGEST_TEXT)]
+Text = Annotated[str, Field(max_length=LONGEST_TEXT, pattern=r"^[^\x00-\x1f\x7f]*$")]
+"""Without control characters: a record of another server must not stop the database, or write a line of its own."""
 
 
 @dataclass(frozen=True, slots=True)

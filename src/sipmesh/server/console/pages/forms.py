@@ -40,7 +40,7 @@ from sipmesh.server.console.pages.fields import (
     hidden,
 )
 from sipmesh.server.console.parameters import typed
-from sipmesh.server.management.replies import BLOCK, PUBLISH, ROLLBACK
+from sipmesh.server.management.replies import BLOCK, END_NETWORK_CALL, ERASE_CALLS, PUBLISH, ROLLBACK
 from sipmesh.topology.home_pools import front_end_pools
 
 if TYPE_CHECKING:
@@ -109,6 +109,11 @@ class FormPage:
 
     def _choices(self, one: Field) -> Sequence[str]:
         return {POOLS: front_end_pools}[one.of_network](self._frame.view().loaded.topology)
+
+
+def _erased_told(done: Any, _form: Mapping[str, str]) -> str:
+    missing = f" NOT yet from the files of {', '.join(done.missing)}: no link to them." if done.missing else ""
+    return f"{done.user} is erased from {done.records} records.{missing}"
 
 
 def _page(path: str) -> Tell:
@@ -318,6 +323,29 @@ FORMS: Final = (
         _page("/users"),
         _user_told,
         closes_links=True,
+    ),
+    Form(
+        "/calls/end",
+        END_NETWORK_CALL.name,
+        "/calls",
+        "End the call {id}",
+        "End the call",
+        (hidden("id"),),
+        "Both phones get a BYE, and the call is over at once. The record of the call and the audit log say who has ended it.",
+        _page("/calls?kind=up"),
+        lambda done, _form: f"The call from {done.caller} to {done.callee} has ended.",
+    ),
+    Form(
+        "/calls/erase",
+        ERASE_CALLS.name,
+        "/calls",
+        "Erase a user from the records of calls",
+        "Erase",
+        (USER,),
+        "The name of the user, with all aliases, is erased from each record at management, and from the files of the servers. "
+        "The records stay, for the other party. This cannot be undone.",
+        _page("/calls"),
+        _erased_told,
     ),
     Form(
         "/user/alias/add",

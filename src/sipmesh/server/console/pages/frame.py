@@ -92,7 +92,7 @@ class Frame:
             try:
                 template, values = await show(request)
             except (SipmeshError, NotAllowedError) as wrong:
-                return self._say_wrong(request, wrong)
+                return self.say_wrong(request, wrong)
             return self.render(request, template, values)
 
         return answer
@@ -111,7 +111,7 @@ class Frame:
             try:
                 back, told = await form.act(request, sent)
             except NotAllowedError as wrong:
-                return self._say_wrong(request, wrong)
+                return self.say_wrong(request, wrong)
             except SipmeshError as wrong:
                 return self.render(request, "form.html", {**form.shown(sent), **_why(wrong)}, status=_status(wrong))
             return self.render(request, "done.html", {"told": told, "back": back})
@@ -124,7 +124,8 @@ class Frame:
             return see(LOGIN)
         return self.render(request, "missing.html", {}, status=NOT_FOUND)
 
-    def _say_wrong(self, request: web.Request, wrong: Exception) -> web.Response:
+    def say_wrong(self, request: web.Request, wrong: Exception) -> web.Response:
+        """Return a page with the reason."""
         return self.render(request, "wrong.html", _why(wrong), status=_status(wrong))
 
     def render(self, request: web.Request, template: str, values: Mapping[str, Any], status: int = 200) -> web.Response:

@@ -23,7 +23,7 @@ GROUPS: Final[tuple[tuple[str, tuple[Entry, ...]], ...]] = (
         "Network",
         (Entry("/", "Overview"), Entry("/map", "Map"), Entry("/status", "Servers"), Entry("/verdicts", "Links")),
     ),
-    ("Calls", (Entry("/trace", "Trace"), Entry("/refused", "Refused peers"))),
+    ("Calls", (Entry("/calls", "Calls"), Entry("/trace", "Trace"), Entry("/refused", "Refused peers"))),
     ("People", (Entry("/users", "Users"), Entry("/registrations", "Registrations"))),
     ("Trust", (Entry("/partners", "Partners"), Entry("/certificates", "Certificates"))),
     ("Changes", (Entry("/versions", "Draft and versions"), Entry("/audit", "Audit log"))),

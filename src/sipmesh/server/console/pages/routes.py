@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
-from sipmesh.server.console.pages import trace_page, verdict_stream
+from sipmesh.server.console.pages import calls_page, trace_page, verdict_stream
+from sipmesh.server.console.pages.calls_page import CallsPage
 from sipmesh.server.console.pages.event_streams import EventStreams
 from sipmesh.server.console.pages.forms import FORMS, FormPage
 from sipmesh.server.console.pages.live import LivePages
@@ -27,8 +28,13 @@ STATIC: Final = Path(__file__).parent.parent / "static"
 def page_routes(frame: Frame, flow: OpenIdFlow) -> list[web.RouteDef | web.StaticDef]:
     """Return every page, every form, and the static files."""
     streams = EventStreams(frame)
-    verdicts, trace = VerdictStream(frame, streams), TracePage(frame, streams)
-    live = {"/": OverviewPage(frame).page, "/verdicts": verdicts.page, "/trace": trace.page}
+    verdicts, trace, calls = VerdictStream(frame, streams), TracePage(frame, streams), CallsPage(frame)
+    live = {
+        "/": OverviewPage(frame).page,
+        "/verdicts": verdicts.page,
+        "/trace": trace.page,
+        calls_page.PATH: calls.page,
+    }
     shown = {**NetworkPages(frame).pages(), **LivePages(frame).pages(), **live}
     forms = {form.path: FormPage(frame, form) for form in FORMS}
     return [
@@ -36,6 +42,7 @@ def page_routes(frame: Frame, flow: OpenIdFlow) -> list[web.RouteDef | web.Stati
         web.static("/static", STATIC),
         web.get(verdict_stream.EVENTS, verdicts.answer),
         web.get(trace_page.EVENTS, trace.answer),
+        web.get(calls_page.EXPORT, calls.export),
         *(web.get(path, frame.page(show)) for path, show in shown.items()),
         *(web.get(path, frame.page(page.show)) for path, page in forms.items()),
         *(web.post(path, frame.form(page)) for path, page in forms.items()),

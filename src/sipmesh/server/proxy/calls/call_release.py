@@ -5,12 +5,14 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
+from sipmesh.errors import OperatorError
 from sipmesh.routing.proxy.release import (
     MALFORMED,
     ack_in_place_of_caller,
     bye_after_ack,
     bye_in_place_of_callee,
     bye_in_place_of_caller,
+    byes_of_operator,
     without_body,
 )
 from sipmesh.server.proxy.transactions.message_size import is_too_long
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from sipmesh.routing.outcome import Forward
     from sipmesh.server.proxy.call_table import CallTable
     from sipmesh.server.proxy.flow import Flow, SentBranch
+    from sipmesh.server.proxy.records.up_calls import UpCall
     from sipmesh.server.proxy.transactions.ack_forwarder import AckForwarder
     from sipmesh.server.proxy.transactions.branch_requests import BranchRequests
     from sipmesh.sip.message import Request, Response
@@ -65,6 +68,19 @@ class CallRelease:
                 if bye is not None:
                     self._send_alone(flow, bye)
                 return
+
+    def end_up(self, call: UpCall) -> None:
+        """End a call that is up: a BYE to each side. Raises `OperatorError` if this process has not seen it begin."""
+        proxied, sent, response = call.invite, call.sent, call.response
+        if proxied is None or sent is None or response is None:
+            raise OperatorError(
+                f"the call {call.record.id} has begun before its server has started; its phones have to end it"
+            )
+        tokens = self._requests.tokens_in(sent, response)
+        to_caller, to_callee = byes_of_operator(proxied.request, sent.request, response, tokens)
+        for flow, bye in ((proxied.flow, to_caller), (sent.flow, to_callee)):
+            if bye is not None:
+                self._send_alone(flow, bye)
 
     def _send_alone(self, flow: Flow, request: Request) -> None:
         """Send a request of our own, and wait for no response; not a request that its receiver would not read."""

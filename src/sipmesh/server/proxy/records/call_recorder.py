@@ -190,6 +190,10 @@ class CallRecorder:
         """A BYE has passed this process, or another one of this server; *key* is the short key of its Call-ID."""
         self._close(self.up.remove(key), ENDED)
 
+    def ended_by(self, call: UpCall, who: str) -> None:
+        """The operator *who* has ended a call."""
+        self._close(self.up.remove(short_key(call.record.call_id)), told(f"ended by the operator {who}"))
+
     def link_down(self, flow: Flow) -> None:
         """A client's link has closed; another server may have carried it."""
         if self.up.by_key:

@@ -56,6 +56,10 @@ class UpCalls:
     def __iter__(self) -> Iterator[UpCall]:
         return iter(list(self.by_key.values()))
 
+    def find(self, record: str) -> UpCall | None:
+        """Give the call with that id of its record."""
+        return next((call for call in self.by_key.values() if call.record.id == record), None)
+
     def has(self, key: str) -> bool:
         """Tell whether the call of *key* is up."""
         return key in self.by_key
