@@ -181,7 +181,6 @@ _READS: Final = (
         list[RefusedMessage],
     ),
     Operation(SEARCH, SEARCH, VIEWER, "What has a name or a number, of what the role may read.", ToFind, SearchReply),
-    Operation(CALLS.name, "calls", OPERATOR, "Records of calls and messages, newest first.", CallsToRead, CallsReply),
     Operation(AUDIT, AUDIT, VIEWER, "A page of the audit log, newest first.", Lines, AuditReply),
     Operation(AUDIT_CHECK, "audit/check", VIEWER, "Whether the whole audit log is intact.", Nothing, AuditCheckReply),
 )
@@ -219,6 +218,15 @@ _CHANGES: Final = (
         "Have servers trace, and return the messages since the last request.",
         ToTrace,
         TraceReply,
+        changes=True,
+    ),
+    Operation(
+        CALLS.name,
+        "calls",
+        OPERATOR,
+        "Records of calls and messages, newest first. Each request has a line in the audit log.",
+        CallsToRead,
+        CallsReply,
         changes=True,
     ),
     Operation(

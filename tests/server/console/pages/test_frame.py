@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sipmesh.server.console import operations
-from sipmesh.server.console.pages import live, network, trace_page, verdict_stream
+from sipmesh.server.console.pages import calls_page, live, network, trace_page, verdict_stream
 from sipmesh.server.console.pages.frame import FILTERS
 from sipmesh.server.console.pages.table import Column
 from sipmesh.trust.evidence import LinkKind
@@ -54,7 +54,15 @@ def test_each_cell_has_the_heading_of_its_column_on_a_narrow_screen_too() -> Non
             network.PEERS,
             network.LINKS_BETWEEN,
         ),
-        *(live.DEVICES, live.USER_COLUMNS, live.LINES, verdict_stream.COLUMNS, trace_page.COLUMNS, network.BLOCKED),
+        *(
+            live.DEVICES,
+            live.USER_COLUMNS,
+            live.LINES,
+            verdict_stream.COLUMNS,
+            trace_page.COLUMNS,
+            network.BLOCKED,
+            calls_page.COLUMNS,
+        ),
     ]
     known = {column.label for table in columns for column in table}
     found = set[str]()

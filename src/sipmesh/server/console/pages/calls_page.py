@@ -13,6 +13,7 @@ from sipmesh.errors import OperatorError, SipmeshError
 from sipmesh.server.console.access.guard import LOGIN
 from sipmesh.server.console.operations import NotAllowedError
 from sipmesh.server.console.pages.frame import see
+from sipmesh.server.console.pages.table import Column, Table, Wanted
 from sipmesh.server.management.replies import CALLS
 from sipmesh.sip.text import LWS
 from sipmesh.storage.call_records.call_csv import csv_of
@@ -37,6 +38,7 @@ KINDS: Final[Mapping[str, Mapping[str, object]]] = {
 }
 """What the form offers, with the parameters of the operation."""
 
+COLUMNS: Final = tuple(map(Column["CallRecord"], ("Start", "From", "To", "Outcome", "For", "Media", "Way")))
 ASKED: Final = ("user", "since", "until", "kind", "call")
 
 
@@ -60,7 +62,7 @@ class CallsPage:
         values = {
             "asked": asked,
             "kinds": tuple(KINDS),
-            "records": records,
+            "calls": Table(COLUMNS, records, len(records), len(records), Wanted(PATH)),
             "is_asked": reply is not None,
             "older": f"{PATH}?{urlencode(older)}" if older else "",
             "exports": {kind: f"{EXPORT}?{urlencode({**kept, 'format': kind})}" for kind in ("csv", "jsonl")},
