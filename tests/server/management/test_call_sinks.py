@@ -16,7 +16,8 @@ import pytest
 
 from sipmesh.demo.organisation import Organisation
 from sipmesh.errors import OperatorError
-from sipmesh.server.management.call_sinks import HookSink, SyslogSink, syslog_line
+from sipmesh.server.management.call_sinks import HttpsSink, SyslogSink, hook_body, syslog_line
+from sipmesh.server.management.call_spans import spans_request
 from support.network import FE1
 from support.recording import record
 
@@ -133,8 +134,19 @@ def test_local_syslog_gets_each_record_in_a_datagram(tmp_path: Path) -> None:
 def test_hook_gets_records_as_json(certified: tuple[ssl.SSLContext, ssl.SSLContext]) -> None:
     there, here = certified
     with hook_server(there) as receiver:
-        HookSink(f"https://{FE1}:{receiver.port}/in?x=1", here).send([record(id="a"), record(id="b")])
+        HttpsSink("hook", f"https://{FE1}:{receiver.port}/in?x=1", hook_body, here).send(
+            [record(id="a"), record(id="b")]
+        )
     assert [one["id"] for one in json.loads(receiver.got[0])["records"]] == ["a", "b"]
+
+
+def test_collector_gets_spans(certified: tuple[ssl.SSLContext, ssl.SSLContext]) -> None:
+    there, here = certified
+    with hook_server(there) as receiver:
+        sink = HttpsSink("otlp", f"https://{FE1}:{receiver.port}/v1/traces", spans_request, here)
+        sink.send([record(id="a"), record(id="b")])
+    (group,) = json.loads(receiver.got[0])["resourceSpans"]
+    assert len(group["scopeSpans"][0]["spans"]) == 6
 
 
 @pytest.mark.parametrize("status", [302, 404, 500])
@@ -145,7 +157,7 @@ def test_hook_that_does_not_accept_gets_them_again(
     with hook_server(there) as receiver:
         receiver.status = status
         with pytest.raises(OperatorError, match=f"answers {status}, and not 200 to 299"):
-            HookSink(f"https://{FE1}:{receiver.port}/", here).send([record()])
+            HttpsSink("hook", f"https://{FE1}:{receiver.port}/", hook_body, here).send([record()])
 
 
 def greet(listener: socket.socket) -> None:
@@ -156,7 +168,7 @@ def greet(listener: socket.socket) -> None:
         link.recv(1)
 
 
-@pytest.mark.parametrize("kind", ["syslog", "hook"])
+@pytest.mark.parametrize("kind", ["syslog", "https"])
 @pytest.mark.parametrize("impostor", ["another-name", "another-ca", "plain"])
 def test_impostor_gets_nothing(certified: tuple[ssl.SSLContext, ssl.SSLContext], kind: str, impostor: str) -> None:
     """Another server answers in place of the receiver: with another name, of another CA, or without TLS."""
@@ -175,7 +187,7 @@ def test_impostor_gets_nothing(certified: tuple[ssl.SSLContext, ssl.SSLContext],
         sink = (
             SyslogSink(f"{host}:{receiver.port}", "mgmt", client)
             if kind == "syslog"
-            else HookSink(f"https://{host}:{receiver.port}/", client)
+            else HttpsSink("otlp", f"https://{host}:{receiver.port}/v1/traces", spans_request, client)
         )
         with pytest.raises(OperatorError, match="cannot be used"):
             sink.send([record()])

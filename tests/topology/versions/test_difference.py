@@ -352,6 +352,7 @@ RICH = {
         "megabytes": 64,
         "syslog": "logs.example.test:6514",
         "hook": "https://cdr.example.test/in",
+        "otlp": "https://otel.example.test:4318",
         "anchors": ["anchors/logs.pem"],
     },
     "turn": {

@@ -1,10 +1,10 @@
-"""Where management sends records: a syslog server (RFC 5424) and an HTTPS URL. Each gets each record at least once."""
+"""Where management sends records: syslog (RFC 5424), an HTTPS URL, OpenTelemetry. Each gets each record at least once."""
 
 from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from http.client import HTTPException, HTTPSConnection
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from sipmesh.errors import OperatorError
+from sipmesh.server.management.call_spans import spans_request
 from sipmesh.storage.call_records.journal import line_of
 
 if TYPE_CHECKING:
@@ -86,23 +87,26 @@ class SyslogSink(CallSink):
             self._open = None
 
 
-class HookSink(CallSink):
-    """An HTTPS *url* that gets ``{"records": [...]}`` by POST. A response of 200 to 299 says that they have arrived."""
+class HttpsSink(CallSink):
+    """An HTTPS *url* that gets JSON by POST, as *body_of* writes it. A response of 200 to 299 says that it has arrived."""
 
-    def __init__(self, url: str, context: ssl.SSLContext) -> None:
-        self.name, self._url, self._context = f"hook {url}", url, context
+    def __init__(
+        self, kind: str, url: str, body_of: Callable[[Sequence[CallRecord]], bytes], context: ssl.SSLContext
+    ) -> None:
+        self.name, self._url, self._body_of, self._context = f"{kind} {url}", url, body_of, context
 
     def __repr__(self) -> str:
-        return f"<HookSink {self._url}>"
+        return f"<HttpsSink {self.name}>"
 
     def send(self, records: Sequence[CallRecord]) -> None:
         """See `CallSink`."""
         parts = urlsplit(self._url)
-        body = b'{"records":[' + b",".join(line_of(record).rstrip(b"\n") for record in records) + b"]}"
         target = parts._replace(scheme="", netloc="").geturl() or "/"
         connection = HTTPSConnection(parts.hostname or "", parts.port, timeout=TIMEOUT_S, context=self._context)
         try:
-            connection.request("POST", target, body, {"Content-Type": "application/json", "User-Agent": "sipmesh"})
+            connection.request(
+                "POST", target, self._body_of(records), {"Content-Type": "application/json", "User-Agent": "sipmesh"}
+            )
             status = connection.getresponse().status
         except (OSError, HTTPException, ValueError) as wrong:
             raise OperatorError(f"{self._url} cannot be used: {wrong}") from wrong
@@ -110,6 +114,11 @@ class HookSink(CallSink):
             connection.close()
         if status not in _GOOD:
             raise OperatorError(f"{self._url} answers {status}, and not 200 to 299")
+
+
+def hook_body(records: Sequence[CallRecord]) -> bytes:
+    """Write *records* for the hook: ``{"records": [...]}``."""
+    return b'{"records":[' + b",".join(line_of(record).rstrip(b"\n") for record in records) + b"]}"
 
 
 def syslog_line(record: CallRecord, server: str) -> bytes:
@@ -121,14 +130,16 @@ def syslog_line(record: CallRecord, server: str) -> bytes:
 def sinks_of(loaded: Loaded, server: str) -> list[CallSink]:
     """Give the receivers that the topology names; raises `OperatorError` if an anchor cannot be read."""
     wanted = loaded.topology.call_records
-    if wanted is None or (wanted.syslog is None and wanted.hook is None):
+    if wanted is None or (wanted.syslog is None and wanted.hook is None and wanted.otlp is None):
         return []
     context = _context([loaded.folder / file for file in wanted.anchors])
     found: list[CallSink] = []
     if wanted.syslog is not None:
         found.append(SyslogSink(wanted.syslog, server, context))
     if wanted.hook is not None:
-        found.append(HookSink(wanted.hook, context))
+        found.append(HttpsSink("hook", wanted.hook, hook_body, context))
+    if wanted.otlp is not None:
+        found.append(HttpsSink("otlp", f"{wanted.otlp.rstrip('/')}/v1/traces", spans_request, context))
     return found
 
 

@@ -123,6 +123,7 @@ _RECORDS: Mapping[str, Words | None] = {
     "megabytes": from_to("the MB of call records on each server"),
     "syslog": from_to("the syslog server that gets records of calls", "none"),
     "hook": from_to("the URL that gets records of calls", "none"),
+    "otlp": from_to("the URL that gets spans of calls", "none"),
     "anchors": from_to("the list of anchors of the receivers of records of calls", "those of the machine"),
 }
 

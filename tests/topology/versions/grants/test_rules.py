@@ -146,6 +146,8 @@ GIVEN: list[tuple[tuple[str, str], tuple[str, str], list[tuple[str, ConsoleRole]
     (part("call_records: {}"), part("call_records: {syslog: local}"), [("call_records.syslog", OFFICER)]),
     (part("call_records: {}"), part("call_records: {hook: 'https://a.test/'}"), [("call_records.hook", OFFICER)]),
     (part("call_records: {hook: 'https://a.test/'}"), part("call_records: {}"), []),
+    (part("call_records: {}"), part("call_records: {otlp: 'https://a.test/'}"), [("call_records.otlp", OFFICER)]),
+    (part("call_records: {otlp: 'https://a.test/'}"), part("call_records: {}"), []),
     (part("call_records: {}"), part("call_records: {anchors: [anchors/a.pem]}"), [("call_records.anchors", OFFICER)]),
     (part("call_records: {days: 30}"), SAME, []),
     (SAME, part("dns: {servers: [192.0.2.53]}"), [("dns", OFFICER)]),

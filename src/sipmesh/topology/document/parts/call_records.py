@@ -28,6 +28,10 @@ class CallRecords(Part):
         default=None, description="syslog server that management sends records to: HOST:PORT over TLS, or `local`"
     )
     hook: HookUrl | None = Field(default=None, description="https URL that management sends records to, by POST")
+    otlp: HookUrl | None = Field(
+        default=None,
+        description="https URL of an OpenTelemetry collector that gets a span for each record: OTLP over HTTP",
+    )
     anchors: tuple[OurAnchorFile, ...] = Field(
         default=(), description="PEM files of the CAs of their certificates; by default those of the machine"
     )

@@ -281,6 +281,9 @@ _OF_SERVICES: Final[Rules] = {
     "call_records.hook": (
         Rule(Gain.READ, "another URL", "who has that URL", "records of calls are sent to {value}", is_set),
     ),
+    "call_records.otlp": (
+        Rule(Gain.READ, "another URL", "who has that URL", "records of calls are sent to {value}", is_set),
+    ),
     "call_records.anchors": (
         Rule(
             Gain.READ,
