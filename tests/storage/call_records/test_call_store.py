@@ -134,3 +134,15 @@ def test_user_is_erased_from_all_records_and_the_other_party_is_not(store: CallS
     others = (found["d"].caller, found["d"].callee, found["d"].forwarded)
     assert others == ("jimbob@example.test", "bob@example.test.org", f"{ERASED}: busy")
     assert not ids(store, names=frozenset({"bob@example.test"}))
+
+
+def test_call_has_the_reports_of_its_parties(store: CallStore) -> None:
+    store.add(
+        [
+            record(id="a", call_id="q1"),
+            record(id="r1", call_id="q1", method="PUBLISH", caller="Bob@example.test", callee="", why="MOSLQ=4.2"),
+            record(id="r2", call_id="q1", method="PUBLISH", caller="carol@example.test", callee="", why="MOSLQ=1.0"),
+        ]
+    )
+    (found,), _ = store.page(CallQuery())
+    assert (found.id, found.quality) == ("a", "Bob@example.test: MOSLQ=4.2")

@@ -47,7 +47,11 @@ def callee_of(record: CallRecord) -> str:
 
 
 def outcome_of(record: CallRecord) -> str:
-    """Tell the status and the reason."""
+    """Tell the status and the reason, and the quality that phones have reported."""
+    return f"{_outcome(record)}; {record.quality}" if record.quality else _outcome(record)
+
+
+def _outcome(record: CallRecord) -> str:
     if record.is_up:
         return "up"
     if not record.has_failed:

@@ -208,6 +208,9 @@ class ProxyCore(RequestServer):
     def _notify(self, received: ReceivedRequest, effect: Serve) -> None:
         """Have the notifier answer; the NOTIFY of a new subscription follows the answer."""
         notifier, request = self._events.notifier, received.request
+        if self._events.quality.takes(request):
+            self.responder.answer(received, self._events.quality.serve(request, effect.identity))
+            return
         response = notifier.serve(received.flow, request, effect.aor, effect.identity)
         if isinstance(response, Answer):
             self.responder.answer(received, response)

@@ -12,6 +12,7 @@ from sipmesh.server.proxy.events.message_storing import MessageStoring
 from sipmesh.server.proxy.events.notifier import EventNotifier
 from sipmesh.server.proxy.events.own_requests import OwnRequests
 from sipmesh.server.proxy.events.publications import Publications
+from sipmesh.server.proxy.events.quality_reports import QualityReports
 from sipmesh.server.proxy.events.turn_credentials import TurnCredentials
 from sipmesh.server.running.server_setup import new_token
 
@@ -45,4 +46,5 @@ def event_server(setup: ServerSetup, peers: PeerParts, forwarding: ForwardingPar
         new_token,
         clock,
     )
-    return EventServer(queue, own_requests, storing, delivery, notifier, forwarding.outages, current, clock, setup.log)
+    quality, outages = QualityReports(forwarding.records, new_token), forwarding.outages
+    return EventServer(queue, own_requests, storing, delivery, notifier, quality, outages, current, clock, setup.log)

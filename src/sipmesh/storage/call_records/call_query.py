@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -12,6 +12,7 @@ from pydantic import AwareDatetime, Field
 
 from sipmesh.errors import OperatorError
 from sipmesh.sip.text import ascii_lower
+from sipmesh.storage.call_records.call_record import LONGEST_TEXT, REPORT
 from sipmesh.storage.users.user_database import Users
 from sipmesh.typed_json import UnreadableJsonError, read
 
@@ -42,9 +43,10 @@ class CallQuery:
     most: int = MOST_ON_PAGE
 
     def matches(self, record: CallRecord) -> bool:
-        """Tell whether *record* is asked for."""
+        """Tell whether *record* is asked for; a report of quality is not: it belongs to the record of its call."""
         return (
-            (self.since is None or record.start >= self.since)
+            record.method != REPORT
+            and (self.since is None or record.start >= self.since)
             and (self.until is None or record.start < self.until)
             and (not self.failed or record.has_failed)
             and (not self.up or record.is_up)
@@ -53,13 +55,30 @@ class CallQuery:
             and (not self.names or not self.names.isdisjoint(names_of(record)))
         )
 
-    def page(self, records: Iterable[CallRecord]) -> tuple[list[CallRecord], bool]:
+    def page(self, records: Collection[CallRecord]) -> tuple[list[CallRecord], bool]:
         """Give the newest records that are asked for, newest first, and whether there are more."""
         found = sorted(filter(self.matches, records), key=lambda record: (record.start, record.id), reverse=True)
+        reports = [record for record in records if record.method == REPORT]
         if self.before:
             at = next((n for n, record in enumerate(found, 1) if record.id == self.before), len(found))
             found = found[at:]
-        return found[: self.most], len(found) > self.most
+        return with_quality(found[: self.most], reports), len(found) > self.most
+
+
+def with_quality(records: Iterable[CallRecord], reports: Iterable[CallRecord]) -> list[CallRecord]:
+    """Give each call the figures that its own parties have reported; a report of another user about it does not count."""
+    of_calls: dict[str, dict[str, str]] = {}
+    for report in reports:
+        of_calls.setdefault(report.call_id, {})[ascii_lower(report.caller)] = f"{report.caller}: {report.why}"
+    return [_with(record, of_calls.get(record.call_id, {})) for record in records]
+
+
+def _with(record: CallRecord, told: Mapping[str, str]) -> CallRecord:
+    parties = [ascii_lower(party) for party in (record.caller, record.callee, record.answered_by)]
+    figures = [told[party] for party in dict.fromkeys(parties) if party in told]
+    return (
+        replace(record, quality="; ".join(figures)[:LONGEST_TEXT]) if figures and record.method == "INVITE" else record
+    )
 
 
 def names_of(record: CallRecord) -> frozenset[str]:

@@ -12,6 +12,8 @@ LONGEST_TEXT: Final = 256
 """Characters of each text of a record."""
 
 MOST_HOPS: Final = 16
+REPORT: Final = "PUBLISH"
+"""The method of the record of a report of quality."""
 
 Text = Annotated[str, Field(max_length=LONGEST_TEXT, pattern=r"^[^\x00-\x1f\x7f]*$")]
 """Without control characters: a record of another server must not stop the database, or write a line of its own."""
@@ -29,6 +31,8 @@ class CallRecord:
     *status* is the final response. *why* says why there was no call, or why it has ended; *code* is the verdict code of a
     refusal, and *reference* the reference in its Warning. *media* are SRTP, DTLS-SRTP, TLS or none, by the answer. *hops* are the
     servers on the way, from the caller on. *forwarded* says who has forwarded the call before, and why (RFC 5806, RFC 7044).
+    *quality* are figures that the phones have reported (RFC 6035). A report itself is a record too, of the *method* PUBLISH: its
+    *caller* is the user who reports, and its *why* has the figures.
     """
 
     id: Text
@@ -51,6 +55,7 @@ class CallRecord:
     media: Text
     hops: Annotated[tuple[Text, ...], Field(max_length=MOST_HOPS)]
     forwarded: Text
+    quality: Text = ""
 
     @property
     def is_up(self) -> bool:

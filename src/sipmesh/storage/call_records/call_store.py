@@ -7,7 +7,7 @@ the order in which the records came: a sink goes on after the last number that i
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -17,6 +17,8 @@ from sipmesh.database.connection import Database
 from sipmesh.database.lazy_module import LazyModule, sql
 from sipmesh.database.schema import CALLS
 from sipmesh.sip.text import ascii_lower
+from sipmesh.storage.call_records.call_query import with_quality
+from sipmesh.storage.call_records.call_record import REPORT
 from sipmesh.storage.call_records.journal import line_of, record_in
 
 if TYPE_CHECKING:
@@ -27,6 +29,9 @@ else:
     tables = LazyModule("sipmesh.storage.call_records.call_tables")
 
 ERASED: Final = "(erased)"
+MOST_REPORTS: Final = 2_000
+"""Reports of quality that are read for one page."""
+
 REMOVED_AT_ONCE: Final = 10_000
 """Records that one transaction removes because of their age."""
 
@@ -75,17 +80,19 @@ class CallStore:
                 if last is not None:
                     asked = asked.where(sql.tuple_(table.c.start, table.c.number) < sql.tuple_(*last))
             asked = asked.order_by(table.c.start.desc(), table.c.number.desc()).limit(query.most + 1)
-            found = [record for row in db.execute(asked).scalars() if (record := record_in(row.encode())) is not None]
-        return found[: query.most], len(found) > query.most
+            found = _read(db.execute(asked).scalars())
+            calls = {record.call_id for record in found if record.method == "INVITE"}
+            about = (table.c.method == REPORT) & table.c.call_id.in_(calls)
+            reports = _read(db.execute(sql.select(table.c.record).where(about).limit(MOST_REPORTS)).scalars())
+        return with_quality(found[: query.most], reports), len(found) > query.most
 
     # Retention and erasure
 
     def remove_before(self, when: datetime) -> int:
-        """Remove records that began before *when*, and reports of quality; gives how many records, `REMOVED_AT_ONCE` at most."""
+        """Remove records that began before *when*, `REMOVED_AT_ONCE` at most; gives how many."""
         table, until = tables.RECORDS, when.timestamp()
         old = sql.select(table.c.number).where(table.c.start < until).limit(REMOVED_AT_ONCE)
         with self._database.border(), self._database.engine.begin() as db:
-            db.execute(tables.QUALITY.delete().where(tables.QUALITY.c.at < until))
             return int(db.execute(table.delete().where(table.c.number.in_(old))).rowcount)
 
     def erase(self, names: Sequence[str]) -> int:
@@ -102,7 +109,6 @@ class CallStore:
                 if record is not None and (kept := without(record, wanted)) != record:
                     db.execute(table.update().where(table.c.number == number).values(_row(kept)))
                     erased += 1
-            db.execute(tables.QUALITY.delete().where(tables.QUALITY.c.reporter.in_(wanted)))
         return erased
 
     # Sinks
@@ -114,8 +120,7 @@ class CallStore:
             had = db.execute(sql.select(tables.SINKS.c.number).where(tables.SINKS.c.sink == sink)).scalar() or 0
             asked = sql.select(table.c.number, table.c.record).where(table.c.number > had, ~table.c.is_up)
             rows = db.execute(asked.order_by(table.c.number).limit(most)).all()
-        found = [record for _, text in rows if (record := record_in(text.encode())) is not None]
-        return found, rows[-1][0] if rows else had
+        return _read(text for _, text in rows), rows[-1][0] if rows else had
 
     def have_had(self, sink: str, number: int) -> None:
         """Remember that *sink* has all records up to *number*."""
@@ -170,9 +175,13 @@ def _ignoring_known(db: sql.Connection, table: sql.Table) -> Any:
     return sqlite.insert(table).on_conflict_do_nothing()
 
 
+def _read(lines: Iterable[str]) -> list[CallRecord]:
+    return [record for line in lines if (record := record_in(line.encode())) is not None]
+
+
 def _conditions(query: CallQuery) -> list[Any]:
     table = tables.RECORDS
-    found: list[Any] = []
+    found: list[Any] = [table.c.method != REPORT]
     if query.since is not None:
         found.append(table.c.start >= query.since.timestamp())
     if query.until is not None:

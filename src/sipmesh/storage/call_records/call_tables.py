@@ -30,18 +30,6 @@ INDEXES = [
     sql.Index(f"call_records_by_{name}", RECORDS.c[name])
     for name in ("start", "call_id", "caller", "callee", "answerer")
 ]
-QUALITY = sql.Table(
-    "call_quality",
-    SCHEMA,
-    sql.Column("number", _NUMBER, primary_key=True, autoincrement=True),
-    sql.Column("call_id", sql.Text, nullable=False),
-    sql.Column("reporter", sql.Text, nullable=False),
-    sql.Column("at", sql.Float(53), nullable=False),
-    sql.Column("report", sql.Text, nullable=False),
-    sql.UniqueConstraint("call_id", "reporter"),
-    sqlite_autoincrement=True,
-)
-QUALITY_BY_AT = sql.Index("call_quality_by_at", QUALITY.c.at)
 SINKS = sql.Table(
     "call_sinks",
     SCHEMA,

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from sipmesh.server.proxy.records.call_recorder import MOST_OF_USER
 from sipmesh.server.proxy.records.up_calls import LOST_S
 from sipmesh.sip.message import Request
 from support.descriptions import CLEAR, DTLS, SDES, SDP
 from support.network import BOT, EDGE, FE1, FE2, PARTNER_EDGE, PARTNER_FE, Network, ringing
 from support.peer import Peer
-from support.recording import made_at, with_records
+from support.recording import made_at, record, with_records
 from support.running import on_loop, until
 from support.talking import call_is_taken_back, inside_of, reaches, talking
 
@@ -290,3 +291,20 @@ async def test_caller_whose_link_closes_while_it_rings_has_a_record(home: Networ
         assert [(one.status, one.why) for one in made_at(home, FE1)] == [
             (487, "the link of the caller has closed before an answer")
         ]
+
+
+@pytest.mark.parametrize(("more", "left_out"), [(0, 0), (1, 1)])
+@on_loop
+async def test_records_of_one_user_are_bounded_and_those_of_others_are_not(
+    home: Network, more: int, left_out: int
+) -> None:
+    async with with_records(home):
+        alice, bob = await home.phone("alice", FE1), await home.phone("bob", FE1)
+        recorder = home.nodes[FE1].relay.records
+        for _ in range(MOST_OF_USER - 1 + more):
+            recorder.add(record(caller="alice@example.test"))
+        made_at(home, FE1)
+        await reaches(alice, bob)
+        await reaches(bob, alice)
+        assert [one.caller for one in made_at(home, FE1)] == ["alice@example.test", "bob@example.test"][left_out:]
+        assert recorder.buffer.left_out == left_out

@@ -1,4 +1,4 @@
-"""Records of calls and messages, reports of quality, and how far each sink has got."""
+"""Records of calls and messages, and how far each sink has got."""
 
 from __future__ import annotations
 
@@ -33,17 +33,6 @@ def upgrade() -> None:
     )
     for column in ("start", "call_id", "caller", "callee", "answerer"):
         op.create_index(f"call_records_by_{column}", "call_records", [column])
-    op.create_table(
-        "call_quality",
-        sa.Column("number", number, primary_key=True, autoincrement=True),
-        sa.Column("call_id", sa.Text, nullable=False),
-        sa.Column("reporter", sa.Text, nullable=False),
-        sa.Column("at", sa.Float(53), nullable=False),
-        sa.Column("report", sa.Text, nullable=False),
-        sa.UniqueConstraint("call_id", "reporter"),
-        sqlite_autoincrement=True,
-    )
-    op.create_index("call_quality_by_at", "call_quality", ["at"])
     op.create_table(
         "call_sinks",
         sa.Column("sink", sa.Text, primary_key=True),

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from sipmesh.server.proxy.events.message_storing import MessageStoring
     from sipmesh.server.proxy.events.notifier import EventNotifier
     from sipmesh.server.proxy.events.own_requests import OwnRequests
+    from sipmesh.server.proxy.events.quality_reports import QualityReports
     from sipmesh.server.proxy.flow import Flow
     from sipmesh.server.proxy.liveness.outages import Outages
     from sipmesh.sip.message import Response
@@ -39,6 +40,7 @@ class EventServer:
         storing: MessageStoring,
         delivery: MessageDelivery,
         notifier: EventNotifier,
+        quality: QualityReports,
         outages: Outages,
         current: Current,
         clock: Callable[[], float],
@@ -46,6 +48,7 @@ class EventServer:
     ) -> None:
         self._queue, self.own_requests, self.storing, self.delivery = queue, own_requests, storing, delivery
         self.notifier, self._outages, self._current = notifier, outages, current
+        self.quality = quality
         self._clock, self._log = clock, log
         self._misplaced = MisplacedSubscriptions(notifier, outages, current, clock)
         self._look_at = self._expire_at = 0.0

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from sipmesh.routing.identity.privacy import hides_identity
 from sipmesh.routing.target import ServerTarget, server_of
-from sipmesh.server.proxy.records.known_caller import known_caller
+from sipmesh.server.proxy.records.known_caller import LOGIN, known_caller
 from sipmesh.server.proxy.records.told_media import told_media
 from sipmesh.server.proxy.records.told_request import (
     answerer,
@@ -28,11 +28,12 @@ from sipmesh.server.proxy.records.up_calls import LOST_S, UpCall, UpCalls
 from sipmesh.sip.message import respond
 from sipmesh.sip.status import FIRST_REDIRECTION, Status
 from sipmesh.sip.text_cache import short_key
-from sipmesh.storage.call_records.call_record import CallRecord
+from sipmesh.storage.call_records.call_record import REPORT, CallRecord
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
+    from sipmesh.routing.events.quality_report import QualityReport
     from sipmesh.routing.proxy.response_context import ResponseContext
     from sipmesh.routing.registrar.binding import Binding
     from sipmesh.server.in_force.in_force import Current
@@ -55,6 +56,8 @@ RESTORED_S: Final = 4 * 3_600.0
 """Seconds for which a call is awaited that was up when the process before this one has ended."""
 
 SWEPT_AT_ONCE: Final = 200
+MOST_OF_USER: Final = 3_000
+"""Records that one user may cause in a minute at one process: the disk and the database are for all users."""
 
 
 class CallRecorder:
@@ -82,6 +85,7 @@ class CallRecorder:
         self.is_on = False
         self._prefix, self._number = f"{process}-{int(wall() * 1000):x}", 0
         self._restored_until = 0.0
+        self._minute, self._of_users = 0, dict[str, int]()
         self.follow()
 
     def __repr__(self) -> str:
@@ -105,7 +109,7 @@ class CallRecorder:
         is_cancelled = context is not None and context.cancelled and response.status >= FIRST_REDIRECTION
         why = CANCELLED if is_cancelled else ""
         record = self._record(request, who, response, proxied.began, _next_server(context), why, "")
-        self.buffer.add(record)
+        self.add(record)
         if record.is_up:
             self._begin(record, proxied, response)
 
@@ -115,7 +119,7 @@ class CallRecorder:
         if request.method in RECORDED and request.to.tag is None:
             who = known_caller(received.flow, request, None, heard=False)
             if who is not None:
-                self.buffer.add(self._record(request, who, response, self._clock(), "", why, code))
+                self.add(self._record(request, who, response, self._clock(), "", why, code))
 
     def abandoned(self, proxied: ProxiedRequest) -> None:
         """The link of a caller has closed before the final response."""
@@ -125,7 +129,7 @@ class CallRecorder:
             if who is not None:
                 response = respond(request, Status.REQUEST_TERMINATED)
                 record = self._record(request, who, response, proxied.began, _next_server(proxied.context), GONE, "")
-                self.buffer.add(record)
+                self.add(record)
 
     def _record(
         self,
@@ -183,6 +187,47 @@ class CallRecorder:
         sent = _answering(proxied, response)
         links = [flow.number for flow in (proxied.flow, sent.flow if sent else None) if flow and _is_of_client(flow)]
         self.up.add(key, UpCall(record, tuple(links), proxied, sent, response))
+
+    def reported(self, request: Request, identity: str, report: QualityReport) -> None:
+        """The user *identity* has published a report of the quality of a call."""
+        self._number += 1
+        at = datetime.fromtimestamp(self._wall(), UTC)
+        record = CallRecord(
+            id=f"{self._prefix}-{self._number:x}",
+            server=self._server,
+            method=REPORT,
+            call_id=told(report.call_id),
+            caller=named(identity),
+            proof=LOGIN,
+            withheld=False,
+            callee=called(request),
+            answered_by="",
+            start=at,
+            answer=None,
+            end=at,
+            seconds=None,
+            status=Status.OK,
+            why=told(" ".join(report.figures)),
+            code="",
+            reference="",
+            media="",
+            hops=(),
+            forwarded="",
+        )
+        self.add(record)
+
+    def add(self, record: CallRecord) -> None:
+        """Have a record written, unless its user causes more than `MOST_OF_USER`: these are counted as lost."""
+        if record.proof == LOGIN:
+            minute = int(self._clock() // 60)
+            if minute != self._minute:
+                self._minute, self._of_users = minute, {}
+            count = self._of_users.get(record.caller, 0)
+            self._of_users[record.caller] = count + 1
+            if count >= MOST_OF_USER:
+                self.buffer.leave_out()
+                return
+        self.buffer.add(record)
 
     # The end of a call
 

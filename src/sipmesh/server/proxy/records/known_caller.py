@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sipmesh.routing.identity.privacy import is_anonymous
 from sipmesh.routing.identity.sender import ClientSender, ServerSender
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Known = tuple[str, str]
 """The sender, and how it is known."""
 
-LOGIN = "login"
+LOGIN: Final = "login"
 
 
 def known_caller(flow: Flow, request: Request, identity: str | None, *, heard: bool) -> Known | None:

@@ -39,6 +39,11 @@ class RecordBuffer:
         else:
             self._waiting.append(record)
 
+    def leave_out(self) -> None:
+        """Count a record that is not kept."""
+        self.made += 1
+        self.left_out += 1
+
     def take(self) -> list[CallRecord]:
         """Give all records that wait; they wait no longer."""
         taken, self._waiting = self._waiting, []
