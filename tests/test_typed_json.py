@@ -89,14 +89,14 @@ def test_path_is_written_as_text_and_an_object_without_json_is_a_fault() -> None
 @pytest.mark.parametrize(
     ("key", "value", "fault"),
     [
-        ("name", 7, "name: Input should be a valid string"),
-        ("age_s", "1.5", "age_s: Input should be a valid number"),
-        ("kind", "server", "kind: Input should be 'client'"),
-        ("parts", [{"class": "x", "at": "2026-11-24T12:00:00"}], "parts.0.at: Input should have timezone info"),
-        ("parts", [{"class": "x", "at": "never"}], "parts.0.at: Input should be a valid datetime"),
-        ("parts", [{"at": "2026-11-24T12:00:00Z"}], "parts.0.class: Field required"),
-        ("model", {"number": True}, "model.number: Input should be a valid integer"),
-        ("names", "abc", "names: Input should be a valid array"),
+        ("name", 7, "name: is not text"),
+        ("age_s", "1.5", "age_s: is no number"),
+        ("kind", "server", "kind: is not one of its values"),
+        ("parts", [{"class": "x", "at": "2026-11-24T12:00:00"}], "parts.0.at: is a time without a time zone"),
+        ("parts", [{"class": "x", "at": "never"}], "parts.0.at: is no time"),
+        ("parts", [{"at": "2026-11-24T12:00:00Z"}], "parts.0.class: is missing"),
+        ("model", {"number": True}, "model.number: is no whole number"),
+        ("names", "abc", "names: is not a list"),
     ],
 )
 def test_other_type_is_refused_and_its_place_is_named(key: str, value: object, fault: str) -> None:
@@ -109,7 +109,7 @@ def test_missing_key_is_refused_and_an_unknown_key_is_ignored() -> None:
     document = written(WHOLE)
     assert read(Whole, {**document, "newer": 1}) == WHOLE
     del document["kind"]
-    with pytest.raises(UnreadableJsonError, match="kind: Field required"):
+    with pytest.raises(UnreadableJsonError, match="kind: is missing"):
         read(Whole, document)
 
 
@@ -135,12 +135,12 @@ class Rows:
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        (b'{"rows": [["AA==", 1], ["AA==", "1"]]}', "rows.1.1: Input should be a valid integer"),
+        (b'{"rows": [["AA==", 1], ["AA==", "1"]]}', "rows.1.1: is no whole number"),
         (b'{"rows": [["A A=", 1]]}', "rows.0.0: "),
-        (b'{"rows": [[7, 1]]}', "rows.0.0: Value error, not a text in base64"),
+        (b'{"rows": [[7, 1]]}', "rows.0.0: not a text in base64"),
         (b'{"rows": [], "rows": []}', "a name is given twice"),
-        (b"{}", "rows: Field required"),
-        (b"\xff", "invalid start byte"),
+        (b"{}", "rows: is missing"),
+        (b"\xff", "it is not UTF-8 text"),
         (b"[" * 100_000, "nested too deeply"),
     ],
 )

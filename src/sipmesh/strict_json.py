@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
+from sipmesh.foreign_errors import reason_of
+
 
 def read_json(text: bytes | str) -> Any:
     """Parse one JSON text in UTF-8 (RFC 8259); ValueError says what is wrong."""
@@ -15,6 +17,8 @@ def read_json(text: bytes | str) -> Any:
         return _DECODER.decode(text if isinstance(text, str) else text.decode())
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
+    except (UnicodeDecodeError, json.JSONDecodeError) as wrong:
+        raise ValueError(reason_of(wrong)) from None
 
 
 def read_object(text: bytes | str) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 from pydantic import BeforeValidator
 
 from sipmesh.errors import SipmeshError
+from sipmesh.foreign_errors import misfit_of
 from sipmesh.printable import printable
 from sipmesh.strict_json import read_json
 
@@ -104,9 +105,9 @@ def _validated(kind: type[T], text: bytes | str) -> T:
     try:
         return _adapter(kind).validate_json(text, strict=True)
     except ValidationError as wrong:
-        first = wrong.errors(include_url=False, include_context=False, include_input=False)[0]
+        first = wrong.errors(include_url=False, include_input=False)[0]
         where = ".".join(map(str, first["loc"]))
-        fault = f"{where}: {first['msg']}" if where else first["msg"]
+        fault = f"{where}: {misfit_of(first)}" if where else f"it {misfit_of(first)}"
         raise UnreadableJsonError(printable(fault, LONGEST_FAULT)) from None
 
 

@@ -5,17 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from sipmesh.cli.commands import COMMANDS
 from sipmesh.cli.lazy_group import LazyGroup
 from sipmesh.cli.output import console, say
+from sipmesh.cli.usage import in_our_words
 
 
 class _Commands(LazyGroup):
+    """All commands. An error in the value of a parameter gets a text of sipmesh, not of a library."""
+
     deferred = COMMANDS
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except typer.BadParameter as wrong:
+            in_our_words(wrong)
+            raise
 
 
 app = typer.Typer(

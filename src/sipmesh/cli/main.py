@@ -51,5 +51,9 @@ def _report(wrong: Exception, arguments: list[str]) -> None:
             wrong.strerror or str(wrong) or "a step took too long; run the command again when this machine is less busy"
         )
         report(SipmeshError(f"{where}{told}"))
+    elif (
+        unfit := getattr(wrong, "context", None)
+    ) and "remedy" in unfit:  # a name that `topology.document.names` refuses
+        report(SipmeshError(f"{unfit['reason']}; {unfit['remedy']}"))
     else:
         report_fault()

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 LIFETIME_S: Final = 5.0  # for one question, over all name servers
 CACHED: Final = 1024
 DNS_PORT: Final = 53
+MAX_PORT: Final = 65_535
 
 
 class UnansweredError(SipmeshError):
@@ -84,7 +85,7 @@ class DnsResolver:
         except dns.resolver.NXDOMAIN:
             return ()
         except (dns.exception.DNSException, OSError) as error:
-            raise UnansweredError(f"{question.kind.value} of {question.name}: {type(error).__name__}") from None
+            raise UnansweredError(f"{question.kind.value} of {question.name}: {_why(error)}") from None
         if answer.rrset is None:
             return ()
         if question.kind is RecordKind.SRV:
@@ -116,8 +117,8 @@ def split_host_port(text: str, default: int) -> tuple[str, int]:
     host, colon, port = text.rpartition(":")
     if not colon or (":" in host and not host.endswith("]")):
         host, port = text, str(default)
-    if not is_digits(port):
-        raise OperatorError(f"{text!r} has no port number after its colon")
+    if not is_digits(port) or len(port) > len(str(MAX_PORT)) or int(port) > MAX_PORT:
+        raise OperatorError(f"{text!r} has no port number after its colon; write one of 1 to {MAX_PORT}")
     return host.removeprefix("[").removesuffix("]"), int(port)
 
 
@@ -133,3 +134,14 @@ async def locate(machine: Locate, resolver: Resolver) -> list[tuple[str, int]]:
             else:
                 machine.answered(question, answer)
     return machine.addresses()
+
+
+def _why(error: Exception) -> str:
+    """Return why DNS gave no answer, and what to do: only an operator can mend the way to the name servers."""
+    if isinstance(error, dns.exception.Timeout | dns.resolver.NoNameservers | OSError):
+        return "no name server answers; check `dns.servers` of the topology, else /etc/resolv.conf"
+    return (
+        "its name is no DNS name"
+        if isinstance(error, dns.exception.SyntaxError | dns.name.LabelTooLong)
+        else "DNS refuses it"
+    )

@@ -70,7 +70,7 @@ async def test_proposal_that_was_changed_is_neither_reviewed_nor_signed(managed:
         proposal = file.read_bytes()
         for changed, reason in (
             (b'"serial":  1', "proposal was changed"),
-            (b'"serial": 1.0', "serial: Input should be"),
+            (b'"serial": 1.0', "this is not a proposal"),
         ):
             file.write_bytes(proposal.replace(b'"serial": 1', changed))
             for command in (("review", str(file)), ("approve", str(file), "--key", str(tmp_path / "ada"))):

@@ -16,6 +16,7 @@ from sipmesh.cli.output import BAD, GOOD, WARN, say, say_document
 from sipmesh.cli.place import HERE, Place, TopologyFile
 from sipmesh.cli.secret_prompt import prompt_secret
 from sipmesh.errors import OperatorError, Problem, SipmeshError
+from sipmesh.foreign_errors import reason_of
 
 if TYPE_CHECKING:
     from sipmesh.storage.management_db import ManagementDb
@@ -234,7 +235,7 @@ def _by_file(octets: bytes, namespace: str, file: Path) -> bytes:
             key = load_ssh_private_key(content, passphrase.encode())
     except (ValueError, TypeError) as wrong:
         remedy = "make a key by ssh-keygen -t ed25519, or give the right passphrase"
-        raise OperatorError("the key cannot be used", (Problem(file, 0, "", str(wrong), remedy),)) from None
+        raise OperatorError("the key cannot be used", (Problem(file, 0, "", reason_of(wrong), remedy),)) from None
     if not isinstance(key, Ed25519PrivateKey):
         raise OperatorError(f"{file} is not an Ed25519 key: make one by ssh-keygen -t ed25519")
     return sign(octets, namespace, key)

@@ -10,6 +10,7 @@ from sipmesh.cli.output import QUIET, say, say_json_lines
 from sipmesh.cli.trace.capture import PCAP_HEADER, hep_of, packet_of
 from sipmesh.cli.trace.ladder import CLOCK, Ladder
 from sipmesh.errors import OperatorError
+from sipmesh.foreign_errors import reason_of
 from sipmesh.regular_file import read_regular
 from sipmesh.server.tracing.hops import Hops
 
@@ -80,7 +81,7 @@ def to_collector(opened: ExitStack, address: str, root: Path | None) -> Callable
         plain = socket.create_connection((host.strip("[]"), int(port)), COLLECTOR_S)
         link = opened.enter_context(context.wrap_socket(plain, server_hostname=host.strip("[]")))
     except (OSError, ValueError) as wrong:
-        raise OperatorError(f"the HEP collector {address} cannot be used: {wrong}") from wrong
+        raise OperatorError(f"the HEP collector {address} cannot be used: {reason_of(wrong)}") from wrong
     hops = Hops()
 
     def send(message: TracedMessage) -> None:
@@ -88,6 +89,6 @@ def to_collector(opened: ExitStack, address: str, root: Path | None) -> Callable
             try:
                 link.sendall(hep_of(message))
             except OSError as wrong:
-                raise OperatorError(f"the HEP collector {address} cannot be written to: {wrong}") from wrong
+                raise OperatorError(f"the HEP collector {address} cannot be written to: {reason_of(wrong)}") from wrong
 
     return send

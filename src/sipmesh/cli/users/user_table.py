@@ -19,6 +19,7 @@ from sipmesh.cli.control_client import tell_users_changed
 from sipmesh.cli.output import GOOD, WARN, plural, say, say_document
 from sipmesh.cli.place import HERE, Place, TopologyFile
 from sipmesh.errors import OperatorError, Problem
+from sipmesh.foreign_errors import reason_of
 from sipmesh.storage.users.account_report import AccountReport
 from sipmesh.topology.document.named_files.read import read_or_refuse
 from sipmesh.topology.user_address import full_address
@@ -191,7 +192,9 @@ def _rows(file: Path) -> Sequence[tuple[int, dict[str, str]]]:
             for row in islice(reader, MOST_ROWS + 1)
         ]
     except (csv.Error, UnicodeDecodeError) as wrong:
-        raise OperatorError(f"{file} is not a table in UTF-8 CSV ({wrong})") from None
+        raise OperatorError(
+            f"{file} is not a table in UTF-8 CSV ({reason_of(wrong)}); save it as CSV in UTF-8"
+        ) from None
     if "user" not in names:
         raise OperatorError(f"{file} has no column 'user'; the first line names: {', '.join(COLUMNS)}")
     if secret := sorted(SECRET_COLUMNS & set(names)):

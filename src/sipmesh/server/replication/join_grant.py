@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from sipmesh.distribution.items import Item, ItemKind
 from sipmesh.errors import OperatorError, RemoteError
+from sipmesh.foreign_errors import reason_of
 from sipmesh.pki import files
 from sipmesh.server.process.clock import now_utc
 from sipmesh.server.replication.crl_store import CrlStore
@@ -94,7 +95,7 @@ class JoinGrant:
                 proof=found.proof,
             )
         except (ValueError, UnreadableJsonError, *UNREADABLE) as wrong:
-            raise OperatorError(f"{file} is not a file of `sipmesh join grant` ({wrong})") from None
+            raise OperatorError(f"{file} is not a file of `sipmesh join grant` ({reason_of(wrong)})") from None
 
     def encode(self) -> bytes:
         """Write it as JSON."""

@@ -25,6 +25,7 @@ from pydantic import (
 
 from sipmesh.distribution.items import HIGHEST_NUMBER
 from sipmesh.errors import RemoteError
+from sipmesh.foreign_errors import misfit_of
 from sipmesh.printable import printable
 from sipmesh.server.replication.probe_order import MOST_TARGETS
 
@@ -246,9 +247,9 @@ class ServerStatus(ServerFacts):
         try:
             return cls.model_validate(document)
         except ValidationError as wrong:
-            first = wrong.errors(include_url=False, include_context=False, include_input=False)[0]
+            first = wrong.errors(include_url=False, include_input=False)[0]
             where = ".".join(map(str, first["loc"])) or "report"
-            raise RemoteError(printable(f"{where}: {first['msg']}", LONGEST_FAULT), rule=RULE) from None
+            raise RemoteError(printable(f"{where}: {misfit_of(first)}", LONGEST_FAULT), rule=RULE) from None
 
     def to_json(self) -> dict[str, object]:
         """Return the report as it travels, without the keys that have their default."""

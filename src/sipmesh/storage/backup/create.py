@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from sipmesh.database.shared import DATABASE, SharedDatabase
 from sipmesh.errors import OperatorError, Problem
+from sipmesh.foreign_errors import reason_of
 from sipmesh.pki.ca_rotation import CaGenerations
 from sipmesh.pki.files import sync_folder
 from sipmesh.pki.ledger.ledger import MOVED, Ledger
@@ -78,7 +79,7 @@ class Manifest:
             at = datetime.fromisoformat(document["at"])
             found = cls(str(document["organisation"]), at, str(document["users"]), dict(document["elsewhere"]))
         except (ValueError, KeyError, TypeError) as wrong:
-            raise OperatorError(f"the backup was made by another release of sipmesh: {wrong}") from None
+            raise OperatorError(f"the backup was made by another release of sipmesh: {reason_of(wrong)}") from None
         if document.get("format") != FORMAT or at.tzinfo is None:
             raise OperatorError(f"the backup was made by another release of sipmesh: format {document.get('format')}")
         return found

@@ -125,7 +125,10 @@ def edit_text(file: Path, change: Callable[[str], str], *, dry_run: bool = False
         before = yaml_tree.read(file)
         try:
             after = change(before.decode()).encode()
-        except (LocalError, UnicodeDecodeError) as wrong:
+        except UnicodeDecodeError:
+            problem = Problem(file, 0, "", "is not UTF-8 text", "name the topology file: --topology FILE")
+            raise OperatorError("the topology file is unchanged", (problem,)) from None
+        except LocalError as wrong:
             remedy = "edit the file by hand, then run: sipmesh topology check"
             problem = Problem(file, 0, "", f"has a YAML form that sipmesh cannot edit ({wrong})", remedy)
             raise OperatorError("the topology file is unchanged", (problem,)) from None

@@ -126,8 +126,8 @@ def http_url(text: str) -> str:
     try:
         parts = urlsplit(text)
         _, host = parts.port, parts.hostname
-    except ValueError as wrong:
-        raise _refuse(f"{text!r} is not a URL ({wrong})", "write http://HOST/PATH") from None
+    except ValueError:
+        raise _refuse(f"{text!r} is not a URL", "write http://HOST/PATH") from None
     if parts.scheme not in {"http", "https"} or not host:
         raise _refuse(f"{text!r} has a scheme that is not allowed", "write http://HOST/PATH or https://HOST/PATH")
     if not text.isascii() or not text.isprintable() or " " in text or len(text) > _LONGEST_URL:
@@ -150,8 +150,8 @@ def web_origin(text: str) -> str:
     try:
         parts = urlsplit(text)
         port = parts.port
-    except ValueError as wrong:
-        raise _refuse(f"{text!r} is not an origin ({wrong})", remedy) from None
+    except ValueError:
+        raise _refuse(f"{text!r} is not an origin", remedy) from None
     host = parts.hostname or ""
     if parts.scheme not in {"http", "https"} or not host or not _HOST.fullmatch(host):
         raise _refuse(f"{text!r} is not an origin", remedy)
@@ -172,8 +172,8 @@ def network(given: object) -> IPv4Network | IPv6Network:
     """Read a network, such as ``10.0.0.0/8``."""
     try:
         return ip_network(str(given))
-    except ValueError as wrong:
-        raise _refuse(f"{given!r} is not a network ({wrong})", "write ADDRESS/BITS, such as 10.0.0.0/8") from None
+    except ValueError:
+        raise _refuse(f"{given!r} is not a network", "write ADDRESS/BITS, such as 10.0.0.0/8") from None
 
 
 def hours(given: int) -> int:

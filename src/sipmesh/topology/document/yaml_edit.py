@@ -334,8 +334,8 @@ def _remove(text: str, loc: Loc) -> str:
 def _root(text: str) -> Node:
     try:
         root = YAML().compose(text)
-    except YAMLError as wrong:
-        raise LocalError(f"spliced into what is not YAML: {wrong}") from None
+    except YAMLError:
+        raise LocalError("spliced into what is not YAML") from None
     if not isinstance(root, MappingNode):
         raise LocalError("spliced into a document that is not a mapping")
     return root

@@ -96,8 +96,8 @@ class Proposal:
         """Read a proposal; raises `NotApprovedError` unless these are exactly the octets that `encode` makes."""
         try:
             found = read_document(cls, octets)
-        except UnreadableJsonError as wrong:
-            raise NotApprovedError(f"this is not a proposal of sipmesh topology propose ({wrong})") from None
+        except UnreadableJsonError:
+            raise NotApprovedError("this is not a proposal; write one: sipmesh topology propose FILE") from None
         if found.encode() != octets:
             raise NotApprovedError("this proposal was changed: it is not what sipmesh topology propose has written")
         return found

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives import hashes
 
+from sipmesh.foreign_errors import reason_of
 from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.finding import CheckQuestion, Finding
@@ -170,7 +171,7 @@ def ask(check: Check, evaluation: Evaluation) -> Finding | None:
         return check(evaluation)
     except UNREADABLE as wrong:
         asked = CheckQuestion(check.__name__, "a certificate that sipmesh can check", "rule R12")
-        return asked.refused(f"{type(wrong).__name__}: {wrong}", Code.MALFORMED_CERTIFICATE)
+        return asked.refused(reason_of(wrong), Code.MALFORMED_CERTIFICATE)
 
 
 def _subject(evaluation: Evaluation) -> str:

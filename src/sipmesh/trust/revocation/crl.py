@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from cryptography import x509
 
+from sipmesh.foreign_errors import reason_of
 from sipmesh.trust.formatting import tell_time
 from sipmesh.trust.revocation.crl_decoding import (
     UnusableListError,
@@ -69,7 +70,7 @@ class RevocationList:
             der = der_of(data)
             loaded = cls._read(x509.load_der_x509_crl(der), der)
         except (TypeError, IndexError, *UNREADABLE) as wrong:  # TypeError: an extension refuses a value it has parsed
-            raise UnusableListError(f"not a readable CRL: {wrong}") from None
+            raise UnusableListError(f"not a readable CRL: {reason_of(wrong)}") from None
         if issuers and not any(loaded.signed_by(issuer) for issuer in issuers):
             raise UnusableListError("the CRL is not signed by its issuer")
         return loaded

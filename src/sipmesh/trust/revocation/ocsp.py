@@ -21,6 +21,7 @@ from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID, SignatureAlgorithmOID
 
 from sipmesh.errors import SipmeshError
+from sipmesh.foreign_errors import reason_of
 from sipmesh.trust.code import Code
 from sipmesh.trust.formatting import tell_time
 from sipmesh.trust.x509.certificate import KEPT, UNREADABLE, WEAK_HASHES, extension, weakness
@@ -92,7 +93,7 @@ class OcspAnswer:
             _touch(response, singles)
             critical = _critical_extensions(response.tbs_response_bytes)
         except (TypeError, IndexError, *UNREADABLE) as wrong:
-            raise UnusableAnswerError(f"not a readable OCSP response: {wrong}") from None
+            raise UnusableAnswerError(f"not a readable OCSP response: {reason_of(wrong)}") from None
         if critical:
             raise UnusableAnswerError("the OCSP response has an unknown critical extension")
         if len(singles) > MOST_SINGLES or len(response.certificates) > MOST_CERTIFICATES:

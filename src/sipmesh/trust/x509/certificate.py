@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.utils import CryptographyDeprecationWarning
 
 from sipmesh.errors import SipmeshError
+from sipmesh.foreign_errors import reason_of
 
 E = TypeVar("E", bound=x509.ExtensionType)
 
@@ -68,7 +69,7 @@ def _parse(der: bytes) -> x509.Certificate:
         for part in _PARTS:
             getattr(certificate, part)
     except (TypeError, *UNREADABLE) as wrong:  # TypeError: some extensions refuse values that they have parsed
-        raise MalformedCertificateError(f"{type(wrong).__name__}: {wrong}") from None
+        raise MalformedCertificateError(reason_of(wrong)) from None
     if not 0 < certificate.serial_number < 1 << 8 * LONGEST_SERIAL:
         raise MalformedCertificateError("the serial is not positive, or longer than 20 octets (RFC 5280 4.1.2.2)")
     return certificate
@@ -129,7 +130,7 @@ def weakness(
         key = certificate.public_key()
         algorithm = certificate.signature_hash_algorithm if signature else None
     except UNREADABLE as wrong:
-        return f"a key or signature of an unknown kind ({wrong})"
+        return f"a key or signature of an unknown kind ({reason_of(wrong)})"
     if isinstance(algorithm, weak):
         return f"a signature over {algorithm.name}"
     if isinstance(key, rsa.RSAPublicKey):

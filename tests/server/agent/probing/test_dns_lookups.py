@@ -62,5 +62,5 @@ def test_silent_server_is_reported_and_the_next_one_is_asked(monkeypatch: pytest
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
         silent.bind((HOST, 0))
         fault = look_up([key], [silent.getsockname()])[key].fault
-    assert "does not answer (Timeout)" in fault
+    assert "does not answer" in fault
     assert look_up([key], [])[key].fault == "no DNS server is known"

@@ -19,6 +19,7 @@ import dns.rdatatype
 import dns.resolver
 
 from sipmesh.errors import OperatorError
+from sipmesh.routing.proxy.locate import is_ip
 from sipmesh.topology.builder.dns_findings import DnsAnswer, Dnssec
 from sipmesh.transport.resolver import DNS_PORT, split_host_port
 
@@ -38,11 +39,15 @@ Address = tuple[str, int]
 def name_servers(settings: Sequence[str]) -> list[Address]:
     """Return the name servers of *settings*, or those of this machine; raises `OperatorError` if there is none."""
     if settings:
-        return [split_host_port(setting, DNS_PORT) for setting in settings][:MOST_NAME_SERVERS]
+        servers = [split_host_port(setting, DNS_PORT) for setting in settings][:MOST_NAME_SERVERS]
+        for host, _ in servers:
+            if not is_ip(host):
+                raise OperatorError(f"{host!r} is no IP address; name the name server by its address: --server ADDRESS")
+        return servers
     try:
         system = dns.resolver.Resolver()
-    except dns.resolver.NoResolverConfiguration as wrong:
-        raise OperatorError(f"this machine has no DNS server ({wrong}); name one: --server ADDRESS") from None
+    except dns.resolver.NoResolverConfiguration:
+        raise OperatorError("this machine has no DNS server in /etc/resolv.conf; name one: --server ADDRESS") from None
     return [(str(address), DNS_PORT) for address in system.nameservers][:MOST_NAME_SERVERS]
 
 
@@ -69,7 +74,9 @@ async def _ask(question: Key, servers: Sequence[Address]) -> DnsAnswer:
         try:
             return await _ask_at(question, host, port)
         except (dns.exception.DNSException, OSError) as wrong:
-            fault = f"{host} port {port} does not answer ({type(wrong).__name__})"
+            fault = f"{host} port {port} does not answer" + (
+                f" ({wrong.strerror})" if isinstance(wrong, OSError) else ""
+            )
     return DnsAnswer(fault=fault)
 
 

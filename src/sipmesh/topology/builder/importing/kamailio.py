@@ -9,6 +9,7 @@ import configparser
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import OperatorError, SipmeshError
+from sipmesh.foreign_errors import reason_of
 from sipmesh.sip.uri import SipUri
 from sipmesh.topology.builder.additions import NewPool, NewServer
 from sipmesh.topology.builder.importing.imported import MOST_SERVERS, Imported
@@ -76,7 +77,7 @@ def read_tls(content: bytes) -> Imported:
     try:
         parser.read_string(content.decode("utf-8", "replace"))
     except configparser.Error as wrong:
-        raise _no_tls_file(" ".join(str(wrong).split())) from None
+        raise _no_tls_file(reason_of(wrong)) from None
     made = Imported()
     for section in parser.sections():
         if (key := next((key for key, value in parser[section].items() if value is None), None)) is not None:

@@ -8,6 +8,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import OperatorError
+from sipmesh.foreign_errors import reason_of
 from sipmesh.topology.builder.additions import NewPool, NewServer
 from sipmesh.topology.builder.importing.imported import MOST_SERVERS, Imported, site_label
 from sipmesh.trust.role import Role
@@ -43,7 +44,9 @@ def _rows(content: bytes, made: Imported) -> list[tuple[int, Row]]:
         reader.fieldnames = names
         rows = [(reader.line_num, _row(read)) for read in islice(reader, MOST_SERVERS + 1)]
     except (csv.Error, UnicodeDecodeError) as wrong:
-        raise OperatorError(f"this is not a table of servers in UTF-8 CSV ({wrong})") from None
+        raise OperatorError(
+            f"this is not a table of servers in UTF-8 CSV ({reason_of(wrong)}); save it as CSV in UTF-8"
+        ) from None
     absent = [column for column in _REQUIRED if column not in names]
     if absent:
         raise OperatorError(f"the table has no column {absent[0]!r}; the first line names: {', '.join(COLUMNS)}")

@@ -14,6 +14,7 @@ from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import DefusedXMLParser, ParseError
 
 from sipmesh.errors import OperatorError
+from sipmesh.foreign_errors import reason_of
 from sipmesh.topology.builder.additions import NewPool, NewServer
 from sipmesh.topology.builder.importing.imported import MOST_SERVERS, Imported, site_label
 from sipmesh.topology.document.names import is_ip
@@ -51,7 +52,9 @@ def _root(content: bytes) -> Element:
         parser.feed(content)
         root = parser.close()
     except (ParseError, DefusedXmlException, ValueError) as wrong:
-        raise OperatorError(f"this is not the XML of Get-CsTopology -AsXml ({wrong})") from None
+        raise OperatorError(
+            f"this is not the XML of Get-CsTopology -AsXml ({reason_of(wrong)}); export it again"
+        ) from None
     found = root if root.tag == f"{{{NAMESPACE}}}Topology" else root.find(f".//{{{NAMESPACE}}}Topology")
     if found is None:
         raise OperatorError(

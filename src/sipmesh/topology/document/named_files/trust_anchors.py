@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from sipmesh.foreign_errors import reason_of
 from sipmesh.topology.document.named_files.crl_files import ListFile, ListFiles, fetched_file
 from sipmesh.topology.document.named_files.ocsp_files import answers_on_disk
 from sipmesh.topology.document.named_files.read import UnusableFileError, read_file
@@ -210,7 +211,7 @@ def _unfit(certificate: x509.Certificate) -> str:
             return f"{subject} has {weak}"
         return "" if may_sign_certificates(certificate) else f"{subject} may not sign certificates"
     except UNREADABLE as wrong:
-        return f"contains a certificate that cannot be used ({wrong})"
+        return f"contains a certificate that cannot be used ({reason_of(wrong)})"
 
 
 def anchors_are_told_apart(
