@@ -149,3 +149,20 @@ async def test_refused_partner_leaves_draft_and_folder_as_they_were(tmp_path: Pa
 
 def test_each_change_has_a_reason_with_a_name() -> None:
     assert all(says.count("{}") == 1 for _, says in CHANGES.values())
+
+
+@on_loop
+async def test_partner_has_a_page_and_a_name_that_is_none_has_not(tmp_path: Path, pem: str) -> None:
+    async with (
+        network_with_route(tmp_path) as network,
+        Visitor(network, "sona-token") as officer,
+        Visitor(network) as viewer,
+    ):
+        await viewer.log_in("viewer")
+        assert (await viewer.get(f"/partners/{PARTNER}")).status == 409
+        assert (await ask(officer, "add", **to_add(pem))).status == 200
+        for name in (PARTNER, PARTNER_EDGES, PARTNER.upper()):
+            page = await viewer.get(f"/partners/{name}")
+            assert (page.status, CRL in page.text, "Their verdict on us" in page.text) == (200, True, True)
+        assert f'href="/partners/{PARTNER}"' in (await viewer.get("/partners")).text
+        assert (await viewer.get("/partners/evil.test")).status == 409

@@ -292,6 +292,7 @@ class AdminCommands:
             aliases=tuple(node.homes.aliases(aor)),
             logins=list(map(LoginReply.of, node.logins.history.of(aor))),
             refusals=await self.client_refusals({}),
+            messages_waiting=node.events.messages_waiting_for(aor),
         )
 
     async def explain(self, asked: Mapping[str, Any]) -> ExplainReply:

@@ -312,7 +312,8 @@ class UserReply:
     """What a server knows of one user: *home* is the home pool, None for an unknown user.
 
     *ready* says whether the server has received the users from management. *user* is the address of record: the question may
-    have named an alias. The *refusals* are of client links from any address, newest first.
+    have named an alias. The *refusals* are of client links from any address, newest first. *messages_waiting* are
+    stored, as of two seconds ago at most.
     """
 
     server: str
@@ -327,6 +328,7 @@ class UserReply:
     aliases: Sequence[str] = ()
     logins: Sequence[LoginReply] = ()
     refusals: Sequence[ClientRefusalReply] = ()
+    messages_waiting: int = 0  # a server of an older release does not say it
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,15 +30,27 @@ class LinkEnd:
 
 def links_between(network: NetworkReply, verdicts: Sequence[VerdictEntry], one: str, other: str) -> list[LinkEnd]:
     """Return each end of each link between *one* and *other*, which may be servers, pools or partners."""
-    reports = (network.master, *network.servers)
-    pools = {report.server: getattr(report, "pool", "") or report.server for report in reports}
-    live = {(entry.server, entry.peer): entry.link for entry in reversed(verdicts) if entry.link}
+    pools = {report.server: getattr(report, "pool", "") or report.server for report in _reports(network)}
     return [
         end
-        for report in reports
-        for end in _ends(report, live)
+        for end in _all(network, verdicts)
         if _joins(one, other, {end.server, pools.get(end.server, "")}, {end.peer, pools.get(end.peer, "")})
     ]
+
+
+def links_of(network: NetworkReply, verdicts: Sequence[VerdictEntry], peer: str) -> list[LinkEnd]:
+    """Return our ends of the links with *peer*."""
+    return [end for end in _all(network, verdicts) if end.peer == peer]
+
+
+def _reports(network: NetworkReply) -> Sequence[ServerReply]:
+    return (network.master, *network.servers)
+
+
+def _all(network: NetworkReply, verdicts: Sequence[VerdictEntry]) -> Iterator[LinkEnd]:
+    live = {(entry.server, entry.peer): entry.link for entry in reversed(verdicts) if entry.link}
+    for report in _reports(network):
+        yield from _ends(report, live)
 
 
 def _joins(one: str, other: str, here: set[str], there: set[str]) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Self
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 from sipmesh.server.admin.replies import BindingReply, LinkReply, UserReply
 from sipmesh.server.management.replies import PutInForce
 from sipmesh.storage.users.account_report import AccountReport
+from sipmesh.topology.document.watching import Watching
 from sipmesh.trust.judgement.verdict_report import VerdictReport
 
 if TYPE_CHECKING:
@@ -101,11 +102,15 @@ class UserChangeReply:
 
 @dataclass(frozen=True, slots=True)
 class UserDetailReply:
-    """One user: the account, and what each server on this machine knows of the user; *faults* are servers without an answer."""
+    """One user: the account, and what each server on this machine knows of the user; *faults* are servers without an answer.
+
+    *rules* says who may see the presence of the user, by the watcher.
+    """
 
     account: AccountReport
     servers: Sequence[UserReply]
     faults: Sequence[str]
+    rules: Mapping[str, Watching]
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ from sipmesh.server.console.replies import UserChangeReply, UserDetailReply, Use
 from sipmesh.server.control_socket import STATE, WHO, Command
 from sipmesh.server.process.off_loop import off_loop
 from sipmesh.storage.seen_users import SeenUsers
-from sipmesh.storage.users.account_report import AccountReport
+from sipmesh.storage.users.account_report import AccountReport, shown_name
 from sipmesh.storage.users.accounts import Accounts
 from sipmesh.storage.users.user_database import Users as UserDatabase
 from sipmesh.storage.users.user_list import UserSort, UsersWanted
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from sipmesh.server.running.running_server import RunningServer
     from sipmesh.storage.management_db import ManagementDb
     from sipmesh.topology.document.load import Loaded
+    from sipmesh.topology.document.watching import Watching
 
 IN_FORCE_S: Final = 5.0
 """Seconds in which front ends put a change in force."""
@@ -68,12 +69,11 @@ class UserCommands:
     async def _user(self, asked: Mapping[str, Any]) -> UserDetailReply:
         """Return the account, and what every server of this machine knows of the user."""
         loaded = self._node.view.loaded
-        account = await off_loop(_read_user, loaded, str(asked["user"]))
+        account, rules = await off_loop(_read_user, loaded, str(asked["user"]))
         answers = await ask_running(loaded.folder / STATE, USER, {"user": f"sip:{account.user}"})
         servers = [answer.reply for answer in answers if answer.reply is not None]
-        return UserDetailReply(
-            account, servers, [f"{answer.server}: {answer.fault}" for answer in answers if answer.fault]
-        )
+        faults = [f"{answer.server}: {answer.fault}" for answer in answers if answer.fault]
+        return UserDetailReply(account, servers, faults, rules)
 
     def _changing(self, change: Change) -> Command:
         async def changed(asked: Mapping[str, Any]) -> UserChangeReply:
@@ -163,6 +163,8 @@ def _read_users(loaded: Loaded, asked: Mapping[str, Any]) -> UserListReply:
     return UserListReply(entries, page.total, entries[-1].user if len(page.users) > MOST_USERS else None, page.found)
 
 
-def _read_user(loaded: Loaded, user: str) -> AccountReport:
+def _read_user(loaded: Loaded, name: str) -> tuple[AccountReport, Mapping[str, Watching]]:
     with _opened(loaded) as users:
-        return AccountReport.of(users.get(full_address(user, loaded.topology)), home_by_default(loaded.topology))
+        user = users.get(full_address(name, loaded.topology))
+    rules = {shown_name(watcher): rule for watcher, rule in user.watchers.items()}
+    return AccountReport.of(user, home_by_default(loaded.topology)), rules

@@ -155,6 +155,7 @@ class MergedCommands(AdminCommands):
             failures=sorted(chain(*(reply.failures for reply in replies)), key=attrgetter("last_at"), reverse=True),
             logins=sorted(chain(*(reply.logins for reply in replies)), key=attrgetter("at"), reverse=True),
             refusals=_newest(refusals, {}, lambda refusal: refusal.last_at),
+            messages_waiting=max(reply.messages_waiting for reply in replies),
         )
 
     async def explain(self, asked: Mapping[str, Any]) -> ExplainReply:

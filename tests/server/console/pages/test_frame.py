@@ -63,6 +63,7 @@ def test_each_cell_has_the_heading_of_its_column_on_a_narrow_screen_too() -> Non
             network.BLOCKED,
             calls_page.COLUMNS,
         ),
+        *(live.FAILURES, live.LOGINS, network.REFUSED_LATELY),
     ]
     known = {column.label for table in columns for column in table}
     found = set[str]()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -9,9 +10,10 @@ from yarl import URL
 
 from sipmesh.server.console import commands
 from sipmesh.storage.audit_act import AuditAct
-from support.console import Visitor, management_with_console
-from support.network import BEGAN
-from support.running import on_loop
+from sipmesh.trust.evidence import LinkKind
+from support.console import Visitor, beside_management, management_with_console
+from support.network import BEGAN, FE1
+from support.running import on_loop, until
 
 
 @on_loop
@@ -53,3 +55,28 @@ async def test_each_page_about_users_and_events_is_shown(tmp_path: Path) -> None
         ):
             shown = await viewer.get(URL(path, encoded=True))
             assert (shown.status, told in shown.text) == (200, True), path
+
+
+@on_loop
+async def test_page_of_a_user_has_devices_logins_failures_messages_and_rules(tmp_path: Path) -> None:
+    async with management_with_console(tmp_path) as network, Visitor(network) as viewer:
+        await network.start(FE1)
+        beside_management(network, FE1)
+        await network.acknowledged(1, FE1)
+        await network.type("user", "presence", "set", "alice", "+4930123", "block")
+        alice = await network.agent("alice", FE1)
+        bob = await network.agent("bob", FE1)
+        thief = await network.phone(FE1, "alice")
+        assert (await thief.register(password="wrong")).status in {401, 403}
+        await alice.close()
+        node = network.nodes[FE1]
+        await until(lambda: not any(link.kind is LinkKind.CLIENT and link.peer_name for link in node.pool.all()))
+        assert (await bob.message("sip:alice@example.test", "hello")).status == 202
+        await viewer.log_in("viewer")
+        page = ""
+        async with asyncio.timeout(10):  # the front end looks at its messages every two seconds
+            while "<dt>Messages waiting</dt><dd>1</dd>" not in page:
+                page = (await viewer.get(URL("/users/alice%40example.test", encoded=True))).text
+                await asyncio.sleep(0.1)
+        for told in (FE1, "Registered devices", "Logins at", "Failed logins at", "+4930123@example.test: block"):
+            assert told in page, told

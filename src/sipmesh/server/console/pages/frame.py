@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 
 NOT_FOUND: Final = 404
+SHORT: Final = 12
 DIGITS: Final = 32
 """Digits from which on a hexadecimal text is shortened."""
 
@@ -179,6 +180,8 @@ def _clock(at: datetime) -> str:
 
 def _digest(text: str) -> Markup:
     """Show a serial number or a digest: the style shortens it, and the script copies it."""
+    if len(text) <= SHORT:
+        return Markup("<code>{}</code>").format(text)
     code = Markup('<code title="{0}">{0}</code>').format(text)
     button = Markup('<button type="button" class="copy" data-copy="{}">Copy</button>').format(text)
     return Markup('<span class="digest">{}{}</span>').format(code, button)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 
-from sipmesh.server.admin.replies import REGISTRATIONS, USER, BindingReply
+from sipmesh.server.admin.replies import REGISTRATIONS, USER, BindingReply, LoginFailureReply, LoginReply
 from sipmesh.server.console import user_commands
 from sipmesh.server.console.operations import AUDIT, AUDIT_CHECK, SEARCH, USERS, operation_of
 from sipmesh.server.console.pages.table import Column, Table, Wanted
@@ -32,6 +32,8 @@ DEVICES: Final = (
     Column[BindingReply]("TLS"),
     Column[BindingReply]("Expires", lambda one: one.expires),
 )
+FAILURES: Final = tuple(map(Column[LoginFailureReply], ("Last", "Reason", "Times", "From", "User agent")))
+LOGINS: Final = tuple(map(Column[LoginReply], ("At", "From", "Digest", "User agent")))
 USER_COLUMNS: Final = (
     Column[AccountReport]("User", lambda one: one.user),
     Column[AccountReport]("Home pool", lambda one: one.pool),
@@ -80,9 +82,15 @@ class LivePages:
 
     async def _user(self, request: web.Request) -> tuple[str, Mapping[str, Any]]:
         known = await self._frame.read(request, USER.name, user=request.match_info["user"])
-        asked = Wanted.of(request.path, {})
-        here = [(one, Table.of(DEVICES, one.bindings, asked)) for one in known.servers if one.role is Role.FRONT_END]
-        return "user.html", {"known": known, "user": known.account.user, "pools": self._pools, "here": here}
+        asked = Wanted(request.path)
+        here = [one for one in known.servers if one.role is Role.FRONT_END]
+        shown = {
+            "here": [(one, Table.of(DEVICES, one.bindings, asked)) for one in here],
+            "failures": {one.server: Table.of(FAILURES, one.failures, asked) for one in here},
+            "logins": {one.server: Table.of(LOGINS, one.logins, asked) for one in here},
+            "waiting": max((one.messages_waiting for one in here), default=0),
+        }
+        return "user.html", {"known": known, "user": known.account.user, "pools": self._pools, **shown}
 
     async def _registrations(self, request: web.Request) -> tuple[str, Mapping[str, Any]]:
         devices = await self._frame.read(request, REGISTRATIONS.name)

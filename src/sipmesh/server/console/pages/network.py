@@ -11,11 +11,12 @@ from sipmesh.errors import OperatorError, SipmeshError
 from sipmesh.server.admin.inventory_report import EntryReport
 from sipmesh.server.admin.partners_report import PartnerReport
 from sipmesh.server.admin.replies import EXPLAIN, LINKS, REFUSED
-from sipmesh.server.console.link_ends import LinkEnd, links_between
+from sipmesh.server.console.link_ends import LinkEnd, links_between, links_of
 from sipmesh.server.console.network_map import WORDS, network_map, state_in_words
 from sipmesh.server.console.operations import CERTIFICATES, PARTNERS, VERDICTS, operation_of
 from sipmesh.server.console.pages.table import Column, Table, Wanted
 from sipmesh.server.console.parameters import typed
+from sipmesh.server.console.replies import VerdictEntry
 from sipmesh.server.management.publishing.publish import read_draft
 from sipmesh.server.management.publishing.publisher import DRAFT
 from sipmesh.server.management.replies import (
@@ -28,6 +29,7 @@ from sipmesh.server.management.replies import (
 )
 from sipmesh.server.process.off_loop import off_loop
 from sipmesh.server.replication.server_status import Neighbour
+from sipmesh.sip.text import ascii_lower
 from sipmesh.topology.builder.link_changes import in_words
 
 if TYPE_CHECKING:
@@ -94,6 +96,7 @@ LINKS_BETWEEN: Final = (
     Column[LinkEnd]("Messages", lambda one: one.messages),
     Column[LinkEnd]("Findings"),
 )
+REFUSED_LATELY: Final = tuple(map(Column[VerdictEntry], ("At", "Server", "Verdict", "Link", "From", "Remedy")))
 BLOCKED: Final = (Column[str]("Name", str), Column[str]("State"))
 
 
@@ -113,6 +116,7 @@ class NetworkPages:
             "/versions/{number}": self._version,
             "/certificates": self._certificates,
             "/partners": self._partners,
+            "/partners/{name}": self._partner,
             "/refused": self._refused,
             "/links/{id}": self._link,
             "/links/{one}/to/{other}": self._links_between,
@@ -195,6 +199,24 @@ class NetworkPages:
         blocked = Table.of(BLOCKED, known.blocked, Wanted(request.path), len(known.blocked) or 1)
         partners = Table.of(PARTNER_COLUMNS, known.partners, asked)
         return "partners.html", {"known": known, "partners": partners, "blocked": blocked, "faults": faults}
+
+    async def _partner(self, request: web.Request) -> tuple[str, Mapping[str, Any]]:
+        """Return the page of one partner; raises `SipmeshError` for a name that is none."""
+        name, known = ascii_lower(request.match_info["name"]), await self._frame.read(request, PARTNERS)
+        partner = next((one for one in known.partners if name in (*one.domains, one.edge)), None)
+        if partner is None:
+            raise SipmeshError(f"{name} is not a partner of the topology in force")
+        network, told = await self._frame.network(request), await self._frame.read(request, VERDICTS)
+        names = {*partner.domains, partner.edge}
+        found = [end for one in sorted(filter(None, names)) for end in links_of(network, told.verdicts, one)]
+        refused = [one for one in told.verdicts if not one.link and one.peer in names]
+        return "partner.html", {
+            "partner": partner,
+            "links": Table.of(LINKS_BETWEEN, found, Wanted.of(request.path, request.query)),
+            "servers": {report.server for report in (network.master, *network.servers)},
+            "faults": [fault for peer in network.peers if peer.peer in names for fault in peer.faults],
+            "refused": Table.of(REFUSED_LATELY, refused, Wanted(request.path)),
+        }
 
     async def _refused(self, request: web.Request) -> tuple[str, Mapping[str, Any]]:
         here = await self._frame.read(request, REFUSED.name)

@@ -81,7 +81,7 @@ def _of_network(network: NetworkReply) -> Iterator[Need]:
         for fault in report.faults:
             yield Need("bad", report.server, fault.what, fault.remedy, f"/servers/{report.server}")
     for peer in network.peers:
-        page = "/partners" if peer.kind == "partner" else "/status"
+        page = f"/partners/{peer.peer}" if peer.kind == "partner" else "/status"
         yield from (Need("bad", peer.peer, fault.what, fault.remedy, page) for fault in peer.faults)
 
 

@@ -74,6 +74,10 @@ class EventServer:
         """How many messages were in the database when it was looked at last."""
         return sum(self._waiting.values())
 
+    def messages_waiting_for(self, aor: str) -> int:
+        """Return how many messages for *aor* were in the database when it was looked at last."""
+        return self._waiting.get(aor, 0)
+
     def registered(self, aor: str) -> None:
         """A phone of *aor* has registered on a link of this server.
 
