@@ -12,7 +12,7 @@ from sipmesh.server.console import draft_commands, operations, partner_commands
 from sipmesh.server.console.operations import TABLE, operation_of
 from sipmesh.server.console.pages.forms import FORMS, Form
 from sipmesh.server.management.publishing.decommission import CA
-from sipmesh.server.management.replies import ASK_DNS, FETCH_CRLS, PROBE_LINKS, TRACE_NETWORK
+from sipmesh.server.management.replies import ASK_DNS, CALLS, FETCH_CRLS, PROBE_LINKS, TRACE_NETWORK
 from sipmesh.server.management.revoking import is_listed
 from sipmesh.trust.evidence import LinkKind
 from support.console import Visitor, management_with_console
@@ -22,7 +22,7 @@ from support.running import on_loop
 TEMPLATES = Path(operations.__file__).with_name("templates")
 FOR_PROGRAMS = {
     *(command.name for command in (PROBE_LINKS, ASK_DNS, FETCH_CRLS)),
-    TRACE_NETWORK.name,  # the page of the trace runs it
+    *(command.name for command in (TRACE_NETWORK, CALLS)),  # their pages run them
     *({*draft_commands.CHANGES, *partner_commands.CHANGES} - {operations.PARTNER_UNBLOCK}),
 }
 """Operations of the API that no page has."""
