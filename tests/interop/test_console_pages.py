@@ -52,6 +52,9 @@ PAGES = (
         "/user/disable?user=alice",
         "/revoke",
         "/search?q=alice",
+        "/add/pool",
+        "/add/partner",
+        "/calls",
         "/nothing",
         "/login",
     ),
@@ -121,6 +124,11 @@ async def test_security_officer_does_each_action_by_its_form_and_a_viewer_has_no
             "/block",
             "/issue",
             "/unblock",
+            "/add/partner",
+            "/add/pool",
+            "/add/server",
+            "/calls/end",
+            "/calls/erase",
         }
         assert [line for line in browser.console if "Content Security Policy" in line] == []
 

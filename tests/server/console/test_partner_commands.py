@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from sipmesh.demo.forge import Forge
 from sipmesh.server.console.partner_commands import CHANGES
 from sipmesh.server.management.publishing.publisher import DRAFT
 from sipmesh.topology.document.changes import PARTNER_FILES
+from sipmesh.trust.x509.certificate import fingerprint
 from support.console import Answer, Visitor, management_with_console
 from support.managed import MGMT, Managed
 from support.network import EDGES, PARTNER, PARTNER_EDGES
@@ -166,3 +168,26 @@ async def test_partner_has_a_page_and_a_name_that_is_none_has_not(tmp_path: Path
             assert (page.status, CRL in page.text, "Their verdict on us" in page.text) == (200, True, True)
         assert f'href="/partners/{PARTNER}"' in (await viewer.get("/partners")).text
         assert (await viewer.get("/partners/evil.test")).status == 409
+
+
+@on_loop
+async def test_page_adds_a_partner_with_the_fingerprint_that_the_partner_has_told_alone(
+    tmp_path: Path, pem: str
+) -> None:
+    """Another fingerprint, a part of it or none adds nothing, and the refusal does not give it away."""
+    told = fingerprint(x509.load_pem_x509_certificate(pem.encode()))
+    colons = ":".join(told[at : at + 2] for at in range(0, 64, 2)).upper()
+    async with network_with_route(tmp_path) as network, Visitor(network) as officer:
+        await officer.log_in("security-officer")
+        await officer.get("/add/partner")
+        form = {"domains": PARTNER, "anchors": pem, "crls": CRL, "edge": PARTNER_EDGES, "client_usage": "strict"}
+        for wrong, status in (("0" * 64, 409), (told[:16], 400), ("", 409), (f"{told} {'0' * 64}", 409)):
+            refused = await officer.post("/add/partner", do="change", fingerprints=wrong, **form)
+            assert (refused.status, network.number(MGMT), files_of(network)) == (status, 2, []), wrong
+            assert (told in refused.text) is (told in wrong)
+        planned = await officer.post("/add/partner", do="plan", fingerprints=colons, **form)
+        assert (planned.status, PARTNER in planned.text.partition("Lines of topology.yaml")[2]) == (200, True)
+        assert (network.number(MGMT), files_of(network)) == (2, [])
+        done = await officer.post("/add/partner", do="change", fingerprints=colons, **form)
+        assert f"{PARTNER} is a partner in version 3" in done.text, done.text
+        assert network.number(MGMT) == 3

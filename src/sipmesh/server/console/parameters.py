@@ -55,6 +55,7 @@ Domains = Annotated[Sequence[Domain], Field(min_length=1, max_length=MOST_ENTRIE
 Certificates = Annotated[
     Sequence[Annotated[str, Field(max_length=LONGEST_PEM)]], Field(min_length=1, max_length=MOST_ROOTS)
 ]
+Fingerprint = Annotated[str, Field(pattern="^[0-9A-Fa-f]{2}(:?[0-9A-Fa-f]{2}){31}$")]
 Urls = Annotated[Sequence[Annotated[str, AfterValidator(http_url)]], Field(min_length=1, max_length=MOST_ROOTS)]
 Assignments = Annotated[
     Sequence[Annotated[str, Field(min_length=3, max_length=LONGEST_ASSIGNMENT)]],
@@ -313,7 +314,11 @@ class PartToRename(DraftChange):
 
 
 class PartnerToAdd(DraftChange):
-    """A partner: *anchors* are root certificates (PEM), *crls* the URLs of the CRLs of each CA in its chain."""
+    """A partner: *anchors* are root certificates (PEM), *crls* the URLs of the CRLs of each CA in its chain.
+
+    If there are *fingerprints*, the root certificates must have these and no others: SHA-256 in hexadecimal, as the partner has
+    told them.
+    """
 
     domains: Domains
     anchors: Certificates
@@ -324,6 +329,7 @@ class PartnerToAdd(DraftChange):
     third_party: bool = False
     media: MediaPolicy | None = None
     identity: IdentityPolicy | None = None
+    fingerprints: Annotated[Sequence[Fingerprint], Field(max_length=MOST_ROOTS)] = ()
 
 
 class PartnerToChange(DraftChange):

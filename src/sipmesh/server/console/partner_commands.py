@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+
+from cryptography import x509
 
 from sipmesh.errors import OperatorError, SipmeshError
 from sipmesh.pki import files
@@ -26,6 +29,7 @@ from sipmesh.topology.document.named_files.read import UnusableFileError
 from sipmesh.topology.document.named_files.trust_anchors import certificates_alone
 from sipmesh.topology.document.parts.federation import Partner
 from sipmesh.trust.role import ClientUsage
+from sipmesh.trust.x509.certificate import fingerprint
 
 if TYPE_CHECKING:
     from sipmesh.server.control_socket import Command
@@ -119,8 +123,20 @@ def _anchor_files(folder: Path, asked: Asked) -> dict[Path, bytes]:
     A file has the name of its content, so no change replaces a file that another partner uses.
     """
     contents = [_certificates(str(pem)) for pem in asked.get("anchors", ())]
+    _must_have(contents, {ascii_lower(str(one).replace(":", "")) for one in asked.get("fingerprints", ())})
     below = folder / PARTNER_FILES / str(asked.get("domains", [""])[0])
     return {below / f"{hashlib.sha256(content).hexdigest()[:16]}.pem": content for content in contents}
+
+
+def _must_have(contents: Sequence[bytes], told: AbstractSet[str]) -> None:
+    """Raise `OperatorError` if certificates have other fingerprints than those that the partner has *told*.
+
+    It does not say which fingerprints they have: an operator would copy them.
+    """
+    found = {fingerprint(one) for content in contents for one in x509.load_pem_x509_certificates(content)}
+    if told and told != found:
+        remedy = "ask the partner for the certificate and for its fingerprint in two different ways"
+        raise OperatorError(f"the fingerprint that was typed is not that of the root certificate; {remedy}")
 
 
 def _certificates(pem: str) -> bytes:

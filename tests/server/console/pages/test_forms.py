@@ -20,10 +20,13 @@ from support.managed import MGMT
 from support.running import on_loop
 
 TEMPLATES = Path(operations.__file__).with_name("templates")
+PLANNED = {operations.ADD_POOL, operations.ADD_SERVER, operations.PARTNER_ADD}
+"""What a page shows beside its form before it is done."""
+
 FOR_PROGRAMS = {
     *(command.name for command in (PROBE_LINKS, ASK_DNS, FETCH_CRLS)),
     *(command.name for command in (TRACE_NETWORK, CALLS)),  # their pages run them
-    *({*draft_commands.CHANGES, *partner_commands.CHANGES} - {operations.PARTNER_UNBLOCK}),
+    *({*draft_commands.CHANGES, *partner_commands.CHANGES} - PLANNED - {operations.PARTNER_UNBLOCK}),
 }
 """Operations of the API that no page has."""
 
@@ -136,3 +139,37 @@ async def test_older_certificate_is_revoked_by_its_serial_alone_and_only_by_a_se
         done = await officer.post("/revoke", serial=typed, reason="key-compromise", sure="yes")
         assert f"The certificate {older:x} of {MGMT} is revoked (key-compromise)" in done.text
         assert is_listed(ca, older)
+
+
+@on_loop
+async def test_plan_is_beside_the_form_and_changes_nothing_until_it_is_sent(tmp_path: Path) -> None:
+    async with management_with_console(tmp_path) as network, Visitor(network) as operator, Visitor(network) as viewer:
+        await operator.log_in("operator")
+        await viewer.log_in("viewer")
+        before = network.organisation.file.read_text()
+        form = {"role": "front-end", "name": "pool9", "servers": "fe91 127.0.0.1\nfe92, 127.0.0.1\n"}
+        await operator.get("/add/pool")
+        planned = await operator.post("/add/pool", do="plan", **form)
+        assert (planned.status, "pool pool9.example.test is added" in planned.text) == (200, True), planned.text
+        assert ("fe92.example.test" in planned.text, 'value="pool9"' in planned.text) == (True, True)
+        assert (await viewer.post("/add/pool", do="change", **form)).status == 403
+        assert network.organisation.file.read_text() == before
+        done = await operator.post("/add/pool", do="change", **form)
+        assert (done.status, "The draft is changed" in done.text) == (200, True), done.text
+        assert "fe92.example.test" in network.organisation.file.read_text()
+        added = await operator.post("/add/server", do="change", pool="pool9", address="127.0.0.1")
+        assert (added.status, "The draft is changed" in added.text) == (200, True), added.text
+
+
+@on_loop
+async def test_form_that_cannot_be_planned_keeps_what_was_typed(tmp_path: Path) -> None:
+    async with management_with_console(tmp_path) as network, Visitor(network) as officer, Visitor(network) as operator:
+        await officer.log_in("security-officer")
+        await operator.log_in("operator")
+        assert (await operator.get("/add/partner")).status == 403
+        await officer.get("/add/partner")
+        typed = {"domains": "partner.test, b.test", "anchors": "no <pem>", "crls": "http://crl.test/a.crl"}
+        typed |= {"client_usage": "strict", "fingerprints": "0" * 64}
+        refused = await officer.post("/add/partner", do="plan", media="", identity="", edge="", address="", **typed)
+        assert (refused.status, "send certificates in PEM" in refused.text) == (409, True), refused.text
+        assert ("no &lt;pem&gt;" in refused.text, 'value="partner.test, b.test"' in refused.text) == (True, True)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from sipmesh.pki.crl.builder import Reason
 from sipmesh.server.console.parameters import LONGEST_ADDRESS, LONGEST_NAME, LONGEST_PASSWORD
+from sipmesh.topology.document.identity_policy import IdentityPolicy
+from sipmesh.topology.document.media_policy import MediaPolicy
 from sipmesh.topology.versions.publication import LONGEST_WHY
+from sipmesh.trust.role import ClientUsage
 
 POOLS: Final = "pools"
 """The choices of a field that are the pools of front ends."""
@@ -17,7 +22,8 @@ POOLS: Final = "pools"
 class Field:
     """A field called *name*; *kind* is a type of an ``input`` element, ``select`` or ``area``.
 
-    A select has *choices*, or those of the topology that *of_network* names.
+    A select has *choices*, or those of the topology that *of_network* names. *reads* makes the value of the parameter of what was
+    typed, where that is no text.
     """
 
     name: str
@@ -28,6 +34,21 @@ class Field:
     required: bool = True
     longest: int = LONGEST_NAME
     hint: str = ""
+    reads: Callable[[str], object] = str
+
+
+_BETWEEN: Final = re.compile(r"[ \t\r\n,]+")
+
+
+def items(text: str) -> Sequence[str]:
+    """Read names or addresses that spaces, commas or lines divide."""
+    return [one for one in _BETWEEN.split(text) if one]
+
+
+def servers(text: str) -> Sequence[Mapping[str, str]]:
+    """Read a server from each line: its name, its address, and the address for partners of a server of an edge."""
+    lines = filter(None, map(items, text.split("\n")))
+    return [dict(zip(("name", "address", "outside"), line, strict=False)) for line in lines]
 
 
 def hidden(name: str) -> Field:
@@ -55,3 +76,58 @@ REASON: Final = Field(
 )
 WHY: Final = Field("why", "Why", longest=LONGEST_WHY, hint="The history and the audit log have this text")
 FORCE: Final = Field("force", "also if this breaks something", kind="checkbox", required=False)
+SITES: Final = "sites"
+"""The choices of a field that are the sites of the topology, or none."""
+
+SITE: Final = Field("site", "Site", kind="select", of_network=SITES, required=False)
+SERVER_FIELDS: Final = (
+    Field("name", "Name", required=False, hint="Such as fe3 or fe3.example.com. Without it, the next free name"),
+    Field(
+        "pool", "Pool", required=False, hint="The pool that the server joins; needed if more than one could be meant"
+    ),
+    Field("address", "Address", required=False, hint="IP address, if DNS does not have the name"),
+    Field("outside", "Address for partners", required=False, hint="Of a server of an edge, if it is another one"),
+    SITE,
+)
+POOL_FIELDS: Final = (
+    Field("role", "Role", kind="select", choices=("front-end", "edge", "application")),
+    Field("name", "Name", required=False, hint="Such as pool2 or pool2.example.com. Without it, the next free name"),
+    Field(
+        "servers",
+        "Servers",
+        kind="area",
+        required=False,
+        reads=servers,
+        hint="One a line: NAME ADDRESS. Without it, one server",
+    ),
+    Field(
+        "next_hop", "Next hop", required=False, hint="Of an edge or an application: the pool of front ends behind it"
+    ),
+    Field(
+        "speaks_for", "Speaks for", required=False, reads=items, hint="Of an application: SIP domains that it may use"
+    ),
+    SITE,
+)
+PARTNER_FIELDS: Final = (
+    Field("domains", "SIP domains", reads=items, longest=1000, hint="The main domain first"),
+    Field("edge", "Edge", required=False, hint="Name of the partner's edge. Without it, DNS has it (SRV)"),
+    Field("address", "Address of the edge", required=False, hint="IP address, if DNS does not have it"),
+    Field(
+        "anchors",
+        "Root certificate",
+        kind="area",
+        reads=lambda text: [text],
+        hint="PEM, from the partner",
+    ),
+    Field(
+        "fingerprints",
+        "Fingerprint of the root",
+        reads=items,
+        longest=1000,
+        hint="SHA-256, all 64 digits, as the partner tells it by telephone. Do not take it from the file",
+    ),
+    Field("crls", "URLs of the CRLs", kind="area", reads=items, hint="One for each CA in the partner's chain"),
+    Field("client_usage", "Certificate for clients", kind="select", choices=tuple(map(str, ClientUsage))),
+    Field("media", "Media", kind="select", choices=("", *map(str, MediaPolicy)), required=False),
+    Field("identity", "Identity (RFC 8224)", kind="select", choices=("", *map(str, IdentityPolicy)), required=False),
+)

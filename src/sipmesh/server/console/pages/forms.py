@@ -10,10 +10,13 @@ from urllib.parse import quote
 from sipmesh.errors import SipmeshError
 from sipmesh.server.console.access.guard import OPERATOR
 from sipmesh.server.console.operations import (
+    ADD_POOL,
+    ADD_SERVER,
     ALIAS_ADD,
     ALIAS_REMOVE,
     APPLY,
     ISSUE,
+    PARTNER_ADD,
     PARTNER_UNBLOCK,
     REVOKE,
     SIGN_CRLS,
@@ -30,10 +33,13 @@ from sipmesh.server.console.pages.fields import (
     ALIAS,
     FORCE,
     OF_USER,
+    PARTNER_FIELDS,
     PASSWORD,
     POOL,
-    POOLS,
+    POOL_FIELDS,
     REASON,
+    SERVER_FIELDS,
+    SITES,
     USER,
     WHY,
     Field,
@@ -58,7 +64,8 @@ class Form:
     """A form at *path* that does *operation*; *back* is the page to show next, and *tell* says what has happened.
 
     *says* tells what will happen, before it does. *title*, *button* and *says* may name fields. *closes_links*: only a page that
-    has said so sends the form. *above* is the page that leads to the form.
+    has said so sends the form. *above* is the page that leads to the form. *plans*: the operation can say what it would change,
+    which the page shows beside the form.
     """
 
     path: str
@@ -71,6 +78,12 @@ class Form:
     back: Tell
     tell: Tell
     closes_links: bool = False
+    plans: bool = False
+
+    @property
+    def template(self) -> str:
+        """The template of its page."""
+        return "planned_form.html" if self.plans else "form.html"
 
     def given(self, sent: Mapping[str, str]) -> Mapping[str, object]:
         """Return the parameters of the operation that were *sent*; a box says whether to force it."""
@@ -78,6 +91,11 @@ class Form:
         found: dict[str, object] = dict(typed(given, {name: sent[name] for name in given.model_fields if name in sent}))
         if "force" in given.model_fields:
             found["force"] = sent.get("force") == "yes"
+        for one in self.fields:
+            if one.name in sent and not one.required and not sent[one.name]:
+                found.pop(one.name, None)  # the operation has a default
+            elif one.name in sent and one.reads is not str:
+                found[one.name] = one.reads(sent[one.name])
         return found
 
 
@@ -87,17 +105,34 @@ class FormPage:
     def __init__(self, frame: Frame, form: Form) -> None:
         self._frame, self._form = frame, form
 
-    async def act(self, request: web.Request, sent: Mapping[str, str]) -> tuple[str, str]:
-        """Do what the form asks for: return the path of the page to show next, and what has happened."""
+    @property
+    def template(self) -> str:
+        """The template of the page."""
+        return self._form.template
+
+    async def act(self, request: web.Request, sent: Mapping[str, str]) -> tuple[str, Mapping[str, Any]]:
+        """Do what the form asks for, or only say what it would change: return the template of the next page with its values."""
+        must_have(request[OPERATOR], operation_of(self._form.operation).role)
         if self._form.closes_links and sent.get("sure") != "yes":
             raise SipmeshError("confirm this on the page of the form: it closes live links")
-        done = await self._frame.read(request, self._form.operation, **self._form.given(sent))
-        return self._form.back(done, sent), self._form.tell(done, sent)
+        self._must_be_complete(sent)
+        given = self._form.given(sent)
+        if self._form.plans and sent.get("do") != "change":
+            plan = await self._frame.read(request, self._form.operation, **given, dry_run=True)
+            return self.template, {**self.shown(sent), "plan": plan, "why": "", "problems": ()}
+        done = await self._frame.read(request, self._form.operation, **given)
+        return "done.html", {"back": self._form.back(done, sent), "told": self._form.tell(done, sent)}
+
+    def _must_be_complete(self, sent: Mapping[str, str]) -> None:
+        """Raise `SipmeshError` if a field is empty that a person has to fill in: not each browser refuses that."""
+        typed = [one for one in self._form.fields if one.required and one.kind not in ("hidden", "select", "checkbox")]
+        if missing := [one.label for one in typed if not sent.get(one.name)]:
+            raise SipmeshError(f"fill in {', '.join(missing)}")
 
     async def show(self, request: web.Request) -> tuple[str, Mapping[str, Any]]:
         """Return the page, with what the query has for its fields; raises `NotAllowedError` if the role is too low."""
         must_have(request[OPERATOR], operation_of(self._form.operation).role)
-        return "form.html", {**self.shown(request.query), "why": "", "problems": ()}
+        return self.template, {**self.shown(request.query), "why": "", "problems": ()}
 
     def shown(self, sent: Mapping[str, str]) -> Mapping[str, Any]:
         """Return what the page shows, with what was *sent*; never a password."""
@@ -105,10 +140,18 @@ class FormPage:
         values = {one.name: "" if one.kind == "password" else sent.get(one.name, "") for one in form.fields}
         choices = {one.name: self._choices(one) for one in form.fields if one.of_network}
         above = form.above.format_map({name: quote(value, safe="") for name, value in values.items()})
-        return {"form": form, "values": values, "choices": choices, "says": form.says.format_map(values), "back": above}
+        return {
+            "form": form,
+            "values": values,
+            "choices": choices,
+            "says": form.says.format_map(values),
+            "back": above,
+            "plan": None,
+        }
 
     def _choices(self, one: Field) -> Sequence[str]:
-        return {POOLS: front_end_pools}[one.of_network](self._frame.view().loaded.topology)
+        topology = self._frame.view().loaded.topology
+        return ("", *topology.sites) if one.of_network == SITES else front_end_pools(topology)
 
 
 def _erased_told(done: Any, _form: Mapping[str, str]) -> str:
@@ -140,6 +183,20 @@ def _apply_told(done: Any, _form: Mapping[str, str]) -> str:
         told = f"Version {done.version} is published, and its verification has passed."
     back = f"Version {done.rolled_back} has the content from before." if done.rolled_back else ""
     return " ".join(filter(None, (told, back, done.warning)))
+
+
+def _draft_told(done: Any, _form: Mapping[str, str]) -> str:
+    count = len(done.changes)
+    if not done.written:
+        return "The draft has this already: nothing was changed."
+    what = f"it has {count} change{'s' * (count != 1)} to version {done.base}"
+    return f"The draft is changed: {what}. Read what it leads to, and apply it."
+
+
+def _partner_told(done: Any, _form: Mapping[str, str]) -> str:
+    if done.version:
+        return f"{done.what} in version {done.version}."
+    return f"{done.what} in the draft, which is not published: it has other changes too."
 
 
 def _block_told(done: Any, form: Mapping[str, str]) -> str:
@@ -368,5 +425,41 @@ FORMS: Final = (
         "Calls to {alias} no longer reach {user}.",
         _user_page,
         _user_told,
+    ),
+    Form(
+        "/add/server",
+        ADD_SERVER,
+        "/status",
+        "Add a server",
+        "Add it to the draft",
+        SERVER_FIELDS,
+        "This changes the draft alone. The server appears when the draft is applied, and is started on its machine then.",
+        _page("/versions"),
+        _draft_told,
+        plans=True,
+    ),
+    Form(
+        "/add/pool",
+        ADD_POOL,
+        "/status",
+        "Add a pool",
+        "Add it to the draft",
+        POOL_FIELDS,
+        "This changes the draft alone. The pool appears when the draft is applied, and its servers are started then.",
+        _page("/versions"),
+        _draft_told,
+        plans=True,
+    ),
+    Form(
+        "/add/partner",
+        PARTNER_ADD,
+        "/partners",
+        "Add a partner",
+        "Add the partner",
+        PARTNER_FIELDS,
+        "The partner is published at once, if the draft has no other change: calls from it are accepted from then on.",
+        _page("/partners"),
+        _partner_told,
+        plans=True,
     ),
 )

@@ -49,8 +49,12 @@ Show = Callable[[web.Request], Awaitable[tuple[str, Mapping[str, Any]]]]
 class PageForm(Protocol):
     """A form that a page sends."""
 
-    async def act(self, request: web.Request, sent: Mapping[str, str]) -> tuple[str, str]:
-        """Do what the form asks for: return the path of the page to show next, and what has happened."""
+    @property
+    def template(self) -> str:
+        """The template of the page with the form."""
+
+    async def act(self, request: web.Request, sent: Mapping[str, str]) -> tuple[str, Mapping[str, Any]]:
+        """Do what the form asks for: return the template of the next page, with its values."""
 
     def shown(self, sent: Mapping[str, str]) -> Mapping[str, Any]:
         """Return what its page shows, with what was *sent*."""
@@ -110,12 +114,12 @@ class Frame:
             sent = await form_of(request)
             must_come_from_our_pages(request, sent.get(FORM_FIELD, ""))
             try:
-                back, told = await form.act(request, sent)
+                template, values = await form.act(request, sent)
             except NotAllowedError as wrong:
                 return self.say_wrong(request, wrong)
             except SipmeshError as wrong:
-                return self.render(request, "form.html", {**form.shown(sent), **_why(wrong)}, status=_status(wrong))
-            return self.render(request, "done.html", {"told": told, "back": back})
+                return self.render(request, form.template, {**form.shown(sent), **_why(wrong)}, status=_status(wrong))
+            return self.render(request, template, values)
 
         return answer
 

@@ -29,7 +29,13 @@ GROUPS: Final[tuple[tuple[str, tuple[Entry, ...]], ...]] = (
     ("Changes", (Entry("/versions", "Draft and versions"), Entry("/audit", "Audit log"))),
 )
 
-BELOW: Final = {"/servers/": "/status", "/links/": "/verdicts", "/user/": "/users"}
+BELOW: Final = {
+    "/add/partner": "/partners",
+    "/add/": "/status",
+    "/servers/": "/status",
+    "/links/": "/verdicts",
+    "/user/": "/users",
+}
 """The page that each further path belongs to."""
 
 
