@@ -12,6 +12,12 @@ from support.managed import MGMT, Managed
 
 LOOK_AGAIN_S = 0.02
 AXE = BUNDLES / "node_modules" / "axe-core" / "axe.min.js"
+SHIFT = """new Promise(done => {
+  let sum = 0;
+  const observer = new PerformanceObserver(list => list.getEntries().forEach(entry => sum += entry.value));
+  observer.observe({ type: "layout-shift", buffered: true });
+  setTimeout(() => done(sum), 200);
+})"""
 SERIOUS = {"serious", "critical"}
 
 
@@ -117,3 +123,11 @@ class ConsolePage(BrowserPage):
     async def overflow(self) -> int:
         """By how many pixels the page is wider than the window."""
         return int(await self.evaluate("document.documentElement.scrollWidth - window.innerWidth"))
+
+    async def interactive_s(self) -> float:
+        """How many seconds after its request the page could be used."""
+        return float(await self.evaluate("performance.getEntriesByType('navigation')[0].domInteractive / 1000"))
+
+    async def shift(self) -> float:
+        """By how much parts of the page have moved by themselves (Layout Instability, W3C)."""
+        return float(await self.evaluate(SHIFT))

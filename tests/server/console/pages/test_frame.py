@@ -29,6 +29,7 @@ async def test_form_counts_only_with_the_token_of_its_own_session(tmp_path: Path
         for token in ("", other.form_token, "x" * 5000):
             refused = await officer.ask("POST", "/user/enable", data={"form_token": token, "user": "alice"})
             assert (refused.status, "not from a page of this session" in refused.text) == (403, True)
+            assert ("Enable alice" in refused.text, 'name="user" value="alice"' in refused.text) == (True, True)
         assert (await officer.post("/user/disable", user="alice", sure="yes")).status == 200
 
 

@@ -62,6 +62,7 @@ async def test_page_of_versions_says_what_the_draft_leads_to(tmp_path: Path) -> 
             assert title in shown
             assert line in shown.partition(title)[2].partition("</ul>")[0], line
         assert "From a restart only" not in shown
+        assert "1 of 4 servers have version 1 in force." in shown
 
 
 @on_loop

@@ -52,6 +52,7 @@ from sipmesh.topology.home_pools import front_end_pools
 if TYPE_CHECKING:
     from aiohttp import web
 
+    from sipmesh.server.console.access.operator import Operator
     from sipmesh.server.console.pages.frame import Frame
 
 Tell = Callable[[Any, Mapping[str, str]], str]
@@ -112,7 +113,6 @@ class FormPage:
 
     async def act(self, request: web.Request, sent: Mapping[str, str]) -> tuple[str, Mapping[str, Any]]:
         """Do what the form asks for, or only say what it would change: return the template of the next page with its values."""
-        must_have(request[OPERATOR], operation_of(self._form.operation).role)
         if self._form.closes_links and sent.get("sure") != "yes":
             raise SipmeshError("confirm this on the page of the form: it closes live links")
         self._must_be_complete(sent)
@@ -123,6 +123,10 @@ class FormPage:
         done = await self._frame.read(request, self._form.operation, **given)
         return "done.html", {"back": self._form.back(done, sent), "told": self._form.tell(done, sent)}
 
+    def must_be_for(self, operator: Operator) -> None:
+        """Raise `NotAllowedError` if *operator* may not send it."""
+        must_have(operator, operation_of(self._form.operation).role)
+
     def _must_be_complete(self, sent: Mapping[str, str]) -> None:
         """Raise `SipmeshError` if a field is empty that a person has to fill in: not each browser refuses that."""
         typed = [one for one in self._form.fields if one.required and one.kind not in ("hidden", "select", "checkbox")]
@@ -131,7 +135,7 @@ class FormPage:
 
     async def show(self, request: web.Request) -> tuple[str, Mapping[str, Any]]:
         """Return the page, with what the query has for its fields; raises `NotAllowedError` if the role is too low."""
-        must_have(request[OPERATOR], operation_of(self._form.operation).role)
+        self.must_be_for(request[OPERATOR])
         return self.template, {**self.shown(request.query), "why": "", "problems": ()}
 
     def shown(self, sent: Mapping[str, str]) -> Mapping[str, Any]:

@@ -53,6 +53,9 @@ class PageForm(Protocol):
     def template(self) -> str:
         """The template of the page with the form."""
 
+    def must_be_for(self, operator: Operator) -> None:
+        """Raise `NotAllowedError` if *operator* may not send it."""
+
     async def act(self, request: web.Request, sent: Mapping[str, str]) -> tuple[str, Mapping[str, Any]]:
         """Do what the form asks for: return the template of the next page, with its values."""
 
@@ -112,12 +115,13 @@ class Frame:
             if self.guard.identify(request) is None:
                 return see(LOGIN)
             sent = await form_of(request)
-            must_come_from_our_pages(request, sent.get(FORM_FIELD, ""))
             try:
+                form.must_be_for(request[OPERATOR])
+                must_come_from_our_pages(request, sent.get(FORM_FIELD, ""))
                 template, values = await form.act(request, sent)
             except NotAllowedError as wrong:
                 return self.say_wrong(request, wrong)
-            except SipmeshError as wrong:
+            except (SipmeshError, web.HTTPForbidden) as wrong:
                 return self.render(request, form.template, {**form.shown(sent), **_why(wrong)}, status=_status(wrong))
             return self.render(request, template, values)
 
@@ -162,11 +166,13 @@ def _why(wrong: Exception) -> Mapping[str, Any]:
     """Return what a page says about an error."""
     if isinstance(wrong, OperatorError):
         return {"why": wrong.message, "problems": [str(problem) for problem in wrong.problems]}
-    return {"why": str(wrong), "problems": []}
+    return {"why": wrong.text if isinstance(wrong, web.HTTPForbidden) else str(wrong), "problems": []}
 
 
 def _status(wrong: Exception) -> int:
-    return 403 if isinstance(wrong, NotAllowedError) else 400 if isinstance(wrong, UnreadableJsonError) else 409
+    if isinstance(wrong, (NotAllowedError, web.HTTPForbidden)):
+        return 403
+    return 400 if isinstance(wrong, UnreadableJsonError) else 409
 
 
 def _ago(at: datetime) -> Markup:

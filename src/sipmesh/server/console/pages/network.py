@@ -23,6 +23,7 @@ from sipmesh.server.management.replies import (
     HISTORY,
     PLAN,
     VERSION,
+    NetworkReply,
     PeerReply,
     ServerReply,
     VersionReply,
@@ -37,6 +38,12 @@ if TYPE_CHECKING:
     from sipmesh.server.management.publishing.plan_report import PlanReport
     from sipmesh.topology.document.load import Loaded
     from sipmesh.topology.document.model import Topology
+
+
+def _progress(network: NetworkReply) -> Mapping[str, int]:
+    """Return how many servers there are (*needed*), and how many *have* the newest version in force."""
+    reports = (network.master, *network.servers)
+    return {"needed": len(reports), "has": sum(report.number == network.version for report in reports)}
 
 
 def _number(entry: EntryReport) -> str:
@@ -180,7 +187,8 @@ class NetworkPages:
             wrong = [error.message, *map(str, error.problems)]
         versions = await self._frame.read(request, HISTORY.name)
         history = Table.of(VERSIONS, versions[::-1], Wanted.of(request.path, request.query))
-        return "versions.html", {"plan": plan, "appear": appear, "die": die, "wrong": wrong, "history": history}
+        shown = {"plan": plan, "appear": appear, "die": die, "wrong": wrong, "history": history}
+        return "versions.html", {**shown, **_progress(await self._frame.network(request))}
 
     async def _version(self, request: web.Request) -> tuple[str, Mapping[str, Any]]:
         number = request.match_info["number"]
