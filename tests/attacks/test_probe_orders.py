@@ -49,7 +49,7 @@ async def counting() -> AsyncIterator[Counted]:
 
 def order(server: str, *targets: str, age: timedelta = timedelta(0), version: int = 1) -> ProbeOrder:
     at = datetime.now(UTC) - age
-    return ProbeOrder("Example", server, version, int(at.timestamp() * 1000), targets)
+    return ProbeOrder("Example", server, int(at.timestamp() * 1000), version, targets)
 
 
 def item(network: Managed, made: ProbeOrder, credentials: Credentials | None = None, kind: str = PROBE) -> Item:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Final
 from sipmesh.errors import RemoteError, SipmeshError
 from sipmesh.server.process.clock import now_utc
 from sipmesh.server.replication.control_links import edges_behind
-from sipmesh.server.replication.trace_order import LASTS_S, TRACE, TraceOrder, refused
+from sipmesh.server.replication.order import refused
+from sipmesh.server.replication.trace_order import LASTS_S, TRACE, TraceOrder
 from sipmesh.server.tracing.trace_document import TraceDocument, documents
 
 if TYPE_CHECKING:

@@ -5,22 +5,20 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
-from sipmesh.distribution.items import Item, ItemKind
+from sipmesh.distribution.items import ItemKind
 from sipmesh.errors import OperatorError
-from sipmesh.server.management.publishing.document_signing import sign_as
 from sipmesh.server.management.replies import ErasedReply
 from sipmesh.server.process.clock import now_utc
 from sipmesh.server.replication.call_order import CALLS, MOST_NAMES, CallAct, CallOrder
-from sipmesh.server.replication.control_links import carriers
 from sipmesh.storage.audit_act import AuditAct
 from sipmesh.storage.call_records.call_query import CallQuery, names_of_user
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from sipmesh.server.management.network import Network
     from sipmesh.server.management.network_calls import NetworkCalls
-    from sipmesh.server.management.publishing.publisher import ManagementServer
+    from sipmesh.server.management.order_sender import OrderSender
     from sipmesh.storage.call_records.call_record import CallRecord
     from sipmesh.storage.management_db import ManagementDb
 
@@ -29,20 +27,18 @@ ENDS_S: Final = 10.0
 
 
 class CallControl:
-    """Gives orders about calls. *send* gives an item to a linked server, and says whether that server is linked."""
+    """Gives orders about calls."""
 
     def __init__(
         self,
-        server: ManagementServer,
+        orders: OrderSender,
         management_db: ManagementDb,
         network: Network,
         calls: NetworkCalls,
-        send: Callable[[str, Item], bool],
         loop: asyncio.AbstractEventLoop,
     ) -> None:
-        self._server, self._management_db, self._network = server, management_db, network
-        self._calls, self._send, self._loop = calls, send, loop
-        self._number = 0
+        self._orders, self._management_db, self._network = orders, management_db, network
+        self._calls, self._loop = calls, loop
 
     async def end(self, call: str, who: str) -> CallRecord:
         """End a call for the operator *who*, and return its record; raises `OperatorError` if it has not ended."""
@@ -66,7 +62,7 @@ class CallControl:
 
     async def erase(self, user: str, who: str) -> ErasedReply:
         """Erase *user*, with all aliases, from the database and from the files of all linked servers."""
-        names = await asyncio.to_thread(names_of_user, user, self._server.view.loaded)
+        names = await asyncio.to_thread(names_of_user, user, self._orders.view.loaded)
         users = [name for name in names if "@" in name][:MOST_NAMES]
         if not users:
             raise OperatorError(f"{user or 'nothing'} is no user: name the address, such as bob@example.com")
@@ -78,9 +74,6 @@ class CallControl:
 
     def _order(self, server: str, act: CallAct, what: Sequence[str], who: str) -> bool:
         """Give *server* an order; tell whether it is linked."""
-        view = self._server.view
-        self._number = max(int(now_utc().timestamp() * 1000), self._number + 1)
-        order = CallOrder(view.organisation, server, self._number, act, list(what), who[:256])
-        signed = sign_as(view, order.encode(), CALLS, now_utc(), self._management_db.lease.fencing)
-        item = Item(ItemKind.CALLS, signed, server)
-        return True in [self._send(carrier, item) for carrier in carriers(view, server)]
+        organisation, number = self._orders.view.organisation, self._orders.number()
+        order = CallOrder(organisation, server, number, act, list(what), who[:256])
+        return self._orders.send(order, CALLS, ItemKind.CALLS)

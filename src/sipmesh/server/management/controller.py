@@ -16,6 +16,7 @@ from sipmesh.server.management.network import Network
 from sipmesh.server.management.network_calls import NetworkCalls
 from sipmesh.server.management.network_traces import NetworkTraces
 from sipmesh.server.management.offers import Offers
+from sipmesh.server.management.order_sender import OrderSender
 from sipmesh.server.management.pool.file_replication import FileGiver, FileReceiver
 from sipmesh.server.management.pool.leadership import Leadership
 from sipmesh.server.management.publishing.decommission import CA, servers_of
@@ -127,10 +128,11 @@ class Controller(ControlPlane):
             log,
         )
         self._notifier = Notifier(here, self._offers, self._report_received, self._traced, self._offers)
-        self.link_probing = LinkProbing(server, management_db, self.network, self._notifier.send_once)
-        self.traces = NetworkTraces(server, management_db, self.network, self._notifier.send_once, loop)
+        orders = OrderSender(server, management_db, self._notifier.send_once)
+        self.link_probing = LinkProbing(orders, self.network)
+        self.traces = NetworkTraces(orders, management_db, self.network, loop)
         self.calls = NetworkCalls(server, management_db, lambda: self.leadership.leads, loop, log)
-        self.call_control = CallControl(server, management_db, self.network, self.calls, self._notifier.send_once, loop)
+        self.call_control = CallControl(orders, management_db, self.network, self.calls, loop)
         self._links = ControlLinks(loop, dial)
         self._gave_again_at = self._renewed_at = loop.time()
         self._checked_ledger_at, self._looked_back_at = -RENEW_EVERY_S, -LOOK_BACK_EVERY_S

@@ -8,30 +8,23 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from sipmesh.distribution.items import Item, ItemKind
-from sipmesh.server.management.publishing.document_signing import sign_as
+from sipmesh.distribution.items import ItemKind
 from sipmesh.server.management.replies import CrlsReply, DnsReply, ProbedReply
-from sipmesh.server.process.clock import now_utc
-from sipmesh.server.replication.control_links import carriers
 from sipmesh.server.replication.probe_order import PROBE, ProbeOrder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from sipmesh.server.management.network import Network
-    from sipmesh.server.management.publishing.publisher import ManagementServer
+    from sipmesh.server.management.order_sender import OrderSender
     from sipmesh.server.replication.server_status import Probed, ServerStatus
-    from sipmesh.storage.management_db import ManagementDb
 
 
 class LinkProbing:
-    """Orders of one management server; *send* gives an item to a linked server, and says whether that server is linked."""
+    """The probes of one management server."""
 
-    def __init__(
-        self, server: ManagementServer, management_db: ManagementDb, network: Network, send: Callable[[str, Item], bool]
-    ) -> None:
-        self._server, self._management_db = server, management_db
-        self._network, self._send = network, send
+    def __init__(self, orders: OrderSender, network: Network) -> None:
+        self._orders, self._network = orders, network
         self._number, self._turn = 0, asyncio.Lock()
 
     async def probe(self, wanted: Mapping[str, Sequence[str]], wait_s: float) -> Sequence[ProbedReply]:
@@ -65,7 +58,7 @@ class LinkProbing:
 
         *asked* are keys of `ProbeOrder`.
         """
-        self._number = max(int(now_utc().timestamp() * 1000), self._number + 1)
+        self._number = self._orders.number()
         faults = {server: self._order(server, targets, **asked) for server, targets in wanted.items()}
         ordered = [server for server, fault in faults.items() if not fault]
         await self._network.reported(lambda: all(map(self._is_done, ordered)), wait_s)
@@ -73,15 +66,13 @@ class LinkProbing:
 
     def _order(self, server: str, targets: Sequence[str], **asked: bool) -> str:
         """Send one order; returns why that is not possible, or empty."""
-        view = self._server.view
+        view = self._orders.view
         status = self._network.statuses().get(server)
         if status is None or status.number != view.loaded.number:
             return f"{server} has not reported that version {view.loaded.number} is in force"
-        order = ProbeOrder(view.organisation, server, view.loaded.number, self._number, tuple(targets), **asked)
-        signed = sign_as(view, order.encode(), PROBE, now_utc(), self._management_db.lease.fencing)
-        item = Item(ItemKind.PROBE, signed, server)
-        sent = [self._send(carrier, item) for carrier in carriers(view, server)]
-        return "" if any(sent) else f"{server} is not linked to management"
+        order = ProbeOrder(view.organisation, server, self._number, view.loaded.number, tuple(targets), **asked)
+        is_linked = self._orders.send(order, PROBE, ItemKind.PROBE)
+        return "" if is_linked else f"{server} is not linked to management"
 
     def _is_done(self, server: str) -> bool:
         return _probed(self._network.statuses().get(server), self._number) is not None

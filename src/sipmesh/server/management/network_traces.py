@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
-from sipmesh.distribution.items import Item, ItemKind
+from sipmesh.distribution.items import ItemKind
 from sipmesh.errors import OperatorError, RemoteError
-from sipmesh.server.management.publishing.document_signing import sign_as
 from sipmesh.server.process.clock import now_utc
-from sipmesh.server.replication.control_links import carriers, edges_behind
+from sipmesh.server.replication.control_links import edges_behind
 from sipmesh.server.replication.trace_order import AGAIN_EVERY_S, LASTS_S, TRACE, TraceOrder
 from sipmesh.server.tracing.trace_document import TraceDocument
 from sipmesh.server.tracing.trace_filter import must_be_traceable
@@ -18,10 +17,10 @@ from sipmesh.storage.audit_act import AuditAct
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from sipmesh.server.management.network import Network
-    from sipmesh.server.management.publishing.publisher import ManagementServer
+    from sipmesh.server.management.order_sender import OrderSender
     from sipmesh.server.tracing.traced_message import TracedMessage
     from sipmesh.storage.management_db import ManagementDb
     from sipmesh.trust.trusted_peer import TrustedPeer
@@ -58,20 +57,14 @@ class NetworkTrace:
 
 
 class NetworkTraces:
-    """The traces of one management server; *send* gives an item to a linked server, and says whether that server is linked."""
+    """The traces of one management server."""
 
     def __init__(
-        self,
-        server: ManagementServer,
-        management_db: ManagementDb,
-        network: Network,
-        send: Callable[[str, Item], bool],
-        loop: asyncio.AbstractEventLoop,
+        self, orders: OrderSender, management_db: ManagementDb, network: Network, loop: asyncio.AbstractEventLoop
     ) -> None:
-        self._server, self._management_db = server, management_db
-        self._network, self._send, self._loop = network, send, loop
+        self._orders, self._management_db = orders, management_db
+        self._network, self._loop = network, loop
         self._traces: dict[str, NetworkTrace] = {}
-        self._number = 0
 
     def take(self, name: str, what: str, who: str, *, bodies: bool) -> TraceReply:
         """Return what all servers have traced under *name* since the last call; the first one begins the trace for *who*.
@@ -100,15 +93,11 @@ class NetworkTraces:
     def _order(self, name: str, trace: NetworkTrace, now: float) -> list[str]:
         """Give each server an order; returns which servers have none, and why."""
         trace.ordered_at = now
-        view = self._server.view
-        self._number = max(int(now_utc().timestamp() * 1000), self._number + 1)
+        organisation, number = self._orders.view.organisation, self._orders.number()
         faults = []
         for member in self._network.members():
-            order = TraceOrder(view.organisation, member.name, self._number, name, trace.what, trace.bodies)
-            signed = sign_as(view, order.encode(), TRACE, now_utc(), self._management_db.lease.fencing)
-            item = Item(ItemKind.TRACE, signed, member.name)
-            sent = [self._send(carrier, item) for carrier in carriers(view, member.name)]
-            if True not in sent:
+            order = TraceOrder(organisation, member.name, number, name, trace.what, trace.bodies)
+            if not self._orders.send(order, TRACE, ItemKind.TRACE):
                 faults.append(f"{member.name} is not linked to management: it is not traced")
         return faults
 
@@ -118,7 +107,7 @@ class NetworkTraces:
             document = TraceDocument.read(given)
         except RemoteError as wrong:
             return str(wrong)
-        if document.server != peer.name and document.server not in edges_behind(self._server.view, peer.pool or ""):
+        if document.server != peer.name and document.server not in edges_behind(self._orders.view, peer.pool or ""):
             return f"a trace of {document.server} from {peer.name}"
         trace = self._traces.get(document.trace)
         if trace is not None:

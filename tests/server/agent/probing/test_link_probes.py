@@ -17,7 +17,7 @@ from support.running import on_loop, until
 def order(network: Managed, server: str, *targets: str, later_ms: int = 0, version: int = 1) -> bytes:
     """An order that management has signed."""
     number = int(datetime.now(UTC).timestamp() * 1000) + later_ms
-    made = ProbeOrder(network.nodes[server].view.organisation, server, version, number, targets)
+    made = ProbeOrder(network.nodes[server].view.organisation, server, number, version, targets)
     return network.signed(made.encode(), kind=PROBE)
 
 

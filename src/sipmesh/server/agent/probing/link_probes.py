@@ -18,7 +18,8 @@ from sipmesh.server.agent.probing.spent_links import SpentLinks
 from sipmesh.server.process.clock import now_utc
 from sipmesh.server.proxy.flow_table import partner_hop
 from sipmesh.server.replication.control_links import hop_to
-from sipmesh.server.replication.probe_order import PROBE, ProbeOrder, refused
+from sipmesh.server.replication.order import refused
+from sipmesh.server.replication.probe_order import PROBE, ProbeOrder
 from sipmesh.server.replication.server_status import DnsSeen, FetchedCrl, Probed, ProbedLink, text
 from sipmesh.transport.link.state import LinkState
 from sipmesh.trust.evidence import LinkKind
@@ -125,11 +126,9 @@ class LinkProbes:
         self.tick()
 
     def _must_be_ours(self, order: ProbeOrder, view: ServerView) -> None:
-        if (order.organisation, order.server) != (view.organisation, view.name):
-            raise refused(f"an order for {order.server} of {order.organisation}")
+        order.must_be_for(view, now_utc())
         if order.version != view.loaded.number:
             raise refused(f"an order under version {order.version}, and version {view.loaded.number} is in force")
-        order.must_be_recent(now_utc())
         if order.number < self._number:
             raise refused("an order that is older than the last one")
 
