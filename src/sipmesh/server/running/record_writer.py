@@ -26,6 +26,12 @@ REMOVE_EVERY_S: Final = 600.0
 """Seconds between two looks for files that are too old."""
 
 
+def latest_of(batch: Sequence[CallRecord]) -> list[CallRecord]:
+    """Leave out the record of a call that was up and has ended in the same batch: only its last record counts."""
+    over = {record.id for record in batch if not record.is_up}
+    return [record for record in batch if not record.is_up or record.id not in over]
+
+
 class RecordWriter:
     """Writes what *recorder* has made. *fault* says why the journal cannot be written, "" if it can."""
 
@@ -119,7 +125,7 @@ class RecordWriter:
             self.journal.open()
             self._is_open = True
         if batch:
-            self.journal.append(batch)
+            self.journal.append(latest_of(batch))
         if records is not None:
             self.journal.remove_older(records.days * DAY_S)
 

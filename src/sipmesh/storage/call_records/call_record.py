@@ -19,7 +19,7 @@ Text = Annotated[str, Field(max_length=LONGEST_TEXT, pattern=r"^[^\x00-\x1f\x7f]
 """Without control characters: a record of another server must not stop the database, or write a line of its own."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, which would cost each call two microseconds: do not change an instance
 class CallRecord:
     """One call (*method* INVITE) or message (MESSAGE), as *server* has seen it. Times are UTC, by the clock of that server.
 
@@ -56,6 +56,31 @@ class CallRecord:
     hops: Annotated[tuple[Text, ...], Field(max_length=MOST_HOPS)]
     forwarded: Text
     quality: Text = ""
+
+    def ended(self, end: datetime, seconds: float | None, why: str) -> CallRecord:
+        """Give the record of the same call, which has ended."""
+        return CallRecord(
+            self.id,
+            self.server,
+            self.method,
+            self.call_id,
+            self.caller,
+            self.proof,
+            self.withheld,
+            self.callee,
+            self.answered_by,
+            self.start,
+            self.answer,
+            end,
+            seconds,
+            self.status,
+            why,
+            self.code,
+            self.reference,
+            self.media,
+            self.hops,
+            self.forwarded,
+        )
 
     @property
     def is_up(self) -> bool:

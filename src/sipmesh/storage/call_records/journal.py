@@ -12,11 +12,12 @@ import re
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
+from json.encoder import encode_basestring_ascii
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.pki.file_error import file_errors, make_folder
 from sipmesh.storage.call_records.call_record import CallRecord
-from sipmesh.typed_json import UnreadableJsonError, members, plain, read_document
+from sipmesh.typed_json import UnreadableJsonError, read_document
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,8 +33,18 @@ _NAME: Final = re.compile(r"(?P<process>.+)-(?P<number>[0-9]{8})\.jsonl", re.ASC
 
 
 def line_of(record: CallRecord) -> bytes:
-    """Write a record as one line."""
-    return json.dumps(members(record), separators=(",", ":"), default=plain).encode() + b"\n"
+    """Write a record as one line. Each call and each message is written: an encoder for any object takes six times as long."""
+    text, at = encode_basestring_ascii, record
+    answer, end = (f'"{one.isoformat()}"' if one is not None else "null" for one in (at.answer, at.end))
+    line = (
+        f'{{"id":{text(at.id)},"server":{text(at.server)},"method":{text(at.method)},"call_id":{text(at.call_id)},'
+        f'"caller":{text(at.caller)},"proof":{text(at.proof)},"withheld":{"true" if at.withheld else "false"},'
+        f'"callee":{text(at.callee)},"answered_by":{text(at.answered_by)},"start":"{at.start.isoformat()}",'
+        f'"answer":{answer},"end":{end},"seconds":{"null" if at.seconds is None else repr(at.seconds)},'
+        f'"status":{int(at.status)},"why":{text(at.why)},"code":{text(at.code)},"reference":{text(at.reference)},'
+        f'"media":{text(at.media)},"hops":[{",".join(map(text, at.hops))}],"forwarded":{text(at.forwarded)}}}\n'
+    )
+    return line.encode()
 
 
 def record_in(line: bytes) -> CallRecord | None:

@@ -7,7 +7,6 @@ partner, the front end for an application. All other servers get the request fro
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
@@ -26,6 +25,7 @@ from sipmesh.server.proxy.records.told_request import (
 )
 from sipmesh.server.proxy.records.up_calls import LOST_S, UpCall, UpCalls
 from sipmesh.sip.message import respond
+from sipmesh.sip.rows import RECORD_ROUTE
 from sipmesh.sip.status import FIRST_REDIRECTION, Status
 from sipmesh.sip.text_cache import short_key
 from sipmesh.storage.call_records.call_record import REPORT, CallRecord
@@ -108,7 +108,8 @@ class CallRecorder:
             return
         is_cancelled = context is not None and context.cancelled and response.status >= FIRST_REDIRECTION
         why = CANCELLED if is_cancelled else ""
-        record = self._record(request, who, response, proxied.began, _next_server(context), why, "")
+        following = "" if response.present & RECORD_ROUTE else _next_server(context)
+        record = self._record(request, who, response, proxied.began, following, why, "")
         self.add(record)
         if record.is_up:
             self._begin(record, proxied, response)
@@ -268,7 +269,7 @@ class CallRecorder:
             return
         record, end = call.record, datetime.fromtimestamp(at or self._wall(), UTC)
         seconds = round((end - record.answer).total_seconds(), 3) if is_known and record.answer is not None else None
-        self.buffer.add(replace(record, end=end, seconds=seconds, why=why))
+        self.buffer.add(record.ended(end, seconds, why))
 
     # The process before this one
 

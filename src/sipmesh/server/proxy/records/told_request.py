@@ -10,7 +10,7 @@ from sipmesh.printable import printable
 from sipmesh.routing.identity.privacy import is_hidden
 from sipmesh.sip.fields import NameAddr
 from sipmesh.sip.names import GUARDED
-from sipmesh.sip.rows import RECORD_ROUTE
+from sipmesh.sip.rows import P_ASSERTED_IDENTITY, RECORD_ROUTE
 from sipmesh.sip.text import LWS
 from sipmesh.storage.call_records.call_record import LONGEST_TEXT, MOST_HOPS
 
@@ -61,7 +61,7 @@ def claimed(request: Request) -> str:
 
 def answerer(response: Response) -> str:
     """Give who has answered, as the answer asserts it; "" if it does not."""
-    asserted = response.asserted_identities if response.first("p-asserted-identity") is not None else []
+    asserted = response.asserted_identities if response.present & P_ASSERTED_IDENTITY else []
     return named(asserted[0].aor) if asserted and asserted[0].is_sip else ""
 
 
