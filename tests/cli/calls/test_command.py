@@ -70,6 +70,12 @@ def test_answer_is_readable(recorded: Organisation) -> None:
     assert "from their files on this machine" in result.err
 
 
+def test_calls_that_are_up_are_shown_with_the_id_that_ends_them(recorded: Organisation) -> None:
+    up_now, everything = recorded.type("calls", "--up").out, recorded.type("calls").out
+    assert "now" in up_now.split()
+    assert "now" not in everything.split()
+
+
 def test_json_has_one_record_on_each_line(recorded: Organisation) -> None:
     lines = recorded.type("calls", "--json").out.splitlines()
     assert len(lines) == 4

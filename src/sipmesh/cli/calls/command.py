@@ -89,7 +89,7 @@ def calls(
     elif as_csv:
         say_csv(records)
     else:
-        show_calls(records, now, zone(now), has_more=has_more)
+        show_calls(records, now, zone(now), has_more=has_more, ids=up)
 
 
 def _end(place: Place, call: str) -> None:

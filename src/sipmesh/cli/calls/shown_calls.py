@@ -11,11 +11,21 @@ from sipmesh.storage.call_records.call_record import CallRecord
 from sipmesh.trust.formatting import tell_span
 
 
-def show_calls(records: Sequence[CallRecord], now: datetime, zone: str, *, has_more: bool) -> None:
-    """Print a table of *records*, newest first; times are in the zone of *now*, and without the date if all are of one day."""
+def show_calls(records: Sequence[CallRecord], now: datetime, zone: str, *, has_more: bool, ids: bool = False) -> None:
+    """Print a table of *records*, newest first, with their *ids* or without; times are in the zone of *now*."""
     days = {record.start.astimezone(now.tzinfo).date() for record in records}
     told = f" on {min(days)}" if len(days) == 1 else ""
-    made = table(f"Calls and messages{told}, times in {zone}", "time", "from", "to", "outcome", "for", "media", "way")
+    made = table(
+        f"Calls and messages{told}, times in {zone}",
+        "time",
+        "from",
+        "to",
+        "outcome",
+        "for",
+        "media",
+        "way",
+        *(["id"] if ids else []),
+    )
     for record in records:
         start = record.start.astimezone(now.tzinfo)
         at = f"{start:%H:%M:%S}" if told else f"{start:%Y-%m-%d %H:%M:%S}"
@@ -27,6 +37,7 @@ def show_calls(records: Sequence[CallRecord], now: datetime, zone: str, *, has_m
             cell(duration_of(record, now)),
             cell(record.media),
             cell(" > ".join(hop.partition(".")[0] for hop in record.hops)),
+            *([cell(record.id)] if ids else []),
         )
     show(made)
     if has_more:
