@@ -58,7 +58,7 @@ def test_partners_reach_each_other_except_while_one_is_blocked(pair: tuple[Organ
     assert (by_edge.code, by_edge.json["verdict"]["subject"]) == (0, f"sip.{PARTNER}")
     by_srv = theirs.type("explain", DOMAIN, "--as", f"edge1.{PARTNER}", "--json")
     assert (by_srv.code, by_srv.json["verdict"]["subject"]) == (0, DOMAIN)
-    partners = ours.file.read_text()
+    partners = ours.type("partner", "list", "--json").json["partners"]
     assert ours.type("partner", "block", PARTNER).code == 0
     refused = theirs.type("explain", DOMAIN, "--as", f"edge1.{PARTNER}", "--json")
     assert (refused.code, refused.json["verdict"]["code"]) == (1, Code.REFUSED_BY_PEER)
@@ -68,8 +68,11 @@ def test_partners_reach_each_other_except_while_one_is_blocked(pair: tuple[Organ
     assert (probed.code, len(sha256)) == (1, 95)
     assert sha256 in ours.type("links", "--refused", "--json").out  # both sides find the verdict by the same value
     assert sha256 in theirs.type("partner", "probe", DOMAIN).out
-    ours.file.write_text(partners)
-    ours.publish("a partner again")
+    told = ours.type("explain", PARTNER)
+    assert f"sipmesh partner unblock {PARTNER}" in told.err
+    assert ours.type("partner", "unblock", f"sip.{PARTNER}").code == 0
+    again = ours.type("partner", "list", "--json").json["partners"]
+    assert [{**one, "left_s": 0} for one in again] == [{**one, "left_s": 0} for one in partners]
     again = theirs.type("explain", DOMAIN, "--as", f"edge1.{PARTNER}", "--json")
     assert (again.code, again.json["verdict"]["subject"]) == (0, DOMAIN)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -57,14 +58,29 @@ def test_partner_is_removed_and_not_blocked(federated: Organisation) -> None:
 
 
 @pytest.mark.wide
-def test_blocked_partner_is_unblocked_and_stays_removed(federated: Organisation) -> None:
-    """A block ends the trust; to take it back is another decision, with the files at hand."""
+def test_blocked_partner_is_a_partner_again_whole_once_it_is_unblocked(federated: Organisation) -> None:
+    """With its files and its other keys; by one of its names."""
+    before = federated.type("partner", "list", "--json").json
     assert federated.type("partner", "block", PARTNER).code == 0
-    first, second = (federated.type("partner", "unblock", name) for name in (PARTNER, f"sip.{PARTNER}"))
-    assert (first.code, second.code) == (0, 0)
-    assert f"Still blocked: sip.{PARTNER}." in first.out
-    assert "Still blocked" not in second.out
-    assert in_force(federated) == ([], [])
+    assert federated.type("partner", "list", "--json").json["partners"] == []
+    unblocked = federated.type("partner", "unblock", f"sip.{PARTNER}")
+    assert unblocked.code == 0, unblocked.err
+    assert "Still blocked" not in unblocked.out
+    after = federated.type("partner", "list", "--json").json
+    left = {"left_s": 0}
+    assert [{**one, **left} for one in after["partners"]] == [{**one, **left} for one in before["partners"]]
+    assert after["blocked"] == before["blocked"] == []
+
+
+def test_partner_that_cannot_be_added_leaves_nothing(federated: Organisation, tmp_path: Path) -> None:
+    """Neither in the draft nor in the folder for files of partners; the control is a partner that can be added."""
+    files = [tmp_path / name for name in ("root.pem", "root.crl")]
+    for file in files:
+        shutil.copy(federated.folder / "ca" / file.name, file)
+    text, folder = federated.file.read_text(), federated.folder / "partners"
+    before = sorted(folder.rglob("*"))
+    refused = federated.type("partner", "add", "example.com", "--ca", files[0], "--crl", files[1])
+    assert (refused.code, federated.file.read_text(), sorted(folder.rglob("*"))) == (1, text, before)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 
 from sipmesh.errors import OperatorError
 from sipmesh.topology.builder.outline import Kind, Outline
-from sipmesh.topology.builder.removal import remove, remove_partner, unblock
+from sipmesh.topology.builder.removal import remove, remove_partner
 from topology.world import TOPOLOGY
 
 FILE = Path("topology.yaml")
@@ -43,9 +43,3 @@ def test_partner_is_removed_and_not_blocked() -> None:
     after = remove_partner(TOPOLOGY, "second.test", FILE)
     assert "other.test" not in after
     assert "blocked: [evil.test]" in after
-
-
-def test_name_is_no_longer_blocked() -> None:
-    assert "blocked: []" in unblock(TOPOLOGY, "EVIL.test", FILE)
-    with pytest.raises(OperatorError, match=r"did you mean 'evil\.test'"):
-        unblock(TOPOLOGY, "evill.test", FILE)

@@ -18,6 +18,7 @@ from sipmesh.topology.document.changes import (
     edit,
     edit_text,
     move_management,
+    unblock,
 )
 from topology.world import TOPOLOGY
 
@@ -69,6 +70,24 @@ def test_blocking_all_partners_leaves_an_empty_list() -> None:
     after = block_partner(block_partner(TOPOLOGY, "second.test", FILE), "partner.test", FILE)
     assert "  partners: []\n    # our oldest friend\n" in after
     assert "blocked: [evil.test, second.test, other.test, partner.test, sip.partner.test]" in after
+
+
+@pytest.mark.parametrize("name", ["partner.test", "SIP.partner.test"])
+def test_unblocked_partner_has_its_entry_again_whole(place: Place, name: str) -> None:
+    """By any of its names; a name that was blocked before stays blocked."""
+    before = place.load().topology.federation
+    blocked = edit(place.file, lambda text: block_partner(text, name, place.file)).topology.federation
+    assert [entry["domains"][0] for entry in blocked.blocked_partners] == ["partner.test"]
+    assert "partner.test" not in {partner.name for partner in blocked.partners}
+    again = edit(place.file, lambda text: unblock(text, name, place.file)).topology.federation
+    assert (again.blocked, again.blocked_partners) == (before.blocked, ())
+    assert {one.name: one for one in again.partners} == {one.name: one for one in before.partners}
+
+
+def test_name_is_no_longer_blocked() -> None:
+    assert "blocked: []" in unblock(TOPOLOGY, "EVIL.test", FILE)
+    with pytest.raises(OperatorError, match=r"did you mean 'evil\.test'"):
+        unblock(TOPOLOGY, "evill.test", FILE)
 
 
 def test_name_without_a_partner_is_blocked_alone() -> None:

@@ -113,6 +113,18 @@ def test_only_what_is_blocked_and_removed_is_a_block(changed: dict[str, Any], *,
     assert is_block(HELD_TOPOLOGY, HELD_TOPOLOGY.model_copy(update={"federation": new})) is blocks
 
 
+def test_entry_that_a_block_keeps_is_that_of_the_partner() -> None:
+    """Without this, few operators could prepare the trust that comes back when the partner is unblocked."""
+    federation = HELD_TOPOLOGY.federation
+    kept, left = federation.partners
+    entry = kept.model_dump(mode="json", exclude_defaults=True)
+    blocked = (*federation.blocked, kept.name)
+    for given, blocks in ((entry, True), ({**entry, "anchors": ["evil.pem"]}, False)):
+        update = {"partners": (left,), "blocked": blocked, "blocked_partners": (given,)}
+        new = federation.model_copy(update=update)
+        assert is_block(HELD_TOPOLOGY, HELD_TOPOLOGY.model_copy(update={"federation": new})) is blocks
+
+
 def test_block_that_changes_anything_else_is_not_one() -> None:
     federation = HELD_TOPOLOGY.federation.model_copy(update={"blocked": ("evil.test", "more.test")})
     for more in ({"sip_domains": ("evil.test",)}, {"approvals": None}, {"organisation": "Other"}):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,6 +42,8 @@ class Change:
         self._before = links_of(place)
         self._draft = place.load()
         self._pending = unpublished(place, self._draft)
+        self._made: Edit | None = None
+        self._replaced: dict[Path, bytes | None] = {}  # the files that were written, each with its content from before
 
     @property
     def publishes(self) -> bool:
@@ -59,9 +62,33 @@ class Change:
         copies = []
         for file in given:
             copies.append(below / file.name)
+            self._replaced[copies[-1]] = copies[-1].read_bytes() if copies[-1].exists() else None
             files.write(copies[-1], read_given(file, "nothing was changed", "name a PEM file"))
             say(f"{file} is copied to {copies[-1]}.", style="dim")
         return copies
+
+    @contextmanager
+    def whole(self) -> Iterator[None]:
+        """Put back the draft and the copied files as they were if the change is refused within."""
+        try:
+            yield
+        except OperatorError:
+            self._put_back()
+            raise
+
+    def _put_back(self) -> None:
+        from sipmesh.pki import files
+        from sipmesh.topology.document.changes import edit_text
+
+        for file, content in self._replaced.items():
+            if content is not None:
+                files.write(file, content)
+                continue
+            file.unlink(missing_ok=True)
+            with suppress(OSError):  # the folder has other files, or is gone already
+                file.parent.rmdir()
+        if (made := self._made) is not None:
+            edit_text(self._place.file, lambda text: made.before if text == made.after else text)
 
     def edited(self, edit: Callable[[str], str], *, dry_run: bool = False) -> Edit:
         """Edit the draft that was compared, and no other: what another user writes into it meanwhile is not published with it."""
@@ -71,7 +98,8 @@ class Change:
             must_be_compared(text, self._draft.digest)
             return edit(text)
 
-        return edit_text(self._place.file, compared, dry_run=dry_run)
+        self._made = edit_text(self._place.file, compared, dry_run=dry_run)
+        return self._made
 
     def take_effect(self, made: Edit, why: str, wait: float, *, force: bool = False) -> None:
         """Put the draft that was *made* in force; *force* also if it breaks what the refusal names.

@@ -82,26 +82,27 @@ def add(
     change = Change(place)
     crls = _files_among(crl)  # before a file is copied
     _warn_of_crls([name for name in crl if is_url(name)], ca, place)
-    ca, crls = change.files(domains[0], ca), change.files(domains[0], crls)
-    files = iter(crls)
-    entry = {
-        "domains": domains,
-        "edge": edge or None,
-        "address": address or None,
-        "anchors": [_named(file, place.folder) for file in ca],
-        "crls": [name if is_url(name) else _named(next(files), place.folder) for name in crl],
-        "client_usage": str(client_usage) if client_usage is not ClientUsage.STRICT else None,
-        "third_party": True if third_party else None,
-        "media": str(media) if media is not None else None,
-        "identity": str(identity) if identity is not None else None,
-    }
-    made = change.edited(lambda text: add_partner(text, entry))
-    loaded = made.loaded
-    say(f"{domains[0]} is a partner, through {loaded.topology.federation.route}.", style=GOOD)
-    if loaded.faults:
-        say("Some CRLs cannot be used yet. Until then, certificates of their CAs are refused:", style=WARN)
-        say_problems(loaded.faults)
-    change.take_effect(made, f"{domains[0]} is a partner", wait)
+    with change.whole():
+        ca, crls = change.files(domains[0], ca), change.files(domains[0], crls)
+        files = iter(crls)
+        entry = {
+            "domains": domains,
+            "edge": edge or None,
+            "address": address or None,
+            "anchors": [_named(file, place.folder) for file in ca],
+            "crls": [name if is_url(name) else _named(next(files), place.folder) for name in crl],
+            "client_usage": str(client_usage) if client_usage is not ClientUsage.STRICT else None,
+            "third_party": True if third_party else None,
+            "media": str(media) if media is not None else None,
+            "identity": str(identity) if identity is not None else None,
+        }
+        made = change.edited(lambda text: add_partner(text, entry))
+        loaded = made.loaded
+        say(f"{domains[0]} is a partner, through {loaded.topology.federation.route}.", style=GOOD)
+        if loaded.faults:
+            say("Some CRLs cannot be used yet. Until then, certificates of their CAs are refused:", style=WARN)
+            say_problems(loaded.faults)
+        change.take_effect(made, f"{domains[0]} is a partner", wait)
 
 
 def _warn_of_crls(urls: list[str], roots: list[Path], place: Place) -> None:

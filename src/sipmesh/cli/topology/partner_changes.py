@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,8 +13,10 @@ from sipmesh.cli.topology.build import DryRun
 from sipmesh.cli.topology.change import Change
 from sipmesh.cli.topology.publish import WAIT_S, Force, Wait
 from sipmesh.cli.topology.remote_servers import must_lead
-from sipmesh.errors import OperatorError
 from sipmesh.regular_file import read_regular
+
+if TYPE_CHECKING:
+    from sipmesh.topology.document.changes import Edit
 
 Domain = Annotated[str, typer.Argument(metavar="DOMAIN", help="One of the partner's SIP domains.")]
 
@@ -76,11 +78,12 @@ def unblock(
     wait: Wait = WAIT_S,
     topology: TopologyFile = HERE,
 ) -> None:
-    """Take a name from the blocked names. To trust the partner again, add it: `sipmesh partner add`.
+    """Accept a blocked name again. A partner that was blocked is a partner again, with the entry that it had.
 
     The change is published at once if the draft has no other change.
     """
-    from sipmesh.topology.builder.removal import blocked_names, unblock
+    from sipmesh.topology.builder.removal import blocked_names
+    from sipmesh.topology.document.changes import unblock
 
     why = f"{name.lower()} is no longer blocked"
     _apply(topology, lambda text: unblock(text, name, topology), why, wait, dry_run=dry_run)
@@ -92,21 +95,20 @@ def _apply(
     topology: TopologyFile, edit: Callable[[str], str], why: str, wait: float, *, dry_run: bool, force: bool = False
 ) -> None:
     """Edit the draft and put it in force; if management refuses to publish it, the draft is as before."""
-    from sipmesh.topology.document.changes import edit_text
-
     place = Place(topology)
     change = Change(place)
     if not dry_run:
         must_lead(place)
-    made = change.edited(edit, dry_run=dry_run)
+    if not dry_run:
+        with change.whole():
+            _say_edit(made := change.edited(edit))
+            say(f"{why}.", style=GOOD)
+            change.take_effect(made, why, wait, force=force)
+        return
+    _say_edit(change.edited(edit, dry_run=True))
+    say(f"{topology} is unchanged (--dry-run). The new draft would be valid.")
+
+
+def _say_edit(made: Edit) -> None:
     for line in made.diff:
         say(line, style={"+": GOOD, "-": BAD}.get(line[:1], ""))
-    if dry_run:
-        say(f"{topology} is unchanged (--dry-run). The new draft would be valid.")
-        return
-    say(f"{why}.", style=GOOD)
-    try:
-        change.take_effect(made, why, wait, force=force)
-    except OperatorError:
-        edit_text(topology, lambda text: made.before if text == made.after else text)
-        raise

@@ -23,8 +23,8 @@ from sipmesh.server.process.off_loop import off_loop
 from sipmesh.sip.text import ascii_lower
 from sipmesh.topology.builder.assignments import assign, must_be_known
 from sipmesh.topology.builder.outline import Outline
-from sipmesh.topology.builder.removal import remove_partner, unblock
-from sipmesh.topology.document.changes import PARTNER_FILES, add_partner, block_partner, must_be_compared
+from sipmesh.topology.builder.removal import remove_partner
+from sipmesh.topology.document.changes import PARTNER_FILES, add_partner, block_partner, must_be_compared, unblock
 from sipmesh.topology.document.named_files.read import UnusableFileError
 from sipmesh.topology.document.named_files.trust_anchors import certificates_alone
 from sipmesh.topology.document.parts.federation import Partner

@@ -43,11 +43,3 @@ def remove_partner(text: str, domain: str, file: Path) -> str:
 def blocked_names(text: str, file: Path) -> list[str]:
     """Return the blocked names, in lower case and in the order of the document."""
     return [str(item).lower() for item in Outline(text, file).items(BLOCKED)]
-
-
-def unblock(text: str, name: str, file: Path) -> str:
-    """Remove *name* from the blocked names. Raises `OperatorError` if it is not blocked."""
-    names = blocked_names(text, file)
-    if name.lower() not in names:
-        raise Outline(text, file).unknown(name, names, "a blocked name")
-    return yaml_edit.remove(text, (*BLOCKED, names.index(name.lower())))

@@ -15,6 +15,7 @@ from sipmesh.errors import LocalError, OperatorError, Problem
 from sipmesh.topology.document import yaml_edit, yaml_tree
 from sipmesh.topology.document.load import Loaded, load_text
 from sipmesh.topology.document.names import split_port
+from sipmesh.topology.document.report import did_you_mean
 from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 _PARTNERS = ("federation", "partners")
 _BLOCKED = ("federation", "blocked")
+_BLOCKED_PARTNERS = ("federation", "blocked_partners")
 PARTNER_FILES: Final = "partners"
 """The folder, beside the topology, for files of partners."""
 
@@ -35,7 +37,7 @@ def add_partner(text: str, partner: Mapping[str, object]) -> str:
 
 
 def block_partner(text: str, name: str, file: Path) -> str:
-    """Block *name*. A partner with this domain or edge is removed, and all its names are blocked.
+    """Block *name*. All names of a partner with this domain or edge are blocked, and its entry moves to `blocked_partners`.
 
     If no partner has the name, only the name is blocked. A name that is blocked already is not added again.
     """
@@ -45,11 +47,31 @@ def block_partner(text: str, name: str, file: Path) -> str:
         names = _names(partner)
         if name in names:
             wanted += [other for other in names if other not in wanted]
-            text = yaml_edit.remove(text, (*_PARTNERS, n))
+            text = yaml_edit.append(yaml_edit.remove(text, (*_PARTNERS, n)), _BLOCKED_PARTNERS, partner)
     blocked = {str(entry).lower() for entry in _list(text, _BLOCKED, file)}
     for entry in wanted:
         if entry not in blocked:
             text = yaml_edit.append(text, _BLOCKED, entry)
+    return text
+
+
+def unblock(text: str, name: str, file: Path) -> str:
+    """Take *name* from the blocked names; an entry with it in `blocked_partners` is a partner again, with all its names.
+
+    Raises `OperatorError` if it is not blocked.
+    """
+    blocked = [str(entry).lower() for entry in _list(text, _BLOCKED, file)]
+    wanted = {name.lower()}
+    if not wanted & set(blocked):
+        remedy = did_you_mean(name.lower(), blocked, f"the draft blocks: {', '.join(blocked) or 'no name'}")
+        reason = f"{name!r} is not a blocked name of the draft"
+        raise OperatorError(reason, (Problem(file, 0, "federation.blocked", reason, remedy),))
+    for n, partner in reversed(list(enumerate(_list(text, _BLOCKED_PARTNERS, file)))):
+        if name.lower() in _names(partner):
+            wanted |= set(_names(partner))
+            text = yaml_edit.append(yaml_edit.remove(text, (*_BLOCKED_PARTNERS, n)), _PARTNERS, partner)
+    for n in (n for n in reversed(range(len(blocked))) if blocked[n] in wanted):
+        text = yaml_edit.remove(text, (*_BLOCKED, n))
     return text
 
 

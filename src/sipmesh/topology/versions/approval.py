@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import SipmeshError
 from sipmesh.topology.document.operators.sshsig import PublicKey, Signature, UnusableKeyError
+from sipmesh.topology.document.parts.federation import Federation, Partner
 from sipmesh.trust.formatting import tell_list
 from sipmesh.trust.role import Role
 from sipmesh.typed_json import Base64, UnreadableJsonError, read_document
@@ -175,10 +176,17 @@ def is_block(held: Topology, new: Topology) -> bool:
     """
     before, after = held.federation, new.federation
     same = new.model_copy(update={"federation": before, "pools": held.pools}) == held
-    rest = after.model_copy(update={"partners": before.partners, "blocked": before.blocked}) == before
+    rest = after.model_copy(update=_of_blocks(before)) == before
     fewer = [partner for partner in before.partners if partner in after.partners] == list(after.partners)
     pools = len(held.pools) == len(new.pools) and all(map(_is_without_managers, held.pools, new.pools))
-    return same and rest and fewer and pools and set(before.blocked) <= set(after.blocked)
+    moved = [entry for entry in after.blocked_partners if entry not in before.blocked_partners]
+    kept = all(Partner.model_validate(entry) in before.partners for entry in moved)
+    return same and rest and fewer and kept and pools and set(before.blocked) <= set(after.blocked)
+
+
+def _of_blocks(federation: Federation) -> dict[str, object]:
+    """Return the keys that a block changes."""
+    return {key: getattr(federation, key) for key in ("partners", "blocked", "blocked_partners")}
 
 
 def _is_without_managers(held: Pool, new: Pool) -> bool:

@@ -53,6 +53,7 @@ def test_form_that_cannot_be_edited_does_not_delay_the_block(published: tuple[Pu
     assert difference(before, after) == [
         "partner.test is blocked",
         "sip.partner.test is blocked",
+        "the entry of partner.test is kept while it is blocked",
         "partner partner.test may no longer connect",
     ]
 

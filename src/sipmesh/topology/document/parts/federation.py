@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from sipmesh.topology.document.identity_policy import IdentityPolicy
 from sipmesh.topology.document.media_policy import MediaPolicy
@@ -80,6 +80,15 @@ def _off(given: object) -> object:
     return "off" if given is False else given
 
 
+def _of_a_partner(given: dict[str, Any]) -> dict[str, Any]:
+    """Check that the entry can become one of `partners` again."""
+    Partner.model_validate(given)
+    return given
+
+
+BlockedPartner = Annotated[dict[str, Any], AfterValidator(_of_a_partner)]
+"""The entry of a partner as it was written: no part of the program reads an anchor or a name of it."""
+
 Discovery = Annotated[Literal["off"], BeforeValidator(_off)]
 
 
@@ -97,4 +106,8 @@ class Federation(Part):
     )
     blocked: tuple[Fqdn, ...] = Field(
         default=(), description="domains and edges that are refused, with any certificate"
+    )
+    blocked_partners: tuple[BlockedPartner, ...] = Field(
+        default=(),
+        description="the entries of partners that are blocked: nothing in them counts until `sipmesh partner unblock`",
     )

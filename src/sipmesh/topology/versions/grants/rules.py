@@ -110,6 +110,9 @@ _OF_FEDERATION: Final[Rules] = {
     "federation.blocked": (
         Rule(Gain.SIGN, "a name fewer", "the owner of that name", "{value} is no longer blocked", removed),
     ),
+    "federation.blocked_partners": (
+        NoGrant("nothing in it counts before it is unblocked, which has the rules of a new partner"),
+    ),
     "federation.networks": (
         Rule(
             Gain.DECIDE,

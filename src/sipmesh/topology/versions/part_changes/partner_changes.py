@@ -33,7 +33,13 @@ def _third_party(whose: str, _old: object, new: object) -> str:
     return f"the CA of {whose} is now declared to issue for {whom}"
 
 
-_FEDERATION: Mapping[str, Words | None] = {"route": _route, "partners": None, "networks": None, "blocked": None}
+_FEDERATION: Mapping[str, Words | None] = {
+    "route": _route,
+    "partners": None,
+    "networks": None,
+    "blocked": None,
+    "blocked_partners": None,
+}
 
 _PARTNER: Mapping[str, Words | None] = {
     **dict.fromkeys(("domains", "anchors", "crls", "ocsp", "revocation", "grace", "list_limit")),
@@ -64,6 +70,15 @@ def federation_changes(old: Topology, new: Topology) -> Iterator[str]:
         lambda name: f"{name} is no longer blocked",
         "the blocked names",
     )
+    kept, keeps = ({str(one["domains"][0]): one for one in each.blocked_partners} for each in (before, after))
+    yield from list_names(
+        list(kept),
+        list(keeps),
+        lambda name: f"the entry of {name} is kept while it is blocked",
+        lambda name: f"the entry of {name} is no longer kept",
+        "the kept entries",
+    )
+    yield from (f"the kept entry of {name} changes" for name in kept.keys() & keeps.keys() if kept[name] != keeps[name])
 
 
 def partner_changes(old: Loaded, new: Loaded) -> Iterator[str]:
