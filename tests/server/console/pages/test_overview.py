@@ -15,7 +15,7 @@ async def test_first_page_says_what_needs_an_operator_and_what_has_changed(tmp_p
     async with management_with_console(tmp_path) as network, Visitor(network) as viewer:
         await viewer.log_in("viewer")
         page = (await viewer.get("/")).text
-        assert "servers have a fault" in page
+        assert "3 servers have a fault" in page
         assert f'href="/servers/{FE1}"' in page.partition("What needs you today")[2]
         assert f"start it: sipmesh serve {FE1}" in page
         assert "publish by ada (1)" in page.partition("What changed")[2]

@@ -198,8 +198,8 @@ def _digest(text: str) -> Markup:
 
 
 def _shortened(value: object) -> Markup:
-    """Show a value of the audit log; a digest in it is shortened."""
-    text = str(value)
+    """Show a value of the audit log: the items of a list, and the beginning of a digest."""
+    text = "; ".join(map(str, value)) if isinstance(value, list) else str(value)
     return _digest(text) if len(text) >= DIGITS and set(text) <= set(hexdigits) else Markup("{}").format(text)
 
 

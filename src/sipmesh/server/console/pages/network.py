@@ -56,8 +56,7 @@ SERVERS: Final = (
     Column[ServerReply](
         "State", lambda one: (one.number is not None, not one.faults, [fault.what for fault in one.faults])
     ),
-    Column[ServerReply]("Role", lambda one: one.role),
-    Column[ServerReply]("Pool", lambda one: getattr(one, "pool", "")),
+    Column[ServerReply]("Pool and role", lambda one: (getattr(one, "pool", ""), one.role)),
     Column[ServerReply]("Version", lambda one: one.number),
     Column[ServerReply]("Last report", lambda one: getattr(one, "heard_s", None)),
     Column[ServerReply]("Certificate ends", lambda one: one.certificate and one.certificate.ends),

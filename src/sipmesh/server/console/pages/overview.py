@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
@@ -11,6 +12,7 @@ from sipmesh.errors import OperatorError
 from sipmesh.server.console.operations import AUDIT, CERTIFICATES, CHANGES
 from sipmesh.server.console.pages.chart import charts_of
 from sipmesh.server.management.replies import TRAFFIC
+from sipmesh.trust.formatting import tell_list
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -93,11 +95,17 @@ def _of_certificates(stock: InventoryReport) -> Iterator[Need]:
             yield Need("bad" if entry.broken else "behind", entry.name, what, remedy, "/certificates")
 
 
-def _states(network: NetworkReply) -> Mapping[str, int]:
-    """Return how many servers there are, how many have a fault, and how many have never reported."""
+def _states(network: NetworkReply) -> Mapping[str, Any]:
+    """Return how many servers there are, how many have an older version, and what has a fault, in words."""
     reports = (network.master, *network.servers)
+    kinds = Counter(str(peer.kind) for peer in network.peers if peer.faults)
+    if faulty := sum(bool(report.faults) for report in reports):
+        kinds["server"] = faulty
+    counts = [f"{count} {kind}{'s' * (count != 1)}" for kind, count in sorted(kinds.items(), key=lambda one: -one[1])]
     return {
         "all": len(reports),
-        "faulty": sum(bool(report.faults) for report in reports),
+        "faulty": tell_list(counts, " and ") + (" have a fault" if kinds.total() != 1 else " has a fault")
+        if counts
+        else "",
         "behind": sum(report.number not in (None, network.version) for report in reports),
     }
