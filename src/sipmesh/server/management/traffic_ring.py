@@ -47,6 +47,7 @@ class TrafficRing:
         self._begun = begun
         self._intervals: dict[int, _Interval] = {}
         self._last: dict[str, ServerStatus] = {}
+        self._devices = 0
 
     def saw(self, server: str, status: ServerStatus, at: datetime) -> None:
         """Add what *server* has counted since its report before; the first report of a server only begins the count.
@@ -55,7 +56,8 @@ class TrafficRing:
         """
         before, self._last[server] = self._last.get(server), status
         interval = self._interval(at)
-        interval.devices = max(interval.devices, sum(one.links.get(LinkKind.CLIENT, 0) for one in self._last.values()))
+        self._devices += _devices(status) - _devices(before)
+        interval.devices = max(interval.devices, self._devices)
         if before is None:
             return
         is_new = before.started_at != status.started_at
@@ -66,6 +68,7 @@ class TrafficRing:
     def keep(self, servers: Collection[str]) -> None:
         """Forget the last reports of other servers."""
         self._last = {name: status for name, status in self._last.items() if name in servers}
+        self._devices = sum(map(_devices, self._last.values()))
 
     def _interval(self, at: datetime) -> _Interval:
         """Return the interval of *at*, and forget those that are not of the day before it: a clock may have jumped."""
@@ -89,3 +92,7 @@ class TrafficRing:
             begins = datetime.fromtimestamp(number * width_s, UTC)
             points.append(TrafficPoint(begins, one.messages, one.devices, one.refusals.total()))
         return TrafficReply(int(width_s), self._begun, points, dict(causes.most_common()))
+
+
+def _devices(status: ServerStatus | None) -> int:
+    return status.links.get(LinkKind.CLIENT, 0) if status is not None else 0

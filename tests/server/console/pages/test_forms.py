@@ -173,3 +173,16 @@ async def test_form_that_cannot_be_planned_keeps_what_was_typed(tmp_path: Path) 
         refused = await officer.post("/add/partner", do="plan", media="", identity="", edge="", address="", **typed)
         assert (refused.status, "send certificates in PEM" in refused.text) == (409, True), refused.text
         assert ("no &lt;pem&gt;" in refused.text, 'value="partner.test, b.test"' in refused.text) == (True, True)
+
+
+@on_loop
+async def test_link_of_another_site_fills_in_no_form(tmp_path: Path) -> None:
+    """The same link of our own pages does; a form that gives trust takes nothing from a link at all."""
+    led_here = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+    async with management_with_console(tmp_path) as network, Visitor(network) as officer:
+        await officer.log_in("security-officer")
+        for path in ("/block?name=partner.test", "/user/disable?user=partner.test"):
+            ours, theirs = await officer.get(path), await officer.get(path, headers=led_here)
+            assert (ours.status, theirs.status) == (200, 200)
+            assert ('value="partner.test"' in ours.text, "partner.test" in theirs.text) == (True, False)
+        assert "evil" not in (await officer.get("/add/partner?domains=evil.test&fingerprints=evil")).text

@@ -61,3 +61,11 @@ async def test_long_form_with_a_code_is_not_read(tmp_path: Path) -> None:
         kind = {"Content-Type": FORM}
         for body, status in ((f"code={code}&{'&=' * 512}", 413), (pieces(), 413), (f"code={code}", 303)):
             assert (await visitor.ask("POST", "/login", data=body, headers=kind)).status == status
+
+
+@on_loop
+async def test_page_of_a_link_sends_its_code_by_itself_unless_another_site_has_led_there(tmp_path: Path) -> None:
+    led_here = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+    async with management_with_console(tmp_path) as network, Visitor(network) as person:
+        typed, led = await person.get("/login"), await person.get("/login", headers=led_here)
+        assert ("data-sends" in typed.text, "data-sends" in led.text, 'name="code"' in led.text) == (True, False, True)

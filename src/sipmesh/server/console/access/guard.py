@@ -177,7 +177,7 @@ class Guard:
         known = self.identify(request)
         if known is not None or certificate_of(request) is None:
             return known
-        if _is_of_another_site(request):
+        if is_of_another_site(request):
             raise web.HTTPForbidden(text=ANOTHER_SITE)
         return self.by_certificate(request)
 
@@ -230,12 +230,15 @@ class Guard:
 def _must_not_be_of_another_site(request: web.Request) -> None:
     """Refuse a request that a page of another site has caused (HTTP 403), unless it leads a tab of the browser here."""
     leads_here = request.method == "GET" and all(request.headers.get(name) == said for name, said in LEADS_HERE.items())
-    if _is_of_another_site(request) and not leads_here:
+    if is_of_another_site(request) and not leads_here:
         raise web.HTTPForbidden(text=ANOTHER_SITE)
 
 
-def _is_of_another_site(request: web.Request) -> bool:
-    """Tell whether a browser says so (Fetch Metadata Request Headers, W3C, section 2.3); a program says nothing."""
+def is_of_another_site(request: web.Request) -> bool:
+    """Tell whether a browser says that another site has caused a request (Fetch Metadata Request Headers, W3C, section 2.3).
+
+    A program says nothing.
+    """
     return request.headers.get(FETCH_SITE, "none") not in ("none", "same-origin")
 
 

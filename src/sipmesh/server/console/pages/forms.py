@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from sipmesh.errors import SipmeshError
-from sipmesh.server.console.access.guard import OPERATOR
+from sipmesh.server.console.access.guard import OPERATOR, is_of_another_site
 from sipmesh.server.console.operations import (
     ADD_POOL,
     ADD_SERVER,
@@ -134,9 +134,13 @@ class FormPage:
             raise SipmeshError(f"fill in {', '.join(missing)}")
 
     async def show(self, request: web.Request) -> tuple[str, Mapping[str, Any]]:
-        """Return the page, with what the query has for its fields; raises `NotAllowedError` if the role is too low."""
+        """Return the page, with what the query has for its fields; raises `NotAllowedError` if the role is too low.
+
+        A link of another site fills in nothing: a form with the values of an attacker would be one click away.
+        """
         self.must_be_for(request[OPERATOR])
-        return self.template, {**self.shown(request.query), "why": "", "problems": ()}
+        sent = {} if self._form.plans or is_of_another_site(request) else request.query
+        return self.template, {**self.shown(sent), "why": "", "problems": ()}
 
     def shown(self, sent: Mapping[str, str]) -> Mapping[str, Any]:
         """Return what the page shows, with what was *sent*; never a password."""

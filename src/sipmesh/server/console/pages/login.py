@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
-from sipmesh.server.console.access.guard import COOKIE, FORM_FIELD, LOGIN, address_of, form_of, must_come_from_our_pages
+from sipmesh.server.console.access.guard import (
+    COOKIE,
+    FORM_FIELD,
+    LOGIN,
+    address_of,
+    form_of,
+    is_of_another_site,
+    must_come_from_our_pages,
+)
 from sipmesh.server.console.access.openid.flow import CALLBACK, PENDING_S
 from sipmesh.server.console.access.openid.metadata import OpenIdError
 from sipmesh.server.console.access.operator import CertificateLogin
@@ -58,6 +66,7 @@ class LoginPages:
             "asks": console is not None and console.client_certificates,
             "openid": self._flow.is_on,
             "proved": self._guard.certificates.proved_by(request),
+            "sends": not is_of_another_site(request),
         }
         return self._frame.render(request, "login.html", values, status=status)
 

@@ -4,7 +4,7 @@ const code = document.getElementById("code");
 if (code && location.hash.length > 1) {
   code.value = decodeURIComponent(location.hash.slice(1));
   history.replaceState(null, "", location.pathname);
-  code.form.requestSubmit();
+  if (code.form.dataset.sends) code.form.requestSubmit(); // not if another site has led here
 }
 function loadAgain(part) {
   setInterval(async () => {
