@@ -122,3 +122,10 @@ def test_user_is_erased_from_all_files_and_other_users_are_not(tmp_path: Path) -
     assert (first.callee, first.answered_by, first.caller) == (stars, stars, "alice@example.test")
     assert first.why == f"the link of {stars} has closed"
     assert (second.caller, second.callee) == ("jimbob@example.test", "bob@example.test.org")
+
+
+def test_file_that_an_operator_has_removed_is_begun_again(journal: Journal) -> None:
+    journal.append([up(id="a"), record(id="b")])
+    journal.file(1).unlink()
+    journal.append([record(id="c")])
+    assert [one.id for one in journal.everything()] == ["a", "c"]

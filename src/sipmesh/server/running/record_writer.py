@@ -102,22 +102,22 @@ class RecordWriter:
         if batch or is_due:
             if is_due:
                 self._removed_at = self._loop.time()
-            self._writing = self._loop.create_task(self._write(batch, through))
+            self._writing = self._loop.create_task(self._write(batch, through, is_due=is_due))
         if self.left_out > self._told_left_out:
             self._log.error("call records lost", count=self.left_out - self._told_left_out, why=self.fault)
             self._told_left_out = self.left_out
 
-    async def _write(self, batch: list[CallRecord], through: int) -> None:
+    async def _write(self, batch: list[CallRecord], through: int, *, is_due: bool = False) -> None:
         try:
-            await self._loop.run_in_executor(self._thread, self._append, batch)
+            await self._loop.run_in_executor(self._thread, self._append, batch, is_due)
         except (OperatorError, OSError) as wrong:
             self._recorder.buffer.put_back(batch)
             self._failed(wrong)
         else:
             self._worked(batch, through)
 
-    def _append(self, batch: list[CallRecord]) -> None:
-        """Write a batch, and remove what is too old; runs in the thread."""
+    def _append(self, batch: list[CallRecord], is_due: bool) -> None:  # noqa: FBT001 - for the thread
+        """Write a batch, and remove what is too old if that *is_due*; runs in the thread."""
         records = self._current.value.view.loaded.topology.call_records
         if records is not None:
             self.journal.limit_to(records.megabytes * 1_000_000)
@@ -126,7 +126,7 @@ class RecordWriter:
             self._is_open = True
         if batch:
             self.journal.append(latest_of(batch))
-        if records is not None:
+        if records is not None and is_due:
             self.journal.remove_older(records.days * DAY_S)
 
     def _failed(self, wrong: Exception) -> None:

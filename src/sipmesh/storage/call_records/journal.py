@@ -94,7 +94,7 @@ class Journal:
         self.folder, self.process, self._clock = folder, process, clock
         self._most_octets = most_octets
         self._up: dict[str, CallRecord] = {}
-        self._octets = self._head = 0
+        self._octets = self._head = self._newest = 0
         self._began = 0.0
 
     def __repr__(self) -> str:
@@ -129,7 +129,8 @@ class Journal:
         numbers = self.numbers()
         if not numbers:
             return ()
-        file = self.file(numbers[-1])
+        self._newest = numbers[-1]
+        file = self.file(self._newest)
         with file_errors(file), file.open("r+b") as opened:
             content = opened.read()
             self._octets = content.rfind(b"\n") + 1
@@ -141,18 +142,20 @@ class Journal:
 
     def append(self, records: Sequence[CallRecord]) -> None:
         """Write *records*, which are on the disk then. Raises `FileError`; then none of them is in the journal."""
-        up = up_among([*self._up.values(), *records])
-        numbers = self.numbers()
-        if not numbers or self._is_full():
-            make_folder(self.folder)
-            head = _lines(self._up.values())
-            self._write(self.file((numbers[-1] if numbers else 0) + 1), 0, head + _lines(records))
-            self._began, self._head = self._clock(), len(head)
-            for number in numbers[: max(0, len(numbers) + 1 - FILES)]:
-                self.file(number).unlink(missing_ok=True)
+        if self._newest and not self._is_full() and self.file(self._newest).exists():
+            self._write(self.file(self._newest), self._octets, _lines(records))
         else:
-            self._write(self.file(numbers[-1]), self._octets, _lines(records))
-        self._up = up
+            self._begin_file(records)
+        self._up = up_among([*self._up.values(), *records])
+
+    def _begin_file(self, records: Sequence[CallRecord]) -> None:
+        make_folder(self.folder)
+        numbers, head = self.numbers(), _lines(self._up.values())
+        following = (numbers[-1] if numbers else 0) + 1
+        self._write(self.file(following), 0, head + _lines(records))
+        self._newest, self._began, self._head = following, self._clock(), len(head)
+        for number in numbers[: max(0, len(numbers) + 1 - FILES)]:
+            self.file(number).unlink(missing_ok=True)
 
     def _is_full(self) -> bool:
         """Tell whether the next records begin a new file: it has its share of octets, or a day has passed."""
