@@ -186,8 +186,10 @@ class CallRecorder:
         if len(self.up) >= self._most_up:
             self._close(self.up.remove_oldest(), FORGOTTEN, is_known=False)
         sent = _answering(proxied, response)
-        links = [flow.number for flow in (proxied.flow, sent.flow if sent else None) if flow and _is_of_client(flow)]
-        self.up.add(key, UpCall(record, tuple(links), proxied, sent, response))
+        links = (proxied.flow.number,) if _is_of_client(proxied.flow) else ()
+        if sent is not None and _is_of_client(sent.flow):
+            links = (*links, sent.flow.number)
+        self.up.add(key, UpCall(record, links, proxied, sent, response))
 
     def reported(self, request: Request, identity: str, report: QualityReport) -> None:
         """The user *identity* has published a report of the quality of a call."""
@@ -288,6 +290,8 @@ def _is_of_client(flow: Flow) -> bool:
 def _answering(proxied: ProxiedRequest, response: Response) -> SentBranch | None:
     """Give the branch that *response*, a 2xx to an INVITE, has come on: that of its To tag, or else the last one."""
     found: SentBranch | None = None
+    if len(proxied.sent) == 1:
+        return next(iter(proxied.sent.values()))
     for sent in proxied.sent.values():
         found = sent
         if sent.answered is not None and sent.answered.tag == response.to.tag:
