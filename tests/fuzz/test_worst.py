@@ -53,6 +53,7 @@ def list_of_mids(section: MediaSection, common: protection.Common) -> bool:
 
 
 @source_only
+@pytest.mark.wide
 def test_names_that_are_looked_for_in_a_list_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     reader = few("session description, a bundle", b"a=group", b"a=mid", b"m=audio 0")
     now = search(reader, tries=0, kept=2)
@@ -63,6 +64,7 @@ def test_names_that_are_looked_for_in_a_list_are_found(monkeypatch: pytest.Monke
 
 
 @source_only
+@pytest.mark.wide
 def test_offer_that_is_read_for_each_answer_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     reader = few("answer with parts", b"--b1\r\nContent-Type: application/sdp")
     now = search(reader, tries=0, kept=2)
@@ -72,6 +74,7 @@ def test_offer_that_is_read_for_each_answer_is_found(monkeypatch: pytest.MonkeyP
 
 
 @source_only
+@pytest.mark.wide
 def test_body_that_is_written_for_each_branch_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     reader = few("user in parts", b"--b1\r\n")
     now = search(reader, tries=0, kept=2)
@@ -86,6 +89,7 @@ def test_body_that_is_written_for_each_branch_is_found(monkeypatch: pytest.Monke
 
 
 @source_only
+@pytest.mark.wide
 def test_namespace_that_is_repeated_in_each_name_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     reader = few("presence with a long namespace", b"<w:a", b"<w:{}")
     now = search(reader, tries=0, kept=2)

@@ -18,6 +18,8 @@ from sipmesh.storage.location_service.bindings import SCHEMA_VERSION
 from upgrades.conftest import follow_the_page, serve_all, until_good, until_told
 from upgrades.recorded_folder import BEFORE
 
+pytestmark = pytest.mark.wide
+
 PASSPHRASE = "six words are a good passphrase\n"
 Forward = Callable[[Path], None]
 

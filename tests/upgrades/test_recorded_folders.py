@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from cli.world import FE1, FE2, MGMT, Organisation, until
 from sipmesh.pki.authority import EnterpriseCa
 from sipmesh.trust.role import Role
@@ -49,6 +51,7 @@ def test_message_that_an_earlier_release_has_stored_arrives(left_behind: Organis
         until("of today", log)
 
 
+@pytest.mark.wide
 def test_certificate_that_an_earlier_release_has_revoked_stays_revoked(left_behind: Organisation) -> None:
     """The thief tries at a server that runs; the certificate of today, for the same server, is accepted."""
     follow_the_page(left_behind)
@@ -65,6 +68,7 @@ def test_certificate_that_an_earlier_release_has_revoked_stays_revoked(left_behi
     assert thief.code == 1, thief.out
 
 
+@pytest.mark.wide
 def test_server_of_an_earlier_release_gets_its_next_certificate_by_itself(left_behind: Organisation) -> None:
     """Its certificate has five of thirty days left. Management issues the next one."""
     follow_the_page(left_behind)
@@ -81,6 +85,7 @@ def test_server_of_an_earlier_release_gets_its_next_certificate_by_itself(left_b
     until_good(left_behind)
 
 
+@pytest.mark.wide
 def test_network_of_an_earlier_release_has_no_fault_after_the_steps_of_the_page(
     left_behind: Organisation, release: str
 ) -> None:

@@ -12,6 +12,8 @@ from sipmesh.demo.ports import free_port
 from upgrades.conftest import bob_waits, follow_the_page, give_lists, password, serve_all, until_good
 from upgrades.recorded_folder import BEFORE, recorded
 
+pytestmark = pytest.mark.wide
+
 RECORDED_AT = "127.0.0.2"
 
 

@@ -16,7 +16,7 @@ from support.postgres import OWNER, Cluster
 from upgrades.conftest import LISTED_UNTIL, bob_waits, follow_the_page, serve_all, until_good
 from upgrades.recorded_folder import BEFORE, RECORDED, recorded
 
-pytestmark = pytest.mark.peer("postgresql")
+pytestmark = [pytest.mark.peer("postgresql"), pytest.mark.wide]
 RELEASE = f"{BEFORE}-postgresql"
 DATABASE = "sipmesh"
 STOLEN = f"stolen/{FE2}.pem"
