@@ -94,10 +94,20 @@ def test_partners_need_the_next_crl_before_the_new_ca_issues(ours: Organisation,
 )
 def test_step_is_taken_by_management(ours: Organisation, step: str, told: list[str]) -> None:
     with answered(ours.folder / "state", {MGMT: {"root": RootStep(2, NEW_ROOT)}}) as asked:
-        printed = root(ours, step).out
+        printed = root(ours, step, *(["--yes"] if step == "switch" else [])).out
     assert [one["step"] for one in asked if one["command"] == "root"] == [step]
     assert all(line in printed for line in told)
-    assert "no management server runs" in refused(ours, step)
+    assert "no management server runs" in refused(ours, step, *(["--yes"] if step == "switch" else []))
+
+
+def test_switch_asks_and_does_nothing_without_an_answer(ours: Organisation) -> None:
+    """The control with --yes is above."""
+    with answered(ours.folder / "state", {MGMT: {"root": RootStep(2, NEW_ROOT)}}) as asked:
+        left = sipmesh("ca", "root", "switch", typed="n\n", topology=ours.file)
+    assert left.code == 1
+    assert "do not have the new root refuse all servers" in left.out
+    assert "There are no partners." in left.out
+    assert [one for one in asked if one["command"] == "root"] == []
 
 
 def test_retired_root_leaves_the_draft_first_and_then_the_ca(ours: Organisation) -> None:

@@ -37,8 +37,8 @@ class Links:
     linked: Collection[str] = field(default_factory=list)
 
     def fault_of(self, server: str) -> LinkFault | None:
-        """Return why there is no link."""
-        return None if server in self.linked else LinkFault("connection refused", Cause.PORT_REFUSES)
+        """Return why there is no link; management keeps none to an edge."""
+        return None if server in (*self.linked, EDGE) else LinkFault("connection refused", Cause.PORT_REFUSES)
 
     def managers(self) -> list[ManagerReply]:
         """Return nothing: there is one management server."""
@@ -121,6 +121,15 @@ async def test_server_of_an_older_version_is_not_awaited_until_it_has_reported_o
     assert await network.acknowledged(2, 0) == Acknowledgement(2, [], [EDGE], 2)
     reports.record(EDGE, ServerStatus(number=1), NOON, newest=2)
     assert await network.acknowledged(2, 0) == Acknowledgement(2, [EDGE], [], 3)
+
+
+@on_loop
+async def test_server_that_was_never_started_is_missing_at_once(manager: Manager) -> None:
+    """Management cannot reach FE2, and FE1 reports that the port of the edge refuses."""
+    network, reports = network_of(manager, FE1, holding={})
+    refused = PeerFault(peer=EDGE, kind=PeerKind.SERVER, why="Connection refused", code=Cause.PORT_REFUSES)
+    reports.record(FE1, ServerStatus(number=2, peer_faults=(refused,)), NOON, newest=2)
+    assert await asyncio.wait_for(network.acknowledged(2, 60), 30) == Acknowledgement(2, [FE2, EDGE], [], 3)
 
 
 @on_loop

@@ -16,7 +16,8 @@ from sipmesh.topology.builder.additions import (
     add_server,
     add_site,
 )
-from sipmesh.topology.builder.outline import Outline
+from sipmesh.topology.builder.outline import Kind, Outline
+from sipmesh.topology.builder.renaming import rename
 from sipmesh.trust.role import Role
 from topology.world import TOPOLOGY
 
@@ -136,3 +137,13 @@ def test_one_command_adds_so_many_servers(count: int, *, refused: bool) -> None:
             add_pool(ONE_POOL, new, FILE)
     else:
         assert len(Outline(add_pool(ONE_POOL, new, FILE), FILE).servers) == count + 1
+
+
+def test_second_server_needs_a_pool_with_another_name_than_its_first() -> None:
+    """The command in the error makes room for it."""
+    with pytest.raises(
+        OperatorError, match=r"rename the pool: sipmesh topology rename bot\.example\.test NEW --kind pool"
+    ):
+        add_server(TOPOLOGY, NewServer(pool="bot.example.test"), FILE)
+    renamed = rename(TOPOLOGY, "bot.example.test", "robots", FILE, Kind.POOL)
+    assert "bot.example.test, " in add_server(renamed, NewServer("bot2", pool="robots"), FILE)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from sipmesh.errors import OperatorError
+from sipmesh.topology.builder.outline import Kind
 from sipmesh.topology.builder.renaming import rename
 from topology.world import TOPOLOGY
 
@@ -72,3 +73,9 @@ def test_site_is_renamed_at_pools_and_servers() -> None:
 def test_rename_without_effect_is_refused(old: str, new: str, why: str) -> None:
     with pytest.raises(OperatorError, match=why):
         rename(TOPOLOGY, old, new, FILE)
+
+
+def test_pool_is_renamed_without_its_server_of_the_same_name() -> None:
+    after = rename(TOPOLOGY, "bot.example.test", "robots", FILE, Kind.POOL)
+    assert lines(after) == ["- name: robots.example.test"]
+    assert "servers: [bot.example.test]" in after

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sipmesh.cli.ca.ask_first import Yes, ask_first
 from sipmesh.cli.control_client import links_of, reload, say_reloaded
 from sipmesh.cli.output import BAD, GOOD, WARN, Grid, cell, duration, plural, say, say_json, show, table
 from sipmesh.cli.place import HERE, AsJson, Place, TopologyFile
@@ -20,7 +21,7 @@ from sipmesh.pki.issuance.profiles import CertificateKind
 from sipmesh.storage.audit_act import AuditAct
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from sipmesh.pki.ca_rotation import CaGenerations
     from sipmesh.pki.status import CaStatus, CertificateStatus
@@ -224,9 +225,13 @@ def revoke(
         ),
     ] = "",
     reason: Annotated[Reason, typer.Option(help="The reason that the CRL gives.")] = Reason.UNSPECIFIED,
+    *,
+    yes: Yes = False,
     topology: TopologyFile = HERE,
 ) -> None:
     """Revoke certificates: sign a new CRL, send it to all running servers, and close the links.
+
+    If the serial is that of an issuing CA, the command says what it ends, tries the links with partners, and asks.
 
     A certificate that the CA's ledger has lost is revoked too, if the audit log or a file on this host has it.
     """
@@ -238,6 +243,7 @@ def revoke(
     place, name = Place(topology), server.lower()
     generations, now = place.generations(), datetime.now(UTC)
     serials = {_read_serial(serial): name} if serial else _certificates_of(place, generations, name, now)
+    _ask_before_a_ca_ends(place, generations, serials, yes=yes)
     before, faults = links_of(place), list[OperatorError]()
     noting = partial(_note_if_possible, place, faults)
     for number, lost in serials.items():
@@ -254,6 +260,16 @@ def revoke(
         say(f"Remove the old key from the machine first. Then get a new certificate: {_for_a_new_one(place, name)}")
     if faults:
         raise faults[0]
+
+
+def _ask_before_a_ca_ends(place: Place, generations: CaGenerations, serials: Iterable[int], *, yes: bool) -> None:
+    """Ask before the certificate of an issuing CA is revoked: all certificates of that CA end with it."""
+    for ca in generations.alive:
+        if ca.issuing.serial_number in serials:
+            name = ca.issuing.subject.rfc4514_string()
+            told = f"{name} is an issuing CA: servers, phones and partners refuse each certificate that it has issued, at once."
+            then = "Servers work again only with certificates of another CA: sipmesh ca root prepare."
+            ask_first(place, [told, then], yes=yes)
 
 
 def _note_if_possible(place: Place, faults: list[OperatorError], act: AuditAct, /, **about: object) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sipmesh.cli.ca.ask_first import Yes, ask_first
 from sipmesh.cli.control_client import ask_one, links_of, reload, say_reloaded
 from sipmesh.cli.given_file import read_given
 from sipmesh.cli.management_socket import managers
@@ -126,9 +127,15 @@ def activate(*, topology: TopologyFile = HERE) -> None:
 
 
 @app.command()
-def switch(*, topology: TopologyFile = HERE) -> None:
-    """Change the chains of all servers to the new root only. Peers that have only the old root then refuse them."""
-    step = _take_step(Place(topology), "switch")
+def switch(*, yes: Yes = False, topology: TopologyFile = HERE) -> None:
+    """Change the chains of all servers to the new root only. Peers that have only the old root then refuse them.
+
+    It first tries the link of each edge with each partner, and asks.
+    """
+    place = Place(topology)
+    told = "From then on, phones and partners that do not have the new root refuse all servers of this network."
+    ask_first(place, [told, "To go back, they need the new root: there is no step back."], yes=yes)
+    step = _take_step(place, "switch")
     say(f"From now on the chains of all servers lead to {step.root} only.", style=GOOD)
     say("Links that use the old root are replaced at most 30 seconds after their last call.")
     say("Then: sipmesh ca root retire")

@@ -266,6 +266,9 @@ def rename(
     name: Annotated[str, typer.Argument(help="A pool, server, SIP domain or site.")],
     new: Annotated[str, typer.Argument(metavar="NEW", help="Its new name.")],
     *,
+    kind: Annotated[
+        Kind | None, typer.Option(help="The kind of the name, to rename a pool without its server of the same name.")
+    ] = None,
     dry_run: DryRun = False,
     topology: TopologyFile = HERE,
     as_json: AsJson = False,
@@ -273,4 +276,4 @@ def rename(
     """Rename a part of the draft wherever the draft refers to it. A renamed server needs a new certificate."""
     from sipmesh.topology.builder.renaming import rename as renamed
 
-    apply(topology, lambda text: renamed(text, name, new, topology), dry_run=dry_run, as_json=as_json)
+    apply(topology, lambda text: renamed(text, name, new, topology, kind), dry_run=dry_run, as_json=as_json)

@@ -196,6 +196,11 @@ def add_server(text: str, new: NewServer, file: Path) -> str:
     new = new if new.address else replace(new, address=_loopback_of(mates))
     domain = domain if "." in domain else own_domain(outline)
     name = _new_name(new.name, stem or SERVER_STEMS[role], domain, numbering)
+    if any(server.name == pool.name for server in mates):
+        raise OperatorError(
+            f"{pool.name} is the name of the pool and of its server, so that the pool takes no second one; rename the pool: "
+            f"sipmesh topology rename {pool.name} NEW --kind pool"
+        )
     return yaml_edit.append(text, (*pool.loc, "servers"), _server(new, name, role, numbering))
 
 

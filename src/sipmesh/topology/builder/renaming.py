@@ -16,16 +16,17 @@ if TYPE_CHECKING:
     from sipmesh.topology.document.yaml_tree import Loc
 
 
-def rename(text: str, old: str, new: str, file: Path) -> str:
+def rename(text: str, old: str, new: str, file: Path, kind: Kind | None = None) -> str:
     """Rename the pool, server, SIP domain or site *old* to *new*, with everything that refers to it.
 
-    A pool and its only server of the same name are renamed together. Raises `OperatorError` for an unknown name.
+    A pool and its only server of the same name are renamed together, unless *kind* chooses one of them. Raises `OperatorError`
+    for an unknown name.
     """
     outline = Outline(text, file)
-    found = outline.named(old)
+    found = [entry for entry in outline.named(old) if kind is None or entry.kind is kind]
     if not found:
         known = [entry.name for entry in (*outline.pools, *outline.servers, *outline.domains, *outline.sites)]
-        raise outline.unknown(old, known, "a pool, server, domain or site")
+        raise outline.unknown(old, known, f"a {kind}" if kind else "a pool, server, domain or site")
     before = found[0].name
     name = new.lower() if found[0].kind is Kind.SITE else full_name(new, before.partition(".")[2])
     if name == before:
