@@ -125,8 +125,8 @@ def test_server_of_another_version_is_reported_and_left_out(organisation: Organi
     with answering(organisation.folder / "state", {"server": FE1, "pid": 1}):
         told = organisation.type("ca", "inventory", "--json")
     assert (
-        f"{FE1} does not report the certificates that it uses: the reply of {FE1} to 'status' cannot be read (role: Field "
-        "required); run the same release of sipmesh on the server and here"
+        f"{FE1} does not report the certificates that it uses: the reply of {FE1} to 'status' cannot be read (role: is "
+        "missing); run the same release of sipmesh on the server and here"
     ) in told.err
     assert told.code == FINE
     assert {one["in_use"] for one in told.json["entries"]} == {None}
