@@ -92,7 +92,7 @@ def test_server_serves_without_the_messages_of_a_newer_release_and_status_says_s
     serve_all(left_behind)
     log = left_behind.folder / f"{FE1}.log"
     until(KNOWN["messages"], log)
-    until_told(left_behind, "messages for users who are away cannot be stored: the messages database")
+    until_told(left_behind, "✗ stored messages: cannot be used by ")
 
 
 def backed_up(organisation: Organisation) -> Path:
