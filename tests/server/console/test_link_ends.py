@@ -25,7 +25,11 @@ NETWORK = NetworkReply(
     NOON,
     ServerReply.model_validate({"server": MGMT, "number": 1, "faults": ()}),
     (
-        report(FE1, "pool.test", neighbours=({"peer": EDGE, "kind": "server", "tls": "TLSv1.3", "messages": 7},)),
+        report(
+            FE1,
+            "pool.test",
+            neighbours=({"peer": EDGE, "kind": "server", "tls": "TLSv1.3", "messages": 7, "used": 30},),
+        ),
         report(FE2, "pool.test", unanswered=(EDGE,)),
         report(
             EDGE,
@@ -54,5 +58,5 @@ def test_ends_are_those_of_the_two_names(one: str, other: str, ends: list[tuple[
 
 def test_end_on_this_machine_leads_to_the_findings_of_its_link() -> None:
     first, second = links_between(NETWORK, (LIVE,), FE1, EDGE)
-    assert first == LinkEnd(FE1, EDGE, tls="TLSv1.3", messages=7, link="17")
+    assert first == LinkEnd(FE1, EDGE, tls="TLSv1.3", messages=7, used=30, link="17")
     assert second.link == ""

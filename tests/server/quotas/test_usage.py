@@ -70,3 +70,16 @@ def test_unreported_use_of_a_process_is_half_of_a_limit_at_most(processes: int) 
             worst = max(worst, account.branches - told[-1])
         untold += worst
     assert untold <= most / 2
+
+
+def test_percent_is_that_of_the_limit_that_is_used_most_at_all_processes() -> None:
+    account = Usage("partner", "partner.test", 200, 1000)
+    assert account.percent == 0
+    account.add(1, 0)
+    assert account.percent == 1, "something is used"
+    account.add(0, 300)
+    assert account.percent == 30
+    account.branches_elsewhere = 99
+    assert account.percent == 50
+    account.add(500, 0)
+    assert account.percent == 100

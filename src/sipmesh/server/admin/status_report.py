@@ -27,7 +27,7 @@ from sipmesh.trust.judgement.explain import headline
 from sipmesh.trust.x509.certificate import fingerprint
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from cryptography import x509
 
@@ -67,7 +67,7 @@ def status_of(node: RunningServer) -> ServerStatus:
         records_fault=text(node.records.fault),
         unanswered=tuple(sorted(node.outages.names)[:MOST_NAMES]),
         taken_over=tuple(sorted(node.takeovers.pools)[:MOST_NAMES]),
-        neighbours=neighbours_of(links),
+        neighbours=neighbours_of(links, node.accounts.percent_used),
         messages=node.counters.messages.total() + sum(link.messages_in + link.messages_out for link in node.pool.all()),
         refusals=refusals_of(node.counters),
         peer_faults=tuple(lapsed_crls(node.view.loaded, node.view.role, node.gatekeeper.clock()))[:MOST_PEER_FAULTS],
@@ -83,14 +83,14 @@ def refusals_of(counters: Counters) -> Mapping[str, int]:
     return {text(code): count for code, count in found.most_common(MOST_CAUSES)}
 
 
-def neighbours_of(links: Sequence[Link]) -> tuple[Neighbour, ...]:
+def neighbours_of(links: Sequence[Link], percent_used: Callable[[Link], int]) -> tuple[Neighbour, ...]:
     """Return the links to servers and partners among *links* that are up, the busiest first, `MOST_NEIGHBOURS` at most."""
     linked = [link for link in links if link.kind is not LinkKind.CLIENT and link.peer_name]
     linked.sort(key=lambda link: (-link.messages_in - link.messages_out, link.peer_name))
-    return tuple(map(_neighbour, linked[:MOST_NEIGHBOURS]))
+    return tuple(_neighbour(link, percent_used(link)) for link in linked[:MOST_NEIGHBOURS])
 
 
-def _neighbour(link: Link) -> Neighbour:
+def _neighbour(link: Link, used: int) -> Neighbour:
     seen = link.verdict.seen if link.verdict is not None else None
     return Neighbour(
         peer=text(link.peer_name or ""),
@@ -99,6 +99,7 @@ def _neighbour(link: Link) -> Neighbour:
         group=link.peer.facts.group,
         certificate_ends=seen.not_after if seen is not None else None,
         messages=link.messages_in + link.messages_out,
+        used=used,
     )
 
 

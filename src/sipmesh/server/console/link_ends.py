@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 class LinkEnd:
     """What *server* reports of its link with *peer*; *link* is its id on a server of this machine, with all its findings.
 
-    *fault* says that the peer does not answer; the other values have their defaults then.
+    *used* is how much of its limits the peer uses, in percent. *fault* says that the peer does not answer; the other values have
+    their defaults then.
     """
 
     server: str
@@ -25,6 +26,7 @@ class LinkEnd:
     tls: str = ""
     certificate_ends: datetime | None = None
     messages: int = 0
+    used: int = 0
     link: str = ""
 
 
@@ -61,6 +63,6 @@ def _ends(report: ServerReply, live: Mapping[tuple[str, str], str]) -> Iterator[
     for link in report.neighbours:
         secured = " ".join(filter(None, (link.tls, link.group)))
         known = live.get((report.server, link.peer), "")
-        yield LinkEnd(report.server, link.peer, "", secured, link.certificate_ends, link.messages, known)
+        yield LinkEnd(report.server, link.peer, "", secured, link.certificate_ends, link.messages, link.used, known)
     for peer in report.unanswered:
         yield LinkEnd(report.server, peer, "does not answer")

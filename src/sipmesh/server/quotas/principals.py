@@ -322,6 +322,11 @@ class Principals:
                 found[account.kind] = account
         return found
 
+    def percent_used(self, link: Link) -> int:
+        """Return how much of its limits the server or partner at the other end of *link* uses."""
+        account = self._direct.get(("partner" if link.kind is LinkKind.PARTNER else "server", link.peer_name))
+        return account.percent if account is not None else 0
+
     def watcher(self, name: str, most: int) -> Usage:
         """Return the account of a watcher; its branches are subscriptions, *most* at all processes."""
         return self._direct.get((WATCHER, name)) or self._opened(WATCHER, name, most, 1)

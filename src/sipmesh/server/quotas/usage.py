@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import ceil
 from typing import TYPE_CHECKING, Final, Protocol
 
 from sipmesh.routing.overload import PARTS_OF_SERVER, PARTS_OF_USER, Demand
@@ -98,6 +99,13 @@ class Usage:
             self.branches + self.branches_elsewhere >= self.most_branches
             or self.octets + self.octets_elsewhere >= self.most_octets
         )
+
+    @property
+    def percent(self) -> int:
+        """How much of the limit that is used most is used, at all processes of the server."""
+        branches = (self.branches + self.branches_elsewhere) / max(self.most_branches, 1)
+        octets = (self.octets + self.octets_elsewhere) / max(self.most_octets, 1)
+        return min(ceil(100 * max(branches, octets)), 100)
 
     def add(self, branches: int, octets: int) -> None:
         """Add *branches* and *octets*, which may be negative, to this account and to those that it is within."""

@@ -104,7 +104,8 @@ class ShownCertificate(_Part):
 class Neighbour(_Part):
     """A live link of a server to another server or to a partner: the proved *peer*, and what the handshake agreed on.
 
-    *certificate_ends* is the end of the peer's certificate. *messages* counts both directions since the link is up.
+    *certificate_ends* is the end of the peer's certificate. *messages* counts both directions since the link is up. *used* is how
+    much of its limits the peer uses at this server, in percent.
     """
 
     peer: Name
@@ -113,6 +114,7 @@ class Neighbour(_Part):
     group: Name = ""
     certificate_ends: Instant | None = None
     messages: Count = 0
+    used: Annotated[int, Strict(), Field(ge=0, le=100)] = 0
 
 
 class PeerKind(StrEnum):

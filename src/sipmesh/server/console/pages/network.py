@@ -100,6 +100,7 @@ LINKS_BETWEEN: Final = (
     Column[LinkEnd]("TLS", lambda one: one.tls),
     Column[LinkEnd]("Its certificate ends", lambda one: one.certificate_ends),
     Column[LinkEnd]("Messages", lambda one: one.messages),
+    Column[LinkEnd]("Limits used", lambda one: one.used),
     Column[LinkEnd]("Findings"),
 )
 REFUSED_LATELY: Final = tuple(map(Column[VerdictEntry], ("At", "Server", "Verdict", "Link", "From", "Remedy")))
