@@ -6,7 +6,6 @@ import asyncio
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -87,18 +86,22 @@ async def opened(folder: Path, **further: Any) -> AsyncIterator[tuple[Managed, C
         yield network, browser
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1200, 320])
 @on_loop
-async def test_each_page_is_usable_by_all_in_light_and_dark_and_320_pixels_wide(tmp_path: Path) -> None:
+async def test_each_page_is_usable_by_all_in_light_and_dark_and_320_pixels_wide(
+    tmp_path: Path, width: int, scheme: str
+) -> None:
     async with opened(tmp_path) as (network, browser):
         page = await ConsolePage.open(browser, network)
         await page.log_in(network, "security-officer")
         network.edit(lambda document: document.update(presence={"inside": "block"}))
-        found: list[tuple[str, str, int, str | int]] = []
-        for scheme, width, path in product(("light", "dark"), (1200, 320), PAGES):
-            await page.look(scheme, width)
+        await page.look(scheme, width)
+        found: list[tuple[str, str | int]] = []
+        for path in PAGES:
             await page.show(path)
-            found += [(path, scheme, width, fault) for fault in await page.faults()]
-            found += [(path, scheme, width, over) for over in [await page.overflow()] if over > 0]
+            found += [(path, fault) for fault in await page.faults()]
+            found += [(path, over) for over in [await page.overflow()] if over > 0]
         assert found == []
         assert [line for line in browser.console if "Content Security Policy" in line] == []
 
