@@ -6,26 +6,35 @@ import asyncio
 import json
 import ssl
 from base64 import b64encode
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime
+from itertools import cycle, islice
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from sipmesh.distribution.event import CALLS_EVENT, STATUS_EVENT
 from sipmesh.distribution.items import HIGHEST_NUMBER, ReplicationState
+from sipmesh.pki import files
 from sipmesh.pki.authority import EnterpriseCa
+from sipmesh.pki.csr import request_for
 from sipmesh.server.management import offers
+from sipmesh.server.management.grantor import MOST_A_DAY, Grantor
 from sipmesh.server.management.offers import MOST_OF_POOL
+from sipmesh.server.replication.renewal import REQUEST
 from sipmesh.sip.message import Request, Response, build_request
 from sipmesh.storage.users.user_database import Users
+from sipmesh.topology.document.named_files.trust_anchors import read_certificates
+from sipmesh.topology.versions.jose import sign
 from sipmesh.trust.evidence import LinkKind
 from support.crls import issuing_beside
 from support.giver import Giver
 from support.managed import MGMT, Managed, build_published
 from support.network import EDGE, EXAMPLE, FE1, FE2, POOL
-from support.peer import Peer
+from support.peer import HungUpError, Peer
 from support.running import on_loop, until
 
 AT = "2026-11-26T12:00:00+00:00"
@@ -175,3 +184,56 @@ async def test_certificate_that_is_none_of_our_cas_has_no_edge_ask_for_another_o
         assert (await front_end.ask(front_end.notify((), told.encode()))).status == 200
         front_end.statuses.clear()
         assert bool((await front_end.status()).get("request")) is is_ours
+
+
+def signed_requests(managed: Managed) -> list[str]:
+    """Requests for certificates, each for another key, signed with the stolen key."""
+    chain, key = managed.credentials(FE1)
+    leaf, signer = read_certificates(chain), files.read_key(key)
+    return [sign(request_for(FE1, files.new_key()), REQUEST, leaf, signer).decode() for _ in range(20)]
+
+
+async def publishes(thief: Peer, event: str, bodies: Iterable[dict[str, object]]) -> None:
+    """Publish without a pause until the link is closed, or all is sent."""
+
+    async def read() -> None:
+        with suppress(HungUpError, OSError):
+            while True:
+                message = await thief.receive()
+                if isinstance(message, Request):
+                    await thief.reply(message, 200)
+
+    reading = asyncio.create_task(read())
+    rows = [("event", event), ("expires", "60"), ("content-type", "application/json")]
+    with suppress(HungUpError, OSError):
+        for body in bodies:
+            await thief.send(thief.request("PUBLISH", f"sip:{MGMT}", rows, json.dumps(body).encode()))
+        await reading
+    reading.cancel()
+
+
+@pytest.mark.parametrize("what", ["requests", "large reports", "records"])
+@on_loop
+async def test_reports_without_end_close_the_link_and_others_are_served_meanwhile(managed: Managed, what: str) -> None:
+    """Versions are published, and FE2 and the edge get them. Of many signed requests for certificates, few are judged."""
+    async with managed, instead_of_front_end(managed) as links:
+        await managed.start(MGMT, FE2, EDGE)
+        async with await links.get() as thief:
+            assert await subscribes(thief, 0) == 200
+            bodies: dict[str, list[dict[str, object]]] = {
+                "requests": [{"number": 1, "request": one} for one in signed_requests(managed)],
+                "large reports": [{"number": 1, "unknown": list(range(100_000))}],
+                "records": [{"number": 1}],
+            }
+            event = CALLS_EVENT if what == "records" else STATUS_EVENT
+            with patch.object(Grantor, "asked", autospec=True, side_effect=Grantor.asked) as asked:
+                flood = asyncio.create_task(publishes(thief, event, islice(cycle(bodies[what]), 20_000)))
+                for version in (2, 3):
+                    await managed.publish(force=True)
+                    await managed.acknowledged(version, FE2, EDGE)
+                await flood
+            assert asked.call_count <= MOST_A_DAY + 2
+        closed = [line["why"] for line in managed.told[MGMT].events("link closed") if line["peer"] == FE1]
+        assert closed == ["call records without end" if what == "records" else "reports without end"]
+        refused = [line for line in managed.told[MGMT].events("call records rejected") if line["peer"] == FE1]
+        assert len(refused) <= 1

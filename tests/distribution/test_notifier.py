@@ -53,7 +53,9 @@ def test_notifier_without_a_shelf_of_users_gives_the_other_items() -> None:
     documents = Documents([TOPOLOGY], of_users=[Item(ItemKind.USERS, b"1", number=1)])
     for users, given in ((None, [b"version 1"]), (documents, [b"version 1", b"1"])):
         ends = Ends(documents)
-        ends.notifier = Notifier(here(MGMT), documents, lambda _peer, _status: "", lambda _peer, _traced: "", users)
+        ends.notifier = Notifier(
+            here(MGMT), documents, lambda _peer, _status: "", lambda _peer, _traced: "", lambda: 0.0, users
+        )
         ends.subscribe()
         assert [item.body for item in ends.items] == given
 

@@ -81,7 +81,9 @@ class Ends:
 
     def __post_init__(self) -> None:
         self.settled: list[object] = []
-        self.notifier = Notifier(here(MGMT), self.documents, self._heard, lambda _peer, _traced: "", self.documents)
+        self.notifier = Notifier(
+            here(MGMT), self.documents, self._heard, lambda _peer, _traced: "", lambda: 0.0, self.documents
+        )
         self.subscriber = Subscriber(
             here(FE1),
             lambda: self.holds,

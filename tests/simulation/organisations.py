@@ -158,7 +158,7 @@ def _example(folder: Path) -> Organisation:
         PoolPlan(EDGES, Role.EDGE, (EDGE,), {"next_hop": POOL}),
         PoolPlan(BOT, Role.APPLICATION, (BOT,), {"next_hop": POOL2, "speaks_for": [SPOKEN_FOR]}),
     )
-    organisation = Organisation.build(folder, EXAMPLE, plans, issued_at=BEGAN)
+    organisation = Organisation.build(folder, EXAMPLE, plans, issued_at=BEGAN, port=PORTS.__getitem__)
     organisation.document["sip_domains"] = [EXAMPLE, SPOKEN_FOR]
     management, messages = (f"postgresql+psycopg://localhost/{name}" for name in (MANAGEMENT, MESSAGES))
     organisation.document["storage"] = {"users": management, "management": management, "messages": messages}
@@ -198,14 +198,14 @@ def _partner(folder: Path) -> Organisation:
         PoolPlan("pool1.partner.test", Role.FRONT_END, (PARTNER_FE,)),
         PoolPlan(PARTNER_EDGES, Role.EDGE, (PARTNER_EDGE,), {"next_hop": "pool1.partner.test"}),
     )
-    organisation = Organisation.build(folder, PARTNER, plans, issued_at=BEGAN)
+    organisation = Organisation.build(folder, PARTNER, plans, issued_at=BEGAN, port=PORTS.__getitem__)
     _finish(organisation)
     organisation.add_users(PARTNER_USER)
     return organisation
 
 
 def _finish(organisation: Organisation) -> None:
-    """Give each server its address and its ports, and issue the certificates."""
+    """Give each server its address, and issue the certificates."""
     pools: Any = organisation.document["pools"]
     for pool in pools:
         for server in pool["servers"]:
@@ -213,8 +213,6 @@ def _finish(organisation: Organisation) -> None:
             server["machine"] = pool["name"]  # the servers of a pool share a store
             if server["name"] in WORKERS:
                 server["workers"] = WORKERS[server["name"]]
-            server["ports"] = {kind: PORTS[LinkKind(kind)] for kind in server["ports"]}
-            organisation.ports[server["name"]] = {LinkKind(kind): port for kind, port in server["ports"].items()}
     organisation.write()
     organisation.issue_all()
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import pytest
 
 from simulation.organisations import Folders
 from simulation.simulation import PROFILES, simulate
+from sipmesh.demo.ports import PortBlock
 from support.tiers import wide_after
 
 REPEATED = ("usual", 1)
@@ -29,3 +33,14 @@ def test_a_seed_is_one_run(folders: Folders) -> None:
     assert first.violations == ()
     assert (again.digest, again.steps, again.seconds) == (first.digest, first.steps, first.seconds)
     assert len(again.lines) == again.events
+
+
+def test_model_does_not_depend_on_what_the_process_did_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first free port that a process looks for costs random octets. A run has ports of its own."""
+    contents = []
+    for block in (None, PortBlock()):
+        monkeypatch.setattr("sipmesh.demo.ports._block", block)
+        Folders(tmp_path).build()
+        contents.append({file.name: file.read_bytes() for file in (tmp_path / "model").rglob("*.pem")})
+        shutil.rmtree(tmp_path / "model")
+    assert contents[0] == contents[1]

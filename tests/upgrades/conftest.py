@@ -105,7 +105,7 @@ def _is_good(said: Result, *, alone: bool) -> bool:
     network = said.json
     servers = [network["master"], *network["servers"]]
     return not any(server["faults"] for server in servers) and all(
-        peer["kind"] == "partner" for peer in network["peers"]
+        peer["kind"] == "partner" for peer in network["peers"] if peer["faults"]
     )
 
 

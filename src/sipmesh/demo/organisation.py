@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -50,10 +50,12 @@ class Organisation:
         *,
         host: str = HOST,
         issued_at: datetime | None = None,
+        port: Callable[[LinkKind], int] | None = None,
     ) -> Organisation:
         """Make a CA, choose the ports of every server, and make the document; `issue_all` makes the certificates.
 
-        *issued_at* is the instant, in UTC, at which everything is issued; None means now.
+        *issued_at* is the instant, in UTC, at which everything is issued; None means now. *port* gives each port; None means a
+        free port.
         """
         folder.mkdir(parents=True, exist_ok=True)
         organisation = cls(folder, domain, host, {}, {}, issued_at)
@@ -63,18 +65,18 @@ class Organisation:
             "organisation": domain,
             "sip_domains": [domain],
             "authority": {"anchors": ["ca/root.pem"], "crls": ["ca/root.crl", "ca/issuing.crl"]},
-            "pools": [organisation._pool(plan) for plan in pools],
+            "pools": [organisation._pool(plan, port) for plan in pools],
         }
         return organisation
 
     def _now(self) -> datetime:
         return self.issued_at or datetime.now(UTC)
 
-    def _pool(self, plan: PoolPlan) -> dict[str, object]:
-        servers = [self._server(server, plan) for server in plan.servers]
+    def _pool(self, plan: PoolPlan, port: Callable[[LinkKind], int] | None = None) -> dict[str, object]:
+        servers = [self._server(server, plan, port) for server in plan.servers]
         return {"name": plan.name, "role": str(plan.role), "servers": servers, **plan.keys}
 
-    def _server(self, name: str, plan: PoolPlan) -> dict[str, object]:
+    def _server(self, name: str, plan: PoolPlan, port: Callable[[LinkKind], int] | None = None) -> dict[str, object]:
         kinds: tuple[LinkKind, ...] = {
             Role.FRONT_END: (LinkKind.CLIENT, LinkKind.SERVER),
             Role.EDGE: (LinkKind.SERVER, LinkKind.PARTNER),
@@ -83,8 +85,8 @@ class Organisation:
         }[plan.role]
         if plan.keys.get("remote_users"):
             kinds += (LinkKind.CLIENT,)
-        self.ports[name] = {kind: free_port(self.host) for kind in kinds}
-        ports = {str(kind): port for kind, port in self.ports[name].items()}
+        self.ports[name] = {kind: port(kind) if port is not None else free_port(self.host) for kind in kinds}
+        ports = {str(kind): number for kind, number in self.ports[name].items()}
         return {"name": name, "address": self.host, "ports": ports}
 
     @property

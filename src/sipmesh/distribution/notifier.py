@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from sipmesh.distribution.event import EVENT, EXPIRES_S, ITEM, JSON, TRACE_EVENT, Here, SubscriptionDialog, event_of
 from sipmesh.distribution.items import ItemKind, ReplicationState
+from sipmesh.distribution.report_budget import PERIOD_S, ReportBudget
 from sipmesh.errors import RemoteError
 from sipmesh.sip.message import Request, Response, respond
 from sipmesh.sip.status import FIRST_REDIRECTION
@@ -68,7 +69,7 @@ class Notifier:
     """Sends the items of the *shelf* to the servers that may have them, and the items of the shelf of *users*, if any.
 
     *on_status* processes the status of a server, and *on_trace* the messages that it has traced. Each returns an error text, or
-    "" if the document is valid.
+    "" if the document is valid. *time* gives the seconds of a monotonic clock.
     """
 
     def __init__(
@@ -77,10 +78,12 @@ class Notifier:
         shelf: Shelf,
         on_status: Callable[[TrustedPeer, Mapping[str, Any]], str],
         on_trace: Callable[[TrustedPeer, Mapping[str, Any]], str],
+        time: Callable[[], float],
         users: UserShelf | None = None,
     ) -> None:
         self._here, self._shelf, self._users = here, shelf, users
         self._on_status, self._on_trace = on_status, on_trace
+        self._budget = ReportBudget(time)
         self._subscriptions: dict[Link, Subscription] = {}
 
     @property
@@ -151,13 +154,18 @@ class Notifier:
             return respond(request, 403, headers=(("Warning", f'399 {self._here.name} "subscribe first"'),))
         if len(request.body) > LONGEST_STATUS:
             return respond(request, 413)
+        is_trace = event_of(request) == TRACE_EVENT
+        if not is_trace and not self._budget.admits(peer.name, len(request.body)):
+            if self._budget.is_flood(peer.name):
+                link.close("reports without end")
+            return respond(request, 503, headers=(("Retry-After", str(int(PERIOD_S))),))
         try:
             status = read_json(request.body)
         except (ValueError, RecursionError):
             status = None
         if not isinstance(status, dict):
             raise RemoteError("a document that cannot be read", rule=f"event package {event_of(request)}")
-        received = self._on_trace if event_of(request) == TRACE_EVENT else self._on_status
+        received = self._on_trace if is_trace else self._on_status
         if fault := received(peer, status):
             return respond(request, 400, headers=(("Warning", f"399 {self._here.name} {quote(fault)}"),))
         return respond(request, 200, headers=(("SIP-ETag", self._here.token()), ("Expires", str(EXPIRES_S))))

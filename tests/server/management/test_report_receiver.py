@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from unittest.mock import patch
 
 from sipmesh.distribution.event import STATUS_EVENT
 from sipmesh.server.here import here
+from sipmesh.server.management.grantor import Grantor
+from sipmesh.server.management.report_receiver import REQUEST_REST_S
 from sipmesh.storage.audit_act import AuditAct
 from support.control_plane import Plane
 from support.managed import MGMT, Managed
@@ -67,3 +71,23 @@ async def test_invalid_certificate_request_is_refused_and_audited(managed: Manag
         [line] = [line for line in plane.management_db.audit.read() if line.act == AuditAct.REFUSED]
         assert line.who == FE1
         assert [line["peer"] for line in plane.hosts[MGMT].told.events("certificate not renewed")] == [FE1]
+
+
+@on_jumping_loop
+async def test_request_without_a_certificate_is_followed_by_a_rest_for_its_server_and_sender(managed: Managed) -> None:
+    """The report itself counts. The next request after the rest is judged, and one of another server at once."""
+    judged: list[str] = []
+
+    def asked(_self: object, server: str, request: str, *_: object) -> bool:
+        judged.append(f"{server} {request}")
+        return False
+
+    with Plane(managed, FE1) as plane, patch.object(Grantor, "asked", asked):
+        plane.connect(MGMT, FE1)
+        publish(plane, {"number": 1, "request": "one"})
+        publish(plane, {"number": 2, "request": "two"})
+        assert plane.controller.reports.reports[FE1].status.number == 2
+        publish(plane, {"number": 2, "relayed": {EDGE: {"number": 1, "request": "of the edge"}}})
+        await asyncio.sleep(REQUEST_REST_S)
+        publish(plane, {"number": 2, "request": "three"})
+        assert judged == [f"{FE1} one", f"{EDGE} of the edge", f"{FE1} three"]

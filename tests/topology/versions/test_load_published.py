@@ -69,6 +69,13 @@ def test_an_embedded_anchor_must_be_one(place: Place, tmp_path: Path) -> None:
     assert problem.file == tmp_path / "topology version 3"
 
 
+def test_refusal_names_the_version_once(place: Place, tmp_path: Path) -> None:
+    made = published(place)
+    with pytest.raises(OperatorError) as refused:
+        load_published(replace(made, files={**made.files, "partners/b/root.pem": b"nonsense"}), tmp_path)
+    assert str(refused.value).startswith(f"{tmp_path}/topology version 3 has ")
+
+
 def test_crls_come_from_disk_and_only_they_are_watched(place: Place, tmp_path: Path) -> None:
     loaded = load_published(published(place), tmp_path)
     lists = {tmp_path / ca / file for ca in ("ca", "partners/b", "partners/c") for file in ("root.crl", "issuing.crl")}

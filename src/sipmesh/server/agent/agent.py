@@ -95,7 +95,7 @@ class Agent(ControlPlane):
         self.traces = Traces(server, documents, trace, self._subscriber.publish_trace, loop, log)
         self.call_orders = CallOrders(server, documents, end_call, loop, log)
         self.calls = CallDelivery(server, documents.state, keep_records, self._subscriber.publish_calls, loop, log)
-        self._notifier = Notifier(here, self.held, self.reporter.receive, self.traces.pass_on)
+        self._notifier = Notifier(here, self.held, self.reporter.receive, self.traces.pass_on, loop.time)
         self._links = ControlLinks(loop, dial)
         self._heard_at = loop.time()
 

@@ -127,7 +127,7 @@ class Controller(ControlPlane):
             loop,
             log,
         )
-        self._notifier = Notifier(here, self._offers, self._report_received, self._traced, self._offers)
+        self._notifier = Notifier(here, self._offers, self._report_received, self._traced, loop.time, self._offers)
         orders = OrderSender(server, management_db, self._notifier.send_once)
         self.link_probing = LinkProbing(orders, self.network)
         self.traces = NetworkTraces(orders, management_db, self.network, loop)

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from sipmesh.distribution.report_budget import ReportBudget
 from sipmesh.errors import OperatorError, RemoteError
 from sipmesh.server.management.call_sinks import CallSink, sinks_of
 from sipmesh.server.management.replies import CallsReply
 from sipmesh.server.management.server_faults import Fault
 from sipmesh.server.process.clock import now_utc
+from sipmesh.server.repeated_log import RepeatedLog
 from sipmesh.server.replication.call_document import CallDocument
 from sipmesh.server.replication.control_links import edges_behind
 from sipmesh.sip.message import respond
@@ -33,6 +36,9 @@ if TYPE_CHECKING:
 
 MOST_RECEIVING: Final = 64
 """Documents that wait for the database; a server keeps what is beyond, and sends it again."""
+
+MOST_OF_SERVER: Final = 4
+"""Documents of one server among them; a server sends one after the other."""
 
 REMOVE_EVERY_S: Final = 600.0
 AGAIN_S: Final = 5.0
@@ -67,6 +73,8 @@ class NetworkCalls:
         self._store: CallStore | None = None
         self._url = ""
         self._tasks: set[asyncio.Task[None]] = set()
+        self._receiving, self._rejected = Counter[str](), RepeatedLog()
+        self._refused = ReportBudget(loop.time)
         self._outgoing: list[Outgoing] = []
         self._sinks_of = ""
         self._removed_at = -REMOVE_EVERY_S
@@ -77,10 +85,17 @@ class NetworkCalls:
 
     def received(self, link: Link, peer: TrustedPeer, request: Request) -> None:
         """Store what *peer* delivers; the answer is sent once it is in the database."""
-        if not self._leads() or len(self._tasks) >= MOST_RECEIVING:
-            link.send(respond(request, Status.SERVICE_UNAVAILABLE).encode())
+        if not self._leads() or len(self._tasks) >= MOST_RECEIVING or self._receiving[peer.name] >= MOST_OF_SERVER:
+            self._refuse(link, peer, request, Status.SERVICE_UNAVAILABLE)
             return
+        self._receiving[peer.name] += 1
         self._run(self._receive(link, peer, request))
+
+    def _refuse(self, link: Link, peer: TrustedPeer, request: Request, status: int) -> None:
+        """Refuse records; a server that sends the next records without a pause loses its link."""
+        link.send(respond(request, status).encode())
+        if not self._refused.admits(peer.name):
+            link.close("call records without end")
 
     async def _receive(self, link: Link, peer: TrustedPeer, request: Request) -> None:
         behind = edges_behind(self._server.view, peer.pool or "")
@@ -89,12 +104,15 @@ class NetworkCalls:
             await self.in_store(lambda store: store.add(document.records))
             self._tell_ended(document.records)
         except RemoteError as wrong:
-            self._log.warning("call records rejected", peer=peer.name, why=str(wrong))
-            link.send(respond(request, wrong.status).encode())
+            if self._rejected.is_due(peer.name, self._loop.time()):
+                self._log.warning("call records rejected", peer=peer.name, why=str(wrong))
+            self._refuse(link, peer, request, wrong.status)
         except OperatorError:
             link.send(respond(request, Status.SERVICE_UNAVAILABLE).encode())
         else:
             link.send(respond(request, Status.OK).encode())
+        finally:
+            self._receiving[peer.name] -= 1
 
     def _run(self, work: Any) -> None:
         task = self._loop.create_task(work)

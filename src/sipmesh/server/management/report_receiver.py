@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import OperatorError, RemoteError
 from sipmesh.server.management.refusal_audit import RefusalAudit
@@ -26,6 +26,12 @@ if TYPE_CHECKING:
     from sipmesh.trust.trusted_peer import TrustedPeer
 
 
+REQUEST_REST_S: Final = 5.0
+"""Seconds after a request that led to no certificate, in which no other one for that server is judged from the same sender.
+
+A request takes 15 ms of the loop, and the thief of a server's key can send any number of reports."""
+
+
 class ReportReceiver:
     """Accepts reports. *newest* returns the version that every server should have; *changed* is called after a grant."""
 
@@ -45,6 +51,7 @@ class ReportReceiver:
         self._newest, self._changed = newest, changed
         self._audit, self._loop, self._log = audit, loop, log
         self._dropped, self._not_granted = RepeatedLog(), RefusalAudit()
+        self._rests_until: dict[tuple[str, str], float] = {}  # by server and sender
 
     def receive(self, peer: TrustedPeer, report: Mapping[str, object]) -> str:
         """Accept the report of a server, with the relayed reports of edges; return the fault of its own report, or empty."""
@@ -69,23 +76,24 @@ class ReportReceiver:
             if self._dropped.is_due(f"{server} {by}", self._loop.time()):
                 self._log.warning("server report rejected", peer=server, by=by or server, why=fault)
             return fault
-        self._grant(server, status.request, at)
+        if status.request and self._rests_until.get((server, by), 0.0) <= self._loop.time():
+            self._grant(server, status.request, at, by)
         if self._reports.record(server, status, at, self._newest(), by=by):
             self._traffic.saw(server, status, at)
         return ""
 
-    def _grant(self, server: str, request: str, at: datetime) -> None:
+    def _grant(self, server: str, request: str, at: datetime, by: str) -> None:
         """Grant the certificate that a server requests; a refusal goes to the log and the audit log."""
-        if not request:
-            return
         try:
             if self._grantor.asked(server, request, self._server.view.loaded, at):
                 self._changed()
+                return
         except (OperatorError, RemoteError) as wrong:
             line = self._not_granted.line(server, str(wrong), at)
             if line is not None:
                 self._log.warning("certificate not renewed", peer=server, why=line.refused)
                 self._record_refusal(server, {"act": "issue", **line.about()}, at)
+        self._rests_until[server, by] = self._loop.time() + REQUEST_REST_S
 
     def _record_refusal(self, server: str, about: Mapping[str, object], at: datetime) -> None:
         """Add a line to the audit log; the report counts also if the log cannot be written."""
