@@ -9,8 +9,8 @@ PERIOD_S: Final = 10.0
 MOST_OCTETS: Final = 4 << 20
 """Octets of one server in one period. A server reports every 10 s and after changes, in some kilobytes."""
 
-LEAST_OCTETS: Final = 10_240
-"""What a shorter report counts for: a third of a millisecond of the loop."""
+LEAST_OCTETS: Final = 2_048
+"""What a shorter report counts for. It takes a third of a millisecond of the loop: 70 ms a second for all that are read."""
 
 FLOOD: Final = 2
 """How many times as much closes the link: a refusal takes time too. The link is dialled again after a pause."""
