@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from server.management.test_network_calls import calls
+from sipmesh.client.agent import UserAgent
+from sipmesh.errors import SipmeshError
 from sipmesh.storage.call_records.journal import FOLDER, servers_with_journals
 from support.managed import MGMT, Managed, build_published
 from support.network import FE1, ringing
@@ -36,6 +39,14 @@ async def started(folder: Path) -> Managed:
     await network.start(FE1)
     await network.acknowledged(2, FE1)
     return network
+
+
+async def logged_in(network: Managed, user: str) -> UserAgent:
+    """Log *user* in; a worker that has just started may refuse the first attempts."""
+    while True:
+        with suppress(AssertionError, SipmeshError, OSError):
+            return await network.agent(user, FE1)
+        await asyncio.sleep(LOOK_AGAIN_S)
 
 
 async def ended(network: Managed, wanted: int) -> list[dict[str, Any]]:
@@ -87,7 +98,7 @@ async def test_worker_that_is_killed_leaves_its_journal_to_its_successor(tmp_pat
             os.kill(worker["pid"], signal.SIGKILL)
         while [one["starts"] for one in (await network.ask(FE1, "status"))["workers"]] != [2, 2]:
             await asyncio.sleep(LOOK_AGAIN_S)
-        alice, bob = await network.agent("alice", FE1), await network.agent("bob", FE1)
+        alice, bob = await logged_in(network, "alice"), await logged_in(network, "bob")
         while not (await alice.message("bob@example.test", "again")).ok:
             await asyncio.sleep(LOOK_AGAIN_S)
         found = await ended(network, 2)
