@@ -295,3 +295,5 @@ def test_file_that_differs_is_named(built: Path) -> None:
     assert code == 1
     assert "sipmesh-cp313.whl" in "".join(said)
     assert "equal octet by octet" not in said
+    again = made(built).with_name(f"{made(built).name}-again")
+    assert (again / "sipmesh-cp313.whl").read_text() == "cp313\n"
