@@ -15,6 +15,7 @@ from sipmesh.cli.management_socket import running_management
 from sipmesh.cli.output import WARN, say
 from sipmesh.cli.topology.publish import publish_at_rest, publish_draft, say_rested, unpublished
 from sipmesh.errors import OperatorError
+from sipmesh.regular_file import read_regular
 from sipmesh.topology.document.changes import PARTNER_FILES
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class Change:
         copies = []
         for file in given:
             copies.append(below / file.name)
-            self._replaced[copies[-1]] = copies[-1].read_bytes() if copies[-1].exists() else None
+            self._replaced[copies[-1]] = read_regular(copies[-1]) if copies[-1].exists() else None
             files.write(copies[-1], read_given(file, "nothing was changed", "name a PEM file"))
             say(f"{file} is copied to {copies[-1]}.", style="dim")
         return copies
