@@ -29,8 +29,10 @@ from sipmesh.server.replication.publication_record import PublicationRecordFile
 from sipmesh.server.replication.stored_users import StoredUsers
 from sipmesh.storage import keyfile
 from sipmesh.storage.backup.create import back_up
+from sipmesh.storage.call_records.journal import Journal, line_of
 from sipmesh.storage.framed_log import FramedLog
 from sipmesh.topology.document import changes
+from support.recording import record
 
 SOURCE = Path(sipmesh.__file__).parent
 TRIES = 24
@@ -118,6 +120,12 @@ def _replace_draft(folder: Path) -> None:
     changes._replace(draft, b"new")
 
 
+def _erase(folder: Path) -> None:
+    journal = Journal(folder, "fe1")
+    files.write(journal.file(1), line_of(record(caller="bob@example.test")))
+    journal.erase(["bob@example.test"])
+
+
 def _write_topology(folder: Path) -> None:
     Organisation(folder, "example.test", "", {}, {"sipmesh": 1}).write()
 
@@ -174,6 +182,10 @@ ACTS: dict[Site, tuple[Act, Holds]] = {
     ("cli/users/user_table.py", "_write_new"): (
         lambda folder: user_table._write_new(folder / "passwords.csv", "alice,secret\n", 0o600),
         lambda folder: _content(folder, "passwords.csv") == b"alice,secret\n",
+    ),
+    ("storage/call_records/journal.py", "erase"): (
+        _erase,
+        lambda folder: b"bob" not in _content(folder, "fe1-00000001.jsonl"),
     ),
     ("topology/document/changes.py", "_replace"): (_replace_draft, lambda folder: _topology(folder) == "new"),
     ("demo/organisation.py", "write"): (
