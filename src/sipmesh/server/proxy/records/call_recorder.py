@@ -186,9 +186,8 @@ class CallRecorder:
         if len(self.up) >= self._most_up:
             self._close(self.up.remove_oldest(), FORGOTTEN, is_known=False)
         sent = _answering(proxied, response)
-        links = (proxied.flow.number,) if _is_of_client(proxied.flow) else ()
-        if sent is not None and _is_of_client(sent.flow):
-            links = (*links, sent.flow.number)
+        flows = [proxied.flow, sent.flow] if sent is not None else [proxied.flow]
+        links = tuple([flow.number for flow in flows if _is_of_client(flow)])
         self.up.add(key, UpCall(record, links, proxied, sent, response))
 
     def reported(self, request: Request, identity: str, report: QualityReport) -> None:
