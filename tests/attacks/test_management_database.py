@@ -511,7 +511,8 @@ async def test_fencing_number_that_the_database_raises_is_signed_by_no_server(wr
         await plane.controller.leadership.keep()
         assert (plane.number(MGMT), plane.number(FE1), managed.holding(FE1).fencing) == (first, first, fencing)
         if writer.engine.name == "postgresql":
-            assert "set `fencing` of management_lease" in plane.controller.pool_faults()[0].what
+            assert (fault := plane.controller.database_fault()) is not None
+            assert "set `fencing` of management_lease" in fault.what
         run(writer.engine, "UPDATE management_lease SET fencing = :number", fencing)
         await plane.controller.leadership.keep()
         if plane.controller.leadership._taking_over is not None:

@@ -13,6 +13,7 @@ from typing import Any
 import aiohttp
 import pytest
 from rich.console import Console
+from yarl import URL
 
 from sipmesh.demo.network import FE1, FE2, DemoNetwork
 from sipmesh.demo.run import _go_on, _perform
@@ -52,20 +53,22 @@ async def printed(network: DemoNetwork) -> list[str]:
 
 
 async def map_of(network: DemoNetwork) -> str:
-    """The map as a viewer sees it now."""
+    """The map as a viewer sees it who has logged in by the link."""
     url = (await printed(network))[0]
     context = ssl.create_default_context(cafile=str(network.example.root))
     context.check_hostname = False
     connector, jar = aiohttp.TCPConnector(ssl=context), aiohttp.CookieJar(unsafe=True)
     async with (
         aiohttp.ClientSession(connector=connector, cookie_jar=jar) as session,
-        session.post(url.partition("#")[0], data={"code": url.partition("#")[2]}) as answer,
+        session.post(url.partition("#")[0], data={"code": url.partition("#")[2]}) as first,
+        session.get(first.url.join(URL("/map"))) as answer,
     ):
+        assert 'href="/map"' in await first.text()
         return await answer.text()
 
 
 @pytest.mark.wide
-def test_link_to_the_map_logs_a_viewer_in(network: DemoNetwork, runner: asyncio.Runner) -> None:
+def test_link_to_the_console_logs_a_viewer_in(network: DemoNetwork, runner: asyncio.Runner) -> None:
     assert 'id="map"' in runner.run(map_of(network))
 
 

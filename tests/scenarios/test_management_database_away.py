@@ -61,8 +61,9 @@ async def test_network_goes_on_and_management_publishes_again_afterwards(
             await until(lambda: bool(pool.controller(MGMT).leadership.fault))
             blocking = asyncio.create_task(network.ask(MGMT, "block", name=EVIL, timeout_s=ANSWER_S))
             told = await network.ask(MGMT, "network")
-            faults = {fault["remedy"]: fault["what"] for fault in told["master"]["faults"]}
-            assert "cannot be used" in faults["nothing can be published or revoked until it answers"]
+            [fault] = next(one["faults"] for one in told["peers"] if one["peer"] == "management database")
+            assert "cannot be used" in fault["what"]
+            assert "nothing can be published or revoked until it answers" in fault["remedy"]
             bob = await network.agent("bob", FE1)
             assert (await bob.message("alice@example.test", "still here")).status == 200
             with pytest.raises(OperatorError, match="cannot be used"):

@@ -51,7 +51,7 @@ async def show_pages(network: DemoNetwork, score: Score) -> None:
     score.say(
         "\nOpen these pages in a browser. It warns, because it does not know the CA of the demo:",
         f"accept, or import {network.example.root}.",
-        f"  map, good for one login within 5 minutes: https://{document['console']['listen']}/login#{code.code}",
+        f"  console with the map, good for one login within 5 minutes: https://{document['console']['listen']}/login#{code.code}",
     )
     for user, server in zip(CALLERS, _front_ends(network.example), strict=True):
         address, port = f"{user}@{network.example.domain}", server["ports"]["websocket"]

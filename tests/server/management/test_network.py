@@ -124,15 +124,6 @@ async def test_server_of_an_older_version_is_not_awaited_until_it_has_reported_o
 
 
 @on_loop
-async def test_server_that_was_never_started_is_missing_at_once(manager: Manager) -> None:
-    """Management cannot reach FE2, and FE1 reports that the port of the edge refuses."""
-    network, reports = network_of(manager, FE1, holding={})
-    refused = PeerFault(peer=EDGE, kind=PeerKind.SERVER, why="Connection refused", code=Cause.PORT_REFUSES)
-    reports.record(FE1, ServerStatus(number=2, peer_faults=(refused,)), NOON, newest=2)
-    assert await asyncio.wait_for(network.acknowledged(2, 60), 30) == Acknowledgement(2, [FE2, EDGE], [], 3)
-
-
-@on_loop
 async def test_status_has_every_server_with_its_faults(manager: Manager) -> None:
     network, _ = network_of(manager, FE1, holding={FE1: 2})
     status = network.status(2)

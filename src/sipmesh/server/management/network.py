@@ -223,30 +223,16 @@ class Network:
     async def acknowledged(self, number: int, wait_s: float) -> Acknowledgement:
         """Wait until every server has reported that version *number* is in force, at most *wait_s* seconds.
 
-        A server that has joined and has never reported is not waited for: it starts with the newest version. Neither is a server
-        that has never reported and cannot be reached: it is missing at once.
+        A server that has joined and has never reported is not waited for: it starts with the newest version.
         """
 
         def missing() -> list[str]:
             new = self.not_started()
             return [name for name in self.missing(number) if name not in new]
 
-        await self.reported(lambda: not set(missing()) - self._out_of_reach(), wait_s)
+        await self.reported(lambda: not missing(), wait_s)
         new = [name for name in self.missing(number) if name in self.not_started()]
         return Acknowledgement(number, missing(), new, len(self.members()) - len(new))
-
-    def _out_of_reach(self) -> frozenset[str]:
-        """Return the servers without a report to which no link works: from here, or for an edge from any front end."""
-        reports = self._reports.reports
-        refused = {fault.peer for report in reports.values() for fault in report.status.peer_faults}
-        silent = [member for member in self.members() if member.name not in reports]
-        front_ends = {member.name for member in self.members() if member.role is Role.FRONT_END}
-        alone = not front_ends & reports.keys() and all(self._reach.fault_of(name) for name in front_ends)
-        return frozenset(
-            one.name
-            for one in silent
-            if self._reach.fault_of(one.name) is not None or one.name in refused or (one.role is Role.EDGE and alone)
-        )
 
     async def reported(self, holds: Callable[[], bool], wait_s: float) -> None:
         """Wait until the reports of servers let *holds* return True, at most *wait_s* seconds."""
