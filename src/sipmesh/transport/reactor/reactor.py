@@ -258,19 +258,23 @@ class Reactor:
         The probe measures how long others wait. That is until one descriptor of each of these was served: what waits longer waits
         for its own principal.
         """
-        heavy = [watched for watched in ready if self.shares.is_heavy(watched.principal(), self.now)]
-        if not heavy:
-            return ready
-        fair = [watched for watched in ready if watched not in heavy and watched is not self.probe]
-        probe = [watched for watched in ready if watched is self.probe]
-        seen = set[Demand | None]()
+        heavy = set[Demand]()
+        fair: list[Watched] = []
         first: list[Watched] = []  # of each heavy principal
+        probe: list[Watched] = []
         further: list[Watched] = []
-        for watched in heavy:
+        for watched in ready:
             demand = watched.principal()
-            (further if demand in seen else first).append(watched)
-            seen.add(demand)
-        return fair + first + probe + further
+            if watched is self.probe:
+                probe.append(watched)
+            elif demand is None or not self.shares.is_heavy(demand, self.now):
+                fair.append(watched)
+            elif demand in heavy:
+                further.append(watched)
+            else:
+                heavy.add(demand)
+                first.append(watched)
+        return fair + first + probe + further if heavy else ready
 
     def _serve_all(self, ready: list[Watched], *, alone: bool) -> None:
         """Serve what is *ready* until this turn is over. *alone*: it is the only one that is ready."""
