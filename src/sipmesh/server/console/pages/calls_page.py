@@ -50,7 +50,7 @@ class CallsPage:
 
     async def page(self, request: web.Request) -> tuple[str, Mapping[str, Any]]:
         """Return the page: a form, and the newest records that it asks for. The audit log has a line for each page."""
-        asked = {name: request.query.get(name, "").strip(LWS)[:256] for name in ASKED}
+        asked = _asked(request)
         given = _given(asked)
         reply: CallsReply | None = None
         if any(name in request.query for name in (*ASKED, "before")):
@@ -73,9 +73,8 @@ class CallsPage:
         """Answer with the newest `MOST_EXPORTED` records as a file."""
         if self._frame.guard.identify(request) is None:
             return see(LOGIN)
-        asked = {name: request.query.get(name, "").strip(LWS)[:256] for name in ASKED}
         try:
-            records = await self._all(request, _given(asked))
+            records = await self._all(request, _given(_asked(request)))
         except (SipmeshError, NotAllowedError) as wrong:
             return self._frame.say_wrong(request, wrong)
         is_csv = request.query.get("format", "csv") == "csv"
@@ -93,6 +92,11 @@ class CallsPage:
             if not reply.has_more:
                 break
         return found
+
+
+def _asked(request: web.Request) -> dict[str, str]:
+    """Read the fields of the form from the query."""
+    return {name: request.query.get(name, "").strip(LWS)[:256] for name in ASKED}
 
 
 def _given(asked: Mapping[str, str]) -> dict[str, object]:

@@ -142,7 +142,6 @@ class CallRecorder:
         why: str,
         code: str,
     ) -> CallRecord:
-        self._number += 1
         now, status = self._wall(), response.status
         has_worked = status < FIRST_REDIRECTION
         is_up = has_worked and request.method == "INVITE"
@@ -151,7 +150,7 @@ class CallRecorder:
         if reference and not code:
             why, code = self._explained(reference, why)
         return CallRecord(
-            id=f"{self._prefix}-{self._number:x}",
+            id=self._next_id(),
             server=self._server,
             method=request.method,
             call_id=told(request.call_id),
@@ -173,6 +172,10 @@ class CallRecorder:
             forwarded=forwarded(request),
         )
 
+    def _next_id(self) -> str:
+        self._number += 1
+        return f"{self._prefix}-{self._number:x}"
+
     def _explained(self, reference: str, why: str) -> tuple[str, str]:
         """Give the reason and the code of a refusal of this server; those of another server are in its log."""
         refused = self._find_refusal(reference)
@@ -192,10 +195,9 @@ class CallRecorder:
 
     def reported(self, request: Request, identity: str, report: QualityReport) -> None:
         """The user *identity* has published a report of the quality of a call."""
-        self._number += 1
         at = datetime.fromtimestamp(self._wall(), UTC)
         record = CallRecord(
-            id=f"{self._prefix}-{self._number:x}",
+            id=self._next_id(),
             server=self._server,
             method=REPORT,
             call_id=told(report.call_id),
