@@ -16,10 +16,11 @@ from support.peer import Peer
 from support.running import on_loop
 
 # Two REGISTERs of a phone on a new link, 401 and 200, pyOpenSSL included: 993 and up to 767 at the time of writing, 754 in a
-# process that ran no other test. Nearly 50 in C read and write the socket, and 42 draw for each name what an unknown name gets.
-PYTHON_CALLS_OF_A_LOGIN, C_CALLS_OF_A_LOGIN = 998, 772
+# process that ran no other test; the bounds leave 1 %, since each Python counts a few calls more or less. Nearly 50 in C read and
+# write the socket, and 42 draw for each name what an unknown name gets.
+PYTHON_CALLS_OF_A_LOGIN, C_CALLS_OF_A_LOGIN = 1004, 780
 # A REGISTER that repeats the REGISTER before it, known by its octets: 59 and 80.
-PYTHON_CALLS_OF_A_REFRESH, C_CALLS_OF_A_REFRESH = 61, 84
+PYTHON_CALLS_OF_A_REFRESH, C_CALLS_OF_A_REFRESH = 62, 86
 
 WARM_UP, TAKEN = 2, 8
 
@@ -45,8 +46,8 @@ async def new_phone(home: Network) -> Peer:
 
 
 def least(found: list[Counter[str]]) -> tuple[int, int]:
-    """Give the fewest calls of Python functions and of C functions, without those of the warm-up."""
-    return min((calls["call"], calls["c_call"]) for calls in found[WARM_UP:])
+    """Give the fewest calls of Python functions, and the fewest of C functions, without those of the warm-up."""
+    return min(calls["call"] for calls in found[WARM_UP:]), min(calls["c_call"] for calls in found[WARM_UP:])
 
 
 @on_loop
