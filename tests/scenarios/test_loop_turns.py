@@ -18,10 +18,11 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from sipmesh.distribution.items import Item, ItemKind
 from sipmesh.pki.authority import EnterpriseCa
-from sipmesh.pki.crl.builder import builder
+from sipmesh.pki.crl.builder import CrlProfile, builder
 from sipmesh.pki.issuance.profiles import CertificateKind
 from sipmesh.pki.issuance.signer import CaSigner
 from sipmesh.pki.ledger.records import ListRecord
+from sipmesh.pki.ledger.ticket import CrlTicket
 from sipmesh.routing.authentication.verifier import Verifier
 from sipmesh.server.management.network_reply import encoded_status
 from sipmesh.server.management.publishing.publish import OF_HOST
@@ -173,7 +174,7 @@ def crl(managed: Managed, count: int) -> bytes:
     record = ca.certificates[-1]
     revoked = [replace(record, serial=(1 << 100) + n, revoked_at=at, reason="unspecified") for n in range(count)]
     key = CaSigner(CertificateKind.ISSUING, ca.folder / "issuing.key", ca.issuing)
-    return key.sign_list(builder(ca.issuing, made, revoked)).public_bytes(Encoding.DER)
+    return key.sign_list(builder(CrlProfile(ca.issuing, made, revoked)), CrlTicket(made)).public_bytes(Encoding.DER)
 
 
 @pytest.mark.parametrize("count", [9_000, pytest.param(100_000, marks=pytest.mark.soak)])

@@ -9,11 +9,12 @@ import pytest
 from cryptography import x509
 
 from sipmesh.pki.crl import builder as crl
-from sipmesh.pki.crl.builder import Reason
+from sipmesh.pki.crl.builder import CrlProfile, Reason
 from sipmesh.pki.files import read_key
 from sipmesh.pki.issuance.profiles import BACKDATED, CertificateKind
 from sipmesh.pki.issuance.signer import CaSigner
 from sipmesh.pki.ledger.records import ListRecord, Record
+from sipmesh.pki.ledger.ticket import CrlTicket
 from sipmesh.trust.revocation.crl import RevocationList
 
 if TYPE_CHECKING:
@@ -47,7 +48,8 @@ def test_crl_entry_has_a_reason_unless_unspecified(
 ) -> None:
     made = ListRecord(CertificateKind.ISSUING, 7, *crl.times(CertificateKind.ISSUING, noon), revoked=1)
     signer = CaSigner(CertificateKind.ISSUING, ca.folder / "issuing.key", ca.issuing)
-    (entry,) = signer.sign_list(crl.builder(ca.issuing, made, [record(0xBAD, noon, reason)]))
+    wish = CrlProfile(ca.issuing, made, [record(0xBAD, noon, reason)])
+    (entry,) = signer.sign_list(crl.builder(wish), CrlTicket(made))
     assert entry.serial_number == 0xBAD
     assert entry.revocation_date_utc == noon
     assert [found.value.reason for found in entry.extensions if isinstance(found.value, x509.CRLReason)] == (
@@ -57,7 +59,8 @@ def test_crl_entry_has_a_reason_unless_unspecified(
 
 def test_a_crl_has_a_number_and_names_its_issuers_key(ca: EnterpriseCa, noon: datetime) -> None:
     made = ListRecord(CertificateKind.ISSUING, 7, *crl.times(CertificateKind.ISSUING, noon), revoked=0)
-    signed = CaSigner(CertificateKind.ISSUING, ca.folder / "issuing.key").sign_list(crl.builder(ca.issuing, made, []))
+    signer = CaSigner(CertificateKind.ISSUING, ca.folder / "issuing.key")
+    signed = signer.sign_list(crl.builder(CrlProfile(ca.issuing, made, [])), CrlTicket(made))
     assert signed.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number == 7
     assert signed.is_signature_valid(read_key(ca.folder / "issuing.key").public_key())
     identifier = ca.issuing.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value

@@ -14,7 +14,8 @@ from sipmesh.pki.files import new_key
 from sipmesh.pki.issuance import profiles
 from sipmesh.pki.issuance.profiles import CertificateKind, CertificateProfile
 from sipmesh.pki.issuance.signer import CaSigner, digest
-from sipmesh.pki.ledger.ticket import Ticket
+from sipmesh.pki.ledger.records import ListRecord
+from sipmesh.pki.ledger.ticket import CrlTicket, Ticket
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -62,11 +63,22 @@ def test_the_hash_is_as_strong_as_the_curve() -> None:
 def test_crl_is_signed_by_the_key_of_the_ca(ca: EnterpriseCa, noon: datetime) -> None:
     signer = CaSigner(CertificateKind.ISSUING, ca.folder / "issuing.key", ca.issuing)
     builder = x509.CertificateRevocationListBuilder(ca.issuing.subject, noon, noon + timedelta(days=1))
-    signed = signer.sign_list(builder)
+    ticket = CrlTicket(ListRecord(CertificateKind.ISSUING, 77, noon, noon, 0))
+    signed = signer.sign_list(builder, ticket)
+    assert signed.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number == 77
     assert signed.is_signature_valid(new_key().public_key()) is False
     key = ca.issuing.public_key()
     assert isinstance(key, ec.EllipticCurvePublicKey)
     assert signed.is_signature_valid(key)
+    with pytest.raises(LocalError, match="ticket for CRL 4d is spent"):
+        signer.sign_list(builder, ticket)
+
+
+def test_ticket_for_a_crl_of_the_root_is_refused(ca: EnterpriseCa, noon: datetime) -> None:
+    builder = x509.CertificateRevocationListBuilder(ca.issuing.subject, noon, noon + timedelta(days=1))
+    ticket = CrlTicket(ListRecord(CertificateKind.ROOT, 77, noon, noon, 0))
+    with pytest.raises(LocalError, match="for the root CA"):
+        CaSigner(CertificateKind.ISSUING, ca.folder / "issuing.key", ca.issuing).sign_list(builder, ticket)
 
 
 def test_key_of_another_certificate_signs_nothing(ca: EnterpriseCa, builder: x509.CertificateBuilder) -> None:

@@ -168,5 +168,5 @@ def test_crl_that_cannot_be_read_is_passed_over_and_its_number_is_not_used_again
     table = ledger._tables.lists.name
     with ledger._writing() as db:
         db.exec_driver_sql(f"UPDATE {table} SET next_update = 'x' WHERE number = {second.number}")  # noqa: S608 - our own table
-    assert ledger.last_list(CertificateKind.ISSUING) == first
+    assert ledger.last_list(CertificateKind.ISSUING) == first.record
     assert ledger.reserve_list(CertificateKind.ISSUING, noon, noon).number == second.number + 1

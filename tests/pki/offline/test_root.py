@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from sipmesh.errors import OperatorError
 from sipmesh.pki import files
 from sipmesh.pki.ca_rotation import CaGenerations
 from sipmesh.pki.crl.builder import Reason
+from sipmesh.pki.issuance.lint import LintRefusedError
 from sipmesh.pki.offline.request import OfflineKind, OfflineRequest
 from sipmesh.trust.role import Role
 
@@ -127,3 +130,45 @@ def test_crl_numbers_increase_if_a_request_is_lost(
     second = ca.offline_root.request_crl(noon)
     assert number(second) == first + 1
     ca.offline_root.accept(second.signed(ca.root, key), None)
+
+
+@pytest.mark.parametrize(
+    ("changed", "why"),
+    [
+        (x509.BasicConstraints(ca=True, path_length=None), "basic constraints are not those of a issuing certificate"),
+        (x509.BasicConstraints(ca=True, path_length=1), "basic constraints are not those of a issuing certificate"),
+        (x509.NameConstraints([x509.DNSName("example.test")], None), "extension 2.5.29.30 is not of the profile"),
+    ],
+)
+def test_root_signs_no_ca_that_the_profile_does_not_allow(
+    ca: EnterpriseCa, key: ec.EllipticCurvePrivateKey, noon: datetime, changed: x509.ExtensionType, why: str
+) -> None:
+    """An attacker on the management host writes the signing request, and the owner of the key reads its summary only."""
+    coming = CaGenerations(ca.folder).prepare(noon)
+    asked = ca.offline_root.request_cross(coming, noon)
+    made = asked.certificate()
+    found = {one.oid: (one.value, one.critical) for one in made.extensions} | {changed.oid: (changed, True)}
+    wanted = x509.CertificateBuilder(
+        made.issuer, made.subject, made.public_key(), 1 << 100, made.not_valid_before_utc, made.not_valid_after_utc
+    )
+    for value, critical in found.values():
+        wanted = wanted.add_extension(value, critical=critical)
+    drafted = wanted.sign(files.new_key(), SHA256()).public_bytes(Encoding.DER)
+    with pytest.raises(LintRefusedError, match=why):
+        replace(asked, body=drafted).signed(ca.root, key)
+    assert asked.signed(ca.root, key).certificate().tbs_certificate_bytes == made.tbs_certificate_bytes
+
+
+def test_root_signs_no_crl_that_is_valid_for_years(
+    ca: EnterpriseCa, key: ec.EllipticCurvePrivateKey, noon: datetime
+) -> None:
+    """With such a CRL, no later revocation of the issuing CA is ever missed."""
+    asked = ca.offline_root.request_crl(noon)
+    crl = asked.list()
+    wanted = x509.CertificateRevocationListBuilder(crl.issuer, noon, noon + timedelta(days=3650))
+    for one in crl.extensions:
+        wanted = wanted.add_extension(one.value, critical=one.critical)
+    drafted = wanted.sign(files.new_key(), SHA256()).public_bytes(Encoding.DER)
+    with pytest.raises(LintRefusedError, match="it is valid for 3650 days"):
+        replace(asked, body=drafted).signed(ca.root, key)
+    assert asked.signed(ca.root, key).list().tbs_certlist_bytes == crl.tbs_certlist_bytes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ from cryptography import x509
 from sipmesh.pki.issuance.profiles import BACKDATED, CertificateKind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from datetime import datetime
 
     from sipmesh.pki.ledger.records import ListRecord, Record
@@ -66,21 +67,33 @@ def listed(records: Iterable[Record], issuer: CertificateKind, at: datetime) -> 
     return [r for r in revoked if r.der is None or r.not_after + LIFETIME[issuer] > at]
 
 
-def builder(
-    issuer: x509.Certificate,
-    made: ListRecord,
-    revoked: Iterable[Record],
-    kept: Iterable[x509.RevokedCertificate] = (),
-) -> x509.CertificateRevocationListBuilder:
-    """Give the CRL without its signature; *kept* are entries of the CRL before it (`earlier`)."""
+@dataclass(frozen=True, slots=True)
+class CrlProfile:
+    """The content of one CRL of *issuer*, with its number in the ledger.
+
+    *revoked* are certificates in the ledger, *kept* are entries of the CRL before it (`earlier`).
+    """
+
+    issuer: x509.Certificate
+    record: ListRecord
+    revoked: Sequence[Record]
+    kept: Sequence[x509.RevokedCertificate] = ()
+
+    @property
+    def serials(self) -> frozenset[int]:
+        """The serial numbers that it lists."""
+        return frozenset(record.serial for record in self.revoked) | {entry.serial_number for entry in self.kept}
+
+
+def builder(wish: CrlProfile) -> x509.CertificateRevocationListBuilder:
+    """Give the CRL without number and signature."""
     # All entries at once: `add_revoked_certificate` copies those before it, a minute for 100,000 entries.
     return (
-        x509.CertificateRevocationListBuilder(revoked_certificates=[*map(_entry, revoked), *kept])
-        .issuer_name(issuer.subject)
-        .last_update(made.this_update)
-        .next_update(made.next_update)
-        .add_extension(x509.CRLNumber(made.number), critical=False)
-        .add_extension(_authority_key(issuer), critical=False)
+        x509.CertificateRevocationListBuilder(revoked_certificates=[*map(_entry, wish.revoked), *wish.kept])
+        .issuer_name(wish.issuer.subject)
+        .last_update(wish.record.this_update)
+        .next_update(wish.record.next_update)
+        .add_extension(_authority_key(wish.issuer), critical=False)
     )
 
 

@@ -11,6 +11,7 @@ from sipmesh.errors import OperatorError, Problem
 from sipmesh.pki import files
 from sipmesh.pki.crl import builder as crl
 from sipmesh.pki.crl.earlier import EarlierCrl, number_of
+from sipmesh.pki.crl.issue import issue_crl
 from sipmesh.pki.issuance import profiles
 from sipmesh.pki.issuance.profiles import CA_KINDS, CertificateKind
 from sipmesh.pki.issuance.signer import CaSigner
@@ -24,8 +25,10 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from sipmesh.pki.crl.builder import CrlProfile
     from sipmesh.pki.ledger.ledger import Ledger
     from sipmesh.pki.ledger.records import Record
+    from sipmesh.pki.ledger.ticket import CrlTicket
 
 
 class CrlUpdater:
@@ -128,7 +131,8 @@ def publish_crl(
     is_stored: bool = True,
 ) -> Path:
     """Journal, sign and publish a CRL; returns its file. The caller has the lock. *is_stored* is that of `next_crl`."""
-    signed = signer.sign_list(next_crl(folder, signer.kind, issuer, ledger, at, revoked, is_stored=is_stored))
+    wish, ticket = next_crl(folder, signer.kind, issuer, ledger, at, revoked, is_stored=is_stored)
+    signed = issue_crl(wish, signer, ticket, folder)
     files.write(file := folder / f"{signer.kind}.crl", signed.public_bytes(Encoding.PEM))
     return file
 
@@ -142,8 +146,8 @@ def next_crl(
     revoked: Collection[Record] = (),
     *,
     is_stored: bool = True,
-) -> x509.CertificateRevocationListBuilder:
-    """Journal the next CRL of *issuer*, and give it without its signature. The caller has the lock.
+) -> tuple[CrlProfile, CrlTicket]:
+    """Journal the next CRL of *issuer*, and give its content and the ticket for its signature. The caller has the lock.
 
     It follows the CRL in *folder*: it has a higher number, and each entry that has not ended. It lists what is
     *revoked* now, and does not read it from the ledger: others may be able to write there. Without *is_stored* it is
@@ -151,10 +155,10 @@ def next_crl(
     """
     before = EarlierCrl(folder / f"{kind}.crl", issuer, kind)
     journal = ledger.reserve_list if is_stored else ledger.list_without_row
-    made = journal(kind, *crl.times(kind, at), above=before.number)
+    ticket = journal(kind, *crl.times(kind, at), above=before.number)
     records = ledger.records()
     listed = list({record.serial: record for record in (*crl.listed(records, kind, at), *revoked)}.values())
-    return crl.builder(issuer, made, listed, before.to_keep(records, listed, at))
+    return crl.CrlProfile(issuer, ticket.record, listed, before.to_keep(records, listed, at)), ticket
 
 
 def _number_in(file: Path) -> int | None:

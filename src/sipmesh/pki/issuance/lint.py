@@ -19,7 +19,7 @@ from sipmesh.trust.x509.certificate import DOCUMENT_SIGNING, extension, weakness
 from sipmesh.trust.x509.sip_identity import is_host_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from datetime import datetime
     from pathlib import Path
 
@@ -63,12 +63,12 @@ class LintRefusedError(OperatorError):
     """The CA refuses to sign this certificate, or does not hand it out although it is signed."""
 
 
-def refuse(faults: list[str], file: Path) -> None:
-    """Raise LintRefusedError if there are faults. *file* is named in the error."""
+def refuse(faults: Sequence[str], file: Path, what: str = "certificate") -> None:
+    """Raise LintRefusedError if there are faults of a certificate, or of *what* else. *file* is named in the error."""
     if faults:
-        remedy = "no certificate was issued; request a certificate that the profile allows, or report a bug"
+        remedy = f"no {what} was issued; request a {what} that the profile allows, or report a bug"
         problems = tuple(Problem(file, 0, "", fault, remedy) for fault in faults)
-        raise LintRefusedError("the CA does not issue this certificate", problems)
+        raise LintRefusedError(f"the CA does not issue this {what}", problems)
 
 
 def lint(found: x509.Certificate, wish: CertificateProfile, issuer: x509.Certificate | None) -> list[str]:

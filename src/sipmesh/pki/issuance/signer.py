@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -13,10 +14,8 @@ from sipmesh.pki import files
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from cryptography import x509
-
     from sipmesh.pki.issuance.profiles import CertificateKind
-    from sipmesh.pki.ledger.ticket import Ticket
+    from sipmesh.pki.ledger.ticket import CrlTicket, Ticket
 
 
 class CaSigner:
@@ -27,17 +26,19 @@ class CaSigner:
 
     def sign(self, builder: x509.CertificateBuilder, ticket: Ticket) -> x509.Certificate:
         """Sign the certificate of *ticket*. A ticket is valid for one signature."""
-        if ticket.issuer is not self.kind:
-            raise LocalError(f"{ticket!r} is for the {ticket.issuer} CA, not for {self.kind}")
-        key = self._key()
+        key = self._key(ticket)
         return builder.serial_number(ticket.spend()).sign(key, digest(key.curve))
 
-    def sign_list(self, builder: x509.CertificateRevocationListBuilder) -> x509.CertificateRevocationList:
-        """Sign a CRL whose number is in the ledger."""
-        key = self._key()
-        return builder.sign(key, digest(key.curve))
+    def sign_list(
+        self, builder: x509.CertificateRevocationListBuilder, ticket: CrlTicket
+    ) -> x509.CertificateRevocationList:
+        """Sign the CRL of *ticket*. A ticket is valid for one signature."""
+        key = self._key(ticket)
+        return _numbered(builder, ticket.spend()).sign(key, digest(key.curve))
 
-    def _key(self) -> ec.EllipticCurvePrivateKey:
+    def _key(self, ticket: Ticket) -> ec.EllipticCurvePrivateKey:
+        if ticket.issuer is not self.kind:
+            raise LocalError(f"{ticket!r} is for the {ticket.issuer} CA, not for {self.kind}")
         key = files.read_key(self.key_file)
         if self.certificate and key.public_key() != self.certificate.public_key():
             remedy = "restore certificate and key from the same backup"
@@ -49,6 +50,17 @@ class CaSigner:
 def draft(builder: x509.CertificateBuilder, serial: int, curve: ec.EllipticCurve) -> x509.Certificate:
     """Sign the certificate with a throwaway key, so that it can be checked before the CA's key is used."""
     return builder.serial_number(serial).sign(ec.generate_private_key(curve), digest(curve))
+
+
+def draft_list(
+    builder: x509.CertificateRevocationListBuilder, number: int, curve: ec.EllipticCurve
+) -> x509.CertificateRevocationList:
+    """Sign the CRL with a throwaway key, so that it can be checked before the CA's key is used."""
+    return _numbered(builder, number).sign(ec.generate_private_key(curve), digest(curve))
+
+
+def _numbered(builder: x509.CertificateRevocationListBuilder, number: int) -> x509.CertificateRevocationListBuilder:
+    return builder.add_extension(x509.CRLNumber(number), critical=False)
 
 
 def digest(curve: ec.EllipticCurve) -> hashes.SHA256 | hashes.SHA384:

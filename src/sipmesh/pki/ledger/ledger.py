@@ -28,7 +28,7 @@ from sipmesh.pki.ledger.records import (
 )
 from sipmesh.pki.ledger.refusals import LedgerRefusedError
 from sipmesh.pki.ledger.tables import LedgerTables, tables_of
-from sipmesh.pki.ledger.ticket import Ticket
+from sipmesh.pki.ledger.ticket import CrlTicket, Ticket
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -184,11 +184,12 @@ class Ledger:
 
     def reserve_list(
         self, issuer: CertificateKind, this_update: datetime, next_update: datetime, *, above: int = 0
-    ) -> ListRecord:
-        """Journal a CRL before it is signed. Its number is the last number plus one, also after a crash.
+    ) -> CrlTicket:
+        """Journal a CRL before it is signed; returns the ticket for one signature.
 
-        It is above all numbers of leaders with a lower fencing number, and *above* that of the CRL before it. Raises
-        `OperatorError` if the last number is beyond what can be reached by *this_update*.
+        Its number is the last number plus one, also after a crash. It is above all numbers of leaders with a lower fencing
+        number, and *above* that of the CRL before it. Raises `OperatorError` if the last number is beyond what can be reached by
+        *this_update*.
         """
         table = self._tables.lists
         highest = sql.select(sql.func.coalesce(sql.func.max(table.c.number), 0)).where(table.c.issuer == str(issuer))
@@ -200,14 +201,14 @@ class Ledger:
             revoked = self._revocations(db, issuer)
             row = (str(issuer), number, write_instant(this_update), write_instant(next_update), revoked)
             db.execute(table.insert().values(row))
-        return ListRecord(issuer, number, this_update, next_update, revoked)
+        return CrlTicket(ListRecord(issuer, number, this_update, next_update, revoked))
 
     def list_without_row(
         self, issuer: CertificateKind, this_update: datetime, next_update: datetime, *, above: int
-    ) -> ListRecord:
-        """Return a CRL that the ledger does not store: its number follows *above*, that of the CRL before it."""
+    ) -> CrlTicket:
+        """Return the ticket for a CRL that the ledger does not store: its number follows *above*, that of the CRL before it."""
         number = max(self.fencing * FENCED, above + 1)
-        return ListRecord(issuer, number, this_update, next_update, 0)
+        return CrlTicket(ListRecord(issuer, number, this_update, next_update, 0))
 
     def jump(self, by: int, fencing: int = 0) -> None:
         """Increase the CRL numbers by *by*, as if that many CRLs had been signed, and to those of *fencing*.

@@ -10,6 +10,7 @@ import base64
 import json
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
@@ -18,12 +19,18 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from sipmesh.errors import OperatorError, Problem
+from sipmesh.pki.crl.builder import CrlProfile
+from sipmesh.pki.crl.earlier import number_of
+from sipmesh.pki.crl.lint import lint_crl
+from sipmesh.pki.issuance.lint import lint, refuse
+from sipmesh.pki.issuance.profiles import CertificateKind, CertificateProfile
 from sipmesh.pki.issuance.signer import digest
-from sipmesh.trust.x509.certificate import UNREADABLE, fingerprint
+from sipmesh.pki.ledger.records import ListRecord
+from sipmesh.trust.x509.certificate import UNREADABLE, extension, fingerprint
 from sipmesh.typed_json import Base64, UnreadableJsonError, read_document
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Sequence
 
 ROOT_KEY: Final = "root.key"
 DETACHED: Final = "root.detached.json"
@@ -98,18 +105,29 @@ class OfflineRequest:
             raise OperatorError(f"the signing request contains no certificate; {REMEDY}") from None
 
     def signed(self, root: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> OfflineRequest:
-        """Return the request, signed with the *key* of *root*; raises `OperatorError` if it is for another root."""
+        """Return the request, signed with the *key* of *root*; raises `OperatorError` if it is for another root.
+
+        Raises LintRefusedError if it is not a CRL or a certificate that the CA may request.
+        """
         if self.root != fingerprint(root) or key.public_key() != root.public_key():
             raise OperatorError(
                 f"this signing request is for the root with SHA-256 {self.root}, and the root here is another; {REMEDY}"
             )
+        refuse(self._faults(root), Path("the signing request"), "document")
         if self.what is OfflineKind.LIST:
             made = _list_like(self.list()).sign(key, digest(key.curve)).public_bytes(Encoding.DER)
         else:
             made = _certificate_like(self.certificate()).sign(key, digest(key.curve)).public_bytes(Encoding.DER)
         done = OfflineRequest(self.what, self.root, made)
         done.must_be(self)
+        done.must_be_signed_by(root)
         return done
+
+    def _faults(self, root: x509.Certificate) -> Sequence[str]:
+        """Give what the profile of a root's CRL, or of an issuing CA, does not allow: the other machine may be an attacker's."""
+        if self.what is OfflineKind.LIST:
+            return lint_crl(self.list(), _list_profile(self.list(), root))
+        return lint(self.certificate(), _issuing_profile(self.certificate()), root)
 
     def must_be(self, asked: OfflineRequest) -> None:
         """Raise `OperatorError` unless this has the same octets to be signed as the request *asked*."""
@@ -138,32 +156,58 @@ class OfflineRequest:
             )
 
 
+def _list_profile(crl: x509.CertificateRevocationList, root: x509.Certificate) -> CrlProfile:
+    """Describe the CRL that a request has, as *root* may sign it."""
+    end = crl.next_update_utc or crl.last_update_utc
+    record = ListRecord(CertificateKind.ROOT, number_of(crl), crl.last_update_utc, end, 0)
+    return CrlProfile(root, record, (), tuple(crl))
+
+
+def _issuing_profile(made: x509.Certificate) -> CertificateProfile:
+    """Describe the issuing CA that a request has."""
+    points = extension(made, x509.CRLDistributionPoints) or ()
+    urls = [str(name.value) for point in points for name in point.full_name or ()]
+    return CertificateProfile(
+        kind=CertificateKind.ISSUING,
+        subject=made.subject,
+        names=(),
+        key=_ecdsa_key(made),
+        not_before=made.not_valid_before_utc,
+        not_after=made.not_valid_after_utc,
+        crl_url=urls[0] if urls else "",
+    )
+
+
+def _ecdsa_key(made: x509.Certificate) -> ec.EllipticCurvePublicKey:
+    key = made.public_key()
+    if not isinstance(key, ec.EllipticCurvePublicKey):
+        raise OperatorError(f"the signing request is for a key that is not an ECDSA key; {REMEDY}")
+    return key
+
+
 def _list_like(crl: x509.CertificateRevocationList) -> x509.CertificateRevocationListBuilder:
     builder = x509.CertificateRevocationListBuilder().issuer_name(crl.issuer).last_update(crl.last_update_utc)
     if crl.next_update_utc is not None:
         builder = builder.next_update(crl.next_update_utc)
-    for extension in crl.extensions:
-        builder = builder.add_extension(extension.value, critical=extension.critical)
+    for one in crl.extensions:
+        builder = builder.add_extension(one.value, critical=one.critical)
     for entry in crl:
         builder = builder.add_revoked_certificate(entry)
     return builder
 
 
 def _certificate_like(made: x509.Certificate) -> x509.CertificateBuilder:
-    key = made.public_key()
-    if not isinstance(key, ec.EllipticCurvePublicKey):
-        raise OperatorError(f"the signing request is for a key that is not an ECDSA key; {REMEDY}")
     builder = (
         x509.CertificateBuilder()
         .subject_name(made.subject)
         .issuer_name(made.issuer)
-        .public_key(key)
+        .public_key(_ecdsa_key(made))
         .serial_number(made.serial_number)
         .not_valid_before(made.not_valid_before_utc)
         .not_valid_after(made.not_valid_after_utc)
     )
-    for extension in made.extensions:
-        builder = builder.add_extension(extension.value, critical=extension.critical)
+    for one in made.extensions:
+        builder = builder.add_extension(one.value, critical=one.critical)
     return builder
 
 

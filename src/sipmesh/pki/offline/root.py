@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from sipmesh.errors import OperatorError
 from sipmesh.pki import files
+from sipmesh.pki.crl.issue import drafted_crl
 from sipmesh.pki.crl.updater import next_crl
 from sipmesh.pki.issuance import lint, profiles
 from sipmesh.pki.issuance.issue import ecdsa_key
 from sipmesh.pki.issuance.profiles import CertificateKind
-from sipmesh.pki.issuance.signer import digest, draft
+from sipmesh.pki.issuance.signer import draft
 from sipmesh.pki.lock import ca_lock
 from sipmesh.pki.offline.cross_certificate import CROSS, cross_wish
 from sipmesh.pki.offline.request import OfflineKind, OfflineRequest
@@ -37,9 +37,8 @@ class OfflineRoot:
     def request_crl(self, at: datetime) -> OfflineRequest:
         """Return the request for the next CRL of the root; its number is reserved in the ledger."""
         with ca_lock(self._ca.folder):
-            builder = next_crl(self._ca.folder, CertificateKind.ROOT, self._ca.root, self._ledger, at)
-            throwaway = ec.generate_private_key(ecdsa_key(self._ca.root).curve)
-            drafted = builder.sign(throwaway, digest(throwaway.curve)).public_bytes(Encoding.DER)
+            wish, _ = next_crl(self._ca.folder, CertificateKind.ROOT, self._ca.root, self._ledger, at)
+            drafted = drafted_crl(wish, self._ca.folder).public_bytes(Encoding.DER)
             return self._sent(OfflineRequest(OfflineKind.LIST, fingerprint(self._ca.root), drafted))
 
     def request_cross(self, other: CaFolder, at: datetime) -> OfflineRequest:
