@@ -11,7 +11,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from sipmesh.topology.document.names import is_url
+from sipmesh.topology.document.names import is_url, split_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -62,10 +62,10 @@ def reachable_addresses(topology: Topology) -> ReachableAddresses:
     """Return where names of others may lead the servers of a topology."""
     servers = topology.servers
     ours = frozenset(_read(address) for server in servers for address in _addresses(server))
-    urls = [url for url in (*topology.authority.crls, *topology.authority.ocsp) if is_url(url)]
-    return ReachableAddresses(
-        topology.federation.networks, ours, frozenset(urlsplit(url).hostname or "" for url in urls)
-    )
+    authority = topology.authority
+    named = {urlsplit(url).hostname or "" for url in (*authority.crls, *authority.ocsp) if is_url(url)}
+    hosts = named.union(split_port(host)[0] for host in authority.crl_hosts)
+    return ReachableAddresses(topology.federation.networks, ours, frozenset(hosts))
 
 
 def _addresses(server: Server) -> Iterator[str]:

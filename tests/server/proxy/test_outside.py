@@ -21,7 +21,7 @@ def test_server_alone_is_settled_and_has_no_sources() -> None:
     assert follower.is_settled
     sources.follow(NOTHING)
     assert sources.supplies(datetime.now(UTC)) == ()
-    sources.fetch_again("")
+    sources.fetch_crls(b"")
     outside.orders.take(NOTHING, 0, 0, b"")
     outside.orders.ended(1)
     assert repr(outside).startswith("<Outside <ControlPlane>, <")

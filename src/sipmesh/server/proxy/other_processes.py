@@ -82,5 +82,5 @@ class OtherProcesses:
         """Give the users with a Contact of that address at other processes."""
         return NO_USERS
 
-    def ask_for_crls(self, owner: str) -> None:
-        """Have the CRLs of an authority fetched again by the process that fetches them."""
+    def ask_for_crls(self, request: bytes) -> None:
+        """Have CRLs fetched that a judged peer needs, by the process that fetches them."""

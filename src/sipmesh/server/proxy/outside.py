@@ -76,8 +76,8 @@ class RevocationSources:
     def judged(self, evidence: PeerEvidence, policy: LinkPolicy, verdict: Verdict) -> None:
         """A server or a partner was judged by *policy*: the status of its certificates may have to be asked."""
 
-    def fetch_again(self, owner: str) -> None:
-        """Fetch the CRLs of an authority again: a peer was refused for want of them; *owner* is the partner, "" for our own."""
+    def fetch_crls(self, request: bytes) -> None:
+        """Fetch the CRLs that another process of this server needs for a peer that it has judged."""
 
 
 class Channel(Protocol):

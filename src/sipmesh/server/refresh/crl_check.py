@@ -57,7 +57,7 @@ async def fetched_crls(view: ServerView, resolver: Resolver, at: datetime) -> tu
 def _wanted(view: ServerView) -> Iterator[CrlUrl]:
     for named in authorities_for(view.role, view.loaded):
         for entry in named.files.files:
-            if entry.fetched:
+            if entry.fetched and entry.point is None:
                 yield CrlUrl(entry.name, named.owner, named.files.issuers, named.entry.largest_list)
 
 

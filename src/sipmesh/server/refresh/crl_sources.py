@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 FETCHED_AGAIN_S: Final = 60.0
 """Seconds between two fetches that a refused peer can cause by connecting again."""
 
+MOST_OCTETS: Final = 64 << 20
+"""Octets of all CRLs that the certificates of one authority name."""
+
 
 class CrlSources:
     """The CRL jobs of one server of this *role*. *put* puts a fetched file in force; *chance* is for `Backoff`."""
@@ -38,37 +41,54 @@ class CrlSources:
     ) -> None:
         self._role, self._loaded, self._schedule = role, loaded, schedule
         self._issuers, self._put, self._chance = issuers, put, chance
-        self._jobs: dict[str, CrlFetchJob] = {}
+        self._jobs: dict[Path, CrlFetchJob] = {}
+        self._wanted: dict[Path, tuple[NamedAuthority, ListFile]] = {}
         self._entries_of: dict[str, Sequence[ListFile]] = {}  # by the owner of the authority
 
     def follow(self, loaded: Loaded) -> None:
-        """Fetch the URLs that *loaded* names, and no others; a new URL is fetched at once."""
+        """Fetch the URLs that *loaded* and certificates name now, and no others; a new URL is fetched at once."""
         self._carry(loaded)
         self._loaded = loaded
         self._entries_of = {named.owner: named.files.files for named in authorities_for(self._role, loaded)}
-        wanted = self._wanted(loaded)
-        for url in self._jobs.keys() - wanted.keys():
-            self._schedule.stop(self._jobs.pop(url))
-        for url, (named, file) in wanted.items():
-            if url not in self._jobs:
-                self._start(url, named, file)
-            job, entry = self._jobs[url], named.entry
-            job.owner, job.grace, job.largest = named.owner, entry.grace_time, entry.largest_list
+        self._wanted = wanted = self._wanted_by(loaded)
+        for file in self._jobs.keys() - wanted.keys():
+            self._schedule.stop(self._jobs.pop(file))
+        for file, (named, entry) in wanted.items():
+            if file not in self._jobs:
+                self._start(named, entry)
+            job = self._jobs[file]
+            job.owner, job.grace = named.owner, named.entry.grace_time
 
     def fetch_again(self, owner: str) -> None:
         """Fetch the CRLs of an authority that are of no use: a peer was refused, and the CAs of its path are known now."""
         for entry in self._entries_of.get(owner, ()):
-            job = self._jobs.get(entry.name)
+            job = self._jobs.get(entry.file)
             if job is not None and not job.is_of_use:
                 self._schedule.run_again(job, FETCHED_AGAIN_S)
 
-    def _start(self, url: str, named: NamedAuthority, file: Path) -> None:
-        pace, grace = Backoff(self._chance), named.entry.grace_time
-        job = CrlFetchJob(
-            url, named.owner, grace, pace, file, self._in_force, self._issuers_for, self._is_elsewhere, self._put
+    def _start(self, named: NamedAuthority, entry: ListFile) -> None:
+        self._jobs[entry.file] = job = CrlFetchJob(
+            entry.name,
+            named.owner,
+            named.entry.grace_time,
+            Backoff(self._chance),
+            entry.file,
+            self._in_force,
+            self._issuers_for,
+            self._is_elsewhere,
+            self._put,
+            most=self._most,
+            point=entry.point,
         )
-        self._jobs[url] = job
         self._schedule.start(job)
+
+    def _most(self, file: Path) -> int:
+        """Return the maximum octets of the CRL in *file*; those that certificates name share a maximum."""
+        named, entry = self._wanted[file]
+        if entry.point is None:
+            return named.entry.largest_list
+        others = (other.file for other in named.files.files if other.point is not None and other.file != file)
+        return min(named.entry.largest_list, max(0, MOST_OCTETS - sum(map(_octets, others))))
 
     def _carry(self, loaded: Loaded) -> None:
         """Keep the CRLs in force until the first fetch from new URLs."""
@@ -78,10 +98,10 @@ class CrlSources:
                 named.files.carry(before[named.owner])
                 named.authority.use_crls(named.files.held())
 
-    def _wanted(self, loaded: Loaded) -> dict[str, tuple[NamedAuthority, Path]]:
-        """Return each URL with its authority and file; a URL that several partners name is fetched once."""
+    def _wanted_by(self, loaded: Loaded) -> dict[Path, tuple[NamedAuthority, ListFile]]:
+        """Return each fetched file with its authority; a URL that the topology names several times is fetched once."""
         return {
-            entry.name: (named, entry.file)
+            entry.file: (named, entry)
             for named in authorities_for(self._role, loaded)
             for entry in named.files.files
             if entry.fetched
@@ -108,3 +128,10 @@ class CrlSources:
             if any(entry.file == file for entry in files.files):
                 found.update(dict.fromkeys((*files.issuers, *self._issuers.below(files.issuers))))
         return list(found)
+
+
+def _octets(file: Path) -> int:
+    try:
+        return file.stat().st_size
+    except OSError:
+        return 0

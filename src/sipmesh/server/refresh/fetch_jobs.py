@@ -22,6 +22,7 @@ from sipmesh.topology.document.named_files.crl_files import LARGEST_LIST
 from sipmesh.topology.document.named_files.read import UnusableFileError, read_file
 from sipmesh.topology.expiry.validity import DatedItem
 from sipmesh.trust.formatting import tell_time
+from sipmesh.trust.revocation.crl_decoding import UnusableListError
 from sipmesh.trust.revocation.freshness import answer_ends, look_at_answer, look_at_list
 from sipmesh.trust.revocation.ocsp import LARGEST as LARGEST_ANSWER
 from sipmesh.trust.x509.certificate import fingerprint
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from sipmesh.server.refresh.backoff import Backoff
     from sipmesh.server.refresh.http_fetch import HttpFetcher
     from sipmesh.trust.revocation.crl import RevocationList
+    from sipmesh.trust.revocation.crl_point import CrlPoint
     from sipmesh.trust.revocation.ocsp import OcspAnswer
 
 Clock = Callable[[], datetime]
@@ -60,7 +62,8 @@ class CrlFetchJob:
     """The CRL at a URL, stored in *file*.
 
     *held_now* returns the CRL in force, or None. *issuers* returns who may have signed it. *is_elsewhere* tells whether another
-    file of the same authority has a CRL too. *put* puts a new CRL in force.
+    file of the same authority has a CRL too. *put* puts a new CRL in force. *most* returns the maximum octets. *point* is the
+    distribution point that names the URL, if the topology does not: then a known CA must have signed what comes.
     """
 
     def __init__(
@@ -75,9 +78,10 @@ class CrlFetchJob:
         is_elsewhere: Callable[[Path, RevocationList], bool],
         put: Callable[[Path], object],
         *,
-        largest: int = LARGEST_LIST,
+        most: Callable[[Path], int] = lambda _: LARGEST_LIST,
+        point: CrlPoint | None = None,
     ) -> None:
-        self.largest = largest
+        self._most, self._point = most, point
         self.name, self.owner, self.grace, self.pace = url, owner, grace, pace
         self._file, self._held_now, self._issuers, self._put = file, held_now, issuers, put
         self._is_elsewhere = partial(is_elsewhere, file)
@@ -102,7 +106,7 @@ class CrlFetchJob:
         """See `FetchJob`."""
         stored = self._held_now(self._file)
         known = self._validators if self.is_of_use else UNKNOWN
-        fetched = await fetcher.get(self.name, self.largest, known)
+        fetched = await fetcher.get(self.name, self._most(self._file), known)
         if fetched.body is None:
             if stored is None or stored.next_update <= clock():
                 ended = (
@@ -122,11 +126,16 @@ class CrlFetchJob:
         self, body: bytes, held: RevocationList | None, issuers: Sequence[x509.Certificate], at: datetime
     ) -> bool:
         """Check a fetched CRL and write it, in a thread; return False if the file has the same content, and is in force."""
-        look_at_list(read_content(body), held, issuers, at=at, is_elsewhere=self._is_elsewhere)
+        found = read_content(body)
+        if self._point is not None:
+            self._point.must_be_of(found)
+            if not found.is_confirmed(issuers):
+                raise UnusableListError("is not signed by the CA whose certificates name its URL")
+        look_at_list(found, held, issuers, at=at, is_elsewhere=self._is_elsewhere)
         if held is not None and _is_same(self._file, body):
             return False
         files.write(self._file, body)
-        prepare_file(self._file, self.largest)  # so that the loop does not have to parse it
+        prepare_file(self._file, len(body))  # so that the loop does not have to parse it
         return True
 
 

@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sipmesh.server.process.https_server_check import HttpsServerCheck
+from sipmesh.server.refresh.authorities import authorities_for
 from sipmesh.server.refresh.crl_sources import CrlSources
+from sipmesh.server.refresh.distribution_points import DistributionPoints
 from sipmesh.server.refresh.fetch_schedule import FetchSchedule
 from sipmesh.server.refresh.http_fetch import HttpFetcher
 from sipmesh.server.refresh.intermediates import KnownIntermediates
@@ -22,11 +24,13 @@ from sipmesh.server.refresh.ocsp_sources import OcspSources
 from sipmesh.topology.document.named_files.crl_files import FETCHED
 from sipmesh.topology.reachable_addresses import reachable_addresses
 from sipmesh.trust.evidence import LinkKind
+from sipmesh.trust.revocation.crl_point import is_allowed
 
 if TYPE_CHECKING:
     import asyncio
 
     from sipmesh.server.log import Log
+    from sipmesh.server.refresh.crl_request import CrlRequest
     from sipmesh.server.running.running_server import RunningServer
     from sipmesh.topology.document.load import Loaded
     from sipmesh.topology.expiry.fetch_status import FetchStatus
@@ -68,9 +72,10 @@ class Fetcher:
             lambda: node.view.loaded.topology.organisation,
             log,
         )
+        self._points = DistributionPoints(look, node.loop.time, log)
+        self._node, self._role = node, node.view.role
         self._crls = CrlSources(node.view.role, loaded, self._schedule, issuers, lambda file: look([file]), chance)
-        ask = node.siblings.ask_for_crls if node.siblings is not None and not fetches_crls else self._crls.fetch_again
-        self._ocsp = OcspSources(node, self._schedule, issuers, log, chance, ask)
+        self._ocsp = OcspSources(node, self._schedule, issuers, log, chance, self._crls_needed)
 
     def _now(self) -> datetime:
         """Return the present instant: the gatekeeper's clock may be replaced."""
@@ -87,9 +92,29 @@ class Fetcher:
         """Ask about the certificates of a peer that was judged."""
         self._ocsp.judged(evidence, policy, verdict)
 
-    def fetch_again(self, owner: str) -> None:
-        """Fetch the CRLs of an authority that are of no use: another process of this server has refused a peer without them."""
-        self._crls.fetch_again(owner)
+    def _crls_needed(self, request: CrlRequest) -> None:
+        """Fetch the CRLs of a peer that was judged here, or have the process do so that fetches them."""
+        if self._fetches_crls:
+            self.fetch_crls(request)
+        elif self._node.siblings is not None:
+            self._node.siblings.ask_for_crls(request.encode())
+
+    def fetch_crls(self, request: CrlRequest) -> None:
+        """Fetch the CRLs that the certificates of a judged peer name, and those of its authority that are of no use.
+
+        Hosts are compared with the topology in force here: the request may be of another process of this server.
+        """
+        loaded = self._node.view.loaded
+        named = next((one for one in authorities_for(self._role, loaded) if one.owner == request.owner), None)
+        if named is None:
+            return
+        points = [
+            point for stored in request.points if is_allowed((point := stored.point()).url, named.entry.crl_hosts)
+        ]
+        if self._points.need(named, points, self._now(), accepted=request.accepted):
+            self._crls.follow(loaded)
+        if not request.accepted:
+            self._crls.fetch_again(request.owner)
 
     def poke(self, name: str) -> asyncio.Task[None]:
         """Fetch from the source of that *name* now; returns the task of the fetch."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from sipmesh.pki import files
 from sipmesh.server.refresh.authorities import NamedAuthority, authorities_for
 from sipmesh.server.refresh.backoff import Backoff
+from sipmesh.server.refresh.crl_request import CrlRequest
 from sipmesh.server.refresh.fetch_jobs import About, OcspFetchJob
 from sipmesh.topology.document.named_files.ocsp_files import MOST_ANSWERS, answer_file, answers_on_disk
 from sipmesh.trust.code import Code
@@ -37,6 +38,9 @@ FORGOTTEN = timedelta(days=14)
 
 POKED_AGAIN_S = 10.0
 """Seconds between two fetches that a refused peer can cause by connecting again."""
+
+SEEN_AGAIN = timedelta(hours=1)
+"""How long the chain of an accepted peer is not looked at again."""
 
 MOST_SEEN = 4_096
 """Certificate chains of accepted peers that are remembered, so that each is evaluated once."""
@@ -72,7 +76,8 @@ class _Responders:
 class OcspSources:
     """The OCSP jobs of one server. *chance* is for `Backoff`.
 
-    *refused* is called with the owner of the authority of a peer that is refused only because its revocation status is unknown.
+    *needed* is called with the CRLs of the authority of a peer that was accepted, or was refused only because its revocation
+    status is unknown.
     """
 
     def __init__(
@@ -82,21 +87,21 @@ class OcspSources:
         issuers: KnownIntermediates,
         log: Log,
         chance: Callable[[], float],
-        refused: Callable[[str], None],
+        needed: Callable[[CrlRequest], None],
     ) -> None:
-        self._refused = refused
+        self._needed = needed
         self._node, self._schedule, self._issuers, self._log, self._chance = node, schedule, issuers, log, chance
         self._folder = node.view.loaded.folder
         self._responders: dict[str, _Responders] = {}
-        self._seen: dict[tuple[bytes, ...], None] = {}
-        self._owners: dict[int, str] = {}  # by the id of the authority
+        self._seen: dict[tuple[bytes, ...], datetime] = {}
+        self._named: dict[int, NamedAuthority] = {}  # by the id of the authority
 
     def follow(self, loaded: Loaded) -> None:
         """Give every authority of *loaded* the answers that are known, and stop jobs of authorities without responders."""
         self._seen.clear()
         before, self._responders = self._responders, {}
         named_here = list(authorities_for(self._node.view.role, loaded))
-        self._owners = {id(named.authority): named.owner for named in named_here}
+        self._named = {id(named.authority): named for named in named_here}
         for named in named_here:
             if named.entry.revocation is not RevocationSource.LISTS:
                 responders = before.pop(named.owner, None) or self._new(named)
@@ -121,23 +126,27 @@ class OcspSources:
         refused = verdict.code is Code.REVOCATION_UNKNOWN and all(
             finding.check == "revocation" for finding in verdict.failed
         )
-        if not (verdict.accepted or refused) or (verdict.accepted and evidence.presented in self._seen):
+        if not (verdict.accepted or refused) or (verdict.accepted and self._was_seen(evidence, verdict.at)):
             return
         if verdict.accepted:
             if len(self._seen) >= MOST_SEEN:
                 self._seen.clear()
-            self._seen[evidence.presented] = None
+            self._seen[evidence.presented] = verdict.at
         self._node.loop.call_soon(self._learn, evidence, policy, verdict)
 
+    def _was_seen(self, evidence: PeerEvidence, at: datetime) -> bool:
+        seen_at = self._seen.get(evidence.presented)
+        return seen_at is not None and at - seen_at < SEEN_AGAIN
+
     def _learn(self, evidence: PeerEvidence, policy: LinkPolicy, verdict: Verdict) -> None:
-        """Remember the intermediates of the path, and ask about each certificate of the path."""
+        """Remember the intermediates of the path, have its CRLs fetched, and ask about each certificate of the path."""
         trail = Evaluation(evidence, policy, verdict.at).trail
         if trail.authority is None or not trail.verified:
             return
         self._issuers.remember(trail.path)
-        owner = self._owners.get(id(trail.authority))
-        if not verdict.accepted and owner is not None:
-            self._refused(owner)
+        named = self._named.get(id(trail.authority))
+        if named is not None and (named.entry.crl_hosts or not verdict.accepted):
+            self._needed(CrlRequest.of(named, trail.path, accepted=verdict.accepted))
         known = (responders for responders in self._responders.values() if responders.authority is trail.authority)
         if (responders := next(known, None)) is None:
             return

@@ -54,10 +54,12 @@ class FetchOnDemand(RevocationSources):
         if self.fetcher is not None and not self._is_closed:
             self.fetcher.judged(evidence, policy, verdict)
 
-    def fetch_again(self, owner: str) -> None:
-        """Fetch the CRLs of an authority again, for another process of this server; *owner* is the partner, "" for our own."""
+    def fetch_crls(self, request: bytes) -> None:
+        """Fetch CRLs for another process of this server, whose *request* is a `CrlRequest`."""
         if self.fetcher is not None:
-            self.fetcher.fetch_again(owner)
+            from sipmesh.server.refresh.crl_request import CrlRequest
+
+            self.fetcher.fetch_crls(CrlRequest.decode(request))
 
     def supplies(self, at: datetime) -> tuple[FetchStatus, ...]:
         """Return the state of every source at time *at*."""

@@ -97,7 +97,10 @@ class Reloader:
                 self._read_ahead(list_file)
         if not files:
             return []
+        before = self._node.view.loaded.lists
         closed = self._node.revocation.accept_crls(files)
+        if self._node.view.loaded.lists != before:
+            closed += self._follow()
         faults = [str(fault) for fault in self._node.view.loaded.faults_of_lists]
         tell = self._log.warning if faults else self._log.info
         tell("CRLs in force", files=sorted(map(str, files)), closed=closed, faults=faults)

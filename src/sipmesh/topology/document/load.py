@@ -77,7 +77,7 @@ class Loaded:
 
         For a published topology only the CRLs, because the rest cannot change.
         """
-        lists = [crl_file.file for files in self.list_files for crl_file in files.files]
+        lists = [file for files in self.list_files for file in files.watched]
         if self.number:
             return tuple(dict.fromkeys(lists))
         entries = self.topology.authorities
@@ -86,8 +86,8 @@ class Loaded:
 
     @property
     def lists(self) -> frozenset[Path]:
-        """The files of all CRLs."""
-        return frozenset(crl_file.file for files in self.list_files for crl_file in files.files)
+        """The files of all CRLs, and of the lists of those that certificates name."""
+        return frozenset(file for files in self.list_files for file in files.watched)
 
     @property
     def list_entries(self) -> tuple[ListFile, ...]:
@@ -117,7 +117,7 @@ class Loaded:
     def fetches(self) -> bool:
         """Whether the topology needs data that servers fetch: CRLs from a URL, or OCSP responses."""
         entries = self.topology.authorities
-        return any(entry.ocsp or any(map(is_url, entry.crls)) for entry in entries)
+        return any(entry.ocsp or entry.crl_hosts or any(map(is_url, entry.crls)) for entry in entries)
 
     @property
     def issuers_known(self) -> tuple[x509.Certificate, ...]:
@@ -131,7 +131,7 @@ class Loaded:
         """
         read = []
         for authority, files in zip(self.authorities, self.list_files, strict=True):
-            if any(crl_file.file in changed for crl_file in files.files):
+            if any(file in changed for file in files.watched):
                 files.read(changed)
                 read.append((authority, files.held()))
         return read

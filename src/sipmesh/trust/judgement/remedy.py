@@ -96,7 +96,7 @@ def _no_list(evaluation: Evaluation) -> tuple[str, ...]:
     if evaluation.policy.kind is LinkKind.PARTNER:
         return (
             "Fetch the partner's current CRLs, for each CA of its chain, into the files under `crls`.",
-            "Servers fetch CRLs with a URL automatically. To see failures: sipmesh ca inventory.",
+            "Servers fetch CRLs with a URL, and those that certificates name from `crl_hosts`: sipmesh ca inventory.",
         )
     if _by_client(evaluation):
         return ("Give this client the current CRL of each CA of the chain.",)

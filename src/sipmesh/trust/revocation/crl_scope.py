@@ -24,13 +24,14 @@ class Scope:
     def covers(self, certificate: x509.Certificate) -> bool:
         """Tell whether a certificate that is not in such a CRL is good."""
         wanted = self.authorities if is_authority(certificate) else self.leaves
-        return wanted and (not self.points or not self.points.isdisjoint(_distribution_points(certificate)))
+        return wanted and (not self.points or not self.points.isdisjoint(distribution_points(certificate)))
 
 
 WHOLE = Scope()
 
 
-def _distribution_points(certificate: x509.Certificate) -> Iterator[str]:
+def distribution_points(certificate: x509.Certificate) -> Iterator[str]:
+    """Give the names of the distribution points of a certificate, except those of indirect and partial CRLs."""
     for point in extension(certificate, x509.CRLDistributionPoints) or ():
         if point.reasons is None and not point.crl_issuer:  # indirect and partial CRLs are refused
             yield from point_names(point, certificate.issuer)

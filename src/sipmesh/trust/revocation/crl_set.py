@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from cryptography import x509
 
     from sipmesh.trust.revocation.crl import RevocationList
+    from sipmesh.trust.revocation.crl_scope import Scope
     from sipmesh.trust.x509.certificate import CertificateId
 
 
@@ -69,6 +70,10 @@ class RevocationLists:
     def of(self, issuer_der: bytes) -> Sequence[RevocationList]:
         """Give all CRLs of one issuer, newest first."""
         return self._by_issuer.get(issuer_der, ())
+
+    def of_scope(self, issuer_der: bytes, scope: Scope) -> Sequence[RevocationList]:
+        """Give the CRLs of one issuer and one scope, newest first."""
+        return [crl for crl in self.of(issuer_der) if crl.scope == scope]
 
     def __iter__(self) -> Iterator[RevocationList]:
         for crls in self._by_issuer.values():

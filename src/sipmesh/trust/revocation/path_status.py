@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from sipmesh.trust.code import Code
 from sipmesh.trust.finding import CheckQuestion, Finding
-from sipmesh.trust.formatting import tell_time
+from sipmesh.trust.formatting import tell, tell_list, tell_time
+from sipmesh.trust.revocation.crl_scope import distribution_points
 from sipmesh.trust.revocation.ocsp import NO_ANSWERS, OcspSigner, delegate_to_ask_for
 from sipmesh.trust.revocation.ocsp import standing as answered
 from sipmesh.trust.revocation.revocation_source import RevocationSource
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from sipmesh.trust.revocation.crl_set import RevocationLists
     from sipmesh.trust.revocation.ocsp import OcspAnswers, OcspStatus
 
+MOST_URLS = 2
 CHECK = "revocation"
 RULE = "RFC 5280 6.3.3; rule R7, R12"
 OCSP_RULE = "RFC 5280 6.3.3; RFC 6960 3.2; rule R7, R12"
@@ -34,6 +36,7 @@ class Listed(NamedTuple):
     issuer: str
     held: RevocationList | None
     replies: tuple[Heard, ...] = ()
+    urls: tuple[str, ...] = ()  # where the certificate says that its CRL is, if there is none
 
 
 class Heard(NamedTuple):
@@ -48,14 +51,21 @@ def look_up(
 ) -> tuple[Listed, ...]:
     """Find the CRL and OCSP responses for each certificate of *path*. The anchor has none: it cannot be revoked."""
     return tuple(
-        Listed(
-            certificate.serial_number,
-            issuer.subject.rfc4514_string(),
-            lists.find(certificate, issuer, _namesakes(path[depth + 1 :])),
-            tuple(_hear(reply, issuer, lists) for reply in answers.find(certificate, issuer)) if answers else (),
-        )
+        _entry(certificate, issuer, lists.find(certificate, issuer, _namesakes(path[depth + 1 :])), lists, answers)
         for depth, (certificate, issuer) in enumerate(pairwise(path))
     )
+
+
+def _entry(
+    certificate: x509.Certificate,
+    issuer: x509.Certificate,
+    held: RevocationList | None,
+    lists: RevocationLists,
+    answers: OcspAnswers,
+) -> Listed:
+    replies = tuple(_hear(reply, issuer, lists) for reply in answers.find(certificate, issuer)) if answers else ()
+    urls = () if held is not None else tuple(map(tell, islice(distribution_points(certificate), MOST_URLS)))
+    return Listed(certificate.serial_number, issuer.subject.rfc4514_string(), held, replies, urls)
 
 
 def _namesakes(above: Sequence[x509.Certificate]) -> list[x509.Certificate]:
@@ -117,6 +127,8 @@ def _status(
 ) -> tuple[str, Code | None]:
     """Combine CRL and OCSP as *source* requires. A certificate that either of them revokes is revoked."""
     by_list = status_by_list(entry.serial, entry.held, at, grace, live=live)
+    if entry.urls:
+        by_list = (f"{by_list[0]}, which is at {tell_list(entry.urls)} as the certificate says", by_list[1])
     if source is RevocationSource.LISTS and not entry.replies:
         return by_list
     replies = [_believed(heard, at, grace, live=live) for heard in entry.replies]

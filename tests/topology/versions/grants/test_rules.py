@@ -116,6 +116,7 @@ GIVEN: list[tuple[tuple[str, str], tuple[str, str], list[tuple[str, ConsoleRole]
     (SAME, (THIRD, f"{THIRD}      grace: 48\n"), [("federation.partners.grace", OFFICER)]),
     (SAME, (THIRD, f"{THIRD}      media: any\n"), [("federation.partners.media", OFFICER)]),
     (SAME, (THIRD, f"{THIRD}      revocation: both\n"), [("federation.partners.revocation", OFFICER)]),
+    (SAME, (THIRD, f"{THIRD}      crl_hosts: [crl.other.test]\n"), [("federation.partners.crl_hosts", OFFICER)]),
     (SAME, (THIRD, f"{THIRD}      ocsp: ['http://ocsp.other.test']\n"), [("federation.partners.ocsp", OFFICER)]),
     (
         SAME,
@@ -177,6 +178,7 @@ GIVEN: list[tuple[tuple[str, str], tuple[str, str], list[tuple[str, ConsoleRole]
         ("    next_hop: pool1.example.test\n    speaks_for", "    next_hop: pool2.example.test\n    speaks_for"),
         [("pools.next_hop", OFFICER)],
     ),
+    (SAME, (OURS, OURS.replace("]}", "], crl_hosts: [crl.test]}")), [("authority.crl_hosts", OFFICER)]),
     (SAME, (OURS, OURS.replace("]}", "], ocsp: ['http://ocsp.test']}")), [("authority.ocsp", OFFICER)]),
     (SAME, console(), [("console.listen", OFFICER)]),
     (console(), part("console: {listen: '192.0.2.1:8444'}"), [("console.listen", OFFICER)]),

@@ -38,6 +38,10 @@ def test_another_file_with_the_same_anchor_is_a_change_of_the_file_only(place: P
     ("key", "line"),
     [
         ("grace: 48", "the grace hours after nextUpdate for CRLs of partner other.test change from the default to 48"),
+        (
+            "crl_hosts: [crl.other.test]",
+            "the host crl.other.test for CRLs that certificates of partner other.test name is added",
+        ),
         ("list_limit: 9", "the largest size of a CRL of partner other.test in MiB changes from the default to 9"),
     ],
 )

@@ -130,7 +130,7 @@ class Reception:
         if kind == TAKEN:
             self._takeovers.taken_elsewhere(channel.number, frozenset(json.loads(payload)))
         elif kind == FETCH:
-            self._outside.sources.fetch_again(payload.decode())
+            self._outside.sources.fetch_crls(payload)
         elif kind == CLOSE:
             if (flow := self.siblings.local.flow(number)) is not None:
                 flow.link.close(payload.decode())

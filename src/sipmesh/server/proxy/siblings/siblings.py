@@ -195,10 +195,10 @@ class Siblings(OtherProcesses):
         elif isinstance(message, Request):
             link.send(refused(message).encode())
 
-    def ask_for_crls(self, owner: str) -> None:
-        """Have the supervisor fetch the CRLs of an authority again."""
+    def ask_for_crls(self, request: bytes) -> None:
+        """Have the supervisor fetch CRLs that a judged peer needs."""
         if SUPERVISOR in self.channels:
-            self.channels[SUPERVISOR].send(FETCH, 0, owner.encode())
+            self.channels[SUPERVISOR].send(FETCH, 0, request)
 
     def tell_process_of(self, link: Link, kind: int, payload: bytes) -> None:
         """Send a frame about a link of another process to that process."""

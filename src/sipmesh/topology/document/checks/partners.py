@@ -38,7 +38,7 @@ def revocation_can_be_told(document: CheckedDocument) -> None:
     entries += [(("federation", "partners", n), one) for n, one in enumerate(topology.federation.partners)]
     for loc, entry in entries:
         if (
-            not entry.crls
+            not (entry.crls or entry.crl_hosts)
             and entry.revocation is not RevocationSource.ANSWERS
             and not document.is_unread((*loc, "crls"))
         ):

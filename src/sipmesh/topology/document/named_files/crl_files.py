@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from cryptography import x509
 
     from sipmesh.errors import Problem
+    from sipmesh.topology.document.named_files.crl_points import CrlPoints
     from sipmesh.topology.document.yaml_tree import Loc
+    from sipmesh.trust.revocation.crl_point import CrlPoint
 
 LARGEST_LIST = 64 << 20
 """Octets; enough for over a million serial numbers. Most authorities have a lower limit (`AuthorityEntry.list_limit`)."""
@@ -38,7 +40,7 @@ FETCHED = "state/fetched"
 class ListFile:
     """One file. *name* is its name in the document. *fault* is the problem of a bad file, without its reason.
 
-    *largest* is its maximum size in octets.
+    *largest* is its maximum size in octets. *point* is the distribution point that names it, if the document does not.
     """
 
     loc: Loc
@@ -47,6 +49,7 @@ class ListFile:
     fault: Problem
     fetched: bool = False
     largest: int = LARGEST_LIST
+    point: CrlPoint | None = None
 
     @property
     def is_awaited(self) -> bool:
@@ -63,19 +66,26 @@ class ListFiles:
     """The CRLs of one authority, as each file was read last.
 
     *issuers* are the known CAs of the authority. Each of them needs a CRL. *lack* is the problem of a CA without a CRL, except
-    for its reason; None if no CRL is required.
+    for its reason; None if no CRL is required. *points* are the CRLs that its certificates name, if the topology allows some.
     """
 
-    __slots__ = ("_carried", "_faults", "_found", "_issuers", "_lack", "_later", "files")
+    __slots__ = ("_carried", "_faults", "_found", "_issuers", "_lack", "_later", "_named", "files", "points")
 
-    def __init__(self, files: Sequence[ListFile], issuers: Sequence[x509.Certificate], lack: Problem | None) -> None:
-        self.files = tuple(files)
+    def __init__(
+        self,
+        files: Sequence[ListFile],
+        issuers: Sequence[x509.Certificate],
+        lack: Problem | None,
+        points: CrlPoints | None = None,
+    ) -> None:
+        self._named, self.points = tuple(files), points
+        self.files = self._named + (points.read() if points is not None else ())
         self._issuers, self._lack = tuple(issuers), lack
         self._found: dict[Loc, RevocationList] = {}
         self._faults: dict[Loc, Problem] = {}
         self._carried: tuple[RevocationList, ...] = ()
         self._later: set[Loc] = set()
-        self.read([crl_file.file for crl_file in files])
+        self.read([crl_file.file for crl_file in self.files])
 
     @property
     def issuers(self) -> tuple[x509.Certificate, ...]:
@@ -84,6 +94,8 @@ class ListFiles:
 
     def read(self, changed: Collection[Path]) -> None:
         """Read those of the *changed* files that belong to this authority."""
+        if self.points is not None and self.points.index in changed:
+            changed = [*changed, *self._follow_points(self.points)]
         for crl_file in self.files:
             if crl_file.file in changed:
                 before = self._found.pop(crl_file.loc, None)
@@ -100,6 +112,22 @@ class ListFiles:
                     self._faults[crl_file.loc] = replace(crl_file.fault, reason=f"{crl_file.name}: {wrong}")
                     if before is not None and isinstance(wrong, OlderListError):
                         self._found[crl_file.loc] = before
+
+    def _follow_points(self, points: CrlPoints) -> list[Path]:
+        """Have the CRLs that certificates name now, and no others; returns the files of those that are new."""
+        before = {crl_file.loc for crl_file in self.files}
+        self.files = self._named + points.read()
+        for loc in before - {crl_file.loc for crl_file in self.files}:
+            self._found.pop(loc, None)
+            self._faults.pop(loc, None)
+            self._later.discard(loc)
+        return [crl_file.file for crl_file in self.files if crl_file.loc not in before]
+
+    @property
+    def watched(self) -> tuple[Path, ...]:
+        """The files whose change requires to read them again: the CRLs, and the list of those that certificates name."""
+        files = tuple(crl_file.file for crl_file in self.files)
+        return files if self.points is None else (self.points.index, *files)
 
     @property
     def lists(self) -> tuple[tuple[Loc, RevocationList], ...]:
@@ -197,6 +225,8 @@ def _read_list(
     revocation. If *before* was refuted by a certificate of its issuer, it revokes nothing, and is replaced.
     """
     found = read_list(crl_file.file, crl_file.largest)
+    if crl_file.point is not None:
+        crl_file.point.must_be_of(found)
     if found.is_forged(issuers):
         raise UnusableListError(f"is not signed by {found.issuer.rfc4514_string()}, its issuer by name")
     if before is not None and not before.is_refuted and found.is_older_than(before):

@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from sipmesh.foreign_errors import reason_of
 from sipmesh.topology.document.named_files.crl_files import ListFile, ListFiles, fetched_file
+from sipmesh.topology.document.named_files.crl_points import CrlPoints
 from sipmesh.topology.document.named_files.ocsp_files import answers_on_disk
 from sipmesh.topology.document.named_files.read import UnusableFileError, read_file
 from sipmesh.topology.document.names import is_url
@@ -127,12 +128,12 @@ def read_authority(
     issuers = anchors + [issuer for issuer in known if issuer.issuer in names and issuer.subject not in names]
     places = [((*loc, "crls", n), source) for n, source in enumerate(entry.crls)]
     readable = [(place, source) for place, source in places if not report.has_problem(place)]
-    needed = readable == places != [] and entry.revocation is not RevocationSource.ANSWERS
+    needed = readable == places != [] and entry.revocation is not RevocationSource.ANSWERS and not entry.crl_hosts
     lack = report.problem((*loc, "crls"), "", _REMEDY_NO_LIST) if needed else None
     found = [
         replace(_list_file(place, source, folder, report), largest=entry.largest_list) for place, source in readable
     ]
-    lists = ListFiles(found, issuers, lack)
+    lists = ListFiles(found, issuers, lack, _points(entry, name, loc, folder, report))
     authority = Authority(
         name, tuple(anchors), lists.held(), _answers(entry, name, folder), entry.revocation, entry.grace_time
     )
@@ -146,6 +147,15 @@ def _answers(entry: AuthorityEntry, name: str, folder: Path) -> OcspAnswers:
         if entry.revocation is not RevocationSource.LISTS
         else NO_ANSWERS
     )
+
+
+def _points(entry: AuthorityEntry, name: str, loc: Loc, folder: Path, report: ProblemReport) -> CrlPoints | None:
+    """Give the CRLs that certificates of the authority name, if the topology allows a host for them."""
+    place = (*loc, "crl_hosts")
+    if not entry.crl_hosts or report.has_problem(place):
+        return None
+    fault = report.problem(place, "", _REMEDY_FETCHED)
+    return CrlPoints.of(folder, name, place, entry.crl_hosts, fault, entry.largest_list)
 
 
 def _list_file(loc: Loc, name: str, folder: Path, report: ProblemReport) -> ListFile:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from pydantic import Field
 
 from sipmesh.topology.document.names import (
+    FqdnAndPort,
     Hours,
     HttpUrl,
     Mebibytes,
@@ -16,6 +17,8 @@ from sipmesh.topology.document.names import (
 )
 from sipmesh.topology.document.parts.part import Part
 from sipmesh.trust.revocation.revocation_source import RevocationSource
+
+MOST_CRL_HOSTS: Final = 16
 
 
 class AuthorityEntry(Part):
@@ -30,6 +33,11 @@ class AuthorityEntry(Part):
     anchors: tuple[OurAnchorFile, ...] = Field(min_length=1, description="PEM files of the roots that are trusted")
     crls: tuple[OurCrlFileOrUrl, ...] = Field(
         description="one CRL for each CA in the chain: files, or URLs that servers fetch"
+    )
+    crl_hosts: tuple[FqdnAndPort, ...] = Field(
+        default=(),
+        max_length=MOST_CRL_HOSTS,
+        description="hosts, as name or name:port, from which servers fetch the CRLs that its certificates name",
     )
     ocsp: tuple[HttpUrl, ...] = Field(default=(), description="URLs of its OCSP responders, in the order of use")
     revocation: RevocationSource = Field(

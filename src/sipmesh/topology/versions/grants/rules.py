@@ -78,6 +78,15 @@ def _authority(prefix: str, whose: str, root: str) -> Rules:
         f"{prefix}.crls": (
             Rule(Gain.DECIDE, "any change", "who writes them", f"the CRLs of {whose} are {{value}}", any_change),
         ),
+        f"{prefix}.crl_hosts": (
+            Rule(
+                Gain.DECIDE,
+                "another host",
+                "who writes them",
+                f"the CRLs that certificates of {whose} name are fetched from {{value}}",
+                added,
+            ),
+        ),
         f"{prefix}.ocsp": (
             Rule(
                 Gain.DECIDE, "any change", "the responders", f"the OCSP responders of {whose} are {{value}}", any_change

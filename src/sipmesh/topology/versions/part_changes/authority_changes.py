@@ -43,6 +43,13 @@ def authority_changes(
         f"the CRLs of {whose}",
     )
     yield from list_names(
+        old.crl_hosts,
+        new.crl_hosts,
+        lambda host: f"the host {host} for CRLs that certificates of {whose} name is added",
+        lambda host: f"the host {host} for CRLs that certificates of {whose} name is removed",
+        f"the hosts for CRLs of {whose}",
+    )
+    yield from list_names(
         old.ocsp,
         new.ocsp,
         lambda url: f"the OCSP responder {url} of {whose} is added",

@@ -42,7 +42,7 @@ _FEDERATION: Mapping[str, Words | None] = {
 }
 
 _PARTNER: Mapping[str, Words | None] = {
-    **dict.fromkeys(("domains", "anchors", "crls", "ocsp", "revocation", "grace", "list_limit")),
+    **dict.fromkeys(("domains", "anchors", "crls", "crl_hosts", "ocsp", "revocation", "grace", "list_limit")),
     "edge": from_to("edge", "DNS SRV"),
     "address": from_to("address", "DNS"),
     "client_usage": _usage,
