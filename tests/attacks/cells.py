@@ -67,8 +67,11 @@ class Model:
             {"domains": [OTHER], "client_usage": "server-ok", **_movable(second, folder)},
         ]
         organisation.federate(EDGES, partners, blocked=("evil.test",))
+        organisation.certify_devices()
         finished(organisation, "alice")
-        return cls(organisation, Cast(forge, stolen(organisation), partner, other, forge.organisation("stranger.test")))
+        stranger = forge.organisation("stranger.test")
+        devices = stolen(organisation, "devices")
+        return cls(organisation, Cast(forge, stolen(organisation), partner, other, stranger, devices))
 
 
 def _movable(entry: dict[str, object], folder: Path) -> dict[str, object]:

@@ -161,6 +161,7 @@ def staged(example: Organisation, partner: Organisation, folder: Path) -> tuple[
         {"domains": [BOUND], **bounds},
     ]
     example.federate(EDGES, partners, blocked=("evil.test",))
+    example.certify_devices()
     example.write()
     cast = Cast.of(example, partner, other)
     return Network((example,), starts=(FE1, EDGE)), cast, Further(gamma, sub, loose, bound)

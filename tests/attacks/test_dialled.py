@@ -39,6 +39,7 @@ DIALLED = {
     "subjectAltName https://example.test": "no-sip-identity",
     "a server certificate with CA:TRUE": "not-a-leaf",
     "our server's name, signed by a partner's CA": "issuer-not-for-this-name",
+    "a server's name, signed by our device CA": "device-certificate",
     "partner B's name, signed by partner A's CA": "name-mismatch",
     "partner A's name, signed by our own CA": "issuer-not-for-this-name",
     "names of two partners in one certificate": "ambiguous-identity",

@@ -33,6 +33,7 @@ OURS_ALONE: dict[str, set[str]] = {
         "no certificate",
     },
     "leaf": {"a server certificate with CA:TRUE"},
+    "devices": {"a server's name, signed by our device CA"},
     "identity": {
         "name in the common name only",
         "wildcard",

@@ -56,6 +56,7 @@ CA_AS_LEAF = {
 }
 OURS_ALONE: dict[str, Outcomes] = {
     "constraints": {"constrained: a domain outside": ACCEPTED},
+    "devices": {"a server's name, signed by our device CA": ACCEPTED},
     "identity": NO_NAME,
     "blocked": {"a blocked partner": "partner-unknown", "a partner that shows a blocked name too": ACCEPTED},
     "topology": NOBODY,

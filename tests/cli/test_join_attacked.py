@@ -159,7 +159,7 @@ def test_each_root_of_a_change_of_roots_is_confirmed(network: Organisation, far:
     assert prepared.code == 0, prepared.err
     network.file.write_text(network.file.read_text().replace("[ca/root.pem]", "[ca/root.pem, ca/2/root.pem]"))
     network.file.write_text(
-        network.file.read_text().replace("ca/issuing.crl]", "ca/issuing.crl, ca/2/root.crl, ca/2/issuing.crl]")
+        network.file.read_text().replace("ca/devices.crl]", "ca/devices.crl, ca/2/root.crl, ca/2/issuing.crl]")
     )
     published = network.type("topology", "publish", "-m", "two roots")
     assert published.code == 0, published.err

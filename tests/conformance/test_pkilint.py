@@ -24,6 +24,7 @@ from sipmesh.pki.ca_rotation import CaGenerations
 from sipmesh.pki.crl.builder import Reason
 from sipmesh.pki.issuance.profiles import CA_KINDS
 from sipmesh.trust.role import Role
+from sipmesh.trust.x509.device_identity import DeviceIdentity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 NOW = datetime.now(UTC)
 NAMES = ("fe1.example.test", "pool1.example.test", "example.test")
+DESK = DeviceIdentity("sip:alice@example.test", "desk")
 LONG = f"{'a' * 63}.example.test"
 BAD_URI = "pkix.invalid_uri_syntax"
 
@@ -47,8 +49,8 @@ def findings(results: Iterable[Any]) -> list[str]:
 
 
 def is_opaque(uri: str) -> bool:
-    """Return whether *uri* has one of our two schemes, and no authority (RFC 3986 3)."""
-    return uri.startswith(("sip:", "sipmesh-operator:")) and "/" not in uri
+    """Return whether *uri* has one of our schemes, and no authority (RFC 3986 3)."""
+    return uri.startswith(("sip:", "sipmesh-operator:", "sipmesh-device:")) and "/" not in uri
 
 
 def lint_certificate(made: x509.Certificate) -> list[str]:
@@ -84,7 +86,7 @@ def lint_crl(made: x509.CertificateRevocationList) -> list[str]:
 @pytest.fixture(name="ca", scope="module")
 def _ca(tmp_path_factory: pytest.TempPathFactory) -> EnterpriseCa:
     folder = tmp_path_factory.mktemp("pkilint") / "ca"
-    return EnterpriseCa.create(folder, "Example", NOW, crl_base="http://crl.example.test")
+    return EnterpriseCa.create(folder, "Example", NOW, crl_base="http://crl.example.test", domains=["example.test"])
 
 
 @pytest.mark.parametrize(
@@ -97,8 +99,10 @@ def _ca(tmp_path_factory: pytest.TempPathFactory) -> EnterpriseCa:
         lambda ca: ca.issue_for_clients(NAMES, NOW, rsa=True, addresses=("192.0.2.1", "2001:db8::1")).certificate,
         lambda ca: ca.issue_signer("mg1.example.test", NOW).certificate,
         lambda ca: ca.issue_operator("ada", NOW).certificate,
+        lambda ca: ca.devices,
+        lambda ca: ca.issue_device(DESK, NOW).certificate,
     ],
-    ids=["root", "issuing", "server", "long name", "clients", "signer", "operator"],
+    ids=["root", "issuing", "server", "long name", "clients", "signer", "operator", "devices", "device"],
 )
 def test_each_certificate_that_we_issue_is_clean(
     ca: EnterpriseCa, issue: Callable[[EnterpriseCa], x509.Certificate]
@@ -118,8 +122,8 @@ def test_each_crl_is_clean(ca: EnterpriseCa) -> None:
         issued = ca.issue(NAMES, Role.FRONT_END, NOW)
         ca.revoke(issued.certificate.serial_number, reason, NOW)
     crls = [x509.load_pem_x509_crl((ca.folder / f"{kind}.crl").read_bytes()) for kind in CA_KINDS]
-    assert [len(list(made)) for made in crls] == [0, len(Reason)]
-    assert [lint_crl(made) for made in crls] == [[], []]
+    assert [len(list(made)) for made in crls] == [0, len(Reason), 0]
+    assert [lint_crl(made) for made in crls] == [[], [], []]
 
 
 def test_pkilint_finds_what_is_wrong(ca: EnterpriseCa) -> None:

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from sipmesh.errors import OperatorError
 from sipmesh.pki import files
-from sipmesh.pki.csr import read_operator_key, read_request, request_for
+from sipmesh.pki.csr import read_person_key, read_request, request_for
 from support.mersenne_keys import LARGEST, LONG_EXPONENT, TOO_LARGE
 
 FILE = Path("fe2.csr")
@@ -60,17 +60,17 @@ def test_what_is_no_request_of_one_server_with_its_key_is_not_granted(content: b
 def test_request_of_an_operator_gives_its_key_with_any_names() -> None:
     for key in (files.new_key(), files.new_rsa_key()):
         for names in ((), (FE2,), (FE2, FE3)):
-            assert read_operator_key(request(*names, key=key), FILE) == key.public_key()
+            assert read_person_key(request(*names, key=key), FILE) == key.public_key()
 
 
 def test_request_of_an_operator_that_is_damaged_or_of_another_kind_is_refused() -> None:
     rightful = request(key=files.new_key())
     for content in (damaged(rightful), b"", b"-----BEGIN CERTIFICATE REQUEST-----\n", rightful[:200]):
         with pytest.raises(OperatorError, match="is not issued"):
-            read_operator_key(content, FILE)
+            read_person_key(content, FILE)
     odd = x509.CertificateSigningRequestBuilder(x509.Name([])).sign(ed25519.Ed25519PrivateKey.generate(), None)
     with pytest.raises(OperatorError, match="is not issued"):
-        read_operator_key(odd.public_bytes(Encoding.PEM), FILE)
+        read_person_key(odd.public_bytes(Encoding.PEM), FILE)
 
 
 @pytest.mark.parametrize(
@@ -83,9 +83,9 @@ def test_key_that_is_costly_to_verify_with_is_refused_before_the_signature_of_th
 ) -> None:
     content = damaged(request(FE2, key=key))
     with pytest.raises(OperatorError) as refused:
-        read_operator_key(content, FILE)
+        read_person_key(content, FILE)
     assert why in refused.value.problems[0].reason
     with pytest.raises(OperatorError) as refused:
         read_request(content, FILE)
     assert "not ECDSA" in refused.value.problems[0].reason
-    assert read_operator_key(request(FE2, key=LARGEST), FILE) == LARGEST.public_key()
+    assert read_person_key(request(FE2, key=LARGEST), FILE) == LARGEST.public_key()

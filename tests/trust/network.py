@@ -11,7 +11,8 @@ from typing import Any
 
 from cryptography import x509
 
-from sipmesh.demo.forge import Forge, Forged
+from sipmesh.demo.cast import device_authority
+from sipmesh.demo.forge import CLIENT_AUTH, Forge, Forged, Wish
 from sipmesh.trust.authority import Authority
 from sipmesh.trust.evidence import Direction, EngineError, LinkKind, PeerEvidence
 from sipmesh.trust.finding import Finding
@@ -23,6 +24,7 @@ from sipmesh.trust.role import Role
 from sipmesh.trust.trusted_peer import TrustedPeer
 from sipmesh.trust.trusted_peers import TrustedPeers
 from sipmesh.trust.verdict import Verdict
+from sipmesh.trust.x509.device_identity import DEVICE_POLICY
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 FE1, FE2, EDGE, BOT = "fe1.example.test", "fe2.example.test", "edge1.example.test", "bot.example.test"
@@ -30,6 +32,9 @@ FE_NAMES = ("pool1.example.test", "example.test")
 ALPHA, BETA, GAMMA = "alpha.test", "sip.beta.test", "gamma.test"
 
 EXPIRED, SELF_SIGNED, NO_ISSUER, USAGE = 10, 18, 20, 26  # X509_V_ERR_* that the tests hand in
+
+
+DEVICES = x509.CertificatePolicies([x509.PolicyInformation(DEVICE_POLICY, None)])
 
 
 def errors(*codes: int, depth: int = 0) -> tuple[EngineError, ...]:
@@ -51,7 +56,8 @@ class Network:
         self.gamma_ca = self.forge.organisation("Gamma", permitted=limits)
         self.gamma_sub = self.forge.authority("Gamma sub CA", self.gamma_ca)  # one more than its path length allows
         self.stranger = self.forge.organisation("Stranger")
-        enterprise = self.authority("Example", self.ours)
+        self.devices = device_authority(self.forge, self.ours.issuer, "example.test")
+        enterprise = self.authority("Example", self.ours, below=self.devices)
         self.alpha = _partner(ALPHA, {ALPHA, "alpha2.test"}, self.authority("Alpha", self.alpha_ca))
         self.beta = _partner(BETA, {BETA, "beta.test"}, self.authority("Beta", self.beta_ca))
         self.gamma = _partner(
@@ -93,6 +99,12 @@ class Network:
     def fe2_certificate(self, **changes: Any) -> Forged:
         """A valid certificate of fe2 with *changes*."""
         return self.forge.server(self.ours, FE2, *FE_NAMES, **changes)
+
+    def device(self, user: str = "alice", **changes: Any) -> Forged:
+        """The certificate of a device of *user*, with *changes*."""
+        uris = (f"sip:{user}@example.test", "sipmesh-device:desk")
+        wish = Wish(f"{user}@example.test desk", uris=uris, usages=(CLIENT_AUTH,), extra=(DEVICES,))
+        return self.forge.forge(wish, self.devices, **changes)
 
     def gamma_certificate(self, issuer: Forged | None = None, **changes: Any) -> Forged:
         """A valid certificate of partner Gamma with *issuer* and *changes*."""

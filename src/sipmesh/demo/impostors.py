@@ -9,7 +9,7 @@ from enum import Enum
 from typing import Any
 
 from sipmesh.demo.cast import Cast
-from sipmesh.demo.forge import SERVER_AUTH, Forged, KeyKind, Wish
+from sipmesh.demo.forge import CLIENT_AUTH, SERVER_AUTH, Forged, KeyKind, Wish
 from sipmesh.trust.code import Code
 
 Credentials = Callable[[Cast], Forged | None]
@@ -111,6 +111,11 @@ IMPOSTORS: tuple[Impostor, ...] = (
         "our server's name, signed by a partner's CA",
         by("partner", "fe2.example.test"),
         Code.ISSUER_NOT_FOR_THIS_NAME,
+    ),
+    _at_server(
+        "a server's name, signed by our device CA",
+        lambda cast: cast.forge.server(cast.devices, "fe2.example.test", usages=(CLIENT_AUTH,)),
+        Code.DEVICE_CERTIFICATE,
     ),
     _at_partner(
         "partner B's name, signed by partner A's CA", by("partner", "other.test"), Code.ISSUER_NOT_FOR_THIS_NAME

@@ -54,6 +54,7 @@ class DemoNetwork:
         forge = Forge(datetime.now(UTC))
         other, entry = write_partner_ca(forge, folder / OTHER, OTHER, usages=(SERVER_AUTH,))  # as public CAs issue now
         federate(example, partner, entry)
+        example.certify_devices()
         if web:
             add_web(example)
         for organisation in (example, partner):

@@ -124,6 +124,12 @@ class Organisation:
         """Return the entry that another organisation has to write for us; *keys* are its other keys."""
         return {"domains": [self.domain], "anchors": [str(self.root)], "crls": self.lists, **keys}
 
+    def certify_devices(self) -> None:
+        """Make the device issuing CA, and name its CRL in the document."""
+        self.ca.certify_devices([self.domain], self._now())
+        authority: Any = self.document["authority"]
+        authority["crls"].append("ca/devices.crl")
+
     def write(self) -> None:
         """Write the topology, completely or not at all: running servers watch it.
 

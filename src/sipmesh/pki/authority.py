@@ -1,6 +1,7 @@
 """The enterprise CA of one organisation. It issues and revokes certificates, and publishes CRLs, from one folder.
 
-The folder contains ``root.pem``, ``root.key``, ``root.crl``, the same three files of ``issuing``, and ``ledger.db``. Several
+The folder contains ``root.pem``, ``root.key``, ``root.crl``, the same three files of ``issuing``, and ``ledger.db``. It may have
+the same three files of ``devices``, the device issuing CA (`sipmesh.pki.device_ca`). Several
 processes may use it at the same time. Each certificate takes the same steps: draft, lint, journal, signature, lint of the
 result. After a crash at any step, the CA opens again, and its ledger has every certificate that it may have signed.
 """
@@ -25,11 +26,12 @@ from sipmesh.pki.ca_folder import organisation_of
 from sipmesh.pki.creation import build
 from sipmesh.pki.crl.builder import Reason
 from sipmesh.pki.crl.updater import CrlUpdater
+from sipmesh.pki.device_ca import certify_device_ca, no_device_ca
 from sipmesh.pki.issuance import profiles
 from sipmesh.pki.issuance.issue import issue_certificate
 from sipmesh.pki.issuance.profiles import CA_KINDS, CertificateKind, CertificateProfile
 from sipmesh.pki.issuance.signer import CaSigner
-from sipmesh.pki.issued import Certified, Issued, IssuedToOperator
+from sipmesh.pki.issued import Certified, Issued, IssuedToPerson
 from sipmesh.pki.ledger.checked_records import CheckedRecords
 from sipmesh.pki.ledger.ledger import FILE, Ledger
 from sipmesh.pki.lock import ca_lock
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
 
     from sipmesh.pki.issuance.profiles import LeafKey
     from sipmesh.pki.ledger.records import Record
+    from sipmesh.trust.x509.device_identity import DeviceIdentity
 
 
 def _no_check() -> None:
@@ -77,8 +80,9 @@ class EnterpriseCa:
         crl_base: str,
         curve: ec.EllipticCurve | None = None,
         generation: int = 1,
+        domains: Sequence[str] = (),
     ) -> EnterpriseCa:
-        """Make root, issuing CA and their first CRLs. The folder appears only when all of them are complete.
+        """Make root, issuing CA, device issuing CA and their first CRLs. The folder appears only when all of them are complete.
 
         Args:
             folder: Must not exist, or be empty.
@@ -87,6 +91,7 @@ class EnterpriseCa:
             crl_base: The URL below which the CRLs are published, such as ``http://crl.example.com``.
             curve: The curve of the two CA keys; P-256 by default.
             generation: 2 for the CA that follows the first one, and so on (`sipmesh.pki.ca_rotation`).
+            domains: The SIP domains of the device issuing CA; without domains there is none.
 
         Raises:
             OperatorError: There is a file or a CA in the folder.
@@ -97,7 +102,7 @@ class EnterpriseCa:
         folder.parent.mkdir(parents=True, exist_ok=True)
         beside = Path(mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
         try:
-            build(beside, organisation, crl_base.rstrip("/"), at, curve or ec.SECP256R1(), generation)
+            build(beside, organisation, crl_base.rstrip("/"), at, curve or ec.SECP256R1(), generation, domains)
             Ledger.share(beside, folder)
             beside.rename(folder)
         finally:
@@ -112,9 +117,11 @@ class EnterpriseCa:
         The root's key may be kept elsewhere. It is read only when the root has to sign.
         """
         problems: list[Problem] = []
-        certificates = {kind: found for kind in CA_KINDS if (found := _read(folder / f"{kind}.pem", problems))}
+        kinds = [kind for kind in CA_KINDS if kind is not CertificateKind.DEVICES or (folder / "devices.pem").exists()]
+        certificates = {kind: found for kind in kinds if (found := _read(folder / f"{kind}.pem", problems))}
         is_shared = SharedDatabase.find(organisation_of(folder)) is not None
-        others = (*(() if is_shared else (folder / FILE,)), folder / f"{CertificateKind.ISSUING}.key")
+        keys = (folder / f"{kind}.key" for kind in kinds if kind is not CertificateKind.ROOT)
+        others = (*(() if is_shared else (folder / FILE,)), *keys)
         missing = (file for file in others if not file.is_file())
         problems += (Problem(file, 0, "", "is missing", "restore it from your backup") for file in missing)
         if problems:
@@ -135,6 +142,11 @@ class EnterpriseCa:
     def issuing(self) -> x509.Certificate:
         """The certificate of the CA that issues server certificates."""
         return self._certificates[CertificateKind.ISSUING]
+
+    @property
+    def devices(self) -> x509.Certificate | None:
+        """The certificate of the CA that issues for devices, or None."""
+        return self._certificates.get(CertificateKind.DEVICES)
 
     @property
     def is_crossed(self) -> bool:
@@ -231,7 +243,7 @@ class EnterpriseCa:
 
     def issue_operator(
         self, name: str, at: datetime, lifetime: timedelta = profiles.OPERATOR_LIFETIME
-    ) -> IssuedToOperator:
+    ) -> IssuedToPerson:
         """Issue the certificate and a new key by which the operator *name* logs in to the console.
 
         The key is returned and not written: the caller gives it to the operator. Raises LintRefusedError if the profile does not
@@ -239,7 +251,7 @@ class EnterpriseCa:
         """
         key = files.new_key()
         made = self._certify(CertificateKind.OPERATOR, (name,), key.public_key(), at, lifetime)
-        return IssuedToOperator(made, (self.shown,), key)
+        return IssuedToPerson(made, (self.shown,), key)
 
     def certify_operator(
         self, name: str, key: LeafKey, at: datetime, lifetime: timedelta = profiles.OPERATOR_LIFETIME
@@ -250,6 +262,51 @@ class EnterpriseCa:
         """
         made = self._certify(CertificateKind.OPERATOR, (name,), key, at, lifetime)
         return Certified(made, _pem(made) + _pem(self.shown))
+
+    def certify_devices(self, domains: Sequence[str], at: datetime) -> EnterpriseCa:
+        """Make the device issuing CA, or give it a new certificate for other SIP *domains*; returns the CA that has it.
+
+        Raises `OperatorError` if the root's key is not here: then `offline_root` requests the certificate.
+        """
+        with ca_lock(self.folder):
+            certify_device_ca(self.folder, self._ledger, self.root, domains, at)
+        return EnterpriseCa.open(self.folder)
+
+    def certify_device(
+        self,
+        identity: DeviceIdentity,
+        key: LeafKey,
+        at: datetime,
+        lifetime: timedelta = profiles.DEVICE_LIFETIME,
+        *,
+        check: Callable[[], None] = _no_check,
+    ) -> Certified:
+        """Issue the certificate of a device that has the *key*, and has proved it (`sipmesh.pki.csr`).
+
+        The names are those of *identity* alone. *check* is that of `certify`. Raises `OperatorError` without a device issuing CA,
+        and LintRefusedError for a user in no domain of it.
+        """
+        devices = self._device_ca()
+        made = self._certify(CertificateKind.DEVICE, _names_of(identity), key, at, lifetime, check=check)
+        return Certified(made, _pem(made) + _pem(devices))
+
+    def issue_device(
+        self,
+        identity: DeviceIdentity,
+        at: datetime,
+        lifetime: timedelta = profiles.DEVICE_LIFETIME,
+        *,
+        rsa: bool = False,
+    ) -> IssuedToPerson:
+        """Issue the certificate and a new key of a device, for its user to install; raises as `certify_device` does."""
+        devices, key = self._device_ca(), files.new_rsa_key() if rsa else files.new_key()
+        made = self._certify(CertificateKind.DEVICE, _names_of(identity), key.public_key(), at, lifetime)
+        return IssuedToPerson(made, (devices,), key)
+
+    def _device_ca(self) -> x509.Certificate:
+        if self.devices is None:
+            raise no_device_ca(self.folder)
+        return self.devices
 
     def _issue(
         self,
@@ -277,7 +334,7 @@ class EnterpriseCa:
     ) -> x509.Certificate:
         with ca_lock(self.folder):
             check()
-            self._must_be_in_force(at)
+            self._must_be_in_force(kind.issuer, at)
             wish = self._wish(kind, names, key, at, lifetime)
             return self._sign(replace(wish, addresses=tuple(addresses)), at)
 
@@ -296,6 +353,10 @@ class EnterpriseCa:
         """Revoke all valid certificates of these *servers* and publish one CRL, as `Revoker.revoke_servers` does."""
         return self._revoker.revoke_servers(servers, reason, at, lost)
 
+    def revoke_all(self, records: Sequence[Record], reason: Reason, at: datetime) -> None:
+        """Revoke certificates that one of our CAs has issued, as `Revoker.revoke_all` does."""
+        self._revoker.revoke_all(records, reason, at)
+
     def status(self, at: datetime) -> CaStatus:
         """Give the status of the CA and of all its certificates and CRLs at the instant *at*."""
         records = self.certificates
@@ -307,6 +368,7 @@ class EnterpriseCa:
             servers=tuple(CertificateStatus.of(r, at) for r in records if r.kind == CertificateKind.SERVER),
             signers=tuple(CertificateStatus.of(r, at) for r in records if r.kind == CertificateKind.SIGNER),
             operators=tuple(CertificateStatus.of(r, at) for r in records if r.kind == CertificateKind.OPERATOR),
+            devices=tuple(CertificateStatus.of(r, at) for r in records if r.kind == CertificateKind.DEVICE),
             lists=self.crls.status(at),
             changed=self.records.changed_rows(),
         )
@@ -320,35 +382,43 @@ class EnterpriseCa:
         lifetime: timedelta,
     ) -> CertificateProfile:
         begin, end = profiles.validity(at, lifetime)
-        names = tuple(dict.fromkeys(name.lower() for name in given))
+        is_device, issuer = kind is CertificateKind.DEVICE, self._certificates[kind.issuer]
+        names = tuple(given) if is_device else tuple(dict.fromkeys(name.lower() for name in given))
+        subject = profiles.device_name if is_device else profiles.server_name
         return CertificateProfile(
             kind=kind,
-            subject=profiles.server_name(self.organisation, names[0] if names else ""),
+            subject=subject(self.organisation, *(names if is_device else names[:1] or ("",))),
             names=names,
             key=key,
-            not_before=max(begin, self.issuing.not_valid_before_utc),
+            not_before=max(begin, issuer.not_valid_before_utc),
             not_after=end,
-            crl_url=f"{self._facts['crl_base']}/issuing.crl",
+            crl_url=f"{self._facts['crl_base']}/{kind.issuer}.crl",
         )
 
     def _sign(self, wish: CertificateProfile, at: datetime) -> x509.Certificate:
-        signer = CaSigner(CertificateKind.ISSUING, self.folder / "issuing.key", self.issuing)
-        return issue_certificate(wish, signer, (self.issuing, self.root), self._ledger, at)
+        kind = wish.kind.issuer
+        signer = CaSigner(kind, self.folder / f"{kind}.key", self._certificates[kind])
+        return issue_certificate(wish, signer, (self._certificates[kind], self.root), self._ledger, at)
 
-    def _must_be_in_force(self, at: datetime) -> None:
-        """Raise OperatorError if the issuing CA is revoked or expired: peers would refuse what it signs.
+    def _must_be_in_force(self, kind: CertificateKind, at: datetime) -> None:
+        """Raise OperatorError if the CA of this *kind* is revoked or expired: peers would refuse what it signs.
 
         Its certificate and the CRL of the root say so, even if its row in the ledger was changed.
         """
-        issuing = self.issuing
+        issuing = self._certificates[kind]
         rows = (record for record in self.certificates if record.serial == issuing.serial_number)
         is_revoked = self.crls.lists(CertificateKind.ROOT, issuing.serial_number) or any(
             record.revoked_at is not None for record in rows if self.records.is_as_issued(record)
         )
         if is_revoked or not issuing.not_valid_before_utc <= at <= issuing.not_valid_after_utc:
             why = "is revoked" if is_revoked else f"is not valid at {at:%Y-%m-%d %H:%M}Z"
-            problem = Problem(self.folder / "issuing.pem", 0, "", why, "make a new CA with `sipmesh init`")
-            raise OperatorError("the issuing CA cannot issue", (problem,))
+            problem = Problem(self.folder / f"{kind}.pem", 0, "", why, "make a new CA with `sipmesh init`")
+            called = "issuing CA" if kind is CertificateKind.ISSUING else "device issuing CA"
+            raise OperatorError(f"the {called} cannot issue", (problem,))
+
+
+def _names_of(identity: DeviceIdentity) -> tuple[str, str]:
+    return identity.user.removeprefix("sip:"), identity.device
 
 
 def _read(file: Path, problems: list[Problem]) -> x509.Certificate | None:

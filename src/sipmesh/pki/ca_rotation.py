@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from sipmesh.errors import OperatorError, Problem
 from sipmesh.pki import files
 from sipmesh.pki.authority import EnterpriseCa
+from sipmesh.pki.device_ca import device_domains
 from sipmesh.pki.issuance.profiles import CertificateKind
 from sipmesh.pki.ledger.ledger import Ledger
 from sipmesh.pki.ledger.refusals import UnrecordedRevocationError
@@ -119,7 +120,9 @@ class CaGenerations:
     def _made(self, number: int, at: datetime) -> EnterpriseCa:
         now = self.current
         folder, crl_base = self.folder_of(number), f"{now.crl_base}/{number}"
-        return EnterpriseCa.create(folder, now.organisation, at, crl_base=crl_base, generation=number)
+        return EnterpriseCa.create(
+            folder, now.organisation, at, crl_base=crl_base, generation=number, domains=device_domains(now.devices)
+        )
 
     def activate(self) -> EnterpriseCa:
         """Let the prepared generation issue from now on; raises `OperatorError` if it is not ready."""
@@ -176,7 +179,7 @@ class CaGenerations:
         return max((at for ca in self.alive if (at := ca.crls.signed_last) is not None), default=None)
 
     def has_issued(self, certificate: x509.Certificate) -> bool:
-        """Tell whether one of our CAs has signed a certificate, and its CRL on this host does not list it.
+        """Tell whether one of our CAs for servers has signed a certificate, and its CRL on this host does not list it.
 
         A record in the ledger alone does not count: others may be able to write there.
         """
@@ -186,7 +189,7 @@ class CaGenerations:
         )
 
     def has_signed(self, certificate: x509.Certificate) -> bool:
-        """Tell whether one of our CAs has signed a certificate, revoked or not."""
+        """Tell whether one of our CAs for servers has signed a certificate, revoked or not."""
         return any(issued_by(certificate, ca.issuing) for ca in self.alive)
 
     def records(self) -> list[Record]:

@@ -1,4 +1,4 @@
-"""A new CA: root, issuing CA and their first CRLs."""
+"""A new CA: root, issuing CA, device issuing CA and their first CRLs."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from sipmesh.pki import files
 from sipmesh.pki.crl.updater import publish_crl
+from sipmesh.pki.device_ca import certify_device_ca
 from sipmesh.pki.issuance import profiles
 from sipmesh.pki.issuance.issue import issue_certificate
 from sipmesh.pki.issuance.profiles import CertificateKind, CertificateProfile
@@ -15,6 +16,7 @@ from sipmesh.pki.issuance.signer import CaSigner
 from sipmesh.pki.ledger.ledger import Ledger
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
     from pathlib import Path
 
@@ -23,9 +25,15 @@ if TYPE_CHECKING:
 
 
 def build(
-    folder: Path, organisation: str, crl_base: str, at: datetime, curve: ec.EllipticCurve, generation: int
+    folder: Path,
+    organisation: str,
+    crl_base: str,
+    at: datetime,
+    curve: ec.EllipticCurve,
+    generation: int,
+    domains: Sequence[str],
 ) -> None:
-    """Make a complete CA in an empty folder."""
+    """Make a complete CA in an empty folder; without *domains* there is no device issuing CA."""
     ledger = Ledger.create(folder, {"organisation": organisation, "crl_base": crl_base})
     above: tuple[x509.Certificate, ...] = ()
     signer: CaSigner | None = None
@@ -49,3 +57,5 @@ def build(
         above, own = (made, *above), CaSigner(kind, key_file, made)
         signer = signer or own
         publish_crl(folder, own, made, ledger, at)
+    if domains:
+        certify_device_ca(folder, ledger, above[-1], domains, at, generation, curve)

@@ -48,8 +48,10 @@ def read_request(content: bytes, file: Path) -> tuple[str, ec.EllipticCurvePubli
     return names[0].lower(), key
 
 
-def read_operator_key(content: bytes, file: Path) -> LeafKey:
-    """Give the key of a request of an operator. Its signature proves that the sender has the key; its names do not count.
+def read_person_key(content: bytes, file: Path) -> LeafKey:
+    """Give the key of a request of an operator, or for a device. Its signature proves that the sender has the key.
+
+    The names of the request do not count.
 
     Raises `OperatorError` if it is not a request, has a wrong signature, or a key that is neither ECDSA nor RSA, or too large.
     """

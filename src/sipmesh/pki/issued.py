@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cryptography.hazmat.primitives.serialization import BestAvailableEncryption
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption, PrivateFormat
 from cryptography.hazmat.primitives.serialization.pkcs12 import serialize_key_and_certificates
 
 from sipmesh.pki.files import make_readable_folder
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cryptography import x509
-    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -45,17 +45,21 @@ class Certified:
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class IssuedToOperator:
-    """A new certificate of an operator with its key and its issuers, nearest first. Nothing is in a file yet."""
+class IssuedToPerson:
+    """A new certificate of an operator or a device with its key and its issuers, nearest first. Nothing is in a file yet."""
 
     certificate: x509.Certificate
     issuers: tuple[x509.Certificate, ...]
-    key: ec.EllipticCurvePrivateKey
+    key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
     def pkcs12(self, name: str, passphrase: str) -> bytes:
-        """Return all of it for a browser, encrypted with *passphrase* (RFC 7292, with PBES2 and AES-256)."""
+        """Return all of it for a browser or a phone, encrypted with *passphrase* (RFC 7292, with PBES2 and AES-256)."""
         sealed = BestAvailableEncryption(passphrase.encode())
         return serialize_key_and_certificates(name.encode(), self.key, self.certificate, self.issuers, sealed)
 
+    def pem_key(self) -> bytes:
+        """Return the key for a device, which has no passphrase: PEM, PKCS #8, not encrypted. Write it with mode 0600 only."""
+        return self.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
     def __repr__(self) -> str:
-        return f"<IssuedToOperator {self.certificate.subject.rfc4514_string()} {self.certificate.serial_number:x}>"
+        return f"<IssuedToPerson {self.certificate.subject.rfc4514_string()} {self.certificate.serial_number:x}>"

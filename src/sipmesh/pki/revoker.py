@@ -67,6 +67,11 @@ class Revoker:
                 self._revoke(tuple(found.values()), reason, at)
         return {serial: record.names[0] for serial, record in found.items()}
 
+    def revoke_all(self, records: Sequence[Record], reason: Reason, at: datetime) -> None:
+        """Revoke *records* of one CA, at least one, and publish one CRL; raises as `revoke` does."""
+        with ca_lock(self._folder):
+            self._revoke([_revoked(record, reason, at) for record in records], reason, at)
+
     def _revoke(self, records: Sequence[Record], reason: Reason, at: datetime) -> None:
         """Record revocations of certificates of one CA, and publish its CRL, which does not wait for the ledger.
 
@@ -88,8 +93,8 @@ class Revoker:
     def _record_revocation(self, record: Record, reason: Reason, at: datetime) -> None:
         """Record one revocation. A certificate that the ledger has lost is journalled again; its validity is not known."""
         if not self._ledger.has_row(record.serial):
-            issuer, kind, until = CertificateKind.ISSUING, CertificateKind.SERVER, record.not_after
-            self._ledger.reserve(record.serial, issuer, kind, record.names, (record.not_before, until), at)
+            kind, until = CertificateKind(record.kind), record.not_after
+            self._ledger.reserve(record.serial, kind.issuer, kind, record.names, (record.not_before, until), at)
         self._ledger.revoke(record.serial, reason, at)
 
 

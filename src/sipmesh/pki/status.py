@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from sipmesh.pki.issuance.profiles import CertificateKind
+
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime, timedelta
     from pathlib import Path
 
     from sipmesh.errors import Problem
-    from sipmesh.pki.issuance.profiles import CertificateKind
     from sipmesh.pki.ledger.records import ListRecord, Record
 
 
@@ -49,6 +51,12 @@ def _state(record: Record, at: datetime) -> CertificateState:
     return CertificateState.VALID if at >= record.not_before else CertificateState.NOT_YET_VALID
 
 
+def newest_devices(records: Iterable[Record], at: datetime) -> list[Record]:
+    """Return the newest valid certificate of each device in *records*, which are ordered by their issue."""
+    valid = (one for one in records if _state(one, at) is CertificateState.VALID)
+    return list({record.names: record for record in valid if record.kind == CertificateKind.DEVICE}.values())
+
+
 @dataclass(frozen=True, slots=True)
 class ListStatus:
     """The CRL of one CA at one instant. *revoked* is the number of certificates that a new CRL would list."""
@@ -77,10 +85,11 @@ class CaStatus:
     servers: tuple[CertificateStatus, ...]
     signers: tuple[CertificateStatus, ...]
     operators: tuple[CertificateStatus, ...]
+    devices: tuple[CertificateStatus, ...]
     lists: tuple[ListStatus, ...]
     changed: tuple[Problem, ...] = ()
 
     @property
     def certificates(self) -> tuple[CertificateStatus, ...]:
         """All certificates: the CAs first, then those that they issued."""
-        return (*self.authorities, *self.servers, *self.signers, *self.operators)
+        return (*self.authorities, *self.servers, *self.signers, *self.operators, *self.devices)

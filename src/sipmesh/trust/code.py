@@ -33,6 +33,7 @@ class Code(StrEnum):
     PARTNER_UNKNOWN = "partner-unknown"
     PARTNER_BLOCKED = "partner-blocked"
     REFUSED_BY_PEER = "refused-by-peer"
+    DEVICE_CERTIFICATE = "device-certificate"
 
     # Results of messages
     FROM_NOT_ALLOWED = "from-not-allowed"

@@ -29,10 +29,10 @@ def serial_of(organisation: Organisation) -> str:
 def test_status_shows_the_time_left_of_every_certificate_and_crl(organisation: Organisation) -> None:
     told = organisation.type("ca", "status", "--json").json
     kinds = [one["kind"] for one in told["certificates"]]
-    assert kinds[:2] == ["root", "issuing"]
-    assert set(kinds[2:]) == {"server", "signer"}
+    assert kinds[:3] == ["root", "issuing", "devices"]
+    assert set(kinds[3:]) == {"server", "signer"}
     assert all(one["left_s"] > 0 for one in (*told["certificates"], *told["lists"]))
-    assert [one["of"] for one in told["lists"]] == ["root", "issuing"]
+    assert [one["of"] for one in told["lists"]] == ["root", "issuing", "devices"]
     assert "29 d 23 h" in organisation.type("ca", "status").out
 
 
@@ -106,7 +106,7 @@ def test_a_serial_that_is_none_is_a_usage_error(organisation: Organisation) -> N
     assert organisation.type("ca", "revoke", "--serial", "xyz").code == 2
 
 
-def test_crl_command_writes_both_crls_again(organisation: Organisation) -> None:
+def test_crl_command_writes_all_crls_again(organisation: Organisation) -> None:
     numbers = [one["number"] for one in organisation.type("ca", "status", "--json").json["lists"]]
     assert organisation.type("ca", "crl").code == 0
     after = [one["number"] for one in organisation.type("ca", "status", "--json").json["lists"]]
@@ -120,7 +120,7 @@ def test_crl_command_signs_only_with_the_key_that_is_here(organisation: Organisa
     made = organisation.type("ca", "crl")
     assert (made.code, "sipmesh ca root request list" in made.out) == (0, True)
     after = {one["of"]: one["number"] for one in organisation.type("ca", "status", "--json").json["lists"]}
-    assert after == {"root": before["root"], "issuing": before["issuing"] + 1}
+    assert after == {"root": before["root"], "issuing": before["issuing"] + 1, "devices": before["devices"] + 1}
     (organisation.folder / "ca" / "issuing.key").unlink()
     assert organisation.type("ca", "crl").code == 1, "without that one nothing is renewed, and nobody shall think so"
 
@@ -133,7 +133,7 @@ def test_what_the_ca_does_is_in_the_audit_log(organisation: Organisation) -> Non
     organisation.type("ca", "revoke", "--serial", serial, "--reason", "superseded")
     organisation.type("ca", "crl")
     lines = [json.loads(line) for line in organisation.type("audit", "--json").out.splitlines()][before:]
-    assert [line["act"] for line in lines] == ["issue", "revoke", "list", "list"]
+    assert [line["act"] for line in lines] == ["issue", "revoke", "list", "list", "list"]
     assert lines[1]["about"] == {"server": FE1, "serial": serial, "because": "superseded"}
     assert organisation.type("audit", "verify").code == 0
 

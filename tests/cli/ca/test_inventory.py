@@ -72,7 +72,7 @@ def test_it_works_where_the_ca_is_not(organisation: Organisation, tmp_path: Path
     """Another machine of the network has the topology, the root, the lists, and its own certificate."""
     shutil.move(organisation.folder / "ca", tmp_path / "ca")
     (organisation.folder / "ca").mkdir()
-    for name in ("root.pem", "root.crl", "issuing.crl"):
+    for name in ("root.pem", "root.crl", "issuing.crl", "devices.crl"):
         shutil.copy(tmp_path / "ca" / name, organisation.folder / "ca")
     assert entries(organisation)[FE1]["on_disk"]
     assert organisation.type("ca", "inventory").code == FINE

@@ -43,9 +43,11 @@ def test_crl_that_was_never_signed_has_neither() -> None:
 
 
 def test_status_of_the_ca_has_all_certificates_and_crls() -> None:
-    kinds = ["root", "server", "signer", "operator"]
-    root, server, signer, operator = (CertificateStatus.of(replace(ISSUED, kind=kind), NOON) for kind in kinds)
-    found = CaStatus("Example", Path("ca"), NOON, (root,), (server,), (signer,), (operator,), (crl(None),))
+    kinds = ["root", "server", "signer", "operator", "device"]
+    root, server, signer, operator, device = (
+        (CertificateStatus.of(replace(ISSUED, kind=kind), NOON),) for kind in kinds
+    )
+    found = CaStatus("Example", Path("ca"), NOON, root, server, signer, operator, device, (crl(None),))
     report = CaReport.of(found)
     assert [one.kind for one in report.certificates] == kinds
     assert [(one.of, one.revoked) for one in report.lists] == [(CertificateKind.ISSUING, 3)]

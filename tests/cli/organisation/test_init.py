@@ -39,7 +39,7 @@ def test_secrets_are_for_their_owner_alone(tmp_path: Path) -> None:
     sipmesh("init", "example.com", "--dir", tmp_path / "o", "--user", "alice", "--password-stdin", typed="secret-one\n")
     secret = [path for path in (tmp_path / "o").rglob("*") if path.suffix == ".key" or path.name == "users.db"]
     assert {path.stat().st_mode & 0o777 for path in secret} == {0o600}
-    assert len(secret) == 6
+    assert len(secret) == 7
 
 
 @pytest.mark.parametrize(("umask", "mode"), [(0o000, 0o644), (0o002, 0o644), (0o077, 0o600)])

@@ -32,8 +32,11 @@ def test_names_of_a_signer_are_dns_names_alone() -> None:
     assert list(found) == [x509.DNSName("mg1.example.test")]
 
 
-def test_two_kinds_sign_certificates_and_two_do_not() -> None:
-    assert [kind for kind in CertificateKind if kind.is_ca] == [CertificateKind.ROOT, CertificateKind.ISSUING]
+def test_three_kinds_sign_certificates_and_each_kind_has_one_issuer() -> None:
+    root, issuing, devices = CertificateKind.ROOT, CertificateKind.ISSUING, CertificateKind.DEVICES
+    assert [kind for kind in CertificateKind if kind.is_ca] == [root, issuing, devices]
+    assert {kind.issuer for kind in (root, issuing, devices)} == {root}
+    assert [kind for kind in CertificateKind if kind.issuer is devices] == [CertificateKind.DEVICE]
 
 
 @pytest.mark.parametrize(("length", "has_cn"), [(64, True), (65, False)])
@@ -42,11 +45,9 @@ def test_a_common_name_has_at_most_64_characters(length: int, *, has_cn: bool) -
     assert ("CN=" in subject.rfc4514_string()) is has_cn
 
 
-def test_the_two_cas_have_names_of_their_own() -> None:
-    names = [
-        profiles.ca_name("Example", kind).rfc4514_string() for kind in (CertificateKind.ROOT, CertificateKind.ISSUING)
-    ]
-    assert names == ["CN=Example Root CA,O=Example", "CN=Example Issuing CA,O=Example"]
+def test_the_cas_have_names_of_their_own() -> None:
+    names = [profiles.ca_name("Example", kind).rfc4514_string() for kind in CertificateKind if kind.is_ca]
+    assert names == [f"CN=Example {which} CA,O=Example" for which in ("Root", "Issuing", "Device")]
 
 
 def test_a_long_organisation_still_makes_a_ca_name() -> None:
@@ -65,8 +66,11 @@ SERVER_AND_CLIENT = {ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT
 def profiled(kind: CertificateKind, crl_url: str = "http://crl.test/x.crl") -> dict[type[object], tuple[Any, bool]]:
     """The extensions of a certificate of *kind*, by type, each with its criticality."""
     noon = datetime(2026, 11, 24, 12, tzinfo=UTC)
-    names = () if kind.is_ca else ("fe1.example.test",)
-    wish = CertificateProfile(kind, profiles.ca_name("Example", kind), names, KEY, noon, noon, crl_url)
+    names: tuple[str, ...] = () if kind.is_ca else ("fe1.example.test",)
+    names = ("alice@example.test", "desk") if kind is CertificateKind.DEVICE else names
+    permitted = ("example.test",) if kind is CertificateKind.DEVICES else ()
+    subject = profiles.server_name("Example", "a name")
+    wish = CertificateProfile(kind, subject, names, KEY, noon, noon, crl_url, permitted=permitted)
     return {type(found): (found, critical) for found, critical in profiles.extensions(wish, ISSUER_KEY)}
 
 
@@ -78,6 +82,8 @@ def profiled(kind: CertificateKind, crl_url: str = "http://crl.test/x.crl") -> d
         (CertificateKind.SERVER, False, None),
         (CertificateKind.SIGNER, False, None),
         (CertificateKind.OPERATOR, False, None),
+        (CertificateKind.DEVICES, True, 0),
+        (CertificateKind.DEVICE, False, None),
     ],
 )
 def test_each_kind_has_its_constraints_and_its_key_usage(
@@ -100,6 +106,7 @@ def test_each_kind_has_its_constraints_and_its_key_usage(
         (CertificateKind.SERVER, SERVER_AND_CLIENT),
         (CertificateKind.SIGNER, {DOCUMENT_SIGNING}),
         (CertificateKind.OPERATOR, {ExtendedKeyUsageOID.CLIENT_AUTH}),
+        (CertificateKind.DEVICE, {ExtendedKeyUsageOID.CLIENT_AUTH}),
     ],
 )
 def test_only_a_server_may_use_its_key_in_a_handshake(

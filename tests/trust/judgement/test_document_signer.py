@@ -68,7 +68,7 @@ def test_signer_of_a_management_server_is_accepted_by_name(office: Office) -> No
     belief = office.judge(office.signer())
     assert (belief.is_trusted, belief.code, belief.name, belief.reasons) == (True, Code.ACCEPTED, MG1, ())
     assert [one.check for one in belief.findings] == list(CHECKS)
-    assert belief.findings[9].saw == MG1
+    assert belief.findings[10].saw == MG1
 
 
 def test_signer_issued_by_our_ca_is_accepted(office: Office) -> None:

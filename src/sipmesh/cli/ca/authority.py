@@ -6,24 +6,28 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sipmesh.cli.ca.ask_first import Yes, ask_first
+from sipmesh.cli.ca.devices import DeviceFile, DeviceWish, issue_for_device
 from sipmesh.cli.control_client import links_of, reload, say_reloaded
 from sipmesh.cli.output import BAD, GOOD, WARN, Grid, cell, duration, plural, say, say_json, show, table
 from sipmesh.cli.place import HERE, AsJson, Place, TopologyFile
 from sipmesh.cli.topology.remote_servers import audit_of, note, reported_servers, say_given
+from sipmesh.cli.users.passwords import FromStdin
 from sipmesh.errors import OperatorError
 from sipmesh.pki.crl.builder import Reason
-from sipmesh.pki.issuance.profiles import CertificateKind
+from sipmesh.pki.issuance.profiles import DEVICE_LIFETIME, CertificateKind
 from sipmesh.storage.audit_act import AuditAct
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from sipmesh.pki.ca_rotation import CaGenerations
+    from sipmesh.pki.ledger.records import Record
     from sipmesh.pki.status import CaStatus, CertificateStatus
     from sipmesh.server.admin.replies import LinkReply
 
@@ -78,7 +82,7 @@ def _certificates_table(issued: Sequence[CertificateStatus]) -> Grid:
     for status in issued:
         record = status.record
         made.add_row(
-            cell(record.names[0] if record.names else None),
+            cell(_called(record) if record.names else None),
             cell(record.kind),
             cell(record.serial_hex),
             cell(_state(status), _style(status)),
@@ -117,7 +121,15 @@ def issue(
     server: Annotated[str, typer.Argument(help="A server of the topology.")] = "",
     *,
     every: Annotated[bool, typer.Option("--all", help="Issue for every server of the topology.")] = False,
-    days: Annotated[int, typer.Option(min=1, max=MOST_DAYS, help="The validity of the certificate.")] = DAYS,
+    days: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            max=MOST_DAYS,
+            show_default=False,
+            help="The validity of the certificate: by default 30, for a device 180.",
+        ),
+    ] = 0,
     key: Annotated[
         KeyType, typer.Option(help="The type of the key. rsa: a further certificate, for phones that support RSA only.")
     ] = KeyType.ECDSA,
@@ -127,17 +139,40 @@ def issue(
             metavar="IP", help="A further certificate, for phones that are given this IP address. May be repeated."
         ),
     ] = None,
+    user: Annotated[
+        str, typer.Option(metavar="USER", help="Issue for a device of this user instead, with --device.")
+    ] = "",
+    device: Annotated[str, typer.Option(metavar="NAME", help="The name of the device, such as desk.")] = "",
+    request: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="A signing request (PKCS #10) of the device, which has made the key."),
+    ] = None,
+    form: Annotated[
+        DeviceFile, typer.Option("--format", help="The file of a device: p12 has a passphrase, pem has none.")
+    ] = DeviceFile.P12,
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="The new file of a device.")] = None,
+    password_stdin: FromStdin = False,
     topology: TopologyFile = HERE,
 ) -> None:
     """Issue a certificate and a key with the server's names from the topology, and write them to their files.
 
     With --key rsa or --address, the server keeps its own certificate, and phones get the further one beside it.
+
+    With --user and --device, the certificate is that of a device. It proves its user on client ports with `client_auth`, in place
+    of the password. With --request, the device has made the key, and the file has certificates only.
     """
     from sipmesh.server.management.issuing import has_its_key_elsewhere, issue_for
 
+    place = Place(topology)
+    if user or device:
+        if server or every or not (user and device):
+            raise typer.BadParameter("name a user and a device: --user alice --device desk")
+        rsa, given = key is KeyType.RSA, days or DEVICE_LIFETIME.days
+        issue_for_device(place, DeviceWish(user, device, given, rsa, request, form, out, password_stdin))
+        return
     if bool(server) == every:
         raise typer.BadParameter("name a server, or give --all")
-    place = Place(topology)
+    days = days or DAYS
     if key is KeyType.RSA or address:
         if every:
             raise typer.BadParameter("name a server: a certificate for clients is issued for one front end")
@@ -214,7 +249,8 @@ def revoke(
     server: Annotated[
         str,
         typer.Argument(
-            help="The server or operator whose valid certificates are revoked, with the certificate that signs its documents."
+            help="The server, operator or user whose valid certificates are revoked: also the document signer of a server, and "
+            "all devices of a user."
         ),
     ] = "",
     serial: Annotated[
@@ -226,6 +262,7 @@ def revoke(
     ] = "",
     reason: Annotated[Reason, typer.Option(help="The reason that the CRL gives.")] = Reason.UNSPECIFIED,
     *,
+    device: Annotated[str, typer.Option(metavar="NAME", help="Revoke those of this device of the user only.")] = "",
     yes: Yes = False,
     topology: TopologyFile = HERE,
 ) -> None:
@@ -240,9 +277,9 @@ def revoke(
     from sipmesh.pki.ledger.refusals import UnrecordedRevocationError
     from sipmesh.server.management.revoking import revoke as revoke_certificate
 
-    place, name = Place(topology), server.lower()
+    place, name = Place(topology), server if "@" in server else server.lower()
     generations, now = place.generations(), datetime.now(UTC)
-    serials = {_read_serial(serial): name} if serial else _certificates_of(place, generations, name, now)
+    serials = {_read_serial(serial): name} if serial else _certificates_of(place, generations, name, now, device)
     _ask_before_a_ca_ends(place, generations, serials, yes=yes)
     before, faults = links_of(place), list[OperatorError]()
     noting = partial(_note_if_possible, place, faults)
@@ -252,8 +289,7 @@ def revoke(
         except UnrecordedRevocationError as wrong:
             faults.append(wrong)
             record = wrong.records[-1]
-        what = f"the document signer of {record.names[0]}" if record.kind == CertificateKind.SIGNER else record.names[0]
-        say(f"Revoked: serial {record.serial_hex} of {what} ({record.reason}).", style=GOOD)
+        say(f"Revoked: serial {record.serial_hex} of {_called(record)} ({record.reason}).", style=GOOD)
     _say_in_force(place, before)
     if server:
         _say_what_is_left(place, generations, name)
@@ -262,14 +298,21 @@ def revoke(
         raise faults[0]
 
 
+def _called(record: Record) -> str:
+    if record.kind == CertificateKind.DEVICE:
+        return f"{' '.join(record.names[1:])} of {record.names[0]}"
+    return f"the document signer of {record.names[0]}" if record.kind == CertificateKind.SIGNER else record.names[0]
+
+
 def _ask_before_a_ca_ends(place: Place, generations: CaGenerations, serials: Iterable[int], *, yes: bool) -> None:
     """Ask before the certificate of an issuing CA is revoked: all certificates of that CA end with it."""
     for ca in generations.alive:
-        if ca.issuing.serial_number in serials:
-            name = ca.issuing.subject.rfc4514_string()
-            told = f"{name} is an issuing CA: servers, phones and partners refuse each certificate that it has issued, at once."
-            then = "Servers work again only with certificates of another CA: sipmesh ca root prepare."
-            ask_first(place, [told, then], yes=yes)
+        for issuing, owners in ((ca.issuing, "servers, phones and partners"), (ca.devices, "client ports")):
+            if issuing is not None and issuing.serial_number in serials:
+                name = issuing.subject.rfc4514_string()
+                told = f"{name} is an issuing CA: {owners} refuse each certificate that it has issued, at once."
+                then = "There is another one only with a new root: sipmesh ca root prepare."
+                ask_first(place, [told, then], yes=yes)
 
 
 def _note_if_possible(place: Place, faults: list[OperatorError], act: AuditAct, /, **about: object) -> None:
@@ -307,6 +350,8 @@ def _say_if_not_revoked(generations: CaGenerations, name: str, serial: int) -> N
 
 def _for_a_new_one(place: Place, name: str) -> str:
     issued = [record.kind for record in place.generations().records() if name in record.names[:1]]
+    if CertificateKind.DEVICE in issued:
+        return f"sipmesh ca issue --user {name} --device NAME"
     if CertificateKind.OPERATOR in issued:
         return f"sipmesh console certificate {name}"
     from sipmesh.server.management.issuing import has_its_key_elsewhere
@@ -324,15 +369,17 @@ def _read_serial(text: str) -> int:
         raise typer.BadParameter(f"{text!r} is no serial number; to see them in hex: sipmesh ca status") from None
 
 
-def _certificates_of(place: Place, generations: CaGenerations, name: str, now: datetime) -> dict[int, str]:
-    """Return the serials to revoke of a server, each with its name, also those that the ledger has lost.
+def _certificates_of(
+    place: Place, generations: CaGenerations, name: str, now: datetime, device: str = ""
+) -> dict[int, str]:
+    """Return the serials to revoke of a server, operator or user, each with its name, also those that the ledger has lost.
 
     Raises `OperatorError` if there is none.
     """
     from sipmesh.server.management.revoking import lost_certificates
 
-    leaves = {CertificateKind.SERVER, CertificateKind.SIGNER, CertificateKind.OPERATOR}
-    issued = [record for record in generations.records() if record.kind in leaves and name in record.names[:1]]
+    issued = [one for one in generations.records() if not CertificateKind(one.kind).is_ca and name in one.names[:1]]
+    issued = [one for one in issued if not device or device in one.names[1:]]
     valid = [record.serial for record in issued if record.may_be_valid(now)]
     whose = {serial: record.names[0] for serial, (_ca, record) in generations.as_issued(valid).items()}
     found = {serial: name for serial in valid if whose.get(serial, name) == name}

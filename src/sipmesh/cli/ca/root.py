@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sipmesh.cli.ca.ask_first import Yes, ask_first
+from sipmesh.cli.ca.devices import name_crl_of_devices
 from sipmesh.cli.control_client import ask_one, links_of, reload, say_reloaded
 from sipmesh.cli.given_file import read_given
 from sipmesh.cli.management_socket import managers
@@ -207,7 +208,10 @@ def detach(
 def request(
     what: Annotated[
         OfflineKind,
-        typer.Argument(help="list: the root's next CRL; cross: the cross-certificate for the next issuing CA."),
+        typer.Argument(
+            help="list: the root's next CRL; cross: the cross-certificate for the next issuing CA; "
+            "devices: the certificate of the device issuing CA."
+        ),
     ],
     to: Annotated[
         Path,
@@ -225,6 +229,9 @@ def request(
     at = datetime.now(UTC)
     if what is OfflineKind.LIST:
         signing_request = generations.current.offline_root.request_crl(at)
+    elif what is OfflineKind.DEVICES:
+        domains = Place(topology).load().topology.sip_domains
+        signing_request = generations.current.offline_root.request_devices(domains, at)
     else:
         coming = generations.next
         if coming is None:
@@ -283,6 +290,10 @@ def take(
     say(f"{file} is in place.", style=GOOD)
     if signing_request.what is OfflineKind.LIST:
         say_reloaded(reload(place, before, changed_only=True))
+    elif signing_request.what is OfflineKind.DEVICES:
+        ca = generations.open(generations.number)
+        ca.crls.reissue(datetime.now(UTC))
+        name_crl_of_devices(place, ca)
     else:
         say(_following(place))
 
@@ -301,7 +312,8 @@ def _names(place: Place, ca: EnterpriseCa) -> tuple[str, tuple[str, ...]]:
     def name(file: Path) -> str:
         return os.fspath(file.relative_to(place.folder))
 
-    return name(ca.folder / "root.pem"), (name(ca.folder / "root.crl"), name(ca.folder / "issuing.crl"))
+    crls = (name(ca.folder / f"{kind}.crl") for kind in ca.crls.kinds)
+    return name(ca.folder / "root.pem"), tuple(crls)
 
 
 def _take_step(place: Place, step: str) -> RootStep:

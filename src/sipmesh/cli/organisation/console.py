@@ -162,10 +162,10 @@ def _issue_with_key(place: Place, name: str, lifetime: timedelta, target: Path, 
 
 def _issue_for_request(place: Place, name: str, lifetime: timedelta, target: Path, request: Path) -> x509.Certificate:
     from sipmesh.pki import files
-    from sipmesh.pki.csr import read_operator_key
+    from sipmesh.pki.csr import read_person_key
 
     content = read_given(request, "the certificate is not issued", "name the request of the operator")
-    key = read_operator_key(content, request)
+    key = read_person_key(content, request)
     issued = place.ca().certify_operator(name, key, datetime.now(UTC), lifetime)
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     files.write(target, issued.chain)

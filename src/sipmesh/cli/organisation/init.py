@@ -162,7 +162,8 @@ def _build(folder: Path, layout: Layout, organisation: str) -> None:
     from sipmesh.server.management.issuing import issue_for
 
     now = datetime.now(UTC)
-    ca = EnterpriseCa.create(folder / CA, organisation, now, crl_base=f"http://crl.{layout.domain}")
+    crl_base, domains = f"http://crl.{layout.domain}", [layout.domain]
+    ca = EnterpriseCa.create(folder / CA, organisation, now, crl_base=crl_base, domains=domains)
     _write_draft(folder / HERE, layout.draft(organisation, folder / HERE))
     loaded = Place(folder / HERE).load()
     for server in servers_of(loaded, layout, here=True):

@@ -31,7 +31,7 @@ sip_domains: [{domain}]
 # Your own certificate authority, and its CRLs: one for each CA of the chain. See: sipmesh ca status
 authority:
   anchors: [ca/root.pem]
-  crls: [ca/root.crl, ca/issuing.crl]
+  crls: [ca/root.crl, ca/issuing.crl, ca/devices.crl]
 
 pools:
   # The management server signs each version and sends it to all other servers. It carries no calls.

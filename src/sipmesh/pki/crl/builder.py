@@ -1,4 +1,4 @@
-"""The content of the CRLs of our two CAs. The CRLs are complete, numbered, and valid for a known time."""
+"""The content of the CRLs of our CAs. The CRLs are complete, numbered, and valid for a known time."""
 
 from __future__ import annotations
 
@@ -17,8 +17,17 @@ if TYPE_CHECKING:
 
     from sipmesh.pki.ledger.records import ListRecord, Record
 
-LIFETIME = {CertificateKind.ISSUING: timedelta(days=7), CertificateKind.ROOT: timedelta(days=365)}
-REISSUED_AFTER = {CertificateKind.ISSUING: timedelta(days=1), CertificateKind.ROOT: timedelta(days=30)}
+_WEEK, _DAY = timedelta(days=7), timedelta(days=1)
+LIFETIME = {
+    CertificateKind.ISSUING: _WEEK,
+    CertificateKind.DEVICES: _WEEK,
+    CertificateKind.ROOT: timedelta(days=365),
+}
+REISSUED_AFTER = {
+    CertificateKind.ISSUING: _DAY,
+    CertificateKind.DEVICES: _DAY,
+    CertificateKind.ROOT: timedelta(days=30),
+}
 """The age at which a running CA makes a new CRL. So a CRL is always valid for long, and an old CRL shows that the CA is down."""
 
 

@@ -20,7 +20,11 @@ if TYPE_CHECKING:
 
     from sipmesh.pki.crl.builder import CrlProfile
 
-_LONGEST: Final = {CertificateKind.ISSUING: timedelta(days=10), CertificateKind.ROOT: timedelta(days=366)}
+_LONGEST: Final = {
+    CertificateKind.ISSUING: timedelta(days=10),
+    CertificateKind.DEVICES: timedelta(days=10),
+    CertificateKind.ROOT: timedelta(days=366),
+}
 """CA/Browser Forum 4.9.7: ten days, and twelve months for the CRL of a root. The certificates are backdated, so 366 days."""
 
 _EXTENSIONS: Final = {ExtensionOID.CRL_NUMBER, ExtensionOID.AUTHORITY_KEY_IDENTIFIER}

@@ -1,4 +1,4 @@
-"""Keeps the CRLs of our two CAs up to date: which are due, and the next one of each."""
+"""Keeps the CRLs of our CAs up to date: which are due, and the next one of each."""
 
 from __future__ import annotations
 
@@ -37,6 +37,11 @@ class CrlUpdater:
     def __init__(self, folder: Path, ledger: Ledger, certificates: Mapping[CertificateKind, x509.Certificate]) -> None:
         self._folder, self._ledger, self._certificates = folder, ledger, certificates
 
+    @property
+    def kinds(self) -> tuple[CertificateKind, ...]:
+        """The CAs in the folder, the root first. There may be no device issuing CA."""
+        return tuple(kind for kind in CA_KINDS if kind in self._certificates)
+
     def publish(self, at: datetime, kind: CertificateKind = CertificateKind.ISSUING) -> Path:
         """Sign and publish the next CRL, whether it is due or not; returns its file."""
         with ca_lock(self._folder):
@@ -51,12 +56,12 @@ class CrlUpdater:
         return found
 
     def lists(self, kind: CertificateKind, serial: int) -> bool:
-        """Tell whether the CRL that is published lists a serial number; False if there is no readable CRL."""
+        """Tell whether the CRL of a CA lists a serial number; False if there is no readable CRL."""
         return EarlierCrl(self._folder / f"{kind}.crl", self._certificates[kind], kind).lists(serial)
 
     def due(self, at: datetime) -> tuple[CertificateKind, ...]:
         """Give the CRLs that are due: by their age, or because the published file is not the newest one of the ledger."""
-        return tuple(kind for kind in CA_KINDS if self._is_due(kind, at))
+        return tuple(kind for kind in self.kinds if self._is_due(kind, at))
 
     def reissue(self, at: datetime) -> tuple[Path, ...]:
         """Sign and publish the CRLs that are due; returns their files. The root is last: its key may be kept elsewhere."""
@@ -70,7 +75,7 @@ class CrlUpdater:
         return max((last.this_update + profiles.BACKDATED for last in made if last is not None), default=None)
 
     def jump(self, by: int, fencing: int = 0) -> None:
-        """Increase the next CRL numbers by *by*, and to those of *fencing*, after a restore. Then both CRLs are due."""
+        """Increase the next CRL numbers by *by*, and to those of *fencing*, after a restore. Then all CRLs are due."""
         with ca_lock(self._folder):
             self._ledger.jump(by, fencing)
 
@@ -80,7 +85,7 @@ class CrlUpdater:
 
     def status(self, at: datetime) -> tuple[ListStatus, ...]:
         """Give the status of the newest CRL of each CA."""
-        return tuple(self._status(kind, at) for kind in CA_KINDS)
+        return tuple(self._status(kind, at) for kind in self.kinds)
 
     def _status(self, kind: CertificateKind, at: datetime) -> ListStatus:
         made = self._ledger.last_list(kind)

@@ -16,10 +16,12 @@ from cryptography.x509.verification import Criticality, ExtensionPolicy, PolicyB
 from sipmesh.errors import OperatorError, Problem
 from sipmesh.pki.issuance.profiles import LONGEST_LEAF_LIFETIME, CertificateKind
 from sipmesh.trust.x509.certificate import DOCUMENT_SIGNING, extension, weakness
+from sipmesh.trust.x509.device_identity import DEVICE_POLICY
+from sipmesh.trust.x509.name_constraints import violations
 from sipmesh.trust.x509.sip_identity import is_host_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from datetime import datetime
     from pathlib import Path
 
@@ -45,6 +47,14 @@ _EXTENSIONS = {
     CertificateKind.SERVER: _LEAF_EXTENSIONS,
     CertificateKind.SIGNER: _LEAF_EXTENSIONS,
     CertificateKind.OPERATOR: _LEAF_EXTENSIONS,
+    CertificateKind.DEVICES: _CA_EXTENSIONS
+    | {
+        ExtensionOID.CRL_DISTRIBUTION_POINTS,
+        ExtensionOID.EXTENDED_KEY_USAGE,
+        ExtensionOID.NAME_CONSTRAINTS,
+        ExtensionOID.CERTIFICATE_POLICIES,
+    },
+    CertificateKind.DEVICE: _LEAF_EXTENSIONS | {ExtensionOID.CERTIFICATE_POLICIES},
 }
 _PATH_LENGTH = {
     CertificateKind.ROOT: 1,
@@ -52,8 +62,12 @@ _PATH_LENGTH = {
     CertificateKind.SERVER: None,
     CertificateKind.SIGNER: None,
     CertificateKind.OPERATOR: None,
+    CertificateKind.DEVICES: 0,
+    CertificateKind.DEVICE: None,
 }
-_LEAVES = (CertificateKind.SERVER, CertificateKind.SIGNER, CertificateKind.OPERATOR)
+_LEAVES = (CertificateKind.SERVER, CertificateKind.SIGNER, CertificateKind.OPERATOR, CertificateKind.DEVICE)
+_CLIENTS = (CertificateKind.OPERATOR, CertificateKind.DEVICES, CertificateKind.DEVICE)
+_DEVICE_URI = re.compile(r"sip:[^@:;?\s]+@([a-z0-9.-]+)", re.ASCII)
 _OPERATOR = re.compile(r"[a-z0-9][a-z0-9._-]{0,31}", re.ASCII)
 # The engine requires a usage for TLS, which a signer must not have. A rule below checks the usage of a signer.
 _SIGNER_POLICY = ExtensionPolicy.webpki_defaults_ee().require_present(x509.ExtendedKeyUsage, Criticality.AGNOSTIC, None)
@@ -179,7 +193,7 @@ def usages_are_those_of_its_kind(
 ) -> Iterator[str]:
     """Each server opens and accepts links, so it has both TLS usages (rule R2). A signer only signs (RFC 9336 3).
 
-    An operator only logs in, so a server's client does not take the certificate for that of a server.
+    An operator or a device only logs in, so a server's client does not take the certificate for that of a server.
     """
     usages = extension(found, x509.ExtendedKeyUsage)
     both = {ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH}
@@ -187,7 +201,7 @@ def usages_are_those_of_its_kind(
         yield "its usages are not serverAuth and clientAuth"
     if wish.kind is CertificateKind.SIGNER and (usages is None or list(usages) != [DOCUMENT_SIGNING]):
         yield "its usage is not documentSigning alone"
-    if wish.kind is CertificateKind.OPERATOR and (usages is None or list(usages) != [ExtendedKeyUsageOID.CLIENT_AUTH]):
+    if wish.kind in _CLIENTS and (usages is None or list(usages) != [ExtendedKeyUsageOID.CLIENT_AUTH]):
         yield "its usage is not clientAuth alone"
 
 
@@ -196,10 +210,10 @@ def names_are_those_asked_for(
 ) -> Iterator[str]:
     """A server has each name as DNS name and as SIP URI, and no others (RFC 5922 7.1), and the addresses that were asked for.
 
-    A signer has one DNS name only, an operator one URI only.
+    A signer has one DNS name only, an operator one URI only, a device two URIs.
     """
-    if wish.kind is CertificateKind.OPERATOR:
-        yield from _names_of_operator(found, wish)
+    if wish.kind in _NAMES_OF:
+        yield from _NAMES_OF[wish.kind](found, wish)
         return
     names = extension(found, x509.SubjectAlternativeName) or x509.SubjectAlternativeName([])
     dns = names.get_values_for_type(x509.DNSName)
@@ -233,6 +247,40 @@ def _names_of_operator(found: x509.Certificate, wish: CertificateProfile) -> Ite
         yield "its common name is not its name"
 
 
+def _names_of_device(found: x509.Certificate, wish: CertificateProfile) -> Iterator[str]:
+    names = [name.value for name in extension(found, x509.SubjectAlternativeName) or ()]
+    user, device = (*wish.names, "", "")[:2]
+    if len(wish.names) != len(names) or names != [f"sip:{user}", f"sipmesh-device:{device}"] or wish.addresses:
+        yield "its names are not the user and the device asked for, as URIs alone"
+    host = _DEVICE_URI.fullmatch(f"sip:{user}")
+    if not host or not is_host_name(host[1]) or not _OPERATOR.fullmatch(device):
+        yield "it does not name one device of one user"
+    common = [str(entry.value) for entry in found.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
+    if not set(common) <= {f"{user} {device}"}:
+        yield "its common name is not that of its user and device"
+
+
+_NAMES_OF: Mapping[CertificateKind, Callable[[x509.Certificate, CertificateProfile], Iterator[str]]] = {
+    CertificateKind.OPERATOR: _names_of_operator,
+    CertificateKind.DEVICE: _names_of_device,
+}
+
+
+def devices_are_kept_apart(found: x509.Certificate, wish: CertificateProfile, above: x509.Certificate) -> Iterator[str]:
+    """Check that what the device issuing CA has and issues carries its policy, and that its names stay in its domains."""
+    policies = extension(found, x509.CertificatePolicies)
+    constraints = extension(found, x509.NameConstraints)
+    is_marked = policies is not None and [one.policy_identifier for one in policies] == [DEVICE_POLICY]
+    if wish.kind in {CertificateKind.DEVICES, CertificateKind.DEVICE} and not is_marked:
+        yield "its policy is not that of devices alone"
+    if wish.kind is CertificateKind.DEVICES:
+        permitted = [x509.DNSName(domain) for domain in wish.permitted]
+        if not permitted or constraints != x509.NameConstraints(permitted, None):
+            yield "its name constraints are not the SIP domains"
+    if wish.kind is CertificateKind.DEVICE:
+        yield from violations((found, above))
+
+
 def its_list_can_be_found(found: x509.Certificate, wish: CertificateProfile, _above: x509.Certificate) -> Iterator[str]:
     """Check RFC 5280 4.2.1.13. Partners fetch our CRLs over HTTP."""
     points = extension(found, x509.CRLDistributionPoints) or ()
@@ -250,5 +298,6 @@ RULES: tuple[Callable[[x509.Certificate, CertificateProfile, x509.Certificate], 
     it_is_a_ca_or_it_is_not,
     usages_are_those_of_its_kind,
     names_are_those_asked_for,
+    devices_are_kept_apart,
     its_list_can_be_found,
 )

@@ -12,6 +12,7 @@ from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from sipmesh.trust.x509.certificate import DOCUMENT_SIGNING
+from sipmesh.trust.x509.device_identity import DEVICE_POLICY, DeviceIdentity, device_uris
 from sipmesh.trust.x509.operator_name import operator_uri
 
 if TYPE_CHECKING:
@@ -27,26 +28,36 @@ ISSUING_LIFETIME = timedelta(days=1826)
 LEAF_LIFETIME = timedelta(days=30)
 SIGNER_LIFETIME = timedelta(days=90)  # longer than a server: it signs rarely
 OPERATOR_LIFETIME = timedelta(days=90)  # a person renews it by hand
+DEVICE_LIFETIME = timedelta(days=180)  # a phone without renewal of its own gets a file by hand
 LONGEST_LEAF_LIFETIME = timedelta(days=397)  # the limit of public CAs; certificates that are valid longer are forgotten
 LONGEST_COMMON_NAME = 64  # RFC 5280 A.1 ub-common-name
 
 
 class CertificateKind(StrEnum):
-    """The five kinds of certificates in an enterprise CA."""
+    """The kinds of certificates in an enterprise CA."""
 
     ROOT = "root"
     ISSUING = "issuing"
+    DEVICES = "devices"  # the device issuing CA
     SERVER = "server"
     SIGNER = "signer"  # signs the documents of a management server, and is not accepted on a link
     OPERATOR = "operator"  # logs an operator in to the console, and is not accepted on a link
+    DEVICE = "device"  # proves a user on client ports, and is accepted nowhere else
 
     @property
     def is_ca(self) -> bool:
         """Whether certificates of this kind are CA certificates."""
         return self in CA_KINDS
 
+    @property
+    def issuer(self) -> CertificateKind:
+        """The CA that issues certificates of this kind."""
+        if self.is_ca:
+            return CertificateKind.ROOT
+        return CertificateKind.DEVICES if self is CertificateKind.DEVICE else CertificateKind.ISSUING
 
-CA_KINDS: Final = (CertificateKind.ROOT, CertificateKind.ISSUING)
+
+CA_KINDS: Final = (CertificateKind.ROOT, CertificateKind.ISSUING, CertificateKind.DEVICES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +65,10 @@ class CertificateProfile:
     """The content of a certificate, without serial number and signature.
 
     *names* are host names in lower case, the server's own first. A signer has one, that of its server. An operator has one, which
-    is no host name. CAs have none.
+    is no host name. A device has two, the address of its user without ``sip:`` and its own. CAs have none.
     *addresses* are IP addresses beside the names, for phones that are given an address.
-    *crl_url* is the URL of its issuer's CRL; empty for a root. Instants are timezone-aware.
+    *crl_url* is the URL of its issuer's CRL; empty for a root. *permitted* are the domains of a CA with name constraints.
+    Instants are timezone-aware.
     """
 
     kind: CertificateKind
@@ -67,17 +79,31 @@ class CertificateProfile:
     not_after: datetime
     crl_url: str = ""
     addresses: tuple[str, ...] = ()
+    permitted: tuple[str, ...] = ()
+
+
+_CA_NAMES: Final = {
+    CertificateKind.ROOT: "Root",
+    CertificateKind.ISSUING: "Issuing",
+    CertificateKind.DEVICES: "Device",
+}
 
 
 def ca_name(organisation: str, kind: CertificateKind, generation: int = 1) -> x509.Name:
-    """Give the subject of one of the two CAs. Each *generation* has another, so that CRLs can be found by issuer name."""
+    """Give the subject of one of the CAs. Each *generation* has another, so that CRLs can be found by issuer name."""
     number = f" {generation}" if generation > 1 else ""
-    return _name(organisation, f"{organisation} {'Root' if kind is CertificateKind.ROOT else 'Issuing'} CA{number}")
+    return _name(organisation, f"{organisation} {_CA_NAMES[kind]} CA{number}")
 
 
 def server_name(organisation: str, fqdn: str) -> x509.Name:
     """Give the subject of a server or its signer. The common name is for people only: no check of ours reads it."""
     return _name(organisation, fqdn if len(fqdn) <= LONGEST_COMMON_NAME else "")
+
+
+def device_name(organisation: str, user: str, device: str) -> x509.Name:
+    """Give the subject of a device. Its common name is for people only; it is no host name, and no account of a database."""
+    common_name = f"{user} {device}"
+    return _name(organisation, common_name if len(common_name) <= LONGEST_COMMON_NAME else "")
 
 
 def _name(organisation: str, common_name: str) -> x509.Name:
@@ -114,15 +140,22 @@ def _operator_names(names: Sequence[str]) -> x509.SubjectAlternativeName:
     return x509.SubjectAlternativeName([x509.UniformResourceIdentifier(operator_uri(name)) for name in names])
 
 
+def _device_names(user: str, device: str) -> x509.SubjectAlternativeName:
+    """Give the user as SIP URI, which is no SIP domain identity (RFC 5922 7.1), and the device as URI of our own scheme."""
+    uris = device_uris(DeviceIdentity(f"sip:{user}", device))
+    return x509.SubjectAlternativeName([x509.UniformResourceIdentifier(uri) for uri in uris])
+
+
+_DEVICE_POLICIES = x509.CertificatePolicies([x509.PolicyInformation(DEVICE_POLICY, None)])
 _SERVER_USAGES = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH])
 _SIGNER_USAGES = x509.ExtendedKeyUsage([DOCUMENT_SIGNING])
-_OPERATOR_USAGES = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH])
+_CLIENT_USAGES = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH])
 
 
 def extensions(wish: CertificateProfile, issuer: ec.EllipticCurvePublicKey) -> list[tuple[x509.ExtensionType, bool]]:
     """Give all extensions of the certificate, each with its criticality, in the order of writing."""
     is_ca = wish.kind.is_ca
-    path_length = {CertificateKind.ROOT: 1, CertificateKind.ISSUING: 0}.get(wish.kind)
+    path_length = {CertificateKind.ROOT: 1, CertificateKind.ISSUING: 0, CertificateKind.DEVICES: 0}.get(wish.kind)
     found: list[tuple[x509.ExtensionType, bool]] = [
         (x509.BasicConstraints(ca=is_ca, path_length=path_length), True),
         (_key_usage(is_ca=is_ca), True),
@@ -134,7 +167,12 @@ def extensions(wish: CertificateProfile, issuer: ec.EllipticCurvePublicKey) -> l
     if wish.kind is CertificateKind.SIGNER:
         found += [(_SIGNER_USAGES, False), (signer_names(wish.names), False)]
     if wish.kind is CertificateKind.OPERATOR:
-        found += [(_OPERATOR_USAGES, False), (_operator_names(wish.names), False)]
+        found += [(_CLIENT_USAGES, False), (_operator_names(wish.names), False)]
+    if wish.kind is CertificateKind.DEVICES:
+        permitted = [x509.DNSName(domain) for domain in wish.permitted]
+        found += [(_CLIENT_USAGES, False), (_DEVICE_POLICIES, False), (x509.NameConstraints(permitted, None), True)]
+    if wish.kind is CertificateKind.DEVICE:
+        found += [(_CLIENT_USAGES, False), (_DEVICE_POLICIES, False), (_device_names(*wish.names), False)]
     if wish.crl_url:
         found.append((_distribution_point(wish.crl_url), False))
     return found

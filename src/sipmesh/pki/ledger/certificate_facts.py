@@ -10,6 +10,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from sipmesh.pki.issuance.profiles import CertificateKind
 from sipmesh.trust.x509.certificate import DOCUMENT_SIGNING, UNREADABLE, extension, is_authority
+from sipmesh.trust.x509.device_identity import device_identity, is_for_devices
 from sipmesh.trust.x509.operator_name import operator_name
 
 if TYPE_CHECKING:
@@ -17,9 +18,7 @@ if TYPE_CHECKING:
 
     from sipmesh.pki.ledger.records import Record
 
-_KINDS: Final = frozenset(
-    (str(kind), str(CertificateKind.ROOT if kind.is_ca else CertificateKind.ISSUING)) for kind in CertificateKind
-)
+_KINDS: Final = frozenset((str(kind), str(kind.issuer)) for kind in CertificateKind)
 KEPT: Final = 4096  # certificates whose facts are in the cache
 
 
@@ -44,7 +43,7 @@ def _facts(der: bytes) -> Mapping[str, object]:
     kind = _kind(certificate)
     facts: dict[str, object] = {
         "serial": certificate.serial_number,
-        "issuer": str(CertificateKind.ROOT if kind.is_ca else CertificateKind.ISSUING),
+        "issuer": str(kind.issuer),
         "kind": str(kind),
         "not_before": certificate.not_valid_before_utc,
         "not_after": certificate.not_valid_after_utc,
@@ -54,8 +53,11 @@ def _facts(der: bytes) -> Mapping[str, object]:
 
 def _kind(certificate: x509.Certificate) -> CertificateKind:
     if is_authority(certificate):
-        is_root = certificate.subject == certificate.issuer
-        return CertificateKind.ROOT if is_root else CertificateKind.ISSUING
+        if certificate.subject == certificate.issuer:
+            return CertificateKind.ROOT
+        return CertificateKind.DEVICES if is_for_devices(certificate) else CertificateKind.ISSUING
+    if is_for_devices(certificate):
+        return CertificateKind.DEVICE
     usages = extension(certificate, x509.ExtendedKeyUsage) or ()
     if DOCUMENT_SIGNING in usages:
         return CertificateKind.SIGNER
@@ -65,5 +67,8 @@ def _kind(certificate: x509.Certificate) -> CertificateKind:
 def _names(certificate: x509.Certificate, kind: CertificateKind) -> tuple[str, ...]:
     if kind is CertificateKind.OPERATOR:
         return (operator_name(certificate),)
+    if kind is CertificateKind.DEVICE:
+        found = device_identity(certificate)
+        return (found.user.removeprefix("sip:"), found.device) if found is not None else ()
     names = extension(certificate, x509.SubjectAlternativeName)
     return tuple(names.get_values_for_type(x509.DNSName)) if names is not None else ()

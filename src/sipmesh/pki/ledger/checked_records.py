@@ -42,8 +42,8 @@ class CheckedRecords:
         """Tell whether *record* has its certificate, agrees with it, and this CA has signed that."""
         if record.der is None or why_record_differs(record):
             return False
-        issuer = self._issuers[CertificateKind(record.issuer)]
-        return issued_by(x509.load_der_x509_certificate(record.der), issuer)
+        issuer = self._issuers.get(CertificateKind(record.issuer))
+        return issuer is not None and issued_by(x509.load_der_x509_certificate(record.der), issuer)
 
     def must_be_unchanged(self, servers: Collection[str]) -> None:
         """Raise OperatorError if a row was changed: one of *servers* may have a certificate that is not found by its name."""
@@ -81,8 +81,8 @@ class CheckedRecords:
                 whose = f"the certificate {serial:x} is of {as_issued.names[0]}, and not of {name}"
                 raise OperatorError(f"{whose}; see `sipmesh ca status`")
             return as_issued
-        issuer, kind, until = CertificateKind.ISSUING, CertificateKind.SERVER, at + LONGEST_LEAF_LIFETIME
-        return Record(serial, str(issuer), str(kind), (name,), at, until, der=None, revoked_at=None, reason=None)
+        kind, until = kind_of_owner(name), at + LONGEST_LEAF_LIFETIME
+        return Record(serial, str(kind.issuer), str(kind), (name,), at, until, der=None, revoked_at=None, reason=None)
 
     def valid_of(self, names: Container[str], at: datetime) -> list[Record]:
         """Give the records of certificates of servers or operators with these *names* that may be valid at the instant *at*.
@@ -98,3 +98,8 @@ class CheckedRecords:
         return [
             record for record in found if record in as_issued or (record.der is None and record.serial not in taken)
         ]
+
+
+def kind_of_owner(name: str) -> CertificateKind:
+    """Give the kind of a certificate that the ledger has lost, by the name of its owner: only users have an address."""
+    return CertificateKind.DEVICE if "@" in name else CertificateKind.SERVER

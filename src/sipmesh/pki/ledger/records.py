@@ -21,7 +21,7 @@ class Record:
     """One certificate in the ledger. *der* is None if the CA stopped between journal and signature."""
 
     serial: int
-    issuer: str  # "root" or "issuing"
+    issuer: str  # "root", "issuing" or "devices"
     kind: str
     names: tuple[str, ...]
     not_before: datetime

@@ -22,6 +22,7 @@ from sipmesh.errors import OperatorError, Problem
 from sipmesh.pki.crl.builder import CrlProfile
 from sipmesh.pki.crl.earlier import number_of
 from sipmesh.pki.crl.lint import lint_crl
+from sipmesh.pki.device_ca import device_domains
 from sipmesh.pki.issuance.lint import lint, refuse
 from sipmesh.pki.issuance.profiles import CertificateKind, CertificateProfile
 from sipmesh.pki.issuance.signer import digest
@@ -45,6 +46,7 @@ class OfflineKind(StrEnum):
 
     LIST = "list"  # the root's CRL
     CROSS = "cross"  # the cross-certificate for the issuing CA of the next generation
+    DEVICES = "devices"  # the certificate of the device issuing CA
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +88,15 @@ class OfflineRequest:
             return [f"CRL {number} of {crl.issuer.rfc4514_string()}, until {crl.next_update_utc:%Y-%m-%d}Z", *revoked]
         made = self.certificate()
         return [
-            f"a certificate of {made.subject.rfc4514_string()}, which then issues for servers,",
+            f"a certificate of {made.subject.rfc4514_string()}, which then issues for {self._below},",
             f"  under {made.issuer.rfc4514_string()}, until {made.not_valid_after_utc:%Y-%m-%d}Z, serial {made.serial_number:x}",
         ]
+
+    @property
+    def _below(self) -> str:
+        if self.what is OfflineKind.DEVICES:
+            return f"devices of users of {', '.join(device_domains(self.certificate()))}"
+        return "servers"
 
     def list(self) -> x509.CertificateRevocationList:
         """Return the CRL; raises `OperatorError` if the document is not a CRL."""
@@ -127,7 +135,7 @@ class OfflineRequest:
         """Give what the profile of a root's CRL, or of an issuing CA, does not allow: the other machine may be an attacker's."""
         if self.what is OfflineKind.LIST:
             return lint_crl(self.list(), _list_profile(self.list(), root))
-        return lint(self.certificate(), _issuing_profile(self.certificate()), root)
+        return lint(self.certificate(), _issuing_profile(self.certificate(), self.what), root)
 
     def must_be(self, asked: OfflineRequest) -> None:
         """Raise `OperatorError` unless this has the same octets to be signed as the request *asked*."""
@@ -163,18 +171,19 @@ def _list_profile(crl: x509.CertificateRevocationList, root: x509.Certificate) -
     return CrlProfile(root, record, (), tuple(crl))
 
 
-def _issuing_profile(made: x509.Certificate) -> CertificateProfile:
-    """Describe the issuing CA that a request has."""
+def _issuing_profile(made: x509.Certificate, what: OfflineKind) -> CertificateProfile:
+    """Describe the issuing CA, or the device issuing CA, that a request has."""
     points = extension(made, x509.CRLDistributionPoints) or ()
     urls = [str(name.value) for point in points for name in point.full_name or ()]
     return CertificateProfile(
-        kind=CertificateKind.ISSUING,
+        kind=CertificateKind.DEVICES if what is OfflineKind.DEVICES else CertificateKind.ISSUING,
         subject=made.subject,
         names=(),
         key=_ecdsa_key(made),
         not_before=made.not_valid_before_utc,
         not_after=made.not_valid_after_utc,
         crl_url=urls[0] if urls else "",
+        permitted=device_domains(made) if what is OfflineKind.DEVICES else (),
     )
 
 

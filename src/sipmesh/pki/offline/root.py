@@ -11,6 +11,7 @@ from sipmesh.errors import OperatorError
 from sipmesh.pki import files
 from sipmesh.pki.crl.issue import drafted_crl
 from sipmesh.pki.crl.updater import next_crl
+from sipmesh.pki.device_ca import device_ca_wish
 from sipmesh.pki.issuance import lint, profiles
 from sipmesh.pki.issuance.issue import ecdsa_key
 from sipmesh.pki.issuance.profiles import CertificateKind
@@ -21,9 +22,11 @@ from sipmesh.pki.offline.request import OfflineKind, OfflineRequest
 from sipmesh.trust.x509.certificate import fingerprint
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
     from pathlib import Path
 
+    from sipmesh.pki.issuance.profiles import CertificateProfile
     from sipmesh.pki.ledger.ledger import Ledger
     from sipmesh.pki.offline.cross_certificate import CaFolder
 
@@ -43,7 +46,14 @@ class OfflineRoot:
 
     def request_cross(self, other: CaFolder, at: datetime) -> OfflineRequest:
         """Return the request for the cross-certificate of the issuing CA of the next generation."""
-        wish = cross_wish(self._ca, other)
+        return self._request(OfflineKind.CROSS, cross_wish(self._ca, other), at)
+
+    def request_devices(self, domains: Sequence[str], at: datetime) -> OfflineRequest:
+        """Return the request for the certificate of the device issuing CA, for the SIP *domains*."""
+        wish = device_ca_wish(self._ca.folder, self._ledger, self._ca.root, domains, at)
+        return self._request(OfflineKind.DEVICES, wish, at)
+
+    def _request(self, what: OfflineKind, wish: CertificateProfile, at: datetime) -> OfflineRequest:
         with ca_lock(self._ca.folder):
             builder = profiles.builder(wish, self._ca.root.subject, ecdsa_key(self._ca.root))
             drafted = draft(builder, x509.random_serial_number(), ecdsa_key(self._ca.root).curve)
@@ -51,9 +61,7 @@ class OfflineRoot:
             names = (wish.subject.rfc4514_string(),)
             validity = (wish.not_before, wish.not_after)
             self._ledger.reserve(drafted.serial_number, CertificateKind.ROOT, wish.kind, names, validity, at)
-            return self._sent(
-                OfflineRequest(OfflineKind.CROSS, fingerprint(self._ca.root), drafted.public_bytes(Encoding.DER))
-            )
+            return self._sent(OfflineRequest(what, fingerprint(self._ca.root), drafted.public_bytes(Encoding.DER)))
 
     def accept(self, answer: OfflineRequest, other: CaFolder | None) -> Path:
         """Install what the root has signed, if it has the octets of the open request; returns the installed file.
@@ -71,14 +79,19 @@ class OfflineRoot:
                 file = self._ca.folder / "root.crl"
                 files.write(file, answer.list().public_bytes(Encoding.PEM))
             else:
-                if other is None:
-                    raise OperatorError("no next CA is prepared; first: sipmesh ca root prepare")
-                file = other.folder / CROSS
+                file = self._place_of(answer.what, other)
                 made = answer.certificate()
                 self._ledger.issued(made.serial_number, answer.body)
                 files.write(file, made.public_bytes(Encoding.PEM))
             asked.unlink()
         return file
+
+    def _place_of(self, what: OfflineKind, other: CaFolder | None) -> Path:
+        if what is OfflineKind.DEVICES:
+            return self._ca.folder / "devices.pem"
+        if other is None:
+            raise OperatorError("no next CA is prepared; first: sipmesh ca root prepare")
+        return other.folder / CROSS
 
     def _sent(self, request: OfflineRequest) -> OfflineRequest:
         files.write(self._ca.folder / f"errand-{request.what}.json", request.encode())

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from cryptography import x509
 
 from sipmesh.pki.ca_rotation import CaGenerations
-from sipmesh.pki.status import CertificateState
+from sipmesh.pki.status import CertificateState, newest_devices
 from sipmesh.server.certificates.expiring_files import on_disk, signers_on_disk
 from sipmesh.topology.expiry.inventory import LEDGER, take_stock
 from sipmesh.topology.expiry.validity import Chain, DatedItem
@@ -29,8 +29,9 @@ def network_inventory(loaded: Loaded, ca: Path, uses: Iterable[Use], at: datetim
     *at* is the instant, with a time zone. Raises `OperatorError` if the CA cannot be read.
     """
     issued, signers, known = _issued(ca, at)
+    devices = _devices(ca, at)
     disk, signers = {**issued, **on_disk(loaded)}, {**signers, **signers_on_disk(loaded)}
-    return take_stock(loaded, disk, uses, at=at, known=known, signers=signers)
+    return take_stock(loaded, disk, uses, at=at, known=known, signers=signers, devices=devices)
 
 
 def _issued(folder: Path, at: datetime) -> tuple[dict[Side, Chain], dict[str, Chain], list[DatedItem]]:
@@ -41,6 +42,17 @@ def _issued(folder: Path, at: datetime) -> tuple[dict[Side, Chain], dict[str, Ch
     issuing, status = DatedItem.of_certificate(ca.issuing), ca.status(at)
     servers = {(name, False): chain for name, chain in _newest(status.servers, issuing).items()}
     return servers, _newest(status.signers, issuing), [issuing]
+
+
+def _devices(folder: Path, at: datetime) -> dict[str, Chain]:
+    """Return the newest valid certificate of each device, by the names of user and device; empty without a CA."""
+    found: dict[str, Chain] = {}
+    for ca in CaGenerations(folder).alive if CaGenerations.are_in(folder) else ():
+        above = (DatedItem.of_certificate(ca.devices),) if ca.devices is not None else ()
+        for record in newest_devices(ca.certificates, at):
+            leaf = x509.load_der_x509_certificate(record.der or b"")
+            found[" ".join(record.names)] = Chain(LEDGER, (DatedItem.of_certificate(leaf), *above))
+    return found
 
 
 def _newest(issued: Iterable[CertificateStatus], issuing: DatedItem) -> dict[str, Chain]:

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Self
 
 from sipmesh.server.admin.replies import BindingReply, LinkReply, UserReply
+from sipmesh.server.management.device_certificates import DeviceCertificate
 from sipmesh.server.management.replies import PutInForce
 from sipmesh.storage.users.account_report import AccountReport
 from sipmesh.topology.document.watching import Watching
@@ -104,13 +105,14 @@ class UserChangeReply:
 class UserDetailReply:
     """One user: the account, and what each server on this machine knows of the user; *faults* are servers without an answer.
 
-    *rules* says who may see the presence of the user, by the watcher.
+    *rules* says who may see the presence of the user, by the watcher. *certificates* are those of the user's devices.
     """
 
     account: AccountReport
     servers: Sequence[UserReply]
     faults: Sequence[str]
     rules: Mapping[str, Watching]
+    certificates: Sequence[DeviceCertificate]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from sipmesh.pki.ca_rotation import CaGenerations
 from sipmesh.server.admin.local_servers import ask_running
 from sipmesh.server.admin.replies import USER, USERS_CHANGED
 from sipmesh.server.console.commands import noting
@@ -23,6 +24,8 @@ from sipmesh.server.console.operations import (
 )
 from sipmesh.server.console.replies import UserChangeReply, UserDetailReply, UserListReply
 from sipmesh.server.control_socket import STATE, WHO, Command
+from sipmesh.server.management.device_certificates import DeviceCertificate, device_certificates
+from sipmesh.server.management.publishing.decommission import CA
 from sipmesh.server.process.off_loop import off_loop
 from sipmesh.storage.seen_users import SeenUsers
 from sipmesh.storage.users.account_report import AccountReport, shown_name
@@ -70,10 +73,11 @@ class UserCommands:
         """Return the account, and what every server of this machine knows of the user."""
         loaded = self._node.view.loaded
         account, rules = await off_loop(_read_user, loaded, str(asked["user"]))
+        certificates = await off_loop(_certificates_of, loaded, account.user)
         answers = await ask_running(loaded.folder / STATE, USER, {"user": f"sip:{account.user}"})
         servers = [answer.reply for answer in answers if answer.reply is not None]
         faults = [f"{answer.server}: {answer.fault}" for answer in answers if answer.fault]
-        return UserDetailReply(account, servers, faults, rules)
+        return UserDetailReply(account, servers, faults, rules, certificates)
 
     def _changing(self, change: Change) -> Command:
         async def changed(asked: Mapping[str, Any]) -> UserChangeReply:
@@ -168,3 +172,9 @@ def _read_user(loaded: Loaded, name: str) -> tuple[AccountReport, Mapping[str, W
         user = users.get(full_address(name, loaded.topology))
     rules = {shown_name(watcher): rule for watcher, rule in user.watchers.items()}
     return AccountReport.of(user, home_by_default(loaded.topology)), rules
+
+
+def _certificates_of(loaded: Loaded, user: str) -> Sequence[DeviceCertificate]:
+    """Return the certificates of the devices of a user; none where there is no CA on this host."""
+    folder = loaded.folder / CA
+    return device_certificates(CaGenerations(folder), user, datetime.now(UTC)) if CaGenerations.are_in(folder) else ()

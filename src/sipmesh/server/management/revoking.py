@@ -61,7 +61,7 @@ def sign_crls(
     The number is None for a root whose key is on another machine: its CRL is not signed.
     """
     for ca in generations.alive:
-        for kind in (CertificateKind.ROOT, CertificateKind.ISSUING):
+        for kind in ca.crls.kinds:
             if kind is CertificateKind.ROOT and not ca.crls.has_key(kind):
                 yield ca.folder / "root.crl", kind, None
                 continue
@@ -107,7 +107,7 @@ def _in_log(audit: Audit | None, at: datetime) -> Iterator[tuple[int, str]]:
     """
     for line in audit.readable() if audit is not None else ():
         if line.act in _ISSUING and at - line.at < LONGEST_LEAF_LIFETIME:
-            name = line.about.get("server") or line.about.get("operator")
+            name = line.about.get("server") or line.about.get("operator") or line.about.get("user")
             serials = f"{line.about.get('serial')} {line.about.get('beside', '')}".split(" ")
             numbers = (int(serial, 16) for serial in serials if name and _HEX.fullmatch(serial))
             yield from ((number, str(name)) for number in numbers if can_be_listed(number))
@@ -128,4 +128,7 @@ def _in_files(generations: CaGenerations, at: datetime) -> Iterator[tuple[int, s
 
 def is_listed(generations: CaGenerations, serial: int) -> bool:
     """Tell whether a CRL in force lists a serial number; raises `OperatorError` if one cannot be read."""
-    return any(ca.crls.in_force().lists(serial) for ca in generations.alive)
+    issuing = (CertificateKind.ISSUING, CertificateKind.DEVICES)
+    return any(
+        ca.crls.in_force(kind).lists(serial) for ca in generations.alive for kind in issuing if kind in ca.crls.kinds
+    )

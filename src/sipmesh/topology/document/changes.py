@@ -91,6 +91,11 @@ def add_root(text: str, anchor: str, crls: tuple[str, ...]) -> str:
     return text
 
 
+def add_crl(text: str, crl: str) -> str:
+    """Add a CRL of a CA to our own authority."""
+    return yaml_edit.append(text, ("authority", "crls"), crl)
+
+
 def remove_root(text: str, anchor: str, crls: tuple[str, ...], file: Path) -> str:
     """Remove a root certificate and CRLs from our own authority. Names that are not there are ignored."""
     for key, names in (("anchors", (anchor,)), ("crls", crls)):

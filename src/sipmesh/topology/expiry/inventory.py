@@ -62,6 +62,7 @@ def take_stock(
     known: Iterable[DatedItem] = (),
     only: str = "",
     signers: Mapping[str, Chain] | None = None,
+    devices: Mapping[str, Chain] | None = None,
 ) -> Inventory:
     """List everything that expires.
 
@@ -73,8 +74,10 @@ def take_stock(
         known: Certificates of issuing CAs from another source, such as the CA's folder.
         only: The only server to list, such as the server that asks; all servers if empty.
         signers: The chains of document signers, by management server; incomplete like *disk*.
+        devices: The chains of devices of users, by the names of user and device.
     """
-    stock = _Stock(loaded, disk, {use.server: use for use in uses}, at, tuple(known), only, signers or {})
+    used = {use.server: use for use in uses}
+    stock = _Stock(loaded, disk, used, at, tuple(known), only, signers or {}, devices or {})
     return Inventory(at, tuple(stock.entries()), stock.countdown())
 
 
@@ -89,6 +92,7 @@ class _Stock:
     known: tuple[DatedItem, ...]
     only: str
     signers: Mapping[str, Chain]
+    devices: Mapping[str, Chain]
     sides: dict[Side, str] = field(init=False)  # of the listed servers
     chains: dict[Side, Chain] = field(init=False)  # the relevant chain of each: in use if known, else on disk
 
@@ -106,6 +110,7 @@ class _Stock:
         for use in self.uses.values():
             yield from (self._for_clients(use.server, chain) for chain in use.for_clients)
             yield from (self._for_partner(use.server, *of_one) for of_one in use.for_partners.items())
+        yield from (self._device(name, chain) for name, chain in self.devices.items())
         yield from self._issuers()
         yield from self._authority(self.loaded.authority, "")
         for partner, authority in zip(topology.federation.partners, self.loaded.partners, strict=True):
@@ -190,6 +195,19 @@ class _Stock:
             broken=bool(chain.fault) and item is None,
         )
 
+    def _device(self, name: str, chain: Chain) -> InventoryEntry:
+        """Give the entry of a device of a user. It is with the user, so only the ledger tells of it."""
+        user, _, device = name.partition(" ")
+        return InventoryEntry(
+            what=ExpiringKind.DEVICE,
+            name=name,
+            owner=self.loaded.topology.organisation,
+            level=self._level(chain.leaf),
+            stops=f"client ports refuse the device, or ask {user} for a password",
+            command=f"sipmesh ca issue --user {user} --device {device}",
+            on_disk=chain.leaf,
+        )
+
     def _signer(self, name: str, file: str) -> InventoryEntry:
         """Give the entry of a document signer. Its file is read for each signature, so the file is what is in use."""
         stored = self.signers.get(name)
@@ -241,13 +259,14 @@ class _Stock:
 
     def _issuers(self) -> Iterator[InventoryEntry]:
         """Give the entries of the CAs between our roots and our servers, without duplicates."""
-        chains = (*self.disk.values(), *self.signers.values())
+        chains = (*self.disk.values(), *self.signers.values(), *self.devices.values())
         on_disk = [item for chain in chains for item in chain.certificates[1:]]
         in_use = [item for use in self.uses.values() for chain in use.shown.values() for item in chain.certificates[1:]]
         roots = {other.mark for other in _anchors(self.loaded.authority)}
         found = {item.mark: item for item in (*self.known, *on_disk, *in_use) if item.mark not in roots}
         for mark, item in found.items():
             below = {name for (name, _), chain in self.chains.items() if _issued(item, chain)}
+            below |= {f"the device {name}" for name, chain in self.devices.items() if _issued(item, chain)}
             yield InventoryEntry(
                 what=ExpiringKind.ISSUING,
                 name=item.subject,

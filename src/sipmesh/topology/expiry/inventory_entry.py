@@ -22,6 +22,7 @@ class ExpiringKind(StrEnum):
     CLIENTS = "certificate for clients"
     ONE_PARTNER = "certificate for a partner"
     SIGNER = "signer"
+    DEVICE = "device"
     ISSUING = "issuing CA"
     ROOT = "root"
     PARTNER = "partner anchor"
@@ -34,6 +35,7 @@ _CALLED = {
     ExpiringKind.CLIENTS: "certificate for the clients of",
     ExpiringKind.ONE_PARTNER: "certificate for a partner of",
     ExpiringKind.SIGNER: "document signer of",
+    ExpiringKind.DEVICE: "certificate of the device",
 }
 
 

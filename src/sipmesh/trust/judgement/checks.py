@@ -27,6 +27,7 @@ from sipmesh.trust.revocation.path_status import check_listed
 from sipmesh.trust.role import ClientUsage
 from sipmesh.trust.x509.certificate import DOCUMENT_SIGNING, extension, is_authority
 from sipmesh.trust.x509.certificate_policies import unmet
+from sipmesh.trust.x509.device_identity import is_for_devices
 from sipmesh.trust.x509.name_constraints import violations
 from sipmesh.trust.x509.sip_identity import BESIDE_URI
 
@@ -218,6 +219,16 @@ def constraints(evaluation: Evaluation) -> Finding:
     return asked.refused("; ".join(wrong), Code.ISSUER_NOT_FOR_THIS_NAME) if wrong else asked.passed("none broken")
 
 
+def devices(evaluation: Evaluation) -> Finding:
+    """Check that neither the certificate nor a CA in the path is for devices, with any names."""
+    found = [tell_subject(certificate) for certificate in evaluation.line if is_for_devices(certificate)]
+    return _DEVICES.refused("; ".join(found), Code.DEVICE_CERTIFICATE) if found else _NO_DEVICE
+
+
+_DEVICES = CheckQuestion("devices", "no certificate for devices: these are accepted on client ports only", "rule R3")
+_NO_DEVICE = _DEVICES.passed("none")
+
+
 def identity(evaluation: Evaluation) -> Finding:
     """Check that there is at least one SIP domain identity."""
     asked = CheckQuestion("identity", "a SIP domain in the subjectAltName", "RFC 5922 7.1; rule R4")
@@ -403,6 +414,7 @@ CHECKS: Mapping[str, Check] = MappingProxyType(
         "key": key,
         "issuing": issuing,
         "constraints": constraints,
+        "devices": devices,
         "identity": identity,
         "blocked": blocked,
         "topology": topology,

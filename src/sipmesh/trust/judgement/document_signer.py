@@ -231,6 +231,7 @@ CHECKS: Mapping[str, Callable[[Evaluation], Finding | None]] = MappingProxyType(
         "key": checks.key,
         "issuing": checks.issuing,
         "constraints": checks.constraints,
+        "devices": checks.devices,
         "name": name,
         "usage": usage,
         "revocation": checks.revocation,

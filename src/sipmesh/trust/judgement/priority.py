@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
 # The most important code first. Errors before a certificate was received come before errors of the certificate. The issuer
 # comes before the content, because nothing in a certificate of an unknown issuer can be trusted. Only a blocked name comes
-# earlier. A name mismatch explains a wrong issuer: a hijacked DNS answer leads to the real server of another organisation.
+# earlier, and a certificate for devices, which is refused from each issuer. A name mismatch explains a wrong issuer: a
+# hijacked DNS answer leads to the real server of another organisation.
 # Revocation is late, because a missing CRL is our own fault.
 PRIORITY = (
     Code.NOT_TLS,
@@ -22,6 +23,7 @@ PRIORITY = (
     Code.NO_CERTIFICATE,
     Code.REFUSED_BY_PEER,
     Code.PARTNER_BLOCKED,
+    Code.DEVICE_CERTIFICATE,
     Code.UNTRUSTED_ISSUER,
     Code.NAME_MISMATCH,
     Code.ISSUER_NOT_FOR_THIS_NAME,

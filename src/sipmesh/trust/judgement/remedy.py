@@ -70,6 +70,17 @@ def _expired(evaluation: Evaluation) -> tuple[str, ...]:
     return (f"{renew}. If its dates are correct, set the clock of {evaluation.policy.here}.",)
 
 
+def _for_devices(evaluation: Evaluation) -> tuple[str, ...]:
+    if _by_client(evaluation):
+        return (
+            f"Another host answers at this address, or {_who(evaluation)} has a wrong certificate: ask its operator.",
+        )
+    return (
+        "A certificate for a device counts on client ports only: connect the device to the client port of its server.",
+        f"If {_who(evaluation)} is a server of ours, on its machine: sipmesh ca issue {_who(evaluation)}.",
+    )
+
+
 def _reissue(evaluation: Evaluation) -> str:
     return f"Issue a new certificate: sipmesh ca issue {_who(evaluation)}"
 
@@ -210,4 +221,5 @@ _ADVICE: dict[Code, Advice] = {
     Code.PARTNER_UNKNOWN: _not_in_topology,
     Code.PARTNER_BLOCKED: _blocked,
     Code.REFUSED_BY_PEER: _refused_by_peer,
+    Code.DEVICE_CERTIFICATE: _for_devices,
 }

@@ -1,0 +1,133 @@
+"""Certificates of the devices of users: issued for users of the store, listed and revoked, each with its line in the audit log.
+
+The names in a certificate are those of the user store and of the operator or the invitation, and never from a request.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from sipmesh.errors import OperatorError
+from sipmesh.pki.issuance.profiles import DEVICE_LIFETIME, CertificateKind
+from sipmesh.pki.status import CertificateState, CertificateStatus
+from sipmesh.storage.audit_act import AuditAct
+from sipmesh.topology.user_address import full_address
+from sipmesh.trust.x509.device_identity import NAME_REMEDY, DeviceIdentity, is_device_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import timedelta
+
+    from sipmesh.pki.authority import EnterpriseCa
+    from sipmesh.pki.ca_rotation import CaGenerations
+    from sipmesh.pki.crl.builder import Reason
+    from sipmesh.pki.issuance.profiles import LeafKey
+    from sipmesh.pki.issued import Certified, IssuedToPerson
+    from sipmesh.pki.ledger.records import Record
+    from sipmesh.storage.audit_act import Note
+    from sipmesh.storage.users.user_database import Users
+    from sipmesh.topology.document.model import Topology
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceCertificate:
+    """One certificate of a device: *serial* is hexadecimal, *until* its end."""
+
+    user: str
+    device: str
+    serial: str
+    state: CertificateState
+    until: datetime
+
+
+class DeviceIssuing:
+    """Issues for devices of the *users* with the current *ca*; *note* writes a line into the audit log.
+
+    Each method raises `OperatorError` for a user who is not in the store or is disabled, and for what is no name of a device.
+    """
+
+    def __init__(self, ca: EnterpriseCa, users: Users, topology: Topology, note: Note) -> None:
+        self._ca, self._users, self._topology, self._note = ca, users, topology, note
+
+    def issue(
+        self, user: str, device: str, at: datetime, lifetime: timedelta = DEVICE_LIFETIME, *, rsa: bool = False
+    ) -> IssuedToPerson:
+        """Issue a certificate and a new key, for a device that makes none."""
+        identity = self.identity(user, device)
+        issued = self._ca.issue_device(identity, at, lifetime, rsa=rsa)
+        self._noted(identity, issued.certificate.serial_number, lifetime)
+        return issued
+
+    def certify(
+        self,
+        user: str,
+        device: str,
+        key: LeafKey,
+        at: datetime,
+        lifetime: timedelta = DEVICE_LIFETIME,
+        *,
+        check: Callable[[], None] = lambda: None,
+    ) -> Certified:
+        """Issue a certificate for the *key* of a device, which it has proved (`sipmesh.pki.csr`).
+
+        *check* runs while no other process issues or revokes anything; if it raises, nothing is signed.
+        """
+        identity = self.identity(user, device)
+        certified = self._ca.certify_device(identity, key, at, lifetime, check=check)
+        self._noted(identity, certified.certificate.serial_number, lifetime)
+        return certified
+
+    def identity(self, user: str, device: str) -> DeviceIdentity:
+        """Return the identity of a device of an enabled user, with the address as the user store has it."""
+        if not is_device_name(device):
+            raise OperatorError(f"{device!r} is not a name of a device: {NAME_REMEDY}")
+        found = self._users.get(full_address(user, self._topology))
+        if found.disabled is not None:
+            name = found.aor.removeprefix("sip:")
+            raise OperatorError(f"{name} is disabled, and gets no certificate; first: sipmesh user enable {name}")
+        return DeviceIdentity(found.aor, device)
+
+    def _noted(self, identity: DeviceIdentity, serial: int, lifetime: timedelta) -> None:
+        user = identity.user.removeprefix("sip:")
+        self._note(AuditAct.ISSUE, user=user, device=identity.device, serial=f"{serial:x}", days=lifetime.days)
+
+
+def device_certificates(generations: CaGenerations, user: str, at: datetime) -> list[DeviceCertificate]:
+    """List the certificates of the devices of *user*, an address without scheme, newest first, but expired certificates."""
+    found = [_told(record, at) for record in generations.records() if _is_of(record, user, "")]
+    return [one for one in reversed(found) if one.state is not CertificateState.EXPIRED]
+
+
+def revoke_devices(
+    generations: CaGenerations, user: str, reason: Reason, at: datetime, note: Note, device: str = ""
+) -> list[Record]:
+    """Revoke the valid certificates of all devices of *user*, or of one *device*; returns their records, none if there is none.
+
+    Raises `UnrecordedRevocationError` at the end if the ledger does not store a revocation; all are revoked then.
+    """
+    revoked = []
+    for ca in generations.alive:
+        valid = [one for one in ca.records.valid_of({user}, at) if _is_of(one, user, device)]
+        if valid:
+            ca.revoke_all(valid, reason, at)
+            revoked += valid
+    for record in revoked:
+        about = {"user": user, "device": _device_of(record), "serial": record.serial_hex}
+        note(AuditAct.REVOKE, **about, because=str(reason))
+    return revoked
+
+
+def _is_of(record: Record, user: str, device: str) -> bool:
+    is_named = record.kind == CertificateKind.DEVICE and record.names[0] == user
+    return is_named and (not device or device == _device_of(record))
+
+
+def _device_of(record: Record) -> str:
+    return record.names[1] if len(record.names) > 1 else ""
+
+
+def _told(record: Record, at: datetime) -> DeviceCertificate:
+    state = CertificateStatus.of(record, at).state
+    return DeviceCertificate(record.names[0], _device_of(record), record.serial_hex, state, record.not_after)
