@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from cli.world import EDGE, FE1, FE2, Organisation
+from cli.public_ca import ROOTS, TODAY, preset, trust
+from cli.world import EDGE, FE1, FE2, Organisation, sipmesh, uncommented
+from sipmesh.topology.third_party import presets
+from sipmesh.topology.third_party.presets import Presets
 from support.model_ports import model_port
 
 
@@ -35,3 +39,37 @@ def _running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Organisation]
         yield made
     finally:
         made.stop()
+
+
+@pytest.fixture(name="system")
+def _system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The file with the roots of a system that trusts two public roots of three; a preset names the last two."""
+    file = tmp_path / "system.pem"
+    trust(file, *ROOTS[:2])
+    monkeypatch.setenv("SSL_CERT_FILE", str(file))
+    monkeypatch.setattr(presets, "presets", lambda: Presets(TODAY, (preset(*ROOTS[1:]),)))
+    return file
+
+
+@pytest.fixture(name="theirs", scope="session")
+def _theirs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The CA folder of another organisation."""
+    folder = tmp_path_factory.mktemp("p") / "p"
+    assert sipmesh("init", "partner.test", "--dir", folder).code == 0
+    return folder / "ca"
+
+
+@pytest.fixture(name="open_model", scope="session")
+def _open_model(organisation_model: Organisation, tmp_path_factory: pytest.TempPathFactory) -> Organisation:
+    made = organisation_model.copied(tmp_path_factory.mktemp("o") / "o")
+    made.file.write_text(uncommented(made.file.read_text()))
+    made.publish("an edge")
+    return made
+
+
+@pytest.fixture(name="open_")
+def _open(open_model: Organisation, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Organisation]:
+    """An organisation with an edge and a federation, but no partner."""
+    made = open_model.copied(tmp_path_factory.mktemp("o") / "o")
+    yield made
+    made.stop()

@@ -1,42 +1,17 @@
 """Partners come, and are blocked; the operator's comments stay."""
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cli.world import Organisation, sipmesh, uncommented
+from cli.world import Organisation, sipmesh
 from sipmesh.pki.ca_rotation import CaGenerations
 from sipmesh.trust.code import Code
 from sipmesh.trust.role import Role
 from support.tiers import wide_after
-
-
-@pytest.fixture(name="theirs", scope="session")
-def _theirs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The CA folder of another organisation."""
-    folder = tmp_path_factory.mktemp("p") / "p"
-    assert sipmesh("init", "partner.test", "--dir", folder).code == 0
-    return folder / "ca"
-
-
-@pytest.fixture(name="open_model", scope="session")
-def _open_model(organisation_model: Organisation, tmp_path_factory: pytest.TempPathFactory) -> Organisation:
-    made = organisation_model.copied(tmp_path_factory.mktemp("o") / "o")
-    made.file.write_text(uncommented(made.file.read_text()))
-    made.publish("an edge")
-    return made
-
-
-@pytest.fixture(name="open_")
-def _open(open_model: Organisation, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Organisation]:
-    """An organisation with an edge and a federation, but no partner."""
-    made = open_model.copied(tmp_path_factory.mktemp("o") / "o")
-    yield made
-    made.stop()
 
 
 def credentials(theirs: Path) -> tuple[str | Path, ...]:

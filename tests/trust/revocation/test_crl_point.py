@@ -53,6 +53,11 @@ def test_point_of_an_indirect_or_partial_crl_is_left_out() -> None:
         ("http://ported.test:8080/1.crl", True),
         ("http://ported.test/1.crl", False),
         ("http://crl.test./1.crl", False),
+        ("http://r10.c.test/1.crl", True),
+        ("http://c.test/1.crl", False),
+        ("http://a.r10.c.test/1.crl", False),
+        ("http://r10.c.test:8080/1.crl", False),
+        ("http://.c.test/1.crl", True),
         ("http://crl.test", False),
         ("http://crl.test@evil.test/1.crl", False),
         ("http://evil.test/http://crl.test/", False),
@@ -65,7 +70,7 @@ def test_point_of_an_indirect_or_partial_crl_is_left_out() -> None:
     ],
 )
 def test_url_is_allowed_by_scheme_host_and_port(url: str, *, allowed: bool) -> None:
-    assert is_allowed(url, {"crl.test", "ported.test:8080"}) is allowed
+    assert is_allowed(url, {"crl.test", "ported.test:8080", "*.c.test"}) is allowed
 
 
 def test_crl_is_bound_to_its_point() -> None:

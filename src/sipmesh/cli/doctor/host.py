@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from sipmesh import __version__
-from sipmesh.cli.doctor import expiry, folder, machine, names, network, ports, releases, stores, units
+from sipmesh.cli.doctor import expiry, folder, machine, names, network, ports, releases, stores, third_party, units
 from sipmesh.cli.doctor.check import bad
 from sipmesh.errors import OperatorError, Problem
 from sipmesh.trust.role import Role
@@ -59,6 +59,7 @@ class Host:
         yield from _topology(self)
         yield from _files(self)
         yield from expiry_of(self)
+        yield from third_party.preset_checks(self.loaded, self.at)
         yield from _releases(self)
         yield from _stores(self)
         yield from network.server_checks(self.servers, self.running)

@@ -68,6 +68,16 @@ class Change:
             say(f"{file} is copied to {copies[-1]}.", style="dim")
         return copies
 
+    def written(self, partner: str, name: str, content: bytes) -> Path:
+        """Return a new file of a partner, with that *content*; it is removed again if the change is refused."""
+        from sipmesh.pki import files
+
+        file = self._place.folder / PARTNER_FILES / partner.lower() / name
+        files.make_readable_folder(file.parent)
+        self._replaced[file] = read_regular(file) if file.exists() else None
+        files.write(file, content)
+        return file
+
     @contextmanager
     def whole(self) -> Iterator[None]:
         """Put back the draft and the copied files as they were if the change is refused within."""

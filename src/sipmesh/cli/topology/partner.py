@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -15,6 +15,7 @@ from sipmesh.cli.place import HERE, AsJson, Place, TopologyFile
 from sipmesh.cli.topology.change import Change
 from sipmesh.cli.topology.publish import WAIT_S, Wait, publish_block, unpublished
 from sipmesh.cli.topology.remote_servers import must_lead
+from sipmesh.cli.topology.trusted_authority import Trusted
 from sipmesh.errors import OperatorError
 from sipmesh.regular_file import read_regular
 from sipmesh.topology.document.identity_policy import IdentityPolicy
@@ -30,32 +31,42 @@ def add(
     domains: Annotated[list[str], typer.Argument(metavar="DOMAIN...", help="The partner's SIP domains.")],
     *,
     ca: Annotated[
-        list[Path],
+        list[Path] | None,
         typer.Option(
             exists=True, dir_okay=False, metavar="FILE", help="Its root certificate (PEM). Repeat it for more roots."
         ),
-    ],
+    ] = None,
     crl: Annotated[
-        list[str],
+        list[str] | None,
         typer.Option(
             metavar="FILE|URL",
             help="A CRL (file or URL) of a CA in its chain. Repeat it for each CA. Edges fetch URLs.",
         ),
-    ],
+    ] = None,
+    crl_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="HOST[:PORT]", help="A host from which edges fetch the CRLs that its certificates name. Repeatable."
+        ),
+    ] = None,
     edge: Annotated[
         str, typer.Option(metavar="HOST[:PORT]", help="The name of its edge. By default found by DNS SRV.")
     ] = "",
     address: Annotated[str, typer.Option(metavar="ADDRESS", help="The IP address of its edge, in place of DNS.")] = "",
     client_usage: Annotated[
-        ClientUsage, typer.Option(help="Whether its edge may connect with a certificate for serverAuth only.")
-    ] = ClientUsage.STRICT,
-    third_party: Annotated[
-        bool,
+        ClientUsage | None,
         typer.Option(
-            "--third-party",
-            help="Its CA issues for other organisations too, so only the name distinguishes the partner.",
+            help="Whether its edge may connect with a certificate for serverAuth only. By default strict, or as the preset says."
         ),
-    ] = False,
+    ] = None,
+    third_party: Annotated[
+        str,
+        typer.Option(
+            metavar="PRESET|other",
+            help="Its CA issues for other organisations too, so only the name distinguishes the partner. The preset of a"
+            " public CA (sipmesh partner presets) gives roots of this system and CRL hosts; other: give --ca and --crl.",
+        ),
+    ] = "",
     media: Annotated[
         MediaPolicy | None,
         typer.Option(help="Media of calls with it. By default the policy for calls of our own users."),
@@ -80,18 +91,16 @@ def add(
     place = Place(topology)
     must_lead(place)
     change = Change(place)
-    crls = _files_among(crl)  # before a file is copied
-    _warn_of_crls([name for name in crl if is_url(name)], ca, place)
+    trusted = Trusted.of(ca or [], crl or [], crl_host or [], third_party)  # before a file is copied
+    usage = client_usage or trusted.client_usage
+    _warn_of_crls([name for name in trusted.crls if is_url(name)], trusted.roots, place)
     with change.whole():
-        ca, crls = change.files(domains[0], ca), change.files(domains[0], crls)
-        files = iter(crls)
         entry = {
             "domains": domains,
             "edge": edge or None,
             "address": address or None,
-            "anchors": [_named(file, place.folder) for file in ca],
-            "crls": [name if is_url(name) else _named(next(files), place.folder) for name in crl],
-            "client_usage": str(client_usage) if client_usage is not ClientUsage.STRICT else None,
+            **trusted.entry(change, domains[0], place.folder),
+            "client_usage": str(usage) if usage is not ClientUsage.STRICT else None,
             "third_party": True if third_party else None,
             "media": str(media) if media is not None else None,
             "identity": str(identity) if identity is not None else None,
@@ -105,7 +114,7 @@ def add(
         change.take_effect(made, f"{domains[0]} is a partner", wait)
 
 
-def _warn_of_crls(urls: list[str], roots: list[Path], place: Place) -> None:
+def _warn_of_crls(urls: list[str], roots: Sequence[Path], place: Place) -> None:
     """Say which CRLs this machine cannot fetch or use, before the partner is added. Each edge fetches for itself."""
     from cryptography import x509
 
@@ -124,21 +133,6 @@ def _warn_of_crls(urls: list[str], roots: list[Path], place: Place) -> None:
         )
         say(*(f"  {fault}" for fault in faults))
         say("  to see what the edges have: sipmesh ca inventory", style="dim")
-
-
-def _files_among(crls: list[str]) -> list[Path]:
-    """Return the CRLs that are files and not URLs; raises `typer.BadParameter` for a file that does not exist."""
-    found = [Path(name) for name in crls if not is_url(name)]
-    for file in found:
-        if not file.is_file():
-            raise typer.BadParameter(f"there is no regular file '{file}'", param_hint="--crl")
-    return found
-
-
-def _named(file: Path, folder: Path) -> str:
-    """Return the file as the topology names it: relative if it is below the folder of the topology."""
-    full, home = file.resolve(), folder.resolve()
-    return os.fspath(full.relative_to(home)) if full.is_relative_to(home) else os.fspath(full)
 
 
 @app.command("list")

@@ -30,10 +30,9 @@ PARTNER_FILES: Final = "partners"
 
 
 def add_partner(text: str, partner: Mapping[str, object]) -> str:
-    """Add *partner*, a mapping with the keys of `model.Partner`, at the end of the partners."""
-    return yaml_edit.append(
-        text, _PARTNERS, {key: value for key, value in partner.items() if value not in (None, (), [])}
-    )
+    """Add *partner*, a mapping with the keys of `model.Partner`, at the end of the partners; only `crls` may be empty."""
+    given = {key: value for key, value in partner.items() if key == "crls" or value not in (None, (), [])}
+    return yaml_edit.append(text, _PARTNERS, given)
 
 
 def block_partner(text: str, name: str, file: Path) -> str:

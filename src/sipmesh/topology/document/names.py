@@ -12,6 +12,7 @@ from pydantic_core import PydanticCustomError
 
 from sipmesh.sip.text import ascii_lower, is_digits
 from sipmesh.topology.document import file_kind
+from sipmesh.trust.revocation.crl_point import ANY_LABEL
 
 # RFC 1123 2.1: letters, digits and inner hyphens, 63 octets for each label.
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
@@ -87,6 +88,12 @@ def fqdn_and_port(text: str) -> str:
     """Check a full name with an optional port, such as the edge of a partner."""
     host, port = split_port(text)
     return fqdn(host) if port is None else f"{fqdn(host)}:{port}"
+
+
+def crl_host(text: str) -> str:
+    """Check a host of CRLs with an optional port; ``*.`` stands for one label, as a CA has one host for each issuing CA."""
+    begin = ANY_LABEL if text.startswith(ANY_LABEL) else ""
+    return begin + fqdn_and_port(text.removeprefix(begin))
 
 
 def address_and_port(text: str) -> str:
@@ -188,6 +195,11 @@ FqdnAndPort = Annotated[
     str,
     AfterValidator(fqdn_and_port),
     WithJsonSchema({"type": "string", "pattern": _FQDN_PATTERN[:-1] + r"(:[0-9]{1,5})?$"}),
+]
+CrlHost = Annotated[
+    str,
+    AfterValidator(crl_host),
+    WithJsonSchema({"type": "string", "pattern": r"^(\*\.)?" + _FQDN_PATTERN[1:-1] + r"(:[0-9]{1,5})?$"}),
 ]
 Address = Annotated[
     str, AfterValidator(address), WithJsonSchema({"type": "string", "anyOf": [{"format": "ipv4"}, {"format": "ipv6"}]})

@@ -34,6 +34,9 @@ _URL: Final = re.compile(
 )
 """An absolute path, no user name and no fragment: characters that two readers of a URL could read differently do not match."""
 
+ANY_LABEL: Final = "*."
+"""The begin of a host that stands for all names with one more label."""
+
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 
@@ -73,9 +76,9 @@ class CrlPoint:
 
 
 def point_of(certificate: x509.Certificate, issuer: x509.Certificate, hosts: Collection[str]) -> CrlPoint | None:
-    """Return the first distribution point of *certificate* with a URL at one of *hosts*, which are ``name`` or ``name:port``.
+    """Return the first distribution point of *certificate* with a URL at one of *hosts*; None if there is none.
 
-    A host without port allows the default port of the scheme only. None if there is no such point.
+    *hosts* are ``name``, ``*.name`` or ``name:port``; a host without port allows the default port of the scheme only.
     """
     for point in list(extension(certificate, x509.CRLDistributionPoints) or ())[:MOST_NAMES]:
         if point.reasons is None and not point.crl_issuer and len(point.full_name or ()) <= MOST_NAMES:
@@ -92,4 +95,6 @@ def is_allowed(url: str, hosts: Collection[str]) -> bool:
         return False
     scheme, host, port = found[1], ascii_lower(found[2]), found[3]
     number = int(port) if port else _DEFAULT_PORTS[scheme]
-    return f"{host}:{number}" in hosts or (number == _DEFAULT_PORTS[scheme] and host in hosts)
+    ports = ("", f":{number}") if number == _DEFAULT_PORTS[scheme] else (f":{number}",)
+    names = (host, f"{ANY_LABEL}{host.partition('.')[2]}")
+    return any(f"{name}{end}" in hosts for name in names for end in ports)

@@ -8,7 +8,7 @@ from typing import ClassVar, Final
 from pydantic import Field
 
 from sipmesh.topology.document.names import (
-    FqdnAndPort,
+    CrlHost,
     Hours,
     HttpUrl,
     Mebibytes,
@@ -34,10 +34,10 @@ class AuthorityEntry(Part):
     crls: tuple[OurCrlFileOrUrl, ...] = Field(
         description="one CRL for each CA in the chain: files, or URLs that servers fetch"
     )
-    crl_hosts: tuple[FqdnAndPort, ...] = Field(
+    crl_hosts: tuple[CrlHost, ...] = Field(
         default=(),
         max_length=MOST_CRL_HOSTS,
-        description="hosts, as name or name:port, from which servers fetch the CRLs that its certificates name",
+        description="hosts, as name, *.name or name:port, from which servers fetch the CRLs that its certificates name",
     )
     ocsp: tuple[HttpUrl, ...] = Field(default=(), description="URLs of its OCSP responders, in the order of use")
     revocation: RevocationSource = Field(
