@@ -15,14 +15,17 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509 import ocsp
 from pkilint import loader, pkix
 from pkilint.pkix import certificate, crl, extension, name
+from pkilint.pkix import ocsp as ocsp_linter
 from pkilint.validation import ValidationFindingSeverity
 
 from sipmesh.pki.authority import EnterpriseCa
 from sipmesh.pki.ca_rotation import CaGenerations
 from sipmesh.pki.crl.builder import Reason
 from sipmesh.pki.issuance.profiles import CA_KINDS
+from sipmesh.pki.ocsp.responder import answer
 from sipmesh.trust.role import Role
 from sipmesh.trust.x509.device_identity import DeviceIdentity
 
@@ -83,6 +86,18 @@ def lint_crl(made: x509.CertificateRevocationList) -> list[str]:
     return findings(validator.validate(loader.load_der_crl(made.public_bytes(Encoding.DER)).root))
 
 
+def lint_ocsp_response(made: bytes) -> list[str]:
+    validator = ocsp_linter.create_pkix_ocsp_response_validator_container(
+        [
+            ocsp_linter.create_response_decoder(),
+            pkix.create_attribute_decoder(name.ATTRIBUTE_TYPE_MAPPINGS),
+            pkix.create_extension_decoder(extension.EXTENSION_MAPPINGS),
+        ],
+        [],
+    )
+    return findings(validator.validate(loader.load_der_ocsp_response(made).root))
+
+
 @pytest.fixture(name="ca", scope="module")
 def _ca(tmp_path_factory: pytest.TempPathFactory) -> EnterpriseCa:
     folder = tmp_path_factory.mktemp("pkilint") / "ca"
@@ -124,6 +139,22 @@ def test_each_crl_is_clean(ca: EnterpriseCa) -> None:
     crls = [x509.load_pem_x509_crl((ca.folder / f"{kind}.crl").read_bytes()) for kind in CA_KINDS]
     assert [len(list(made)) for made in crls] == [0, len(Reason), 0]
     assert [lint_crl(made) for made in crls] == [[], [], []]
+
+
+def test_each_ocsp_response_is_clean(ca: EnterpriseCa) -> None:
+    one, two = (ca.issue(NAMES, Role.FRONT_END, NOW).certificate for _ in range(2))
+    ca.revoke(two.serial_number, Reason.KEY_COMPROMISE, NOW)
+    for asked, issuer, nonce in (
+        (one, ca.issuing, b"n" * 32),
+        (two, ca.issuing, b""),
+        (ca.issuing, ca.root, b""),
+    ):
+        builder = ocsp.OCSPRequestBuilder().add_certificate(asked, issuer, SHA256())
+        if nonce:
+            builder = builder.add_extension(x509.OCSPNonce(nonce), critical=False)
+        made = answer([ca], builder.build().public_bytes(Encoding.DER), NOW).body
+        assert ocsp.load_der_ocsp_response(made).response_status is ocsp.OCSPResponseStatus.SUCCESSFUL
+        assert lint_ocsp_response(made) == []
 
 
 def test_pkilint_finds_what_is_wrong(ca: EnterpriseCa) -> None:

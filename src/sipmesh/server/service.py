@@ -296,13 +296,21 @@ class Service:
         return self._reading.look(files)
 
     async def _open_page(self, node: RunningServer) -> None:
-        """Serve metrics if the topology says so; otherwise the modules for it are not even imported."""
+        """Serve metrics and our CRLs if the topology says so; otherwise the modules for it are not even imported."""
         if node.view.metrics is not None:
             from sipmesh.server.admin.metrics.page import MetricsPage
 
             page = MetricsPage(node, self._supervisor)
             self._open.push_async_callback(page.close)
             await page.open()
+        if node.view.publish_lists is not None:
+            from sipmesh.server.management.ca_publication import CaPublication
+
+            lists = CaPublication(
+                node.view.loaded.folder / "ca", node.view.publish_lists, node.gatekeeper.clock, self._log
+            )
+            self._open.push_async_callback(lists.close)
+            await lists.open()
 
     def fault(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """Log a bug of ours; only the work that it happened in is lost. asyncio reports each failed accept of its own."""

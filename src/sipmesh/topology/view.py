@@ -270,6 +270,12 @@ class ServerView:
         return self.loaded.folder / self.bindings_storage.bindings
 
     @property
+    def publish_lists(self) -> tuple[str, int] | None:
+        """The address and port at which this server publishes our CRLs and OCSP responses, or None."""
+        host, port = split_port(self._server.publish_lists) if self._server.publish_lists else ("", None)
+        return (host, port) if port is not None else None
+
+    @property
     def metrics(self) -> tuple[str, int] | None:
         """The address and port of this server's metrics, or None."""
         host, port = split_port(self._server.metrics) if self._server.metrics else ("", None)

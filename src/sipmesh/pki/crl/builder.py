@@ -50,6 +50,11 @@ _FLAGS = {
 """RFC 5280 5.3.1: "the reason code CRL entry extension SHOULD be absent instead of using the unspecified (0)"."""
 
 
+def reason_flag(reason: str | None) -> x509.ReasonFlags | None:
+    """Give the reason of a revocation as a CRL entry and an OCSP response have it; None for an unspecified reason."""
+    return next((flag for known, flag in _FLAGS.items() if known == reason), None)
+
+
 def times(kind: CertificateKind, at: datetime) -> tuple[datetime, datetime]:
     """Give this_update and next_update of a CRL made at the instant *at*, in whole seconds as X.509 requires."""
     begin = at.replace(microsecond=0)
@@ -116,5 +121,5 @@ def _entry(record: Record) -> x509.RevokedCertificate:
     if record.revoked_at:
         begun = begun.revocation_date(record.revoked_at.replace(microsecond=0))
     # A reason that is none of ours was changed in the ledger: the certificate stays revoked.
-    flag = next((flag for reason, flag in _FLAGS.items() if reason == record.reason), None)
+    flag = reason_flag(record.reason)
     return begun.add_extension(x509.CRLReason(flag), critical=False).build() if flag else begun.build()

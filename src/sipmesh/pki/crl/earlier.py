@@ -26,21 +26,25 @@ class EarlierCrl:
 
     def __init__(self, file: Path, issuer: x509.Certificate, kind: CertificateKind) -> None:
         self._file, self._issuer, self._kind = file, issuer, kind
-        self._crl = _signed_by(file, issuer)
+        self.crl = _signed_by(file, issuer)
 
     @property
     def is_there(self) -> bool:
         """Whether there is such a CRL."""
-        return self._crl is not None
+        return self.crl is not None
 
     @property
     def number(self) -> int:
         """Its number, 0 if there is none."""
-        return number_of(self._crl) if self._crl is not None else 0
+        return number_of(self.crl) if self.crl is not None else 0
 
     def lists(self, serial: int) -> bool:
         """Whether it lists a serial number."""
-        return self._crl is not None and self._crl.get_revoked_certificate_by_serial_number(serial) is not None
+        return self.entry(serial) is not None
+
+    def entry(self, serial: int) -> x509.RevokedCertificate | None:
+        """Its entry of a serial number, None if it does not list the serial number."""
+        return self.crl.get_revoked_certificate_by_serial_number(serial) if self.crl is not None else None
 
     def to_keep(
         self, records: Iterable[Record], listed: Collection[Record], at: datetime
@@ -50,10 +54,10 @@ class EarlierCrl:
         *records* is the ledger. An entry ends by the certificate itself, which the issuer has signed (RFC 5280 3.3), and not by
         a date of the ledger.
         """
-        if self._crl is None:
+        if self.crl is None:
             return []
         there = {record.serial for record in listed}
-        missing = [entry for entry in self._crl if entry.serial_number not in there]
+        missing = [entry for entry in self.crl if entry.serial_number not in there]
         known = {record.serial: record for record in records} if missing else {}
         return [entry for entry in missing if not self._is_over(known.get(entry.serial_number), at)]
 

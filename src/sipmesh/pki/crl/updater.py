@@ -42,6 +42,18 @@ class CrlUpdater:
         """The CAs in the folder, the root first. There may be no device issuing CA."""
         return tuple(kind for kind in CA_KINDS if kind in self._certificates)
 
+    def certificate_of(self, kind: CertificateKind) -> x509.Certificate:
+        """Give the certificate of a CA in the folder."""
+        return self._certificates[kind]
+
+    def readable(self, kind: CertificateKind) -> x509.CertificateRevocationList | None:
+        """Give the CRL of a CA that is published; None if there is none that the CA has signed."""
+        return EarlierCrl(self._folder / f"{kind}.crl", self._certificates[kind], kind).crl
+
+    def entry(self, kind: CertificateKind, serial: int) -> x509.RevokedCertificate | None:
+        """Give the entry of a serial number in the CRL of a CA; None if the CRL does not list it, or cannot be read."""
+        return EarlierCrl(self._folder / f"{kind}.crl", self._certificates[kind], kind).entry(serial)
+
     def publish(self, at: datetime, kind: CertificateKind = CertificateKind.ISSUING) -> Path:
         """Sign and publish the next CRL, whether it is due or not; returns its file."""
         with ca_lock(self._folder):
@@ -57,7 +69,7 @@ class CrlUpdater:
 
     def lists(self, kind: CertificateKind, serial: int) -> bool:
         """Tell whether the CRL of a CA lists a serial number; False if there is no readable CRL."""
-        return EarlierCrl(self._folder / f"{kind}.crl", self._certificates[kind], kind).lists(serial)
+        return self.entry(kind, serial) is not None
 
     def due(self, at: datetime) -> tuple[CertificateKind, ...]:
         """Give the CRLs that are due: by their age, or because the published file is not the newest one of the ledger."""

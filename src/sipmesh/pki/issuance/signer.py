@@ -14,6 +14,8 @@ from sipmesh.pki import files
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from cryptography.x509 import ocsp
+
     from sipmesh.pki.issuance.profiles import CertificateKind
     from sipmesh.pki.ledger.ticket import CrlTicket, Ticket
 
@@ -36,9 +38,17 @@ class CaSigner:
         key = self._key(ticket)
         return _numbered(builder, ticket.spend()).sign(key, digest(key.curve))
 
+    def sign_ocsp_response(self, builder: ocsp.OCSPResponseBuilder) -> ocsp.OCSPResponse:
+        """Sign an OCSP response. It needs no ticket: it says what the ledger has, and is valid for an hour."""
+        key = self._read_key()
+        return builder.sign(key, digest(key.curve))
+
     def _key(self, ticket: Ticket) -> ec.EllipticCurvePrivateKey:
         if ticket.issuer is not self.kind:
             raise LocalError(f"{ticket!r} is for the {ticket.issuer} CA, not for {self.kind}")
+        return self._read_key()
+
+    def _read_key(self) -> ec.EllipticCurvePrivateKey:
         key = files.read_key(self.key_file)
         if self.certificate and key.public_key() != self.certificate.public_key():
             remedy = "restore certificate and key from the same backup"

@@ -67,6 +67,10 @@ class CheckedRecords:
             raise OperatorError("this CA has not issued that certificate", (problem,))
         return found
 
+    def of_serial(self, issuer: CertificateKind, serial: int) -> Record | None:
+        """Return the record of the certificate with that issuer and serial number, None if there is none."""
+        return self._ledger.record(issuer, serial)
+
     def find_lost(self, serial: int, name: str, at: datetime) -> Record:
         """Return the record of a certificate of *name*; without the certificate if the ledger has lost that.
 

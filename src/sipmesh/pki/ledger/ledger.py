@@ -168,6 +168,16 @@ class Ledger:
             except UNREADABLE_ROW as wrong:
                 yield self.changed_row(f"the certificate {row.serial} cannot be read ({wrong})")
 
+    def record(self, issuer: CertificateKind, serial: int) -> Record | None:
+        """Give the certificate with that issuer and serial number; None if there is none, or its row cannot be read."""
+        table = self._tables.certificates
+        asked = sql.select(table).where(table.c.serial == f"{serial:x}", table.c.issuer == str(issuer))
+        with self._reading() as db:
+            row = db.execute(asked).first()
+        with suppress(*UNREADABLE_ROW):
+            return read_record(row) if row is not None else None
+        return None
+
     def changed_row(self, what: str) -> Problem:
         """Return the problem of a row that was changed outside the CA."""
         return Problem(self.file, 0, "", what, "restore the ledger from your backup")

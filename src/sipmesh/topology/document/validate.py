@@ -40,6 +40,7 @@ CHECKS = (
     management.management_is_one_pool,
     management.management_database_is_public,
     management.console_has_a_management_server,
+    management.lists_are_published_by_management,
     management.approvals_can_be_given,
     pools.applications_speak_for_domains_of_ours,
     names.sites_are_listed,

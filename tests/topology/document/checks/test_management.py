@@ -137,3 +137,13 @@ def test_console_and_approvals_need_a_management_server(place: Place, part: str)
     assert "needs a management server, and there is none" in problem.reason
     place.spoil(ONE_MANAGER)
     assert place.load()
+
+
+def test_only_a_management_server_publishes_our_crls(place: Place) -> None:
+    manager = (
+        "  - {name: mg.example.test, role: management, servers: [{name: mg1.example.test, publish_lists: 9180}]}\n"
+    )
+    place.spoil(("pools:\n", f"pools:\n{manager}"))
+    assert place.load().topology.pools[0].servers[0].publish_lists == "127.0.0.1:9180"
+    place.spoil(("servers: [fe3.example.test]", "servers: [{name: fe3.example.test, publish_lists: 9180}]"))
+    assert (place.problem().reason, "publish_lists" in place.problem().field) == ("is for a management server", True)

@@ -220,6 +220,11 @@ GIVEN: list[tuple[tuple[str, str], tuple[str, str], list[tuple[str, ConsoleRole]
     (SAME, (FE3, "servers: [{name: fe3.example.test, metrics: 9100}]"), [("pools.servers.metrics", OPERATOR)]),
     (
         SAME,
+        (MG1, "servers: [{name: mg1.example.test, publish_lists: 9180}]"),
+        [("pools.servers.publish_lists", OPERATOR)],
+    ),
+    (
+        SAME,
         (FE3, "servers: [{name: fe3.example.test, client_certificates: [{certificate: a.pem, key: a.key}]}]"),
         [("pools.servers.client_certificates", OFFICER)],
     ),

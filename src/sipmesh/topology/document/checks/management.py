@@ -57,6 +57,15 @@ def console_has_a_management_server(document: CheckedDocument) -> None:
                 document.report.add(("console", "operators", n, key), reason, "give each operator a name and a token")
 
 
+def lists_are_published_by_management(document: CheckedDocument) -> None:
+    """The CA is on the management servers: another server has nothing to publish."""
+    for n, pool in enumerate(document.topology.pools):
+        for m, server in enumerate(pool.servers if pool.role is not Role.MANAGEMENT else ()):
+            if server.publish_lists is not None:
+                place = ("pools", n, "servers", m, "publish_lists")
+                document.report.add(place, "is for a management server", "move it to a server of role management")
+
+
 def approvals_can_be_given(document: CheckedDocument) -> None:
     """There are enough operators with different keys, and management that publishes."""
     rule = document.topology.approvals

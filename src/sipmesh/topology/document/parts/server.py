@@ -127,6 +127,10 @@ class Server(Part):
         max_length=MOST_CLIENT_CERTIFICATES,
         description="more certificates for phones and browsers, such as those of a public CA: chosen by SNI and key type",
     )
+    publish_lists: ListenOn | None = Field(
+        default=None,
+        description="on a management server: address:port of HTTP for our CRLs, CA certificates and OCSP; by default none",
+    )
     metrics: ListenOn | None = Field(
         default=None,
         description="address:port of its metrics (Prometheus over HTTP), or a port on loopback; by default none",

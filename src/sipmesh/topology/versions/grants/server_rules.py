@@ -201,6 +201,16 @@ OF_SERVERS: Final[Rules] = {
             is_whole=True,
         ),
     ),
+    "pools.servers.publish_lists": (
+        Rule(
+            Gain.READ,
+            "another address",
+            "who reaches it",
+            "the CRLs and the status of our certificates are read at {value} of {place} without a login",
+            is_set,
+            ConsoleRole.OPERATOR,
+        ),
+    ),
     "pools.servers.metrics": (
         Rule(
             Gain.READ,

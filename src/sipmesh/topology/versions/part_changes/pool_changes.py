@@ -58,6 +58,7 @@ _SERVER: Mapping[str, Words | None] = {
     "certificate": from_to("certificate file", "the default"),
     "key": from_to("key file", "the default"),
     "client_certificates": from_to("list of certificates for clients", "none"),
+    "publish_lists": from_to("address for CRLs and OCSP", "none"),
     "metrics": from_to("address for metrics", "none"),
     "workers": from_to("number of workers"),
 }
