@@ -69,6 +69,7 @@ YOUNG, MIDDLE, OLD = 10_000, 10, 10
 COMMANDS = {
     "ansible": "ansible-playbook",
     "baresip": "baresip",
+    "certtool": "certtool",
     "certutil": "certutil",
     "chromium": "chromium",
     "coturn": "turnserver",

@@ -101,8 +101,8 @@ class _State:
 class ReplicationState:
     """The items that a server has: number and digest of each, and the server's clock *at* (UTC, ISO 8601).
 
-    *highest* is the highest version of the topology that it knows. *issuing* is the certificate of the current issuing CA that
-    servers must present (DER in base64); empty if it is not known.
+    *highest* is the highest version of the topology that it knows. *issuing* has the certificates of the current issuing CA
+    and of CAs above it that servers must present (DER in base64, with blanks between); empty if they are not known.
     """
 
     held: Mapping[Key, tuple[int, str]]

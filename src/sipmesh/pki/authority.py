@@ -11,9 +11,10 @@ from __future__ import annotations
 import shutil
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import cached_property
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -33,13 +34,16 @@ from sipmesh.pki.issuance.profiles import CA_KINDS, CertificateKind, Certificate
 from sipmesh.pki.issuance.signer import CaSigner
 from sipmesh.pki.issued import Certified, Issued, IssuedToPerson
 from sipmesh.pki.ledger.checked_records import CheckedRecords
-from sipmesh.pki.ledger.ledger import FILE, Ledger
+from sipmesh.pki.ledger.ledger import CRLS, FILE, OTHER, ROOT, Ledger
 from sipmesh.pki.lock import ca_lock
 from sipmesh.pki.offline.cross_certificate import CROSS, CROSS_OVER, cross_wish
 from sipmesh.pki.offline.root import OfflineRoot
 from sipmesh.pki.revoker import NOTHING_LOST, Revoker
 from sipmesh.pki.status import CaStatus, CertificateStatus
 from sipmesh.trust.role import Role
+
+BETWEEN: Final = "between.pem"
+"""File in the folder of a CA below one of others: the CAs between our issuing CA and their root, nearest first."""
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -65,8 +69,12 @@ class EnterpriseCa:
     def __init__(self, folder: Path, ledger: Ledger, certificates: dict[CertificateKind, x509.Certificate]) -> None:
         self.folder, self._ledger, self._certificates = folder, ledger, certificates
         self._facts = ledger.facts()
-        self.crls = CrlUpdater(folder, ledger, certificates)
-        self.records = CheckedRecords(ledger, certificates)
+        self.has_own_root = self._facts.get(ROOT) != OTHER
+        ours = {
+            kind: one for kind, one in certificates.items() if self.has_own_root or kind is not CertificateKind.ROOT
+        }
+        self.crls = CrlUpdater(folder, ledger, ours)
+        self.records = CheckedRecords(ledger, {**certificates, CertificateKind.ROOT: self._above[0]})
         self._revoker = Revoker(folder, ledger, self.records, self.crls)
         self.offline_root = OfflineRoot(self, ledger)
 
@@ -159,6 +167,23 @@ class EnterpriseCa:
         return x509.load_pem_x509_certificate((self.folder / CROSS).read_bytes()) if self.is_crossed else self.issuing
 
     @property
+    def presented(self) -> tuple[x509.Certificate, ...]:
+        """The CA certificates in the chains of servers, nearest first: `shown`, and the CAs of others between it and the root."""
+        return (self.shown,) if self.is_crossed else (self.issuing, *self._above[:-1])
+
+    @property
+    def crls_above(self) -> tuple[str, ...]:
+        """The CRLs of the CAs above our issuing CA, as the topology names them; empty if the root is ours."""
+        return tuple(filter(None, self._facts.get(CRLS, "").split("\n")))
+
+    @cached_property
+    def _above(self) -> tuple[x509.Certificate, ...]:
+        """The issuers of the issuing CA, nearest first, the root last."""
+        between = self.folder / BETWEEN
+        found = x509.load_pem_x509_certificates(between.read_bytes()) if between.exists() else ()
+        return (*found, self.root)
+
+    @property
     def crl_base(self) -> str:
         """The URL below which the CRLs are published."""
         return self._facts["crl_base"]
@@ -225,7 +250,7 @@ class EnterpriseCa:
         if not isinstance(role, Role):
             raise LocalError(f"{role!r} is not a role")
         made = self._certify(CertificateKind.SERVER, names, key, at, lifetime, check=check)
-        return Certified(made, _pem(made) + _pem(self.shown))
+        return Certified(made, self._chain(made))
 
     def issue_signer(
         self,
@@ -251,7 +276,7 @@ class EnterpriseCa:
         """
         key = files.new_key()
         made = self._certify(CertificateKind.OPERATOR, (name,), key.public_key(), at, lifetime)
-        return IssuedToPerson(made, (self.shown,), key)
+        return IssuedToPerson(made, self.presented, key)
 
     def certify_operator(
         self, name: str, key: LeafKey, at: datetime, lifetime: timedelta = profiles.OPERATOR_LIFETIME
@@ -261,13 +286,17 @@ class EnterpriseCa:
         Raises LintRefusedError as `issue_operator` does.
         """
         made = self._certify(CertificateKind.OPERATOR, (name,), key, at, lifetime)
-        return Certified(made, _pem(made) + _pem(self.shown))
+        return Certified(made, self._chain(made))
 
     def certify_devices(self, domains: Sequence[str], at: datetime) -> EnterpriseCa:
         """Make the device issuing CA, or give it a new certificate for other SIP *domains*; returns the CA that has it.
 
         Raises `OperatorError` if the root's key is not here: then `offline_root` requests the certificate.
         """
+        if not self.has_own_root:
+            remedy = "use a root of ours: sipmesh ca root prepare"
+            problem = Problem(self.folder / "root.pem", 0, "", "is of another organisation", remedy)
+            raise OperatorError("a CA for devices needs a root of ours", (problem,))
         with ca_lock(self.folder):
             certify_device_ca(self.folder, self._ledger, self.root, domains, at)
         return EnterpriseCa.open(self.folder)
@@ -320,7 +349,10 @@ class EnterpriseCa:
         key = key or files.new_key()
         key_pem = files.key_pem(key)  # first, so that an unusable passphrase does not leave an unused certificate
         made = self._certify(kind, names, key.public_key(), at, lifetime, addresses)
-        return Issued(made, _pem(made) + _pem(self.shown), key_pem)
+        return Issued(made, self._chain(made), key_pem)
+
+    def _chain(self, made: x509.Certificate) -> bytes:
+        return files.certificates_pem((made, *self.presented))
 
     def _certify(
         self,
@@ -398,7 +430,8 @@ class EnterpriseCa:
     def _sign(self, wish: CertificateProfile, at: datetime) -> x509.Certificate:
         kind = wish.kind.issuer
         signer = CaSigner(kind, self.folder / f"{kind}.key", self._certificates[kind])
-        return issue_certificate(wish, signer, (self._certificates[kind], self.root), self._ledger, at)
+        above = self._above if kind is CertificateKind.ISSUING else (self.root,)
+        return issue_certificate(wish, signer, (self._certificates[kind], *above), self._ledger, at)
 
     def _must_be_in_force(self, kind: CertificateKind, at: datetime) -> None:
         """Raise OperatorError if the CA of this *kind* is revoked or expired: peers would refuse what it signs.
@@ -407,7 +440,7 @@ class EnterpriseCa:
         """
         issuing = self._certificates[kind]
         rows = (record for record in self.certificates if record.serial == issuing.serial_number)
-        is_revoked = self.crls.lists(CertificateKind.ROOT, issuing.serial_number) or any(
+        is_revoked = (self.has_own_root and self.crls.lists(CertificateKind.ROOT, issuing.serial_number)) or any(
             record.revoked_at is not None for record in rows if self.records.is_as_issued(record)
         )
         if is_revoked or not issuing.not_valid_before_utc <= at <= issuing.not_valid_after_utc:

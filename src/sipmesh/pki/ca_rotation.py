@@ -105,15 +105,24 @@ class CaGenerations:
         """
         now, coming = self.current, self.next
         if coming is not None and (self.is_vouched_for or not now.crls.has_key(CertificateKind.ROOT)):
-            remedy = "activate that root first: sipmesh ca root activate"
-            problem = Problem(coming.folder, 0, "", "is prepared already", remedy)
-            raise OperatorError("another root rotation is in progress", (problem,))
-        made = coming or self._made(self._unused(), at)
+            raise self._in_progress(coming)
+        made = coming or self._made(self.unused(), at)
         if now.crls.has_key(CertificateKind.ROOT):
             files.write(made.folder / CROSS, now.cross_certify(made, at))
         return made
 
-    def _unused(self) -> int:
+    def must_be_free(self) -> None:
+        """Raise `OperatorError` if a next generation is prepared."""
+        if (coming := self.next) is not None:
+            raise self._in_progress(coming)
+
+    @staticmethod
+    def _in_progress(coming: EnterpriseCa) -> OperatorError:
+        remedy = "activate that root first: sipmesh ca root activate"
+        problem = Problem(coming.folder, 0, "", "is prepared already", remedy)
+        return OperatorError("another root rotation is in progress", (problem,))
+
+    def unused(self) -> int:
         """Return the number for a new generation; another host may have made one, and have ended before it gave us the files."""
         return next(n for n in count(max(self.numbers) + 1) if not Ledger.is_used(self.folder_of(n)))
 
@@ -129,7 +138,7 @@ class CaGenerations:
         coming = self.next
         if coming is None:
             raise OperatorError("no new root is prepared; first: sipmesh ca root prepare")
-        if not (coming.folder / CROSS).exists():
+        if not self.is_vouched_for:
             remedy = "get the cross-certificate from the present root: sipmesh ca root request cross FILE, then `sign` and `take`"
             problem = Problem(coming.folder / CROSS, 0, "", "is missing", remedy)
             raise OperatorError(
@@ -147,9 +156,19 @@ class CaGenerations:
 
     @property
     def is_vouched_for(self) -> bool:
-        """Whether the current root has signed the cross-certificate for the prepared generation."""
-        coming = self.next
-        return coming is not None and (coming.folder / CROSS).exists()
+        """Whether the prepared generation waits for nothing from the current root.
+
+        The current root has signed the cross-certificate, or it is the root of the prepared generation too, or that of another
+        organisation, which signs none.
+        """
+        now, coming = self.current, self.next
+        if coming is None:
+            return False
+        return (
+            (coming.folder / CROSS).exists()
+            or not now.has_own_root
+            or coming.root.public_key() == now.root.public_key()
+        )
 
     @property
     def is_crossed(self) -> bool:

@@ -62,7 +62,7 @@ def test_only_a_valid_certificate_of_the_issuing_ca_is_shown(
     """A stolen front end could pass on an earlier one: then each peer would refuse the edge behind it."""
     view, other = place.view(FE1), again(place.ca, NOW + begins, NOW + ends)
     before = read_certificates(view.certificate)
-    assert place.applicant(FE1).show(other, view, NOW) is is_shown
+    assert place.applicant(FE1).show((other,), view, NOW) is is_shown
     assert read_certificates(view.certificate) == ([before[0], other] if is_shown else before)
 
 
@@ -76,8 +76,8 @@ def test_earlier_certificate_of_the_issuing_ca_does_not_replace_a_later_one(
     view = place.view(FE1)
     later, passed_on = (again(place.ca, NOW + when, NOW + timedelta(99)) for when in (timedelta(minutes=-2), begins))
     applicant = place.applicant(FE1)
-    assert applicant.show(later, view, NOW)
-    assert applicant.show(passed_on, view, NOW) is is_shown
+    assert applicant.show((later,), view, NOW)
+    assert applicant.show((passed_on,), view, NOW) is is_shown
     assert read_certificates(view.certificate)[1] == (passed_on if is_shown else later)
 
 
@@ -85,10 +85,10 @@ def test_certificate_that_has_been_revoked_gives_way_to_an_earlier_one(place: Pl
     view, applicant = place.view(FE1), place.applicant(FE1)
     later = again(place.ca, NOW, NOW + timedelta(99))
     earlier = place.ca.issuing
-    assert applicant.show(later, view, NOW)
-    assert not applicant.show(earlier, view, NOW)
+    assert applicant.show((later,), view, NOW)
+    assert not applicant.show((earlier,), view, NOW)
     place.loaded.authority.use_crls(RevocationLists([root_list(place.ca, later.serial_number)]))
-    assert applicant.show(earlier, view, NOW)
+    assert applicant.show((earlier,), view, NOW)
 
 
 def test_certificate_is_requested_from_another_ca_of_ours_and_not_because_of_a_stranger(
@@ -97,9 +97,9 @@ def test_certificate_is_requested_from_another_ca_of_ours_and_not_because_of_a_s
     """A stolen front end could pass on a certificate of its own as that of our issuing CA."""
     applicant, view = place.applicant(FE1), place.view(FE1)
     stranger = EnterpriseCa.create(tmp_path / "stranger", "Example", NOW, crl_base="http://crl.example.test")
-    assert applicant.request(view, NOW, stranger.issuing) is None
-    assert applicant.request(view, NOW, place.ca.issuing) is None
-    assert applicant.request(view, NOW, issuing_beside(place.ca, NOW)) is not None
+    assert applicant.request(view, NOW, (stranger.issuing,)) is None
+    assert applicant.request(view, NOW, (place.ca.issuing,)) is None
+    assert applicant.request(view, NOW, (issuing_beside(place.ca, NOW),)) is not None
 
 
 def test_the_next_key_is_encrypted_where_a_passphrase_is_configured(
@@ -166,4 +166,4 @@ def test_revoked_certificate_of_the_issuing_ca_is_not_shown(place: Place) -> Non
     for revoked in (True, False):
         lists = RevocationLists([root_list(place.ca, 77 if revoked else 78)])
         place.loaded.authority.use_crls(lists)
-        assert place.applicant(FE1).show(other, place.view(FE1), NOW) is not revoked
+        assert place.applicant(FE1).show((other,), place.view(FE1), NOW) is not revoked

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,6 +10,7 @@ import typer
 
 from sipmesh.cli.ca.ask_first import Yes, ask_first
 from sipmesh.cli.ca.devices import name_crl_of_devices
+from sipmesh.cli.ca.generation_files import names_of
 from sipmesh.cli.control_client import ask_one, links_of, reload, say_reloaded
 from sipmesh.cli.given_file import read_given
 from sipmesh.cli.management_socket import managers
@@ -24,7 +24,6 @@ from sipmesh.regular_file import read_regular
 
 if TYPE_CHECKING:
     from sipmesh.cli.ca.reports import GenerationReport
-    from sipmesh.pki.authority import EnterpriseCa
     from sipmesh.pki.ca_rotation import CaGenerations
     from sipmesh.pki.offline.request import OfflineRequest
     from sipmesh.server.management.replies import RootStep
@@ -74,7 +73,7 @@ def _following(place: Place) -> str:
     coming = generations.next
     if coming is not None:
         in_force = place.in_force()
-        if in_force.number and _names(place, coming)[0] in in_force.topology.authority.anchors:
+        if in_force.number and names_of(place, coming)[0] in in_force.topology.authority.anchors:
             return f"Version {in_force.number} names the new root. When all servers have it in force: sipmesh ca root activate"
         return (
             "Publish the draft, which names the new root. When all servers have it in force: sipmesh ca root activate"
@@ -97,9 +96,14 @@ def prepare(*, topology: TopologyFile = HERE) -> None:
     place = Place(topology)
     must_lead(place)
     made = place.generations().prepare(datetime.now(UTC))
-    anchor, crls = _names(place, made)
+    anchor, crls = names_of(place, made)
     draft = edit(place.file, lambda text: add_root(text, anchor, crls))
-    if not place.generations().is_vouched_for:
+    if not place.generations().current.has_own_root:
+        say(
+            "The present root is of another organisation. Before `activate`, phones and partners need the new root.",
+            style=WARN,
+        )
+    elif not place.generations().is_vouched_for:
         say(
             "The key of the present root is on another machine. It must sign a cross-certificate before the new CA can issue:"
         )
@@ -153,8 +157,10 @@ def retire(*, topology: TopologyFile = HERE) -> None:
     if generations.next is not None or generations.is_crossed or not generations.old:
         raise OperatorError(f"there is no root to retire. {_following(place)}")
     named = place.load().topology.authority
+    needed = names_of(place, generations.current)[1]
     for number in generations.old:
-        anchor, crls = _names(place, generations.open(number))
+        anchor, all_crls = names_of(place, generations.open(number))
+        crls = tuple(name for name in all_crls if name not in needed)
         if anchor in named.anchors:
             edit(place.file, lambda text, a=anchor, c=crls: remove_root(text, a, c, place.file))  # type: ignore[misc]
             say(f"The draft {place.file} no longer names {anchor}. Next:", style=WARN)
@@ -227,6 +233,10 @@ def request(
 
     generations = Place(topology).generations()
     at = datetime.now(UTC)
+    if not generations.current.has_own_root:
+        raise OperatorError(
+            "the present root is of another organisation: it signs no such request; see: sipmesh ca root status"
+        )
     if what is OfflineKind.LIST:
         signing_request = generations.current.offline_root.request_crl(at)
     elif what is OfflineKind.DEVICES:
@@ -304,16 +314,6 @@ def _read_request(file: Path) -> OfflineRequest:
 
     remedy = "name the file that `sipmesh ca root request` or `sign` has written"
     return OfflineRequest.read(read_given(file, "there is no signing request", remedy), file)
-
-
-def _names(place: Place, ca: EnterpriseCa) -> tuple[str, tuple[str, ...]]:
-    """Return the files of a generation, as the topology names them: the anchor, and its CRLs."""
-
-    def name(file: Path) -> str:
-        return os.fspath(file.relative_to(place.folder))
-
-    crls = (name(ca.folder / f"{kind}.crl") for kind in ca.crls.kinds)
-    return name(ca.folder / "root.pem"), tuple(crls)
 
 
 def _take_step(place: Place, step: str) -> RootStep:

@@ -32,14 +32,14 @@ if TYPE_CHECKING:
 
 
 class CrlUpdater:
-    """Publishes the CRLs of one CA folder. Instants are timezone-aware."""
+    """Publishes the CRLs of one CA folder: of the CAs in *certificates*. Instants are timezone-aware."""
 
     def __init__(self, folder: Path, ledger: Ledger, certificates: Mapping[CertificateKind, x509.Certificate]) -> None:
         self._folder, self._ledger, self._certificates = folder, ledger, certificates
 
     @property
     def kinds(self) -> tuple[CertificateKind, ...]:
-        """The CAs in the folder, the root first. There may be no device issuing CA."""
+        """The CAs whose CRLs are ours, the root first. There may be no device issuing CA, and the root may be of others."""
         return tuple(kind for kind in CA_KINDS if kind in self._certificates)
 
     def certificate_of(self, kind: CertificateKind) -> x509.Certificate:
@@ -83,7 +83,7 @@ class CrlUpdater:
     @property
     def signed_last(self) -> datetime | None:
         """When the newest CRL was signed, by the clock of that time; None if there is none."""
-        made = (self._ledger.last_list(kind) for kind in CA_KINDS)
+        made = (self._ledger.last_list(kind) for kind in self.kinds)
         return max((last.this_update + profiles.BACKDATED for last in made if last is not None), default=None)
 
     def jump(self, by: int, fencing: int = 0) -> None:
@@ -121,6 +121,9 @@ class CrlUpdater:
         The CRL lists what is *revoked* now, and does not read it from the ledger. A revocation does not wait: if the
         ledger does not store the CRL, it is published all the same, and then `LedgerRefusedError` is raised.
         """
+        if kind not in self.kinds:
+            problem = Problem(self._folder / "root.pem", 0, "", "is of another CA", "ask its owner to revoke it there")
+            raise OperatorError("the CRL of the root cannot be signed here", (problem,))
         if not self.has_key(kind):
             remedy = (
                 "request a CRL from the root: sipmesh ca root request list FILE; or restore the key from your backup"

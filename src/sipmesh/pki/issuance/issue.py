@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from sipmesh.errors import LocalError
 from sipmesh.pki.issuance import lint, profiles
 from sipmesh.pki.issuance.signer import CaSigner, draft
+from sipmesh.trust.x509.certificate import extension
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -31,7 +32,8 @@ def issue_certificate(
     issuer_key = issuer.public_key() if issuer else wish.key
     if not isinstance(issuer_key, ec.EllipticCurvePublicKey):
         raise LocalError("our CAs have ECDSA keys")
-    builder = profiles.builder(wish, issuer.subject if issuer else wish.subject, issuer_key)
+    identifier = extension(issuer, x509.SubjectKeyIdentifier) if issuer else None
+    builder = profiles.builder(wish, issuer.subject if issuer else wish.subject, issuer_key, identifier)
     drafted = draft(builder, x509.random_serial_number(), issuer_key.curve)
     lint.refuse(lint.lint(drafted, wish, issuer), ledger.folder)
     names = wish.names or (wish.subject.rfc4514_string(),)

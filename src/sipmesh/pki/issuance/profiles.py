@@ -152,15 +152,20 @@ _SIGNER_USAGES = x509.ExtendedKeyUsage([DOCUMENT_SIGNING])
 _CLIENT_USAGES = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH])
 
 
-def extensions(wish: CertificateProfile, issuer: ec.EllipticCurvePublicKey) -> list[tuple[x509.ExtensionType, bool]]:
-    """Give all extensions of the certificate, each with its criticality, in the order of writing."""
+def extensions(
+    wish: CertificateProfile, issuer: ec.EllipticCurvePublicKey, identifier: x509.SubjectKeyIdentifier | None = None
+) -> list[tuple[x509.ExtensionType, bool]]:
+    """Give all extensions of the certificate, each with its criticality, in the order of writing.
+
+    *identifier* is that of the issuer's certificate: another CA may have made it in another way (RFC 7093).
+    """
     is_ca = wish.kind.is_ca
     path_length = {CertificateKind.ROOT: 1, CertificateKind.ISSUING: 0, CertificateKind.DEVICES: 0}.get(wish.kind)
     found: list[tuple[x509.ExtensionType, bool]] = [
         (x509.BasicConstraints(ca=is_ca, path_length=path_length), True),
-        (_key_usage(is_ca=is_ca), True),
+        (key_usage(is_ca=is_ca), True),
         (x509.SubjectKeyIdentifier.from_public_key(wish.key), False),
-        (x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer), False),
+        (_authority_key(issuer, identifier), False),
     ]
     if wish.kind is CertificateKind.SERVER:
         found += [(_SERVER_USAGES, False), (alternative_names(wish.names, wish.addresses), False)]
@@ -179,7 +184,10 @@ def extensions(wish: CertificateProfile, issuer: ec.EllipticCurvePublicKey) -> l
 
 
 def builder(
-    wish: CertificateProfile, issuer: x509.Name, issuer_key: ec.EllipticCurvePublicKey
+    wish: CertificateProfile,
+    issuer: x509.Name,
+    issuer_key: ec.EllipticCurvePublicKey,
+    identifier: x509.SubjectKeyIdentifier | None = None,
 ) -> x509.CertificateBuilder:
     """Give the certificate without serial number and signature."""
     begun = (
@@ -190,12 +198,21 @@ def builder(
         .not_valid_before(wish.not_before)
         .not_valid_after(wish.not_after)
     )
-    for extension, critical in extensions(wish, issuer_key):
+    for extension, critical in extensions(wish, issuer_key, identifier):
         begun = begun.add_extension(extension, critical=critical)
     return begun
 
 
-def _key_usage(*, is_ca: bool) -> x509.KeyUsage:
+def _authority_key(
+    issuer: ec.EllipticCurvePublicKey, identifier: x509.SubjectKeyIdentifier | None
+) -> x509.AuthorityKeyIdentifier:
+    if identifier is None:
+        return x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer)
+    return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier)
+
+
+def key_usage(*, is_ca: bool) -> x509.KeyUsage:
+    """Give the key usage of a CA, or of a leaf."""
     return x509.KeyUsage(
         digital_signature=not is_ca,
         content_commitment=False,

@@ -47,6 +47,13 @@ CRL_NUMBERS: Final = NumberCeiling("CRL number", FENCED, 10 * FENCED)
 """The highest CRL number is that of the highest fencing number."""
 
 
+ROOT: Final = "root"
+"""The fact that says whose root is above the issuing CA: `OTHER`, or none for a root of ours."""
+OTHER: Final = "other"
+CRLS: Final = "crls_above"
+"""The fact with the CRLs of the CAs above an issuing CA below a root of others, as the topology names them, one in a line."""
+
+
 class Ledger:
     """The journal of the CA in one *folder*. All methods raise OperatorError if it cannot be used."""
 

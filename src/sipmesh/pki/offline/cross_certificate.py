@@ -47,7 +47,7 @@ def cross_wish(older: CaFolder, newer: CaFolder) -> CertificateProfile:
         subject=issuing.subject,
         names=(),
         key=ecdsa_key(issuing),
-        not_before=issuing.not_valid_before_utc,
+        not_before=max(issuing.not_valid_before_utc, older.root.not_valid_before_utc),
         not_after=min(issuing.not_valid_after_utc, older.root.not_valid_after_utc),
         crl_url=f"{older.crl_base}/root.crl",
     )

@@ -289,11 +289,11 @@ class Agent(ControlPlane):
         """
         if not issuing or issuing == self.held.issuing:
             return
-        certificate = read_issuing(issuing)
+        chain = read_issuing(issuing)
         try:
-            if certificate is not None and self._applicant.show(certificate, self._server.view, now_utc()):
+            if chain and self._applicant.show(chain, self._server.view, now_utc()):
                 self._log.info(
-                    "the issuing CA has another certificate: chain updated", issuer=certificate.issuer.rfc4514_string()
+                    "the issuing CA has another certificate: chain updated", issuer=chain[0].issuer.rfc4514_string()
                 )
         except FileError as wrong:  # the next state from there brings it again
             self.reporter.storage_failed((ItemKind.CERTIFICATE, "issuing"), str(wrong))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from base64 import b64decode
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,13 +19,17 @@ from sipmesh.server.replication.renewal import REQUEST, is_due
 from sipmesh.topology.document.named_files.read import UnusableFileError
 from sipmesh.topology.document.named_files.trust_anchors import read_certificates
 from sipmesh.topology.versions.jose import sign
+from sipmesh.trust.path.chain import DEEPEST
 from sipmesh.trust.x509.certificate import UNREADABLE, issued_by
 from sipmesh.typed_json import UnreadableJsonError, read_document
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from cryptography.hazmat.primitives.asymmetric import ec
 
     from sipmesh.topology.view import ServerView
+    from sipmesh.trust.authority import Authority
 
 
 class Applicant:
@@ -34,18 +39,18 @@ class Applicant:
         self._server, self._key_file = server, state / f"{server}.next-key"
         self._made: tuple[x509.Certificate, str] | None = None
 
-    def request(self, view: ServerView, at: datetime, issuing: x509.Certificate | None = None) -> str | None:
+    def request(self, view: ServerView, at: datetime, issuing: Sequence[x509.Certificate] = ()) -> str | None:
         """Return the request for the next certificate, signed with the present key; None if it is not needed or not possible.
 
         It is needed at two thirds of the certificate's life, and if another CA than the certificate's issuer is *issuing* now.
-        *issuing* comes without a signature of management: it counts if it leads to an anchor in force. Otherwise a
-        server that passes it on could have us request certificates without end.
+        *issuing* (that CA, and the CAs between it and its root) comes without a signature of management: it counts if it leads to
+        an anchor in force. Otherwise a server that passes it on could have us request certificates without end.
 
         A certificate that is not from our own authority is never renewed: its owner has to do that.
         """
         try:
             chain = read_certificates(view.certificate)
-            is_other_ca = issuing is not None and not issued_by(chain[0], issuing) and _is_in_force(issuing, view, at)
+            is_other_ca = bool(issuing) and not issued_by(chain[0], issuing[0]) and _is_in_force(issuing, view, at)
             if not (is_other_ca or is_due(chain[0], at)) or not _is_ours(chain, view):
                 return None
             if self._made is None or self._made[0] != chain[0]:
@@ -62,8 +67,8 @@ class Applicant:
         files.write(self._key_file, files.key_pem(key), files.SECRET)
         return key
 
-    def show(self, issuing: x509.Certificate, view: ServerView, at: datetime) -> bool:
-        """Present this certificate of the issuing CA from now on, if it issued ours and leads to an anchor in force.
+    def show(self, issuing: Sequence[x509.Certificate], view: ServerView, at: datetime) -> bool:
+        """Present *issuing* from now on, the issuing CA and CAs above it, if it issued ours and they lead to an anchor in force.
 
         It must be valid at the instant *at*, and not revoked. An earlier one of the same CA does not replace a valid one:
         another server may have kept it, and pass it on.
@@ -72,11 +77,11 @@ class Applicant:
             chain = read_certificates(view.certificate)
         except UnusableFileError:
             return False
-        if chain[1:] == [issuing] or not issued_by(chain[0], issuing) or not _is_in_force(issuing, view, at):
+        if chain[1:] == [*issuing] or not issued_by(chain[0], issuing[0]) or not _is_in_force(issuing, view, at):
             return False
-        if any(_is_earlier(issuing, present) and _is_in_force(present, view, at) for present in chain[1:]):
+        if any(_is_earlier(issuing[0], present) for present in chain[1:]) and _is_in_force(chain[1:], view, at):
             return False
-        files.write(view.certificate, files.certificates_pem((chain[0], issuing)))
+        files.write(view.certificate, files.certificates_pem((chain[0], *issuing)))
         return True
 
     def accept_certificate(self, payload: bytes, view: ServerView) -> bool:
@@ -99,12 +104,14 @@ class Applicant:
         return True
 
 
-def read_issuing(text: str) -> x509.Certificate | None:
-    """Read the certificate of the issuing CA in a replication state; None if it is empty or unreadable."""
+def read_issuing(text: str) -> tuple[x509.Certificate, ...]:
+    """Read the certificate of the issuing CA in a replication state, and those above it; empty if one is unreadable."""
     try:
-        return x509.load_der_x509_certificate(b64decode(text, validate=True)) if text else None
+        return tuple(
+            x509.load_der_x509_certificate(b64decode(one, validate=True)) for one in text.split(" ", DEEPEST) if one
+        )
     except (ValueError, *UNREADABLE):
-        return None
+        return ()
 
 
 def _is_earlier(issuing: x509.Certificate, present: x509.Certificate) -> bool:
@@ -117,16 +124,21 @@ def _is_earlier(issuing: x509.Certificate, present: x509.Certificate) -> bool:
     return issuing.public_key() == present.public_key() and issuing.not_valid_before_utc < present.not_valid_before_utc
 
 
-def _is_in_force(issuing: x509.Certificate, view: ServerView, at: datetime) -> bool:
-    """Tell whether an anchor in force has issued a certificate that is valid at the instant *at*, and has not revoked it."""
+def _is_in_force(issuing: Sequence[x509.Certificate], view: ServerView, at: datetime) -> bool:
+    """Tell whether each CA has issued its predecessor, and an anchor in force the last CA, all valid at *at* and not revoked."""
     authority = view.loaded.authority
-    if not issuing.not_valid_before_utc <= at <= issuing.not_valid_after_utc:
+    if not all(one.not_valid_before_utc <= at <= one.not_valid_after_utc for one in issuing):
         return False
-    for anchor in authority.anchors:
-        crl = authority.lists.find(issuing, anchor)
-        if issued_by(issuing, anchor) and (crl is None or issuing.serial_number not in crl.serials):
-            return True
-    return False
+    between = pairwise(issuing)
+    return all(_stands(one, above, authority) for one, above in between) and any(
+        _stands(issuing[-1], anchor, authority) for anchor in authority.anchors
+    )
+
+
+def _stands(one: x509.Certificate, above: x509.Certificate, authority: Authority) -> bool:
+    """Tell whether *above* has issued a certificate and has not revoked it, as far as a CRL is here."""
+    crl = authority.lists.find(one, above)
+    return issued_by(one, above) and (crl is None or one.serial_number not in crl.serials)
 
 
 def _is_ours(chain: list[x509.Certificate], view: ServerView) -> bool:

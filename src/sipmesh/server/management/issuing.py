@@ -44,7 +44,9 @@ class Issuing:
         self._audit, self._lease = management_db.audit, management_db.lease
         self._folder = server.view.loaded.folder / CA
         self.grantor = Grantor(self._folder, self._sign, self._granted)
-        self.shown = ""  # the certificate of the present issuing CA, in DER and base64
+        self.shown = (
+            ""  # the certificates of the present issuing CA and of CAs above it: DER in base64, with blanks between
+        )
         self.ledger_fault = ""  # which rows of the ledger were changed outside the CA
 
     def finish_own(self) -> None:
@@ -64,8 +66,8 @@ class Issuing:
                 self._granted(view.name, certificate)
             if CaGenerations.are_in(self._folder):
                 show_own(view, self._folder)
-                shown = CaGenerations(self._folder).current.shown
-                self.shown = b64encode(shown.public_bytes(Encoding.DER)).decode()
+                presented = CaGenerations(self._folder).current.presented
+                self.shown = " ".join(b64encode(one.public_bytes(Encoding.DER)).decode() for one in presented)
             if signer_chain(view) != signer:
                 self.grantor.sign_anew()
         except OperatorError as wrong:

@@ -80,7 +80,7 @@ def _finish_from_ledger(certificate: Path, key_file: Path, ca: EnterpriseCa) -> 
     leaf = _issued_for(key.public_key(), ca)
     if leaf is None:
         return False
-    chain = files.certificates_pem((leaf, ca.shown))
+    chain = files.certificates_pem((leaf, *ca.presented))
     must_be_a_pair(certificate, key_file)
     write_pair(certificate, chain, key_file, files.key_pem(key))
     waiting.unlink()
@@ -103,12 +103,12 @@ def _waiting_key(key_file: Path) -> Path:
 
 def show_own(view: ServerView, folder: Path) -> None:
     """Put the present certificate of the issuing CA into the chains that a management server presents and signs with."""
-    shown = CaGenerations(folder).current.shown
+    presented = CaGenerations(folder).current.presented
     for file in (view.certificate, view.signer[0]):
         with suppress(UnusableFileError):
             leaf, *above = read_certificates(file)
-            if above != [shown] and issued_by(leaf, shown):
-                files.write(file, files.certificates_pem((leaf, shown)))
+            if tuple(above) != presented and issued_by(leaf, presented[0]):
+                files.write(file, files.certificates_pem((leaf, *presented)))
 
 
 def signer_chain(view: ServerView) -> list[x509.Certificate]:

@@ -144,8 +144,8 @@ def _jump_numbers(folder: Path, manifest: Manifest, who: str, at: datetime) -> R
     missing: tuple[CertificateKind, ...] = ()
     for ca in CaGenerations(folder / CA).alive:
         ca.crls.jump(jump, fencing)
-        missing += tuple(kind for kind in (CertificateKind.ROOT, CertificateKind.ISSUING) if not ca.crls.has_key(kind))
-        for kind in (CertificateKind.ROOT, CertificateKind.ISSUING):
+        missing += tuple(kind for kind in ca.crls.kinds if not ca.crls.has_key(kind))
+        for kind in ca.crls.kinds:
             if ca.crls.has_key(kind):
                 ca.crls.publish(at, kind)
     if manifest.users:

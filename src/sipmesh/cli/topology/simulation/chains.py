@@ -52,5 +52,5 @@ def _from_ledger(place: Place, server: str) -> Sequence[x509.Certificate]:
         valid = [one for one in issued if one.der is not None and one.not_after > now]
         if valid:
             newest = max(reversed(valid), key=lambda record: record.not_before)  # the last one of the same second
-            return [x509.load_der_x509_certificate(newest.der or b""), ca.issuing]
+            return [x509.load_der_x509_certificate(newest.der or b""), *ca.presented]
     return ()

@@ -174,7 +174,7 @@ class FileGiver:
             names = certificate_names(view.loaded.topology, server)
             leaf = ca.certify(names, Role.MANAGEMENT, key, at).certificate
             self._management_db.audit.append(view.name, AuditAct.ISSUE, about(server, leaf), at=at)
-        return leaf.public_bytes(Encoding.PEM) + ca.shown.public_bytes(Encoding.PEM), key
+        return files.certificates_pem((leaf, *ca.presented)), key
 
 
 class FileReceiver:

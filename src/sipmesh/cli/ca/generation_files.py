@@ -1,0 +1,22 @@
+"""The files of a generation of the CA, as the topology names them."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sipmesh.cli.place import Place
+    from sipmesh.pki.authority import EnterpriseCa
+
+
+def names_of(place: Place, ca: EnterpriseCa) -> tuple[str, tuple[str, ...]]:
+    """Return the anchor of a generation, and its CRLs. Those above an issuing CA below others are not ours."""
+
+    def name(file: Path) -> str:
+        return os.fspath(file.relative_to(place.folder))
+
+    ours = (name(ca.folder / f"{kind}.crl") for kind in ca.crls.kinds)
+    return name(ca.folder / "root.pem"), (*ca.crls_above, *ours)
