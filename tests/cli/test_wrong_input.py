@@ -93,8 +93,9 @@ def lines(command: Any, wrong: list[str]) -> Iterator[list[str]]:
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("path", list(ALL), ids=" ".join)
 def test_error_of_a_command_has_no_text_of_a_library(
-    organisation: Organisation, tmp_path: Path, path: tuple[str, ...]
+    organisation: Organisation, tmp_path: Path, path: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.chdir(tmp_path)  # some wrong values are names of folders that a command may make
     wrong = wrong_files(tmp_path / "wrong")
     for typed in lines(ALL[path], wrong):
         result = sipmesh(*path, *typed, topology=organisation.file)
