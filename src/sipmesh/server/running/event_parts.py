@@ -27,7 +27,7 @@ def event_server(setup: ServerSetup, peers: PeerParts, forwarding: ForwardingPar
     current, clock, queue = setup.current, setup.loop.time, setup.stores.messages
     own_requests = OwnRequests(setup.view.name, clock, peers.flow_table, setup.branches, setup.advertised, current)
     registrations, account_of = forwarding.registrations, current.value.homes.account_of
-    delivery = MessageDelivery(setup.process, queue, registrations, own_requests, account_of, clock, peers.peer_log)
+    delivery = MessageDelivery(setup.process, queue, registrations, own_requests, current, clock, peers.peer_log)
     storing = MessageStoring(queue, current, clock, lambda: datetime.now(UTC), setup.rules.partner_of, account_of)
     turn = TurnCredentials(current, time.time, lambda why: peers.peer_log.error("turn", "no secret for TURN", why=why))
     rules = setup.rules
