@@ -29,12 +29,10 @@ from support.telling import Told
 
 @dataclass
 class ServerParts:
-    """Every part of one server; *registered* and *changed* have the users of its events."""
+    """Every part of one server."""
 
     setup: ServerSetup
     told: Told
-    registered: list[str] = field(default_factory=list)
-    changed: list[frozenset[str]] = field(default_factory=list)
     peers: PeerParts = field(init=False)
     forwarding: ForwardingParts = field(init=False)
     users: UserParts = field(init=False)
@@ -45,8 +43,8 @@ class ServerParts:
     def __post_init__(self) -> None:
         setup = self.setup
         self.peers = PeerParts(setup)
-        self.forwarding = ForwardingParts(setup, self.peers, self.registered.append)
-        self.users = UserParts(setup, self.peers, self.forwarding, self.changed.append)
+        self.forwarding = ForwardingParts(setup, self.peers)
+        self.users = UserParts(setup, self.peers, self.forwarding)
         self.events = event_server(setup, self.peers, self.forwarding)
         self.decisions = DecisionParts(setup, self.peers, self.forwarding, self.users, self.events)
         self.links = LinkParts(setup, self.peers, self.decisions.dispatch)

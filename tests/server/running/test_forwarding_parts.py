@@ -24,10 +24,3 @@ async def test_edge_forwards_without_a_client_port(example: Organisation) -> Non
     async with server_parts(example, EDGE) as parts:
         assert repr(parts.forwarding).startswith("<ForwardingParts <ServerTransactions ")
         assert parts.decisions.relay.load == 0
-
-
-@on_loop
-async def test_registrar_reports_each_user_who_registers(example: Organisation) -> None:
-    async with server_parts(example, FE1) as parts:
-        parts.forwarding.registrations._on_registered("sip:alice@example.test")
-        assert parts.registered == ["sip:alice@example.test"]

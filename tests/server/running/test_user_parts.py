@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from sipmesh.server.running.worker_place import WorkerPlace
-from sipmesh.storage.users.user_database import Users
 from support.network import FE1, POOL2, Network
 from support.running import on_loop
 from support.server_parts import server_parts
@@ -16,21 +15,10 @@ async def test_users_of_a_pool_that_is_taken_over_are_served_here(two_pools: Net
     async with server_parts(two_pools.organisations[0], FE1) as parts:
         current = parts.setup.current
         assert current.value.homes.elsewhere(BOB) == POOL2
-        parts.users._taken_over(frozenset({POOL2}))
+        parts.users.takeovers._put(frozenset({POOL2}))
         assert current.value.homes.elsewhere(BOB) == ""
-        parts.users._taken_over(frozenset())
+        parts.users.takeovers._put(frozenset())
         assert current.value.homes.elsewhere(BOB) == POOL2
-
-
-@on_loop
-async def test_changed_users_are_reported_to_the_events(two_pools: Network) -> None:
-    organisation = two_pools.organisations[0]
-    async with server_parts(organisation, FE1) as parts:
-        users = Users(organisation.load().users_url)
-        users.set_password("alice@example.test", "another")
-        users.close()
-        assert await parts.users.updates.refresh() == 0  # she has no link
-        assert len(parts.changed) == 1
 
 
 @on_loop

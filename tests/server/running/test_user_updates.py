@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import Any, cast
 
 import pytest
 
@@ -18,9 +18,6 @@ from sipmesh.storage.users.user_document import UserDocument
 from support.network import FE1, POOL, POOL2, Network
 from support.running import on_loop
 from support.telling import Told
-
-if TYPE_CHECKING:
-    from sipmesh.server.proxy.login.digest_auth import DigestAuth
 
 ALICE = "sip:alice@example.test"
 
@@ -66,10 +63,15 @@ async def test_database_that_cannot_be_read_leaves_the_users_in_force(home: Netw
 
 
 class Logins:
-    """Links with a login; *closed* are the users whose links had to be looked at."""
+    """Links with a login, and events; *closed* are the users whose links had to be looked at, *changed* those of events."""
 
     def __init__(self) -> None:
         self.closed: list[frozenset[str]] = []
+        self.changed: list[frozenset[str]] = []
+
+    def users_changed(self, users: frozenset[str]) -> None:
+        """Take note of the users."""
+        self.changed.append(users)
 
     def close_changed(self, users: frozenset[str]) -> list[str]:
         """Take note of the users, and close one link."""
@@ -81,11 +83,15 @@ class Managed(Follower):
     """The users of a managed server, whose documents come from management; *told* are those that its processes get."""
 
     def __init__(self) -> None:
-        self.logins, self.changed, self.told = Logins(), list[frozenset[str]](), list[UserDocument]()
+        self.logins, self.told = Logins(), list[UserDocument]()
         outside = Outside()
         outside.follower = self
-        users, logins = ReplicatedUsers("example.test", POOL), cast("DigestAuth", self.logins)
-        self.updates = UserUpdates(users, logins, self.changed.append, outside, Told().log)
+        users, logins, events = (
+            ReplicatedUsers("example.test", POOL),
+            cast("Any", self.logins),
+            cast("Any", self.logins),
+        )
+        self.updates = UserUpdates(users, logins, events, outside, Told().log)
 
     def users_changed(self, document: UserDocument) -> None:
         """Take note of a document for the other processes."""
@@ -104,14 +110,14 @@ def test_document_of_management_is_in_force_and_sent_to_other_processes() -> Non
     assert one.updates.accept_document(document(1)) == 1
     assert one.updates.number == 1
     assert [told.number for told in one.told] == [1]
-    assert ALICE in one.changed[0]
-    assert one.logins.closed == one.changed
+    assert ALICE in one.logins.changed[0]
+    assert one.logins.closed == one.logins.changed
 
 
 def test_document_that_changes_no_user_closes_nothing() -> None:
     one = Managed()
     assert one.updates.accept_document(UserDocument("example.test", POOL, 1)) == 0
-    assert (one.changed, one.logins.closed, len(one.told)) == ([], [], 1)
+    assert (one.logins.changed, one.logins.closed, len(one.told)) == ([], [], 1)
 
 
 @on_loop
@@ -119,7 +125,7 @@ async def test_large_document_is_computed_by_a_thread_and_has_the_same_result() 
     one = Managed()
     assert await one.updates.accept_large_document(document(1)) == 1
     assert (one.updates.number, len(one.told)) == (1, 1)
-    assert ALICE in one.changed[0]
+    assert ALICE in one.logins.changed[0]
 
 
 @on_loop

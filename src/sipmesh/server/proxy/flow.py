@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from sipmesh.routing.target import AnotherNotifier
     from sipmesh.server.proxy.timeout_queue import TimeoutQueue
     from sipmesh.server.quotas.usage import Usage
-    from sipmesh.sip.message import Request
+    from sipmesh.sip.message import Request, Response
     from sipmesh.sip.transaction.client import ClientTransaction
     from sipmesh.sip.transaction.server import ServerTransaction
     from sipmesh.transport.link.link import Link
@@ -226,7 +226,15 @@ class ReceivedRequest:
 
 
 class RequestServer:
-    """What serves a request; it is called if no target of the request can be reached."""
+    """What serves a request; it is told what happens to one after it has begun."""
+
+    def registration_ended(self, waiting: ProxiedRequest, response: Response) -> None:
+        """Send the *response* to a REGISTER that has waited for the store."""
+        raise NotImplementedError
+
+    def has_registered(self, aor: str) -> None:
+        """A phone of *aor* has registered on a link of this server."""
+        raise NotImplementedError
 
     def targets_lost(self, proxied: ProxiedRequest, what: AnotherNotifier | Store) -> None:
         """Serve *proxied* as *what* says: its notifier, or its phones, cannot be reached."""

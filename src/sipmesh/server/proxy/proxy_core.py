@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from sipmesh.server.proxy.relay import Relay
     from sipmesh.server.proxy.responder import Responder
     from sipmesh.server.proxy.serving.state import ServingState
+    from sipmesh.sip.message import Response
 
 ENDED: Final = Answer(Status.OK)
 
@@ -136,6 +137,14 @@ class ProxyCore(RequestServer):
     def login_given_up(self, pending: PendingLogin) -> None:
         """See `LoginHandler`."""
         self.take_later(LoginGivenUp(pending.received))
+
+    def registration_ended(self, waiting: ProxiedRequest, response: Response) -> None:
+        """See `RequestServer`."""
+        self._transactions.answer(waiting, response)
+
+    def has_registered(self, aor: str) -> None:
+        """See `RequestServer`: what waits for *aor* is delivered."""
+        self._events.registered(aor)
 
     def targets_lost(self, proxied: ProxiedRequest, what: AnotherNotifier | Store) -> None:
         """See `RequestServer`."""

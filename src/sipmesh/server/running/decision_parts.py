@@ -24,7 +24,6 @@ from sipmesh.trust.evidence import LinkKind
 
 if TYPE_CHECKING:
     from sipmesh.server.proxy.events.event_server import EventServer
-    from sipmesh.server.proxy.flow import Flow
     from sipmesh.server.proxy.siblings.siblings import Siblings
     from sipmesh.server.running.forwarding_parts import ForwardingParts
     from sipmesh.server.running.peer_parts import PeerParts
@@ -40,15 +39,6 @@ class DecisionParts:
     ) -> None:
         self._setup, self._peers, self._forwarding, self._users, self._events = setup, peers, forwarding, users, events
         end_of_flow = EndOfFlow(setup.view.name, events.own_requests, new_token, peers.peer_log)
-        self.home_flows = HomeFlows(
-            peers.reactor,
-            peers.flow_table,
-            setup.stores.tokens,
-            new_nonce_key(),
-            end_of_flow,
-            self._carried_flow_ended,
-            setup.current,
-        )
         self.access = AccessProxy(
             setup.current,
             setup.stores.tokens,
@@ -66,12 +56,20 @@ class DecisionParts:
             logins=users.logins,
             login_waits=login_waits,
             access=self.access,
-            home_flows=self.home_flows,
             accounts=peers.accounts,
             registrations=forwarding.registrations,
             relay=self.relay,
             events=events,
             siblings=peers.siblings,
+        )
+        self.home_flows = HomeFlows(
+            peers.reactor,
+            peers.flow_table,
+            setup.stores.tokens,
+            new_nonce_key(),
+            end_of_flow,
+            self.removal,
+            setup.current,
         )
         self.core = self._core(login_waits)
         self.dispatch = self._dispatch()
@@ -81,10 +79,6 @@ class DecisionParts:
 
     def __repr__(self) -> str:
         return f"<DecisionParts {self.dispatch!r}>"
-
-    def _carried_flow_ended(self, flow: Flow) -> None:
-        """Remove a carried flow; the removal is built after what knows the flows."""
-        self.removal.flow_ended(flow)
 
     def _state(self) -> ServingState:
         setup, peers, forwarding, overload = self._setup, self._peers, self._forwarding, self._peers.reactor.overload
@@ -129,6 +123,7 @@ class DecisionParts:
             gatekeeper=self._peers.gatekeeper,
             flow_table=self._peers.flow_table,
             removal=self.removal,
+            home_flows=self.home_flows,
             accounts=self._peers.accounts,
             counters=self._peers.counters,
             liveness=self._forwarding.liveness,

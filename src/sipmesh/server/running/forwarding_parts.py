@@ -27,18 +27,16 @@ from sipmesh.server.proxy.under_way import UnderWay
 from sipmesh.trust.evidence import LinkKind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from sipmesh.server.proxy.login.access_proxy import AccessProxy
     from sipmesh.server.running.peer_parts import PeerParts
     from sipmesh.server.running.server_setup import ServerSetup
 
 
 class ForwardingParts:
-    """The registrar and the proxy core; *registered* is called with each user who has registered."""
+    """The registrar, and what forwards requests."""
 
-    def __init__(self, setup: ServerSetup, peers: PeerParts, registered: Callable[[str], None]) -> None:
-        self.registrations = _registrations(setup, peers, registered)
+    def __init__(self, setup: ServerSetup, peers: PeerParts) -> None:
+        self.registrations = _registrations(setup, peers)
         self.outages = Outages(
             setup.loop,
             peers.flow_table,
@@ -100,7 +98,7 @@ class ForwardingParts:
         )
 
 
-def _registrations(setup: ServerSetup, peers: PeerParts, registered: Callable[[str], None]) -> Registrations:
+def _registrations(setup: ServerSetup, peers: PeerParts) -> Registrations:
     """Build the registrar of this process, whose GRUUs name its port for clients."""
     client_port = setup.advertised.get(LinkKind.CLIENT)
     return Registrations(
@@ -114,6 +112,5 @@ def _registrations(setup: ServerSetup, peers: PeerParts, registered: Callable[[s
         peers.peer_log,
         setup.stores.gruus,
         client_port.sent_by if client_port is not None else "",
-        registered,
         peers.siblings,
     )

@@ -21,6 +21,7 @@ from sipmesh.server.running.record_writer import RecordWriter
 from sipmesh.server.running.server_setup import ServerSetup
 from sipmesh.server.running.server_stores import ServerStores
 from sipmesh.server.running.user_parts import UserParts
+from sipmesh.server.running.user_updates import UserUpdates
 from sipmesh.server.running.version_change import VersionChange
 from sipmesh.server.running.worker_place import ALONE, WorkerPlace
 from sipmesh.server.tracing.tracer import Tracer
@@ -124,9 +125,10 @@ class RunningServer:
         )
         self.current, self.branch_prefix, self._setup = setup.current, setup.branches.prefix, setup
         peers = self._peers = PeerParts(setup)
-        forwarding = self._forwarding = ForwardingParts(setup, peers, self._registered)
-        users = self._users = UserParts(setup, peers, forwarding, self._users_changed)
+        forwarding = self._forwarding = ForwardingParts(setup, peers)
+        users = self._users = UserParts(setup, peers, forwarding)
         self.events = event_server(setup, peers, forwarding)
+        self.user_updates = UserUpdates(stores.users, users.logins, self.events, setup.outside, setup.log)
         decisions = self._decisions = DecisionParts(setup, peers, forwarding, users, self.events)
         self._links = LinkParts(setup, peers, decisions.dispatch)
         self._name_parts()
@@ -150,7 +152,7 @@ class RunningServer:
         self.refusals, self.identity, self.media = peers.refusals, forwarding.identity, forwarding.media
         self.relay, self.release, self.under_way = self._decisions.relay, forwarding.release, forwarding.under_way
         self.logins, self.failures = users.logins, users.failures
-        self.user_updates, self.takeovers = users.updates, users.takeovers
+        self.takeovers = users.takeovers
         self.dispatch, self.core = self._decisions.dispatch, self._decisions.core
         self.home_flows, self.access = self._decisions.home_flows, self._decisions.access
         self.sweep = self._decisions.sweep
@@ -161,14 +163,6 @@ class RunningServer:
             links.pool,
         )
         self.listening, self.revocation = links.listening, links.revocation
-
-    def _users_changed(self, aors: frozenset[str]) -> None:
-        """Have the event state follow the changes of *aors*; it is built after the users."""
-        self.events.users_changed(aors)
-
-    def _registered(self, aor: str) -> None:
-        """Deliver what waits for a user who has registered; the events are built after the registrations."""
-        self.events.registered(aor)
 
     def tick(self) -> None:
         """Sweep what has a deadline, and tell the operator of overload; called about twice a second."""

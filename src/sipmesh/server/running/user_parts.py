@@ -9,12 +9,9 @@ from sipmesh.server.proxy.liveness.takeovers import Takeovers
 from sipmesh.server.proxy.login.digest_auth import DigestAuth
 from sipmesh.server.proxy.login.moved_logins import MovedLogins
 from sipmesh.server.running.server_setup import new_nonce_key
-from sipmesh.server.running.user_updates import UserUpdates
 from sipmesh.sip.digest import Nonces
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from sipmesh.server.running.forwarding_parts import ForwardingParts
     from sipmesh.server.running.peer_parts import PeerParts
     from sipmesh.server.running.server_setup import ServerSetup
@@ -23,16 +20,9 @@ NONCE_LIFETIME_S: Final = 300.0
 
 
 class UserParts:
-    """The parts for the users of one server; *changed* is called with the addresses of users whose rules may have changed."""
+    """The parts for the users of one server."""
 
-    def __init__(
-        self,
-        setup: ServerSetup,
-        peers: PeerParts,
-        forwarding: ForwardingParts,
-        changed: Callable[[frozenset[str]], None],
-    ) -> None:
-        self._current = setup.current
+    def __init__(self, setup: ServerSetup, peers: PeerParts, forwarding: ForwardingParts) -> None:
         self.failures = LoginBackoff(setup.place.share_of_waits(FailureLimits()))
         self.logins = DigestAuth(
             setup.loop,
@@ -47,15 +37,9 @@ class UserParts:
             forwarding.registrations.withdraw,
             peers.siblings,
         )
-        self.updates = UserUpdates(setup.stores.users, self.logins, changed, setup.outside, setup.log)
         self.takeovers = Takeovers(
-            setup.loop, forwarding.outages, peers.flow_table, setup.current, self._taken_over, peers.siblings, setup.log
+            setup.loop, forwarding.outages, peers.flow_table, setup.current, self.logins, peers.siblings, setup.log
         )
 
     def __repr__(self) -> str:
         return f"<UserParts {self.logins!r}>"
-
-    def _taken_over(self, pools: frozenset[str]) -> None:
-        """Serve the users of these pools in place of their own servers, and give back the users of all others."""
-        self._current.value = self._current.value.taking_over(pools)
-        self.logins.close_changed()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from sipmesh.errors import OperatorError
@@ -13,23 +12,24 @@ from sipmesh.storage.users.replicated_users import ReplicatedUsers
 if TYPE_CHECKING:
     from sipmesh.server.in_force.home_pools import KnownUsers
     from sipmesh.server.log import Log
+    from sipmesh.server.proxy.events.event_server import EventServer
     from sipmesh.server.proxy.login.digest_auth import DigestAuth
     from sipmesh.server.proxy.outside import Outside
     from sipmesh.storage.users.user_document import UserDocument
 
 
 class UserUpdates:
-    """Applies changes of *users*, from their database or from a signed document; *changed* gets the users who have changed."""
+    """Applies changes of *users*, from their database or from a signed document; *events* follow the users who have changed."""
 
     def __init__(
         self,
         users: KnownUsers,
         logins: DigestAuth,
-        changed: Callable[[frozenset[str]], None],
+        events: EventServer,
         outside: Outside,
         log: Log,
     ) -> None:
-        self._users, self._logins, self._changed = users, logins, changed
+        self._users, self._logins, self._events = users, logins, events
         self._outside, self._log = outside, log
 
     def __repr__(self) -> str:
@@ -78,5 +78,5 @@ class UserUpdates:
     def _close(self, changed: frozenset[str]) -> int:
         if not changed:
             return 0
-        self._changed(changed)
+        self._events.users_changed(changed)
         return len(self._logins.close_changed(changed))

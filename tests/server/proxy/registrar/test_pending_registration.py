@@ -19,8 +19,7 @@ def pending() -> tuple[PendingRegistration, dict[str, Any]]:
     served: dict[str, Any] = {}
     proxied: Any = SimpleNamespace(flow=SimpleNamespace(served=served), key="key")
     served["key"] = proxied
-    transactions: Any = object()
-    return PendingRegistration(proxied, ALICE, transactions), served
+    return PendingRegistration(proxied, ALICE), served
 
 
 def test_answer_is_awaited_until_its_flow_has_stopped_serving_the_request() -> None:

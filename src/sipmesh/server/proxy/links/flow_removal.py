@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     from sipmesh.server.proxy.flow_table import FlowTable
     from sipmesh.server.proxy.login.access_proxy import AccessProxy
     from sipmesh.server.proxy.login.digest_auth import DigestAuth
-    from sipmesh.server.proxy.login.home_flows import HomeFlows
     from sipmesh.server.proxy.login.login_waits import LoginWaits
     from sipmesh.server.proxy.other_processes import OtherProcesses
     from sipmesh.server.proxy.registrar.registrations import Registrations
@@ -28,7 +27,6 @@ class FlowRemoval:
         logins: DigestAuth,
         login_waits: LoginWaits,
         access: AccessProxy,
-        home_flows: HomeFlows,
         accounts: Principals,
         registrations: Registrations,
         relay: Relay,
@@ -37,7 +35,7 @@ class FlowRemoval:
     ) -> None:
         self._flow_table, self._login_waits, self._accounts = flow_table, login_waits, accounts
         self._logins = logins
-        self._access, self._home_flows = access, home_flows
+        self._access = access
         self._registrations, self._relay, self._events = registrations, relay, events
         self._siblings = siblings
 
@@ -49,14 +47,11 @@ class FlowRemoval:
         self._forget(flow)
         self._relay.link_down(flow)
         self._events.link_down(flow)
-        self._home_flows.link_down(flow)
         self._access.link_down(flow)
-        flow.link.flow = None  # they refer to each other: no reference count would free them
 
     def flow_ended(self, flow: Flow) -> None:
         """Remove a carried flow that has ended, with its bindings and its branches; the link that carries it stays."""
         flow.closed = True
-        self._home_flows.flow_ended(flow)
         self._siblings.link_down(flow.link, flow.link.why)
         self._forget(flow)
         self._access.link_down(flow)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from sipmesh.server.proxy.links.flow_removal import FlowRemoval
     from sipmesh.server.proxy.liveness.keepalives import Liveness
     from sipmesh.server.proxy.liveness.outages import Outages
+    from sipmesh.server.proxy.login.home_flows import HomeFlows
     from sipmesh.server.proxy.other_processes import OtherProcesses
     from sipmesh.server.proxy.outside import Outside
     from sipmesh.server.quotas.limited_log import LimitedLog
@@ -35,6 +36,7 @@ class LinkLifecycle:
         gatekeeper: Gatekeeper,
         flow_table: FlowTable,
         removal: FlowRemoval,
+        home_flows: HomeFlows,
         accounts: Principals,
         counters: Counters,
         liveness: Liveness,
@@ -44,6 +46,7 @@ class LinkLifecycle:
         log: LimitedLog,
     ) -> None:
         self._gatekeeper, self._flow_table, self._removal = gatekeeper, flow_table, removal
+        self._home_flows = home_flows
         self._accounts, self._counters, self._log = accounts, counters, log
         self._liveness, self._outages = liveness, outages
         self._outside = outside
@@ -104,7 +107,10 @@ class LinkLifecycle:
         if link.kind is LinkKind.CLIENT and link.peer.accepted and not link.authenticated:
             self._gatekeeper.client_ended(link, why)
         self._siblings.link_down(link, why)
-        self._removal.link_down(self._flow_table.flow(link))
+        flow = self._flow_table.flow(link)
+        self._removal.link_down(flow)
+        self._home_flows.link_down(flow)
+        link.flow = None  # they refer to each other: no reference count would free them
         if link.kind is LinkKind.SERVER:
             self._outside.control_plane.link_down(link, why)
         if not is_told and (link.kind is not LinkKind.CLIENT or link.direction is Direction.OPENED):

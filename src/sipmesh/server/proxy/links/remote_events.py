@@ -65,8 +65,10 @@ class RemoteEvents:
         flow = self._flow_table.flow(link)
         self._flow_table.down_elsewhere(link)
         if flow.carrier is not None:
+            self._home_flows.count_no_longer(flow)
             self._removal.flow_ended(flow)
         else:
             self._removal.link_down(flow)
+            link.flow = None
         if link.kind is LinkKind.SERVER:
             self._outside.control_plane.link_down(link, why)

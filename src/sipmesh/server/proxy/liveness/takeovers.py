@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, TimerHandle
-    from collections.abc import Callable
 
     from sipmesh.server.in_force.in_force import Current
     from sipmesh.server.log import Log
     from sipmesh.server.proxy.flow_table import FlowTable
     from sipmesh.server.proxy.liveness.outages import Outages
+    from sipmesh.server.proxy.login.digest_auth import DigestAuth
     from sipmesh.server.proxy.other_processes import OtherProcesses
     from sipmesh.topology.view import PoolView
 
@@ -25,7 +25,7 @@ LOOK_S: Final = 0.5
 
 
 class Takeovers:
-    """Decides which pools are taken over; *changed* gets all of them, each time that they differ, and *siblings* after it.
+    """Decides which pools are taken over, and puts in force that this server serves their users.
 
     A pool is taken over when none of its servers has answered for its ``takeover_after``, and given back when the first of them
     answers again. What another process of this server has taken over needs no further time, but its servers must not answer here
@@ -38,13 +38,13 @@ class Takeovers:
         outages: Outages,
         flow_table: FlowTable,
         current: Current,
-        changed: Callable[[frozenset[str]], None],
+        logins: DigestAuth,
         siblings: OtherProcesses,
         log: Log,
     ) -> None:
         self._current = current
         self._loop, self._outages, self._flow_table = loop, outages, flow_table
-        self._changed, self._siblings, self._log = changed, siblings, log
+        self._logins, self._siblings, self._log = logins, siblings, log
         self._timer: TimerHandle | None = None
         self._is_running = False
         self._elsewhere: dict[int, frozenset[str]] = {}
@@ -106,5 +106,6 @@ class Takeovers:
         for pool in sorted(self.pools - taken):
             self._log.warning("pool given back", pool=pool)
         self.pools = taken
-        self._changed(taken)
+        self._current.value = self._current.value.taking_over(taken)
+        self._logins.close_changed()
         self._siblings.taken_over(taken)

@@ -6,7 +6,6 @@ It is known by the link of the server that carries it and by the Path of that se
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from hashlib import blake2s
 from typing import TYPE_CHECKING, Final
 
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from sipmesh.routing.identity.tokens import Tokens
     from sipmesh.server.in_force.in_force import Current
     from sipmesh.server.proxy.flow_table import FlowTable
+    from sipmesh.server.proxy.links.flow_removal import FlowRemoval
     from sipmesh.server.proxy.login.end_of_flow import EndOfFlow
     from sipmesh.sip.message import Request
     from sipmesh.transport.link.link import Link
@@ -45,10 +45,7 @@ FULL: Final = try_later("too many carried flows of this server")
 
 
 class HomeFlows:
-    """The carried flows of one server.
-
-    *ended* is called with each flow that has ended, after it was forgotten here.
-    """
+    """The carried flows of one server; *removal* removes a flow that has ended from all other parts."""
 
     def __init__(
         self,
@@ -57,12 +54,12 @@ class HomeFlows:
         tokens: Tokens,
         key: bytes,
         end_of_flow: EndOfFlow,
-        ended: Callable[[Flow], None],
+        removal: FlowRemoval,
         current: Current,
     ) -> None:
         self._reactor, self._flow_table = reactor, flow_table
         self._tokens, self._key = tokens, key
-        self._end_of_flow, self._ended, self._current = end_of_flow, ended, current
+        self._end_of_flow, self._removal, self._current = end_of_flow, removal, current
         self.most_of_server = MOST_OF_SERVER
         self._by_carrier: dict[int, dict[str, Flow]] = {}
         self._of_server: dict[str, set[int]] = {}  # numbers of flows by the name of their server, of all its links
@@ -165,8 +162,8 @@ class HomeFlows:
         if flow.carrier is not None:
             self._of_server.setdefault(flow.carrier.link.peer_name, set()).add(flow.number)
 
-    def flow_ended(self, flow: Flow) -> None:
-        """Stop counting a flow."""
+    def count_no_longer(self, flow: Flow) -> None:
+        """Stop counting a flow that has ended, here or at another process of this server."""
         server = flow.carrier.link.peer_name if flow.carrier is not None else ""
         numbers = self._of_server.get(server, set())
         numbers.discard(flow.number)
@@ -194,7 +191,8 @@ class HomeFlows:
         by = flow.carrier
         if by is not None:
             self._by_carrier.get(by.number, {}).pop(flow.path, None)
-        self._ended(flow)
+        self.count_no_longer(flow)
+        self._removal.flow_ended(flow)
 
     def link_down(self, by: Flow) -> None:
         """End the flows that a closed link has carried."""

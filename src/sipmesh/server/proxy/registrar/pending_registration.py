@@ -6,26 +6,30 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from sipmesh.routing.registrar.binding import BindingKey
-    from sipmesh.server.proxy.flow import ProxiedRequest
-    from sipmesh.server.proxy.transactions.server_transactions import ServerTransactions
+    from sipmesh.server.proxy.flow import ProxiedRequest, RequestServer
     from sipmesh.storage.location_service.locations import Write
 
 
 class PendingRegistration:
-    """A REGISTER of *aor* that waits for the store; *transactions* sends the answer, *write* is what is being stored for it.
+    """A REGISTER of *aor* that waits for the store; *write* is what is being stored for it.
 
     *counts*: it has not been answered yet, and counts for its user.
     """
 
-    __slots__ = ("aor", "counts", "proxied", "transactions", "write")
+    __slots__ = ("aor", "counts", "proxied", "write")
 
-    def __init__(self, proxied: ProxiedRequest, aor: str, transactions: ServerTransactions) -> None:
-        self.proxied, self.aor, self.transactions = proxied, aor, transactions
+    def __init__(self, proxied: ProxiedRequest, aor: str) -> None:
+        self.proxied, self.aor = proxied, aor
         self.write: Write | None = None
         self.counts = True
 
     def __repr__(self) -> str:
         return f"<PendingRegistration of {self.aor} {self.proxied!r}>"
+
+    @property
+    def server(self) -> RequestServer:
+        """What sends the answer."""
+        return self.proxied.received.server
 
     @property
     def is_awaited(self) -> bool:

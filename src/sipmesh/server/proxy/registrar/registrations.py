@@ -63,9 +63,8 @@ class Registrations:
 
     *server* and *incarnation* are those of this process in the store: each process of a server has its own lease there.
 
-    *gruus* makes the temporary GRUUs of the pool. *sent_by* is the address of our client port in a Path. *on_registered*
-    is called with each user of whom a phone has registered here. *wall* gives epoch seconds (UTC), only for the Date of
-    an answer.
+    *gruus* makes the temporary GRUUs of the pool. *sent_by* is the address of our client port in a Path. *wall* gives epoch
+    seconds (UTC), only for the Date of an answer.
     """
 
     def __init__(
@@ -80,7 +79,6 @@ class Registrations:
         peer_log: LimitedLog,
         gruus: Gruus,
         sent_by: str,
-        on_registered: Callable[[str], None],
         siblings: OtherProcesses,
         wall: Callable[[], float] = time.time,
     ) -> None:
@@ -96,7 +94,6 @@ class Registrations:
         self._lookups = BindingLookups(self._known, locations, clock, self._store_follower.missing)
         self._waiting: TimeoutQueue[PendingRegistration] = TimeoutQueue(WRITE_S)
         self._waiting_of: dict[str, int] = {}  # by address of record
-        self._on_registered = on_registered
         self.most_waiting, self.most_waiting_of_user = MOST_WAITING, MOST_WAITING_OF_USER
 
     def __repr__(self) -> str:
@@ -168,7 +165,10 @@ class Registrations:
     # REGISTER
 
     def register(self, received: ReceivedRequest, aor: str, transactions: ServerTransactions) -> Response | None:
-        """Answer a REGISTER of *aor*, which the link has proved; None if *transactions* is to send the answer later."""
+        """Answer a REGISTER of *aor*, which the link has proved; None if it begins a transaction, and is answered later.
+
+        The server of the request gets that answer, and each user of whom a phone has registered.
+        """
         flow, request, now = received.flow, received.request, self._clock()
         held = self._known.of(aor, now)
         if held is None and self._store_follower.is_failing:
@@ -181,7 +181,7 @@ class Registrations:
             return self._granted(flow, request, answer)
         if self._store_follower.is_failing or not self._has_room(aor):
             return unavailable(request)
-        pending = PendingRegistration(transactions.begin(received), aor, transactions)
+        pending = PendingRegistration(transactions.begin(received), aor)
         self._waiting.add(pending, self._clock())
         self._waiting_of[aor] = self._waiting_of.get(aor, 0) + 1
         if answer is None or held is None or aor in self._changes:
@@ -342,12 +342,12 @@ class Registrations:
         if flow.closed:
             self.flow_closed(flow)
         else:
-            self._on_registered(pending.aor)
+            pending.server.has_registered(pending.aor)
 
     def _answer(self, pending: PendingRegistration, response: Response) -> None:
         self._leave(pending)
         if pending.is_awaited:
-            pending.transactions.answer(pending.proxied, response)
+            pending.server.registration_ended(pending.proxied, response)
 
     def _leave(self, pending: PendingRegistration) -> None:
         """Wait for *pending* no longer; called again for a given-up registration, once its write has ended."""
