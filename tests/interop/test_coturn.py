@@ -17,12 +17,14 @@ from interop.turn_client import TurnClient
 from server.proxy.events.test_notifier import subscribe, watch
 from server.proxy.events.test_turn_credentials import LIFETIME_S, SECRET, Clock, write_turn
 from sipmesh.server.proxy.events.turn_credentials import TurnCredentials
+from sipmesh.server.quotas.limited_log import LimitedLog
 from sipmesh.topology.document.load import load
 from support.checkout import DOCS
 from support.in_force import current_of
 from support.network import EDGE, FE1, PARTNER_FE, Network
 from support.peer import Peer
 from support.running import on_loop
+from support.telling import Told
 
 pytestmark = pytest.mark.peer("coturn")
 
@@ -59,7 +61,8 @@ def read(profile: bytes) -> Login:
 
 def made(network: Network, at: float) -> Login:
     """Make the credentials that front end 1 gives alice at this time, in epoch seconds."""
-    credentials = TurnCredentials(current_of(load(network.organisations[0].file), FE1), Clock(at), pytest.fail)
+    log = LimitedLog(Told().log, lambda: 0.0, each=9, total=9, window_s=1.0)
+    credentials = TurnCredentials(current_of(load(network.organisations[0].file), FE1), Clock(at), log)
     return read(credentials.profile("sip:alice@example.test"))
 
 

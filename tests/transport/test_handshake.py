@@ -230,8 +230,7 @@ async def test_handshake_of_a_server_in_the_topology_has_its_own_budget(
 ) -> None:
     """Its address sends a ClientHello and waits; a flood of strangers does not displace it, unless it is no server's address."""
     async with Node(ca, here, limits=Limits(silent_in_all=1)) as node:
-        listener = node.listen(LinkKind.SERVER)
-        listener.is_reserved = lambda address: reserved and address == "127.0.0.2"
+        listener = node.listen(LinkKind.SERVER, is_reserved=lambda address: reserved and address == "127.0.0.2")
         server = await connected(listener, node, 1, source="127.0.0.2", said=HALF_OPEN)
         stranger = await connected(listener, node, 2, said=HALF_OPEN)
         places = listener.places

@@ -172,8 +172,8 @@ class Node:
             return ClientPortContext(self.identity)
         return MutualContext(self.identity, [self.authority.root])
 
-    def listen(self, kind: LinkKind, host: str = "127.0.0.1") -> Listener:
-        listener = Listener(self.reactor, Spec(kind, host), self.accepting(kind), self.heard)
+    def listen(self, kind: LinkKind, host: str = "127.0.0.1", **rules: Any) -> Listener:
+        listener = Listener(self.reactor, Spec(kind, host), self.accepting(kind), self.heard, **rules)
         self.listeners.append(listener)
         return listener
 

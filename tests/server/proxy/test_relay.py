@@ -435,7 +435,7 @@ async def test_binding_of_a_lost_flow_is_forgotten(home: Network, monkeypatch: p
     async with still_server(home.organisations[0]) as server:
         forgotten: list[Any] = []
         relay: Any = server.parts.decisions.relay
-        monkeypatch.setattr(relay, "_forget", forgotten.append)
+        monkeypatch.setattr(type(relay._registrations), "forget", lambda _, row: forgotten.append(row))
         alice, row = server.phone(), server.row("bob", 7, FE2)
         forward(server, alice, asked("MESSAGE"), RemoteFlowTarget(row, BOB))
         mate = server.links.made[FE2]

@@ -159,15 +159,15 @@ async def test_silent_connection_is_closed_at_the_deadline_unless_others_wait_fo
     """If all places are taken, the peers may have little processor time. So may the peer of a silent connection."""
     limits = Limits(handshake_s=0.1, silent_s=0.2, handshakes_in_flight=1, slow_s=60)
     async with Node(ca, here, limits=limits) as node:
-        listener = node.listen(LinkKind.CLIENT)
-        listener.has_room = lambda _site, _coming, _in_all: False
+        rooms = [False]
+        listener = node.listen(LinkKind.CLIENT, has_room=lambda _site, _coming, _in_all: rooms[0])
         with socket.create_connection(listener.address), socket.create_connection(listener.address) as second:
             second.sendall(b"\x16")
             await node.heard.until(lambda: (listener.silent.size, listener.waiting.size) == (1, 1))
             silent = listener.silent.all()[0]
             listener.still_silent(silent, silent.since + 60)
             assert (node.heard.codes, listener.silent.size) == ([], 1)
-            listener.has_room = lambda _site, _coming, _in_all: True
+            rooms[0] = True
             await node.heard.until(lambda: not listener.handshakes + listener.waiting.size)
         assert node.heard.codes == ["handshake-timeout"] * 2
 

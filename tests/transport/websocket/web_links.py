@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from sipmesh.errors import RemoteError
 from sipmesh.transport.link.link import Link
-from sipmesh.transport.websocket.link import WebSocketLink
 from sipmesh.transport.websocket.upgrade import UpgradePolicy
 from sipmesh.trust.evidence import LinkKind
 from support.web_peer import ORIGIN, WebPeer
@@ -30,9 +29,7 @@ class HeardUpgrades(Heard):
 
 
 def listen(node: Node, policy: UpgradePolicy = POLICY) -> Listener:
-    listener = node.listen(LinkKind.CLIENT)
-    listener.new_link = lambda: WebSocketLink(node.reactor, node.heard, lambda: policy)
-    return listener
+    return node.listen(LinkKind.CLIENT, upgrade_policy=lambda: policy)
 
 
 def answer_back(link: Link, _message: object) -> None:

@@ -24,7 +24,6 @@ from sipmesh.trust.evidence import LinkKind
 
 if TYPE_CHECKING:
     from sipmesh.routing.outcome import Answer, Forward
-    from sipmesh.routing.registrar.binding import Binding
     from sipmesh.server.in_force.in_force import Current
     from sipmesh.server.proxy.branch_sender import BranchSender
     from sipmesh.server.proxy.call_table import CallTable
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
     from sipmesh.server.proxy.login.access_proxy import AccessProxy
     from sipmesh.server.proxy.message_refusals import MessageRefusals
     from sipmesh.server.proxy.records.call_recorder import CallRecorder
+    from sipmesh.server.proxy.registrar.registrations import Registrations
     from sipmesh.server.proxy.transactions.ack_forwarder import AckForwarder
     from sipmesh.server.proxy.transactions.answerers import Answerers
     from sipmesh.server.proxy.transactions.branch_requests import BranchRequests
@@ -51,7 +51,7 @@ FORGOTTEN_AT_ONCE: Final = 128
 class Relay:
     """The way of each request through this server: from its server transaction to its branches, and of the responses back.
 
-    *clock* gives loop time in seconds. *forget* gets the bindings whose flow is gone. *calls* are the calls that are up.
+    *clock* gives loop time in seconds. *registrations* forget the bindings whose flow is gone. *calls* are the calls that are up.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Relay:
         access: AccessProxy,
         clock: Callable[[], float],
         flow_table: FlowTable,
-        forget: Callable[[Binding], None],
+        registrations: Registrations,
         requests: BranchRequests,
         privacy: PrivacyService,
         answerers: Answerers,
@@ -78,7 +78,7 @@ class Relay:
         self.server_transactions, self.client_transactions = server_transactions, client_transactions
         self.requests, self.calls = requests, calls
         self._current, self._access, self._clock = current, access, clock
-        self._flow_table, self._forget = flow_table, forget
+        self._flow_table, self._registrations = flow_table, registrations
         self._privacy, self._answerers, self._sender = privacy, answerers, sender
         self._media, self._refusals = media, refusals
         self.acks, self.release = acks, release
@@ -361,7 +361,7 @@ class Relay:
                 if sent is not None:
                     self.client_transactions.cancel(sent, effect.reasons)
             elif isinstance(effect, Forget):
-                self._forget(effect.target.binding)
+                self._registrations.forget(effect.target.binding)
             elif isinstance(effect, AwaitSilent):
                 self.server_transactions.await_silent(proxied)
             elif isinstance(effect, DecideAgain):

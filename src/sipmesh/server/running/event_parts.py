@@ -26,23 +26,19 @@ def event_server(setup: ServerSetup, peers: PeerParts, forwarding: ForwardingPar
     """Build the server of events and of stored messages."""
     current, clock, queue = setup.current, setup.loop.time, setup.stores.messages
     own_requests = OwnRequests(setup.view.name, clock, peers.flow_table, setup.branches, setup.advertised, current)
-    registrations, account_of = forwarding.registrations, current.value.homes.account_of
+    registrations, rules = forwarding.registrations, setup.rules
     delivery = MessageDelivery(setup.process, queue, registrations, own_requests, current, clock, peers.peer_log)
-    storing = MessageStoring(queue, current, clock, lambda: datetime.now(UTC), setup.rules.partner_of, account_of)
-    turn = TurnCredentials(current, time.time, lambda why: peers.peer_log.error("turn", "no secret for TURN", why=why))
-    rules = setup.rules
+    storing = MessageStoring(queue, current, clock, lambda: datetime.now(UTC), rules)
+    turn = TurnCredentials(current, time.time, peers.peer_log)
     notifier = EventNotifier(
         peers.flow_table,
         own_requests,
         registrations,
         Publications(clock, new_token),
         setup.advertised,
-        rules.watching,
-        rules.partner_of,
-        peers.accounts.watcher,
-        turn.profile,
-        rules.is_ours,
-        rules.may_exist,
+        rules,
+        peers.accounts,
+        turn,
         new_token,
         clock,
     )

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 from sipmesh.server.running.listening import Listening
 from sipmesh.server.running.revocation_updates import RevocationUpdates
 from sipmesh.server.web_phone.files import web_phone
-from sipmesh.transport.accept.listener import Listener
+from sipmesh.transport.accept.listener import Listener, everybody
 from sipmesh.transport.accept.random_choice import choose_at_random
 from sipmesh.transport.connector import Connector
 from sipmesh.transport.pool import LinkPool
 from sipmesh.transport.resolver import DnsResolver
-from sipmesh.transport.websocket.link import WebSocketLink
 from sipmesh.transport.websocket.pages import NO_PAGES
 from sipmesh.transport.websocket.upgrade import UpgradePolicy
 from sipmesh.trust.evidence import LinkKind
@@ -66,16 +65,22 @@ class LinkParts:
         return [link.id for link in self.pool.rejudge(self._dispatch.links.judge_again)]
 
     def _listener(self, spec: ListenerSpec, context: AcceptingContext) -> Listener:
-        peers, dispatch = self._peers, self._dispatch
+        peers = self._peers
         sock = self._outside.ports.socket_for(spec)
-        listener = Listener(peers.reactor, spec, context, dispatch, sock=sock, accepts=self._accepts)
+        listener = Listener(
+            peers.reactor,
+            spec,
+            context,
+            self._dispatch,
+            sock=sock,
+            accepts=self._accepts,
+            is_reserved=peers.neighbours.has,
+            has_room=peers.accounts.has_room if spec.kind is LinkKind.CLIENT else everybody,
+            make_room=peers.accounts.make_room,
+            upgrade_policy=self._upgrade_policy if spec.is_websocket else None,
+        )
         if sock is not None and self._accepts:
             choose_at_random(sock, self._workers)
-        listener.make_room, listener.is_reserved = peers.accounts.make_room, peers.neighbours.has
-        if spec.kind is LinkKind.CLIENT:
-            listener.has_room = peers.accounts.has_room
-        if spec.is_websocket:
-            listener.new_link = lambda: WebSocketLink(peers.reactor, dispatch, self._upgrade_policy)
         return listener
 
     def _upgrade_policy(self) -> UpgradePolicy:

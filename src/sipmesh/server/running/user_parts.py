@@ -34,7 +34,7 @@ class UserParts:
             peers.accounts,
             peers.peer_log,
             MovedLogins(setup.loop, setup.limits, forwarding.under_way),
-            forwarding.registrations.withdraw,
+            forwarding.registrations,
             peers.siblings,
         )
         self.takeovers = Takeovers(

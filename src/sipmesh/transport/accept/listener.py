@@ -22,6 +22,7 @@ from sipmesh.transport.link.link import Link
 from sipmesh.transport.reactor.descriptors import OUT_OF_RESOURCES, lowest_free, most_for_clients
 from sipmesh.transport.sockets import address_of, close_quietly, keep_alive, probe_often, unread
 from sipmesh.transport.watched import READ, Watched
+from sipmesh.transport.websocket.link import WebSocketLink
 from sipmesh.trust.evidence import Direction, HandshakeFailure, LinkKind, PeerEvidence
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from sipmesh.transport.link.events import LinkEvents
     from sipmesh.transport.reactor.reactor import Reactor
     from sipmesh.transport.tls.contexts import AcceptingContext
+    from sipmesh.transport.websocket.upgrade import UpgradePolicy
     from sipmesh.trust.verdict import Verdict
 
 BACKLOG: Final = socket.SOMAXCONN
@@ -79,6 +81,11 @@ def everybody(_address: str, _coming: int, _coming_in_all: int) -> bool:
     return True
 
 
+def nothing() -> bool:
+    """Return False: nothing was closed."""
+    return False
+
+
 class Listener(Watched):
     """Accepts connections of one kind, within the limits; each becomes a link once its peer is accepted.
 
@@ -87,9 +94,9 @@ class Listener(Watched):
     place is one of `places.silent` until the ClientHello is whole, and one of `places.shaking` from then on. Addresses of
     servers and partners, as *is_reserved* tells, have places of their own on ports where a certificate is required. *has_room*
     tells whether a link of an address that has so many handshakes, of so many in all, may come up. *make_room* is asked for a
-    descriptor when no connection here can give way: it closes a link and returns True, or False. *new_link* makes the link of
-    an accepted connection: of another class on a WebSocket port. *sock* is a socket that is bound already. Without *accepts*,
-    other processes accept what comes on it, and this one only keeps the port.
+    descriptor when no connection here can give way: it closes a link and returns True, or False. On a WebSocket port,
+    *upgrade_policy* gives who may open one. *sock* is a socket that is bound already. Without *accepts*, other processes accept
+    what comes on it, and this one only keeps the port.
     """
 
     def __init__(
@@ -102,16 +109,18 @@ class Listener(Watched):
         *,
         sock: socket.socket | None = None,
         accepts: bool = True,
+        is_reserved: Callable[[str], bool] = nobody,
+        has_room: Callable[[str, int, int], bool] = everybody,
+        make_room: Callable[[], bool] = nothing,
+        upgrade_policy: Callable[[], UpgradePolicy] | None = None,
     ) -> None:
         self.spec, self.kind = spec, spec.kind
         self.generation, self.alarm = 0, 0.0
         self.accepted = self.refused = 0
         self._reactor, self._events, self._context = reactor, events, context
         self._limits = limits or reactor.limits
-        self.is_reserved: Callable[[str], bool] = nobody
-        self.has_room: Callable[[str, int, int], bool] = everybody
-        self.make_room: Callable[[], bool] = lambda: False
-        self.new_link: Callable[[], Link] = self._link
+        self.is_reserved, self.has_room, self.make_room = is_reserved, has_room, make_room
+        self._upgrade_policy = upgrade_policy
         limits = self._limits
         self._most = most_for_clients(limits.descriptors_kept)
         self.waiting = AcceptQueue()
@@ -344,6 +353,12 @@ class Listener(Watched):
 
     def broken(self, _error: Exception) -> None:
         """Continue: one connection that failed says nothing about the next."""
+
+    def new_link(self) -> Link:
+        """Make the link of an accepted connection."""
+        if self._upgrade_policy is not None:
+            return WebSocketLink(self._reactor, self._events, self._upgrade_policy)
+        return self._link()
 
     def _link(self) -> Link:
         return Link(self._reactor, self._events, self.kind, Direction.ACCEPTED)

@@ -15,10 +15,12 @@ import pytest
 from server.proxy.events.test_notifier import subscribe, told, watch
 from sipmesh.demo.organisation import Organisation
 from sipmesh.server.proxy.events.turn_credentials import TurnCredentials
+from sipmesh.server.quotas.limited_log import LimitedLog
 from sipmesh.topology.document.load import load
 from support.in_force import current_of
 from support.network import FE1, FE2, Network
 from support.running import on_loop
+from support.telling import Told
 
 ALICE, BOB = "sip:alice@example.test", "sip:bob@example.test"
 SECRET = b"a secret of coturn"
@@ -57,8 +59,9 @@ def password_of(name: str, secret: bytes = SECRET) -> str:
     return b64encode(hmac_of(secret, name.encode(), sha1).digest()).decode()
 
 
-def profile(network: Network, failed: list[str], clock: Clock | None = None) -> Any:
-    made = TurnCredentials(current_of(load(network.organisations[0].file), FE1), clock or Clock(), failed.append)
+def profile(network: Network, told: Told, clock: Clock | None = None) -> Any:
+    log = LimitedLog(told.log, lambda: 0.0, each=9, total=9, window_s=1.0)
+    made = TurnCredentials(current_of(load(network.organisations[0].file), FE1), clock or Clock(), log)
     return json.loads(made.profile(ALICE))
 
 
@@ -66,26 +69,26 @@ def test_password_is_that_of_the_user_and_the_end(home: Network) -> None:
     write_turn(home)
     name = f"{1_800_000_000 + LIFETIME_S}:alice@example.test"
     relays = {"urls": RELAYS, "username": name, "credential": password_of(name)}
-    assert profile(home, []) == {"iceServers": [{"urls": [STUN]}, relays], "ttl": LIFETIME_S}
+    assert profile(home, Told()) == {"iceServers": [{"urls": [STUN]}, relays], "ttl": LIFETIME_S}
 
 
 def test_servers_that_need_no_login_need_no_secret(home: Network) -> None:
-    failed: list[str] = []
+    told = Told()
     write_turn(home, STUN).unlink()
-    assert profile(home, failed) == {"iceServers": [{"urls": [STUN]}], "ttl": LIFETIME_S}
-    assert failed == []
+    assert profile(home, told) == {"iceServers": [{"urls": [STUN]}], "ttl": LIFETIME_S}
+    assert not told.lines
 
 
 @pytest.mark.parametrize(("mode", "secret"), [(0o644, SECRET), (0o600, b"")])
 def test_without_a_secret_that_may_be_used_no_password_is_made(home: Network, mode: int, secret: bytes) -> None:
-    failed: list[str] = []
+    told = Told()
     write_turn(home, secret=secret, mode=mode)
-    assert profile(home, failed)["iceServers"] == [{"urls": [STUN]}]
-    assert len(failed) == 1
+    assert profile(home, told)["iceServers"] == [{"urls": [STUN]}]
+    assert len(list(told.events("no secret for TURN"))) == 1
 
 
 def test_without_turn_servers_the_list_is_empty(home: Network) -> None:
-    assert profile(home, []) == {"iceServers": [], "ttl": 0}
+    assert profile(home, Told()) == {"iceServers": [], "ttl": 0}
 
 
 @on_loop

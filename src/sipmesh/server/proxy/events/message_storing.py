@@ -14,6 +14,7 @@ from sipmesh.sip.text import octets_of
 from sipmesh.storage.messages import NewMessage, Storing, store
 
 if TYPE_CHECKING:
+    from sipmesh.server.in_force.address_rules import AddressRules
     from sipmesh.server.in_force.in_force import Current
     from sipmesh.sip.message import Request
     from sipmesh.storage.message_queue import MessageQueue, Piece
@@ -47,8 +48,7 @@ class PendingMessage:
 class MessageStoring:
     """Stores messages in the database of *queue*.
 
-    *clock* gives seconds of the loop, *wall* the time in UTC. *partner_of* names the partner of a domain, "" if there is none.
-    *account_of* says which account of a name there is (`Verifier.created`).
+    *clock* gives seconds of the loop, *wall* the time in UTC. *rules* say which partner a sender is of.
     """
 
     def __init__(
@@ -57,11 +57,10 @@ class MessageStoring:
         current: Current,
         clock: Callable[[], float],
         wall: Callable[[], datetime],
-        partner_of: Callable[[str], str],
-        account_of: Callable[[str], int],
+        rules: AddressRules,
     ) -> None:
         self._queue, self._current, self._clock, self._wall = queue, current, clock, wall
-        self._partner_of, self._account_of = partner_of, account_of
+        self._rules = rules
         self._pending: TimeoutQueue[PendingMessage] = TimeoutQueue(WRITE_S)
         self._waiting_of: Counter[str] = Counter()
         self.counts: Counter[Storing] = Counter()
@@ -77,11 +76,11 @@ class MessageStoring:
             self._end(done, Storing.USER_FULL)
             return
         user = identity or request.from_.aor
-        sender = answers_for(user, self._partner_of)
+        sender = answers_for(user, self._rules.partner_of)
         author = octets_of(user) if sender != user else b""
         asked_s = request.expires
         lifetime_s = limits.lifetime_s if asked_s is None else min(asked_s, limits.lifetime_s)
-        key, account = message_key(request, sender), self._account_of(aor)
+        key, account = message_key(request, sender), self._current.value.homes.account_of(aor)
         message = NewMessage(aor, octets_of(sender), key, octets, lifetime_s, author, account)
         if self._waiting_of[sender] >= MOST_OF_SENDER or self._queue.waiting >= MOST_STORES:
             self._end(done, Storing.SENDER_FULL if self._queue.waiting < MOST_STORES else Storing.FAILED)

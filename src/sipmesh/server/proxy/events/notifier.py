@@ -31,12 +31,14 @@ if TYPE_CHECKING:
     from sipmesh.routing.events.packages import Package
     from sipmesh.routing.proxy.forwarding import ListenerAddress
     from sipmesh.routing.registrar.binding import Binding
+    from sipmesh.server.in_force.address_rules import AddressRules
     from sipmesh.server.proxy.events.own_requests import OwnRequests
     from sipmesh.server.proxy.events.publications import Publications
+    from sipmesh.server.proxy.events.turn_credentials import TurnCredentials
     from sipmesh.server.proxy.flow import Flow
     from sipmesh.server.proxy.flow_table import FlowTable
     from sipmesh.server.proxy.registrar.registrations import Registrations
-    from sipmesh.server.quotas.usage import Usage
+    from sipmesh.server.quotas.principals import Principals
 
 MOST_DIALOG_OCTETS: Final = 4_096
 """What is kept of a SUBSCRIBE: its dialog, its route and its Contact."""
@@ -72,10 +74,8 @@ class WatchedUser:
 class EventNotifier:
     """The subscriptions that one server keeps.
 
-    *watching* gives what a user lets a watcher see; *partner_of* the partner of a domain, "" if there is none. *use_of*
-    gives the account of a watcher, *token* an unpredictable text, *clock* seconds of the loop, *profile* what the
-    phones of a user need beside SIP. *is_user*: an address of record is at home in our pool. *may_exist*: an address
-    may be that of a watcher: a user of ours, or of a peer that may assert its domain.
+    *rules* say whose an address is, and what a user lets a watcher see. *turn* gives what the phones of a user need beside SIP,
+    *token* an unpredictable text, *clock* seconds of the loop.
     """
 
     def __init__(
@@ -85,22 +85,17 @@ class EventNotifier:
         registrations: Registrations,
         publications: Publications,
         listeners: dict[str, ListenerAddress],
-        watching: Callable[[str, str], Watching],
-        partner_of: Callable[[str], str],
-        use_of: Callable[[str, int], Usage],
-        profile: Callable[[str], bytes],
-        is_user: Callable[[str], bool],
-        may_exist: Callable[[str], bool],
+        rules: AddressRules,
+        accounts: Principals,
+        turn: TurnCredentials,
         token: Callable[[], str],
         clock: Callable[[], float],
     ) -> None:
         self._flow_table, self._own_requests, self._registrations = flow_table, own_requests, registrations
         self._publications, self._listeners = publications, listeners
-        self._watching = watching
-        self._profile = profile
-        self._is_user, self._may_exist = is_user, may_exist
+        self._rules, self._turn = rules, turn
         self._token, self._clock = token, clock
-        self.places = SubscriptionPlaces(partner_of, use_of)
+        self.places = SubscriptionPlaces(rules.partner_of, accounts.watcher)
         self._by_tag: dict[str, EventSubscription] = {}
         self._users: dict[str, WatchedUser] = {}
         self._by_watcher: dict[str, dict[str, EventSubscription]] = {}
@@ -162,7 +157,7 @@ class EventNotifier:
         if subscription is None:
             return
         self._registrations.look_up(subscription.aor, lambda rows: self._tell_first(subscription, rows))
-        if not subscription.device and self._is_user(subscription.watcher):
+        if not subscription.device and self._rules.is_ours(subscription.watcher):
             self._registrations.look_up(subscription.watcher, subscription.find_device)
 
     def _tell_first(self, subscription: EventSubscription, rows: Sequence[Binding] | None) -> None:
@@ -236,7 +231,7 @@ class EventNotifier:
 
     def watching(self, aor: str, watcher: str) -> Watching:
         """Return what *watcher* may see of *aor*; users see themselves."""
-        return Watching.ALLOW if watcher == aor else self._watching(aor, watcher)
+        return Watching.ALLOW if watcher == aor else self._rules.watching(aor, watcher)
 
     def rules_changed(self, aors: frozenset[str] | None = None) -> None:
         """The rules of *aors*, or of all users, may have changed, or *aors* were removed.
@@ -245,9 +240,9 @@ class EventNotifier:
         users of a partner that was removed.
         """
         for aor in list(dict.fromkeys([*self._users, *self._by_watcher])) if aors is None else self._concerned(aors):
-            if not self._may_exist(aor):
+            if not self._rules.may_exist(aor):
                 self._watcher_removed(aor)
-            if not self._is_user(aor):
+            if not self._rules.is_ours(aor):
                 self.removed(aor)
                 continue
             user = self._users.get(aor)
@@ -329,7 +324,7 @@ class EventNotifier:
 
     def _body(self, subscription: EventSubscription) -> bytes:
         if subscription.package is UA_PROFILE:
-            return self._profile(subscription.aor)
+            return self._turn.profile(subscription.aor)
         user = self._users.get(subscription.aor)
         rows = user.rows if user is not None else ()
         if subscription.package is REG:
@@ -445,7 +440,7 @@ class EventNotifier:
             self._round = list(dict.fromkeys([*self._users, *self._by_watcher, *self._publications.users()]))
         now_due, self._round = self._round[:LOOKED_AT], self._round[LOOKED_AT:]
         for aor in now_due:
-            if self._is_user(aor):
+            if self._rules.is_ours(aor):
                 self._look(aor)
             else:
                 self.removed(aor)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from sipmesh.server.in_force.in_force import Current
+    from sipmesh.server.quotas.limited_log import LimitedLog
     from sipmesh.topology.document.parts.services import Turn
 
 NEEDS_NO_LOGIN: Final = ("stun:", "stuns:")
@@ -26,12 +27,11 @@ NEEDS_NO_LOGIN: Final = ("stun:", "stuns:")
 class TurnCredentials:
     """Makes the profile of a user: the servers, a user name and a password.
 
-    *wall_clock* returns seconds since 1970 (UTC), as TURN servers compare them. *failed* gets the reason why the secret
-    cannot be read.
+    *wall_clock* returns seconds since 1970 (UTC), as TURN servers compare them.
     """
 
-    def __init__(self, current: Current, wall_clock: Callable[[], float], failed: Callable[[str], None]) -> None:
-        self._current, self._wall_clock, self._failed = current, wall_clock, failed
+    def __init__(self, current: Current, wall_clock: Callable[[], float], log: LimitedLog) -> None:
+        self._current, self._wall_clock, self._log = current, wall_clock, log
 
     def __repr__(self) -> str:
         return f"<TurnCredentials for {len(self._turn.servers) if self._turn is not None else 0} servers>"
@@ -64,7 +64,7 @@ class TurnCredentials:
         try:
             return read_password(folder / file, folder).encode()
         except OperatorError as wrong:
-            self._failed(str(wrong))
+            self._log.error("turn", "no secret for TURN", why=str(wrong))
             return b""
 
 

@@ -25,7 +25,6 @@ from sipmesh.trust.evidence import LinkKind
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
-    from collections.abc import Callable, Iterable
 
     from sipmesh.routing.authentication.backoff import LoginBackoff
     from sipmesh.routing.authentication.digest_sets import Kind
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
     from sipmesh.server.proxy.flow_table import FlowTable
     from sipmesh.server.proxy.login.moved_logins import MovedLogins
     from sipmesh.server.proxy.other_processes import OtherProcesses
+    from sipmesh.server.proxy.registrar.registrations import Registrations
     from sipmesh.server.quotas.limited_log import LimitedLog
     from sipmesh.server.quotas.principals import Principals
     from sipmesh.sip.digest import Nonces
@@ -45,7 +45,7 @@ OFFERED: Final = re.compile("algorithm=([A-Za-z0-9-]+)")
 
 
 class DigestAuth:
-    """The logins on one server. *withdraw* gets each link that no longer registers some users."""
+    """The logins on one server. A user who is no longer served on a link loses its *registrations* there."""
 
     def __init__(
         self,
@@ -58,10 +58,10 @@ class DigestAuth:
         accounts: Principals,
         log: LimitedLog,
         moved: MovedLogins,
-        withdraw: Callable[[Flow, Iterable[str]], None],
+        registrations: Registrations,
         siblings: OtherProcesses,
     ) -> None:
-        self.moved, self._withdraw, self._siblings = moved, withdraw, siblings
+        self.moved, self._registrations, self._siblings = moved, registrations, siblings
         self._loop, self._current, self._nonces, self._failures = loop, current, nonces, failures
         self._tokens = tokens
         self._flow_table, self._accounts, self._log = flow_table, accounts, log
@@ -193,7 +193,7 @@ class DigestAuth:
                 continue
             is_first = changed is None or flow not in self.moved  # a second change may be that of the password
             if is_first and all(self._has_moved(flow, aor) for aor in outdated):
-                self._withdraw(flow, outdated)
+                self._registrations.withdraw(flow, outdated)
                 self.moved.add(flow)
             else:
                 flow.link.close("the user was removed, or has a new password")

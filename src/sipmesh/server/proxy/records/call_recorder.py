@@ -38,8 +38,9 @@ if TYPE_CHECKING:
     from sipmesh.routing.registrar.binding import Binding
     from sipmesh.server.in_force.in_force import Current
     from sipmesh.server.proxy.flow import Flow, ProxiedRequest, ReceivedRequest, SentBranch
+    from sipmesh.server.proxy.message_refusals import MessageRefusals
     from sipmesh.server.proxy.records.record_buffer import RecordBuffer
-    from sipmesh.server.proxy.refused_message import RefusedMessage
+    from sipmesh.server.proxy.registrar.registrations import Registrations
     from sipmesh.sip.message import Request, Response
 
 RECORDED: Final = ("INVITE", "MESSAGE")
@@ -63,7 +64,7 @@ MOST_OF_USER: Final = 3_000
 class CallRecorder:
     """The records of one process. *names* are those of the server and of this process; *clock* gives loop time, *wall* Unix time.
 
-    *find_refusal* finds a refusal by its reference, *look_up* reads the registrations of a user. *is_on* says whether the
+    *is_on* says whether the
     topology in force asks for records: a message costs only this look if not.
     """
 
@@ -72,15 +73,15 @@ class CallRecorder:
         names: tuple[str, str],
         current: Current,
         buffer: RecordBuffer,
-        find_refusal: Callable[[str], RefusedMessage | None],
-        look_up: Callable[[str, Callable[[Sequence[Binding] | None], None]], None],
+        refusals: MessageRefusals,
+        registrations: Registrations,
         most_up: int,
         clock: Callable[[], float],
         wall: Callable[[], float],
     ) -> None:
         self._server, process = names
-        self._current, self.buffer, self._find_refusal = current, buffer, find_refusal
-        self._look_up, self._most_up, self._clock, self._wall = look_up, most_up, clock, wall
+        self._current, self.buffer, self._refusals = current, buffer, refusals
+        self._registrations, self._most_up, self._clock, self._wall = registrations, most_up, clock, wall
         self.up = UpCalls()
         self.is_on = False
         self._prefix, self._number = f"{process}-{int(wall() * 1000):x}", 0
@@ -178,7 +179,7 @@ class CallRecorder:
 
     def _explained(self, reference: str, why: str) -> tuple[str, str]:
         """Give the reason and the code of a refusal of this server; those of another server are in its log."""
-        refused = self._find_refusal(reference)
+        refused = self._refusals.find(reference)
         return (why, "") if refused is None else (refused.why, refused.code or "")
 
     def _begin(self, record: CallRecord, proxied: ProxiedRequest, response: Response) -> None:
@@ -255,7 +256,7 @@ class CallRecorder:
         for key, call in self.up.lost_before(now - LOST_S)[:SWEPT_AT_ONCE]:
             lost = LostCall(self, key, self._wall() - (now - call.lost_at), call.lost_for)
             self.up.await_return(key)
-            self._look_up(f"sip:{call.lost_for}", lost.looked_up)
+            self._registrations.look_up(f"sip:{call.lost_for}", lost.looked_up)
         if self._restored_until and now >= self._restored_until:
             self._restored_until = 0.0
             for call in self.up:
