@@ -5,49 +5,27 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 
 from sipmesh.demo.organisation import Organisation
 from sipmesh.pki.file_error import make_folder
 from sipmesh.server.control_socket import STATE
 from sipmesh.server.in_force.in_force import InForce, in_force_of
-from sipmesh.server.proxy.events.event_server import EventServer
 from sipmesh.server.proxy.outside import Outside
-from sipmesh.server.running.decision_parts import DecisionParts
-from sipmesh.server.running.event_parts import event_server
-from sipmesh.server.running.forwarding_parts import ForwardingParts
-from sipmesh.server.running.link_parts import LinkParts
-from sipmesh.server.running.peer_parts import PeerParts
+from sipmesh.server.running.server_parts import ServerParts as Parts
 from sipmesh.server.running.server_setup import ServerSetup
 from sipmesh.server.running.server_stores import ServerStores
-from sipmesh.server.running.user_parts import UserParts
 from sipmesh.server.running.worker_place import ALONE, WorkerPlace
 from sipmesh.topology.view import view
 from sipmesh.transport.limits import Limits
 from support.telling import Told
 
 
-@dataclass
-class ServerParts:
-    """Every part of one server."""
+class ServerParts(Parts):
+    """Every part of one server, with its log."""
 
-    setup: ServerSetup
-    told: Told
-    peers: PeerParts = field(init=False)
-    forwarding: ForwardingParts = field(init=False)
-    users: UserParts = field(init=False)
-    events: EventServer = field(init=False)
-    decisions: DecisionParts = field(init=False)
-    links: LinkParts = field(init=False)
-
-    def __post_init__(self) -> None:
-        setup = self.setup
-        self.peers = PeerParts(setup)
-        self.forwarding = ForwardingParts(setup, self.peers)
-        self.users = UserParts(setup, self.peers, self.forwarding)
-        self.events = event_server(setup, self.peers, self.forwarding)
-        self.decisions = DecisionParts(setup, self.peers, self.forwarding, self.users, self.events)
-        self.links = LinkParts(setup, self.peers, self.decisions.dispatch)
+    def __init__(self, setup: ServerSetup, told: Told) -> None:
+        super().__init__(setup)
+        self.setup, self.told = setup, told
 
     def put(self, organisation: Organisation) -> InForce:
         """Put in force what *organisation* has written now; nothing follows from it."""

@@ -260,7 +260,7 @@ def to(flow: Flow) -> FlowTarget:
 def forward(server: StillServer, came_on: Flow, request: Request, *targets: Target) -> None:
     """Have a request of *came_on* forwarded to *targets*."""
     proxied = server.core._transactions.begin(server.received(came_on, request))
-    server.parts.decisions.relay.forward(proxied, Forward(targets, "sip:alice@example.test"))
+    server.parts.relays.relay.forward(proxied, Forward(targets, "sip:alice@example.test"))
 
 
 @asynccontextmanager

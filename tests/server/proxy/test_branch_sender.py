@@ -30,7 +30,7 @@ def sent(server: StillServer, came_on: Flow, request: Request, start: Start) -> 
     proxied = server.core._transactions.begin(server.received(came_on, request))
     proxied.context = ResponseContext.of(request, (start.target,))
     proxied.context.start()
-    return server.parts.decisions.relay._sender.send(proxied, start, None)
+    return server.parts.relays.relay._sender.send(proxied, start, None)
 
 
 @still
@@ -43,7 +43,7 @@ async def test_branch_is_sent_or_lost_with_its_flow(home: Network) -> None:
         link: Any = bob.link
         link.usable = False
         assert sent(server, alice, asked("MESSAGE"), Start(0, to(bob))) == LOST
-        assert repr(server.parts.decisions.relay._sender).startswith("<BranchSender <ClientTransactions ")
+        assert repr(server.parts.relays.relay._sender).startswith("<BranchSender <ClientTransactions ")
 
 
 @pytest.mark.parametrize(("room", "status"), [(0, [100, 413]), (1 << 20, [100])])
@@ -82,7 +82,7 @@ async def test_request_that_the_next_hop_would_not_read_is_refused(home: Network
         assert statuses(alice) == [513]
         nameless = server.received(alice, asked("INVITE"))
         alice.sender = None
-        server.parts.decisions.relay.forward(server.core._transactions.begin(nameless), Forward((to(bob),), ALICE))
+        server.parts.relays.relay.forward(server.core._transactions.begin(nameless), Forward((to(bob),), ALICE))
         assert statuses(alice) == [513, 100, 480]
 
 

@@ -256,7 +256,7 @@ async def test_response_goes_to_who_has_asked(home: Network, monkeypatch: pytest
             return taken[name]
 
         for part, name in (
-            (parts.decisions.relay, "relay"),
+            (parts.relays.relay, "relay"),
             (parts.events, "events"),
             (parts.peers.siblings, "others"),
         ):
@@ -288,14 +288,14 @@ async def test_malformed_response_ends_what_it_answers(home: Network, monkeypatc
         told: list[str] = []
         alice, broken = server.phone(), respond(asked("MESSAGE"), 200, to_tag="2")
         broken.replace("cseq", "x")
-        server.state.overload.active = True
+        server.state.admission.overload.active = True
         monkeypatch.setattr(type(server.parts.events), "responded", lambda *_: told.append("events"))
         handed(server, alice, broken)
         assert told == ["events"]
-        monkeypatch.setattr(type(server.parts.decisions.relay), "malformed", lambda *_: True)
+        monkeypatch.setattr(type(server.parts.relays.relay), "malformed", lambda *_: True)
         handed(server, alice, broken)
         assert told == ["events"]
-        monkeypatch.setattr(type(server.parts.decisions.relay), "is_answered_without_end", lambda *_: True)
+        monkeypatch.setattr(type(server.parts.relays.relay), "is_answered_without_end", lambda *_: True)
         handed(server, alice, respond(asked("MESSAGE"), 180, to_tag="2"))
         assert told == ["events"] * 2
 

@@ -164,7 +164,7 @@ async def test_message_of_a_closed_link_is_stored_all_the_same(home: Network) ->
     async with still_server(home.organisations[0]) as server:
         alice = server.phone()
         act(server, server.received(alice, asked("MESSAGE")), Store(BOB, ALICE))
-        server.parts.decisions.removal.link_down(alice)
+        server.parts.relays.removal.link_down(alice)
         await until(lambda: BOB in server.parts.events._stored_since)
         assert statuses(alice) == []
 

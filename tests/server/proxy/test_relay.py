@@ -183,7 +183,7 @@ async def test_each_response_goes_back_and_the_branch_ends(home: Network) -> Non
         came = sent_to(server, alice, asked("MESSAGE"), bob)
         answer(server, bob, came, 200)
         assert statuses(alice) == [200]
-        assert (alice.served, bob.sent, server.parts.decisions.relay.load) == ({}, {}, 0)
+        assert (alice.served, bob.sent, server.parts.relays.relay.load) == ({}, {}, 0)
         assert not answer(server, bob, came, 200)
 
 
@@ -191,7 +191,7 @@ async def test_each_response_goes_back_and_the_branch_ends(home: Network) -> Non
 @on_loop
 async def test_invite_rings_is_cancelled_and_ends(home: Network) -> None:
     async with still_server(home.organisations[0]) as server:
-        alice, bob, relay = server.phone(), server.registered("bob"), server.parts.decisions.relay
+        alice, bob, relay = server.phone(), server.registered("bob"), server.parts.relays.relay
         came = sent_to(server, alice, asked("INVITE"), bob)
         answer(server, bob, came, 180)
         [invite] = alice.served.values()
@@ -208,7 +208,7 @@ async def test_invite_that_waits_for_the_store_is_cancelled(home: Network) -> No
     async with still_server(home.organisations[0]) as server:
         alice = server.phone()
         waiting = server.core._transactions.begin(server.received(alice, asked("INVITE")))
-        server.parts.decisions.relay.cancel(waiting, ())
+        server.parts.relays.relay.cancel(waiting, ())
         assert statuses(alice) == [487]
 
 
@@ -219,9 +219,9 @@ async def test_call_begins_and_ends(home: Network) -> None:
         alice, bob = server.phone(), server.registered("bob")
         came = sent_to(server, alice, with_body(asked("INVITE"), SDES), bob)
         answer(server, bob, came, 200, ("contact", "<sip:bob@192.0.2.9>"))
-        assert len(server.parts.decisions.relay.calls) == 1
+        assert len(server.parts.relays.relay.calls) == 1
         sent_to(server, alice, asked("BYE", BOB, ("call-id", came.call_id)), bob)
-        assert len(server.parts.decisions.relay.calls) == 0
+        assert len(server.parts.relays.relay.calls) == 0
 
 
 @pytest.mark.parametrize(
@@ -271,7 +271,7 @@ async def test_response_that_cannot_go_back_is_replaced(home: Network, status: i
         response.remove("via")
         response.prepend("via", came.values("via")[0])
         with pytest.raises(RemoteError):
-            server.parts.decisions.relay.responded(bob, response)
+            server.parts.relays.relay.responded(bob, response)
         assert statuses(alice) == answered
 
 
@@ -279,7 +279,7 @@ async def test_response_that_cannot_go_back_is_replaced(home: Network, status: i
 @on_loop
 async def test_malformed_response_ends_the_branch_of_its_own_request_alone(home: Network) -> None:
     async with still_server(home.organisations[0]) as server:
-        alice, bob, relay = server.phone(), server.registered("bob"), server.parts.decisions.relay
+        alice, bob, relay = server.phone(), server.registered("bob"), server.parts.relays.relay
         came = sent_to(server, alice, asked("INVITE"), bob)
         other = respond(came, 200, to_tag="2")
         other.replace("cseq", "1 MESSAGE")
@@ -298,7 +298,7 @@ async def test_malformed_response_ends_the_branch_of_its_own_request_alone(home:
 @on_loop
 async def test_malformed_refusal_is_acknowledged(home: Network) -> None:
     async with still_server(home.organisations[0]) as server:
-        alice, bob, relay = server.phone(), server.registered("bob"), server.parts.decisions.relay
+        alice, bob, relay = server.phone(), server.registered("bob"), server.parts.relays.relay
         came = sent_to(server, alice, asked("INVITE"), bob)
         relay.malformed(bob, respond(came, 180, to_tag="2"))
         for _ in range(2):
@@ -322,7 +322,7 @@ async def test_response_on_a_link_without_a_sender_is_refused(home: Network) -> 
 @on_loop
 async def test_responses_are_counted_for_their_branch(home: Network) -> None:
     async with still_server(home.organisations[0]) as server:
-        alice, bob, relay = server.phone(), server.registered("bob"), server.parts.decisions.relay
+        alice, bob, relay = server.phone(), server.registered("bob"), server.parts.relays.relay
         came = sent_to(server, alice, asked("INVITE"), bob)
         found = []
         for _ in range(MOST_RESPONSES):
@@ -336,7 +336,7 @@ async def test_responses_are_counted_for_their_branch(home: Network) -> None:
 @on_loop
 async def test_end_of_a_link_ends_what_waits_on_it(home: Network) -> None:
     async with still_server(home.organisations[0]) as server:
-        alice, bob, relay = server.phone(), server.registered("bob"), server.parts.decisions.relay
+        alice, bob, relay = server.phone(), server.registered("bob"), server.parts.relays.relay
         for method in ("INVITE", "MESSAGE"):
             sent_to(server, alice, asked(method), bob)
         relay.link_down(alice)
@@ -351,7 +351,7 @@ async def test_end_of_a_link_ends_what_waits_on_it(home: Network) -> None:
 @on_loop
 async def test_end_of_a_carried_flow_ends_its_own_requests(home: Network) -> None:
     async with still_server(home.organisations[0]) as server:
-        alice, bob, relay = server.phone(), server.registered("bob"), server.parts.decisions.relay
+        alice, bob, relay = server.phone(), server.registered("bob"), server.parts.relays.relay
         sent_to(server, alice, asked("MESSAGE"), bob)
         relay.flow_ended(alice)
         assert (alice.served, len(bob.sent)) == ({}, 1)
@@ -388,7 +388,7 @@ async def test_flow_that_the_next_server_does_not_know_ends(two_pools: Network) 
         carried.carried_by(client, "<sip:x@fe4.example.test;lr>")
         proxied = server.core._transactions.begin(server.received(carried, asked("MESSAGE", f"sip:{BOT}")))
         forwarded = Forward((FlowTarget(1 << 40, b"o", BOB, found=Found.TOKEN),), ALICE)
-        server.parts.decisions.relay.forward(proxied, forwarded)
+        server.parts.relays.relay.forward(proxied, forwarded)
         assert statuses(carried) == [480]
 
 
@@ -412,8 +412,8 @@ async def test_message_whose_server_is_lost_is_stored(home: Network) -> None:
         alice, row = server.phone(), server.row("bob", 7, FE2)
         proxied = server.core._transactions.begin(server.received(alice, asked("MESSAGE")))
         lost = Forward((RemoteFlowTarget(row, BOB),), ALICE, Store(BOB, ALICE))
-        server.parts.decisions.relay.forward(proxied, lost)
-        server.parts.decisions.relay.link_down(server.links.made[FE2])
+        server.parts.relays.relay.forward(proxied, lost)
+        server.parts.relays.relay.link_down(server.links.made[FE2])
         await until(lambda: statuses(alice) == [202])
 
 
@@ -434,7 +434,7 @@ async def test_partner_gets_no_asserted_identity(federation: Network) -> None:
 async def test_binding_of_a_lost_flow_is_forgotten(home: Network, monkeypatch: pytest.MonkeyPatch) -> None:
     async with still_server(home.organisations[0]) as server:
         forgotten: list[Any] = []
-        relay: Any = server.parts.decisions.relay
+        relay: Any = server.parts.relays.relay
         monkeypatch.setattr(type(relay._registrations), "forget", lambda _, row: forgotten.append(row))
         alice, row = server.phone(), server.row("bob", 7, FE2)
         forward(server, alice, asked("MESSAGE"), RemoteFlowTarget(row, BOB))
@@ -448,7 +448,7 @@ async def test_binding_of_a_lost_flow_is_forgotten(home: Network, monkeypatch: p
 @on_loop
 async def test_timers_end_branches_and_requests(home: Network, monkeypatch: pytest.MonkeyPatch) -> None:
     async with still_server(home.organisations[0]) as server:
-        alice, bob, relay = server.phone(), server.registered("bob"), server.parts.decisions.relay
+        alice, bob, relay = server.phone(), server.registered("bob"), server.parts.relays.relay
         silent = server.registered("carol")
         forward(server, alice, asked("INVITE"), to(bob), to(silent))
         first = next(one for one in written_on(bob) if isinstance(one, Request))
@@ -466,7 +466,7 @@ async def test_timers_end_branches_and_requests(home: Network, monkeypatch: pyte
 @on_loop
 async def test_server_that_ends_gives_up_each_request(home: Network) -> None:
     async with still_server(home.organisations[0]) as server:
-        alice, bob, relay = server.phone(), server.registered("bob"), server.parts.decisions.relay
+        alice, bob, relay = server.phone(), server.registered("bob"), server.parts.relays.relay
         server.core._transactions.begin(server.received(alice, asked("MESSAGE")))
         sent_to(server, alice, asked("MESSAGE"), bob)
         came = sent_to(server, alice, asked("INVITE"), bob)
@@ -492,4 +492,4 @@ def answer(
     response = respond(came, status, to_tag="2", headers=(*routes, *headers))
     if body:
         put_body(response, body)
-    return server.parts.decisions.relay.responded(flow, response)
+    return server.parts.relays.relay.responded(flow, response)

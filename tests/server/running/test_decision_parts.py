@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from support.network import FE1, Network
+from sipmesh.demo.organisation import Organisation
+from support.network import FE1
 from support.running import on_loop
 from support.server_parts import server_parts
 
 
 @on_loop
-async def test_relay_and_dispatch_share_one_way_to_home_pools(two_pools: Network) -> None:
-    async with server_parts(two_pools.organisations[0], FE1) as parts:
-        decisions = parts.decisions
-        assert decisions.relay._access is decisions.access is decisions.core.state.access
-        assert decisions.core.state.home_flows is decisions.home_flows
-        assert repr(decisions).startswith("<DecisionParts <Dispatch ")
+async def test_dispatch_hands_requests_to_the_core_that_the_step_decides_for(example: Organisation) -> None:
+    async with server_parts(example, FE1) as parts:
+        assert parts.decisions.dispatch.core is parts.decisions.core
+        assert repr(parts.decisions).startswith("<DecisionParts <Dispatch ")

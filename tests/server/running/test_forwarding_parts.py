@@ -23,4 +23,4 @@ async def test_edge_forwards_without_a_client_port(example: Organisation) -> Non
     """It has no registrations, so no GRUU names a port of it."""
     async with server_parts(example, EDGE) as parts:
         assert repr(parts.forwarding).startswith("<ForwardingParts <ServerTransactions ")
-        assert parts.decisions.relay.load == 0
+        assert parts.relays.relay.load == 0

@@ -49,7 +49,7 @@ class Dispatch(LinkEvents):
         self._flow_table, self.links, self.core, self._relay = flow_table, links, core, relay
         self._events, self._refresh_gate, self._outside = events, refresh_gate, outside
         self._siblings, self._log = siblings, log
-        self._admission, self._overload = core.state.admission, core.state.overload
+        self._admission, self._overload = core.state.admission, core.state.admission.overload
 
     def __repr__(self) -> str:
         return f"<Dispatch {self._relay!r}, {self.core!r}>"

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from sipmesh.routing.registrar.binding import Binding
     from sipmesh.routing.target import AnotherNotifier
     from sipmesh.server.in_force.in_force import Current
+    from sipmesh.server.proxy.calls.call_release import CallRelease
     from sipmesh.server.proxy.calls.identity_service import IdentityService
     from sipmesh.server.proxy.events.event_server import EventServer
     from sipmesh.server.proxy.flow import ProxiedRequest
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
     from sipmesh.server.proxy.relay import Relay
     from sipmesh.server.proxy.responder import Responder
     from sipmesh.server.proxy.serving.state import ServingState
+    from sipmesh.server.proxy.transactions.ack_forwarder import AckForwarder
     from sipmesh.sip.message import Response
 
 ENDED: Final = Answer(Status.OK)
@@ -79,6 +81,8 @@ class ProxyCore(RequestServer):
         state: ServingState,
         clock: Callable[[], float],
         relay: Relay,
+        acks: AckForwarder,
+        release: CallRelease,
         responder: Responder,
         events: EventServer,
         logins: DigestAuth,
@@ -88,6 +92,7 @@ class ProxyCore(RequestServer):
     ) -> None:
         self._current, self.state, self._clock = current, state, clock
         self._relay, self.responder, self._events = relay, responder, events
+        self._acks, self._release = acks, release
         self._logins, self._login_waits, self._identity = logins, login_waits, identity
         self._outside, self._transactions = outside, relay.server_transactions
         self._acts = self._table()
@@ -177,11 +182,11 @@ class ProxyCore(RequestServer):
         }
 
     def _forward_ack(self, received: ReceivedRequest, effect: ForwardAck) -> None:
-        self._relay.acks.forward(received.flow, received.request, effect.forward)
+        self._acks.forward(received.flow, received.request, effect.forward)
 
     def _end_call(self, received: ReceivedRequest, effect: EndCall) -> None:
         self.responder.refusals.record(received.flow, received.request, effect.refused)
-        self._relay.release.end_call(received.flow, received.request, effect.forward)
+        self._release.end_call(received.flow, received.request, effect.forward)
 
     def _close_link(self, received: ReceivedRequest, effect: CloseLink) -> None:
         received.flow.link.close(effect.why)

@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from sipmesh.server.proxy.message_refusals import MessageRefusals
     from sipmesh.server.proxy.records.call_recorder import CallRecorder
     from sipmesh.server.proxy.registrar.registrations import Registrations
-    from sipmesh.server.proxy.transactions.ack_forwarder import AckForwarder
     from sipmesh.server.proxy.transactions.answerers import Answerers
     from sipmesh.server.proxy.transactions.branch_requests import BranchRequests
     from sipmesh.server.proxy.transactions.client_transactions import ClientTransactions
@@ -69,7 +68,6 @@ class Relay:
         sender: BranchSender,
         calls: CallTable,
         media: MediaGuard,
-        acks: AckForwarder,
         release: CallRelease,
         refusals: MessageRefusals,
         records: CallRecorder,
@@ -81,7 +79,7 @@ class Relay:
         self._flow_table, self._registrations = flow_table, registrations
         self._privacy, self._answerers, self._sender = privacy, answerers, sender
         self._media, self._refusals = media, refusals
-        self.acks, self.release = acks, release
+        self._release = release
         self.calls_started = 0
         self._served_before: list[ProxiedRequest] = []  # of closed links
         self._sent_before: list[SentBranch] = []
@@ -240,7 +238,7 @@ class Relay:
         if todo is Do.ACK:
             sent.flow.link.send(ack_for(sent.request, answer).encode())
         elif given is Input.SUCCESS and sent.request.method == "INVITE" and answer.to.tag:
-            self.release.release_malformed(sent, answer)
+            self._release.release_malformed(sent, answer)
         self.client_transactions.responded(sent, given, Status.BAD_GATEWAY)
         self._perform(proxied, context.responded(sent.number, explained(proxied.request, Status.BAD_GATEWAY)))
 
@@ -280,7 +278,7 @@ class Relay:
         if response.status < FIRST_FINAL:
             self._perform(proxied, context.refuse(sent.number, refusal, (REASON,)))
             return
-        self.release.release_callee(sent, response)
+        self._release.release_callee(sent, response)
         self._perform(proxied, context.responded(sent.number, refusal))
 
     # Links

@@ -34,7 +34,7 @@ class RefreshGate:
         recognises a retransmission.
         """
         state = self._state
-        if state.is_draining or state.overload.loss > 1.0 or flow.account.full or flow.served:
+        if state.is_draining or state.admission.overload.loss > 1.0 or flow.account.full or flow.served:
             return False
         return not state.is_full
 

@@ -28,12 +28,12 @@ class OverloadAdmission:
     """Asks *overload* for each request; *tokens* tells which requests belong to a dialog of this server."""
 
     def __init__(self, overload: OverloadControl, tokens: Tokens) -> None:
-        self._overload, self._tokens = overload, tokens
+        self.overload, self._tokens = overload, tokens
 
     def count_stray(self, link: Link, message: Message) -> None:
         """Count a *message* that cannot be refused, or need not be served, as a request of its sender under overload."""
-        if self._overload.active:
-            self._overload.count(link.demand, len(message.body))
+        if self.overload.active:
+            self.overload.count(link.demand, len(message.body))
 
     def is_refused(self, link: Link, request: Request) -> bool:
         """Return whether *request* on *link* is refused; asked only under overload.
@@ -46,13 +46,13 @@ class OverloadAdmission:
         was_admitted = link.admitted > 0 and method.encode() in CLIENT_METHODS
         link.admitted -= was_admitted
         if method == "REGISTER" or (request.to.tag is not None and has_dialog_token(request, self._tokens)):
-            is_refused = self._overload.refuses_last(link.demand, len(request.body), _most_last(link))
-            self._overload.refused_last += is_refused
+            is_refused = self.overload.refuses_last(link.demand, len(request.body), _most_last(link))
+            self.overload.refused_last += is_refused
             return is_refused
         if was_admitted:
             return False
-        is_refused = self._overload.refuses_new(link.demand, len(request.body))
-        self._overload.refused += is_refused
+        is_refused = self.overload.refuses_new(link.demand, len(request.body))
+        self.overload.refused += is_refused
         return is_refused
 
 

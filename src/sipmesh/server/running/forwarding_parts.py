@@ -6,7 +6,6 @@ import time
 from typing import TYPE_CHECKING
 
 from sipmesh.routing.registrar.registrar import RegistrarLimits
-from sipmesh.server.proxy.branch_sender import BranchSender
 from sipmesh.server.proxy.call_table import CallTable
 from sipmesh.server.proxy.calls.call_release import CallRelease
 from sipmesh.server.proxy.calls.identity_service import IdentityService
@@ -16,18 +15,15 @@ from sipmesh.server.proxy.liveness.outages import Outages
 from sipmesh.server.proxy.records.call_recorder import CallRecorder
 from sipmesh.server.proxy.records.record_buffer import RecordBuffer
 from sipmesh.server.proxy.registrar.registrations import Registrations
-from sipmesh.server.proxy.relay import Relay
 from sipmesh.server.proxy.transactions.ack_forwarder import AckForwarder
 from sipmesh.server.proxy.transactions.answerers import Answerers
 from sipmesh.server.proxy.transactions.branch_requests import BranchRequests
-from sipmesh.server.proxy.transactions.client_transactions import ClientTransactions
 from sipmesh.server.proxy.transactions.privacy_service import PrivacyService
 from sipmesh.server.proxy.transactions.server_transactions import ServerTransactions
 from sipmesh.server.proxy.under_way import UnderWay
 from sipmesh.trust.evidence import LinkKind
 
 if TYPE_CHECKING:
-    from sipmesh.server.proxy.login.access_proxy import AccessProxy
     from sipmesh.server.running.peer_parts import PeerParts
     from sipmesh.server.running.server_setup import ServerSetup
 
@@ -73,29 +69,6 @@ class ForwardingParts:
 
     def __repr__(self) -> str:
         return f"<ForwardingParts {self.server_transactions!r}, {self.registrations!r}>"
-
-    def relay(self, setup: ServerSetup, peers: PeerParts, access: AccessProxy) -> Relay:
-        """Build the relay; *access* gets the requests that are carried to and from other pools."""
-        client_transactions = ClientTransactions(setup.loop.time)
-        return Relay(
-            setup.current,
-            access,
-            setup.loop.time,
-            peers.flow_table,
-            self.registrations,
-            self.requests,
-            self.privacy,
-            self.answerers,
-            self.server_transactions,
-            client_transactions,
-            BranchSender(peers.flow_table, self.requests, client_transactions, self.outages),
-            self.calls,
-            self.media,
-            self.acks,
-            self.release,
-            peers.refusals,
-            self.records,
-        )
 
 
 def _registrations(setup: ServerSetup, peers: PeerParts) -> Registrations:

@@ -12,15 +12,10 @@ from sipmesh.server.certificates.expiring_files import anchors_of, lists_of
 from sipmesh.server.control_socket import STATE
 from sipmesh.server.in_force.in_force import in_force_of
 from sipmesh.server.proxy.outside import Outside
-from sipmesh.server.running.decision_parts import DecisionParts
-from sipmesh.server.running.event_parts import event_server
-from sipmesh.server.running.forwarding_parts import ForwardingParts
-from sipmesh.server.running.link_parts import LinkParts
-from sipmesh.server.running.peer_parts import PeerParts
 from sipmesh.server.running.record_writer import RecordWriter
+from sipmesh.server.running.server_parts import ServerParts
 from sipmesh.server.running.server_setup import ServerSetup
 from sipmesh.server.running.server_stores import ServerStores
-from sipmesh.server.running.user_parts import UserParts
 from sipmesh.server.running.user_updates import UserUpdates
 from sipmesh.server.running.version_change import VersionChange
 from sipmesh.server.running.worker_place import ALONE, WorkerPlace
@@ -115,7 +110,7 @@ class RunningServer:
         return self.outside.follower.is_settled
 
     def _build(self, setup: ServerSetup) -> None:
-        """Build the parts, from the judge to the pool of links; nothing listens yet. Each part knows those before it."""
+        """Build the parts; nothing listens yet."""
         stores = setup.stores
         self.tokens, self.users, self.locations, self.message_queue = (
             stores.tokens,
@@ -124,21 +119,18 @@ class RunningServer:
             stores.messages,
         )
         self.current, self.branch_prefix, self._setup = setup.current, setup.branches.prefix, setup
-        peers = self._peers = PeerParts(setup)
-        forwarding = self._forwarding = ForwardingParts(setup, peers)
-        users = self._users = UserParts(setup, peers, forwarding)
-        self.events = event_server(setup, peers, forwarding)
-        self.user_updates = UserUpdates(stores.users, users.logins, self.events, setup.outside, setup.log)
-        decisions = self._decisions = DecisionParts(setup, peers, forwarding, users, self.events)
-        self._links = LinkParts(setup, peers, decisions.dispatch)
+        parts = self._parts = ServerParts(setup)
+        self.events = parts.events
+        self.user_updates = UserUpdates(stores.users, parts.users.logins, self.events, setup.outside, setup.log)
         self._name_parts()
-        self._changes = VersionChange(setup, peers, users, self.events, decisions, self._links)
-        self.siblings = peers.workers
-        self.reception = None if peers.workers is None else decisions.reception(peers.workers)
+        self._changes = VersionChange(setup, parts)
+        self.siblings = parts.peers.workers
+        self.reception = None if self.siblings is None else parts.decisions.reception(self.siblings)
 
     def _name_parts(self) -> None:
         """Name the parts that the control plane, the commands, the metrics and the tests of a server work with."""
-        peers, forwarding, users, links = self._peers, self._forwarding, self._users, self._links
+        parts = self._parts
+        peers, forwarding, users, links = parts.peers, parts.forwarding, parts.users, parts.links
         self.tracer = Tracer(self.view.name, peers.reactor, self.log)
         self.records = RecordWriter(forwarding.records, self.state, self.place, self.current, self.loop, self.log)
         self.reactor, self.gatekeeper, self.flow_table = peers.reactor, peers.gatekeeper, peers.flow_table
@@ -150,12 +142,12 @@ class RunningServer:
             forwarding.liveness,
         )
         self.refusals, self.identity, self.media = peers.refusals, forwarding.identity, forwarding.media
-        self.relay, self.release, self.under_way = self._decisions.relay, forwarding.release, forwarding.under_way
+        self.relay, self.release, self.under_way = parts.relays.relay, forwarding.release, forwarding.under_way
         self.logins, self.failures = users.logins, users.failures
         self.takeovers = users.takeovers
-        self.dispatch, self.core = self._decisions.dispatch, self._decisions.core
-        self.home_flows, self.access = self._decisions.home_flows, self._decisions.access
-        self.sweep = self._decisions.sweep
+        self.dispatch, self.core = parts.decisions.dispatch, parts.decisions.core
+        self.home_flows, self.access = parts.relays.home_flows, parts.relays.access
+        self.sweep = parts.decisions.sweep
         self.resolver, self.connector, self.trials, self.pool = (
             links.resolver,
             links.connector,
@@ -167,7 +159,7 @@ class RunningServer:
     def tick(self) -> None:
         """Sweep what has a deadline, and tell the operator of overload; called about twice a second."""
         self.sweep.tick()
-        self._peers.tick()
+        self._parts.peers.tick()
         self.tracer.tick()
         self.records.tick()
 
@@ -218,8 +210,8 @@ class RunningServer:
         self.outages.close()
         self.takeovers.close()
         self.logins.moved.close()
-        await self._links.drain()
-        self._peers.siblings.close()
+        await self._parts.links.drain()
+        self._parts.peers.siblings.close()
         self.liveness.close()
         self.reactor.close()
         self.events.close()

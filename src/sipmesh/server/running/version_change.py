@@ -11,29 +11,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sipmesh.server.in_force.in_force import InForce
-    from sipmesh.server.proxy.events.event_server import EventServer
-    from sipmesh.server.running.decision_parts import DecisionParts
-    from sipmesh.server.running.link_parts import LinkParts
-    from sipmesh.server.running.peer_parts import PeerParts
+    from sipmesh.server.running.server_parts import ServerParts
     from sipmesh.server.running.server_setup import ServerSetup
-    from sipmesh.server.running.user_parts import UserParts
     from sipmesh.topology.view import ServerView
 
 
 class VersionChange:
     """Puts another value in force on one server."""
 
-    def __init__(
-        self,
-        setup: ServerSetup,
-        peers: PeerParts,
-        users: UserParts,
-        events: EventServer,
-        decisions: DecisionParts,
-        links: LinkParts,
-    ) -> None:
-        self._setup, self._peers, self._users, self._events = setup, peers, users, events
-        self._decisions, self._links = decisions, links
+    def __init__(self, setup: ServerSetup, parts: ServerParts) -> None:
+        self._setup, self._parts = setup, parts
 
     def __repr__(self) -> str:
         return f"<VersionChange of {self._setup.current!r}>"
@@ -50,29 +37,29 @@ class VersionChange:
         for warning in needs_restart(old.view, view):
             setup.log.warning(warning)
         setup.outside.sources.follow(view.loaded)  # it carries over the CRLs and OCSP responses that were fetched
-        self._links.revocation.keep_pushed(view.loaded)
+        self._parts.links.revocation.keep_pushed(view.loaded)
         setup.current.value = new.taking_over(old.homes.taken)
         self._change_this_server(view)
-        self._decisions.relay.records.follow()
+        self._parts.forwarding.records.follow()
         closed = self._judge_peers()
-        self._users.takeovers.look_anew()
-        self._events.notifier.rules_changed()
+        self._parts.users.takeovers.look_anew()
+        self._parts.events.notifier.rules_changed()
         setup.outside.follower.version_changed()
-        return closed + self._users.logins.close_changed()
+        return closed + self._parts.users.logins.close_changed()
 
     def _change_this_server(self, view: ServerView) -> None:
         """Use the name servers, certificates, addresses and the stores of the pool that *view* names."""
-        self._links.resolver.change(*view.dns_servers)
-        self._peers.certificates.read_again()
-        self._links.listening.change(view.listeners)
+        self._parts.links.resolver.change(*view.dns_servers)
+        self._parts.peers.certificates.read_again()
+        self._parts.links.listening.change(view.listeners)
         self._setup.stores.know_servers(view)
 
     def _judge_peers(self) -> list[str]:
         """End the links and flows of those who are refused now, and give all others their present rights."""
-        self._peers.siblings.judge_again()
-        self._decisions.home_flows.end_uncarried()
-        closed = self._links.judge_again()
-        self._peers.flow_table.judged_anew()
+        self._parts.peers.siblings.judge_again()
+        self._parts.relays.home_flows.end_uncarried()
+        closed = self._parts.links.judge_again()
+        self._parts.peers.flow_table.judged_anew()
         return closed
 
 

@@ -19,7 +19,7 @@ async def test_closed_link_takes_its_flow_its_binding_and_its_branches_with_it(h
         [flow] = node.flow_table.sessions()
         assert (sorted(flow.users), node.relay.load) == (["sip:alice@example.test"], 0)
         assert (await alice.ask(alice.request("OPTIONS", "sip:bob@example.test"))).status == 480
-        assert repr(node._decisions.removal).startswith("<FlowRemoval from <FlowTable ")
+        assert repr(node._parts.relays.removal).startswith("<FlowRemoval from <FlowTable ")
 
 
 @on_loop
@@ -29,7 +29,7 @@ async def test_carried_flow_ends_and_the_link_that_carries_it_stays(two_pools: N
         peer = await carrier(two_pools, FE3, FE1, "bob")
         await logged_in(peer, path_of(FE1))
         [carried] = [flow for flow in node.flow_table.sessions() if flow.carrier is not None]
-        node._decisions.removal.flow_ended(carried)
+        node._parts.relays.removal.flow_ended(carried)
         assert carried.closed
         assert carried not in node.flow_table.sessions()
         assert await logged_in(peer, path_of(FE1))

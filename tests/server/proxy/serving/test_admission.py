@@ -92,7 +92,7 @@ async def test_overload_refuses_new_requests(home: Network, monkeypatch: pytest.
     async with still_server(home.organisations[0]) as server:
         state, alice = server.state, server.phone()
         for refuses in (True, False):
-            state.overload.active = True
+            state.admission.overload.active = True
             monkeypatch.setattr(type(state.admission), "is_refused", lambda *_, refuses=refuses: refuses)
             assert refused_at_once(state, alice, asked("MESSAGE")) == (OVERLOADED if refuses else None)
 

@@ -50,7 +50,7 @@ def refused_at_once(state: ServingState, flow: Flow, request: Request) -> Effect
         refused = DRAINING
     if refused is not None or request.method == "ACK":
         return refused
-    if state.overload.active and state.admission.is_refused(flow.link, request):
+    if state.admission.overload.active and state.admission.is_refused(flow.link, request):
         refused = OVERLOADED
     elif flow.account.full:
         refused = RefuseForOctets(flow.account)
