@@ -366,7 +366,7 @@ SOURCE_MUTATIONS: Final[dict[str, SourceMutation]] = {
     "takeover-after-the-first-silence": SourceMutation(
         "outages",
         "a pool is taken over as soon as one of its servers does not answer",
-        "server/proxy/liveness/takeovers.py",
+        "server/proxy/login/takeovers.py",
         "        if len(since) != len(outages):\n",
         "        if not since:\n",
     ),

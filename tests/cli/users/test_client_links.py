@@ -8,7 +8,7 @@ from cli.users.test_login_tables import rows
 from sipmesh.cli.control_client import FromServer
 from sipmesh.cli.users.client_links import REMEDIES, client_refusals_table, link_remedies
 from sipmesh.server.admin.replies import ClientRefusalReply
-from sipmesh.server.proxy.login.client_refusals import RefusalReason
+from sipmesh.server.proxy.client_refusals import RefusalReason
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
 

@@ -27,7 +27,7 @@ from sipmesh.trust.judgement.verdict_report import VerdictReport
 from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
-    from sipmesh.server.proxy.login.client_refusals import ClientRefusal
+    from sipmesh.server.proxy.client_refusals import ClientRefusal
     from sipmesh.server.proxy.login.login_history import LoginAttempt
     from sipmesh.trust.evidence import TlsFacts
 

@@ -226,7 +226,11 @@ class ReceivedRequest:
 
 
 class RequestServer:
-    """What serves a request; it is told what happens to one after it has begun."""
+    """What serves a request, also later if the request has to wait."""
+
+    def begin(self, received: ReceivedRequest) -> ProxiedRequest:
+        """Begin the transaction of a request that is answered later."""
+        raise NotImplementedError
 
     def registration_ended(self, waiting: ProxiedRequest, response: Response) -> None:
         """Send the *response* to a REGISTER that has waited for the store."""

@@ -10,7 +10,7 @@ from heapq import merge
 from typing import TYPE_CHECKING
 
 from sipmesh.server.process.clock import now_utc
-from sipmesh.server.proxy.login.client_refusals import ClientRefusals, reason_of_end
+from sipmesh.server.proxy.client_refusals import ClientRefusals, reason_of_end
 from sipmesh.transport.tls.path_check import recheck_path
 from sipmesh.trust.evidence import Direction, LinkKind, PeerEvidence
 from sipmesh.trust.formatting import MOST

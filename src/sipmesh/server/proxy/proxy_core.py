@@ -143,6 +143,10 @@ class ProxyCore(RequestServer):
         """See `LoginHandler`."""
         self.take_later(LoginGivenUp(pending.received))
 
+    def begin(self, received: ReceivedRequest) -> ProxiedRequest:
+        """See `RequestServer`."""
+        return self._transactions.begin(received)
+
     def registration_ended(self, waiting: ProxiedRequest, response: Response) -> None:
         """See `RequestServer`."""
         self._transactions.answer(waiting, response)
@@ -192,7 +196,7 @@ class ProxyCore(RequestServer):
         received.flow.link.close(effect.why)
 
     def _register(self, received: ReceivedRequest, effect: Register) -> None:
-        response = self.state.registrations.register(received, effect.aor, self._transactions)
+        response = self.state.registrations.register(received, effect.aor)
         if response is not None:
             self._transactions.answered["REGISTER"][response.status // 100] += 1
             self.responder.reply(received, response)

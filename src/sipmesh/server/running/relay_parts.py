@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from sipmesh.server.proxy.branch_sender import BranchSender
 from sipmesh.server.proxy.links.flow_removal import FlowRemoval
+from sipmesh.server.proxy.links.home_flows import HomeFlows
 from sipmesh.server.proxy.login.access_proxy import AccessProxy
 from sipmesh.server.proxy.login.end_of_flow import EndOfFlow
-from sipmesh.server.proxy.login.home_flows import HomeFlows
 from sipmesh.server.proxy.login.login_waits import LoginWaits
 from sipmesh.server.proxy.relay import Relay
 from sipmesh.server.proxy.transactions.client_transactions import ClientTransactions

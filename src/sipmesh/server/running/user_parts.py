@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.routing.authentication.backoff import FailureLimits, LoginBackoff
-from sipmesh.server.proxy.liveness.takeovers import Takeovers
 from sipmesh.server.proxy.login.digest_auth import DigestAuth
 from sipmesh.server.proxy.login.moved_logins import MovedLogins
+from sipmesh.server.proxy.login.takeovers import Takeovers
 from sipmesh.server.running.server_setup import new_nonce_key
 from sipmesh.sip.digest import Nonces
 

@@ -214,7 +214,7 @@ class Delivery:
         return self._now - self.read_at >= self.messages[0].left_s
 
     def _settle(self, message: StoredMessage, fate: Fate) -> Generator[DeliveryEffect, Any, None]:
-        """Remove *message*, or leave it where it is. One that is not answered holds up its sender: they keep their order."""
+        """Remove *message*, or leave it where it is. Later messages of its sender keep their order."""
         if fate is Fate.DELIVERED or fate is Fate.UNWANTED:
             self.messages.popleft()
             self.last = message.number

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from sipmesh.server.proxy.flow_table import FlowTable
     from sipmesh.server.proxy.gatekeeper import Gatekeeper
     from sipmesh.server.proxy.links.flow_removal import FlowRemoval
+    from sipmesh.server.proxy.links.home_flows import HomeFlows
     from sipmesh.server.proxy.liveness.keepalives import Liveness
     from sipmesh.server.proxy.liveness.outages import Outages
-    from sipmesh.server.proxy.login.home_flows import HomeFlows
     from sipmesh.server.proxy.other_processes import OtherProcesses
     from sipmesh.server.proxy.outside import Outside
     from sipmesh.server.quotas.limited_log import LimitedLog

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from sipmesh.server.log import Log
     from sipmesh.server.proxy.call_table import CallTable
     from sipmesh.server.proxy.links.remote_events import RemoteEvents
-    from sipmesh.server.proxy.liveness.takeovers import Takeovers
+    from sipmesh.server.proxy.login.takeovers import Takeovers
     from sipmesh.server.proxy.outside import Outside
     from sipmesh.server.proxy.registrar.registrations import Registrations
     from sipmesh.server.proxy.siblings.siblings import Siblings

@@ -11,7 +11,7 @@ from sipmesh.trust.evidence import LinkKind
 if TYPE_CHECKING:
     from sipmesh.server.proxy.flow_table import FlowTable
     from sipmesh.server.proxy.links.flow_removal import FlowRemoval
-    from sipmesh.server.proxy.login.home_flows import HomeFlows
+    from sipmesh.server.proxy.links.home_flows import HomeFlows
     from sipmesh.server.proxy.outside import Outside
     from sipmesh.server.quotas.principals import Principals
     from sipmesh.transport.link.link import Link

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from sipmesh.routing.registrar.binding import BindingKey
-    from sipmesh.server.proxy.flow import ProxiedRequest, RequestServer
+    from sipmesh.server.proxy.flow import ProxiedRequest
     from sipmesh.storage.location_service.locations import Write
 
 
@@ -25,11 +25,6 @@ class PendingRegistration:
 
     def __repr__(self) -> str:
         return f"<PendingRegistration of {self.aor} {self.proxied!r}>"
-
-    @property
-    def server(self) -> RequestServer:
-        """What sends the answer."""
-        return self.proxied.received.server
 
     @property
     def is_awaited(self) -> bool:

@@ -44,7 +44,6 @@ if TYPE_CHECKING:
     from sipmesh.routing.identity.tokens import Tokens
     from sipmesh.server.log import Log
     from sipmesh.server.proxy.other_processes import OtherProcesses
-    from sipmesh.server.proxy.transactions.server_transactions import ServerTransactions
     from sipmesh.server.quotas.limited_log import LimitedLog
     from sipmesh.storage.location_service.locations import Locations, StoreHealth
 
@@ -164,7 +163,7 @@ class Registrations:
 
     # REGISTER
 
-    def register(self, received: ReceivedRequest, aor: str, transactions: ServerTransactions) -> Response | None:
+    def register(self, received: ReceivedRequest, aor: str) -> Response | None:
         """Answer a REGISTER of *aor*, which the link has proved; None if it begins a transaction, and is answered later.
 
         The server of the request gets that answer, and each user of whom a phone has registered.
@@ -181,7 +180,7 @@ class Registrations:
             return self._granted(flow, request, answer)
         if self._store_follower.is_failing or not self._has_room(aor):
             return unavailable(request)
-        pending = PendingRegistration(transactions.begin(received), aor)
+        pending = PendingRegistration(received.server.begin(received), aor)
         self._waiting.add(pending, self._clock())
         self._waiting_of[aor] = self._waiting_of.get(aor, 0) + 1
         if answer is None or held is None or aor in self._changes:
@@ -342,12 +341,12 @@ class Registrations:
         if flow.closed:
             self.flow_closed(flow)
         else:
-            pending.server.has_registered(pending.aor)
+            pending.proxied.received.server.has_registered(pending.aor)
 
     def _answer(self, pending: PendingRegistration, response: Response) -> None:
         self._leave(pending)
         if pending.is_awaited:
-            pending.server.registration_ended(pending.proxied, response)
+            pending.proxied.received.server.registration_ended(pending.proxied, response)
 
     def _leave(self, pending: PendingRegistration) -> None:
         """Wait for *pending* no longer; called again for a given-up registration, once its write has ended."""

@@ -11,9 +11,9 @@ from sipmesh.routing.proxy.forwarding import ListenerAddress
 from sipmesh.server.proxy.calls.media_guard import MediaGuard
 from sipmesh.server.proxy.events.message_delivery import MessageDelivery
 from sipmesh.server.proxy.flow_table import FlowTable
+from sipmesh.server.proxy.links.home_flows import HomeFlows
 from sipmesh.server.proxy.liveness.outages import Outages
 from sipmesh.server.proxy.login.access_proxy import AccessProxy
-from sipmesh.server.proxy.login.home_flows import HomeFlows
 from sipmesh.server.proxy.other_processes import OtherProcesses
 from sipmesh.server.proxy.registrar.registrations import Registrations
 from sipmesh.server.proxy.transactions.client_transactions import ClientTransactions

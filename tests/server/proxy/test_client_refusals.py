@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sipmesh.server.proxy.login.client_refusals import (
+from sipmesh.server.proxy.client_refusals import (
     LONGEST_DETAIL,
     ClientRefusals,
     RefusalLimits,
