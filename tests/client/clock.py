@@ -12,6 +12,9 @@ from typing import Any, TypeVar, TypeVarTuple
 ON_THE_WAY_S = 0.02
 """How long the kernel may take to pass on what was written to loopback, in real seconds."""
 
+LEAST_WAIT_S = 0.001
+"""The shortest wait of epoll. Shorter waits add up, so that ten timers within some milliseconds wait once."""
+
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -66,12 +69,12 @@ class JumpingSelector(selectors.DefaultSelector):
         self._loop.check_patience()
         is_awaited = any(works() for works in self._loop.threads)
         found = super().select(timeout if is_awaited else 0)
-        if not found and timeout and not is_awaited:
+        if not found and timeout and not is_awaited and self._wait_s >= LEAST_WAIT_S:
             # On a busy machine the kernel may not have passed on yet what was just written to loopback.
-            found = super().select(self._wait_s)
+            found, self._wait_s = super().select(self._wait_s), 0.0
         if found:
             self._wait_s = ON_THE_WAY_S
         elif timeout and not is_awaited:
             self._loop.now += timeout
-            self._wait_s = min(ON_THE_WAY_S, timeout / 500)
+            self._wait_s = min(ON_THE_WAY_S, self._wait_s + timeout / 500)
         return found

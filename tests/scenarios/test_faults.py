@@ -24,6 +24,7 @@ from sipmesh.demo.organisation import Organisation
 from sipmesh.demo.ports import HOST, free_port
 from sipmesh.pki import files
 from sipmesh.server.admin.metrics.server_metrics import ServerMetrics
+from sipmesh.server.agent import status_reporter
 from sipmesh.server.agent.probing import peer_checks
 from sipmesh.server.console.access.secret_table import hash_of
 from sipmesh.server.management.server_faults import Fault
@@ -53,7 +54,8 @@ TOKEN = "viewer-token"
 
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No check of a partner or an application waits for its turn."""
+    """No check of a partner or an application waits for its turn, and servers report often what they see."""
+    monkeypatch.setattr(status_reporter, "REPORT_EVERY_S", 0.5)
     monkeypatch.setattr(peer_checks, "FIRST_S", 0.0)
     monkeypatch.setattr(peer_checks, "AGAIN_S", 0.0)
     monkeypatch.setattr(peer_checks, "EVERY_S", dict.fromkeys(PeerKind, 0.0))
