@@ -20,6 +20,7 @@ AFAR = RemoteFlowTarget(row(server=FE2), CONTACT)
 ONE_SERVER = ServerTarget(("a.test",), LinkKind.SERVER, BOB)
 TWO_SERVERS = ServerTarget(("a.test", "b.test"), LinkKind.SERVER, BOB)
 A_PARTNER = ServerTarget(("partner.test",), LinkKind.PARTNER, BOB)
+TWO_TRUNKS = ServerTarget(("first.test", "second.test"), LinkKind.PARTNER, BOB)
 BUSY_REASON = ('SIP;cause=600;text="Busy Everywhere"',)
 AUTHENTICATE, PROXY_AUTHENTICATE = "www-authenticate", "proxy-authenticate"
 
@@ -39,8 +40,8 @@ def told(effects: list[Effect]) -> list[str]:
                 words.append("silence")
             case Forget():
                 words.append("forget")
-            case AwaitSilent():
-                words.append("await silent")
+            case AwaitSilent(restarts):
+                words.append(f"await silent{' again' if restarts else ''}")
     return words
 
 
@@ -712,3 +713,48 @@ def test_server_that_does_not_know_a_contact_says_nothing_about_it(first: str) -
     nowhere.takes(first)
     assert nowhere.loses(1) == ["reply 404"]
     assert Call(ONE_SERVER).loses() == ["reply 503"]
+
+
+@pytest.mark.parametrize("status", [408, 500, 502, 503, 504])
+def test_call_that_a_trunk_cannot_carry_goes_to_the_next_one(status: int) -> None:
+    call = Call(TWO_TRUNKS)
+    assert call.started == ["start 0 first.test", "await silent"]
+    assert call.gets(status) == ["start 1 second.test", "await silent again"]
+    assert call.gets(200, 1) == ["reply 200"]
+
+
+@pytest.mark.parametrize("status", [403, 404, 480, 486, 603])
+def test_refusal_of_the_callee_ends_the_search_for_a_trunk(status: int) -> None:
+    assert Call(TWO_TRUNKS).gets(status) == [f"reply {status}"]
+
+
+def test_last_trunk_decides_how_the_call_ends() -> None:
+    call = Call(TWO_TRUNKS)
+    call.gets(504)
+    assert call.gets(486, 1) == ["reply 486"]
+
+
+def test_trunk_that_cannot_be_reached_is_passed_over() -> None:
+    assert Call(TWO_TRUNKS).loses() == ["start 1 second.test"]
+
+
+def test_silent_trunk_is_left_and_cancelled_if_it_answers_later() -> None:
+    call = Call(TWO_TRUNKS)
+    assert told(call.context.leave_silent()) == ["start 1 second.test", "await silent again"]
+    assert told(call.context.leave_silent()) == []
+    assert call.gets(180) == ["cancel 0"]
+    assert call.gets(487) == []
+    assert call.gets(200, 1) == ["reply 200"]
+
+
+def test_trunk_that_rings_is_not_left() -> None:
+    call = Call(TWO_TRUNKS)
+    assert call.gets(180) == ["reply 180"]
+    assert told(call.context.leave_silent()) == []
+
+
+def test_call_that_was_cancelled_goes_to_no_other_trunk() -> None:
+    call = Call(TWO_TRUNKS)
+    call.gets(100)
+    assert told(call.context.cancel()) == ["cancel 0"]
+    assert call.gets(503) == ["reply 487"]

@@ -60,7 +60,12 @@ class Forget:
 
 @dataclass(frozen=True, slots=True)
 class AwaitSilent:
-    """Wait `SILENT_S` for the branches that have not been answered at all, then call `ResponseContext.leave_silent`."""
+    """Wait `SILENT_S` for the branches that have not been answered at all, then call `ResponseContext.leave_silent`.
+
+    *restarts*: another trunk is tried, and gets as much time as the first trunk.
+    """
+
+    restarts: bool = False
 
 
 @dataclass(frozen=True, slots=True)

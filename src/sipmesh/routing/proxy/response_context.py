@@ -31,11 +31,14 @@ from sipmesh.trust.evidence import LinkKind
 FLOW_IS_DEAD: Final = frozenset({Status.REQUEST_TIMEOUT, Status.FLOW_FAILED})
 """After these, another flow of the same device is tried; after no other response (RFC 5626 section 7)."""
 
+TRUNK_HAS_FAILED: Final = frozenset({408, 500, 502, 504})
+"""After these, and after a 503, another trunk is tried: they say nothing about the number that is called."""
+
 SILENT_S: Final = 4.0
 """Seconds for phones that answer an INVITE with nothing, once another device has refused it or the caller has cancelled it.
 
 A phone sends 100 within 0.2 s (RFC 3261 section 17.2.1), on a link that loses nothing. So the link of a silent phone is dead,
-and the caller should not wait for its timer B (32 s) to learn that the user is busy.
+and so is a trunk that is silent. The caller should not wait for its timer B (32 s) to learn that the user is busy.
 """
 
 TIMED_OUT: Final = ('SIP;cause=408;text="Request Timeout"',)
@@ -54,6 +57,11 @@ def _by_rank(targets: tuple[Target, ...]) -> list[tuple[Target, ...]]:
         return [targets] if targets else []
     ranks = sorted({target.q for target in targets})
     return [tuple(target for target in targets if target.q == rank) for rank in ranks]
+
+
+def has_other_trunks(target: Target) -> bool:
+    """Tell whether *target* is several trunks, of which each is tried if the trunk before it has failed."""
+    return isinstance(target, ServerTarget) and len(target.names) > 1 and target.kind is LinkKind.PARTNER
 
 
 def _is_to_our_server(target: Target) -> bool:
@@ -152,7 +160,8 @@ class ResponseContext:
         group = self.waiting.pop()
         if len(group) > 1 or self.share:
             self.share = breadth_of(self.request) // len(group)
-        return [self._start(ways_to(target)) for target in group]
+        started: list[Effect] = [self._start(ways_to(target)) for target in group]
+        return [*started, AwaitSilent()] if self.invite and len(group) == 1 and has_other_trunks(group[0]) else started
 
     def responded(self, number: int, response: Response) -> list[Effect]:
         """Process a response on the branch *number*."""
@@ -188,6 +197,8 @@ class ResponseContext:
                 return self._past_server(branch, response)
         if response.status in FLOW_IS_DEAD and self._has_spare(branch):
             return self._try_next_way(branch, response)
+        if response.status in TRUNK_HAS_FAILED and branch.ways and has_other_trunks(branch.target) and not branch.late:
+            return self._next_trunk(branch, response)
         if not branch.late:  # a late branch was already counted as a 408
             self._consider_of(branch, response)
         return self._global_failure(response.status) if response.status >= FIRST_GLOBAL_FAILURE else self._next()
@@ -248,15 +259,31 @@ class ResponseContext:
 
         Another flow of the same device is tried. A phone that sends a response later is cancelled.
         """
+        started = self._leave_silent_trunk()
         if not self._waits_for_silent:
-            return []
-        started: list[Effect] = []
+            return started
         for branch in list(self.branches.values()):
             if branch.state is BranchState.CALLING and not branch.late:
                 branch.late = True
                 if self._has_spare(branch):
                     started.append(self._start(branch.ways))
         return [*started, *self._next()]
+
+    def _leave_silent_trunk(self) -> list[Effect]:
+        """Try the next trunk, if the last one has not answered at all. It is cancelled if it sends a response later."""
+        branch = self.branches[len(self.branches) - 1]
+        is_silent = branch.state is BranchState.CALLING and not branch.late and not self.ended
+        if not is_silent or not branch.ways or not has_other_trunks(branch.target):
+            return []
+        branch.late = True
+        self._consider(explained(self.request, Status.REQUEST_TIMEOUT))
+        ways, branch.ways = branch.ways, ()
+        return [self._start(ways), AwaitSilent(restarts=True)]
+
+    def _next_trunk(self, branch: Branch, response: Response) -> list[Effect]:
+        """Try the next trunk after a trunk that has failed; *response* counts if the next trunk has no response."""
+        self._consider_of(branch, response)
+        return self._next() if self.ended else [self._start(branch.ways), AwaitSilent(restarts=True)]
 
     def _has_spare(self, branch: Branch) -> bool:
         """Tell whether another flow of the same device may be tried."""
@@ -302,6 +329,8 @@ class ResponseContext:
         A partner is one name with several addresses. Another one is tried once (RFC 3263 section 4.3).
         """
         if isinstance(branch.target, ServerTarget):
+            if branch.ways and has_other_trunks(branch.target) and not branch.late:
+                return self._next_trunk(branch, response)
             if branch.target.kind is LinkKind.PARTNER and not branch.past and not self.ended:
                 self._consider_of(branch, response)
                 return [self._start(((branch.target, branch.target.names[0]),), past=True)]
@@ -315,7 +344,7 @@ class ResponseContext:
         """
         if branch.state is BranchState.CALLING:
             branch.state = BranchState.PROCEEDING
-            if self.invite and self.ended:
+            if self.invite and (self.ended or (branch.late and isinstance(branch.target, ServerTarget))):
                 branch.state = BranchState.CANCELLING
                 return [Cancel(number, self.reasons)]
         if response.status == TRYING or not self.invite or self.answered or branch.state is BranchState.DONE:

@@ -196,6 +196,8 @@ class Relay:
         if flow.link.kind is LinkKind.CLIENT and not sent.is_carried:
             self._privacy.hide_answer(sent, response)
         self._answerers.name_in(sent, response)
+        if self._current.value.trunk_names is not None:
+            self.requests.hide_answerer(sent, response)
         if response.present & RECORD_ROUTE and response.status < FIRST_REDIRECTION:  # only these create a dialog
             self.requests.bind_answer(sent, response)
 
@@ -361,7 +363,7 @@ class Relay:
             elif isinstance(effect, Forget):
                 self._registrations.forget(effect.target.binding)
             elif isinstance(effect, AwaitSilent):
-                self.server_transactions.await_silent(proxied)
+                self.server_transactions.await_silent(proxied, restarts=effect.restarts)
             elif isinstance(effect, DecideAgain):
                 proxied.received.server.targets_lost(proxied, effect.what)
             else:

@@ -78,8 +78,8 @@ async def test_response_that_no_reader_accepts_is_replaced_or_dropped(
 async def test_wait_for_silent_phones_begins_once(home: Network) -> None:
     async with serving(home) as (transactions, flow, _):
         proxied = transactions.begin(received(flow, request("INVITE")))
-        transactions.await_silent(proxied)
-        transactions.await_silent(proxied)
+        transactions.await_silent(proxied, restarts=False)
+        transactions.await_silent(proxied, restarts=False)
         assert len(transactions.silent) == 1
         assert "1 waiting" in repr(transactions)
         assert transactions.silent.seconds == SILENT_S

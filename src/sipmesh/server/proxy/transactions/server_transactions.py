@@ -133,9 +133,9 @@ class ServerTransactions:
             self.drop(proxied)
         return is_ours
 
-    def await_silent(self, proxied: ProxiedRequest) -> None:
-        """Wait for phones that answer nothing, for `SILENT_S` from the first call on."""
-        if proxied not in self.silent:
+    def await_silent(self, proxied: ProxiedRequest, *, restarts: bool) -> None:
+        """Wait for phones and trunks that answer nothing, for `SILENT_S` from the first call on, or again for another trunk."""
+        if restarts or proxied not in self.silent:
             self.silent.add(proxied, self._clock())
 
     def sweep(self, now: float, most: int) -> int:
