@@ -124,6 +124,7 @@ FRONT_END = FrontEndFacts(
     applications={BOT: (BOT,), NEWS: (NEWS,)},
     route=ServerChoice(((EDGE, "edge2.example.test"),)),
     partner_domains=PARTNERS,
+    trunks=frozenset(),
     blocked=BLOCKED,
     inside=Inside(PEERS, RESERVED, BLOCKED),
     incarnation=INCARNATION,

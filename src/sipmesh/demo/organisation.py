@@ -80,6 +80,7 @@ class Organisation:
         kinds: tuple[LinkKind, ...] = {
             Role.FRONT_END: (LinkKind.CLIENT, LinkKind.SERVER),
             Role.EDGE: (LinkKind.SERVER, LinkKind.PARTNER),
+            Role.GATEWAY: (LinkKind.SERVER, LinkKind.PARTNER),
             Role.APPLICATION: (LinkKind.SERVER,),
             Role.MANAGEMENT: (LinkKind.SERVER,),
         }[plan.role]

@@ -53,13 +53,14 @@ NO_BODY: Final = made_row("content-length", "0")
 class Request(Message):
     """A request. *method* is case-sensitive. *uri* is the Request-URI as received."""
 
-    __slots__ = ("_ruri", "method", "uri", "version")
+    __slots__ = ("_ruri", "method", "renamed", "uri", "version")
 
     def __init__(self, method: str, uri: str, rows: list[Row], body: bytes = b"", *, version: str = VERSION) -> None:
         super().__init__(rows, body)
         self.method = method
         self.uri = uri
         self.version = version
+        self.renamed: list[Row] = []
         self._ruri: SipUri | None = None
 
     @property
@@ -78,6 +79,11 @@ class Request(Message):
         """Replace the Request-URI; LocalError if *uri* contains a line break."""
         self.uri = one_line(uri)
         self._ruri = None
+
+    def rename(self, name: str, value: str) -> None:
+        """Replace From or To of a request that came in. Its responses repeat the row that it came with."""
+        self.renamed.append(next(row for row in self.rows if row.name == name))
+        self.replace(name, value)
 
     def copy(self) -> Request:
         """Give an independent copy: an edit of one request does not change the other."""
@@ -232,7 +238,13 @@ def copied_rows(request: Request) -> list[Row]:
         if row.bit & (VIA | missing):
             missing &= ~row.bit
             rows.append(row)
-    return rows
+    return as_received(request, rows) if request.renamed else rows
+
+
+def as_received(request: Request, rows: list[Row]) -> list[Row]:
+    """Give *rows* of a request with those that it came with in place of those that were renamed."""
+    came = {row.bit: row for row in reversed(request.renamed)}
+    return [came.get(row.bit, row) for row in rows]
 
 
 def _wants_tag(request: Request) -> bool:

@@ -23,7 +23,7 @@ from sipmesh.topology.server_choice import NO_SERVERS, ServerChoice
 from sipmesh.trust.authority import Authority
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.policy import LinkPolicy
-from sipmesh.trust.role import ClientUsage, Role
+from sipmesh.trust.role import BORDERS, ClientUsage, Role
 from sipmesh.trust.topology_version import TopologyVersion
 from sipmesh.trust.trusted_peer import TrustedPeer
 from sipmesh.trust.trusted_peers import TrustedPeers
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from sipmesh.topology.document.parts.pool import Pool
     from sipmesh.topology.document.parts.server import ClientPort, Server
     from sipmesh.topology.document.parts.stores import PoolStorage
+    from sipmesh.topology.document.parts.trunk import Trunk
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +95,7 @@ class PartnerView:
     peer: TrustedPeer
     media: MediaPolicy | None = None
     identity_policy: IdentityPolicy | None = None
+    trunk: Trunk | None = None
 
     @property
     def addresses(self) -> tuple[tuple[str, int], ...] | None:
@@ -154,7 +156,7 @@ class TopologyEntries:
     def __init__(self, loaded: Loaded) -> None:
         topology = loaded.topology
         self.sip_domains = frozenset(topology.sip_domains)
-        self.partner_domains = frozenset(name for p in topology.federation.partners for name in p.domains)
+        self.partner_domains = frozenset(name for p in topology.federation.organisations for name in p.domains)
         self.servers: dict[str, TrustedPeer] = {
             server.name: self._server(topology, pool, server, loaded.authority)
             for pool in topology.pools
@@ -172,6 +174,7 @@ class TopologyEntries:
             Role.EDGE: self.partner_domains,
             Role.APPLICATION: frozenset(pool.speaks_for),
             Role.MANAGEMENT: frozenset(),
+            Role.GATEWAY: frozenset(trunk.name for trunk in topology.federation.trunks_of(pool.name)),
         }
         return TrustedPeer(
             name=server.name,
@@ -204,9 +207,10 @@ def _partner(partner: Partner, authority: Authority) -> PartnerView:
         asserts=frozenset(partner.domains),
         authority=authority,
         client_usage=partner.client_usage,
+        is_trunk=partner.trunk is not None,
     )
     domains = frozenset(partner.domains)
-    found = partner.edge_address, partner.address, peer, partner.media, partner.identity
+    found = partner.edge_address, partner.address, peer, partner.media, partner.identity, partner.trunk
     return PartnerView(partner.name, domains, *found)
 
 
@@ -234,7 +238,7 @@ class ServerView:
         self.web_origins = web_origins(topology)
         self.has_web_phone = has_web_phone(topology, pool)
         self.federation_route = topology.federation.route
-        self.partners = self._directory.partners
+        self.partners = tuple(one for one in self._directory.partners if _is_met(one, pool))
         self.blocked = frozenset(topology.federation.blocked)
         self.media: Mapping[str, MediaPolicy] = MappingProxyType(
             {domain: topology.media.domains.get(domain, topology.media.default) for domain in topology.sip_domains}
@@ -427,7 +431,7 @@ class ServerView:
         """
         us = self.trusted[self.name]
         if kind is LinkKind.PARTNER:
-            names = self.sip_domains | {self.pool.name}
+            names = (self.sip_domains if self.role is Role.EDGE else frozenset()) | {self.pool.name}
             us = replace(us, name=self.pool.name, role=None, pool=None, names=names, identity=names)
         return LinkPolicy(
             kind=kind,
@@ -476,14 +480,14 @@ class ServerView:
 
     def _accepts(self, kind: LinkKind) -> Iterator[str]:
         """Give the peers that may open a link of *kind* to us."""
-        if kind is LinkKind.PARTNER and self.role is Role.EDGE:
+        if kind is LinkKind.PARTNER and self.role in BORDERS:
             yield from (partner.peer.name for partner in self.partners)
         if kind is LinkKind.SERVER:
             yield from (name for name, peer in self.trusted.items() if self._may_link(peer, self.trusted[self.name]))
 
     def _opens(self, kind: LinkKind) -> Iterator[str]:
         """Give the peers to which we may open a link of *kind*."""
-        if kind is LinkKind.PARTNER and self.role is Role.EDGE:
+        if kind is LinkKind.PARTNER and self.role in BORDERS:
             yield from (partner.peer.name for partner in self.partners)
         if kind is LinkKind.SERVER:
             yield from (name for name, peer in self.trusted.items() if self._may_link(self.trusted[self.name], peer))
@@ -493,9 +497,9 @@ class ServerView:
         if opener.name == other.name or not opener.pool or not other.pool:
             return False
         match (opener.role, other.role):
-            case (Role.FRONT_END, Role.FRONT_END | Role.EDGE) | (Role.MANAGEMENT, Role.FRONT_END):
+            case (Role.FRONT_END, Role.FRONT_END | Role.EDGE | Role.GATEWAY) | (Role.MANAGEMENT, Role.FRONT_END):
                 return True
-            case (Role.EDGE, Role.FRONT_END):
+            case (Role.EDGE | Role.GATEWAY, Role.FRONT_END):
                 return other.pool in self.next_hops_of(self.pools[opener.pool])
             case (Role.APPLICATION, Role.FRONT_END):
                 return self.pools[opener.pool].next_hop == other.pool
@@ -505,6 +509,13 @@ class ServerView:
 
     def __repr__(self) -> str:
         return f"<ServerView {self.name} {self.role} of {self.pool.name}, {len(self.partners)} partners>"
+
+
+def _is_met(partner: PartnerView, pool: Pool) -> bool:
+    """Tell whether the servers of *pool* deal with *partner*: an edge has no trunks, and a gateway has its own only."""
+    if pool.role is Role.GATEWAY:
+        return partner.trunk is not None and partner.trunk.gateway == pool.name
+    return partner.trunk is None or pool.role is not Role.EDGE
 
 
 def _pool_view(pool: Pool) -> PoolView:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Final
 
 
 class Role(StrEnum):
@@ -12,6 +13,11 @@ class Role(StrEnum):
     EDGE = "edge"
     APPLICATION = "application"
     MANAGEMENT = "management"
+    GATEWAY = "gateway"
+
+
+BORDERS: Final = frozenset({Role.EDGE, Role.GATEWAY})
+"""The roles that have links to other organisations: an edge to those of users, a gateway to telephone trunks."""
 
 
 class ClientUsage(StrEnum):

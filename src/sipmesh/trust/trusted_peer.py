@@ -23,6 +23,7 @@ class TrustedPeer:
     asserts: frozenset[str]  # SIP domains whose users it may assert (rule R10)
     authority: Authority
     client_usage: ClientUsage = ClientUsage.STRICT
+    is_trunk: bool = False  # its users are numbers, and a gateway has the links to it
     processes: int = 1  # each of them may open as many links as a server of one process
 
     @property

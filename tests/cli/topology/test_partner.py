@@ -9,6 +9,7 @@ import pytest
 
 from cli.world import Organisation, sipmesh
 from sipmesh.pki.ca_rotation import CaGenerations
+from sipmesh.topology.document.load import load
 from sipmesh.trust.code import Code
 from sipmesh.trust.role import Role
 from support.tiers import wide_after
@@ -17,6 +18,17 @@ from support.tiers import wide_after
 def credentials(theirs: Path) -> tuple[str | Path, ...]:
     lists = (theirs / "root.crl", theirs / "issuing.crl")
     return ("--ca", theirs / "root.pem", "--crl", lists[0], "--crl", lists[1])
+
+
+def test_trunk_is_added_behind_its_gateway(open_: Organisation, theirs: Path) -> None:
+    """The plus sign of the numbers survives YAML."""
+    assert open_.type("topology", "add", "pool", "--role", "gateway", "--address", "127.0.0.1").code == 0
+    options = ("--gateway", "gw.example.com", "--asserts", "+49", "--carries", "+", "--carries", "+4989")
+    added = open_.type("partner", "add", "sbc.test", *options, *credentials(theirs))
+    assert "sbc.test is a trunk, through gw.example.com" in added.out
+    [trunk] = load(open_.file).topology.federation.trunks_of("gw.example.com")
+    assert trunk.trunk is not None
+    assert (trunk.trunk.asserts, trunk.trunk.carries) == (("+49",), ("+", "+4989"))
 
 
 @pytest.mark.wide

@@ -33,7 +33,7 @@ FE1 = "{name: fe1.example.test, address: 127.0.0.1, ports: {client: 5061, server
             "role: edgy",
             "pools[2].role",
             "is 'edgy'",
-            "'front-end', 'edge', 'application' or 'management'",
+            "'front-end', 'edge', 'application', 'management' or 'gateway'",
         ),
         ("[fe3.example.test]", "fe3.example.test", "pools[1].servers", "expected a list", "[a, b]"),
         ("[fe3.example.test]", "[]", "pools[1].servers", "is empty", "give at least one"),

@@ -388,6 +388,7 @@ RICH = {
 }
 RIGHT = Topology.model_validate(RICH)
 WORDS: list[Any] = [
+    {"gateway": "gw.example.test", "asserts": ["+49"]},
     "stun:new.example.test",
     "new.example.test",
     "encrypted-required",

@@ -75,10 +75,23 @@ def add(
         IdentityPolicy | None,
         typer.Option(help="Sign calls to it, verify its signatures too, or require them. By default none of it."),
     ] = None,
+    gateway: Annotated[
+        str, typer.Option(metavar="POOL", help="It is a telephone trunk, and this gateway pool has the links to it.")
+    ] = "",
+    asserts: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="DIGITS", help="First digits of callers that a trunk may assert, such as +4930. Repeat it."
+        ),
+    ] = None,
+    carries: Annotated[
+        list[str] | None,
+        typer.Option(metavar="DIGITS", help="First digits of numbers that users call through a trunk. Repeat it."),
+    ] = None,
     wait: Wait = WAIT_S,
     topology: TopologyFile = HERE,
 ) -> None:
-    """Add a partner: its CA is trusted for the partner's own names only.
+    """Add a partner, or with `--gateway` a telephone trunk: its CA is trusted for the partner's own names only.
 
     The command fetches each CRL with a URL once, and warns if it cannot be used. Servers read a changed file by
     themselves: keep the files up to date. In a network with management, files from other folders are copied to `partners`. The
@@ -104,10 +117,12 @@ def add(
             "third_party": True if third_party else None,
             "media": str(media) if media is not None else None,
             "identity": str(identity) if identity is not None else None,
+            "trunk": {"gateway": gateway, "asserts": asserts or [], "carries": carries or []} if gateway else None,
         }
         made = change.edited(lambda text: add_partner(text, entry))
         loaded = made.loaded
-        say(f"{domains[0]} is a partner, through {loaded.topology.federation.route}.", style=GOOD)
+        through = gateway or loaded.topology.federation.route
+        say(f"{domains[0]} is a {'trunk' if gateway else 'partner'}, through {through}.", style=GOOD)
         if loaded.faults:
             say("Some CRLs cannot be used yet. Until then, certificates of their CAs are refused:", style=WARN)
             say_problems(loaded.faults)

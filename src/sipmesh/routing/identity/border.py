@@ -17,7 +17,7 @@ from sipmesh.sip.header import Message
 from sipmesh.sip.names import BITS, GUARDED, GUARDED_NAMES, bits_of
 from sipmesh.sip.rows import Row
 from sipmesh.trust.evidence import LinkKind
-from sipmesh.trust.role import Role
+from sipmesh.trust.role import BORDERS, Role
 
 if TYPE_CHECKING:
     from mypy_extensions import i64
@@ -178,8 +178,8 @@ class Border:
 
 
 def is_outside(sender: Sender) -> bool:
-    """Tell whether *sender* is a partner, or an edge, which forwards messages of partners."""
-    return isinstance(sender, ServerSender) and (sender.kind is LinkKind.PARTNER or sender.peer.role is Role.EDGE)
+    """Tell whether *sender* is a partner, or an edge or a gateway, which forwards messages of partners."""
+    return isinstance(sender, ServerSender) and (sender.kind is LinkKind.PARTNER or sender.peer.role in BORDERS)
 
 
 def is_for_users(sender: Sender) -> bool:

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from sipmesh.errors import RemoteError
 from sipmesh.routing.identity.dialog_token import FlowSide, PeerSide, Side, owner_hash
-from sipmesh.routing.identity.privacy import hides_user, leads_to_hidden_user
+from sipmesh.routing.identity.privacy import hides_user, is_anonymous, leads_to_hidden_user
 from sipmesh.routing.identity.route_set import RouteSet
 from sipmesh.routing.identity.sender import Sender
 from sipmesh.routing.outcome import Answer, Drop, Forward
@@ -53,12 +53,14 @@ class Inside:
 
     *reserved* are the host names that mean a server or a partner in a Request-URI outside dialogs. *blocked* are the blocked
     domains. *accesses* are the names of our servers that may carry the links of this pool's users.
+    *translated* are the sides whose parties have other names for their peers: the gateway pools, and at a gateway its trunks.
     """
 
     peers: Peers
     reserved: frozenset[str]
     blocked: frozenset[str]
     accesses: frozenset[str] = frozenset()
+    translated: frozenset[Side] = frozenset()
 
 
 def other_side(route_set: RouteSet, sender: Sender) -> Side | None:
@@ -106,14 +108,17 @@ def refused_inside(
     From may be the name at the start of the dialog, or another name that the sender may use now: names may change inside a
     dialog (RFC 4916). *allowed* are the domains that a server may speak for.
     """
-    if not (route_set.sent_as or sender.may_speak_as(request.from_, allowed)):
+    is_translated = not (route_set.sent_as and route_set.sent_to) and sender.side("") in known.translated
+    is_hidden = is_translated and is_anonymous(request.from_)
+    if not (route_set.sent_as or is_hidden or sender.may_speak_as(request.from_, allowed)):
         why = f"From {shown(request.from_.uri)} is not the name of its sender in this dialog"
         return Answer(403, code=Code.FROM_NOT_ALLOWED, why=why)
     hides = is_of_hidden_user(route_set)
-    if not (route_set.sent_to or (not hides and is_name_of(other, request.to, known.peers))):
+    if not (route_set.sent_to or is_translated or (not hides and is_name_of(other, request.to, known.peers))):
         why = f"To {shown(request.to.uri)} is not the name of the other side of this dialog"
         return Answer(481, code=Code.NO_ROUTE, why=why)
-    if hides and isinstance(other, FlowSide) and hides_user(request.to) and not leads_to_hidden_user(request.uri):
+    is_shown = is_translated or leads_to_hidden_user(request.uri)  # a gateway lets a trunk use the hidden Contact only
+    if hides and isinstance(other, FlowSide) and hides_user(request.to) and not is_shown:
         return Answer(
             404, code=Code.NO_ROUTE, why="the other side hides, and the Request-URI is not its hidden Contact"
         )

@@ -10,6 +10,7 @@ from sipmesh.routing.identity.border import IN_RESPONSES, TABLE
 from sipmesh.routing.identity.privacy import hides_identity
 from sipmesh.routing.identity.realm import CHALLENGED, CHALLENGES, lacks_challenge
 from sipmesh.sip.digest import parse_challenge
+from sipmesh.sip.message import as_received
 from sipmesh.sip.rows import CALL_ID, CSEQ, FROM, P_ASSERTED_IDENTITY, TO, VIA, next_of
 from sipmesh.sip.status import REASONS, Status
 
@@ -36,7 +37,7 @@ def settle(response: Response, request: Request, sender: Sender, border: Border,
     A challenge does not reach the sender of a request that hides it: the answer to a challenge has the name of a user, and a
     digest of the password. A 401 or 407 becomes 433 then: the callee wants to know who calls (RFC 5079).
     """
-    if not repeats(response, request):
+    if request.renamed or not repeats(response, request):
         restore(response, request)
     if response.present & P_ASSERTED_IDENTITY:
         remove_foreign_assertion(response, sender)
@@ -123,7 +124,7 @@ def restore(response: Response, request: Request) -> None:
             "a response whose Call-ID, CSeq or From is not its request's", rule="RFC 3261 section 8.2.6.2"
         )
     tag = response.to.tag
-    ours = [row for row in request.rows if row.bit & _REPEATED]
+    ours = as_received(request, [row for row in request.rows if row.bit & _REPEATED])
     response.keep([*ours, *[row for row in response.rows if not row.bit & _REPEATED]])
     if tag is not None and request.to.tag is None:
-        response.replace("to", f"{request.row(TO).value}{_TAG}{tag}")
+        response.replace("to", f"{response.row(TO).value}{_TAG}{tag}")

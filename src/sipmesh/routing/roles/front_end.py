@@ -24,6 +24,7 @@ from sipmesh.routing.identity.home_rule import HomeRule
 from sipmesh.routing.identity.privacy import hides_user, unmet
 from sipmesh.routing.identity.route_set import Names, RouteSet
 from sipmesh.routing.identity.sender import ClientSender, Sender, ServerSender
+from sipmesh.routing.numbers.e164 import dialled_number
 from sipmesh.routing.outcome import (
     Answer,
     Drop,
@@ -44,12 +45,13 @@ from sipmesh.routing.roles.users_requests import refused_of_users
 from sipmesh.routing.target import AnotherNotifier, Found, ServerTarget
 from sipmesh.sip.message import Request
 from sipmesh.sip.rows import PRIVACY
+from sipmesh.sip.tel import NO_DOMAIN
 from sipmesh.sip.text import shown
 from sipmesh.sip.uri import SipUri
 from sipmesh.topology.server_choice import ServerChoice
 from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import LinkKind
-from sipmesh.trust.role import Role
+from sipmesh.trust.role import BORDERS, Role
 
 NO_DOMAINS: Final[frozenset[str]] = frozenset()
 
@@ -60,8 +62,8 @@ class FrontEndFacts:
 
     *pool* is its own pool. *entrances* are the front-end pools that edges forward requests to. *applications* maps the names
     of application servers and pools to their servers. *route* are the edges to partners, and *partner_domains* the domains
-    of these partners. *gruus* opens the temporary GRUUs of its pool. *pools* maps the hash in one to another
-    front-end pool, and *homes* has the servers of each such pool. *home_rule* says whom their servers may speak for.
+    of these partners and the names of all *trunks*. *gruus* opens the temporary GRUUs of its pool. *pools* maps the hash in one
+    to another front-end pool, and *homes* has the servers of each such pool. *home_rule* says whom their servers may speak for.
     """
 
     names: Names
@@ -71,6 +73,7 @@ class FrontEndFacts:
     applications: dict[str, tuple[str, ...]]
     route: ServerChoice
     partner_domains: frozenset[str]
+    trunks: frozenset[str]
     blocked: frozenset[str]
     inside: Inside
     incarnation: int
@@ -301,22 +304,29 @@ def to_home(request: Request, outcome: ToUser, sender: Sender, home: str, server
 
 
 def beyond_users(request: Request, uri: SipUri, sender: Sender, facts: FrontEndFacts, who: str | None) -> Outcome:
-    """Route a request that is not for one of our users: to an application, or by the edges to a partner."""
+    """Route a request that is not for one of our users: to an application, to a number, or by the edges to a partner."""
     if uri.host in facts.applications:
-        if not may_leave(sender):
-            return Answer(
-                403, code=Code.NO_ROUTE, why=f"a partner sent a request for {uri.host}: partners can reach users only"
-            )
-        return Forward((ServerTarget(facts.applications[uri.host], LinkKind.SERVER, request.uri),), who)
+        return to_application(request, uri, sender, facts, who)
     if uri.host in facts.blocked:
         return Answer(403, code=Code.PARTNER_BLOCKED, why=f"{uri.host} is blocked")
-    if uri.host not in facts.partner_domains or not facts.route:
+    number = dialled_number(uri) if uri.host in facts.trunks else ""
+    if number:  # called back: each trunk that carries the number may do so
+        return ToUser(f"sip:{number}@{NO_DOMAIN}", who)
+    if uri.host in facts.trunks or uri.host not in facts.partner_domains or not facts.route:
         return to_contact(uri, sender, facts, who)
     if not may_leave(sender):
         return Answer(
             403, code=Code.NO_ROUTE, why=f"requests from a partner to another partner are not forwarded ({uri.host})"
         )
     return Forward((ServerTarget(facts.route.turned(request.call_id), LinkKind.SERVER, request.uri),), who)
+
+
+def to_application(request: Request, uri: SipUri, sender: Sender, facts: FrontEndFacts, who: str | None) -> Outcome:
+    """Send a request to an application, unless an edge or a gateway has forwarded it."""
+    if may_leave(sender):
+        return Forward((ServerTarget(facts.applications[uri.host], LinkKind.SERVER, request.uri),), who)
+    why = f"a partner sent a request for {uri.host}: partners can reach users only"
+    return Answer(403, code=Code.NO_ROUTE, why=why)
 
 
 def to_contact(uri: SipUri, sender: Sender, facts: FrontEndFacts, who: str | None) -> ToContact | Answer:
@@ -334,5 +344,5 @@ def to_contact(uri: SipUri, sender: Sender, facts: FrontEndFacts, who: str | Non
 
 
 def may_leave(sender: Sender) -> bool:
-    """Tell whether requests of this sender may go to applications and partners: those that an edge forwards may not."""
-    return isinstance(sender, ClientSender) or sender.peer.role is not Role.EDGE
+    """Tell whether requests of this sender may go to applications and partners: those from an edge or a gateway may not."""
+    return isinstance(sender, ClientSender) or sender.peer.role not in BORDERS

@@ -10,7 +10,7 @@ from sipmesh.topology.expiry.inventory import take_stock
 from sipmesh.topology.expiry.inventory_entry import ExpiringKind, InventoryEntry
 from sipmesh.topology.expiry.urgency import Urgency
 from sipmesh.trust.formatting import tell_span, tell_time
-from sipmesh.trust.role import Role
+from sipmesh.trust.role import BORDERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -57,9 +57,9 @@ def stock_of(node: RunningServer, at: datetime) -> Inventory:
 
 
 def concerning(node: RunningServer, entries: Iterable[InventoryEntry]) -> Iterator[InventoryEntry]:
-    """Leave out the items of partners, except on an edge: only edges use the anchors and CRLs of partners."""
+    """Leave out the items of partners, except on an edge or a gateway: only these use the anchors and CRLs of partners."""
     ours = node.view.loaded.topology.organisation
-    return (entry for entry in entries if entry.owner == ours or node.view.role is Role.EDGE)
+    return (entry for entry in entries if entry.owner == ours or node.view.role in BORDERS)
 
 
 def tell(log: Log, entry: InventoryEntry, at: datetime) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from sipmesh.server.replication.link_fault import Cause
 from sipmesh.server.replication.server_status import PeerFault, PeerKind, text
 from sipmesh.trust.formatting import tell_time
-from sipmesh.trust.role import Role
+from sipmesh.trust.role import BORDERS, Role
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 
 def lapsed_crls(loaded: Loaded, role: Role, at: datetime) -> Iterator[PeerFault]:
-    """Give the fault of our own CRLs and, on an edge, that of the CRLs of each partner: no other server uses them."""
+    """Give the fault of our own CRLs and, on an edge or a gateway, that of the CRLs of each partner: only these use them."""
     named = [(loaded.topology.organisation, PeerKind.CA, loaded.authority)]
-    if role is Role.EDGE:
+    if role in BORDERS:
         partners = zip(loaded.topology.federation.partners, loaded.partners, strict=True)
         named += [(partner.name, PeerKind.PARTNER, authority) for partner, authority in partners]
     for name, kind, authority in named:

@@ -30,7 +30,7 @@ from sipmesh.server.replication.control_links import ControlLinks, edges_behind,
 from sipmesh.server.replication.server_status import MOST_PEER_FAULTS, PeerFault, PeerKind
 from sipmesh.sip.message import Request, Response, respond
 from sipmesh.trust.evidence import Direction
-from sipmesh.trust.role import Role
+from sipmesh.trust.role import BORDERS, Role
 
 if TYPE_CHECKING:
     import asyncio
@@ -164,9 +164,9 @@ class Agent(ControlPlane):
             self._subscriber.subscribe(link, peer.name, stays=False)
 
     def _may_give_documents(self, peer: TrustedPeer) -> bool:
-        """Return whether *peer* may give us documents: management, or for an edge a front end of its next hop."""
+        """Return whether *peer* may give us documents: management, or for an edge or a gateway a front end of its next hop."""
         view = self._server.view
-        if view.role is Role.EDGE:
+        if view.role in BORDERS:
             return peer.role is Role.FRONT_END and peer.pool == view.next_hop
         return peer.role is Role.MANAGEMENT
 

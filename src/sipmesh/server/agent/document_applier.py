@@ -19,7 +19,7 @@ from sipmesh.server.replication.control_links import edges_behind
 from sipmesh.server.replication.renewal import CERTIFICATE
 from sipmesh.server.replication.revocation_push import REVOKED, named_in
 from sipmesh.storage.users.user_document import UserDocument
-from sipmesh.trust.role import Role
+from sipmesh.trust.role import BORDERS
 
 if TYPE_CHECKING:
     import asyncio
@@ -109,10 +109,10 @@ class DocumentApplier:
 
     def _must_fit(self, peer: str, item: Item) -> None:
         """Refuse what no front end has to give to an edge: users, and many versions at once. They would fill its memory."""
-        if self._server.view.role is not Role.EDGE or item.kind not in IN_ORDER:
+        if self._server.view.role not in BORDERS or item.kind not in IN_ORDER:
             return
         if item.kind is ItemKind.USERS:
-            raise RemoteError("users, which an edge does not have", rule="rule R5", status=488)
+            raise RemoteError(f"users, which an {self._server.view.role} does not have", rule="rule R5", status=488)
         if self._queue.waiting_of(peer) >= MOST_OF_GIVER:
             raise RemoteError("too many large versions at once", rule="rule R5", status=488)
 

@@ -32,7 +32,7 @@ from sipmesh.server.process.off_loop import within
 from sipmesh.strict_json import read_json
 from sipmesh.topology.document.load import load
 from sipmesh.topology.document.operators.console_role import ConsoleRole
-from sipmesh.trust.role import Role
+from sipmesh.trust.role import BORDERS, Role
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -141,7 +141,7 @@ class ConsoleHost:
         """See `Host`: the front ends and edges open their links, by an order of management."""
         known = self._node.view.loaded.topology
         roles = {server.name: pool.role for pool in known.pools for server in pool.servers}
-        runnable = [check for check in checks if roles.get(check.opener) in {Role.FRONT_END, Role.EDGE}]
+        runnable = [check for check in checks if roles.get(check.opener) in {Role.FRONT_END, *BORDERS}]
         links: dict[str, list[str]] = {}
         for check in runnable:
             links.setdefault(check.opener, []).append(check.target_name)

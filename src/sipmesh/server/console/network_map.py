@@ -37,7 +37,11 @@ MOST_REFUSED: Final = 12
 
 REFUSED: Final = "refused"
 NO_REPORT: Final = "no report yet"
-COLUMNS: Final = (REFUSED, "partner", *map(str, (Role.EDGE, Role.FRONT_END, Role.APPLICATION, Role.MANAGEMENT)))
+COLUMNS: Final = (
+    REFUSED,
+    "partner",
+    *map(str, (Role.GATEWAY, Role.EDGE, Role.FRONT_END, Role.APPLICATION, Role.MANAGEMENT)),
+)
 WIDTH, HEIGHT, GAP, HEAD, MARGIN = 128, 28, 8, 28, 12
 """Of a server in the drawing, between two of them, of the heading of a pool, and around a column, in pixels."""
 

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Protocol
 from sipmesh.routing.authentication.digest_sets import name_hash
 from sipmesh.routing.events.watcher_rules import rule_for
 from sipmesh.routing.identity.alias import alias_keys
+from sipmesh.routing.identity.trunk_names import caller_of
+from sipmesh.routing.numbers.e164 import is_global
+from sipmesh.sip.tel import TEL
 from sipmesh.topology.document.watching import Watching
 from sipmesh.topology.home_pools import home_by_default
 from sipmesh.trust.role import Role
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
     from sipmesh.routing.authentication.digest_sets import Kind
     from sipmesh.routing.authentication.verifier import Verifier
     from sipmesh.routing.events.watcher_rules import WatcherRules
+    from sipmesh.sip.fields import NameAddr
     from sipmesh.topology.view import ServerView
 
 
@@ -137,6 +141,13 @@ class HomePools:
     def aliases(self, aor: str) -> Sequence[str]:
         """Return the aliases of *aor*."""
         return self._users.aliases(aor)
+
+    def number_of(self, aor: str, shown: NameAddr) -> str:
+        """Return the global number of the user *aor*: the number in *shown*, or else the first; "" if the user has none."""
+        numbers = [alias.removeprefix(TEL) for alias in self.aliases(aor) if alias.startswith(f"{TEL}+")]
+        whole = [number for number in numbers if is_global(number)]
+        named = caller_of(shown)
+        return named if named in whole else next(iter(whole), "")
 
     def watcher_rule(self, aor: str, watcher: str) -> Watching | None:
         """Return what *aor* lets *watcher* see of its presence; None if *aor* has no rule for *watcher*."""

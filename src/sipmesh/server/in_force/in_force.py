@@ -10,7 +10,9 @@ from dataclasses import dataclass, replace
 
 from sipmesh.routing.identity.border import Border
 from sipmesh.routing.identity.route_set import Names
+from sipmesh.routing.identity.trunk_names import TrunkNames
 from sipmesh.routing.media.rules import MediaRules
+from sipmesh.routing.numbers.trunk_table import TrunkTable
 from sipmesh.routing.registrar.gruu import Gruus
 from sipmesh.routing.roles.decide import Facts
 from sipmesh.server.in_force.home_pools import HomePools, KnownUsers
@@ -25,6 +27,7 @@ from sipmesh.server.in_force.roles import (
     names_of,
     signing_partners,
 )
+from sipmesh.server.in_force.trunk_rules import gateway_pools, trunk_names, trunk_table
 from sipmesh.storage.messages import MessageLimits
 from sipmesh.topology.document.load import Loaded
 from sipmesh.topology.view import PartnerView, ServerView
@@ -47,6 +50,7 @@ class InForce:
 
     *facts* are those by which its role decides. *carriers* are the servers that may carry links of our users. *hops* has the way
     to each of our servers, *signing* each partner with a policy about identity, by each of its names.
+    *trunks* are those of the topology, *trunk_names* the names at a gateway, and *gateways* the gateway pools for a front end.
     """
 
     view: ServerView
@@ -60,6 +64,9 @@ class InForce:
     signing: Mapping[str, PartnerView]
     addresses: PublishedAddresses
     messages: MessageLimits
+    trunks: TrunkTable | None
+    trunk_names: TrunkNames | None
+    gateways: frozenset[str]
 
     def taking_over(self, pools: frozenset[str]) -> InForce:
         """Return the next value, in which this server serves the users of *pools* too: their servers do not answer."""
@@ -92,4 +99,7 @@ def in_force_of(loaded: Loaded, name: str, lasting: Lasting) -> InForce:
         signing=signing_partners(view),
         addresses=addresses_in(view),
         messages=message_limits(view),
+        trunks=trunk_table(view),
+        trunk_names=trunk_names(view),
+        gateways=gateway_pools(view),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sipmesh.errors import OperatorError
+from sipmesh.errors import LocalError, OperatorError
 from sipmesh.routing.identity.border import Border
 from sipmesh.routing.identity.dialog import Behind, Inside
 from sipmesh.routing.identity.home_rule import HomeRule
@@ -13,12 +13,13 @@ from sipmesh.routing.identity.route_set import Names
 from sipmesh.routing.identity.sender import named_side
 from sipmesh.routing.media.rules import MediaRules
 from sipmesh.routing.registrar.gruu import pool_hash
-from sipmesh.routing.roles import edge, front_end
+from sipmesh.routing.roles import edge, front_end, gateway
+from sipmesh.server.in_force.trunk_rules import trunk_names
 from sipmesh.storage.messages import MessageLimits
 from sipmesh.topology.document.media_policy import strictest
 from sipmesh.transport.hop import Hop
 from sipmesh.trust.evidence import LinkKind
-from sipmesh.trust.role import Role
+from sipmesh.trust.role import BORDERS, Role
 
 DAY_S: Final = 86_400.0
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from sipmesh.routing.identity.alias import OwnerOf
     from sipmesh.routing.identity.dialog import Peers
+    from sipmesh.routing.identity.dialog_token import Side
     from sipmesh.routing.registrar.gruu import Gruus
     from sipmesh.routing.roles.decide import Facts
     from sipmesh.topology.view import PartnerView, PoolView, ServerView
@@ -64,6 +66,8 @@ def facts_of(view: ServerView, incarnation: int, gruus: Gruus, home_of: Callable
         return front_end_facts(view, incarnation, gruus, home_of)
     if view.role is Role.EDGE:
         return edge_facts(view, incarnation)
+    if view.role is Role.GATEWAY:
+        return gateway_facts(view, incarnation)
     if view.role is Role.MANAGEMENT:
         return names_of(view)
     remedy = f"start its program; its files are named by: sipmesh join accept {view.name}.join"
@@ -99,10 +103,11 @@ def front_end_facts(
         names=names_of(view),
         domains=view.sip_domains,
         pool=view.pool.name,
-        entrances=frozenset().union(*(view.next_hops_of(p) for p in view.pools.values() if p.role is Role.EDGE)),
+        entrances=frozenset().union(*(view.next_hops_of(p) for p in view.pools.values() if p.role in BORDERS)),
         applications=applications(view),
         route=view.choice_of(view.federation_route or ""),
         partner_domains=frozenset(domain for partner in view.partners for domain in partner.domains),
+        trunks=frozenset(partner.name for partner in view.partners if partner.trunk is not None),
         blocked=view.blocked,
         inside=inside_of(view),
         incarnation=incarnation,
@@ -163,6 +168,21 @@ def edge_facts(view: ServerView, incarnation: int) -> edge.EdgeFacts:
     )
 
 
+def gateway_facts(view: ServerView, incarnation: int) -> gateway.GatewayFacts:
+    """Return the topology in the form that a gateway routes by."""
+    callers = trunk_names(view)
+    if callers is None:
+        raise LocalError(f"{view.name} is no gateway")
+    return gateway.GatewayFacts(
+        names=names_of(view),
+        pool=view.pool.name,
+        next_hop=view.way_to(view.next_hop or ""),
+        callers=callers,
+        inside=inside_of(view),
+        incarnation=incarnation,
+    )
+
+
 def applications(view: ServerView) -> dict[str, tuple[str, ...]]:
     """Return the application servers behind this server, by their own names and by the names of their pools."""
     found: dict[str, tuple[str, ...]] = {}
@@ -177,13 +197,23 @@ def inside_of(view: ServerView) -> Inside:
     """Return the network in the form in which requests inside dialogs are checked."""
     pools = [hosts_of(view, pool) for pool in view.pools.values()]
     partners = [partner.domains | set(reference_names(partner)) for partner in view.partners]
-    return Inside(peers_of(view), frozenset().union(*pools, *partners), view.blocked, accesses_of(view))
+    reserved = frozenset().union(*pools, *partners)
+    if view.role is Role.GATEWAY:  # trunks reach the phones of a dialog by our name
+        reserved -= hosts_of(view, view.pool)
+    return Inside(peers_of(view), reserved, view.blocked, accesses_of(view), translated_sides(view))
+
+
+def translated_sides(view: ServerView) -> frozenset[Side]:
+    """Return the sides of dialogs whose parties have other names for their peers: trunks, and the gateways before them."""
+    if view.role is Role.GATEWAY:
+        return frozenset(named_side(partner.peer.name) for partner in view.partners)
+    return frozenset(named_side(pool.name) for pool in view.pools.values() if pool.role is Role.GATEWAY)
 
 
 def peers_of(view: ServerView) -> Peers:
     """Return the peers behind each side that a dialog token may name."""
     inside = {named_side(pool.name): behind_pool(view, pool) for pool in view.pools.values()}
-    if view.role is not Role.EDGE:
+    if view.role not in BORDERS:
         return inside
     return inside | {named_side(p.peer.name): behind_partner(p) for p in view.partners}
 
@@ -195,11 +225,15 @@ def behind_pool(view: ServerView, pool: PoolView) -> Behind:
 
 
 def targets_behind(view: ServerView, pool: PoolView) -> frozenset[str]:
-    """Return the host names of remote targets behind a pool: an application's own, or the partners' behind an edge."""
+    """Return the host names of remote targets behind a pool: an application's own, or those of partners or trunks behind it."""
     if pool.role is Role.APPLICATION:
         return hosts_of(view, pool)
     if pool.role is Role.EDGE:
-        return frozenset().union(*(partner.domains | set(reference_names(partner)) for partner in view.partners))
+        partners = (partner for partner in view.partners if partner.trunk is None)
+        return frozenset().union(*(partner.domains | set(reference_names(partner)) for partner in partners))
+    if pool.role is Role.GATEWAY:
+        trunks = (one for one in view.partners if one.trunk is not None and one.trunk.gateway == pool.name)
+        return frozenset().union(*(trunk.domains | set(reference_names(trunk)) for trunk in trunks))
     return frozenset()
 
 

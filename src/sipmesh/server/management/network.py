@@ -30,7 +30,7 @@ from sipmesh.server.process.clock import now_utc
 from sipmesh.server.replication.link_fault import Cause
 from sipmesh.server.replication.server_status import PeerKind
 from sipmesh.trust.code import Code
-from sipmesh.trust.role import Role
+from sipmesh.trust.role import BORDERS, Role
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -187,9 +187,9 @@ class Network:
         self._joined: frozenset[str] = frozenset()  # added by a version since this process has started
 
     def members(self) -> list[Member]:
-        """Return every front end and every edge."""
+        """Return every front end, edge and gateway."""
         pools = self._server.view.pools.values()
-        of_ours = (pool for pool in pools if pool.role in (Role.FRONT_END, Role.EDGE))
+        of_ours = (pool for pool in pools if pool.role in {Role.FRONT_END, *BORDERS})
         return [Member(name, pool.name, pool.role) for pool in of_ours for name in pool.servers]
 
     def joins(self, servers: frozenset[str]) -> None:

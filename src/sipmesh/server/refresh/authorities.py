@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from sipmesh.trust.role import Role
+from sipmesh.trust.role import BORDERS, Role
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,9 +25,9 @@ class NamedAuthority(NamedTuple):
 
 
 def authorities_for(role: Role, loaded: Loaded) -> Iterator[NamedAuthority]:
-    """Yield the authorities that a server of this *role* needs: our own, and on an edge those of the partners."""
+    """Yield the authorities that a server of this *role* needs: our own, and on an edge or a gateway those of the partners."""
     files = dict(zip(map(id, loaded.authorities), loaded.list_files, strict=True))
     yield NamedAuthority("", loaded.topology.authority, loaded.authority, files[id(loaded.authority)])
-    if role is Role.EDGE:
+    if role in BORDERS:
         for partner, authority in zip(loaded.topology.federation.partners, loaded.partners, strict=True):
             yield NamedAuthority(partner.name, partner, authority, files[id(authority)])

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from sipmesh.server.replication.link_fault import LinkFault
 from sipmesh.transport.hop import Hop
 from sipmesh.trust.evidence import LinkKind
-from sipmesh.trust.role import Role
+from sipmesh.trust.role import BORDERS
 
 if TYPE_CHECKING:
     import asyncio
@@ -137,15 +137,15 @@ def hops_to(view: ServerView, servers: Iterable[str]) -> Mapping[str, Hop]:
 
 
 def carriers(view: ServerView, server: str) -> tuple[str, ...]:
-    """Return who is given an order for *server*: itself, or for an edge the front ends of its next hop."""
+    """Return who is given an order for *server*: itself, or for an edge or a gateway the front ends of its next hop."""
     pool = next(pool for pool in view.pools.values() if server in pool.servers)
-    if pool.role is not Role.EDGE:
+    if pool.role not in BORDERS:
         return (server,)
     behind = view.pools.get(pool.next_hop or "")
     return tuple(behind.servers) if behind is not None else ()
 
 
 def edges_behind(view: ServerView, pool: str) -> frozenset[str]:
-    """Return the edges whose next hop is *pool*: its front ends pass management's documents on to them."""
-    pools = (known for known in view.pools.values() if known.role is Role.EDGE and known.next_hop == pool)
+    """Return the edges and gateways whose next hop is *pool*: its front ends pass management's documents on to them."""
+    pools = (known for known in view.pools.values() if known.role in BORDERS and known.next_hop == pool)
     return frozenset(name for known in pools for name in known.servers)

@@ -17,7 +17,7 @@ from sipmesh.topology.builder.numbering import (
 )
 from sipmesh.topology.builder.outline import Entry, Kind, Outline
 from sipmesh.topology.document import yaml_edit
-from sipmesh.trust.role import Role
+from sipmesh.trust.role import BORDERS, Role
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -131,7 +131,7 @@ class NewEntries:
 
     def _next_hop(self, new: NewPool) -> str:
         """Give the only front-end pool, of the site where the pool has one; empty for a pool that needs no next hop."""
-        if new.role not in (Role.EDGE, Role.APPLICATION):
+        if new.role not in {*BORDERS, Role.APPLICATION}:
             return ""
         every = [name for name, _ in self._front_ends]
         beside = [name for name, site in self._front_ends if new.site and site == new.site.lower()]

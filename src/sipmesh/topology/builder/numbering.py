@@ -16,9 +16,21 @@ if TYPE_CHECKING:
     from sipmesh.topology.builder.outline import Entry, Outline
 
 DEFAULT_PORTS = {"client": CLIENT_PORT, "server": SERVER_PORT, "websocket": WEBSOCKET_PORT, "partner": PARTNER_PORT}
-POOL_STEMS = {Role.FRONT_END: "pool", Role.EDGE: "sip", Role.APPLICATION: "app", Role.MANAGEMENT: "mgmt"}
-SERVER_STEMS = {Role.FRONT_END: "fe", Role.EDGE: "edge", Role.APPLICATION: "app", Role.MANAGEMENT: "mgmt"}
-_WITHOUT_NUMBER = frozenset({"sip", "mgmt", "app"})
+POOL_STEMS = {
+    Role.FRONT_END: "pool",
+    Role.EDGE: "sip",
+    Role.APPLICATION: "app",
+    Role.MANAGEMENT: "mgmt",
+    Role.GATEWAY: "gw",
+}
+SERVER_STEMS = {
+    Role.FRONT_END: "fe",
+    Role.EDGE: "edge",
+    Role.APPLICATION: "app",
+    Role.MANAGEMENT: "mgmt",
+    Role.GATEWAY: "gate",
+}
+_WITHOUT_NUMBER = frozenset({"sip", "mgmt", "app", "gw"})
 """Stems whose first name has no number."""
 
 _PARTS = re.compile(r"([a-z-]*[a-z])-?([0-9]*)")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sipmesh.topology.document.parts.server import CLIENT_PORT, PARTNER_PORT, REMOTE_CLIENT_PORT, WEBSOCKET_PORT
 from sipmesh.trust.evidence import LinkKind
-from sipmesh.trust.role import Role
+from sipmesh.trust.role import BORDERS, Role
 
 if TYPE_CHECKING:
     from sipmesh.topology.document.model import Topology
@@ -21,6 +21,7 @@ WILDCARDS = frozenset({ANYWHERE, "::"})
 PORTS_OF: dict[Role, frozenset[str]] = {
     Role.FRONT_END: frozenset({"client", "server", "websocket"}),
     Role.EDGE: frozenset({"server", "partner"}),
+    Role.GATEWAY: frozenset({"server", "partner"}),
     Role.APPLICATION: frozenset({"server"}),
     Role.MANAGEMENT: frozenset({"server"}),
 }
@@ -78,7 +79,7 @@ def remote_listeners(topology: Topology, pool: Pool, server: Server) -> list[Lis
 
 
 def listeners(topology: Topology, pool: Pool, server: Server) -> tuple[ListenerSpec, ...]:
-    """Give all listeners of *server*. For partners, an edge has the name of its pool; else a server has its own name."""
+    """Give all listeners of *server*. Outside, an edge or a gateway has the name of its pool; else a server has its own."""
     inside = inside_bind(server)
     specs = [ListenerSpec(LinkKind.SERVER, inside, server.server_port, server.name, "server")]
     if pool.role is Role.FRONT_END:
@@ -89,7 +90,7 @@ def listeners(topology: Topology, pool: Pool, server: Server) -> tuple[ListenerS
         specs.append(ListenerSpec(LinkKind.CLIENT, inside, websocket, server.name, WEBSOCKET))
     if pool.remote_users:
         specs += remote_listeners(topology, pool, server)
-    if pool.role is Role.EDGE:
+    if pool.role in BORDERS:
         partner = server.ports.partner or PARTNER_PORT
         specs.append(ListenerSpec(LinkKind.PARTNER, outside_bind(server), partner, pool.name, "partner"))
     return tuple(specs)

@@ -120,6 +120,13 @@ def address_with_port(text: str) -> str:
     return address_and_port(text)
 
 
+def quoted(given: object) -> object:
+    """Refuse a telephone number that YAML has read as a number: its + is lost."""
+    if isinstance(given, int):
+        raise _refuse(f"{given} is a number for YAML, which has lost its +", f"write it in quotes, such as '+{given}'")
+    return given
+
+
 def is_url(text: str) -> bool:
     """Tell whether *text* is a URL, and not a file name."""
     return "://" in text

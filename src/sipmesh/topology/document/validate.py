@@ -8,7 +8,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sipmesh.topology.document.checks import databases, management, named_files, names, partners, pools, servers, stores
+from sipmesh.topology.document.checks import (
+    databases,
+    management,
+    named_files,
+    names,
+    partners,
+    pools,
+    servers,
+    stores,
+    trunks,
+)
 from sipmesh.topology.document.checks.checked_document import CheckedDocument
 
 if TYPE_CHECKING:
@@ -47,6 +57,8 @@ CHECKS = (
     pools.media_policies_are_for_domains_of_ours,
     partners.federation_goes_through_an_edge,
     partners.revocation_can_be_told,
+    trunks.trunks_have_a_gateway,
+    trunks.trunks_have_no_users,
     stores.pools_share_what_they_store,
     stores.store_settings_fit,
     stores.front_ends_alone_have_a_store,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sipmesh.trust.formatting import tell_list
-from sipmesh.trust.role import Role
+from sipmesh.trust.role import BORDERS, Role
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,7 +48,7 @@ def _refusers(role: Role, *, outside: bool, also_outside: bool) -> str:
         return "partners"
     if role is Role.FRONT_END:
         return "phones and servers"
-    return "our servers and partners" if role is Role.EDGE and also_outside else "our servers"
+    return "our servers and partners" if role in BORDERS and also_outside else "our servers"
 
 
 def lost(topology: Topology, pool: Pool, *, outside: bool, also_outside: bool) -> list[str]:

@@ -35,7 +35,7 @@ def test_rows_become_servers_of_their_pools() -> None:
         "column 'rack': it is not one of: server, pool, role, address, outside, site, next_hop, internal_name, speaks_for",
         "line 6: `server` is empty",
         "line 7: main is a pool of role front-end already",
-        "pool odd (line 8): 'boss' is not a role; write one of: front-end, edge, application, management",
+        "pool odd (line 8): 'boss' is not a role; write one of: front-end, edge, application, management, gateway",
     ]
 
 

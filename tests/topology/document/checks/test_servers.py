@@ -26,7 +26,12 @@ if TYPE_CHECKING:
         ),
         (POOL2, f"{POOL2}\n    remote_users: true", "pools[1].remote_users", "only an edge pool has `remote_users`"),
         (POOL2, f"{POOL2}\n    speaks_for: [example.test]", "pools[1].speaks_for", "has no `speaks_for`"),
-        (POOL2, f"{POOL2}\n    internal_name: in.example.test", "pools[1].internal_name", "only an edge pool"),
+        (
+            POOL2,
+            f"{POOL2}\n    internal_name: in.example.test",
+            "pools[1].internal_name",
+            "only an edge or a gateway pool",
+        ),
         (
             "servers: [edge1.example.test]",
             "servers: [{name: edge1.example.test, ports: {client: 443}}]",
@@ -37,7 +42,7 @@ if TYPE_CHECKING:
             FE3,
             "servers: [{name: fe3.example.test, outside: {bind: 192.0.2.1}}]",
             "pools[1].servers[0].outside",
-            "only an edge has `outside`",
+            "only an edge or a gateway has `outside`",
         ),
         (
             "servers: [bot.example.test]",

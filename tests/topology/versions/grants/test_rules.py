@@ -85,6 +85,21 @@ def found(old: str, new: str) -> list[tuple[str, ConsoleRole]]:
     return [(grant.key, grant.role) for grant in grants(loaded(old), loaded(new))]
 
 
+TRUNK = "federation.partners.trunk"
+BEFORE_PARTNERS = "federation:\n  route: sip.example.test\n  discovery: off\n  partners:\n"
+
+
+def with_trunk(key: str) -> str:
+    """The text before the partners, with two gateways, and with a trunk that has the *key*."""
+    pools = "".join(
+        f"  - {{name: gw{n}.example.test, role: gateway, servers: [gate{n}.example.test], next_hop: pool1.example.test}}\n"
+        for n in (1, 2)
+    )
+    keys = key if key.startswith("gateway") else f"gateway: gw1.example.test, {key}"
+    entry = "    - {domains: [sbc.test], anchors: [partners/c/root.pem], crls: [partners/c/root.crl], third_party: true"
+    return f"{pools}{BEFORE_PARTNERS}{entry}, trunk: {{{keys}}}}}\n"
+
+
 SAME = ("# ours", "# the same")
 
 GIVEN: list[tuple[tuple[str, str], tuple[str, str], list[tuple[str, ConsoleRole]]]] = [
@@ -113,6 +128,15 @@ GIVEN: list[tuple[tuple[str, str], tuple[str, str], list[tuple[str, ConsoleRole]
         [("federation.partners.domains", OFFICER)],
     ),
     (SAME, (THIRD, f"{THIRD}      third_party: true\n"), [("federation.partners.third_party", OFFICER)]),
+    *(
+        ((BEFORE_PARTNERS, with_trunk(before)), (BEFORE_PARTNERS, with_trunk(after)), [(f"{TRUNK}.{key}", OFFICER)])
+        for key, before, after in (
+            ("gateway", "", "gateway: gw2.example.test"),
+            ("asserts", "asserts: ['+49']", "asserts: ['+49', '+43']"),
+            ("carries", "carries: ['+49']", "carries: ['+49', '+43']"),
+            ("main_number", "", "main_number: '+493012345'"),
+        )
+    ),
     (SAME, (THIRD, f"{THIRD}      grace: 48\n"), [("federation.partners.grace", OFFICER)]),
     (SAME, (THIRD, f"{THIRD}      media: any\n"), [("federation.partners.media", OFFICER)]),
     (SAME, (THIRD, f"{THIRD}      revocation: both\n"), [("federation.partners.revocation", OFFICER)]),

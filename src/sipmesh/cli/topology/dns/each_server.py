@@ -13,7 +13,7 @@ from sipmesh.cli.output import BAD, GOOD, say, say_json
 from sipmesh.cli.topology.dns.findings import say_findings
 from sipmesh.errors import OperatorError
 from sipmesh.topology.builder.dns_findings import DnsAnswer, Dnssec, State, compare
-from sipmesh.trust.role import Role
+from sipmesh.trust.role import BORDERS, Role
 
 if TYPE_CHECKING:
     from sipmesh.cli.place import Place
@@ -52,7 +52,7 @@ def check_from_each(place: Place, loaded: Loaded, records: Sequence[DnsRecord], 
             "no management server runs here; start it, or ask from this machine: sipmesh topology dns check"
         )
     asked = [
-        one.name for pool in loaded.topology.pools if pool.role in (Role.FRONT_END, Role.EDGE) for one in pool.servers
+        one.name for pool in loaded.topology.pools if pool.role in {Role.FRONT_END, *BORDERS} for one in pool.servers
     ]
     replies = ask_one(socket, ASK_DNS, ANSWERED_S + 5, servers=asked, wait_s=ANSWERED_S)
     wanted = {(record.name, record.type) for record in records}

@@ -14,7 +14,7 @@ from sipmesh.server.agent.probing.link_probes import PATIENCE_S, Attempt, hop_of
 from sipmesh.server.agent.probing.spent_links import SpentLinks
 from sipmesh.server.replication.link_fault import LinkFault
 from sipmesh.server.replication.server_status import MOST_PEER_FAULTS, PeerFault, PeerKind
-from sipmesh.trust.role import Role
+from sipmesh.trust.role import BORDERS, Role
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
@@ -125,11 +125,11 @@ def _drain(peers: Iterable[CheckedPeer]) -> None:
 
 
 def peers_of(view: ServerView) -> Iterator[tuple[str, PeerKind]]:
-    """Give the applications behind this front end, or the partners of this edge."""
+    """Give the applications behind this front end, or the partners of this edge or gateway."""
     for pool in view.pools.values():
         if pool.role is Role.APPLICATION and pool.next_hop == view.pool.name:
             yield from ((name, PeerKind.APPLICATION) for name in pool.servers)
-    if view.role is Role.EDGE:
+    if view.role in BORDERS:
         yield from ((partner.name, PeerKind.PARTNER) for partner in view.partners)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from sipmesh.server.management.publishing.link_checks import Check, Checked
 from sipmesh.server.replication.server_status import text
 from sipmesh.topology.document.names import is_url
-from sipmesh.trust.role import Role
+from sipmesh.trust.role import BORDERS, Role
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -33,15 +33,15 @@ def _needed(loaded: Loaded) -> frozenset[Check]:
     return frozenset(
         Check(server.name, url)
         for pool in topology.pools
-        if pool.role in {Role.FRONT_END, Role.EDGE}
+        if pool.role in {Role.FRONT_END, *BORDERS}
         for server in pool.servers
         for url in _urls(topology, pool.role)
     )
 
 
 def _urls(topology: Topology, role: Role) -> Iterator[str]:
-    """Give the URLs for a server of this *role*: edges alone judge partners."""
-    for entry in (topology.authority, *(topology.federation.partners if role is Role.EDGE else ())):
+    """Give the URLs for a server of this *role*: edges and gateways alone judge partners."""
+    for entry in (topology.authority, *(topology.federation.partners if role in BORDERS else ())):
         yield from filter(is_url, entry.crls)
 
 

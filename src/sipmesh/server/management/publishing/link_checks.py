@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from sipmesh.topology.document.listeners import listeners
 from sipmesh.topology.view import view
 from sipmesh.trust.evidence import LinkKind
-from sipmesh.trust.role import Role
+from sipmesh.trust.role import BORDERS, Role
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -72,7 +72,7 @@ def _between_servers(loaded: Loaded, appear: Collection[AllowedLink], touched: C
                 fresh = any(link.opener == opener and link.server == server.name for link in appear)
                 if (fresh or {opener, server.name} & set(touched)) and _can_open(loaded, opener):
                     yield Check(opener, f"{server.name}:{server.server_port}")
-            if pool.role is Role.EDGE:
+            if pool.role in BORDERS:
                 yield from _to_partners(loaded, server.name, appear, touched)
 
 
@@ -103,7 +103,7 @@ def is_here(loaded: Loaded, name: str) -> bool:
 
 def _can_open(loaded: Loaded, opener: str) -> bool:
     pool = loaded.topology.pool_of(opener)
-    return is_here(loaded, opener) or (pool is not None and pool.role in {Role.FRONT_END, Role.EDGE})
+    return is_here(loaded, opener) or (pool is not None and pool.role in {Role.FRONT_END, *BORDERS})
 
 
 def broken(before: Sequence[Checked], after: Sequence[Checked], new: Collection[str] = ()) -> list[Checked]:

@@ -13,7 +13,7 @@ from sipmesh.sip.status import FIRST_FINAL, FIRST_REDIRECTION, Status
 from sipmesh.topology.document.media_policy import MediaPolicy
 from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import LinkKind
-from sipmesh.trust.role import Role
+from sipmesh.trust.role import BORDERS, Role
 
 if TYPE_CHECKING:
     from sipmesh.routing.outcome import Forward
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sipmesh.server.proxy.flow_table import FlowTable
     from sipmesh.sip.message import Request, Response
 
-JUDGES: Final = frozenset({Role.FRONT_END, Role.EDGE})
+JUDGES: Final = frozenset({Role.FRONT_END, *BORDERS})
 """Roles of the servers that judge media."""
 
 MISLEADING: Final = MediaFault(

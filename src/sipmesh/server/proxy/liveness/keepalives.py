@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.trust.evidence import Direction, LinkKind
-from sipmesh.trust.role import Role
+from sipmesh.trust.role import BORDERS, Role
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, TimerHandle
@@ -26,7 +26,7 @@ LONGEST_LOOK_S: Final = 0.5
 
 SILENT: Final = "the peer does not answer keepalives"
 
-ANSWERS: Final = frozenset({Role.FRONT_END, Role.EDGE, Role.MANAGEMENT})
+ANSWERS: Final = frozenset({Role.FRONT_END, *BORDERS, Role.MANAGEMENT})
 """Roles whose servers run this program: it answers keepalives, and sends one each second on the links that it has opened. An
 application may be of another make: Asterisk sends a keepalive each 90 s, and answers none."""
 

@@ -30,7 +30,7 @@ from sipmesh.sip.status import FIRST_REDIRECTION, Status
 from sipmesh.sip.text_cache import short_key
 from sipmesh.storage.call_records.call_record import REPORT, CallRecord
 from sipmesh.trust.evidence import LinkKind
-from sipmesh.trust.role import Role
+from sipmesh.trust.role import BORDERS, Role
 
 if TYPE_CHECKING:
     from sipmesh.routing.events.quality_report import QualityReport
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from sipmesh.sip.message import Request, Response
 
 RECORDED: Final = ("INVITE", "MESSAGE")
-RECORDING: Final = frozenset({Role.FRONT_END, Role.EDGE})
+RECORDING: Final = frozenset({Role.FRONT_END, *BORDERS})
 """Roles of the servers that make records."""
 
 ENDED: Final = "ended by BYE"

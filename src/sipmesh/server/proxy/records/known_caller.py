@@ -1,4 +1,4 @@
-"""Who has sent a request, and how its server knows: a login, or the word of a partner or of an application."""
+"""Who has sent a request, and how its server knows: a login, or the word of a partner, a trunk or an application."""
 
 from __future__ import annotations
 
@@ -52,9 +52,9 @@ def _user_elsewhere(sender: ClientSender) -> Known | None:
 
 
 def _word_of(sender: ServerSender, request: Request, identity: str | None) -> Known | None:
-    """Give the sender whom a partner or an application names; None for our own servers, which make the record themselves."""
+    """Give the sender whom a partner, a trunk or an application names; None for our servers, which make the record themselves."""
     if sender.kind is LinkKind.PARTNER:
-        how = f"partner {sender.peer.name}"
+        how = f"{'trunk' if sender.peer.is_trunk else 'partner'} {sender.peer.name}"
     elif sender.peer.role is Role.APPLICATION:
         how = f"application {sender.peer.name}"
     else:

@@ -14,6 +14,7 @@ from sipmesh.routing.outcome import Answer, Forward, Serve, Store, ToContact, To
 from sipmesh.routing.proxy.target_set import fork
 from sipmesh.routing.roles.front_end import to_home
 from sipmesh.routing.target import AnotherNotifier, ServerTarget
+from sipmesh.server.proxy.serving.dialling import to_trunks
 from sipmesh.server.proxy.serving.effects import ReadBindings
 from sipmesh.server.proxy.serving.watchers import refused_early_reference, refused_watcher
 from sipmesh.sip.status import Status
@@ -75,7 +76,7 @@ def find_user(
         return outcome.instead
     if home is None:
         is_nobody = Answer(Status.NOT_FOUND, why=f"{outcome.aor} is not a user of this network")
-        return is_nobody if homes.ready else NO_USERS_YET
+        return to_trunks(in_force, sender, request, outcome) or is_nobody if homes.ready else NO_USERS_YET
     return _to_home(in_force, sender, request, outcome, home)
 
 

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 from sipmesh.errors import RemoteError
 from sipmesh.routing.identity.border import ON_THE_WAY_OUT
 from sipmesh.routing.identity.dialog_token import Begun, FlowSide, Side, owner_hash
-from sipmesh.routing.identity.privacy import hides_identity
+from sipmesh.routing.identity.privacy import hides_identity, hides_user
 from sipmesh.routing.identity.sender import named_side
 from sipmesh.routing.identity.tokens import Tokens
+from sipmesh.routing.identity.trunk_names import TrunkNames, number_beside
 from sipmesh.routing.media.origin import AnonymousBody
 from sipmesh.routing.proxy.breadth import set_breadth
 from sipmesh.routing.proxy.forwarding import (
@@ -32,7 +33,9 @@ from sipmesh.routing.target import FlowTarget, Found, RemoteFlowTarget, ServerTa
 from sipmesh.server.proxy.flow import AnsweredToken
 from sipmesh.sip.fields import ViaForm
 from sipmesh.sip.rows import expect_repeated, made_row, sent_via
+from sipmesh.sip.status import FIRST_REDIRECTION
 from sipmesh.sip.uri import CACHED_LENGTH
+from sipmesh.trust.evidence import LinkKind
 
 if TYPE_CHECKING:
     from sipmesh.routing.proxy.branch import Branches
@@ -122,7 +125,45 @@ class BranchRequests:
             self._strip(copy, flow)
         if flow.path:
             copy.prepend("route", flow.path)
+        in_force = self._current.value
+        if in_force.trunk_names is not None:
+            self._rename(in_force.trunk_names, copy, request, flow, came_on)
+        elif in_force.gateways and kind is LinkKind.SERVER:
+            self._add_number(copy, flow, identity)
         return copy
+
+    def _rename(self, names: TrunkNames, copy: Request, request: Request, flow: Flow, came_on: Flow) -> None:
+        """Name the parties of a request as its receiver knows them: a trunk, or a front end behind this gateway."""
+        sent_by = self._listeners[flow.link.port].sent_by
+        if flow.link.kind is not LinkKind.PARTNER:
+            if came_on.link.kind is LinkKind.PARTNER:
+                names.open_contact(copy, min(self._flow_table.domains_of(came_on)), self._tokens)
+                if hides_identity(copy):
+                    names.hide_contact(copy, names.host, self._tokens, names.host)
+            return
+        trunk = min(self._flow_table.domains_of(flow))
+        names.open_contact(copy, names.host, self._tokens)
+        names.leave(copy, number_beside(request) or names.trunks.trunks[trunk].main_number, trunk)
+        names.hide_contact(copy, trunk, self._tokens, sent_by)
+
+    def hide_answerer(self, sent: SentBranch, response: Response) -> None:
+        """Replace the Contact of a phone in a response to a trunk, and that of a caller of a trunk who is withheld."""
+        names, asked = self._current.value.trunk_names, sent.proxied
+        if names is None or response.status >= FIRST_REDIRECTION:
+            return
+        if asked.flow.link.kind is LinkKind.PARTNER:
+            trunk = min(self._flow_table.domains_of(asked.flow))
+            names.hide_contact(response, trunk, self._tokens, self._listeners[asked.flow.link.port].sent_by)
+        elif hides_user(asked.request.to):
+            names.hide_contact(response, names.host, self._tokens, names.host)
+
+    def _add_number(self, copy: Request, flow: Flow, identity: str | None) -> None:
+        """Assert the number of our user towards a gateway, beside the identity (RFC 3325 section 9.1)."""
+        in_force = self._current.value
+        if identity is not None and self._flow_table.side_name(flow.link) in in_force.gateways:
+            number = in_force.homes.number_of(identity, copy.from_)
+            if number:
+                copy.append("p-asserted-identity", f"<tel:{number}>")
 
     def _strip(self, copy: Request, flow: Flow) -> None:
         """Remove what the peer of *flow* may not see."""

@@ -20,7 +20,7 @@ def federation_goes_through_an_edge(document: CheckedDocument) -> None:
     edges = [pool.name for pool in document.topology.pools if pool.role is Role.EDGE]
     remedy = f"name an edge pool: {', '.join(edges) or 'there is none yet, add one'}"
     if federation.route is None:
-        if federation.partners and loc not in document.unread.places:
+        if federation.organisations and loc not in document.unread.places:
             document.report.add(loc[:1], "has partners, but no `route`", remedy)
         return
     target = document.topology.pool(federation.route)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sipmesh.topology.document.report import did_you_mean
-from sipmesh.trust.role import Role
+from sipmesh.trust.role import BORDERS, Role
 
 if TYPE_CHECKING:
     from sipmesh.topology.document.checks.checked_document import CheckedDocument
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 
 def next_hops_lead_somewhere(document: CheckedDocument) -> None:
-    """The next hop of edges and applications is a front-end pool. There is no loop."""
+    """The next hop of edges, gateways and applications is a front-end pool. There is no loop."""
     for loc, pool in document.pools():
         place: Loc = (*loc, "next_hop")
         if pool.next_hop is None:
-            if pool.role in (Role.EDGE, Role.APPLICATION) and document.written(place) not in document.unread.places:
+            if pool.role in {*BORDERS, Role.APPLICATION} and document.written(place) not in document.unread.places:
                 remedy = f"add `next_hop`: {_front_ends(document)}"
                 document.report.add(loc, f"an {pool.role} pool needs `next_hop`", remedy)
         elif circle := _circle(document.topology, pool):

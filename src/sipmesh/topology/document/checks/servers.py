@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from sipmesh.topology.document.listeners import WILDCARDS, has_clients, listeners, ports_of
 from sipmesh.trust.evidence import LinkKind
-from sipmesh.trust.role import Role
+from sipmesh.trust.role import BORDERS, Role
 
 if TYPE_CHECKING:
     from sipmesh.topology.document.checks.checked_document import CheckedDocument
@@ -48,22 +48,25 @@ def settings_fit_the_role(document: CheckedDocument) -> None:
             reason = f"phones do not connect to a server of role {pool.role}"
             remedy = "remove it, or give it to a front end, or to an edge with `remote_users`"
             document.report.add((*loc, "client_certificates"), reason, remedy)
-        if server.outside and pool.role is not Role.EDGE:
-            document.report.add((*loc, "outside"), "only an edge has `outside`", "remove it, or make this an edge pool")
+        if server.outside and pool.role not in BORDERS:
+            document.report.add(
+                (*loc, "outside"), "only an edge or a gateway has `outside`", "remove it, or make this an edge pool"
+            )
     for loc, pool in document.pools():
         if pool.remote_users and pool.role is not Role.EDGE:
             document.report.add((*loc, "remote_users"), "only an edge pool has `remote_users`", "remove it")
-        if pool.internal_name and pool.role is not Role.EDGE:
-            document.report.add((*loc, "internal_name"), "only an edge pool has `internal_name`", "remove it")
+        if pool.internal_name and pool.role not in BORDERS:
+            reason = "only an edge or a gateway pool has `internal_name`"
+            document.report.add((*loc, "internal_name"), reason, "remove it")
         if pool.speaks_for and pool.role is not Role.APPLICATION:
             remedy = "remove it; front ends assert users of all our SIP domains, edges those of partners (rule R10)"
             document.report.add((*loc, "speaks_for"), f"a pool of role {pool.role} has no `speaks_for`", remedy)
 
 
 def workers_fit_the_role(document: CheckedDocument) -> None:
-    """Only front ends and edges share their ports among processes."""
+    """Only front ends, edges and gateways share their ports among processes."""
     for loc, pool, server in document.servers():
-        if server.workers != 1 and pool.role not in {Role.FRONT_END, Role.EDGE}:
+        if server.workers != 1 and pool.role not in {Role.FRONT_END, *BORDERS}:
             reason = f"a server of role {pool.role} is one process"
             document.report.add((*loc, "workers"), reason, "remove it; front ends and edges may have workers")
 

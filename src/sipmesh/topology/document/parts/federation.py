@@ -20,6 +20,7 @@ from sipmesh.topology.document.names import (
 )
 from sipmesh.topology.document.parts.authority import AuthorityEntry
 from sipmesh.topology.document.parts.part import Part
+from sipmesh.topology.document.parts.trunk import Trunk
 from sipmesh.trust.role import ClientUsage
 
 
@@ -53,6 +54,9 @@ class Partner(AuthorityEntry):
     identity: IdentityPolicy | None = Field(
         default=None,
         description="calls: sign ours; verify its signatures too; or required: refuse calls without one. By default none",
+    )
+    trunk: Trunk | None = Field(
+        default=None, description="it is a telephone trunk, and its users are numbers; by default it is an organisation"
     )
     third_party: bool = Field(
         default=False,
@@ -111,3 +115,12 @@ class Federation(Part):
         default=(),
         description="the entries of partners that are blocked: nothing in them counts until `sipmesh partner unblock`",
     )
+
+    @property
+    def organisations(self) -> tuple[Partner, ...]:
+        """The partners with users, which edges have links to."""
+        return tuple(partner for partner in self.partners if partner.trunk is None)
+
+    def trunks_of(self, gateway: str) -> tuple[Partner, ...]:
+        """Give the trunks behind the pool *gateway*."""
+        return tuple(one for one in self.partners if one.trunk is not None and one.trunk.gateway == gateway)

@@ -27,9 +27,9 @@ class Pool(Part):
     role: Role = Field(description="the role of its servers")
     site: Label | None = Field(default=None, description="the site of its servers, one of `sites`")
     servers: tuple[AnyServer, ...] = Field(min_length=1, description="the servers of the pool")
-    internal_name: Fqdn | None = Field(default=None, description="the name of an edge pool on its inside")
+    internal_name: Fqdn | None = Field(default=None, description="the name of an edge or gateway pool on its inside")
     next_hop: Fqdn | None = Field(
-        default=None, description="the front-end pool to which an edge or application sends requests"
+        default=None, description="the front-end pool to which an edge, gateway or application sends requests"
     )
     remote_users: bool = Field(
         default=False,

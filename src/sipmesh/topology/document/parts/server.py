@@ -45,12 +45,13 @@ class Ports(Part):
     )
     server: Port | None = Field(default=None, description="our own servers connect to this port (default 5062)")
     partner: Port | None = Field(
-        default=None, description="partners connect to this port (outside of an edge; default 5061)"
+        default=None,
+        description="partners or trunks connect to this port (outside of an edge or a gateway; default 5061)",
     )
 
 
 class PartnerCertificate(Part):
-    """What an edge presents to one partner, whose CA may be trusted by no other partner."""
+    """What an edge or a gateway presents to one partner or trunk, whose CA may be trusted by no other partner."""
 
     partner: Fqdn = Field(description="a domain of the partner")
     certificate: HostChainFile = Field(description="certificate chain, leaf first, of a CA that this partner trusts")
@@ -58,7 +59,7 @@ class PartnerCertificate(Part):
 
 
 class Outside(Part):
-    """The side of an edge that partners connect to."""
+    """The side of an edge or a gateway that partners or trunks connect to."""
 
     address: Address | None = Field(
         default=None, description="the address that partners connect to; by default DNS is used"
@@ -117,7 +118,9 @@ class Server(Part):
         default=None, description="name of the machine that it runs on, if `address` does not show it"
     )
     ports: Ports = Field(default=Ports(), description="ports that differ from the defaults")
-    outside: Outside | None = Field(default=None, description="the side of an edge that faces partners")
+    outside: Outside | None = Field(
+        default=None, description="the side of an edge or a gateway that faces partners or trunks"
+    )
     certificate: ChainFile | None = Field(
         default=None, description="certificate chain, leaf first; by default servers/NAME.pem"
     )
@@ -137,7 +140,7 @@ class Server(Part):
     )
     workers: Annotated[int, Field(ge=1, le=MOST_WORKERS)] | Literal["auto"] = Field(
         default=1,
-        description="processes that share the ports of a front end or an edge; auto: one for each CPU core",
+        description="processes that share the ports of a front end, an edge or a gateway; auto: one for each CPU core",
     )
 
     @property

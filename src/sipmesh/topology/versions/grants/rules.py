@@ -171,6 +171,29 @@ _OF_FEDERATION: Final[Rules] = {
             any_change,
         ),
     ),
+    "federation.partners.trunk": (NoGrant("its keys have rules"),),
+    "federation.partners.trunk.gateway": (
+        Rule(Gain.SIGN, "another pool", "its servers", "the servers of {value} assert the callers of {place}", is_set),
+    ),
+    "federation.partners.trunk.asserts": (
+        Rule(
+            Gain.SIGN, "more numbers", "the trunk", "{place} may assert callers whose number begins with {value}", added
+        ),
+    ),
+    "federation.partners.trunk.carries": (
+        Rule(Gain.READ, "more numbers", "the trunk", "calls to numbers that begin with {value} go to {place}", added),
+    ),
+    "federation.partners.trunk.priority": (NoGrant("orders trunks that carry the same numbers"),),
+    "federation.partners.trunk.weight": (NoGrant("orders trunks that carry the same numbers"),),
+    "federation.partners.trunk.main_number": (
+        Rule(
+            Gain.DECIDE,
+            "any change",
+            "users without a number",
+            "users without a number call through {place} as {value}",
+            any_change,
+        ),
+    ),
     **_authority("federation.partners", "a partner", "a root of a partner's CA"),
 }
 

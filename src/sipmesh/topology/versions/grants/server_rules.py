@@ -22,7 +22,7 @@ from sipmesh.topology.versions.grants.comparisons import (
 from sipmesh.topology.versions.grants.grant import Gain
 from sipmesh.topology.versions.grants.key_changes import DEFAULT_HOME, POOLS, SERVERS
 from sipmesh.topology.versions.grants.rule import NoGrant, Rule
-from sipmesh.trust.role import Role
+from sipmesh.trust.role import BORDERS, Role
 
 Rules = Mapping[str, tuple[Rule | NoGrant, ...]]
 
@@ -46,10 +46,10 @@ OF_POOLS: Final[Rules] = {
         ),
         Rule(
             Gain.SIGN,
-            "a new pool of front ends or edges",
+            "a new pool of front ends, edges or gateways",
             "its servers",
             "pool {value} is new: with certificates, its servers may assert users",
-            new_pool(Role.FRONT_END, Role.EDGE),
+            new_pool(Role.FRONT_END, *BORDERS),
             ConsoleRole.OPERATOR,
         ),
     ),

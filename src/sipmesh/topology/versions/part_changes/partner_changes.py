@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING
 
 from sipmesh.topology.versions.pairing import pairings
 from sipmesh.topology.versions.part_changes.authority_changes import authority_changes, name_anchor
-from sipmesh.topology.versions.part_changes.field_changes import Words, from_to, list_fields, list_names, order_changes
+from sipmesh.topology.versions.part_changes.field_changes import (
+    Words,
+    from_to,
+    list_fields,
+    list_names,
+    order_changes,
+    spell,
+)
 from sipmesh.trust.formatting import tell_list
 from sipmesh.trust.role import ClientUsage
 
@@ -49,6 +56,7 @@ _PARTNER: Mapping[str, Words | None] = {
     "media": from_to("media", "those of our users"),
     "identity": from_to("signatures of calls", "none"),
     "third_party": _third_party,
+    "trunk": from_to("trunk", "none"),
 }
 
 
@@ -101,6 +109,7 @@ def _welcome(partner: Partner, authority: Authority) -> str:
     parts = [f"partner {partner.name} may now connect with {tell_list(partner.identities)}"]
     parts += [f"under {' and '.join(map(name_anchor, authority.anchors)) or 'no anchor'}"]
     parts += [f"with the files {tell_list((*partner.anchors, *partner.crls))}"]
+    parts += [f"as a trunk ({spell(partner.trunk, 'none')})"] if partner.trunk is not None else []
     parts += ["of a third-party CA"] if partner.third_party else []
     parts += ["with a certificate for serverAuth only"] if partner.client_usage is ClientUsage.SERVER_OK else []
     return ", ".join(parts)

@@ -1,0 +1,156 @@
+"""The names of callers and callees at the border to telephone trunks.
+
+Inside this network, a caller behind a trunk is ``sip:+49…@TRUNK``: a number, asserted by the trunk that the host names. No user
+of ours has such a name. Outside, a user of ours is ``sip:+49…@GATEWAY``: its number alone. From and To say so on each side, and
+a response repeats those that its request had (`Request.rename`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from sipmesh.routing.identity.alias import name_of
+from sipmesh.routing.identity.dialog_token import owner_hash
+from sipmesh.routing.identity.privacy import ANONYMOUS, hides_identity, is_anonymous, privacy_of
+from sipmesh.routing.numbers.e164 import caller_number
+from sipmesh.routing.outcome import Answer
+from sipmesh.sip.rows import P_ASSERTED_IDENTITY
+from sipmesh.sip.tel import NO_DOMAIN, is_tel
+from sipmesh.sip.text import shown
+from sipmesh.trust.code import Code
+
+if TYPE_CHECKING:
+    from sipmesh.routing.identity.tokens import Tokens
+    from sipmesh.routing.numbers.trunk_table import TrunkTable
+    from sipmesh.sip.fields import NameAddr
+    from sipmesh.sip.message import Message, Request
+    from sipmesh.sip.uri import SipUri
+
+NOBODY: Final = f"sip:anonymous@{ANONYMOUS}"
+ASSERTED: Final = "p-asserted-identity"
+
+
+@dataclass(frozen=True, slots=True)
+class TrunkNames:
+    """The names at one gateway: *host* is its name for trunks, *domain* the SIP domain of users of ours inside.
+
+    *domains* are all SIP domains of ours, and *trunks* all trunks of the topology.
+    """
+
+    host: str
+    domain: str
+    domains: frozenset[str]
+    trunks: TrunkTable
+
+    # From a trunk
+
+    def enter(self, request: Request, trunk: str) -> str | Answer:
+        """Name caller and callee of a request of *trunk* as inside, and give the identity of the caller.
+
+        The caller is the number that the trunk asserts, or the number in From. A caller who is withheld and whom the trunk does
+        not assert is the trunk itself, without a number.
+        """
+        asserted = asserted_number(request)
+        for number in (asserted, *self._shown(request)):
+            if number is not None and not (number and self.trunks.may_assert(trunk, number)):
+                why = f"{trunk} may not assert {shown(number or request.from_.uri)}"
+                return Answer(403, code=Code.ASSERTION_NOT_ALLOWED, why=why)
+        number = asserted or (caller_of(request.from_) if not is_withheld(request.from_) else "")
+        request.remove(ASSERTED)
+        identity = f"sip:{number}@{trunk}" if number else f"sip:{trunk}"
+        is_hidden = is_withheld(request.from_) or hides_identity(request)
+        self._rename_caller(request, NOBODY if is_hidden else identity)
+        return identity
+
+    def enter_dialog(self, request: Request, trunk: str, *, hidden: bool) -> None:
+        """Name the sender of a request of *trunk* inside a dialog as inside. Its tag says who it is, and nothing is asserted.
+
+        *hidden*: one of the two sides hides, and no name inside the dialog may show it.
+        """
+        request.remove(ASSERTED)
+        number = "" if hidden else caller_of(request.from_)
+        self._rename_caller(request, f"sip:{number}@{trunk}" if number else NOBODY)
+
+    def _shown(self, request: Request) -> tuple[str, ...]:
+        """Give the number that From shows; "" for a name that is no number; nothing if From is withheld."""
+        return () if is_withheld(request.from_) else (caller_of(request.from_),)
+
+    def _rename_caller(self, request: Request, uri: str) -> None:
+        request.rename("from", tagged(f"<{uri}>", request.from_))
+
+    def name_callee(self, request: Request, callee: str) -> None:
+        """Name the callee *callee*, the user part of the Request-URI, in our own domain, in the Request-URI and To."""
+        uri = f"sip:{callee}@{self.domain}"
+        request.set_uri(uri)
+        request.rename("to", f"<{uri}>")
+
+    # To a trunk
+
+    def leave(self, copy: Request, number: str, trunk: str) -> None:
+        """Name the user of ours who sends *copy* by its *number*, and who it is for at *trunk*; "" is a user without a number."""
+        hidden = hides_identity(copy) or not number
+        who = f"sip:{number}@{self.host};user=phone"
+        copy.replace("from", tagged(f"<{NOBODY if hidden else who}>", copy.from_))
+        to = name_of(copy.to)
+        if to is not None and (to.host in self.domains or to.host == NO_DOMAIN):
+            copy.replace("to", tagged(f"<{self._at(to, trunk)}>", copy.to))
+        if copy.uri and copy.ruri.host in self.domains:
+            copy.set_uri(self._at(copy.ruri, trunk))
+        if number:
+            copy.append(ASSERTED, f"<{who}>")
+        if hidden and "id" not in privacy_of(copy):
+            copy.append("privacy", "id")
+
+    def _at(self, uri: SipUri, trunk: str) -> str:
+        return f"sip:{uri.user or 'anonymous'}@{trunk};user=phone"
+
+    # Contacts: a trunk reaches the phone of a user by our name alone, and a phone so reaches a caller who is withheld
+
+    def hide_contact(self, message: Message, peer: str, tokens: Tokens, sent_by: str) -> None:
+        """Replace the Contact in *message* by one at our name, which leads back to it for *peer* alone."""
+        contacts = message.contacts
+        if not contacts or contacts[0].uri == "*":
+            return
+        token = tokens.hide(contacts[0].uri, owner_hash(peer))
+        message.remove("contact")
+        message.append("contact", f"<sip:{token}@{sent_by};transport=tls>")
+
+    def open_contact(self, copy: Request, peer: str, tokens: Tokens) -> None:
+        """Put the Contact that was hidden from *peer* back into the Request-URI of its request inside a dialog."""
+        if copy.ruri.host == self.host:
+            contact = tokens.reveal(copy.ruri.user or "", owner_hash(peer))
+            if contact is not None:
+                copy.set_uri(contact)
+
+
+def asserted_number(request: Request) -> str | None:
+    """Give the number in P-Asserted-Identity, None if there is none; "" if an identity is no number, or if two differ."""
+    if not request.present & P_ASSERTED_IDENTITY:
+        return None
+    numbers = {caller_of(address) for address in request.asserted_identities}
+    return numbers.pop() if len(numbers) == 1 else ""
+
+
+def number_beside(request: Request) -> str:
+    """Give the number that a front end of ours asserts beside the identity of its user, as a tel URI; "" if there is none."""
+    if not request.present & P_ASSERTED_IDENTITY:
+        return ""
+    found = [caller_of(address) for address in request.asserted_identities if is_tel(address.uri)]
+    return found[0] if len(found) == 1 else ""
+
+
+def caller_of(address: NameAddr) -> str:
+    """Give the global number of a name; "" for any other name."""
+    name = name_of(address)
+    return caller_number(name) if name is not None else ""
+
+
+def is_withheld(address: NameAddr) -> bool:
+    """Tell whether a From names no user: an anonymous one, or a URI without a user."""
+    return is_anonymous(address) or (address.is_sip and address.sip_uri.user in {None, "anonymous"})
+
+
+def tagged(named: str, address: NameAddr) -> str:
+    """Write a From or To with the tag of *address*."""
+    return named if address.tag is None else f"{named};tag={address.tag}"

@@ -1,0 +1,1 @@
+"""Telephone numbers: which trunk may assert one as its caller, and which trunks carry a call to one."""

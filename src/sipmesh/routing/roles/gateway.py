@@ -1,0 +1,138 @@
+"""How a gateway routes: it forwards calls between our front ends and telephone trunks, and names their parties on each side."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from sipmesh.routing.identity import assertion
+from sipmesh.routing.identity.dialog import (
+    Inside,
+    acknowledge,
+    across,
+    is_of_hidden_user,
+    other_side,
+    refused_inside,
+    unbound,
+)
+from sipmesh.routing.identity.dialog_token import Side
+from sipmesh.routing.identity.route_set import Names, RouteSet
+from sipmesh.routing.identity.sender import ClientSender, Sender, ServerSender
+from sipmesh.routing.identity.trunk_names import TrunkNames, number_beside
+from sipmesh.routing.numbers.e164 import dialled_number
+from sipmesh.routing.outcome import Answer, Drop, Forward, Outcome, attributed
+from sipmesh.routing.roles.options import capabilities
+from sipmesh.routing.roles.users_requests import refused_of_users
+from sipmesh.routing.target import ServerTarget
+from sipmesh.sip.message import Request
+from sipmesh.sip.text import shown
+from sipmesh.topology.server_choice import ServerChoice
+from sipmesh.trust.code import Code
+from sipmesh.trust.evidence import LinkKind
+
+METHODS: Final = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, PRACK, INFO, NOTIFY"
+"""What a trunk may send. By a REFER it would have a phone of ours call a number at our cost."""
+
+ALLOWED: Final = frozenset(METHODS.split(", "))
+LONGEST_CALLEE: Final = 128
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayFacts:
+    """The facts of the topology that a gateway needs.
+
+    *next_hop* are the front ends behind the gateway, *pool* is the pool of the gateway. *callers* names the parties of each call.
+    """
+
+    names: Names
+    pool: str
+    next_hop: ServerChoice
+    callers: TrunkNames
+    inside: Inside
+    incarnation: int
+
+
+def decide(request: Request, route_set: RouteSet, sender: Sender, facts: GatewayFacts) -> Outcome:
+    """Decide what to do with *request*. Its Route entries for this server were removed, and are in *route_set*."""
+    if isinstance(sender, ClientSender):
+        return Drop("a client") if request.method == "ACK" else Answer(403, code=Code.ROLE_NOT_ALLOWED, why="a client")
+    other = other_side(route_set, sender)
+    is_of_trunk = sender.kind is LinkKind.PARTNER
+    if is_of_trunk and route_set.dialog is not None:
+        facts.callers.enter_dialog(request, trunk_of(sender), hidden=route_set.dialog.secret)
+    if request.method == "ACK":
+        return acknowledge(request, route_set, other, sender, sender.peer.asserts, facts.inside, facts.incarnation)
+    if other is None:
+        return begin(request, route_set, sender, facts)
+    if is_of_trunk and request.method not in ALLOWED:
+        return not_allowed(request, sender)
+    return carry_inside(request, route_set, other, sender, facts)
+
+
+def begin(request: Request, route_set: RouteSet, sender: ServerSender, facts: GatewayFacts) -> Outcome:
+    """Decide about a request outside dialogs: a call, or an OPTIONS, by which a trunk sees that we are here."""
+    is_of_trunk = sender.kind is LinkKind.PARTNER
+    if request.method == "OPTIONS" and (is_of_trunk or facts.names.ours(request.ruri)):
+        return capabilities(request, METHODS)
+    refused = unbound(request, route_set) or refused_of_users(request, sender)
+    if refused is None and request.method != "INVITE":
+        refused = not_allowed(request, sender)
+    return refused or (inwards if is_of_trunk else outwards)(request, sender, facts)
+
+
+def not_allowed(request: Request, sender: ServerSender) -> Answer:
+    """Refuse a method that is no part of a call."""
+    why = f"{request.method} from {sender.peer.name}: a gateway forwards calls only"
+    return Answer(405, headers=(("Allow", METHODS),), code=Code.ROLE_NOT_ALLOWED, why=why)
+
+
+def carry_inside(
+    request: Request, route_set: RouteSet, other: Side, sender: ServerSender, facts: GatewayFacts
+) -> Outcome:
+    """Forward a request inside its dialog. Names and Request-URI must be allowed there (`refused_inside`)."""
+    refused = refused_inside(request, route_set, other, sender, sender.peer.asserts, facts.inside)
+    is_of_trunk = sender.kind is LinkKind.PARTNER
+    if is_of_trunk and is_of_hidden_user(route_set) and request.ruri.host != facts.callers.host:
+        return Answer(404, code=Code.NO_ROUTE, why="a side hides, and the Request-URI is not the Contact that it got")
+    refused = refused or refused_of_users(request, sender)
+    return refused or across(request, route_set, other, facts.inside.peers, facts.incarnation)
+
+
+def inwards(request: Request, sender: ServerSender, facts: GatewayFacts) -> Outcome:
+    """Route a call of a trunk to one of our users, by the front ends of our next hop."""
+    uri, callers = request.ruri, facts.callers
+    if not (facts.names.ours(uri) or assertion.is_of_us(uri, callers.domains)):
+        why = f"a trunk called {shown(request.uri)}, which is not a name or address of this gateway"
+        return Answer(404, code=Code.NO_ROUTE, why=why)
+    if not uri.user or len(uri.user) > LONGEST_CALLEE:
+        return Answer(484, code=Code.NO_ROUTE, why=f"a trunk called {shown(request.uri)}, which has no user part")
+    who = callers.enter(request, trunk_of(sender))
+    if isinstance(who, Answer):
+        return who
+    callers.name_callee(request, uri.user)
+    return Forward((ServerTarget(facts.next_hop.turned(request.call_id), LinkKind.SERVER, request.uri),), who)
+
+
+def outwards(request: Request, sender: ServerSender, facts: GatewayFacts) -> Outcome:
+    """Route a call of one of our users to the trunks behind this gateway that carry its number, in their order."""
+    claims = assertion.asserted(request)
+    refused = assertion.refused_assertion(claims, sender, sender.peer.asserts)
+    if refused is not None or not claims:
+        why = "a call without the identity of a user of ours"
+        return refused or Answer(403, code=Code.ASSERTION_NOT_ALLOWED, why=why)
+    who = claims[0].aor
+    number = dialled_number(request.ruri)
+    carrying = facts.callers.trunks.carrying(number, request.call_id) if number else ()
+    trunks = [trunk for trunk in carrying if trunk.gateway == facts.pool]
+    if not trunks:
+        return Answer(404, code=Code.NO_ROUTE, why=f"no trunk of this gateway carries {shown(request.uri)}")
+    named = [trunk.name for trunk in trunks if trunk.main_number or number_beside(request)]
+    if not named:
+        why = f"{who} has no number, and {trunks[0].name} has no main_number"
+        return Answer(403, code=Code.FROM_NOT_ALLOWED, why=why)
+    return attributed(Forward((ServerTarget(tuple(named), LinkKind.PARTNER, request.uri),), None), who)
+
+
+def trunk_of(sender: ServerSender) -> str:
+    """Give the name of a trunk: the only one in whose name it may assert."""
+    return min(sender.peer.asserts)

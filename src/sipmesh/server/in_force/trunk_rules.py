@@ -1,0 +1,45 @@
+"""What a server takes from the trunks of a topology: their numbers, the names at a gateway, and the facts of its role."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sipmesh.routing.identity.trunk_names import TrunkNames
+from sipmesh.routing.numbers.trunk_table import TrunkRoute, TrunkTable
+from sipmesh.trust.role import Role
+
+if TYPE_CHECKING:
+    from sipmesh.topology.view import ServerView
+
+
+def trunk_table(view: ServerView) -> TrunkTable | None:
+    """Return all trunks of the topology; None if there is none."""
+    routes = [
+        TrunkRoute(
+            partner.name,
+            partner.trunk.gateway,
+            partner.trunk.asserts,
+            partner.trunk.carries,
+            partner.trunk.priority,
+            partner.trunk.weight,
+            partner.trunk.main_number or "",
+        )
+        for partner in view.loaded.topology.federation.partners
+        if partner.trunk is not None
+    ]
+    return TrunkTable(routes) if routes else None
+
+
+def trunk_names(view: ServerView) -> TrunkNames | None:
+    """Return the names of callers and callees at this gateway; None on any other server."""
+    if view.role is not Role.GATEWAY:
+        return None
+    domain = view.loaded.topology.sip_domains[0]
+    return TrunkNames(view.pool.name, domain, view.sip_domains, trunk_table(view) or TrunkTable(()))
+
+
+def gateway_pools(view: ServerView) -> frozenset[str]:
+    """Return the gateway pools, to which a front end says the number of a caller."""
+    if view.role is not Role.FRONT_END:
+        return frozenset()
+    return frozenset(pool.name for pool in view.pools.values() if pool.role is Role.GATEWAY)

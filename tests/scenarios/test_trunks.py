@@ -1,0 +1,385 @@
+"""Calls between our users and telephone trunks, over TLS: who may assert which number, and what each side sees."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from sipmesh.client.dialog import Dialog
+from sipmesh.demo.organisation import Organisation
+from sipmesh.routing.proxy.response_context import SILENT_S
+from sipmesh.sip.message import Request, Response
+from sipmesh.trust.evidence import LinkKind
+from sipmesh.trust.role import Role
+from support.descriptions import SDES, SDP
+from support.network import BEGAN, EXAMPLE, FE1, Network, copied
+from support.peer import HungUpError, Peer
+from support.running import on_jumping_loop, on_loop
+from support.talking import inside_of
+from support.trunks import (
+    ALICE,
+    BOB,
+    GATEWAY,
+    GATEWAYS,
+    OF_PBX,
+    OUTSIDE,
+    PBX,
+    PROVIDER,
+    PlayedTrunk,
+    build_gateway,
+    build_trunk,
+    join_trunks,
+)
+
+OFFER = [("content-type", SDP)]
+TO_ALICE = f"sip:{ALICE}@{GATEWAYS}"
+
+
+@pytest.fixture(name="models", scope="module")
+def _models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Organisation]:
+    folder = tmp_path_factory.mktemp("trunks")
+    return {
+        EXAMPLE: build_gateway(folder / "example"),
+        PROVIDER: build_trunk(folder / "provider", PROVIDER),
+        PBX: build_trunk(folder / "pbx", PBX),
+    }
+
+
+@pytest.fixture(name="provider")
+def _provider(models: dict[str, Organisation]) -> PlayedTrunk:
+    """A provider that asserts and carries all numbers."""
+    return PlayedTrunk(PROVIDER, models[PROVIDER])
+
+
+@pytest.fixture(name="pbx")
+def _pbx(models: dict[str, Organisation]) -> PlayedTrunk:
+    """A PBX that has the numbers from +4989 on."""
+    return PlayedTrunk(PBX, models[PBX])
+
+
+@pytest.fixture(name="network")
+def _network(models: dict[str, Organisation], provider: PlayedTrunk, pbx: PlayedTrunk, tmp_path: Path) -> Network:
+    example = copied(models[EXAMPLE], tmp_path / "example")
+    join_trunks(
+        example,
+        (provider, {"asserts": ["+"], "carries": ["+"]}),
+        (pbx, {"asserts": ["+4989"], "carries": ["+4989"], "main_number": OF_PBX}),
+    )
+    return Network((example,), starts=(FE1, GATEWAY))
+
+
+async def invited(peer: Peer, uri: str, sender: str, *headers: tuple[str, str]) -> Request:
+    """An INVITE with a session description, sent by *peer*."""
+    invite = peer.request("INVITE", uri, [*OFFER, *headers], SDES, sender=f"{sender};tag={peer.tag}")
+    await peer.send(invite)
+    return invite
+
+
+async def refused(peer: Peer, uri: str, sender: str, *headers: tuple[str, str]) -> int:
+    """The status of a call that is refused."""
+    await invited(peer, uri, sender, *headers)
+    return (await peer.final()).status
+
+
+async def talk(caller: Peer, callee: Peer, invite: Request) -> tuple[Request, Response]:
+    """Answer a call, and end it from the side of the callee; give the INVITE at the callee, and the answer at the caller."""
+    came = await callee.request_in("INVITE")
+    await callee.reply(came, 200, OFFER, SDES)
+    final = await caller.final()
+    assert final.status == 200
+    await caller.send(inside_of(Dialog.of_caller(invite, final), caller, "ACK"))
+    assert (await callee.request_in("ACK")).method == "ACK"
+    bye = inside_of(Dialog.of_callee(came, callee.tag), callee, "BYE")
+    await callee.send(bye)
+    await caller.reply(await caller.request_in("BYE"), 200)
+    assert (await callee.final(method="BYE")).status == 200
+    return came, final
+
+
+@on_loop
+async def test_trunk_calls_a_user_by_number_and_is_shown_as_the_trunk(network: Network, provider: PlayedTrunk) -> None:
+    async with network, provider:
+        alice, trunk = await network.phone("alice", FE1), await provider.opens(network)
+        sender = f'"Chief" <sip:{OUTSIDE}@198.51.100.7>'
+        invite = await invited(trunk, TO_ALICE, sender, ("p-asserted-identity", f"<tel:{OUTSIDE}>"))
+        came, final = await talk(trunk, alice, invite)
+        assert came.from_.uri == f"sip:{OUTSIDE}@{PROVIDER}"
+        assert came.values("p-asserted-identity") == [f"<sip:{OUTSIDE}@{PROVIDER}>"]
+        assert b"Chief" not in b"".join(came.lines)
+        assert final.from_.uri == invite.from_.uri
+        assert final.to.uri == invite.to.uri
+        assert final.contacts[0].sip_uri.host == GATEWAYS
+
+
+@on_loop
+async def test_user_calls_through_the_trunk_with_its_number_alone(network: Network, provider: PlayedTrunk) -> None:
+    async with network, provider:
+        alice = await network.phone("alice", FE1)
+        invite = await invited(alice, f"sip:{OUTSIDE}@{EXAMPLE}", f"<sip:alice@{EXAMPLE}>")
+        trunk = await provider.links.get()
+        came, final = await talk(alice, trunk, invite)
+        assert came.ruri.aor == f"sip:{OUTSIDE}@{PROVIDER}"
+        assert came.from_.uri == f"sip:{ALICE}@{GATEWAYS};user=phone"
+        assert came.values("p-asserted-identity") == [f"<sip:{ALICE}@{GATEWAYS};user=phone>"]
+        assert came.contacts[0].sip_uri.host == GATEWAYS
+        assert b"alice" not in b"".join(came.lines)
+        assert final.to.uri == invite.to.uri
+
+
+@pytest.mark.parametrize("uri", [f"tel:{OUTSIDE}", f"sip:+49-170-5550100@{EXAMPLE}", f"sip:{OUTSIDE}@{PROVIDER}"])
+@on_loop
+async def test_user_may_write_a_number_in_each_form(network: Network, provider: PlayedTrunk, uri: str) -> None:
+    async with network, provider:
+        alice = await network.phone("alice", FE1)
+        invite = await invited(alice, uri, f"<sip:alice@{EXAMPLE}>")
+        came, _ = await talk(alice, await provider.links.get(), invite)
+        assert came.ruri.user == OUTSIDE
+
+
+@pytest.mark.parametrize(
+    "uri", [f"tel:{ALICE}", f"sip:{ALICE}@127.0.0.1:PORT", f"sip:{ALICE}@{EXAMPLE}", f"sip:alice@{GATEWAYS}"]
+)
+@on_loop
+async def test_trunk_calls_a_user_at_each_name_of_the_gateway(
+    network: Network, provider: PlayedTrunk, uri: str
+) -> None:
+    async with network, provider:
+        alice, trunk = await network.phone("alice", FE1), await provider.opens(network)
+        port = network.address(GATEWAY, LinkKind.PARTNER)[1]
+        invite = await invited(trunk, uri.replace("PORT", str(port)), f"<sip:{OUTSIDE}@198.51.100.7>")
+        await talk(trunk, alice, invite)
+
+
+@on_loop
+async def test_trunk_cannot_call_another_host_through_the_gateway(network: Network, provider: PlayedTrunk) -> None:
+    async with network, provider:
+        trunk = await provider.opens(network)
+        assert await refused(trunk, f"sip:{ALICE}@198.51.100.9", f"<sip:{OUTSIDE}@{PROVIDER}>") == 404
+
+
+@pytest.mark.parametrize(
+    ("sender", "asserted"),
+    [
+        (f"<sip:alice@{EXAMPLE}>", ""),
+        (f"<sip:alice@{PROVIDER}>", ""),
+        (f"<sip:{BOB}@{PROVIDER}>", ""),
+        (f"<sip:{OF_PBX}@{PROVIDER}>", ""),
+        (f"<sip:112@{PROVIDER}>", ""),
+        ("<tel:112;phone-context=+49>", ""),
+        (f"<sip:+49112@{PROVIDER}>", ""),
+        (f"<sip:{OUTSIDE}@{PROVIDER}>", f"<sip:alice@{EXAMPLE}>"),
+        (f"<sip:{OUTSIDE}@{PROVIDER}>", f"<sip:{BOB}@{EXAMPLE}>"),
+        (f"<sip:{OUTSIDE}@{PROVIDER}>", f"<tel:{OF_PBX}>"),
+        (f"<sip:{OF_PBX}@{PROVIDER}>", f"<tel:{OUTSIDE}>"),
+        ("<sip:anonymous@anonymous.invalid>", f"<tel:{OF_PBX}>"),
+        (f"<sip:{OUTSIDE}@{PROVIDER}>", f"<tel:{OUTSIDE}>, <sip:+491705550199@{PROVIDER}>"),
+    ],
+)
+@on_loop
+async def test_trunk_asserts_no_user_and_no_number_outside_its_ranges(
+    network: Network, provider: PlayedTrunk, sender: str, asserted: str
+) -> None:
+    async with network, provider:
+        alice, trunk = await network.phone("alice", FE1), await provider.opens(network)
+        headers = [("p-asserted-identity", asserted)] if asserted else []
+        assert await refused(trunk, TO_ALICE, sender, *headers) == 403
+        invite = await invited(trunk, TO_ALICE, f"<sip:{OUTSIDE}@{PROVIDER}>")
+        await talk(trunk, alice, invite)
+
+
+@on_loop
+async def test_pbx_asserts_its_own_numbers(network: Network, pbx: PlayedTrunk) -> None:
+    async with network, pbx:
+        alice, trunk = await network.phone("alice", FE1), await pbx.opens(network)
+        assert await refused(trunk, TO_ALICE, f"<sip:{OUTSIDE}@{PBX}>") == 403
+        came, _ = await talk(trunk, alice, await invited(trunk, TO_ALICE, f"<sip:{OF_PBX}@{PBX}>"))
+        assert came.from_.uri == f"sip:{OF_PBX}@{PBX}"
+
+
+@on_loop
+async def test_caller_who_is_withheld_by_the_trunk_stays_so_to_the_end(network: Network, provider: PlayedTrunk) -> None:
+    async with network, provider:
+        alice, trunk = await network.phone("alice", FE1), await provider.opens(network)
+        hidden = [("p-asserted-identity", f"<tel:{OUTSIDE}>"), ("privacy", "id")]
+        for sender in (f"<sip:{OUTSIDE}@{PROVIDER}>", "<sip:anonymous@anonymous.invalid>"):
+            before = len(alice.heard)
+            await talk(trunk, alice, await invited(trunk, TO_ALICE, sender, *hidden))
+            assert OUTSIDE.encode() not in alice.heard[before:]
+
+
+@on_loop
+async def test_user_who_withholds_its_number_is_asserted_to_the_trunk_with_privacy(
+    network: Network, provider: PlayedTrunk
+) -> None:
+    async with network, provider:
+        alice = await network.phone("alice", FE1)
+        trunk = await provider.opens(network)
+        for sender, headers in ((f"<sip:alice@{EXAMPLE}>", [("privacy", "id")]), ("<sip:a@anonymous.invalid>", [])):
+            invite = await invited(alice, f"sip:{OUTSIDE}@{EXAMPLE}", sender, *headers)
+            came, _ = await talk(alice, trunk, invite)
+            assert came.from_.uri == "sip:anonymous@anonymous.invalid"
+            assert came.values("p-asserted-identity") == [f"<sip:{ALICE}@{GATEWAYS};user=phone>"]
+            assert came.values("privacy") == ["id"]
+
+
+@on_loop
+async def test_user_without_a_number_calls_only_through_a_trunk_with_a_main_number(
+    network: Network, provider: PlayedTrunk, pbx: PlayedTrunk
+) -> None:
+    async with network, provider, pbx:
+        carol = await network.phone("carol", FE1)
+        assert await refused(carol, f"tel:{OUTSIDE}", f"<sip:carol@{EXAMPLE}>") == 403
+        invite = await invited(carol, "tel:+4989123499", f"<sip:carol@{EXAMPLE}>")
+        came, _ = await talk(carol, await pbx.links.get(), invite)
+        assert came.from_.uri == f"sip:{OF_PBX}@{GATEWAYS};user=phone"
+
+
+@pytest.mark.parametrize("number", [BOB, OUTSIDE, OF_PBX])
+@on_loop
+async def test_user_asserts_no_number_of_another(network: Network, provider: PlayedTrunk, number: str) -> None:
+    async with network, provider:
+        alice = await network.phone("alice", FE1)
+        assert await refused(alice, f"tel:{OUTSIDE}", f"<sip:{number}@{EXAMPLE}>") in {403, 407}
+        preferred = ("p-preferred-identity", f"<sip:{number}@{EXAMPLE}>"), ("p-asserted-identity", f"<tel:{number}>")
+        invite = await invited(alice, f"tel:{OUTSIDE}", f"<sip:alice@{EXAMPLE}>", *preferred)
+        came, _ = await talk(alice, await provider.links.get(), invite)
+        assert came.values("p-asserted-identity") == [f"<sip:{ALICE}@{GATEWAYS};user=phone>"]
+
+
+@pytest.mark.parametrize("method", ["MESSAGE", "SUBSCRIBE", "REFER", "NOTIFY", "PUBLISH", "REGISTER", "FOO"])
+@on_loop
+async def test_trunk_sends_nothing_but_calls(network: Network, provider: PlayedTrunk, method: str) -> None:
+    async with network, provider:
+        trunk = await provider.opens(network)
+        asked = trunk.request(method, TO_ALICE, [("event", "presence"), ("refer-to", "<tel:+49900123456>")])
+        assert (await trunk.ask(asked)).status in {405, 481}
+        assert (await trunk.ask(trunk.request("OPTIONS", f"sip:{GATEWAYS}"))).status == 200
+
+
+@on_loop
+async def test_trunk_does_not_call_out_through_another_trunk(
+    network: Network, provider: PlayedTrunk, pbx: PlayedTrunk
+) -> None:
+    async with network, provider, pbx:
+        trunk = await pbx.opens(network)
+        assert await refused(trunk, f"sip:{OUTSIDE}@{GATEWAYS}", f"<sip:{OF_PBX}@{PBX}>") == 403
+        assert provider.links.empty()
+
+
+@on_loop
+async def test_trunk_ends_no_call_of_another_trunk(network: Network, provider: PlayedTrunk, pbx: PlayedTrunk) -> None:
+    async with network, provider, pbx:
+        alice, trunk, other = await network.phone("alice", FE1), await provider.opens(network), await pbx.opens(network)
+        invite = await invited(trunk, TO_ALICE, f"<sip:{OUTSIDE}@{PROVIDER}>")
+        came = await alice.request_in("INVITE")
+        await alice.reply(came, 200, OFFER, SDES)
+        dialog = Dialog.of_caller(invite, await trunk.final())
+        await trunk.send(inside_of(dialog, trunk, "ACK"))
+        await alice.request_in("ACK")
+        await other.send(inside_of(dialog, other, "BYE"))
+        assert (await other.final()).status in {403, 481}
+        refer = inside_of(dialog, trunk, "REFER")
+        refer.append("refer-to", "<tel:+49900123456>")
+        assert (await trunk.ask(refer)).status == 405
+        await trunk.send(inside_of(dialog, trunk, "BYE"))
+        await alice.reply(await alice.request_in("BYE"), 200)
+        assert (await trunk.final()).status == 200
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        f"sip:+49170555abc@{EXAMPLE}",
+        f"sip:+{'1' * 10_000}@{EXAMPLE}",
+        f"sip:+49170555%300100%0d%0aX@{EXAMPLE}",
+        f"tel:{OUTSIDE};isub=1234",
+        f"tel:{OUTSIDE};phone-context=+49900",
+        f"sip:{OUTSIDE};phone-context=evil.test@{EXAMPLE}",
+        "tel:0170;phone-context=+49",
+        f"sip:+0491705550100@{EXAMPLE}",
+        f"sip:+49112@{EXAMPLE}",
+    ],
+)
+@on_loop
+async def test_dial_string_that_is_no_plain_number_reaches_no_trunk(
+    network: Network, provider: PlayedTrunk, uri: str
+) -> None:
+    async with network, provider:
+        alice = await network.phone("alice", FE1)
+        assert await refused(alice, uri, f"<sip:alice@{EXAMPLE}>") in {400, 404, 414}
+        assert provider.links.empty()
+
+
+@on_loop
+async def test_certificate_of_one_trunk_is_worth_nothing_at_another(
+    network: Network, provider: PlayedTrunk, pbx: PlayedTrunk
+) -> None:
+    """The PBX presents a certificate of its own CA with the name of the provider."""
+    forged = pbx.organisation.ca.issue((PROVIDER,), Role.EDGE, BEGAN)
+    forged.write(*pbx.organisation.credentials("forged"))
+    async with network, provider, pbx:
+        address = network.address(GATEWAY, LinkKind.PARTNER)
+        peer = await Peer.open(address, "x@y.test", pbx.organisation.credentials("forged"))
+        with pytest.raises(HungUpError):
+            await peer.ask(peer.request("OPTIONS", f"sip:{GATEWAYS}"))
+        trunk = await provider.opens(network)
+        assert (await trunk.ask(trunk.request("OPTIONS", f"sip:{GATEWAYS}"))).status == 200
+
+
+@on_loop
+async def test_call_goes_to_the_next_trunk_if_the_first_one_is_away(network: Network, provider: PlayedTrunk) -> None:
+    """The PBX has more of the digits, and is tried first."""
+    async with network, provider:
+        alice = await network.phone("alice", FE1)
+        invite = await invited(alice, f"tel:{OF_PBX}", f"<sip:alice@{EXAMPLE}>")
+        came, _ = await talk(alice, await provider.links.get(), invite)
+        assert came.ruri.host == PROVIDER
+
+
+@pytest.mark.parametrize("status", [408, 503])
+@on_loop
+async def test_call_goes_to_the_next_trunk_if_the_first_one_fails(
+    network: Network, provider: PlayedTrunk, pbx: PlayedTrunk, status: int
+) -> None:
+    async with network, provider, pbx:
+        alice = await network.phone("alice", FE1)
+        invite = await invited(alice, f"tel:{OF_PBX}", f"<sip:alice@{EXAMPLE}>")
+        first = await pbx.links.get()
+        await first.reply(await first.request_in("INVITE"), status)
+        came, _ = await talk(alice, await provider.links.get(), invite)
+        assert came.ruri.host == PROVIDER
+
+
+@on_jumping_loop
+async def test_call_goes_to_the_next_trunk_if_the_first_one_is_silent(
+    network: Network, provider: PlayedTrunk, pbx: PlayedTrunk
+) -> None:
+    async with network, provider, pbx:
+        alice = await network.phone("alice", FE1)
+        invite = await invited(alice, f"tel:{OF_PBX}", f"<sip:alice@{EXAMPLE}>")
+        first = await pbx.links.get()
+        tried = await first.request_in("INVITE")
+        await asyncio.sleep(SILENT_S + 1)
+        network.nodes[GATEWAY].sweep.tick()
+        trunk = await provider.links.get()
+        await first.reply(tried, 180)
+        await first.reply(await first.request_in("CANCEL"), 200)
+        await first.reply(tried, 487)
+        came, _ = await talk(alice, trunk, invite)
+        assert came.ruri.host == PROVIDER
+
+
+@pytest.mark.parametrize("status", [404, 486, 603])
+@on_loop
+async def test_answer_of_the_number_ends_the_search(
+    network: Network, provider: PlayedTrunk, pbx: PlayedTrunk, status: int
+) -> None:
+    async with network, provider, pbx:
+        alice = await network.phone("alice", FE1)
+        await invited(alice, f"tel:{OF_PBX}", f"<sip:alice@{EXAMPLE}>")
+        first = await pbx.links.get()
+        await first.reply(await first.request_in("INVITE"), status)
+        assert (await alice.final()).status == status
+        assert provider.links.empty()

@@ -1,0 +1,60 @@
+"""What each server takes from the trunks of a topology."""
+
+from __future__ import annotations
+
+import pytest
+
+from sipmesh.demo.organisation import Organisation
+from sipmesh.server.in_force.trunk_rules import gateway_pools, trunk_names, trunk_table
+from sipmesh.topology.view import ServerView, view
+from support.network import EDGE, FE1, Network
+from support.trunks import GATEWAY, GATEWAYS, PROVIDER, PlayedTrunk, build_gateway, build_trunk, join_trunks
+
+
+@pytest.fixture(name="trunked", scope="module")
+def _trunked(tmp_path_factory: pytest.TempPathFactory) -> Organisation:
+    folder = tmp_path_factory.mktemp("trunks")
+    example = build_gateway(folder / "example")
+    join_trunks(
+        example,
+        (
+            PlayedTrunk(PROVIDER, build_trunk(folder / "provider", PROVIDER)),
+            {"asserts": ["+"], "carries": ["+49"], "weight": 2, "main_number": "+493012300"},
+        ),
+    )
+    return example
+
+
+def seen(trunked: Organisation, server: str) -> ServerView:
+    return view(trunked.load(), server)
+
+
+def test_each_server_knows_all_trunks(trunked: Organisation) -> None:
+    for server in (FE1, GATEWAY):
+        table = trunk_table(seen(trunked, server))
+        assert table is not None
+        trunk = table.trunks[PROVIDER]
+        assert (trunk.gateway, trunk.asserts, trunk.carries, trunk.weight) == (GATEWAYS, ("+",), ("+49",), 2)
+        assert trunk.main_number == "+493012300"
+
+
+def test_gateway_names_the_parties_and_a_front_end_names_the_gateways(trunked: Organisation) -> None:
+    names = trunk_names(seen(trunked, GATEWAY))
+    assert names is not None
+    assert (names.host, names.domain) == (GATEWAYS, "example.test")
+    assert trunk_names(seen(trunked, FE1)) is None
+    assert gateway_pools(seen(trunked, FE1)) == {GATEWAYS}
+    assert gateway_pools(seen(trunked, GATEWAY)) == frozenset()
+
+
+def test_topology_without_trunks_has_no_table(federation: Network) -> None:
+    for server in (FE1, EDGE):
+        here = view(federation.of(server).load(), server)
+        assert (trunk_table(here), trunk_names(here), gateway_pools(here)) == (None, None, frozenset())
+
+
+def test_trunk_belongs_to_its_gateway_and_not_to_edges(trunked: Organisation) -> None:
+    assert [partner.name for partner in seen(trunked, GATEWAY).partners] == [PROVIDER]
+    assert seen(trunked, GATEWAY).trusted[GATEWAY].asserts == {PROVIDER}
+    assert seen(trunked, FE1).may_open_to(GATEWAY)
+    assert seen(trunked, GATEWAY).may_open_to(FE1)
