@@ -10,7 +10,20 @@ export function readAddress(typed) {
   return PLAIN.test(text) ? text.replace(/@.*$/, (host) => host.toLowerCase()) : "";
 }
 
-export const uriOf = (address) => `sip:${address}`;
+// Of a number, only what is dialled: people write it with spaces, brackets, dashes and strokes.
+const NUMBER = /^\+?[\d*#][\d*#\s()./-]*$/;
+const NAME = /^[^\s@<>"';:?&/\\]+$/;
+
+// Return "user@domain" of what somebody typed to call: an address, a number, or the name of a user of the own domain.
+export function readTarget(typed, own) {
+  const text = typed.trim();
+  if (text.includes("@")) return readAddress(text);
+  const user = NUMBER.test(text) ? text.replace(/[^\d*#+]/g, "") : text;
+  return NAME.test(user) ? `${user}@${domainOf(own)}` : "";
+}
+
+// A "#" is escaped in a URI (RFC 3261 section 25.1).
+export const uriOf = (address) => `sip:${address.replace(/#/g, "%23")}`;
 export const domainOf = (address) => address.slice(address.lastIndexOf("@") + 1);
 
 // The address that our server asserts for the sender (RFC 3325). The server removes what a sender asserts of itself, and

@@ -66,6 +66,11 @@ export class Contacts {
     this.show();
   }
 
+  clear() {
+    for (const address of [...this.people.keys()]) this.remove(address);
+    localStorage.removeItem(this.key);
+  }
+
   // Watch all with *agent*, from each login on.
   follow(agent) {
     this.agent = agent;

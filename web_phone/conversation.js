@@ -5,13 +5,14 @@ import { by, element, isolated, printable } from "./text.js";
 
 const MOST_MESSAGES = 200; // of one contact
 const LONGEST = 8_000;
+const ACCEPTED = 202;
 const WITHOUT_TEXT = ["application/im-iscomposing+xml", "message/imdn+xml"];
 
 const now = () => new Date().toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
 
 export class Conversation {
-  constructor(contacts, say) {
-    Object.assign(this, { contacts, say });
+  constructor(contacts, alerts, say) {
+    Object.assign(this, { contacts, alerts, say });
   }
 
   open(address) {
@@ -40,11 +41,12 @@ export class Conversation {
     list.scrollTop = list.scrollHeight;
   }
 
-  row({ text, mine, note, when, subject, wrong }) {
+  row({ text, mine, note, when, subject, wrong, later }) {
     const item = element("li", { class: note ? "note" : mine ? "mine" : "theirs" });
     if (subject) item.append(element("small", {}, isolated(subject)));
     item.append(isolated(text, LONGEST));
     if (when) item.append(element("small", {}, when));
+    if (later) item.append(element("small", {}, "Stored: it is delivered when the other side logs in."));
     if (wrong) item.append(element("small", { class: "wrong" }, wrong));
     return item;
   }
@@ -62,6 +64,10 @@ export class Conversation {
     const person = this.add(address, message);
     const shown = person.messages.at(-1);
     const eventHandlers = {
+      succeeded: ({ response }) => {
+        shown.later = response?.status_code === ACCEPTED;
+        if (this.contacts.current === address) this.show(person);
+      },
       failed: (event) => {
         shown.wrong = `Not delivered. ${reasonOf(event)}`;
         if (this.contacts.current === address) this.show(person);
@@ -82,6 +88,7 @@ export class Conversation {
     const subject = request.getHeader("Subject");
     const person = this.add(address, { text, subject: subject ? `Subject: ${printable(subject)}` : "" });
     if (this.contacts.current !== address) person.unread += 1;
+    this.alerts.wrote(address);
     this.contacts.show();
   }
 }

@@ -1,10 +1,14 @@
-// The web phone: log in, contacts with presence, messages, calls.
+// The web phone: log in, contacts with presence, messages, calls and their history.
 import JsSIP from "jssip";
-import { readAddress, uriOf } from "./address.js";
+import { readAddress, readTarget, uriOf } from "./address.js";
+import { Alerts } from "./alerts.js";
 import { Calls } from "./calls.js";
 import { Cancels } from "./cancels.js";
 import { Contacts } from "./contacts.js";
 import { Conversation } from "./conversation.js";
+import { Devices } from "./devices.js";
+import { History } from "./history.js";
+import { OwnPresence } from "./own_presence.js";
 import { Relays } from "./relays.js";
 import { reasonOfLogin } from "./reasons.js";
 import { by } from "./text.js";
@@ -14,6 +18,7 @@ const SAY_MS = 8_000;
 
 let agent = null;
 let saying = 0;
+let inCall = () => false;
 
 function say(text) {
   by("status").textContent = text;
@@ -29,6 +34,7 @@ function toLogin(text) {
   agent?.removeAllListeners();
   agent?.stop();
   agent = null;
+  inCall = () => false;
   by("log-in").disabled = false;
   by("login-error").textContent = text;
   show("login");
@@ -62,32 +68,37 @@ function logIn(address, password) {
 }
 
 function enter(address, cancels) {
-  const contacts = new Contacts(address, (chosen) => {
+  const open = (chosen) => {
     conversation.open(chosen);
     by("text").focus();
-  });
-  const conversation = new Conversation(contacts, say);
+  };
+  const alerts = new Alerts();
+  const contacts = new Contacts(address, open);
+  const conversation = new Conversation(contacts, alerts, say);
   const relays = new Relays(address);
-  const calls = new Calls(address, relays, cancels, (peer, text) => {
+  const history = new History(address, open);
+  const devices = new Devices(() => calls.useMicrophone());
+  const presence = new OwnPresence(address, say);
+  const calls = new Calls(address, { relays, devices, cancels, alerts, history }, (peer, text) => {
     if (peer) conversation.add(peer, { text, note: true });
     say(text);
   });
-  follow(agent, { contacts, conversation, relays, calls });
-  wire(contacts, conversation, calls);
+  inCall = () => calls.all.length > 0;
+  follow(agent, { contacts, conversation, relays, calls, presence });
+  wire(address, { contacts, conversation, calls, history, presence });
   by("me").textContent = address;
-  state("available", "open");
+  state("connected", "open");
   show("phone");
   conversation.close();
-  contacts.follow(agent);
-  relays.follow(agent);
-  by("add").focus();
+  calls.show();
+  for (const part of [contacts, relays, presence]) part.follow(agent);
+  by("target").focus();
 }
 
-function follow(own, { contacts, conversation, relays, calls }) {
+function follow(own, { contacts, conversation, relays, calls, presence }) {
   own.on("registered", () => {
-    state("available", "open");
-    contacts.follow(own);
-    relays.follow(own);
+    state("connected", "open");
+    for (const part of [contacts, relays, presence]) part.follow(own);
   });
   const lost = () => {
     state("connecting\u2026", "wait");
@@ -107,9 +118,38 @@ function onSubmit(form, act) {
   };
 }
 
-function wire(contacts, conversation, calls) {
+function showList(name, history) {
+  for (const list of ["contacts", "calls"]) {
+    by(`list-${list}`).hidden = list !== name;
+    by(`tab-${list}`).setAttribute("aria-pressed", String(list === name));
+  }
+  if (name === "calls") history.seen();
+}
+
+function wire(own, { contacts, conversation, calls, history, presence }) {
+  onSubmit("dial-form", () => {
+    const address = readTarget(by("target").value, own);
+    by("target-error").textContent = address ? "" : "Write a name, a number or an address such as bob@example.com.";
+    if (!address) return;
+    by("target").value = "";
+    conversation.open(address);
+    calls.call(agent, address, by("hide").checked);
+  });
+  for (const list of ["contacts", "calls"]) by(`tab-${list}`).onclick = () => showList(list, history);
+  showList("contacts", history);
+  by("settings-open").onclick = () => {
+    by("settings").hidden = !by("settings").hidden;
+    by("settings-open").setAttribute("aria-expanded", String(!by("settings").hidden));
+  };
+  by("forget").onclick = () => {
+    history.clear();
+    conversation.close();
+    contacts.clear();
+    localStorage.removeItem("sipmesh-devices");
+    say("This browser keeps nothing of you now.");
+  };
   onSubmit("add-form", () => {
-    const address = readAddress(by("add").value);
+    const address = readTarget(by("add").value, own);
     by("add-error").textContent = address ? "" : "Write an address such as bob@example.com.";
     if (!address) return;
     if (!contacts.canKeep(address)) {
@@ -124,7 +164,7 @@ function wire(contacts, conversation, calls) {
     conversation.send(agent, contacts.current, by("text").value);
     by("text").value = "";
   });
-  by("dial").onclick = () => calls.call(agent, contacts.current);
+  by("dial").onclick = () => calls.call(agent, contacts.current, by("hide").checked);
   by("remove").onclick = () => {
     const address = contacts.current;
     conversation.close();
@@ -132,7 +172,8 @@ function wire(contacts, conversation, calls) {
   };
   by("back").onclick = () => conversation.close();
   by("log-out").onclick = () => {
-    calls.session?.terminate();
+    calls.endAll();
+    presence.end();
     toLogin("");
   };
 }
@@ -142,6 +183,7 @@ onSubmit("login-form", () => {
   if (address) logIn(address, by("password").value);
   else by("login-error").textContent = "Write your address, such as alice@example.com.";
 });
+window.addEventListener("beforeunload", (event) => inCall() && event.preventDefault());
 window.addEventListener("pagehide", () => agent?.stop());
 toLogin("");
 

@@ -4,141 +4,53 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from interop.baresip import Baresip
-from interop.chromium import BUNDLES, Chromium, WebPhone
+from interop.chromium import WebPhone
 from interop.coturn import Coturn
 from interop.matrix.other_side import OtherSide
-from interop.phone_page import PhonePage
-from interop.phones import ask_for_signatures, phone
+from interop.phones import phone
+from interop.web_phones import (
+    ALICE,
+    ANSWERED,
+    BOB,
+    CAROL,
+    ERIN,
+    GINA,
+    PACKETS,
+    Place,
+    at_phone,
+    has_audio,
+    left,
+    logged_in,
+    opened,
+    other_side,
+    refers,
+    takes_call,
+    told,
+)
 from sipmesh.client.dialog import Dialog
-from sipmesh.demo.network import FE1, FE2, PARTNER_FE, DemoNetwork
+from sipmesh.demo.network import FE1, FE2, PARTNER_FE
 from sipmesh.demo.people import connect
-from sipmesh.pki import files
 from sipmesh.server.web_phone.files import BUNDLE, read_pages
-from sipmesh.sip.digest import Algorithm
 from sipmesh.sip.fields import NameAddr
 from sipmesh.sip.message import Request
 from sipmesh.sip.transaction.ack import cancel_for
-from sipmesh.trust.evidence import LinkKind
 from support.descriptions import DTLS, SDP, with_body
-from support.peer import Peer
 from support.talking import inside_of
-from support.web_peer import open_websocket, web_address
+from support.web_peer import web_address
 
 pytestmark = [pytest.mark.soak, pytest.mark.peer("chromium"), pytest.mark.peer("certutil"), pytest.mark.peer("npm")]
 
-ALICE, BOB, ERIN, GINA = "alice@example.test", "bob@example.test", "erin@partner.test", "gina@example.test"
-CAROL = "carol@example.test"
-ANSWERED = "Your organisation, example.test. Your server has proved that this user has answered."
-PACKETS = 60
-"""More than a second of audio in each direction."""
-
-SECRET = b"secret of coturn"
 MARKUP = "<img src=x onerror=injected++><script>injected++</script>"
 INJECTED = "injected + document.querySelectorAll('#phone img, #phone script, #phone iframe').length"
 IMPATIENT = (
     "window.patient = setTimeout, window.setTimeout = (act, ms) => patient(act, ms === 60000 ? 0 : ms), undefined"
 )
 """Has the minute of a question end at once."""
-
-Place = tuple[DemoNetwork, Chromium]
-
-
-@pytest.fixture(name="coturn", scope="module")
-def _coturn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Coturn]:
-    with Coturn(tmp_path_factory.mktemp("t") / "coturn", SECRET.decode()) as coturn:
-        yield coturn
-
-
-@pytest.fixture(name="place", scope="module")
-def _place(tmp_path_factory: pytest.TempPathFactory, runner: asyncio.Runner, coturn: Coturn) -> Iterator[Place]:
-    """Both organisations, with the web phone on the front ends of example.test, and a browser that trusts its root.
-
-    Pages with JsSIP may connect, too.
-    """
-    assert (BUNDLE / "phone.js").exists(), "the web phone is not built: make browsers"
-    assert (BUNDLES / "done").exists(), "the pages are not bundled: make browsers"
-    folder = tmp_path_factory.mktemp("w")
-    network = runner.run(DemoNetwork.build(folder))
-    network.example.add_users("gina", algorithms=(Algorithm.MD5,))
-    network.dns.records[FE1, "A"] = ["127.0.0.1"]
-    ask_for_signatures(network, "verify")
-    browser = Chromium(folder / "chromium", network.example.root, (FE1, FE2), loopback=False)
-    open_websocket(network.example, phone=True, origins=[runner.run(browser.serve())])
-    network.example.document["turn"] = {"servers": [coturn.url], "secret_file": "secrets/turn"}
-    network.example.write()
-    (network.example.folder / "secrets").mkdir(exist_ok=True)
-    files.write(network.example.folder / "secrets" / "turn", SECRET, files.SECRET)
-    runner.run(network.start())
-    runner.run(browser.__aenter__())
-    yield network, browser
-    runner.run(browser.__aexit__(None, None, None))
-    runner.run(network.stop())
-
-
-async def opened(place: Place, server: str = FE1) -> PhonePage:
-    network, browser = place
-    return await PhonePage.open(browser, f"https://{server}:{web_address(network.example, server)[1]}/phone")
-
-
-async def logged_in(place: Place, address: str, server: str = FE1) -> PhonePage:
-    page = await opened(place, server)
-    await page.log_in(address, f"{address.partition('@')[0]}-secret")
-    await page.shows("phone", address)
-    return page
-
-
-async def at_phone(network: DemoNetwork, user: str) -> Peer:
-    """A phone of *user* over TLS, at the first front end, that writes what it likes."""
-    peer = await Peer.open(network.example.address(FE1, LinkKind.CLIENT), user)
-    assert (await peer.register()).status == 200
-    return peer
-
-
-async def other_side(network: DemoNetwork, user: str) -> OtherSide:
-    """The same, with the session descriptions of a browser."""
-    peer = await OtherSide.open(network.example.address(FE1, LinkKind.CLIENT), user)
-    assert (await peer.register()).status == 200
-    return peer
-
-
-async def refers(bob: OtherSide, dialog: Dialog, target: str) -> None:
-    """Send the page to *target*; it accepts the REFER, and asks its user."""
-    refer = inside_of(dialog, bob, "REFER")
-    refer.append("refer-to", f"<sip:{target}>")
-    await bob.send(refer)
-    assert (await bob.outcome(refer)).status == 202
-
-
-async def told(bob: OtherSide, status: bytes) -> None:
-    """Wait for the NOTIFY with this status of a transfer."""
-    while status not in (notify := await bob.wait("NOTIFY")).body:
-        await bob.take(notify)
-    await bob.take(notify)
-
-
-async def takes_call(page: PhonePage, caller: OtherSide) -> Dialog:
-    """Have the page called, and let it answer; gives the dialog of the caller."""
-    calling = asyncio.create_task(caller.call(f"sip:{ALICE}", webrtc=True))
-    await page.shows("incoming", caller.user)
-    await page.press("answer")
-    return await calling
-
-
-async def left(*pages: PhonePage) -> None:
-    for page in pages:
-        await page.press("log-out")
-        await page.shows("login")
-
-
-def has_audio(figures: dict[str, object]) -> bool:
-    sent, received = int(str(figures["sent"])), int(str(figures["received"]))
-    return sent > 1_000 and received > 1_000 and figures["dtls"] == "connected" and "SRTP" in str(figures["srtp"])
 
 
 def test_two_browsers_see_each_other_write_and_call(place: Place, runner: asyncio.Runner) -> None:

@@ -12,6 +12,7 @@ from support.checkout import ROOT
 
 pytestmark = [pytest.mark.soak, pytest.mark.peer("npm")]  # npm is installed for make soak alone
 
+BOB = "bob@example.test"
 PIDF = '<?xml version="1.0"?><presence xmlns="urn:ietf:params:xml:ns:pidf">{}</presence>'
 
 
@@ -169,3 +170,52 @@ def test_stranger_displaces_a_stranger_and_never_a_kept_contact() -> None:
     assert people == [*kept[1:], "mallory@x.test"]
     assert (can_keep, after) == ([True, False], True)
     assert stored == kept[1:]
+
+
+def test_what_is_typed_to_call_is_a_user_of_the_own_domain_or_an_address() -> None:
+    typed = {
+        "bob": "bob@example.test",
+        " +49 (30) 123-45 ": "+493012345@example.test",
+        "0049/30.123": "004930123@example.test",
+        "*21#": "*21#@example.test",
+        "Bob@Partner.test": "Bob@partner.test",
+        "sip:erin@partner.test": "erin@partner.test",
+        "bob smith": "",
+        "bob;transport=udp": "",
+        "bob@": "",
+        "<img>": "",
+        "": "",
+    }
+    read = "given[0].map(text => m.readTarget(text, 'alice@example.test'))"
+    assert evaluated("address.js", read, list(typed)) == list(typed.values())
+    assert evaluated("address.js", "m.uriOf('*21#@example.test')") == "sip:*21%23@example.test"
+
+
+def test_stored_call_is_read_or_left_out() -> None:
+    """Another page of the origin may have written it: what is no call is not shown."""
+    call = {"address": BOB, "kind": "in", "began": 1, "seconds": 2, "text": "The call has ended."}
+    wrong: list[Any] = [
+        {**call, "kind": "toString"},
+        {**call, "began": "1"},
+        {**call, "text": "x" * 301},
+        {**call, "address": None},
+        None,
+        "x",
+        [],
+    ]
+    assert evaluated("history.js", "m.readEntry(given[0])", {**call, "more": 1}) == call
+    assert evaluated("history.js", "given[0].map(m.readEntry)", wrong) == [None] * len(wrong)
+
+
+def test_call_that_another_device_has_answered_is_not_missed() -> None:
+    reasons = {
+        'SIP;cause=200;text="Call completed elsewhere"': True,
+        'SIP ;text="x"; cause = 200': True,
+        "SIP;cause=2000": False,
+        "Q.850;cause=200": False,
+        'SIP;cause=487;text="cause=200"': False,
+        "": False,
+    }
+    told = "given[0].map(reason => m.wasAnsweredElsewhere({message: {getHeader: () => reason}}))"
+    assert evaluated("call.js", told, list(reasons)) == list(reasons.values())
+    assert evaluated("call.js", "m.wasAnsweredElsewhere(null)") is False

@@ -27,9 +27,12 @@ class OtherSide(Peer):
     """A user who is called, written to and watched by the phone, or does that to the phone. Its media goes nowhere."""
 
     _version = 0
+    _setup = "active"
+    """Our side of DTLS (RFC 5763 section 5): whoever has offered first is the server, also in the offers that follow."""
 
     def describe(self, *, webrtc: bool) -> bytes:
         """Write an offer with encrypted media."""
+        self._setup = "passive"
         media = WEBRTC.format(mid="0", setup="actpass", way="sendrecv")
         return self._session(media if webrtc else SDES.format(tag=1, key=KEY, way="sendrecv"))
 
@@ -44,7 +47,7 @@ class OtherSide(Peer):
         way = FACING[ways[0]] if ways else "sendrecv"
         if "SAVPF 111" in text or "a=fingerprint" in text:
             mid = re.findall(r"a=mid:(\S+)", text)
-            return self._session(WEBRTC.format(mid=mid[0] if mid else "0", setup="active", way=way))
+            return self._session(WEBRTC.format(mid=mid[0] if mid else "0", setup=self._setup, way=way))
         tag = re.findall(r"a=crypto:(\d+) AES_CM_128_HMAC_SHA1_80", text)
         return self._session(SDES.format(tag=tag[0], key=KEY, way=way) if tag else CLEAR.format(way=way))
 

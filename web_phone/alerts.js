@@ -1,0 +1,45 @@
+// What tells a user who looks at another window: the title of the page, and a notification of the browser if the user wants some.
+import { by, printable } from "./text.js";
+
+const TITLE = document.title;
+
+export class Alerts {
+  constructor() {
+    this.shown = null;
+    by("notify").onclick = async () => {
+      await Notification.requestPermission();
+      this.show();
+    };
+    this.show();
+  }
+
+  // The browser remembers what the user has allowed; a page cannot ask again after a refusal.
+  show() {
+    const given = typeof Notification === "undefined" ? "denied" : Notification.permission;
+    by("notify").hidden = given !== "default";
+    by("notify-state").textContent = { granted: "This browser tells you of calls and messages.", denied: "This browser does not let this page tell you of calls and messages." }[given] ?? "";
+  }
+
+  ringing(who) {
+    document.title = `${printable(who)} calls`;
+    this.tell(`${printable(who)} calls`, "call");
+  }
+
+  silent() {
+    document.title = TITLE;
+    this.shown?.close();
+    this.shown = null;
+  }
+
+  // A notification names who has written, and never what: others may see the screen.
+  wrote(who) {
+    if (document.hidden) this.tell(`A message of ${printable(who)}`, "message");
+  }
+
+  tell(text, tag) {
+    if (!document.hidden || typeof Notification === "undefined" || Notification.permission !== "granted") return;
+    this.shown?.close();
+    this.shown = new Notification(text, { tag: `sipmesh ${tag}` });
+    this.shown.onclick = () => window.focus();
+  }
+}

@@ -1,0 +1,70 @@
+// The microphone and the loudspeaker that the user has chosen, kept in this browser. One that is not there any more is replaced
+// by that of the system.
+import { by, element, printable } from "./text.js";
+
+const KEY = "sipmesh-devices";
+const SYSTEM = "";
+const KINDS = { audioinput: "microphone", audiooutput: "speaker" };
+
+export class Devices {
+  // *changed* is called when the user has chosen another microphone.
+  constructor(changed) {
+    this.chosen = this.stored();
+    for (const id of Object.values(KINDS)) {
+      by(id).onchange = () => {
+        this.chosen[id] = by(id).value;
+        localStorage.setItem(KEY, JSON.stringify(this.chosen));
+        if (id === "microphone") changed();
+        else void this.useSpeaker();
+      };
+    }
+    if (navigator.mediaDevices) navigator.mediaDevices.ondevicechange = () => void this.show();
+    void this.show();
+  }
+
+  stored() {
+    try {
+      const { microphone, speaker } = JSON.parse(localStorage.getItem(KEY) ?? "{}") ?? {};
+      return { microphone: String(microphone ?? SYSTEM), speaker: String(speaker ?? SYSTEM) };
+    } catch {
+      return { microphone: SYSTEM, speaker: SYSTEM };
+    }
+  }
+
+  // What the browser is asked for: the microphone that was chosen, if it is there. A browser may pass over one that it only should use.
+  get constraints() {
+    const chosen = by("microphone").value;
+    return { audio: chosen ? { deviceId: { exact: chosen } } : true, video: false };
+  }
+
+  // The browser names devices only after the user has allowed the microphone once.
+  async show() {
+    const found = (await navigator.mediaDevices?.enumerateDevices()) ?? [];
+    for (const [kind, id] of Object.entries(KINDS)) {
+      const those = found.filter((device) => device.kind === kind && device.deviceId && device.deviceId !== "default");
+      const options = those.map(({ deviceId, label }) => element("option", { value: deviceId }, printable(label || "Unnamed device")));
+      by(id).replaceChildren(element("option", { value: SYSTEM }, "That of the system"), ...options);
+      by(id).value = those.some(({ deviceId }) => deviceId === this.chosen[id]) ? this.chosen[id] : SYSTEM;
+    }
+    await this.useSpeaker();
+  }
+
+  async useSpeaker() {
+    try {
+      await by("heard").setSinkId?.(by("speaker").value);
+    } catch {
+      by("speaker").value = SYSTEM;
+    }
+  }
+
+  // Send the audio of the chosen microphone on this connection from now on.
+  async useMicrophone(connection) {
+    const [track] = (await navigator.mediaDevices.getUserMedia(this.constraints)).getAudioTracks();
+    for (const sender of connection.getSenders()) {
+      if (sender.track?.kind !== "audio") continue;
+      track.enabled = sender.track.enabled;
+      sender.track.stop();
+      await sender.replaceTrack(track);
+    }
+  }
+}

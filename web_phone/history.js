@@ -1,0 +1,81 @@
+// The calls of the user who has logged in: kept in this browser, the last one first.
+import { clock } from "./call.js";
+import { by, element, isolated } from "./text.js";
+
+const MOST_CALLS = 200;
+const LONGEST = 300; // characters of a stored text
+const WORDS = { in: "Incoming", out: "Outgoing", missed: "Missed" };
+const isText = (value) => typeof value === "string" && value.length <= LONGEST;
+
+// Read one stored call; null if it is none. Another page of this origin may have written it.
+export function readEntry(found) {
+  const { address, kind, began, seconds, text } = found ?? {};
+  if (!isText(address) || !isText(text) || !Object.hasOwn(WORDS, kind)) return null;
+  return Number.isFinite(began) && Number.isFinite(seconds) ? { address, kind, began, seconds, text } : null;
+}
+
+export class History {
+  // *chosen* gets the address of a call that the user chooses.
+  constructor(own, chosen) {
+    Object.assign(this, { own, chosen, missed: 0 });
+    this.entries = this.stored();
+    by("clear-calls").onclick = () => this.clear();
+    this.show();
+  }
+
+  get key() {
+    return `sipmesh-calls ${this.own}`;
+  }
+
+  stored() {
+    try {
+      const found = JSON.parse(localStorage.getItem(this.key) ?? "[]");
+      return Array.isArray(found) ? found.slice(0, MOST_CALLS).map(readEntry).filter(Boolean) : [];
+    } catch {
+      return [];
+    }
+  }
+
+  // Keep a *call* that is over, and the sentence that says why; *isMissed*: nobody has answered it here or elsewhere.
+  add(call, text, isMissed) {
+    const kind = call.isOurs ? "out" : isMissed ? "missed" : "in";
+    this.entries.unshift({ address: call.address, kind, began: call.began, seconds: call.seconds, text });
+    this.entries.length = Math.min(this.entries.length, MOST_CALLS);
+    if (isMissed) this.missed += 1;
+    this.store();
+    this.show();
+  }
+
+  store() {
+    localStorage.setItem(this.key, JSON.stringify(this.entries));
+  }
+
+  seen() {
+    this.missed = 0;
+    this.show();
+  }
+
+  clear() {
+    this.entries = [];
+    this.missed = 0;
+    localStorage.removeItem(this.key);
+    this.show();
+  }
+
+  show() {
+    by("calls").replaceChildren(...this.entries.map((entry) => this.row(entry)));
+    by("no-calls").hidden = this.entries.length > 0;
+    by("clear-calls").hidden = this.entries.length === 0;
+    by("missed").textContent = this.missed ? String(this.missed) : "";
+    by("missed-words").textContent = this.missed ? " missed calls" : "";
+  }
+
+  row({ address, kind, began, seconds, text }) {
+    const when = element("time", { datetime: new Date(began).toISOString() }, new Date(began).toLocaleString([], { dateStyle: "short", timeStyle: "short" }));
+    const how = element("span", { class: "state" }, `${WORDS[kind]}, `, when, seconds ? `, ${clock(seconds)}` : text ? `. ${text}` : "");
+    const button = element("button", { type: "button", class: kind }, address ? isolated(address) : "Hidden caller", how);
+    button.disabled = !address;
+    button.addEventListener("click", () => this.chosen(address));
+    return element("li", {}, button);
+  }
+}

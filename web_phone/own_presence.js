@@ -1,0 +1,69 @@
+// What the user says of itself: PUBLISH (RFC 3903), beside what the server knows from the registration.
+import OutgoingRequests from "jssip/lib/SIPMessage.js";
+import RequestSender from "jssip/lib/RequestSender.js";
+import { uriOf } from "./address.js";
+import { by } from "./text.js";
+
+const EXPIRES_S = 600;
+const REFRESH_MS = 480_000;
+const GONE = 412; // the server has forgotten the publication (RFC 3903 section 4.1)
+const SAYS = { available: ["open", ""], busy: ["open", "Busy"], away: ["closed", "Away"] };
+
+// Write a PIDF document (RFC 3863).
+export function pidf(address, basic, note) {
+  const escaped = (text) => text.replace(/[&<>"]/g, (found) => `&#${found.charCodeAt(0)};`);
+  const noted = note ? `<note>${escaped(note)}</note>` : "";
+  return `<?xml version="1.0" encoding="UTF-8"?><presence xmlns="urn:ietf:params:xml:ns:pidf" entity="sip:${escaped(address)}"><tuple id="web"><status><basic>${basic}</basic></status>${noted}</tuple></presence>`;
+}
+
+export class OwnPresence {
+  constructor(address, say) {
+    Object.assign(this, { address, say, agent: null, tag: "", timer: 0, choice: "available" });
+    by("presence").value = this.choice;
+    by("presence").onchange = () => this.choose(by("presence").value);
+  }
+
+  // Publish again after each login.
+  follow(agent) {
+    this.agent = agent;
+    this.tag = "";
+    if (this.choice !== "available") this.publish();
+  }
+
+  choose(choice) {
+    this.choice = Object.hasOwn(SAYS, choice) ? choice : "available";
+    if (this.choice !== "available" || this.tag) this.publish();
+  }
+
+  // Available is what the registration says: then a publication is taken back.
+  publish() {
+    clearTimeout(this.timer);
+    if (!this.agent?.isRegistered()) return;
+    const isPlain = this.choice === "available";
+    const headers = ["Event: presence", `Expires: ${isPlain ? 0 : EXPIRES_S}`];
+    if (!isPlain) headers.push("Content-Type: application/pidf+xml");
+    if (this.tag) headers.push(`SIP-If-Match: ${this.tag}`);
+    const target = this.agent.normalizeTarget(uriOf(this.address));
+    const body = isPlain ? null : pidf(this.address, ...SAYS[this.choice]);
+    const request = new OutgoingRequests.OutgoingRequest("PUBLISH", target, this.agent, null, headers, body);
+    new RequestSender(this.agent, request, { onReceiveResponse: (response) => this.answered(response) }).send();
+  }
+
+  answered(response) {
+    if (response.status_code < 200) return;
+    if (response.status_code === GONE && this.tag) {
+      this.tag = "";
+      this.choose(this.choice);
+    } else if (response.status_code >= 300) {
+      this.say("The server did not take what you say of yourself.");
+    } else {
+      this.tag = this.choice === "available" ? "" : (response.getHeader("SIP-ETag") ?? "");
+      if (this.tag) this.timer = setTimeout(() => this.publish(), REFRESH_MS);
+    }
+  }
+
+  end() {
+    clearTimeout(this.timer);
+    this.agent = null;
+  }
+}
