@@ -38,13 +38,13 @@ TITLE = "document.title"
 
 
 async def dials(page: PhonePage, typed: str) -> None:
-    """Call what somebody typed."""
+    """Call what the user types."""
     await page.fill("target", typed)
     await page.submit("dial-form")
 
 
 async def speaks(page: PhonePage, address: str) -> None:
-    """Wait until the call with *address* is the one that is shown, and is up."""
+    """Wait until the page shows the call with *address*, and it is up."""
     await page.until(f"{WHO} === {json.dumps(address)}")
     await page.shows("call-state", "Connected")
 
@@ -208,7 +208,7 @@ def test_call_goes_on_if_the_other_side_stays(place: Place, runner: asyncio.Runn
 
 @pytest.mark.parametrize("calls_first", [True, False], ids=["caller", "callee"])
 def test_user_connects_both_other_sides(place: Place, runner: asyncio.Runner, *, calls_first: bool) -> None:
-    """An attended transfer: bob takes the place of alice at carol, whoever has called whom."""
+    """An attended transfer: bob takes the place of alice at carol. Either of them may have called."""
 
     async def play() -> None:
         alice, bob, carol = (
@@ -246,7 +246,7 @@ def test_user_connects_both_other_sides(place: Place, runner: asyncio.Runner, *,
     runner.run(play())
 
 
-def test_calls_are_kept_over_a_reload_and_missed_ones_are_counted(
+def test_calls_are_kept_over_a_reload_and_missed_calls_are_counted(
     place: Place, runner: asyncio.Runner, tmp_path: Path
 ) -> None:
     """A call that another device has answered is not missed. The user clears the list, and nothing is left in the browser."""

@@ -28,7 +28,7 @@ class OtherSide(Peer):
 
     _version = 0
     _setup = "active"
-    """Our side of DTLS (RFC 5763 section 5): whoever has offered first is the server, also in the offers that follow."""
+    """Our side of DTLS (RFC 5763 section 5): the side with the first offer is the server, also in later offers."""
 
     def describe(self, *, webrtc: bool) -> bytes:
         """Write an offer with encrypted media."""
