@@ -23,6 +23,7 @@ from sipmesh.topology.server_choice import NO_SERVERS, ServerChoice
 from sipmesh.trust.authority import Authority
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.policy import LinkPolicy
+from sipmesh.trust.revocation.revocation_source import RevocationSource
 from sipmesh.trust.role import BORDERS, ClientUsage, Role
 from sipmesh.trust.topology_version import TopologyVersion
 from sipmesh.trust.trusted_peer import TrustedPeer
@@ -454,6 +455,12 @@ class ServerView:
         }
         found = {anchor: None for authority in authorities[kind] for anchor in authority.anchors}
         return tuple(found)
+
+    def asks_for_staple(self, kind: LinkKind, name: str) -> bool:
+        """Tell whether the peer of a link that we open is asked to staple its OCSP response: OCSP counts for it."""
+        partner = self.partner_named(name) if kind is LinkKind.PARTNER else None
+        authority = partner.peer.authority if partner is not None else self.loaded.authority
+        return authority.source is not RevocationSource.LISTS
 
     @cached_property
     def _accept(self) -> Mapping[LinkKind, LinkPolicy]:

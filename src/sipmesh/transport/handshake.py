@@ -84,6 +84,7 @@ class Handshake:
             engine_errors=tls.engine_errors(),
             tls=tls.facts(),
             failure=failure,
+            stapled=tls.stapled,
         )
 
     def abandon(self) -> None:

@@ -21,6 +21,7 @@ class Code(StrEnum):
     NOT_YET_VALID = "not-yet-valid"
     REVOKED = "revoked"
     REVOCATION_UNKNOWN = "revocation-unknown"
+    STAPLE_MISSING = "staple-missing"
     WRONG_USAGE = "wrong-usage"
     WEAK_KEY = "weak-key"
     NOT_A_LEAF = "not-a-leaf"

@@ -57,7 +57,8 @@ class TlsFacts:
 class PeerEvidence:
     """The input of the judge.
 
-    *presented* are DER certificates, leaf first: as the peer presented them, or as OpenSSL built the chain.
+    *presented* are DER certificates, leaf first: as the peer presented them, or as OpenSSL built the chain. *stapled* is the OCSP
+    response that the peer has stapled, in DER; empty if it has not, or was not asked to.
     """
 
     direction: Direction
@@ -68,3 +69,4 @@ class PeerEvidence:
     engine_errors: tuple[EngineError, ...] = ()
     tls: TlsFacts = TlsFacts()
     failure: HandshakeFailure | None = None
+    stapled: bytes = b""

@@ -180,7 +180,8 @@ def _as_server(target: Target, view: ServerView) -> tuple[Aim, str]:
         return judge(recheck_path(evidence, policy, at), policy, at=at)
 
     of_many = hop.kind is LinkKind.PARTNER
-    context = mutual_context(Identity.load(*view.identity(hop.kind, hop.name)), view.anchors(hop.kind), of_many=of_many)
+    identity, staples = Identity.load(*view.identity(hop.kind, hop.name)), view.asks_for_staple(hop.kind, hop.name)
+    context = mutual_context(identity, view.anchors(hop.kind), of_many=of_many, staples=staples)
     resolver = _resolver(hop.addresses or (), view.loaded, service=hop.service)
     aimed = Aim(hop, context, decide, min(view.sip_domains), resolver)
     return aimed, f"{target.what} ({hop.kind} link to {hop.name}), as {view.name}"

@@ -61,7 +61,7 @@ class OwnCertificates:
         self.presented = PresentedCertificates({})
         self.for_clients = ClientCertificates()
         self.for_partners = PartnerCertificates()
-        self._mutual: dict[tuple[LinkKind, Identity | None], MutualContext] = {}
+        self._mutual: dict[tuple[LinkKind, Identity | None, bool], MutualContext] = {}
 
     @property
     def _view(self) -> ServerView:
@@ -88,7 +88,7 @@ class OwnCertificates:
     def opening_context(self, hop: Hop) -> MutualContext:
         """Return the context of a link that we open."""
         own = self.for_partners.of(hop.name) if hop.kind is LinkKind.PARTNER else None
-        return self._mutual_context(hop.kind, own)
+        return self._mutual_context(hop.kind, own, staples=self._view.asks_for_staple(hop.kind, hop.name))
 
     def accepting_context(self, spec: Spec) -> AcceptingContext:
         """Return the context of the port *spec*."""
@@ -96,18 +96,20 @@ class OwnCertificates:
             return client_port_context(self.presented.of(spec.kind), self.for_clients.at(spec.key))
         return self._mutual_context(spec.kind)
 
-    def _mutual_context(self, kind: LinkKind, own: Identity | None = None) -> MutualContext:
+    def _mutual_context(self, kind: LinkKind, own: Identity | None = None, *, staples: bool = False) -> MutualContext:
         """Return the context of mutual-TLS links of *kind*, with the anchors of the topology in force.
 
         *own* is the certificate for the one partner that we connect to. A partner that connects gets its certificate by the SNI.
+        *staples* asks the peer for its OCSP response.
         """
-        context = self._mutual.get((kind, own))
+        context = self._mutual.get((kind, own, staples))
         if context is None:
             of_many = kind is LinkKind.PARTNER
             others = self.for_partners.identities if of_many and own is None else ()
             identity = own or self.presented.of(kind)
-            context = mutual_context(identity, self._view.anchors(kind), of_many=of_many, others=others)
-            self._mutual[kind, own] = context
+            anchors = self._view.anchors(kind)
+            context = mutual_context(identity, anchors, of_many=of_many, others=others, staples=staples)
+            self._mutual[kind, own, staples] = context
         return context
 
     # Another certificate

@@ -123,6 +123,14 @@ def _on_verify(connection: SSL.Connection, certificate: crypto.X509, code: int, 
     return tls is not None and tls.verified(certificate, code, depth)
 
 
+def _on_staple(connection: SSL.Connection, response: bytes, _data: None) -> bool:
+    """Pass the OCSP response that the peer has stapled to the adapter of this connection; the judge decides, not OpenSSL."""
+    tls: PyOpenSslTls | None = connection.get_app_data()
+    if tls is not None:
+        tls.stapled = response
+    return True
+
+
 def _on_verify_among(anchors: Sequence[x509.Certificate]) -> VerifyCallback:
     """Return the callback for the *anchors* of several organisations, of which one can have the name of another one's CA.
 
@@ -199,9 +207,11 @@ class MutualContext:
 
     *others* are presented to peers that connect with a name in the SNI that they hold and *identity* does not. The name
     decides only what is presented: the anchors are the same.
+
+    With *staples*, for links that we open, the peer is asked to staple an OCSP response (RFC 6066 8).
     """
 
-    __slots__ = ("_context", "_contexts", "identity")
+    __slots__ = ("_context", "_contexts", "_staples", "identity")
 
     def __init__(
         self,
@@ -210,13 +220,16 @@ class MutualContext:
         *,
         of_many: bool = False,
         others: Sequence[Identity] = (),
+        staples: bool = False,
     ) -> None:
-        self.identity, trusted = identity, tuple(anchors)
+        self.identity, trusted, self._staples = identity, tuple(anchors), staples
         self._context = _mutual(identity, trusted, of_many=of_many)
         own = names_of(identity.leaf)
         self._contexts = [(names_of(other.leaf) - own, _mutual(other, trusted, of_many=of_many)) for other in others]
         if others:
             self._context.set_tlsext_servername_callback(self._on_sni)
+        if staples:
+            self._context.set_ocsp_client_callback(_on_staple)
 
     def _on_sni(self, connection: SSL.Connection) -> None:
         """Present the certificate that holds the name in the ClientHello (RFC 6066 section 3)."""
@@ -235,7 +248,9 @@ class MutualContext:
 
     def opened(self, sock: socket.socket, name: str, protocol: str = "") -> PyOpenSslTls:
         """See :class:`OpeningContext`."""
-        return PyOpenSslTls(self._context, sock, opening=True, name=name, protocol=protocol)
+        return PyOpenSslTls(
+            self._context, sock, opening=True, name=name, protocol=protocol, asks_for_staple=self._staples
+        )
 
 
 class ClientContext:
@@ -319,9 +334,10 @@ def mutual_context(
     *,
     of_many: bool = False,
     others: Sequence[Identity] = (),
+    staples: bool = False,
 ) -> MutualContext:
-    """Build the context of mutual-TLS links, for both directions; *of_many* and *others* as in `MutualContext`."""
-    return MutualContext(identity, anchors, of_many=of_many, others=others)
+    """Build the context of mutual-TLS links; *of_many*, *others* and *staples* as in `MutualContext`."""
+    return MutualContext(identity, anchors, of_many=of_many, others=others, staples=staples)
 
 
 def client_port_context(identity: Identity, others: Sequence[Identity] = ()) -> ClientPortContext:

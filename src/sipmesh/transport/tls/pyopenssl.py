@@ -153,7 +153,7 @@ class PyOpenSslTls:
     Both are for a link whose handshake is done.
 
     *has_more*: the last read has left octets, here or in the socket. *has_answer*: OpenSSL has written something of its own, such
-    as an alert.
+    as an alert. *stapled*: the OCSP response of the peer, in DER; empty if it has stapled none, or was not asked to.
     """
 
     __slots__ = (
@@ -174,13 +174,22 @@ class PyOpenSslTls:
         "_unsent",
         "has_answer",
         "has_more",
+        "stapled",
     )
 
     def __init__(
-        self, context: SSL.Context, sock: socket.socket, *, opening: bool, name: str = "", protocol: str = ""
+        self,
+        context: SSL.Context,
+        sock: socket.socket,
+        *,
+        opening: bool,
+        name: str = "",
+        protocol: str = "",
+        asks_for_staple: bool = False,
     ) -> None:
         self._sock, self._opening, self._steps, self._tiny, self._is_cut = sock, opening, 0, 0, False
         self.has_more = self.has_answer = False
+        self.stapled = b""
         self._in: Any = None  # where OpenSSL reads and writes encrypted octets after the handshake
         self._out: Any = None
         self._left = 0  # octets that were read from the socket, and not by our caller
@@ -200,6 +209,8 @@ class PyOpenSslTls:
             self._connection.set_tlsext_host_name(name.encode("ascii"))
         if protocol:
             self._connection.set_alpn_protos([protocol.encode("ascii")])
+        if asks_for_staple:
+            self._connection.request_ocsp()
 
     def __repr__(self) -> str:
         return f"<PyOpenSslTls fd={self._sock.fileno()} {self._connection.get_state_string().decode().strip()}>"

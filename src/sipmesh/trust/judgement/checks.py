@@ -24,6 +24,8 @@ from sipmesh.trust.judgement.priority import PRIORITY, most_telling
 from sipmesh.trust.path import chain
 from sipmesh.trust.path.openssl_errors import is_left_to_us, meaning, tell
 from sipmesh.trust.revocation.path_status import check_listed
+from sipmesh.trust.revocation.revocation_source import RevocationSource
+from sipmesh.trust.revocation.staple import demands_staple, staple_fault
 from sipmesh.trust.role import ClientUsage
 from sipmesh.trust.x509.certificate import DOCUMENT_SIGNING, extension, is_authority
 from sipmesh.trust.x509.certificate_policies import unmet
@@ -33,6 +35,7 @@ from sipmesh.trust.x509.sip_identity import BESIDE_URI
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import timedelta
 
 
 Check = Callable[[Evaluation], Finding | None]
@@ -395,9 +398,25 @@ def revocation(evaluation: Evaluation) -> Finding:
         return _REVOCATION.unjudged(NO_PATH)
     sources = (authority.lists, authority.answers)
     grace, source = max(evaluation.policy.grace, authority.grace), authority.source
+    if source is not RevocationSource.LISTS and (fault := _missing_staple(evaluation, grace)):
+        return _STAPLE.refused(fault, Code.STAPLE_MISSING)
     return check_listed(evaluation.listed, sources, at=evaluation.at, grace=grace, source=source, live=evaluation.live)
 
 
+def _missing_staple(evaluation: Evaluation, grace: timedelta) -> str:
+    """Say why a server that must staple its OCSP response has not (RFC 7633 4.2.3); "" if it has, or need not.
+
+    Only a server can: this side asks it, if OCSP counts for its authority. A link that is up is not judged again by its staple.
+    """
+    path = evaluation.trail.path
+    if evaluation.live or not evaluation.opened or len(path) < 2 or not demands_staple(path[0]):  # noqa: PLR2004 - an issuer
+        return ""
+    return staple_fault(evaluation.evidence.stapled, path[0], path[1], evaluation.at, grace)
+
+
+_STAPLE = CheckQuestion(
+    "revocation", "a stapled OCSP response, which the certificate demands", "RFC 7633 4.2.3; rule R7"
+)
 _REVOCATION = CheckQuestion("revocation", "no revoked certificate in the path", "RFC 5280 6.3.3; rule R7, R12")
 
 

@@ -10,6 +10,8 @@ from sipmesh.trust.evidence import Direction
 from sipmesh.trust.formatting import tell_time
 from sipmesh.trust.path.chain import PRESENTED, Path, Trail, find_path, walk
 from sipmesh.trust.revocation.path_status import Listed, look_up
+from sipmesh.trust.revocation.revocation_source import RevocationSource
+from sipmesh.trust.revocation.staple import beside_staple
 from sipmesh.trust.x509.certificate import MalformedCertificateError, read_certificate
 from sipmesh.trust.x509.chain_bounds import costly_keys, excess, too_long, too_many_names
 from sipmesh.trust.x509.sip_identity import Identities, identities
@@ -212,7 +214,10 @@ class Evaluation:
         if authority is None:
             return ()
         self._looked_up_in = (authority.lists, authority.answers)
-        return look_up(path, authority.lists, authority.answers)
+        answers = authority.answers
+        if self.evidence.stapled and authority.source is not RevocationSource.LISTS:
+            answers = beside_staple(answers, self.evidence.stapled)
+        return look_up(path, authority.lists, answers)
 
     @cached_property
     def nearest(self) -> dict[str, str]:

@@ -204,6 +204,10 @@ _ADVICE: dict[Code, Advice] = {
     Code.NOT_YET_VALID: _expired,
     Code.REVOKED: _revoked,
     Code.REVOCATION_UNKNOWN: _no_list,
+    Code.STAPLE_MISSING: _says(
+        "Its server must staple a current OCSP response for this certificate (RFC 6066 8), as the certificate demands.",
+        "Or its CA issues the certificate without the TLS feature status_request (RFC 7633).",
+    ),
     Code.WRONG_USAGE: _usage,
     Code.WEAK_KEY: _says(
         "Its certificate needs a new key: EC P-256, or RSA of 2048 to 8192 bits with the exponent 65537."

@@ -47,6 +47,7 @@ class CachedVerdict:
             self.since <= at < self.until
             and evidence.failure is None
             and evidence.presented == then.presented
+            and evidence.stapled == then.stapled
             and evidence.engine_errors == then.engine_errors
             and evidence.direction is then.direction
             and evidence.kind is then.kind
