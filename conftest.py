@@ -82,6 +82,7 @@ COMMANDS = {
     "curl": "curl",
     "ssh-keygen": "ssh-keygen",
     "promtool": "promtool",
+    "softhsm": "softhsm2-util",
     "sslscan": "sslscan",
     "testssl": "testssl",
     "unbound": "unbound",

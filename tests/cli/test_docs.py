@@ -32,7 +32,7 @@ def fenced(page: Path) -> Iterator[str]:
 def options_of(*name: str) -> frozenset[str]:
     helped = command(*name, "--help")
     assert helped.code == 0, f"there is no command {' '.join(name)}"
-    return frozenset(re.findall(r"--[a-z][a-z-]*|(?<= )-[a-z]\b", helped.out))
+    return frozenset(re.findall(r"--[a-z][a-z0-9-]*|(?<= )-[a-z]\b", helped.out))
 
 
 def test_every_verdict_code_is_documented_once() -> None:

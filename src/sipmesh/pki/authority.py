@@ -24,7 +24,7 @@ from sipmesh.database.shared import SharedDatabase
 from sipmesh.errors import LocalError, OperatorError, Problem
 from sipmesh.pki import files
 from sipmesh.pki.ca_folder import organisation_of
-from sipmesh.pki.creation import build
+from sipmesh.pki.creation import NO_TOKENS, build
 from sipmesh.pki.crl.builder import Reason
 from sipmesh.pki.crl.updater import CrlUpdater
 from sipmesh.pki.device_ca import certify_device_ca, no_device_ca
@@ -40,6 +40,7 @@ from sipmesh.pki.offline.cross_certificate import CROSS, CROSS_OVER, cross_wish
 from sipmesh.pki.offline.root import OfflineRoot
 from sipmesh.pki.revoker import NOTHING_LOST, Revoker
 from sipmesh.pki.status import CaStatus, CertificateStatus
+from sipmesh.pki.tokens.key_place import new_key, token_of
 from sipmesh.trust.role import Role
 
 BETWEEN: Final = "between.pem"
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
 
     from sipmesh.pki.issuance.profiles import LeafKey
     from sipmesh.pki.ledger.records import Record
+    from sipmesh.pki.tokens.token_uri import TokenUri
     from sipmesh.trust.x509.device_identity import DeviceIdentity
 
 
@@ -89,6 +91,7 @@ class EnterpriseCa:
         curve: ec.EllipticCurve | None = None,
         generation: int = 1,
         domains: Sequence[str] = (),
+        tokens: Mapping[CertificateKind, TokenUri] = NO_TOKENS,
     ) -> EnterpriseCa:
         """Make root, issuing CA, device issuing CA and their first CRLs. The folder appears only when all of them are complete.
 
@@ -100,6 +103,7 @@ class EnterpriseCa:
             curve: The curve of the two CA keys; P-256 by default.
             generation: 2 for the CA that follows the first one, and so on (`sipmesh.pki.ca_rotation`).
             domains: The SIP domains of the device issuing CA; without domains there is none.
+            tokens: The tokens in which the keys of root and issuing CA are made; without one, a key is in a file.
 
         Raises:
             OperatorError: There is a file or a CA in the folder.
@@ -110,7 +114,7 @@ class EnterpriseCa:
         folder.parent.mkdir(parents=True, exist_ok=True)
         beside = Path(mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
         try:
-            build(beside, organisation, crl_base.rstrip("/"), at, curve or ec.SECP256R1(), generation, domains)
+            build(beside, organisation, crl_base.rstrip("/"), at, curve or ec.SECP256R1(), generation, domains, tokens)
             Ledger.share(beside, folder)
             beside.rename(folder)
         finally:
@@ -264,6 +268,7 @@ class EnterpriseCa:
 
         Raises LintRefusedError if the profile does not allow the certificate. Then nothing was signed.
         """
+        key = key or new_key(token_of(self.folder / "issuing.key"), f"{self.organisation} signer {server_name}")
         return self._issue(CertificateKind.SIGNER, (server_name,), at, lifetime, key)
 
     def issue_operator(

@@ -23,6 +23,7 @@ from sipmesh.pki.ledger.ledger import Ledger
 from sipmesh.pki.ledger.refusals import UnrecordedRevocationError
 from sipmesh.pki.offline.cross_certificate import CROSS, CROSS_OVER
 from sipmesh.pki.revoker import NOTHING_LOST
+from sipmesh.pki.tokens.key_place import token_of
 from sipmesh.trust.x509.certificate import issued_by
 from sipmesh.typed_json import UnreadableJsonError, read_document
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
     from sipmesh.pki.crl.builder import Reason
     from sipmesh.pki.ledger.records import Record
+    from sipmesh.pki.tokens.token_uri import TokenUri
 
 _SLOTS = "generations.json"
 
@@ -96,17 +98,18 @@ class CaGenerations:
 
     # The steps of a rotation
 
-    def prepare(self, at: datetime) -> EnterpriseCa:
+    def prepare(self, at: datetime, token: TokenUri | None = None) -> EnterpriseCa:
         """Make the next generation, and let the current root sign the cross-certificate for its issuing CA.
 
         The new generation issues nothing yet. If the root's key is kept elsewhere, request the cross-certificate
         (`sipmesh.pki.offline.root.OfflineRoot.request_cross`). A preparation that was interrupted before this signature is
-        finished. Raises `OperatorError` if a generation is prepared already.
+        finished. Its keys are made in *token*, by default where the present keys are. Raises `OperatorError` if a generation is
+        prepared already.
         """
         now, coming = self.current, self.next
         if coming is not None and (self.is_vouched_for or not now.crls.has_key(CertificateKind.ROOT)):
             raise self._in_progress(coming)
-        made = coming or self._made(self.unused(), at)
+        made = coming or self._made(self.unused(), at, token)
         if now.crls.has_key(CertificateKind.ROOT):
             files.write(made.folder / CROSS, now.cross_certify(made, at))
         return made
@@ -126,11 +129,18 @@ class CaGenerations:
         """Return the number for a new generation; another host may have made one, and have ended before it gave us the files."""
         return next(n for n in count(max(self.numbers) + 1) if not Ledger.is_used(self.folder_of(n)))
 
-    def _made(self, number: int, at: datetime) -> EnterpriseCa:
+    def _made(self, number: int, at: datetime, token: TokenUri | None) -> EnterpriseCa:
         now = self.current
-        folder, crl_base = self.folder_of(number), f"{now.crl_base}/{number}"
+        kinds = (CertificateKind.ROOT, CertificateKind.ISSUING)
+        tokens = {kind: token or token_of(now.folder / f"{kind}.key") for kind in kinds}
         return EnterpriseCa.create(
-            folder, now.organisation, at, crl_base=crl_base, generation=number, domains=device_domains(now.devices)
+            self.folder_of(number),
+            now.organisation,
+            at,
+            crl_base=f"{now.crl_base}/{number}",
+            generation=number,
+            domains=device_domains(now.devices),
+            tokens={kind: one for kind, one in tokens.items() if one is not None},
         )
 
     def activate(self) -> EnterpriseCa:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
@@ -14,14 +15,19 @@ from sipmesh.pki.issuance.issue import issue_certificate
 from sipmesh.pki.issuance.profiles import CertificateKind, CertificateProfile
 from sipmesh.pki.issuance.signer import CaSigner
 from sipmesh.pki.ledger.ledger import Ledger
+from sipmesh.pki.tokens.key_place import new_key
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
     from pathlib import Path
 
     from cryptography import x509
     from cryptography.hazmat.primitives.asymmetric import ec
+
+    from sipmesh.pki.tokens.token_uri import TokenUri
+
+NO_TOKENS: Final[Mapping[CertificateKind, TokenUri]] = MappingProxyType({})
 
 
 def build(
@@ -32,8 +38,9 @@ def build(
     curve: ec.EllipticCurve,
     generation: int,
     domains: Sequence[str],
+    tokens: Mapping[CertificateKind, TokenUri] = NO_TOKENS,
 ) -> None:
-    """Make a complete CA in an empty folder; without *domains* there is no device issuing CA."""
+    """Make a complete CA in an empty folder; without *domains* there is no device issuing CA. *tokens* keep keys."""
     ledger = Ledger.create(folder, {"organisation": organisation, "crl_base": crl_base})
     above: tuple[x509.Certificate, ...] = ()
     signer: CaSigner | None = None
@@ -41,7 +48,8 @@ def build(
         (CertificateKind.ROOT, profiles.ROOT_LIFETIME),
         (CertificateKind.ISSUING, profiles.ISSUING_LIFETIME),
     ):
-        key, key_file = files.new_key(curve), folder / f"{kind}.key"
+        key = new_key(tokens.get(kind), f"{organisation} {kind} {generation}", curve)
+        key_file = folder / f"{kind}.key"
         files.write(key_file, files.key_pem(key), files.SECRET)
         wish = CertificateProfile(
             kind=kind,

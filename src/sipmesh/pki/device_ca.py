@@ -20,6 +20,7 @@ from sipmesh.pki.issuance import profiles
 from sipmesh.pki.issuance.issue import issue_certificate
 from sipmesh.pki.issuance.profiles import CertificateKind, CertificateProfile
 from sipmesh.pki.issuance.signer import CaSigner
+from sipmesh.pki.tokens.key_place import new_key, token_of
 from sipmesh.trust.x509.certificate import extension
 
 if TYPE_CHECKING:
@@ -65,13 +66,13 @@ def device_ca_wish(
     curve: ec.EllipticCurve | None = None,
 ) -> CertificateProfile:
     """Describe the next certificate of the device issuing CA; it expires with the root at the latest."""
-    facts = ledger.facts()
+    facts, number = ledger.facts(), generation or generation_of(folder)
     begin, end = profiles.validity(at, profiles.ISSUING_LIFETIME)
     return CertificateProfile(
         kind=KIND,
-        subject=profiles.ca_name(facts["organisation"], KIND, generation or generation_of(folder)),
+        subject=profiles.ca_name(facts["organisation"], KIND, number),
         names=(),
-        key=_key(folder / f"{KIND}.key", curve).public_key(),
+        key=_key(folder / f"{KIND}.key", f"{facts['organisation']} {KIND} {number}", curve).public_key(),
         not_before=max(begin, root.not_valid_before_utc),
         not_after=min(end, root.not_valid_after_utc),
         crl_url=f"{facts['crl_base']}/root.crl",
@@ -92,8 +93,9 @@ def no_device_ca(folder: Path) -> OperatorError:
     return OperatorError("there is no CA that issues certificates for devices", (problem,))
 
 
-def _key(file: Path, curve: ec.EllipticCurve | None) -> ec.EllipticCurvePrivateKey:
+def _key(file: Path, label: str, curve: ec.EllipticCurve | None) -> ec.EllipticCurvePrivateKey:
     """Return the key of the CA, made the first time. It is written before it is certified."""
     if not file.exists():
-        files.write(file, files.key_pem(files.new_key(curve)), files.SECRET)
+        key = new_key(token_of(file.with_name("issuing.key")), label, curve)
+        files.write(file, files.key_pem(key), files.SECRET)
     return files.read_key(file)

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
 from sipmesh.errors import OperatorError, Problem
 from sipmesh.pki.file_error import file_errors
 from sipmesh.pki.keys import passphrase
+from sipmesh.pki.tokens.token_key import TokenKey
 from sipmesh.regular_file import open_regular
 
 if TYPE_CHECKING:
@@ -124,8 +125,12 @@ def certificates_pem(certificates: Iterable[x509.Certificate]) -> bytes:
 def key_pem(key: PrivateKeyTypes) -> bytes:
     """Give the key as PKCS #8 PEM, encrypted if a passphrase is configured. Write it with mode SECRET only.
 
+    Of a key in a token, the URI and the public key are given.
+
     Raises `OperatorError` if the passphrase cannot be used. Then no key is written without encryption.
     """
+    if isinstance(key, TokenKey):
+        return key.reference
     secret = passphrase.to_encrypt_with()
     how = NoEncryption() if secret is None else BestAvailableEncryption(secret)
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, how)
@@ -133,6 +138,8 @@ def key_pem(key: PrivateKeyTypes) -> bytes:
 
 def is_encrypted(pem: bytes) -> bool:
     """Tell whether a PEM private key is encrypted; raises ValueError or UnsupportedAlgorithm if it is not a key."""
+    if TokenKey.is_in(pem):
+        return False
     try:
         load_pem_private_key(pem, password=None)
     except TypeError:  # the library asks for a password
@@ -145,6 +152,8 @@ def open_key(file: Path, pem: bytes) -> PrivateKeyTypes:
 
     Raises ValueError or UnsupportedAlgorithm if it is not a key, and `OperatorError` if the passphrase is missing or wrong.
     """
+    if TokenKey.is_in(pem):
+        return TokenKey.read(pem)
     if not is_encrypted(pem):
         return load_pem_private_key(pem, password=None)
     where = passphrase.source()

@@ -18,12 +18,13 @@ if TYPE_CHECKING:
 
 
 def test_crls_of_a_root_of_others_are_not_ours(tmp_path: Path) -> None:
-    now = datetime.now(UTC)
-    own = EnterpriseCa.create(tmp_path / "ca", "Example", now, crl_base="http://crl.example.test")
+    own = EnterpriseCa.create(tmp_path / "ca", "Example", datetime.now(UTC), crl_base="http://crl.example.test")
     corp, generations = OtherCa(tmp_path, "corp").made(), CaGenerations(own.folder)
     (tmp_path / "ours.csr").write_bytes(request_ca(generations))
     file = bundled(tmp_path / "all.pem", corp.sign(tmp_path / "ours.csr", tmp_path / "ours.pem"), corp.pem)
-    theirs = import_ca(generations, read_bundle(file.read_bytes(), file, str), ("fe1.example.test",), (), now)
+    theirs = import_ca(
+        generations, read_bundle(file.read_bytes(), file, str), ("fe1.example.test",), (), datetime.now(UTC)
+    )
     place = Place(tmp_path / "topology.yaml")
     assert names_of(place, own) == ("ca/root.pem", ("ca/root.crl", "ca/issuing.crl"))
     assert names_of(place, theirs) == ("ca/2/root.pem", ("http://pki.corp.test/corp.crl", "ca/2/issuing.crl"))

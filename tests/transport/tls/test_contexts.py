@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa, x25519
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from sipmesh.demo.ports import HOST, free_port
 from sipmesh.errors import OperatorError
@@ -184,6 +184,15 @@ def test_key_that_cannot_sign_is_an_operator_error(here: Identity, tmp_path: Pat
     path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     path.chmod(0o600)
     with pytest.raises(OperatorError, match="X25519PrivateKey cannot serve TLS"):
+        Identity.load(here.chain_path, path)
+
+
+def test_key_in_a_token_is_an_operator_error(here: Identity, tmp_path: Path) -> None:
+    public = here.key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    path = tmp_path / "token.key"
+    path.write_bytes(b"pkcs11:token=ca?module-path=/usr/lib/softhsm/libsofthsm2.so\n" + public)
+    path.chmod(0o600)
+    with pytest.raises(OperatorError, match="its key is in a token, which cannot serve TLS here"):
         Identity.load(here.chain_path, path)
 
 

@@ -86,16 +86,27 @@ def _following(place: Place) -> str:
 
 
 @app.command()
-def prepare(*, topology: TopologyFile = HERE) -> None:
+def prepare(
+    *,
+    pkcs11: Annotated[
+        str,
+        typer.Option(
+            metavar="URI", help="Make its keys in this token (RFC 7512). By default where the present keys are."
+        ),
+    ] = "",
+    topology: TopologyFile = HERE,
+) -> None:
     """Create a new root with an issuing CA under it, which the present root cross-certifies. The draft then names both roots.
 
     The new CA does not issue yet. The command ends with the next step, and so does `ca root status`.
     """
+    from sipmesh.pki.tokens.token_uri import TokenUri
     from sipmesh.topology.document.changes import add_root, edit
 
     place = Place(topology)
     must_lead(place)
-    made = place.generations().prepare(datetime.now(UTC))
+    token = TokenUri.parse(pkcs11) if pkcs11 else None
+    made = place.generations().prepare(datetime.now(UTC), token)
     anchor, crls = names_of(place, made)
     draft = edit(place.file, lambda text: add_root(text, anchor, crls))
     if not place.generations().current.has_own_root:
@@ -183,6 +194,7 @@ def detach(
     from sipmesh.pki import files
     from sipmesh.pki.issuance.profiles import CertificateKind
     from sipmesh.pki.offline.request import DETACHED, ROOT_KEY
+    from sipmesh.pki.tokens.key_place import token_of
 
     place = Place(topology)
     must_lead(place)
@@ -190,6 +202,8 @@ def detach(
     key = ca.folder / ROOT_KEY
     if not ca.crls.has_key(CertificateKind.ROOT):
         raise OperatorError(f"{key} is not on this machine")
+    if (token := token_of(key)) is not None:
+        raise OperatorError(f"the root's key is in the {token.shown}, and no file has it; take the token away instead")
     to.mkdir(parents=True, exist_ok=True)
     for name, mode in ((ROOT_KEY, files.SECRET), ("root.pem", files.PUBLIC)):
         if (to / name).exists():

@@ -47,6 +47,16 @@ def backup(
     made = back_up(Place(topology).file, file, passphrase, datetime.now(UTC))
     say(f"{file} contains {made.organisation} as of now ({file.stat().st_size:,} octets).", style=GOOD)
     say("Keep it on another machine. Keep the passphrase in a third place.")
+    _say_tokens(Place(topology).folder, "is not in the backup. Keep a backup of the token too, as its maker says")
+
+
+def _say_tokens(folder: Path, what: str) -> None:
+    """Say which keys are in a token: no file has them."""
+    from sipmesh.pki.keys.protection import keys_below
+    from sipmesh.pki.tokens.key_place import in_tokens
+
+    for file, where in in_tokens(keys_below(folder)).items():
+        say(f"The key of {file.relative_to(folder)} is in {where}: it {what}.", style=WARN)
 
 
 def restore(
@@ -86,6 +96,7 @@ def restore(
     restored = put_back(file, folder, passphrase, who, at, last=move)
     organisation, then = restored.manifest.organisation, f"{restored.manifest.at:%Y-%m-%d %H:%M:%S}Z"
     say(f"{folder} contains {organisation} as of {then}.", style=GOOD)
+    _say_tokens(folder, "is not restored. This machine needs the token, its module and the PIN")
     for relocation in moved:
         say(f"Version {relocation.version.number} names {address} as the address of management.", style=GOOD)
         if relocation.draft:

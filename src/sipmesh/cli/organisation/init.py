@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
     from sipmesh.cli.doctor.check import Check
     from sipmesh.cli.organisation.layout import Layout
+    from sipmesh.pki.issuance.profiles import CertificateKind
+    from sipmesh.pki.tokens.token_uri import TokenUri
 
 LONGEST_ORGANISATION = 64
 """RFC 5280 A.1, ub-organization-name: every certificate has the name of the organisation."""
@@ -81,6 +83,16 @@ def init(
             help="Who administers the network in the console, such as ada. By default no operator is named.",
         ),
     ] = "",
+    pkcs11: Annotated[
+        str,
+        typer.Option(
+            metavar="URI",
+            help="Make the keys of the CA and of the document signer in this token (RFC 7512). The PIN is in a file.",
+        ),
+    ] = "",
+    pkcs11_root: Annotated[
+        str, typer.Option(metavar="URI", help="Make the key of the root in this token. By default that of --pkcs11.")
+    ] = "",
     user: Annotated[str, typer.Option(metavar="NAME", help="Add a first user, such as alice.")] = "",
     digest: Digests = None,
     password_stdin: FromStdin = False,
@@ -102,8 +114,9 @@ def init(
     password = new_password(f"{user}@{name}", from_stdin=password_stdin) if user else ""
     if user:
         must_be_a_password(password, f"sip:{user}@{name}")
+    tokens = _tokens(pkcs11, pkcs11_root)
     with _beside(target) as made:
-        _build(made, layout, called)
+        _build(made, layout, called, tokens)
         if user:
             with Place(made / HERE).accounts() as accounts:
                 accounts.add(user, password, algorithms_of(digest), pool=home)
@@ -156,14 +169,23 @@ def _organisation(name: str) -> str:
     return name
 
 
-def _build(folder: Path, layout: Layout, organisation: str) -> None:
+def _tokens(uri: str, root_uri: str) -> dict[CertificateKind, TokenUri]:
+    """Return the token of each key of the CA; raises `OperatorError` for a URI that cannot be used."""
+    from sipmesh.pki.issuance.profiles import CertificateKind
+    from sipmesh.pki.tokens.token_uri import TokenUri
+
+    named = {CertificateKind.ROOT: root_uri or uri, CertificateKind.ISSUING: uri}
+    return {kind: TokenUri.parse(text) for kind, text in named.items() if text}
+
+
+def _build(folder: Path, layout: Layout, organisation: str, tokens: Mapping[CertificateKind, TokenUri]) -> None:
     """Make the CA, the draft, the certificates of the servers on this host, and version 1."""
     from sipmesh.pki.authority import EnterpriseCa
     from sipmesh.server.management.issuing import issue_for
 
     now = datetime.now(UTC)
     crl_base, domains = f"http://crl.{layout.domain}", [layout.domain]
-    ca = EnterpriseCa.create(folder / CA, organisation, now, crl_base=crl_base, domains=domains)
+    ca = EnterpriseCa.create(folder / CA, organisation, now, crl_base=crl_base, domains=domains, tokens=tokens)
     _write_draft(folder / HERE, layout.draft(organisation, folder / HERE))
     loaded = Place(folder / HERE).load()
     for server in servers_of(loaded, layout, here=True):

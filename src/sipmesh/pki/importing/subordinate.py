@@ -21,6 +21,7 @@ from sipmesh.pki.issuance.profiles import CertificateKind, ca_name, key_usage
 from sipmesh.pki.issuance.signer import CaSigner, digest
 from sipmesh.pki.ledger.ledger import CRLS, OTHER, ROOT, Ledger
 from sipmesh.pki.offline.cross_certificate import CROSS
+from sipmesh.pki.tokens.key_place import new_key, token_of
 from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
@@ -44,7 +45,10 @@ def request_ca(generations: CaGenerations) -> bytes:
     file = generations.folder / REQUEST_KEY
     if not file.exists():
         file.parent.mkdir(mode=files.FOLDER, exist_ok=True)
-        files.write(file, files.key_pem(files.new_key()), files.SECRET)
+        now = generations.current
+        label = f"{now.organisation} {CertificateKind.ISSUING} {generations.unused()}"
+        key = new_key(token_of(now.folder / "issuing.key"), label)
+        files.write(file, files.key_pem(key), files.SECRET)
     key = files.read_key(file)
     name = ca_name(generations.current.organisation, CertificateKind.ISSUING, generations.unused())
     builder = (

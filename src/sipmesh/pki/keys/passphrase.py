@@ -43,29 +43,30 @@ def source(environment: Mapping[str, str] | None = None) -> Path | None:
     return None
 
 
-def read(file: Path) -> bytes:
-    """Give the first line of *file*; raises `OperatorError` if it is empty, or if other users can read the file.
+def read(file: Path, what: str = "passphrase", how: str = HOW) -> bytes:
+    """Give the first line of *file*, a *what*; raises `OperatorError` if it is empty, or if other users can read the file.
 
     systemd passes credentials with an access control list. The mask of that list takes the place of the group permissions, and
     other users cannot enter the folder. So group permissions are allowed for that file.
     """
-    forbidden = _ANYBODY if file.name == CREDENTIAL and str(file.parent) == os.environ.get(_DIRECTORY) else _OTHERS
+    is_credential = file.name.startswith("sipmesh-") and str(file.parent) == os.environ.get(_DIRECTORY)
+    forbidden = _ANYBODY if is_credential else _OTHERS
     try:
         if file.stat().st_mode & forbidden:
             raise _unusable(
                 file,
                 "is readable for other users",
-                f"run `chmod 600 {file}`, and choose a new passphrase if another user has read it",
+                f"run `chmod 600 {file}`, and choose a new {what} if another user has read it",
+                what,
             )
         line = read_regular(file).partition(b"\n")[0].removesuffix(b"\r")
     except OSError as wrong:
-        raise _unusable(file, f"cannot be read ({wrong.strerror})", HOW) from None
+        raise _unusable(file, f"cannot be read ({wrong.strerror})", how, what) from None
     if not line:
-        raise _unusable(
-            file, "has no passphrase in its first line", f"make a passphrase: openssl rand -base64 24 > {file}"
-        )
+        remedy = f"write the {what} there; for a new passphrase: openssl rand -base64 24 > {file}"
+        raise _unusable(file, f"has no {what} in its first line", remedy, what)
     if len(line) > LONGEST:
-        raise _unusable(file, f"has more than {LONGEST:,} octets in its first line", HOW)
+        raise _unusable(file, f"has more than {LONGEST:,} octets in its first line", how, what)
     return line
 
 
@@ -80,5 +81,5 @@ def to_encrypt_with() -> bytes | None:
     return found
 
 
-def _unusable(file: Path, reason: str, remedy: str) -> OperatorError:
-    return OperatorError("the passphrase of the keys cannot be used", (Problem(file, 0, "", reason, remedy),))
+def _unusable(file: Path, reason: str, remedy: str, what: str = "passphrase") -> OperatorError:
+    return OperatorError(f"the {what} of the keys cannot be used", (Problem(file, 0, "", reason, remedy),))

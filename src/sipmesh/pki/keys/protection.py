@@ -9,6 +9,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from sipmesh.errors import OperatorError, Problem
 from sipmesh.pki import files
 from sipmesh.pki.keys import passphrase
+from sipmesh.pki.tokens.token_key import TokenKey
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -46,7 +47,7 @@ def protect(keys: Iterable[Path]) -> tuple[Path, ...]:
 
 
 def _plain(file: Path) -> tuple[bytes, PrivateKeyTypes] | None:
-    """Give content and key of an unencrypted file; None if it is encrypted with the passphrase already."""
+    """Give content and key of an unencrypted file; None if it is encrypted with the passphrase already, or names a token."""
     try:
         pem = file.read_bytes()
         key = files.open_key(file, pem)
@@ -56,7 +57,7 @@ def _plain(file: Path) -> tuple[bytes, PrivateKeyTypes] | None:
     except (ValueError, UnsupportedAlgorithm):
         problem = Problem(file, 0, "", "contains no readable private key", "restore it from your backup")
         raise OperatorError("a private key cannot be used", (problem,)) from None
-    return None if files.is_encrypted(pem) else (pem, key)
+    return None if files.is_encrypted(pem) or isinstance(key, TokenKey) else (pem, key)
 
 
 def _prepared(file: Path, pem: bytes, key: PrivateKeyTypes) -> Callable[[], None]:

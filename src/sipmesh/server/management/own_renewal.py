@@ -12,6 +12,7 @@ from cryptography import x509
 from sipmesh.pki import files
 from sipmesh.pki.ca_rotation import CaGenerations
 from sipmesh.pki.key_pair import differ, finish_pair, must_be_a_pair, write_pair
+from sipmesh.pki.tokens.key_place import kept_key
 from sipmesh.server.replication.renewal import is_due
 from sipmesh.topology.document.named_files.read import UnusableFileError
 from sipmesh.topology.document.named_files.trust_anchors import read_certificates
@@ -48,9 +49,12 @@ def renew_own(view: ServerView, folder: Path, at: datetime) -> list[x509.Certifi
 def _renewed(
     certificate: Path, key_file: Path, issue: Callable[[ec.EllipticCurvePrivateKey], Issued]
 ) -> x509.Certificate:
-    """Issue a certificate for a new key. The key is on the disk before, so that a crash does not lose it: `finish_own`."""
+    """Issue a certificate for a new key, or for the key in a token.
+
+    The key is on the disk before, so that a crash does not lose it: `finish_own`.
+    """
     must_be_a_pair(certificate, key_file)  # before a certificate is issued
-    key, waiting = files.new_key(), _waiting_key(key_file)
+    key, waiting = kept_key(key_file) or files.new_key(), _waiting_key(key_file)
     files.write(waiting, files.key_pem(key), files.SECRET)
     made = issue(key)
     made.write(certificate, key_file)

@@ -24,6 +24,7 @@ from OpenSSL import SSL, crypto
 
 from sipmesh.errors import OperatorError, Problem
 from sipmesh.pki.files import open_key, read_private
+from sipmesh.pki.tokens.token_key import TokenKey
 from sipmesh.regular_file import read_regular
 from sipmesh.sip.text import ascii_lower
 from sipmesh.transport.tls.application_protocol import KNOWN
@@ -104,6 +105,8 @@ def _load_key(path: Path) -> type_of_key:
         key = open_key(path, read_private(path))
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise _unusable(path, f"no private key can be read from it ({type(error).__name__})") from None
+    if isinstance(key, TokenKey):
+        raise _unusable(path, "its key is in a token, which cannot serve TLS here: put the key of a server into a file")
     if not isinstance(key, type_of_key):
         raise _unusable(path, f"a {type(key).__name__} cannot serve TLS")
     return key
