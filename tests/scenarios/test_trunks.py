@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -383,3 +384,87 @@ async def test_answer_of_the_number_ends_the_search(
         await first.reply(await first.request_in("INVITE"), status)
         assert (await alice.final()).status == status
         assert provider.links.empty()
+
+
+NUMBERS = {
+    "country": "49",
+    "emergency": ["112"],
+    "classes": [
+        {"name": "foreign", "numbers": ["+"], "users": [f"alice@{EXAMPLE}"]},
+        {"name": "home", "numbers": ["+49"], "everyone": True},
+        {"name": "premium", "numbers": ["+49900"]},
+    ],
+}
+
+
+def with_numbers(network: Network, **numbers: object) -> Network:
+    """Say how users call numbers; before the start."""
+    network.organisations[0].document["numbers"] = numbers
+    network.organisations[0].write()
+    return network
+
+
+@pytest.mark.parametrize(
+    "typed", ["01705550100", "0170-5550100", "00491705550100", "tel:0170-5550100;phone-context=x.test"]
+)
+@on_loop
+async def test_national_number_is_completed(network: Network, provider: PlayedTrunk, typed: str) -> None:
+    async with with_numbers(network, country="49"), provider:
+        alice = await network.phone("alice", FE1)
+        uri = typed if ":" in typed else f"sip:{typed}@{EXAMPLE}"
+        invite = await invited(alice, uri, f"<sip:alice@{EXAMPLE}>")
+        came, _ = await talk(alice, await provider.links.get(), invite)
+        assert came.ruri.user == OUTSIDE
+        assert await refused(alice, f"sip:1705550100@{EXAMPLE}", f"<sip:alice@{EXAMPLE}>") == 404
+
+
+@on_loop
+async def test_national_number_of_a_user_reaches_the_user_from_inside_and_outside(
+    network: Network, provider: PlayedTrunk
+) -> None:
+    async with with_numbers(network, country="49"), provider:
+        alice, bob = await network.phone("alice", FE1), await network.phone("bob", FE1)
+        await talk(alice, bob, await invited(alice, f"sip:03012346@{EXAMPLE}", f"<sip:alice@{EXAMPLE}>"))
+        trunk = await provider.opens(network)
+        came, _ = await talk(trunk, bob, await invited(trunk, f"sip:03012346@{GATEWAYS}", "<sip:01705550100@x.test>"))
+        assert came.from_.uri == f"sip:{OUTSIDE}@{PROVIDER}"
+        assert await refused(trunk, f"sip:03012346@{GATEWAYS}", "<sip:03012345@x.test>") == 403
+
+
+@on_loop
+async def test_class_of_a_number_says_who_may_call_it(network: Network, provider: PlayedTrunk) -> None:
+    async with with_numbers(network, **{**NUMBERS, "emergency": []}), provider:
+        alice, bob = await network.phone("alice", FE1), await network.phone("bob", FE1)
+        invite = await invited(alice, "tel:+4312345678", f"<sip:alice@{EXAMPLE}>")
+        await talk(alice, await provider.links.get(), invite)
+        for typed in (
+            "tel:+4312345678",
+            "tel:+49900123456",
+            f"sip:0900123456@{EXAMPLE}",
+            f"sip:004312345678@{EXAMPLE}",
+        ):
+            assert await refused(bob, typed, f"<sip:bob@{EXAMPLE}>") == 403
+        assert await refused(alice, "tel:+49900123456", f"<sip:alice@{EXAMPLE}>") == 403
+
+
+@pytest.mark.parametrize(
+    "typed", [f"sip:112@{EXAMPLE}", "tel:112;phone-context=+49", f"sip:1-1-2@{EXAMPLE};user=phone"]
+)
+@on_loop
+async def test_emergency_call_is_hindered_by_no_class_no_user_and_no_missing_number(
+    network: Network, provider: PlayedTrunk, typed: str
+) -> None:
+    """A user has the name and the number 112; carol has no number, and no class for any."""
+    example = network.organisations[0]
+    partners: Any = example.document["federation"]
+    partners["partners"][0]["trunk"] = {"gateway": GATEWAYS, "emergency": True}
+    classes = [{"name": "all", "numbers": ["+"]}]
+    with_numbers(network, emergency=["112"], classes=classes, country="49")
+    example.add_users("112")
+    async with network, provider:
+        carol, squatter = await network.phone("carol", FE1), await network.phone("112", FE1)
+        invite = await invited(carol, typed, f"<sip:carol@{EXAMPLE}>")
+        came, _ = await talk(carol, await provider.links.get(), invite)
+        assert came.ruri.aor == f"sip:112@{PROVIDER}"
+        await squatter.silent()
+        assert await refused(carol, f"tel:{OUTSIDE}", f"<sip:carol@{EXAMPLE}>") == 404

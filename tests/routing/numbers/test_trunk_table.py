@@ -41,6 +41,11 @@ def test_longest_match_comes_first_then_the_lowest_priority() -> None:
     assert TrunkTable((PBX,)).carrying("+491705550100", "a") == []
 
 
+def test_emergency_calls_go_to_the_trunks_that_take_them_by_priority() -> None:
+    first, second = (TrunkRoute(f"t{n}.test", "gw", (), (), priority=n, emergency=True) for n in (1, 2))
+    assert list(TrunkTable((second, PROVIDER, first)).taking_emergencies()) == [first, second]
+
+
 def test_weights_share_the_calls_of_one_priority() -> None:
     table = TrunkTable((PROVIDER, TrunkRoute("big.test", "gw", (), ("+",), weight=3)))
     first = Counter(table.carrying("+491705550100", str(call))[0].name for call in range(1000))

@@ -24,6 +24,7 @@ from routing.messages import (
     FROM_NEWS,
     FROM_PARTNER,
     FRONT_END,
+    GATEWAY,
     INCARNATION,
     KEY,
     MATE,
@@ -645,3 +646,29 @@ def test_number_is_looked_up_among_our_users_for_each_caller(sender: Sender) -> 
     who = CAROL if sender is FROM_EDGE else ALICE
     outcome = decided(request("MESSAGE", NUMBER, sender=who), sender)
     assert outcome == ToUser("sip:+4930123@tel.invalid", who)
+
+
+@pytest.mark.parametrize(
+    "uri", ["sip:112@example.test", "tel:112;phone-context=+49", "sip:1-1-2@example.test;user=phone"]
+)
+def test_emergency_call_goes_to_the_gateways_before_any_user_is_looked_for(uri: str) -> None:
+    outcome = decided(request("INVITE", uri), ALICES)
+    assert isinstance(outcome, Forward)
+    [target] = outcome.targets
+    assert isinstance(target, ServerTarget)
+    assert (target.names, target.uri) == ((GATEWAY,), "sip:112@example.test;user=phone")
+    assert outcome.identity == ALICE
+
+
+def test_only_our_users_make_emergency_calls() -> None:
+    assert isinstance(decided(request("INVITE", "sip:112@example.test", sender=CAROL), FROM_EDGE), ToUser)
+    assert isinstance(decided(request("MESSAGE", "sip:112@example.test"), ALICES), ToUser)
+
+
+@pytest.mark.parametrize(("uri", "found"), [("sip:+493012345@sbc.test", True), ("sip:alice@sbc.test", False)])
+def test_number_of_a_trunk_is_called_back_as_a_number(uri: str, *, found: bool) -> None:
+    facts = replace(FRONT_END, trunks=frozenset({"sbc.test"}))
+    asked = request("INVITE", uri)
+    outcome = decide(asked, take_place(asked, facts.names, TOKENS), ALICES, facts)
+    assert isinstance(outcome, ToUser) is found
+    assert not isinstance(outcome, ToUser) or outcome.aor == "sip:+493012345@tel.invalid"

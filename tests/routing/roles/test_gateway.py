@@ -24,6 +24,7 @@ from sipmesh.routing.identity.dialog import Behind, Inside
 from sipmesh.routing.identity.route_set import Names, take_place
 from sipmesh.routing.identity.sender import Sender, ServerSender, named_side
 from sipmesh.routing.identity.trunk_names import TrunkNames
+from sipmesh.routing.numbers.dial_plan import DialPlan
 from sipmesh.routing.numbers.trunk_table import TrunkRoute, TrunkTable
 from sipmesh.routing.outcome import Answer, Drop, Forward, Outcome
 from sipmesh.routing.roles.gateway import GatewayFacts, decide, trunk_of
@@ -137,6 +138,16 @@ def test_user_is_carried_by_the_trunks_of_this_gateway_in_their_order() -> None:
 def test_user_without_a_number_is_carried_by_trunks_with_a_main_number() -> None:
     assert target(decided(request("INVITE", f"sip:{NUMBER}@example.test", *asserting(ALICE)), MATE)).names == (SPARE,)
     assert status(decided(request("INVITE", "sip:+43123456789@example.test", *asserting(ALICE)), MATE)) == 403
+
+
+def test_emergency_call_goes_to_the_trunks_that_take_it() -> None:
+    plan = DialPlan(emergency=frozenset({"112"}))
+    asked = request("INVITE", "sip:112@example.test", *asserting(ALICE))
+    facts = replace(FACTS, callers=replace(FACTS.callers, plan=plan))
+    assert status(decide(asked, take_place(asked, FACTS.names, TOKENS), MATE, facts)) == 404
+    taking = TrunkTable((TrunkRoute(PROVIDER, GATEWAYS, (), (), emergency=True),))
+    facts = replace(FACTS, callers=replace(FACTS.callers, plan=plan, trunks=taking))
+    assert target(decide(asked, take_place(asked, FACTS.names, TOKENS), MATE, facts)).names == (PROVIDER,)
 
 
 @pytest.mark.parametrize("uri", ["sip:bob@example.test", "sip:112@example.test"])

@@ -388,6 +388,8 @@ RICH = {
 }
 RIGHT = Topology.model_validate(RICH)
 WORDS: list[Any] = [
+    "112",
+    {"name": "premium", "numbers": ["+49900"]},
     {"gateway": "gw.example.test", "asserts": ["+49"]},
     "stun:new.example.test",
     "new.example.test",

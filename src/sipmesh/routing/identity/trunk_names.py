@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from sipmesh.routing.identity.alias import name_of
 from sipmesh.routing.identity.dialog_token import owner_hash
 from sipmesh.routing.identity.privacy import ANONYMOUS, hides_identity, is_anonymous, privacy_of
+from sipmesh.routing.numbers.dial_plan import DialPlan, local_digits
 from sipmesh.routing.numbers.e164 import caller_number
 from sipmesh.routing.outcome import Answer
 from sipmesh.sip.rows import P_ASSERTED_IDENTITY
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from sipmesh.sip.message import Message, Request
     from sipmesh.sip.uri import SipUri
 
+INTERNATIONAL: Final = DialPlan()
 NOBODY: Final = f"sip:anonymous@{ANONYMOUS}"
 ASSERTED: Final = "p-asserted-identity"
 
@@ -35,13 +37,15 @@ ASSERTED: Final = "p-asserted-identity"
 class TrunkNames:
     """The names at one gateway: *host* is its name for trunks, *domain* the SIP domain of users of ours inside.
 
-    *domains* are all SIP domains of ours, and *trunks* all trunks of the topology.
+    *domains* are all SIP domains of ours, *trunks* all trunks of the topology, and *plan* how numbers
+    are written.
     """
 
     host: str
     domain: str
     domains: frozenset[str]
     trunks: TrunkTable
+    plan: DialPlan = INTERNATIONAL
 
     # From a trunk
 
@@ -51,12 +55,12 @@ class TrunkNames:
         The caller is the number that the trunk asserts, or the number in From. A caller who is withheld and whom the trunk does
         not assert is the trunk itself, without a number.
         """
-        asserted = asserted_number(request)
+        asserted = asserted_number(request, self.plan)
         for number in (asserted, *self._shown(request)):
             if number is not None and not (number and self.trunks.may_assert(trunk, number)):
                 why = f"{trunk} may not assert {shown(number or request.from_.uri)}"
                 return Answer(403, code=Code.ASSERTION_NOT_ALLOWED, why=why)
-        number = asserted or (caller_of(request.from_) if not is_withheld(request.from_) else "")
+        number = asserted or (caller_of(request.from_, self.plan) if not is_withheld(request.from_) else "")
         request.remove(ASSERTED)
         identity = f"sip:{number}@{trunk}" if number else f"sip:{trunk}"
         is_hidden = is_withheld(request.from_) or hides_identity(request)
@@ -69,12 +73,12 @@ class TrunkNames:
         *hidden*: one of the two sides hides, and no name inside the dialog may show it.
         """
         request.remove(ASSERTED)
-        number = "" if hidden else caller_of(request.from_)
+        number = "" if hidden else caller_of(request.from_, self.plan)
         self._rename_caller(request, f"sip:{number}@{trunk}" if number else NOBODY)
 
     def _shown(self, request: Request) -> tuple[str, ...]:
         """Give the number that From shows; "" for a name that is no number; nothing if From is withheld."""
-        return () if is_withheld(request.from_) else (caller_of(request.from_),)
+        return () if is_withheld(request.from_) else (caller_of(request.from_, self.plan),)
 
     def _rename_caller(self, request: Request, uri: str) -> None:
         request.rename("from", tagged(f"<{uri}>", request.from_))
@@ -124,11 +128,11 @@ class TrunkNames:
                 copy.set_uri(contact)
 
 
-def asserted_number(request: Request) -> str | None:
+def asserted_number(request: Request, plan: DialPlan = INTERNATIONAL) -> str | None:
     """Give the number in P-Asserted-Identity, None if there is none; "" if an identity is no number, or if two differ."""
     if not request.present & P_ASSERTED_IDENTITY:
         return None
-    numbers = {caller_of(address) for address in request.asserted_identities}
+    numbers = {caller_of(address, plan) for address in request.asserted_identities}
     return numbers.pop() if len(numbers) == 1 else ""
 
 
@@ -140,10 +144,10 @@ def number_beside(request: Request) -> str:
     return found[0] if len(found) == 1 else ""
 
 
-def caller_of(address: NameAddr) -> str:
-    """Give the global number of a name; "" for any other name."""
+def caller_of(address: NameAddr, plan: DialPlan = INTERNATIONAL) -> str:
+    """Give the whole number of a name, which *plan* completes; "" for any other name."""
     name = name_of(address)
-    return caller_number(name) if name is not None else ""
+    return (caller_number(name) or plan.completed(local_digits(name))) if name is not None else ""
 
 
 def is_withheld(address: NameAddr) -> bool:

@@ -25,6 +25,7 @@ class TrunkRoute:
     priority: int = 0
     weight: int = 1
     main_number: str = ""
+    emergency: bool = False
 
 
 class TrunkTable:
@@ -53,6 +54,10 @@ class TrunkTable:
         matches = {trunk.name: longest(trunk.carries, number) for trunk in self.trunks.values()}
         found = [trunk for trunk in self.trunks.values() if matches[trunk.name]]
         return sorted(found, key=lambda one: (-matches[one.name], one.priority, drawn(one, call_id)))
+
+    def taking_emergencies(self) -> Sequence[TrunkRoute]:
+        """Give the trunks that take emergency calls, the lowest priority first."""
+        return sorted((trunk for trunk in self.trunks.values() if trunk.emergency), key=lambda one: one.priority)
 
 
 def longest(prefixes: tuple[str, ...], number: str) -> int:

@@ -24,6 +24,7 @@ from sipmesh.routing.identity.home_rule import HomeRule
 from sipmesh.routing.identity.privacy import hides_user, unmet
 from sipmesh.routing.identity.route_set import Names, RouteSet
 from sipmesh.routing.identity.sender import ClientSender, Sender, ServerSender
+from sipmesh.routing.numbers.dial_plan import local_digits
 from sipmesh.routing.numbers.e164 import dialled_number
 from sipmesh.routing.outcome import (
     Answer,
@@ -62,8 +63,9 @@ class FrontEndFacts:
 
     *pool* is its own pool. *entrances* are the front-end pools that edges forward requests to. *applications* maps the names
     of application servers and pools to their servers. *route* are the edges to partners, and *partner_domains* the domains
-    of these partners and the names of all *trunks*. *gruus* opens the temporary GRUUs of its pool. *pools* maps the hash in one
-    to another front-end pool, and *homes* has the servers of each such pool. *home_rule* says whom their servers may speak for.
+    of these partners and the names of all *trunks*. *emergency* are the emergency numbers, for which *emergency_gateways* are
+    tried. *gruus* opens the temporary GRUUs of its pool. *pools* maps the hash in one to another front-end pool, and *homes* has
+    the servers of each such pool. *home_rule* says whom their servers may speak for.
     """
 
     names: Names
@@ -74,6 +76,8 @@ class FrontEndFacts:
     route: ServerChoice
     partner_domains: frozenset[str]
     trunks: frozenset[str]
+    emergency: frozenset[str]
+    emergency_gateways: ServerChoice
     blocked: frozenset[str]
     inside: Inside
     incarnation: int
@@ -244,10 +248,19 @@ def route(request: Request, route_set: RouteSet, sender: Sender, facts: FrontEnd
         return refused
     uri = request.ruri
     if assertion.is_of_us(uri, facts.domains) and uri.user is not None:
+        digits = local_digits(uri) if facts.emergency and request.method == "INVITE" else ""
+        if digits in facts.emergency and may_leave(sender):
+            return to_emergency(digits, facts, who)
         if uri.params and is_gruu(uri):
             return to_gruu(uri, request, sender, facts, who)
         return ToUser(uri.aor, who)
     return beyond_users(request, uri, sender, facts, who)
+
+
+def to_emergency(number: str, facts: FrontEndFacts, who: str | None) -> Forward:
+    """Send an emergency call to the gateways whose trunks take it. No user, class of numbers or missing number hinders it."""
+    uri = f"sip:{number}@{min(facts.domains)};user=phone"
+    return Forward((ServerTarget(tuple(facts.emergency_gateways), LinkKind.SERVER, uri),), who)
 
 
 def to_gruu(uri: SipUri, request: Request, sender: Sender, facts: FrontEndFacts, who: str | None) -> Outcome:

@@ -109,7 +109,7 @@ def inwards(request: Request, sender: ServerSender, facts: GatewayFacts) -> Outc
     who = callers.enter(request, trunk_of(sender))
     if isinstance(who, Answer):
         return who
-    callers.name_callee(request, uri.user)
+    callers.name_callee(request, callers.plan.whole_number(uri) or uri.user)
     return Forward((ServerTarget(facts.next_hop.turned(request.call_id), LinkKind.SERVER, request.uri),), who)
 
 
@@ -121,8 +121,13 @@ def outwards(request: Request, sender: ServerSender, facts: GatewayFacts) -> Out
         why = "a call without the identity of a user of ours"
         return refused or Answer(403, code=Code.ASSERTION_NOT_ALLOWED, why=why)
     who = claims[0].aor
-    number = dialled_number(request.ruri)
-    carrying = facts.callers.trunks.carrying(number, request.call_id) if number else ()
+    number, callers = dialled_number(request.ruri), facts.callers
+    if callers.plan.emergency_number(request.ruri):
+        takers = [trunk.name for trunk in callers.trunks.taking_emergencies() if trunk.gateway == facts.pool]
+        if not takers:
+            return Answer(404, code=Code.NO_ROUTE, why="no trunk of this gateway takes emergency calls")
+        return attributed(Forward((ServerTarget(tuple(takers), LinkKind.PARTNER, request.uri),), None), who)
+    carrying = callers.trunks.carrying(number, request.call_id) if number else ()
     trunks = [trunk for trunk in carrying if trunk.gateway == facts.pool]
     if not trunks:
         return Answer(404, code=Code.NO_ROUTE, why=f"no trunk of this gateway carries {shown(request.uri)}")

@@ -12,6 +12,7 @@ from sipmesh.routing.identity.border import Border
 from sipmesh.routing.identity.route_set import Names
 from sipmesh.routing.identity.trunk_names import TrunkNames
 from sipmesh.routing.media.rules import MediaRules
+from sipmesh.routing.numbers.dial_plan import DialPlan
 from sipmesh.routing.numbers.trunk_table import TrunkTable
 from sipmesh.routing.registrar.gruu import Gruus
 from sipmesh.routing.roles.decide import Facts
@@ -27,7 +28,7 @@ from sipmesh.server.in_force.roles import (
     names_of,
     signing_partners,
 )
-from sipmesh.server.in_force.trunk_rules import gateway_pools, trunk_names, trunk_table
+from sipmesh.server.in_force.trunk_rules import dial_plan, gateway_pools, trunk_names, trunk_table
 from sipmesh.storage.messages import MessageLimits
 from sipmesh.topology.document.load import Loaded
 from sipmesh.topology.view import PartnerView, ServerView
@@ -50,7 +51,8 @@ class InForce:
 
     *facts* are those by which its role decides. *carriers* are the servers that may carry links of our users. *hops* has the way
     to each of our servers, *signing* each partner with a policy about identity, by each of its names.
-    *trunks* are those of the topology, *trunk_names* the names at a gateway, and *gateways* the gateway pools for a front end.
+    *trunks* are those of the topology, *numbers* says how numbers are called, *trunk_names* are the names at a gateway, and
+    *gateways* the gateway pools for a front end.
     """
 
     view: ServerView
@@ -65,6 +67,7 @@ class InForce:
     addresses: PublishedAddresses
     messages: MessageLimits
     trunks: TrunkTable | None
+    numbers: DialPlan
     trunk_names: TrunkNames | None
     gateways: frozenset[str]
 
@@ -100,6 +103,7 @@ def in_force_of(loaded: Loaded, name: str, lasting: Lasting) -> InForce:
         addresses=addresses_in(view),
         messages=message_limits(view),
         trunks=trunk_table(view),
+        numbers=dial_plan(view),
         trunk_names=trunk_names(view),
         gateways=gateway_pools(view),
     )

@@ -14,7 +14,7 @@ from sipmesh.routing.identity.sender import named_side
 from sipmesh.routing.media.rules import MediaRules
 from sipmesh.routing.registrar.gruu import pool_hash
 from sipmesh.routing.roles import edge, front_end, gateway
-from sipmesh.server.in_force.trunk_rules import trunk_names
+from sipmesh.server.in_force.trunk_rules import emergency_gateways, trunk_names
 from sipmesh.storage.messages import MessageLimits
 from sipmesh.topology.document.media_policy import strictest
 from sipmesh.transport.hop import Hop
@@ -108,6 +108,8 @@ def front_end_facts(
         route=view.choice_of(view.federation_route or ""),
         partner_domains=frozenset(domain for partner in view.partners for domain in partner.domains),
         trunks=frozenset(partner.name for partner in view.partners if partner.trunk is not None),
+        emergency=frozenset(view.loaded.topology.numbers.emergency) if emergency_gateways(view) else frozenset(),
+        emergency_gateways=emergency_gateways(view),
         blocked=view.blocked,
         inside=inside_of(view),
         incarnation=incarnation,

@@ -10,7 +10,7 @@ from sipmesh.errors import OperatorError
 from sipmesh.topology.document.report import did_you_mean
 from sipmesh.topology.server_choice import ServerChoice
 from sipmesh.trust.evidence import LinkKind
-from sipmesh.trust.role import Role
+from sipmesh.trust.role import BORDERS, Role
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -131,8 +131,8 @@ def _outside_hop(topology: Topology, opener: Party, end: str, *, as_partner: boo
 
 
 def _from_partner(topology: Topology, opener: Party, end: str) -> Sequence[LinkHop]:
-    target, route = _target(topology, end), _route(topology)
-    edge = target if _is_of(topology, target, Role.EDGE) else _first(topology, route)
+    target, route = _target(topology, end), _route(topology, opener)
+    edge = target if _is_border(topology, target) else _first(topology, route)
     target = _target(topology, end, edge)
     entry = LinkHop(opener, edge, LinkKind.PARTNER)
     if target == edge:
@@ -144,13 +144,13 @@ def _from_partner(topology: Topology, opener: Party, end: str) -> Sequence[LinkH
 
 def _to_partner(topology: Topology, opener: Party, target: Party) -> Sequence[LinkHop]:
     pool = topology.pool_of(opener.name)
-    if pool is not None and pool.role is Role.EDGE:
+    if pool is not None and pool.role in BORDERS:
         return [LinkHop(opener, target, LinkKind.PARTNER)]
     found = []
     if pool is not None and pool.role is Role.APPLICATION and (hop := topology.pool(pool.next_hop)) is not None:
         found = [LinkHop(opener, _first(topology, hop, opener), LinkKind.SERVER)]
         opener = found[0].target
-    edge = _first(topology, _route(topology), opener)
+    edge = _first(topology, _route(topology, target), opener)
     return [*found, LinkHop(opener, edge, LinkKind.SERVER), LinkHop(edge, target, LinkKind.PARTNER)]
 
 
@@ -159,8 +159,15 @@ def _is_of(topology: Topology, party: Party, role: Role) -> bool:
     return pool is not None and pool.role is role
 
 
-def _route(topology: Topology) -> Pool:
-    route = topology.pool(topology.federation.route)
+def _is_border(topology: Topology, party: Party) -> bool:
+    return any(_is_of(topology, party, role) for role in BORDERS)
+
+
+def _route(topology: Topology, partner: Party | None = None) -> Pool:
+    """Give the pool that has the links to *partner*: of a trunk its gateway, of all others the edges."""
+    known = (one for one in topology.federation.partners if partner is not None and partner.name in one.identities)
+    trunk = next((one.trunk for one in known if one.trunk is not None), None)
+    route = topology.pool(topology.federation.route if trunk is None else trunk.gateway)
     if route is None:
         raise OperatorError(
             "the topology has no edge pool for partners; to add a pool: sipmesh topology add pool --role edge"

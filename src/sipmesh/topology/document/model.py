@@ -20,6 +20,7 @@ from sipmesh.topology.document.parts.call_records import CallRecords
 from sipmesh.topology.document.parts.console import Console
 from sipmesh.topology.document.parts.federation import Federation
 from sipmesh.topology.document.parts.media import AnyMedia, Media
+from sipmesh.topology.document.parts.numbers import Numbers
 from sipmesh.topology.document.parts.part import Part
 from sipmesh.topology.document.parts.pool import Pool
 from sipmesh.topology.document.parts.server import Server
@@ -39,6 +40,7 @@ class Topology(Part):
     authority: AuthorityEntry = Field(description="our enterprise CA")
     pools: tuple[Pool, ...] = Field(min_length=1, description="all our servers, pool by pool")
     federation: Federation = Field(default=Federation(), description="our partners")
+    numbers: Numbers = Field(default=Numbers(), description="how users call telephone numbers")
     media: AnyMedia = Field(default=Media(), description="media of our users' calls; by default encrypted-required")
     websocket: WebSocket | None = Field(
         default=None, description="phones in web pages; without it, front ends have no WebSocket port"

@@ -59,6 +59,8 @@ CHECKS = (
     partners.revocation_can_be_told,
     trunks.trunks_have_a_gateway,
     trunks.trunks_have_no_users,
+    trunks.emergency_calls_have_a_trunk,
+    trunks.classes_of_numbers_are_told_apart,
     stores.pools_share_what_they_store,
     stores.store_settings_fit,
     stores.front_ends_alone_have_a_store,

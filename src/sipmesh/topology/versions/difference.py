@@ -41,6 +41,7 @@ def _changes(old: Loaded, new: Loaded) -> Iterator[str]:
     yield from storage_changes(before, after)
     yield from list_fields("", before.media, after.media, _MEDIA)
     yield from list_fields("", before.messages, after.messages, _MESSAGES)
+    yield from list_fields("", before.numbers, after.numbers, _NUMBERS)
     yield from list_fields("", before.presence, after.presence, _PRESENCE)
     yield from _turn(before.turn, after.turn)
     yield from _records(before.call_records, after.call_records)
@@ -89,6 +90,7 @@ _TOPOLOGY: Mapping[str, Words | None] = {
             "storage",
             "media",
             "messages",
+            "numbers",
             "presence",
             "console",
             "approvals",
@@ -125,6 +127,14 @@ _RECORDS: Mapping[str, Words | None] = {
     "hook": from_to("the URL that gets records of calls", "none"),
     "otlp": from_to("the URL that gets spans of calls", "none"),
     "anchors": from_to("the list of anchors of the receivers of records of calls", "those of the machine"),
+}
+
+_NUMBERS: Mapping[str, Words | None] = {
+    "country": from_to("the country code of national numbers", "none"),
+    "national": from_to("what users type before a national number"),
+    "international": from_to("what users type before a country code"),
+    "emergency": from_to("the list of emergency numbers", "none"),
+    "classes": from_to("the list of classes of numbers", "none"),
 }
 
 _MESSAGES: Mapping[str, Words | None] = {

@@ -10,7 +10,7 @@ from sipmesh.routing.identity.sender import ServerSender
 from sipmesh.routing.outcome import Answer, Forward, ToUser
 from sipmesh.routing.registrar.device import RegisteredContact
 from sipmesh.routing.target import ServerTarget
-from sipmesh.server.proxy.serving.dialling import to_trunks
+from sipmesh.server.proxy.serving.dialling import number_called, to_trunks
 from sipmesh.trust.evidence import LinkKind
 from support.network import FE1, Network
 from support.running import on_loop
@@ -37,7 +37,7 @@ async def test_call_goes_to_the_gateways_whose_trunks_carry_the_number(trunked: 
     async with still_server(trunked, FE1) as server:
         in_force, sender = server.parts.setup.current.value, server.phone().sender
         assert sender is not None
-        found = to_trunks(in_force, sender, asked("INVITE"), CALLED)
+        found = to_trunks(in_force, sender, asked("INVITE"), CALLED, OUTSIDE)
         assert isinstance(found, Forward)
         [target] = found.targets
         assert isinstance(target, ServerTarget)
@@ -51,9 +51,10 @@ async def test_name_that_no_trunk_carries_goes_nowhere(trunked: Organisation, na
     async with still_server(trunked, FE1) as server:
         in_force, sender = server.parts.setup.current.value, server.phone().sender
         assert sender is not None
-        assert to_trunks(in_force, sender, asked("INVITE"), ToUser(f"sip:{name}@example.test", ALICE)) is None
+        user = ToUser(f"sip:{name}@example.test", ALICE)
+        assert to_trunks(in_force, sender, asked("INVITE"), user, number_called(in_force, user)) is None
         one_device = ToUser(CALLED.aor, ALICE, RegisteredContact("sip:x@192.0.2.1", None))
-        assert to_trunks(in_force, sender, asked("INVITE"), one_device) is None
+        assert (number_called(in_force, CALLED), number_called(in_force, one_device)) == (OUTSIDE, "")
 
 
 @on_loop
@@ -63,8 +64,8 @@ async def test_trunks_carry_calls_of_our_users_only(trunked: Organisation) -> No
         assert sender is not None
         outside = ServerSender(LinkKind.SERVER, in_force.view.trusted[GATEWAY])
         answers = [
-            to_trunks(in_force, outside, asked("INVITE"), CALLED),
-            to_trunks(in_force, sender, asked("MESSAGE"), CALLED),
+            to_trunks(in_force, outside, asked("INVITE"), CALLED, OUTSIDE),
+            to_trunks(in_force, sender, asked("MESSAGE"), CALLED, OUTSIDE),
         ]
         assert [answer.status for answer in answers if isinstance(answer, Answer)] == [403, 404]
 
@@ -74,4 +75,4 @@ async def test_topology_without_trunks_carries_nothing(home: Network) -> None:
     async with still_server(home.organisations[0]) as server:
         in_force, sender = server.parts.setup.current.value, server.phone().sender
         assert sender is not None
-        assert to_trunks(in_force, sender, asked("INVITE"), CALLED) is None
+        assert to_trunks(in_force, sender, asked("INVITE"), CALLED, OUTSIDE) is None

@@ -27,6 +27,27 @@ def test_contradiction_is_reported_at_its_place(place: Place, more: str, field: 
     must_report(place, USAGE, f"{USAGE}\n      {more}", field, reason)
 
 
+@pytest.mark.parametrize(
+    ("numbers", "field", "reason"),
+    [
+        ("emergency: ['112']", "numbers.emergency", "no trunk takes calls to these numbers"),
+        (
+            "classes: [{name: a, numbers: ['+1']}, {name: a, numbers: ['+2']}]",
+            "numbers.classes[1].name",
+            "another class",
+        ),
+        (
+            "classes: [{name: a, numbers: ['+1']}, {name: b, numbers: ['+1']}]",
+            "numbers.classes[1].numbers[0]",
+            "class a",
+        ),
+        ("classes: [{name: a, numbers: ['+1'], users: [x@a.test]}]", "numbers.classes[0].users[0]", "SIP domains"),
+    ],
+)
+def test_contradiction_of_numbers_is_reported_at_its_place(place: Place, numbers: str, field: str, reason: str) -> None:
+    must_report(place, "federation:\n", f"numbers: {{{numbers}}}\nfederation:\n", field, reason)
+
+
 def test_trunk_with_a_gateway_and_one_name_is_valid(place: Place) -> None:
     gateway = "  - {name: gw.example.test, role: gateway, servers: [gw1.example.test], next_hop: pool1.example.test}\n"
     place.spoil(

@@ -134,8 +134,22 @@ GIVEN: list[tuple[tuple[str, str], tuple[str, str], list[tuple[str, ConsoleRole]
             ("gateway", "", "gateway: gw2.example.test"),
             ("asserts", "asserts: ['+49']", "asserts: ['+49', '+43']"),
             ("carries", "carries: ['+49']", "carries: ['+49', '+43']"),
+            ("emergency", "", "emergency: true"),
             ("main_number", "", "main_number: '+493012345'"),
         )
+    ),
+    (
+        (BEFORE_PARTNERS, with_trunk("emergency: true")),
+        (
+            BEFORE_PARTNERS,
+            with_trunk("emergency: true").replace(FEDERATION, f"numbers: {{emergency: ['112']}}\n{FEDERATION}"),
+        ),
+        [("numbers.emergency", OFFICER)],
+    ),
+    (
+        SAME,
+        (FEDERATION, f"numbers: {{classes: [{{name: a, numbers: ['+1']}}]}}\n{FEDERATION}"),
+        [("numbers.classes", OFFICER)],
     ),
     (SAME, (THIRD, f"{THIRD}      grace: 48\n"), [("federation.partners.grace", OFFICER)]),
     (SAME, (THIRD, f"{THIRD}      media: any\n"), [("federation.partners.media", OFFICER)]),

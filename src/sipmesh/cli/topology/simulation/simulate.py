@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -27,14 +27,25 @@ class SimulationReport:
     accepted: bool
     decisions: Sequence[Decision]
 
+    @classmethod
+    def of(cls, version: int, decisions: Sequence[Decision]) -> SimulationReport:
+        """Return the report of all *decisions*."""
+        return cls(version, all(decision.accepted for decision in decisions), decisions)
+
 
 def simulate(
     *,
     start: Annotated[
         str,
         typer.Option("--from", metavar="WHO", help="A server, a partner's domain or edge, `phone`, or any other name."),
-    ],
-    end: Annotated[str, typer.Option("--to", metavar="WHERE", help="A server, pool, partner, or SIP domain of ours.")],
+    ] = "",
+    end: Annotated[
+        str, typer.Option("--to", metavar="WHERE", help="A server, pool, partner, or SIP domain of ours.")
+    ] = "",
+    call: Annotated[
+        tuple[str, str],
+        typer.Option(metavar="USER NUMBER", help="Decide about a call of a user to a number, in place of links."),
+    ] = ("", ""),
     certificate: Annotated[
         Path | None,
         typer.Option(
@@ -63,7 +74,8 @@ def simulate(
     """Decide about links without a network: under the draft, or a version, by the judge that servers use.
 
     It follows the way of a request, link by link: from fe1 to partner.test over the edge. Certificates are those of this machine
-    and of the ledger of the CA. Without a certificate of a partner, only the topology decides.
+    and of the ledger of the CA. Without a certificate of a partner, only the topology decides. With `--call` it follows a
+    call of a user to a number: what was typed, who may call it, and which trunks are tried.
 
     Exit codes: 0 if everything is accepted, 1 otherwise.
     """
@@ -72,17 +84,45 @@ def simulate(
 
     if role not in {"", "server", "partner"}:
         raise typer.BadParameter("write server or partner", param_hint="--as")
+    if bool(start and end) == any(call):
+        raise typer.BadParameter("give --from and --to, or --call USER NUMBER")
     place = Place(topology)
     loaded = loaded_version(place, version) if version else place.load()
+    if any(call):
+        _report(SimulationReport.of(version, list(_call(place, loaded, *call))), as_json=as_json)
     way = hops(loaded.topology, start, end, as_partner=role == "partner")
     given = Given(place, loaded, certificate, way)
     found = [decision for hop in way for decision in given.decisions(hop, user)]
-    report = SimulationReport(version, all(decision.accepted for decision in found), found)
+    _report(SimulationReport.of(version, found), as_json=as_json)
+
+
+def _report(report: SimulationReport, *, as_json: bool) -> NoReturn:
     if as_json:
         say_json(report)
     else:
         _say(report)
     raise typer.Exit(0 if report.accepted else 1)
+
+
+def _call(place: Place, loaded: Loaded, user: str, typed: str) -> Iterator[Decision]:
+    """Yield the decisions about a call of *user*, with the users in force."""
+    from sipmesh.cli.topology.simulation.calls import SimulatedCall
+    from sipmesh.routing.identity.alias import alias_keys
+    from sipmesh.storage.users.user_database import Users
+    from sipmesh.topology.user_address import full_address
+
+    caller = full_address(user, loaded.topology)
+    users = Users(place.in_force().users_url)
+
+    def owner_of(name: str) -> str:
+        if users.home(name) is not None:
+            return name
+        return next(filter(None, (users.owner(key) for key in alias_keys(name))), "")
+
+    try:
+        yield from SimulatedCall(loaded, caller, typed, users.aliases(f"sip:{caller}"), owner_of).decisions()
+    finally:
+        users.close()
 
 
 class Given:

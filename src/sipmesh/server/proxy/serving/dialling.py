@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sipmesh.routing.numbers.e164 import dialled_number
 from sipmesh.routing.outcome import Answer, Forward, ToUser
 from sipmesh.routing.roles.front_end import may_leave
 from sipmesh.routing.target import ServerTarget
@@ -24,12 +23,16 @@ if TYPE_CHECKING:
 FROM_OUTSIDE: Final = "a call of a partner or a trunk goes to users only: it leaves by no trunk"
 
 
-def to_trunks(in_force: InForce, sender: Sender, request: Request, outcome: ToUser) -> Forward | Answer | None:
-    """Send a call to the gateways whose trunks carry the number of *outcome*; None if it is no number, or no trunk carries it."""
-    if in_force.trunks is None or outcome.device is not None:
-        return None
-    number = dialled_number(SipUri.parse(outcome.aor))
-    trunks = in_force.trunks.carrying(number, request.call_id) if number else ()
+def number_called(in_force: InForce, outcome: ToUser) -> str:
+    """Give the whole number that a request calls whose *outcome* names no user; "" if it calls no number."""
+    return "" if outcome.device is not None else in_force.numbers.whole_number(SipUri.parse(outcome.aor))
+
+
+def to_trunks(
+    in_force: InForce, sender: Sender, request: Request, outcome: ToUser, number: str
+) -> Forward | Answer | None:
+    """Send a call to the gateways whose trunks carry *number*; None if no trunk carries it."""
+    trunks = in_force.trunks.carrying(number, request.call_id) if in_force.trunks is not None and number else ()
     if not trunks:
         return None
     if not may_leave(sender):
@@ -37,6 +40,9 @@ def to_trunks(in_force: InForce, sender: Sender, request: Request, outcome: ToUs
     if request.method != "INVITE":
         why = f"a {request.method} for {number}: trunks carry calls only"
         return Answer(Status.NOT_FOUND, code=Code.NO_ROUTE, why=why)
+    refusal = in_force.numbers.refusal(number, outcome.identity)
+    if refusal:
+        return Answer(Status.FORBIDDEN, code=Code.NO_ROUTE, why=refusal)
     uri = f"sip:{number}@{in_force.view.loaded.topology.sip_domains[0]};user=phone"
     target = ServerTarget(_gateways(in_force, trunks, request.call_id), LinkKind.SERVER, uri)
     return Forward((target,), outcome.identity)

@@ -14,10 +14,11 @@ from sipmesh.routing.outcome import Answer, Forward, Serve, Store, ToContact, To
 from sipmesh.routing.proxy.target_set import fork
 from sipmesh.routing.roles.front_end import to_home
 from sipmesh.routing.target import AnotherNotifier, ServerTarget
-from sipmesh.server.proxy.serving.dialling import to_trunks
+from sipmesh.server.proxy.serving.dialling import number_called, to_trunks
 from sipmesh.server.proxy.serving.effects import ReadBindings
 from sipmesh.server.proxy.serving.watchers import refused_early_reference, refused_watcher
 from sipmesh.sip.status import Status
+from sipmesh.sip.tel import NO_DOMAIN
 from sipmesh.sip.text import shown
 from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import LinkKind
@@ -75,9 +76,20 @@ def find_user(
     if outcome.instead is not None:
         return outcome.instead
     if home is None:
-        is_nobody = Answer(Status.NOT_FOUND, why=f"{outcome.aor} is not a user of this network")
-        return to_trunks(in_force, sender, request, outcome) or is_nobody if homes.ready else NO_USERS_YET
+        return _at_number(state, in_force, sender, request, outcome, now) if homes.ready else NO_USERS_YET
     return _to_home(in_force, sender, request, outcome, home)
+
+
+def _at_number(
+    state: ServingState, in_force: InForce, sender: Sender, request: Request, outcome: ToUser, now: float
+) -> Found:
+    """Find who has the telephone number that a name which no user has may be: a user of ours, or else a trunk."""
+    number = number_called(in_force, outcome)
+    owner = in_force.homes.owner_of(f"sip:{number}@{NO_DOMAIN}") if number else ""
+    if owner:
+        return find_user(state, in_force, sender, request, ToUser(owner, outcome.identity), now)
+    is_nobody = Answer(Status.NOT_FOUND, why=f"{outcome.aor} is not a user of this network")
+    return to_trunks(in_force, sender, request, outcome, number) or is_nobody
 
 
 def _to_home(in_force: InForce, sender: Sender, request: Request, outcome: ToUser, home: str) -> Forward | Answer:

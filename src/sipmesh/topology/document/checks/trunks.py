@@ -40,3 +40,32 @@ def trunks_have_no_users(document: CheckedDocument) -> None:
             document.report.add((*place, "domains"), "a trunk has one name", remedy)
         if partner.identity is not None:
             document.report.add((*place, "identity"), "a trunk asserts numbers, and signs no calls", "remove it")
+
+
+def emergency_calls_have_a_trunk(document: CheckedDocument) -> None:
+    """A trunk takes the calls to emergency numbers."""
+    partners = document.topology.federation.partners
+    if document.topology.numbers.emergency and not any(one.trunk and one.trunk.emergency for one in partners):
+        remedy = "write `emergency: true` into the `trunk` of a partner"
+        document.report.add(("numbers", "emergency"), "no trunk takes calls to these numbers", remedy)
+
+
+def classes_of_numbers_are_told_apart(document: CheckedDocument) -> None:
+    """Each class has a name of its own, and first digits are in one class. Its users are in our SIP domains."""
+    names: set[str] = set()
+    prefixes: dict[str, str] = {}
+    for n, one in enumerate(document.topology.numbers.classes):
+        place: Loc = ("numbers", "classes", n)
+        if one.name in names:
+            document.report.add((*place, "name"), f"{one.name!r} is the name of another class", "write another name")
+        names.add(one.name)
+        for m, prefix in enumerate(one.numbers):
+            other = prefixes.setdefault(prefix, one.name)
+            if other != one.name:
+                reason = f"{prefix!r} is in the class {other} already"
+                document.report.add((*place, "numbers", m), reason, "leave it in one class")
+        for m, user in enumerate(one.users):
+            domain = user.rpartition("@")[2]
+            if domain not in document.topology.sip_domains:
+                remedy = f"name a user of: {', '.join(document.topology.sip_domains)}"
+                document.report.add((*place, "users", m), f"{domain!r} is not one of our SIP domains", remedy)

@@ -39,6 +39,7 @@ class Trunk(Part):
     weight: Annotated[int, Field(strict=True, ge=1, le=HIGHEST_WEIGHT)] = Field(
         default=1, description="share of the calls among trunks of the same priority"
     )
+    emergency: bool = Field(default=False, description="whether it takes calls to the emergency numbers in `numbers`")
     main_number: GlobalNumber | None = Field(
         default=None,
         description="the caller's number for users without a number; by default such users cannot call through the trunk",

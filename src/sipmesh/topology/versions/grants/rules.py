@@ -183,6 +183,9 @@ _OF_FEDERATION: Final[Rules] = {
     "federation.partners.trunk.carries": (
         Rule(Gain.READ, "more numbers", "the trunk", "calls to numbers that begin with {value} go to {place}", added),
     ),
+    "federation.partners.trunk.emergency": (
+        Rule(Gain.READ, "it takes them", "the trunk", "emergency calls go to {place}", is_set),
+    ),
     "federation.partners.trunk.priority": (NoGrant("orders trunks that carry the same numbers"),),
     "federation.partners.trunk.weight": (NoGrant("orders trunks that carry the same numbers"),),
     "federation.partners.trunk.main_number": (
@@ -195,6 +198,24 @@ _OF_FEDERATION: Final[Rules] = {
         ),
     ),
     **_authority("federation.partners", "a partner", "a root of a partner's CA"),
+}
+
+_OF_NUMBERS: Final[Rules] = {
+    "numbers": (NoGrant("its keys have rules"),),
+    "numbers.country": (NoGrant("completes what users type; trunks and classes say what may be called"),),
+    "numbers.national": (NoGrant("completes what users type; trunks and classes say what may be called"),),
+    "numbers.international": (NoGrant("completes what users type; trunks and classes say what may be called"),),
+    "numbers.emergency": (Rule(Gain.DECIDE, "any change", "users", "the emergency numbers are {value}", any_change),),
+    "numbers.classes": (
+        Rule(
+            Gain.DECIDE,
+            "any change",
+            "users",
+            "who may call which numbers becomes {value}",
+            any_change,
+            is_whole=True,
+        ),
+    ),
 }
 
 _OF_STORES: Final[Rules] = {
@@ -394,6 +415,7 @@ RULES: Final[Rules] = {
     **OF_POOLS,
     **OF_SERVERS,
     **_OF_FEDERATION,
+    **_OF_NUMBERS,
     **_OF_STORES,
     **_OF_SERVICES,
     **_OF_OPERATORS,

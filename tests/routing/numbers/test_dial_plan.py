@@ -1,0 +1,97 @@
+"""What is dialled, and who may call it."""
+
+from __future__ import annotations
+
+import pytest
+
+from sipmesh.routing.numbers.dial_plan import DialPlan, NumberClass, local_digits
+from sipmesh.sip.message import build_request
+from sipmesh.sip.uri import SipUri
+
+ALICE, BOB = "sip:alice@example.test", "sip:bob@example.test"
+PLAN = DialPlan(
+    country="49",
+    emergency=frozenset({"112", "110"}),
+    classes=(
+        NumberClass("foreign", ("+",), everyone=False, users=frozenset({ALICE})),
+        NumberClass("home", ("+49",), everyone=True, users=frozenset()),
+        NumberClass("premium", ("+49900", "+881"), everyone=False, users=frozenset()),
+    ),
+)
+
+
+def uri(text: str) -> SipUri:
+    return build_request("INVITE", text if ":" in text else f"sip:{text}@example.test", ()).ruri
+
+
+@pytest.mark.parametrize(
+    ("typed", "number"),
+    [
+        ("+493012345", "+493012345"),
+        ("tel:+49-30-12345", "+493012345"),
+        ("03012345", "+493012345"),
+        ("030-12345", "+493012345"),
+        ("%303012345", "+493012345"),
+        ("tel:03012345;phone-context=example.test", "+493012345"),
+        ("004312345678", "+4312345678"),
+        ("42", ""),
+        ("3012345", ""),
+        ("0", ""),
+        ("00", ""),
+        ("000123456789", ""),
+        ("0112", ""),
+        ("112", ""),
+        ("alice", ""),
+        ("0301234a5", ""),
+        ("*21*0301234567%23", ""),
+        ("03012345;isub=1", ""),
+        ("0" * 10_000, ""),
+    ],
+)
+def test_typed_text_is_a_whole_number_or_none(typed: str, number: str) -> None:
+    assert PLAN.whole_number(uri(typed)) == number
+
+
+def test_plan_without_a_country_completes_no_national_number() -> None:
+    assert DialPlan().whole_number(uri("03012345")) == ""
+    assert DialPlan().whole_number(uri("00493012345")) == "+493012345"
+
+
+@pytest.mark.parametrize(
+    ("typed", "number"),
+    [
+        ("112", "112"),
+        ("tel:112;phone-context=+49", "112"),
+        ("1-1-2", "112"),
+        ("+112", ""),
+        ("1122", ""),
+        ("112;isub=1", ""),
+    ],
+)
+def test_emergency_number_is_known_in_each_spelling(typed: str, number: str) -> None:
+    assert PLAN.emergency_number(uri(typed)) == number
+
+
+@pytest.mark.parametrize(
+    ("number", "user", "may"),
+    [
+        ("+493012345", BOB, True),
+        ("+49900123456", ALICE, False),
+        ("+4312345678", ALICE, True),
+        ("+4312345678", BOB, False),
+        ("+4312345678", None, False),
+        ("+88112345678", ALICE, False),
+    ],
+)
+def test_longest_match_of_a_class_says_who_may_call(number: str, user: str | None, *, may: bool) -> None:
+    assert (PLAN.refusal(number, user) == "") is may
+
+
+def test_number_without_a_class_may_be_called_by_all() -> None:
+    assert DialPlan().class_of("+4312345678") is None
+    assert DialPlan().refusal("+4312345678", BOB) == ""
+
+
+@pytest.mark.parametrize("text", ["sip:example.test", f"sip:{'1' * 200}@example.test", "sip:1a@example.test"])
+def test_other_names_have_no_digits(text: str) -> None:
+    assert local_digits(uri(text)) == ""
