@@ -64,6 +64,7 @@ OURS_ALONE: dict[str, Outcomes] = {
     "scope": {},
     "role": {"in the topology, wrong role for this link": ACCEPTED},
     "usage": {"a certificate for serverAuth only": ACCEPTED},
+    "transparency": {},
     "revocation": {"revoked": ACCEPTED},
 }
 """What OpenSSL knows nothing of, or leaves to us: the same in both tables."""
@@ -109,6 +110,7 @@ WITHOUT_OPENSSL: dict[str, Outcomes] = {
 
 REASONS = {
     "scope": "it only tells which names do not count; that they do not is the work of the path and of `topology`",
+    "transparency": "no partner of the demo has `ct`: see scenarios/test_transparency.py",
     "certificate": "a peer without a certificate fails the handshake, and the finding of that refuses it",
     "second-engine": "OpenSSL, set to X509_STRICT, objects to the same chain",
     "validity": "OpenSSL looks at the dates too",
@@ -123,6 +125,7 @@ NEVER_ALONE = {
     "issuer": "without a path there is nothing for the second engine, for constraints or lists to judge: they refuse",
     "identity": "who has no identity is nobody in the topology",
     "scope": REASONS["scope"],
+    "transparency": REASONS["transparency"],
 }
 """Why no peer comes in without this check, even where only our own checks are left: something behind it refuses too."""
 

@@ -78,13 +78,14 @@ def user() -> typer.Typer:
 
 def partner() -> typer.Typer:
     """Return the commands `sipmesh partner`."""
-    from sipmesh.cli.topology import partner, partner_changes, partner_presets, partner_probe
+    from sipmesh.cli.topology import partner, partner_changes, partner_ct_logs, partner_presets, partner_probe
 
     partner.app.command("change")(partner_changes.change)
     partner.app.command("remove")(partner_changes.remove)
     partner.app.command("unblock")(partner_changes.unblock)
     partner.app.command("probe")(partner_probe.probe)
     partner.app.command("presets")(partner_presets.show_presets)
+    partner.app.command("logs")(partner_ct_logs.ct_logs)
     return partner.app
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from sipmesh.trust.revocation.crl_set import RevocationLists
     from sipmesh.trust.revocation.ocsp import OcspAnswers
+    from sipmesh.trust.transparency.ct_log import CtPolicy
 
 
 @dataclass(slots=True, unsafe_hash=True)
@@ -36,6 +37,7 @@ class Authority:
     answers: OcspAnswers = field(default=NO_ANSWERS, compare=False)
     source: RevocationSource = RevocationSource.LISTS
     grace: timedelta = timedelta(0)
+    transparency: CtPolicy | None = None  # None: nothing is asked of logs
     store: Store | None = field(
         init=False, repr=False, compare=False
     )  # for the path check; None if there are no anchors

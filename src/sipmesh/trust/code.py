@@ -22,6 +22,7 @@ class Code(StrEnum):
     REVOKED = "revoked"
     REVOCATION_UNKNOWN = "revocation-unknown"
     STAPLE_MISSING = "staple-missing"
+    NOT_LOGGED = "not-logged"
     WRONG_USAGE = "wrong-usage"
     WEAK_KEY = "weak-key"
     NOT_A_LEAF = "not-a-leaf"

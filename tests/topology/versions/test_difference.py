@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -29,6 +30,7 @@ from sipmesh.trust.authority import Authority
 from sipmesh.trust.revocation.crl_set import RevocationLists
 from topology.changed_text import told
 from topology.world import Place, published
+from trust.ct import SigningLog
 
 FORGE = Forge(datetime(2026, 11, 24, 12, tzinfo=UTC))
 ROOTS = {name: FORGE.root(name).certificate for name in ("ours", "partner", "other", "spare")}
@@ -392,6 +394,8 @@ WORDS: list[Any] = [
     {"name": "premium", "numbers": ["+49900"]},
     {"gateway": "gw.example.test", "asserts": ["+49"]},
     "stun:new.example.test",
+    "report",
+    {"operator": "A", "key": base64.b64encode(SigningLog("A").spki).decode()},
     "new.example.test",
     "encrypted-required",
     "public",

@@ -26,9 +26,11 @@ from sipmesh.trust.path.chain import PRESENTED
 from sipmesh.trust.policy import LinkPolicy
 from sipmesh.trust.revocation.crl_set import RevocationLists
 from sipmesh.trust.role import ClientUsage
+from sipmesh.trust.transparency.ct_log import CtMode, CtPolicy
 from sipmesh.trust.trusted_peers import TrustedPeers
 from sipmesh.trust.verdict import Verdict
 from support.examples import examples
+from trust.ct import SigningLog, logged
 from trust.network import (
     ALPHA,
     BETA,
@@ -50,6 +52,7 @@ from trust.network import (
 )
 
 DAY = timedelta(days=1)
+LOGS = (SigningLog("A"), SigningLog("B"))
 SERVER, PARTNER = LinkKind.SERVER, LinkKind.PARTNER
 
 
@@ -69,6 +72,13 @@ class Row:
         """Put the impostor before the judge."""
         policy = self.policy(net) if self.policy else net.policy(self.kind)
         return verdict_on(self.shows(net), policy, **dict(self.seen))
+
+
+def _demanding_scts(net: Network) -> LinkPolicy:
+    """The policy of the server port, whose certificates must have SCTs of two logs."""
+    logs = tuple(log.known() for log in LOGS)
+    asked = replace(net.fe2.authority, transparency=CtPolicy(CtMode.REQUIRE, logs))
+    return net.policy(peers=net.swapped(net.fe2, authority=asked))
 
 
 def _revoking(net: Network) -> LinkPolicy:
@@ -128,6 +138,7 @@ IMPOSTORS = (
     Row("expired", lambda n: n.fe2_certificate(ends=-DAY), "expired"),
     Row("not yet valid", lambda n: n.fe2_certificate(begins=DAY), "not-yet-valid"),
     Row("revoked", lambda n: n.fe2_certificate(serial=0xBAD), "revoked", policy=_revoking, check="revocation"),
+    Row("not logged", lambda n: n.fe2_certificate(), "not-logged", policy=_demanding_scts, check="transparency"),
     Row("no list", lambda n: n.fe2_certificate(), "revocation-unknown", policy=_listless, check="revocation"),
     Row("CN only", lambda n: n.forge.server(n.ours, common_name=FE2), "no-sip-identity"),
     Row("wildcard", lambda n: n.forge.server(n.ours, dns=("*.example.test",)), "no-sip-identity"),
@@ -196,6 +207,12 @@ def test_each_impostor_gets_the_code_that_an_operator_expects(net: Network, row:
 
 TWINS = (
     Row("front end", lambda n: n.fe2_certificate(), "accepted"),
+    Row(
+        "front end, logged",
+        lambda n: logged(n.forge, n.ours, FE2, *FE_NAMES, by=LOGS),
+        "accepted",
+        policy=_demanding_scts,
+    ),
     Row("front end, not revoked", lambda n: n.fe2_certificate(serial=0x600D), "accepted", policy=_revoking),
     Row("front end with RSA-2048", lambda n: n.fe2_certificate(key=KeyKind.RSA_2048), "accepted"),
     Row("DNS names only", lambda n: n.forge.server(n.ours, dns=(FE2,)), "accepted"),

@@ -249,7 +249,16 @@ def _with_material(reading: _Reading, folder: Path, unread: Unread, read: Anchor
         known = issuers_in_use(topology, folder)
         own = read_authority(topology.authority, topology.organisation, ("authority",), folder, report, known, read)
     partners = tuple(
-        read_authority(partner, partner.name, ("federation", "partners", n), folder, report, (), read)
+        read_authority(
+            partner,
+            partner.name,
+            ("federation", "partners", n),
+            folder,
+            report,
+            (),
+            read,
+            topology.federation.asks_of(partner),
+        )
         for n, partner in enumerate(topology.federation.partners)
     )
     anchors_are_told_apart(

@@ -57,6 +57,7 @@ CHECKS = (
     pools.media_policies_are_for_domains_of_ours,
     partners.federation_goes_through_an_edge,
     partners.revocation_can_be_told,
+    partners.certificates_can_be_logged,
     trunks.trunks_have_a_gateway,
     trunks.trunks_have_no_users,
     trunks.emergency_calls_have_a_trunk,

@@ -27,6 +27,8 @@ from sipmesh.trust.revocation.path_status import check_listed
 from sipmesh.trust.revocation.revocation_source import RevocationSource
 from sipmesh.trust.revocation.staple import demands_staple, staple_fault
 from sipmesh.trust.role import ClientUsage
+from sipmesh.trust.transparency.ct_log import NEEDED, CtMode
+from sipmesh.trust.transparency.sct import logged_by
 from sipmesh.trust.x509.certificate import DOCUMENT_SIGNING, extension, is_authority
 from sipmesh.trust.x509.certificate_policies import unmet
 from sipmesh.trust.x509.device_identity import is_for_devices
@@ -420,6 +422,27 @@ _STAPLE = CheckQuestion(
 _REVOCATION = CheckQuestion("revocation", "no revoked certificate in the path", "RFC 5280 6.3.3; rule R7, R12")
 
 
+def transparency(evaluation: Evaluation) -> Finding | None:
+    """Check that logs have the certificate, where the topology asks for it: a CA that issues in secret is refused.
+
+    None if nothing is asked of the authority, or there is no path: then another finding says so.
+    """
+    authority, path = evaluation.trail.authority, evaluation.trail.path
+    if authority is None or authority.transparency is None or len(path) < 2:  # noqa: PLR2004 - an issuer
+        return None
+    found = logged_by(path[0], path[1], authority.transparency.logs, evaluation.at)
+    saw = f"SCTs of {tell_list(found.operators)}" if found.operators else "no valid SCT"
+    told = "; ".join((saw, *found.faults))
+    if len(found.operators) >= NEEDED:
+        return _TRANSPARENCY.passed(told)
+    if authority.transparency.mode is CtMode.REPORT:
+        return _TRANSPARENCY.passed(f"{told}; accepted, because `ct` is report")
+    return _TRANSPARENCY.refused(told, Code.NOT_LOGGED)
+
+
+_TRANSPARENCY = CheckQuestion("transparency", f"valid SCTs of {NEEDED} operators of logs", "RFC 6962 3.3, 5.2")
+
+
 # In the order in which an operator reads them. A mutation test removes each check in turn.
 CHECKS: Mapping[str, Check] = MappingProxyType(
     {
@@ -441,6 +464,7 @@ CHECKS: Mapping[str, Check] = MappingProxyType(
         "scope": scope,
         "role": role,
         "usage": usage,
+        "transparency": transparency,
         "revocation": revocation,
     }
 )

@@ -204,6 +204,11 @@ _ADVICE: dict[Code, Advice] = {
     Code.NOT_YET_VALID: _expired,
     Code.REVOKED: _revoked,
     Code.REVOCATION_UNKNOWN: _no_list,
+    Code.NOT_LOGGED: _says(
+        "Ask the partner whether this certificate is its own: a public CA logs what it issues. If it is, look whether"
+        " `federation.ct_logs` has the logs of its SCTs.",
+        "If its CA logs nothing, write `ct: off` for this partner.",
+    ),
     Code.STAPLE_MISSING: _says(
         "Its server must staple a current OCSP response for this certificate (RFC 6066 8), as the certificate demands.",
         "Or its CA issues the certificate without the TLS feature status_request (RFC 7633).",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 import typing
 from collections.abc import Iterator, Mapping
@@ -26,6 +27,7 @@ from sipmesh.trust.authority import Authority
 from sipmesh.trust.revocation.crl_set import RevocationLists
 from support.checkout import ROOT
 from topology.world import NOON, PARTNER_ENTRY, TOPOLOGY
+from trust.ct import SigningLog
 
 OFFICER, OPERATOR = ConsoleRole.SECURITY_OFFICER, ConsoleRole.OPERATOR
 PAGE = ROOT / "docs/reference/grants.md"
@@ -101,6 +103,10 @@ def with_trunk(key: str) -> str:
 
 
 SAME = ("# ours", "# the same")
+KEYS = [base64.b64encode(SigningLog(name).spki).decode() for name in "AB"]
+LOGS = "".join(f"    - {{operator: {name}, key: {key}}}\n" for name, key in zip("AB", KEYS, strict=True))
+LOGGED = (FEDERATION, f"{FEDERATION}  ct_logs:\n{LOGS}")
+STRICT = (THIRD, f"{THIRD}      ct: require\n")
 
 GIVEN: list[tuple[tuple[str, str], tuple[str, str], list[tuple[str, ConsoleRole]]]] = [
     # what was there, what is there now, and the grants; the way back is below
@@ -314,6 +320,8 @@ GIVEN: list[tuple[tuple[str, str], tuple[str, str], list[tuple[str, ConsoleRole]
         [("federation.partners.identity", OFFICER)],
     ),
     ((THIRD, ""), SAME, [("federation.partners.client_usage", OFFICER)]),
+    (SAME, LOGGED, [("federation.ct_logs", OFFICER)] * 2),
+    (STRICT, SAME, [("federation.partners.ct", OFFICER)]),
 ]
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from sipmesh.topology.document.report import did_you_mean
 from sipmesh.trust.revocation.revocation_source import RevocationSource
 from sipmesh.trust.role import Role
+from sipmesh.trust.transparency.ct_log import NEEDED, CtMode
 
 if TYPE_CHECKING:
     from sipmesh.topology.document.checks.checked_document import CheckedDocument
@@ -29,6 +30,17 @@ def federation_goes_through_an_edge(document: CheckedDocument) -> None:
         document.report.add(loc, f"{federation.route!r} is not a pool of this topology", remedy)
     elif target and target.role is not Role.EDGE:
         document.report.add(loc, f"{federation.route!r} is a pool of role {target.role}, not edge", remedy)
+
+
+def certificates_can_be_logged(document: CheckedDocument) -> None:
+    """A partner whose certificates must be logged needs logs of two operators in the topology (rule R12)."""
+    federation = document.topology.federation
+    operators = {entry.operator for entry in federation.ct_logs}
+    for n, partner in enumerate(federation.partners):
+        if partner.ct is not CtMode.OFF and len(operators) < NEEDED:
+            remedy = "get a log list, and add its logs: sipmesh partner logs FILE"
+            place = ("federation", "partners", n, "ct")
+            document.report.add(place, f"needs `federation.ct_logs` of {NEEDED} operators or more", remedy)
 
 
 def revocation_can_be_told(document: CheckedDocument) -> None:

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from sipmesh.topology.document.parts.authority import AuthorityEntry
     from sipmesh.topology.document.report import ProblemReport
     from sipmesh.topology.document.yaml_tree import Loc
+    from sipmesh.trust.transparency.ct_log import CtPolicy
 
 LARGEST_ANCHORS = 4 << 20  # octets; a bundle of all public roots is a quarter of that
 
@@ -117,6 +118,7 @@ def read_authority(
     report: ProblemReport,
     known: Sequence[x509.Certificate],
     read: Anchors,
+    transparency: CtPolicy | None = None,
 ) -> TrustMaterial:
     """Read one authority. Unusable anchors are reported to *report*; the faults of CRLs are in the result.
 
@@ -135,7 +137,13 @@ def read_authority(
     ]
     lists = ListFiles(found, issuers, lack, _points(entry, name, loc, folder, report))
     authority = Authority(
-        name, tuple(anchors), lists.held(), _answers(entry, name, folder), entry.revocation, entry.grace_time
+        name,
+        tuple(anchors),
+        lists.held(),
+        _answers(entry, name, folder),
+        entry.revocation,
+        entry.grace_time,
+        transparency,
     )
     return TrustMaterial(loc, authority, lists)
 

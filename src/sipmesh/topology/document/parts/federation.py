@@ -19,9 +19,19 @@ from sipmesh.topology.document.names import (
     split_port,
 )
 from sipmesh.topology.document.parts.authority import AuthorityEntry
+from sipmesh.topology.document.parts.ct_log_entry import CtLogEntry
 from sipmesh.topology.document.parts.part import Part
 from sipmesh.topology.document.parts.trunk import Trunk
 from sipmesh.trust.role import ClientUsage
+from sipmesh.trust.transparency.ct_log import CtMode, CtPolicy
+
+
+def _off(given: object) -> object:
+    """Change false into "off": YAML 1.1 tools read the word *off* as false."""
+    return "off" if given is False else given
+
+
+Ct = Annotated[CtMode, BeforeValidator(_off)]
 
 
 class Partner(AuthorityEntry):
@@ -58,6 +68,10 @@ class Partner(AuthorityEntry):
     trunk: Trunk | None = Field(
         default=None, description="it is a telephone trunk, and its users are numbers; by default it is an organisation"
     )
+    ct: Ct = Field(
+        CtMode.OFF,
+        description="Certificate Transparency of its certificates: off, report, or require (refuse without valid SCTs)",
+    )
     third_party: bool = Field(
         default=False,
         description="its CA issues for other organisations also, so that only the name identifies the partner",
@@ -79,11 +93,6 @@ class Partner(AuthorityEntry):
         return self.domains + ((self.edge_address[0],) if self.edge_address else ())
 
 
-def _off(given: object) -> object:
-    """Change false into "off": YAML 1.1 tools read the word *off* as false."""
-    return "off" if given is False else given
-
-
 def _of_a_partner(given: dict[str, Any]) -> dict[str, Any]:
     """Check that the entry can become one of `partners` again."""
     Partner.model_validate(given)
@@ -99,6 +108,12 @@ Discovery = Annotated[Literal["off"], BeforeValidator(_off)]
 class Federation(Part):
     """The organisations that may connect. If `partners` is empty, none may."""
 
+    def asks_of(self, partner: Partner) -> CtPolicy | None:
+        """Return what the certificates of a partner must show of logs; None if nothing."""
+        if partner.ct is CtMode.OFF:
+            return None
+        return CtPolicy(partner.ct, tuple(entry.log for entry in self.ct_logs))
+
     route: Fqdn | None = Field(default=None, description="the edge pool through which partners are reached")
     discovery: Discovery = Field(
         default="off", description="partners are listed under `partners`; there is no automatic discovery"
@@ -107,6 +122,11 @@ class Federation(Part):
     networks: tuple[Network, ...] = Field(
         default=(),
         description="private networks to which the DNS names of partners, and of those who publish for them, may lead",
+    )
+    ct_logs: tuple[CtLogEntry, ...] = Field(
+        default=(),
+        max_length=200,
+        description="logs of Certificate Transparency whose SCTs count for `ct` of a partner",
     )
     blocked: tuple[Fqdn, ...] = Field(
         default=(), description="domains and edges that are refused, with any certificate"

@@ -12,6 +12,7 @@ from sipmesh.topology.document.watching import Watching
 from sipmesh.topology.versions.grants.key_changes import KeyChange, ServerPlace, renamed_from
 from sipmesh.trust.formatting import tell_list
 from sipmesh.trust.role import ClientUsage, Role
+from sipmesh.trust.transparency.ct_log import CtMode
 
 if TYPE_CHECKING:
     from sipmesh.topology.document.parts.console import ConsoleOperator
@@ -103,6 +104,18 @@ def _weakest_of(media: Media) -> MediaPolicy:
 
 def _strictest_of(media: Media) -> MediaPolicy:
     return max((media.default, *media.domains.values()), key=list(MediaPolicy).index)
+
+
+def weaker_ct(change: KeyChange) -> Iterable[str]:
+    """Find a weaker demand on Certificate Transparency."""
+    ranks = list(CtMode)
+    return (str(change.new),) if ranks.index(change.new) < ranks.index(change.old or CtMode.OFF) else ()
+
+
+def new_logs(change: KeyChange) -> Iterable[str]:
+    """Find the logs of Certificate Transparency that did not count before."""
+    old = change.old or ()
+    return tuple(entry.operator for entry in change.new or () if entry not in old)
 
 
 def weaker_identity(change: KeyChange) -> Iterable[str]:

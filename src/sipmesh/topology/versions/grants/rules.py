@@ -19,9 +19,11 @@ from sipmesh.topology.versions.grants.comparisons import (
     longer_grace,
     more_for_operator,
     more_usages,
+    new_logs,
     new_origins,
     officer_fewer,
     removed,
+    weaker_ct,
     weaker_identity,
     weaker_media,
     weaker_media_of_domains,
@@ -150,6 +152,17 @@ _OF_FEDERATION: Final[Rules] = {
     "federation.partners.client_usage": (
         Rule(Gain.SIGN, "weaker", _PARTNER, "{place} may connect with a certificate for serverAuth only", more_usages),
     ),
+    "federation.partners.ct": (
+        Rule(Gain.SIGN, "weaker", "its CA", "{place} is accepted with certificates that no log has", weaker_ct),
+    ),
+    "federation.ct_logs": (
+        Rule(
+            Gain.SIGN, "one more log", "who runs it", "the log of {value} counts for certificates of partners", new_logs
+        ),
+    ),
+    "federation.ct_logs.operator": (NoGrant("a changed entry is another log"),),
+    "federation.ct_logs.key": (NoGrant("a changed entry is another log"),),
+    "federation.ct_logs.until": (NoGrant("a changed entry is another log"),),
     "federation.partners.media": (
         Rule(
             Gain.READ,

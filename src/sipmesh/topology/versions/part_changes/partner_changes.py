@@ -15,12 +15,13 @@ from sipmesh.topology.versions.part_changes.field_changes import (
     order_changes,
     spell,
 )
-from sipmesh.trust.formatting import tell_list
+from sipmesh.trust.formatting import tell_list, tell_time
 from sipmesh.trust.role import ClientUsage
 
 if TYPE_CHECKING:
     from sipmesh.topology.document.load import Loaded
     from sipmesh.topology.document.model import Topology
+    from sipmesh.topology.document.parts.ct_log_entry import CtLogEntry
     from sipmesh.topology.document.parts.federation import Partner
     from sipmesh.trust.authority import Authority
 
@@ -44,6 +45,7 @@ _FEDERATION: Mapping[str, Words | None] = {
     "route": _route,
     "partners": None,
     "networks": None,
+    "ct_logs": None,
     "blocked": None,
     "blocked_partners": None,
 }
@@ -54,6 +56,7 @@ _PARTNER: Mapping[str, Words | None] = {
     "address": from_to("address", "DNS"),
     "client_usage": _usage,
     "media": from_to("media", "those of our users"),
+    "ct": from_to("certificate transparency", "off"),
     "identity": from_to("signatures of calls", "none"),
     "third_party": _third_party,
     "trunk": from_to("trunk", "none"),
@@ -72,6 +75,13 @@ def federation_changes(old: Topology, new: Topology) -> Iterator[str]:
         "the networks of partners",
     )
     yield from list_names(
+        [log_name(entry) for entry in before.ct_logs],
+        [log_name(entry) for entry in after.ct_logs],
+        lambda name: f"SCTs of the log {name} count",
+        lambda name: f"SCTs of the log {name} no longer count",
+        "the logs of Certificate Transparency",
+    )
+    yield from list_names(
         before.blocked,
         after.blocked,
         lambda name: f"{name} is blocked",
@@ -87,6 +97,12 @@ def federation_changes(old: Topology, new: Topology) -> Iterator[str]:
         "the kept entries",
     )
     yield from (f"the kept entry of {name} changes" for name in kept.keys() & keeps.keys() if kept[name] != keeps[name])
+
+
+def log_name(entry: CtLogEntry) -> str:
+    """Name a log by its operator, its id, and its end."""
+    end = f", until {tell_time(entry.until)}" if entry.until is not None else ""
+    return f"{entry.operator} {entry.log.id.hex()[:16]}{end}"
 
 
 def partner_changes(old: Loaded, new: Loaded) -> Iterator[str]:

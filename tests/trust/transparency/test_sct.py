@@ -1,0 +1,90 @@
+"""SCTs in a certificate: only those count that a known log has signed for this certificate."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from sipmesh.demo.forge import Forge
+from sipmesh.trust.transparency.sct import MOST_SCTS, logged_by
+from trust.ct import SigningLog, logged, with_scts
+
+NOW = datetime.now(UTC).replace(microsecond=0)
+FORGE = Forge(NOW)
+CA, OTHER = FORGE.organisation("Public"), FORGE.organisation("Other")
+ONE, TWO = SigningLog("Google"), SigningLog("Cloudflare")
+LOGS = (ONE.known(), TWO.known())
+NAME = "sip.partner.test"
+
+
+def test_scts_of_two_operators_count() -> None:
+    made = logged(FORGE, CA, NAME, by=(ONE, TWO))
+    assert logged_by(made.certificate, CA.certificate, LOGS, NOW) == (("Google", "Cloudflare"), ())
+
+
+def test_log_may_have_an_rsa_key() -> None:
+    log = SigningLog("RSA", rsa.generate_private_key(public_exponent=65537, key_size=2048))
+    made = logged(FORGE, CA, NAME, by=(log,))
+    assert logged_by(made.certificate, CA.certificate, (log.known(),), NOW).operators == ("RSA",)
+
+
+def test_two_logs_of_one_operator_count_once() -> None:
+    again = SigningLog("Google")
+    made = logged(FORGE, CA, NAME, by=(ONE, again))
+    assert logged_by(made.certificate, CA.certificate, (ONE.known(), again.known()), NOW).operators == ("Google",)
+
+
+def test_certificate_without_an_sct_is_in_no_log() -> None:
+    made = FORGE.server(CA, NAME)
+    assert logged_by(made.certificate, CA.certificate, LOGS, NOW) == ((), ("it has no SCT",))
+
+
+def test_sct_of_an_unknown_log_does_not_count() -> None:
+    made = logged(FORGE, CA, NAME, by=(SigningLog("Evil"), ONE))
+    found = logged_by(made.certificate, CA.certificate, LOGS, NOW)
+    assert found.operators == ("Google",)
+    assert "is not in the topology" in found.faults[0]
+
+
+def test_sct_of_another_certificate_does_not_count() -> None:
+    """An attacker can copy SCTs from any certificate of the web."""
+    other = FORGE.server(CA, "other.test", serial=7).certificate.tbs_certificate_bytes
+    made = with_scts(FORGE, CA, NAME, scts=[ONE.sct(other, CA.certificate, NOW)])
+    assert logged_by(made.certificate, CA.certificate, LOGS, NOW) == (
+        (),
+        ("the SCT of Google is not signed by its log",),
+    )
+
+
+def test_sct_is_bound_to_the_key_of_the_issuer() -> None:
+    made = logged(FORGE, CA, NAME, by=(ONE,))
+    assert logged_by(made.certificate, OTHER.certificate, LOGS, NOW).operators == ()
+
+
+def test_log_of_another_key_under_the_same_operator_does_not_count() -> None:
+    made = logged(FORGE, CA, NAME, by=(ONE,))
+    assert logged_by(made.certificate, CA.certificate, (SigningLog("Google").known(),), NOW).operators == ()
+
+
+@pytest.mark.parametrize(("later", "counts"), [(timedelta(minutes=4), True), (timedelta(minutes=6), False)])
+def test_sct_of_the_future_does_not_count(later: timedelta, *, counts: bool) -> None:
+    made = logged(FORGE, CA, NAME, by=(ONE,), at=NOW + later)
+    assert bool(logged_by(made.certificate, CA.certificate, LOGS, NOW).operators) is counts
+
+
+@pytest.mark.parametrize(("until", "counts"), [(timedelta(0), True), (timedelta(hours=-2), False)])
+def test_sct_of_a_retired_log_counts_up_to_its_end(until: timedelta, *, counts: bool) -> None:
+    made = logged(FORGE, CA, NAME, by=(ONE,))
+    found = logged_by(made.certificate, CA.certificate, (ONE.known(NOW + until),), NOW)
+    assert bool(found.operators) is counts
+    assert counts or "counts until" in found.faults[0]
+
+
+def test_number_of_scts_that_are_verified_is_bounded() -> None:
+    tbs = FORGE.server(CA, NAME, serial=0x5C7).certificate.tbs_certificate_bytes
+    evil, good = SigningLog("Evil").sct(tbs, CA.certificate, NOW), ONE.sct(tbs, CA.certificate, NOW)
+    for before, counts in ((MOST_SCTS - 1, True), (MOST_SCTS, False)):
+        made = with_scts(FORGE, CA, NAME, scts=[*[evil] * before, good])
+        assert bool(logged_by(made.certificate, CA.certificate, LOGS, NOW).operators) is counts
