@@ -60,6 +60,8 @@ FROM_SOURCE = {
 """Modules of these packages that are not compiled, and why: mypyc mishandles some coroutines and some subclasses."""
 
 ALSO = (
+    "storage/call_records/journal_entry",
+    "storage/call_records/json_time",
     "storage/location_service/locations",
     "storage/location_service/version_table",
     "storage/users/known_users",
@@ -67,8 +69,8 @@ ALSO = (
     "trust/evidence",
     "trust/trusted_peer",
 )
-"""Compiled too: what runs for each login or for each message to another pool, and the classes that are read for every message:
-those of `evidence`, and the peer of a server link."""
+"""Compiled too: what runs for each login, for each message to another pool, or for each record of a call, and the classes that are
+read for every message: those of `evidence`, and the peer of a server link."""
 
 OPTIONS = (
     "--config-file=",  # whether the types are right is for `make check` to say; here they only make the code quicker

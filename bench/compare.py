@@ -41,6 +41,7 @@ STORING_KAMAILIO = "Kamailio that stores"
 """Kamailio that writes each first login to a file before its 200; alone it keeps them in memory."""
 ONE_PROCESS = "one-process"
 """sipmesh without workers."""
+UNRECORDED = "sipmesh without call records"
 TWO_FRONT_ENDS = "two front ends"
 """sipmesh, with every other user at a front end of another pool: both servers on the core of the one."""
 
@@ -150,6 +151,13 @@ PARTS = {
             "per_s": "calls a second",
         },
     ),
+    "recorded-calls": Part(
+        "calls forked to two devices, 40 at once, with call records",
+        lambda server, time: server.load("calls", "--links", 10, "--window", 40, *time),
+        {"server_us": "server CPU, µs per call", "p50_ms": "whole call, p50, ms", "p99_ms": "whole call, p99, ms"},
+        (UNRECORDED,),
+        ("--call-records",),
+    ),
     "workers": Part(
         "messages of users to another server, saturated, two workers",
         lambda server, time: server.messages(*time),
@@ -229,6 +237,7 @@ PARTS = {
 STARTS: dict[str, Start] = {
     OURS: sipmesh,
     ONE_PROCESS: sipmesh,
+    UNRECORDED: sipmesh,
     VALKEY: on_valkey,
     TWO_FRONT_ENDS: two_front_ends,
     "Kamailio": kamailio,

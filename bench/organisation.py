@@ -150,6 +150,8 @@ def write(given: argparse.Namespace) -> None:
     document = topology(given)
     if given.store:
         document["storage"] = {"bindings": given.store}
+    if given.call_records:
+        document["call_records"] = {}
     if given.second_host:
         add_second(document, given)
     add_servers(document, given.servers)
@@ -180,6 +182,7 @@ def main() -> None:
     parser.add_argument("--users", type=int, default=100)
     parser.add_argument("--bindings", type=int, default=0, help="bindings of other users, there from the start")
     parser.add_argument("--store", help="valkey:// URL of the registrations, in place of a file")
+    parser.add_argument("--call-records", action="store_true", help="have the server make records of calls")
     parser.add_argument("--servers", type=int, default=0, help="further servers in the topology")
     parser.add_argument("--partners", type=int, default=0, help="partners in the topology, each with its own CA")
     write(parser.parse_args())

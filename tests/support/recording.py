@@ -9,6 +9,8 @@ from typing import Any
 from sipmesh.server.proxy.records.call_recorder import CallRecorder
 from sipmesh.server.running.running_server import RunningServer
 from sipmesh.storage.call_records.call_record import CallRecord
+from sipmesh.storage.call_records.journal import record_in
+from sipmesh.storage.call_records.journal_entry import JournalEntry
 from support.network import Network
 
 
@@ -29,7 +31,18 @@ def silent_recorder(node: RunningServer) -> CallRecorder:
 
 def made_at(network: Network, server: str) -> list[CallRecord]:
     """Give the records that *server* has made since the last call, before they are written."""
-    return network.nodes[server].relay.records.buffer.take()
+    lines = [entry.line for entry in network.nodes[server].relay.records.buffer.take()]
+    return [record for line in lines if (record := record_in(line)) is not None]
+
+
+def entry(**changes: Any) -> JournalEntry:
+    """Make the line of `record`."""
+    return record(**changes).entry()
+
+
+def up_entry(**changes: Any) -> JournalEntry:
+    """Make the line of `up`."""
+    return up(**changes).entry()
 
 
 def record(**changes: Any) -> CallRecord:

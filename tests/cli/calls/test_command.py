@@ -14,7 +14,7 @@ from cli.world import Organisation
 from sipmesh.storage.call_records.journal import FOLDER, Journal
 from support.managed import MGMT, Managed, build_published, second_pool
 from support.network import FE1, ringing
-from support.recording import record, up
+from support.recording import entry, up_entry
 from support.running import LOOK_AGAIN_S, on_loop
 
 NOW = datetime.now(UTC)
@@ -26,12 +26,12 @@ def _recorded(organisation: Organisation) -> Organisation:
     journal = Journal(organisation.folder / "state" / FOLDER, "fe1.example.com")
     journal.append(
         [
-            record(id="old", start=NOW - timedelta(days=2), caller="carol@example.com", callee="bob@example.com"),
-            record(id="busy", start=NOW - timedelta(minutes=3), status=486, why="Busy Here", callee="bob@example.com"),
-            up(
+            entry(id="old", start=NOW - timedelta(days=2), caller="carol@example.com", callee="bob@example.com"),
+            entry(id="busy", start=NOW - timedelta(minutes=3), status=486, why="Busy Here", callee="bob@example.com"),
+            up_entry(
                 id="now", start=NOW - timedelta(minutes=2), answer=NOW - timedelta(minutes=1), callee="dora@example.com"
             ),
-            record(id="text", method="MESSAGE", start=NOW - timedelta(minutes=1), status=202, callee="bob@example.com"),
+            entry(id="text", method="MESSAGE", start=NOW - timedelta(minutes=1), status=202, callee="bob@example.com"),
         ]
     )
     return organisation

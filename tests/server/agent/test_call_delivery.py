@@ -9,7 +9,7 @@ import pytest
 from sipmesh.server.replication.call_document import CallDocument
 from support.managed import MGMT, Managed, build_published, second_pool
 from support.network import EDGE, FE1
-from support.recording import record
+from support.recording import entry, record
 from support.running import on_loop, until
 
 
@@ -23,7 +23,7 @@ def _recording(tmp_path: Path) -> Managed:
 async def test_edge_keeps_its_records_until_a_front_end_has_them_on_its_disk(recording: Managed) -> None:
     async with recording:
         await recording.start(EDGE)
-        recording.nodes[EDGE].relay.records.buffer.add(record(id="e", server=EDGE))
+        recording.nodes[EDGE].relay.records.buffer.add(entry(id="e", server=EDGE))
         await until(lambda: recording.nodes[EDGE].records.written)
         await recording.start(FE1)
         await until(lambda: recording.nodes[FE1].records.written)

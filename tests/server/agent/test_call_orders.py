@@ -11,7 +11,7 @@ from sipmesh.errors import RemoteError
 from sipmesh.server.replication.call_order import CALLS, CallAct, CallOrder
 from support.managed import MGMT, Managed, build_published, second_pool
 from support.network import EDGE, FE1, FE2
-from support.recording import record
+from support.recording import entry
 from support.running import on_loop, until
 
 
@@ -34,7 +34,7 @@ async def test_order_of_management_counts_and_no_other(recording: Managed) -> No
     async with recording:
         await recording.start(MGMT, FE1)
         journal = recording.nodes[FE1].records.journal
-        journal.append([record(id="a")])
+        journal.append([entry(id="a")])
         orders = recording.member(FE1).call_orders
         bob = "bob@example.test"
         for wrong, why in (
@@ -58,7 +58,7 @@ async def test_order_for_an_edge_is_passed_on(recording: Managed) -> None:
         await recording.start(EDGE, MGMT, FE1)
         await recording.acknowledged(1, FE1, EDGE)
         journal = recording.nodes[EDGE].records.journal
-        journal.append([record(id="a", server=EDGE)])
+        journal.append([entry(id="a", server=EDGE)])
         reply = await recording.ask(MGMT, "erase-calls", user="bob")
         assert EDGE in reply["told"]
         await until(lambda: b"bob" not in journal.file(1).read_bytes())

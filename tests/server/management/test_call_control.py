@@ -11,7 +11,7 @@ from server.management.test_network_calls import calls
 from sipmesh.errors import SipmeshError
 from support.managed import MGMT, Managed, build_published, second_pool
 from support.network import EDGE, FE1, FE2, ringing
-from support.recording import record
+from support.recording import entry
 from support.running import on_loop, until
 
 
@@ -66,7 +66,7 @@ async def test_user_is_erased_everywhere_and_what_is_not_linked_is_named(recordi
     async with recording:
         await recording.start(MGMT, FE1)
         await recording.acknowledged(1)
-        recording.nodes[FE1].relay.records.buffer.add(record(id="a"))
+        recording.nodes[FE1].relay.records.buffer.add(entry(id="a"))
         await calls(recording, 1)
         reply = await recording.ask(MGMT, "erase-calls", user="bob")
         assert (reply["user"], reply["records"]) == ("bob@example.test", 1)

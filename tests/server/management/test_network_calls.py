@@ -15,7 +15,7 @@ from sipmesh.errors import SipmeshError
 from sipmesh.server.replication.call_document import CallDocument
 from support.managed import MGMT, Managed, build_published, second_pool
 from support.network import EDGE, FE1, FE2
-from support.recording import record
+from support.recording import entry, record
 from support.running import LOOK_AGAIN_S, on_loop, until
 
 
@@ -93,7 +93,7 @@ async def test_records_of_an_edge_come_through_a_front_end(recording: Managed) -
     async with recording:
         await recording.start(EDGE, MGMT, FE1)
         await recording.acknowledged(1)
-        recording.nodes[EDGE].relay.records.buffer.add(record(id="e", server=EDGE))
+        recording.nodes[EDGE].relay.records.buffer.add(entry(id="e", server=EDGE))
         (found,) = await calls(recording, 1)
         assert (found["id"], found["server"]) == ("e", EDGE)
         assert "e" in [one.id for one in recording.nodes[FE1].records.journal.everything()]
@@ -120,7 +120,7 @@ async def test_records_wait_at_the_servers_while_management_is_away(recording: M
         await recording.start(MGMT, FE1)
         await recording.acknowledged(1)
         await recording.stop(MGMT)
-        recording.nodes[FE1].relay.records.buffer.add(record(id="a"))
+        recording.nodes[FE1].relay.records.buffer.add(entry(id="a"))
         await until(lambda: recording.nodes[FE1].records.written)
         await recording.start(MGMT)
         assert [one["id"] for one in await calls(recording, 1)] == ["a"]
@@ -141,7 +141,7 @@ async def test_records_wait_at_the_servers_while_the_database_is_away(recording:
     async with recording:
         with without(recording.folder(MGMT) / "state" / "calls.db"):
             await recording.start(MGMT, FE1)
-            recording.nodes[FE1].relay.records.buffer.add(record(id="a"))
+            recording.nodes[FE1].relay.records.buffer.add(entry(id="a"))
             await until(recording.master.calls.faults)
             (fault,) = recording.master.calls.faults()
             assert fault.what.startswith("records of calls cannot be stored: ")
@@ -158,7 +158,7 @@ async def test_old_records_are_removed(recording: Managed) -> None:
             record(id="now", start=datetime.now(UTC)),
             record(id="old", start=record().start.replace(year=2020)),
         ):
-            recording.nodes[FE1].relay.records.buffer.add(made)
+            recording.nodes[FE1].relay.records.buffer.add(made.entry())
         await calls(recording, 2)
         recording.master.calls.remove_old()
         while [one["id"] for one in await calls(recording, 1)] != ["now"]:

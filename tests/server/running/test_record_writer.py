@@ -8,7 +8,7 @@ from sipmesh.server.running.running_server import RunningServer
 from sipmesh.storage.call_records.call_record import CallRecord
 from support.full_disk import limited_to
 from support.network import FE1, Network
-from support.recording import record, with_records
+from support.recording import entry, with_records
 from support.running import on_loop, until
 from support.talking import inside_of, reaches, talking
 
@@ -36,10 +36,10 @@ async def test_full_disk_delays_records_and_loses_none(home: Network) -> None:
     async with with_records(home):
         node = home.nodes[FE1]
         with limited_to(0):
-            node.relay.records.buffer.add(record(id="a"))
+            node.relay.records.buffer.add(entry(id="a"))
             node.records.tick()
             await until(lambda: node.records.fault)
-            node.relay.records.buffer.add(record(id="b"))
+            node.relay.records.buffer.add(entry(id="b"))
         assert "cannot be written" in node.records.fault
         assert [one.id for one in await written(node)] == ["a", "b"]
         assert (node.records.fault, node.records.left_out) == ("", 0)

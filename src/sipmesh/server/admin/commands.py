@@ -53,6 +53,8 @@ from sipmesh.server.control_socket import WHO, Command
 from sipmesh.server.proxy.flow import Flow
 from sipmesh.server.tracing.traced_message import TRACE, TraceReply
 from sipmesh.server.tracing.tracer import trace_asked
+from sipmesh.storage.call_records.journal import record_in
+from sipmesh.storage.call_records.journal_entry import key_of
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.formatting import tell_address
 from sipmesh.trust.judgement.explain import explain
@@ -158,13 +160,14 @@ class AdminCommands:
     async def end_call(self, asked: Mapping[str, Any]) -> CallEndReply:
         """End a call that is up: its record has the id; a call of which this process knows nothing is not ended."""
         node, who = self._node, str(asked.get("by") or asked[WHO])
-        call = node.relay.records.up.find(str(asked["id"]))
+        call = node.relay.records.up.find(key_of(node.view.name, str(asked["id"])))
         if call is None:
             return CallEndReply(ended=False)
         node.release.end_up(call)
         node.relay.records.ended_by(call, who)
-        node.relay.calls.ended(call.record.call_id)
-        node.log.info("call ended by an operator", by=who, caller=call.record.caller, callee=call.record.callee)
+        node.relay.calls.ended(call.key)
+        if (record := record_in(call.entry.line)) is not None:
+            node.log.info("call ended by an operator", by=who, caller=record.caller, callee=record.callee)
         return CallEndReply(ended=True)
 
     async def prepare_drain(self, _asked: Mapping[str, Any]) -> WorkReply:

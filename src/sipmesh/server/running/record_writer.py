@@ -10,7 +10,7 @@ from sipmesh.errors import OperatorError
 from sipmesh.storage.call_records.journal import DAY_S, FOLDER, Journal
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from pathlib import Path
 
     from sipmesh.server.in_force.in_force import Current
@@ -18,18 +18,13 @@ if TYPE_CHECKING:
     from sipmesh.server.proxy.records.call_recorder import CallRecorder
     from sipmesh.server.running.worker_place import WorkerPlace
     from sipmesh.storage.call_records.call_record import CallRecord
+    from sipmesh.storage.call_records.journal_entry import JournalEntry
 
 MOST_KEPT: Final = 64
 """Documents of edges that wait for the disk."""
 
 REMOVE_EVERY_S: Final = 600.0
 """Seconds between two looks for files that are too old."""
-
-
-def latest_of(batch: Sequence[CallRecord]) -> list[CallRecord]:
-    """Leave out the record of a call that was up and has ended in the same batch: only its last record counts."""
-    over = {record.id for record in batch if not record.is_up}
-    return [record for record in batch if not record.is_up or record.id not in over]
 
 
 class RecordWriter:
@@ -75,7 +70,7 @@ class RecordWriter:
         if not buffer.has_room(len(records)) or len(self._kept) >= MOST_KEPT:
             return False
         for record in records:
-            buffer.add(record)
+            buffer.add(record.entry())
         kept: asyncio.Future[bool] = self._loop.create_future()
         self._kept.append((buffer.made, kept))
         return await kept
@@ -107,7 +102,7 @@ class RecordWriter:
             self._log.error("call records lost", count=self.left_out - self._told_left_out, why=self.fault)
             self._told_left_out = self.left_out
 
-    async def _write(self, batch: list[CallRecord], through: int, *, is_due: bool = False) -> None:
+    async def _write(self, batch: Collection[JournalEntry], through: int, *, is_due: bool = False) -> None:
         try:
             await self._loop.run_in_executor(self._thread, self._append, batch, is_due)
         except (OperatorError, OSError) as wrong:
@@ -116,7 +111,7 @@ class RecordWriter:
         else:
             self._worked(batch, through)
 
-    def _append(self, batch: list[CallRecord], is_due: bool) -> None:  # noqa: FBT001 - for the thread
+    def _append(self, batch: Collection[JournalEntry], is_due: bool) -> None:  # noqa: FBT001 - for the thread
         """Write a batch, and remove what is too old if that *is_due*; runs in the thread."""
         records = self._current.value.view.loaded.topology.call_records
         if records is not None:
@@ -125,7 +120,7 @@ class RecordWriter:
             self.journal.open()
             self._is_open = True
         if batch:
-            self.journal.append(latest_of(batch))
+            self.journal.append(batch)
         if records is not None and is_due:
             self.journal.remove_older(records.days * DAY_S)
 
@@ -134,7 +129,7 @@ class RecordWriter:
             self._log.error("call records not written: they wait in memory", why=str(wrong))
         self.fault = str(wrong)
 
-    def _worked(self, batch: list[CallRecord], through: int) -> None:
+    def _worked(self, batch: Collection[JournalEntry], through: int) -> None:
         self.written += len(batch)
         for upto, kept in self._kept:
             if upto <= through and not kept.done():

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Final
 
 from pydantic import Field
+
+from sipmesh.storage.call_records.journal_entry import (
+    NULL,
+    JournalEntry,
+    begin_of,
+    head_of,
+    key_of,
+    quoted,
+    refusal_of,
+    tail_of,
+)
 
 LONGEST_TEXT: Final = 256
 """Characters of each text of a record."""
@@ -19,7 +31,7 @@ Text = Annotated[str, Field(max_length=LONGEST_TEXT, pattern=r"^[^\x00-\x1f\x7f]
 """Without control characters: a record of another server must not stop the database, or write a line of its own."""
 
 
-@dataclass(slots=True)  # not frozen, which would cost each call two microseconds: do not change an instance
+@dataclass(frozen=True, slots=True)
 class CallRecord:
     """One call (*method* INVITE) or message (MESSAGE), as *server* has seen it. Times are UTC, by the clock of that server.
 
@@ -57,30 +69,28 @@ class CallRecord:
     forwarded: Text
     quality: Text = ""
 
-    def ended(self, end: datetime, seconds: float | None, why: str) -> CallRecord:
-        """Give the record of the same call, which has ended."""
-        return CallRecord(
-            self.id,
-            self.server,
-            self.method,
-            self.call_id,
-            self.caller,
-            self.proof,
-            self.withheld,
-            self.callee,
-            self.answered_by,
-            self.start,
-            self.answer,
-            end,
-            seconds,
-            self.status,
-            why,
-            self.code,
-            self.reference,
-            self.media,
-            self.hops,
-            self.forwarded,
+    def entry(self) -> JournalEntry:
+        """Give the record as a line, for a journal and for programs."""
+        head = head_of(
+            begin_of(quoted(self.id)[1:-1], quoted(self.server), quoted(self.method)[1:-1]),
+            quoted(self.call_id),
+            quoted(self.caller),
+            quoted(self.proof),
+            quoted(self.callee),
+            quoted(self.answered_by),
+            _instant(self.start),
+            _instant(self.answer),
+            int(self.status),
+            refusal_of(self.code, self.reference),
+            quoted(self.media),
+            ",".join(map(quoted, self.hops)),
+            quoted(self.forwarded),
+            withheld=self.withheld,
         )
+        key = key_of(self.server, self.id)
+        if self.is_up:
+            return JournalEntry(key, head)
+        return JournalEntry(key, head, tail_of(_instant(self.end), json.dumps(self.seconds), quoted(self.why)))
 
     @property
     def is_up(self) -> bool:
@@ -91,3 +101,7 @@ class CallRecord:
     def has_failed(self) -> bool:
         """Whether the call was not answered, or the message not accepted."""
         return not 200 <= self.status < 300  # noqa: PLR2004 - the 2xx responses
+
+
+def _instant(at: datetime | None) -> str:
+    return NULL if at is None else f'"{at.isoformat()}"'

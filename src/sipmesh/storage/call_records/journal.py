@@ -10,13 +10,13 @@ import json
 import os
 import re
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
-from json.encoder import encode_basestring_ascii
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.pki.file_error import file_errors, make_folder
 from sipmesh.storage.call_records.call_record import CallRecord
+from sipmesh.storage.call_records.journal_entry import JournalEntry, keep_up, key_of, lines_of
 from sipmesh.typed_json import UnreadableJsonError, read_document
 
 if TYPE_CHECKING:
@@ -33,18 +33,8 @@ _NAME: Final = re.compile(r"(?P<process>.+)-(?P<number>[0-9]{8})\.jsonl", re.ASC
 
 
 def line_of(record: CallRecord) -> bytes:
-    """Write a record as one line. Each call and each message is written: an encoder for any object takes six times as long."""
-    text, at = encode_basestring_ascii, record
-    answer, end = (f'"{one.isoformat()}"' if one is not None else "null" for one in (at.answer, at.end))
-    line = (
-        f'{{"id":{text(at.id)},"server":{text(at.server)},"method":{text(at.method)},"call_id":{text(at.call_id)},'
-        f'"caller":{text(at.caller)},"proof":{text(at.proof)},"withheld":{"true" if at.withheld else "false"},'
-        f'"callee":{text(at.callee)},"answered_by":{text(at.answered_by)},"start":"{at.start.isoformat()}",'
-        f'"answer":{answer},"end":{end},"seconds":{"null" if at.seconds is None else repr(at.seconds)},'
-        f'"status":{int(at.status)},"why":{text(at.why)},"code":{text(at.code)},"reference":{text(at.reference)},'
-        f'"media":{text(at.media)},"hops":[{",".join(map(text, at.hops))}],"forwarded":{text(at.forwarded)}}}\n'
-    )
-    return line.encode()
+    """Write a record as one line."""
+    return record.entry().line
 
 
 def record_in(line: bytes) -> CallRecord | None:
@@ -53,17 +43,6 @@ def record_in(line: bytes) -> CallRecord | None:
         return read_document(CallRecord, line)
     except UnreadableJsonError:
         return None
-
-
-def up_among(records: Iterable[CallRecord]) -> dict[str, CallRecord]:
-    """Give the calls among *records* that are up after the last of them, by id."""
-    up: dict[str, CallRecord] = {}
-    for record in records:
-        if record.is_up:
-            up[record.id] = record
-        else:
-            up.pop(record.id, None)
-    return up
 
 
 def journals(state: Path, server: str) -> list[Journal]:
@@ -93,7 +72,7 @@ class Journal:
     ) -> None:
         self.folder, self.process, self._clock = folder, process, clock
         self._most_octets = most_octets
-        self._up: dict[str, CallRecord] = {}
+        self._up: dict[str, JournalEntry] = {}
         self._octets = self._head = self._newest = 0
         self._began = 0.0
 
@@ -123,7 +102,7 @@ class Journal:
 
     # The process that writes
 
-    def open(self) -> Sequence[CallRecord]:
+    def open(self) -> Collection[CallRecord]:
         """Begin to write after the last whole line; gives the calls that are up. Raises `FileError`."""
         make_folder(self.folder)
         numbers = self.numbers()
@@ -136,23 +115,25 @@ class Journal:
             self._octets = content.rfind(b"\n") + 1
             opened.truncate(self._octets)
         self._began = file.stat().st_mtime
-        found = (record_in(line) for line in content[: self._octets].splitlines())
-        self._up = up_among(record for record in found if record is not None)
-        return list(self._up.values())
+        found = [record for line in content[: self._octets].splitlines() if (record := record_in(line)) is not None]
+        last = {key_of(record.server, record.id): record for record in found}
+        up = {key: record for key, record in last.items() if record.is_up}
+        self._up = {key: record.entry() for key, record in up.items()}
+        return up.values()
 
-    def append(self, records: Sequence[CallRecord]) -> None:
-        """Write *records*, which are on the disk then. Raises `FileError`; then none of them is in the journal."""
+    def append(self, entries: Collection[JournalEntry]) -> None:
+        """Write *entries*, which are on the disk then. Raises `FileError`; then none of them is in the journal."""
         if self._newest and not self._is_full() and self.file(self._newest).exists():
-            self._write(self.file(self._newest), self._octets, _lines(records))
+            self._write(self.file(self._newest), self._octets, lines_of(entries))
         else:
-            self._begin_file(records)
-        self._up = up_among([*self._up.values(), *records])
+            self._begin_file(entries)
+        keep_up(self._up, entries)
 
-    def _begin_file(self, records: Sequence[CallRecord]) -> None:
+    def _begin_file(self, entries: Collection[JournalEntry]) -> None:
         make_folder(self.folder)
-        numbers, head = self.numbers(), _lines(self._up.values())
+        numbers, head = self.numbers(), lines_of(self._up.values())
         following = (numbers[-1] if numbers else 0) + 1
-        self._write(self.file(following), 0, head + _lines(records))
+        self._write(self.file(following), 0, head + lines_of(entries))
         self._newest, self._began, self._head = following, self._clock(), len(head)
         for number in numbers[: max(0, len(numbers) + 1 - FILES)]:
             self.file(number).unlink(missing_ok=True)
@@ -223,10 +204,6 @@ def pattern_of(names: Collection[str]) -> re.Pattern[bytes]:
     """Give the pattern that finds each of *names* as a whole, in capital and small letters."""
     each = b"|".join(re.escape(json.dumps(name)[1:-1].encode()) for name in names)
     return re.compile(rb"(?<![\w.+%-])(?:" + each + rb")(?![\w-]|\.\w)", re.IGNORECASE)
-
-
-def _lines(records: Iterable[CallRecord]) -> bytes:
-    return b"".join(map(line_of, records))
 
 
 def _write_all(descriptor: int, content: bytes) -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import pytest
 
+from sipmesh.client.dialog import Dialog
 from sipmesh.server.proxy.records.call_recorder import MOST_OF_USER
+from sipmesh.server.proxy.records.known_caller import LOGIN
 from sipmesh.server.proxy.records.up_calls import LOST_S
 from sipmesh.sip.message import Request
 from support.descriptions import CLEAR, DTLS, SDES, SDP
 from support.network import BOT, EDGE, FE1, FE2, PARTNER_EDGE, PARTNER_FE, Network, ringing
 from support.peer import Peer
-from support.recording import made_at, record, with_records
+from support.recording import entry, made_at, with_records
 from support.running import on_loop, until
 from support.talking import call_is_taken_back, inside_of, reaches, talking
 
@@ -20,9 +22,8 @@ def silent(network: Network, *servers: str) -> bool:
     return not any(made_at(network, server) for server in servers)
 
 
-async def hang_up(caller: Peer, callee: Peer) -> None:
-    """Call, answer, and hang up."""
-    _, _, dialog = await talking(caller, callee)
+async def hang_up(caller: Peer, callee: Peer, dialog: Dialog) -> None:
+    """End a call that is up."""
     await callee.request_in("ACK")
     await caller.send(inside_of(dialog, caller, "BYE"))
     await callee.reply(await callee.request_in("BYE"), 200)
@@ -33,8 +34,10 @@ async def hang_up(caller: Peer, callee: Peer) -> None:
 async def test_call_over_two_servers_has_one_record_at_the_server_of_the_caller(pool: Network) -> None:
     async with with_records(pool):
         alice, bob = await pool.phone("alice", FE1), await pool.phone("bob", FE2)
-        await hang_up(alice, bob)
-        up, over = made_at(pool, FE1)
+        _, _, dialog = await talking(alice, bob)
+        (up,) = made_at(pool, FE1)
+        await hang_up(alice, bob, dialog)
+        (over,) = made_at(pool, FE1)
         assert (up.caller, up.proof, up.callee, up.answered_by) == (
             "alice@example.test",
             "login",
@@ -138,9 +141,9 @@ async def test_call_from_a_partner_is_recorded_by_the_edge_as_the_partners_word(
         made = await erin.call("bob@example.test")
         came = await ringing(bob)
         await made.answered()
+        (up,) = made_at(federation, EDGE)
         await made.hang_up()
         await came.over()
-        up, _ = made_at(federation, EDGE)
         assert (up.caller, up.proof, up.callee) == (
             "erin@partner.test",
             "partner sip.partner.test",
@@ -149,7 +152,7 @@ async def test_call_from_a_partner_is_recorded_by_the_edge_as_the_partners_word(
         assert EDGE in up.hops
         assert up.hops[-1] == FE1
         assert silent(federation, FE1, FE2, PARTNER_EDGE)
-        assert [record.proof for record in made_at(federation, PARTNER_FE)] == ["login", "login"]
+        assert [record.proof for record in made_at(federation, PARTNER_FE)] == ["login"]
 
 
 @on_loop
@@ -301,8 +304,8 @@ async def test_records_of_one_user_are_bounded_and_those_of_others_are_not(
     async with with_records(home):
         alice, bob = await home.phone("alice", FE1), await home.phone("bob", FE1)
         recorder = home.nodes[FE1].relay.records
-        for _ in range(MOST_OF_USER - 1 + more):
-            recorder.add(record(caller="alice@example.test"))
+        for number in range(MOST_OF_USER - 1 + more):
+            recorder.add(entry(id=str(number)), ("sip:alice@example.test", LOGIN))
         made_at(home, FE1)
         await reaches(alice, bob)
         await reaches(bob, alice)

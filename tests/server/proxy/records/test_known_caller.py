@@ -16,7 +16,7 @@ async def test_login_counts_and_no_assertion_beside_it(home: Network, identity: 
         alice = await home.phone("alice", FE1)
         flow = home.nodes[FE1].flow_table.sessions()[-1]
         request = alice.request("INVITE", "sip:bob@example.test")
-        assert known_caller(flow, request, identity, heard=True) == ("alice@example.test", "login")
+        assert known_caller(flow, request, identity, heard=True) == ("sip:alice@example.test", "login")
 
 
 @pytest.mark.parametrize(("server", "known"), [(BOT, ("robot@example.test", f"application {BOT}")), (FE2, None)])

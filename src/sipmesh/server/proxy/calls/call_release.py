@@ -74,7 +74,7 @@ class CallRelease:
         proxied, sent, response = call.invite, call.sent, call.response
         if proxied is None or sent is None or response is None:
             raise OperatorError(
-                f"the call {call.record.id} has begun before its server has started; its phones have to end it"
+                f"the call {call.entry.key} has begun before its server has started; its phones have to end it"
             )
         tokens = self._requests.tokens_in(sent, response)
         to_caller, to_callee = byes_of_operator(proxied.request, sent.request, response, tokens)

@@ -7,28 +7,19 @@ partner, the front end for an application. All other servers get the request fro
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from sipmesh.routing.identity.privacy import hides_identity
 from sipmesh.routing.target import ServerTarget, server_of
-from sipmesh.server.proxy.records.known_caller import LOGIN, known_caller
-from sipmesh.server.proxy.records.told_media import told_media
-from sipmesh.server.proxy.records.told_request import (
-    answerer,
-    called,
-    forwarded,
-    named,
-    passed,
-    reference_in,
-    told,
-)
+from sipmesh.server.proxy.records.known_caller import LOGIN, Known, known_caller
+from sipmesh.server.proxy.records.record_maker import RecordMaker
+from sipmesh.server.proxy.records.told_request import named, told
 from sipmesh.server.proxy.records.up_calls import LOST_S, UpCall, UpCalls
 from sipmesh.sip.message import respond
 from sipmesh.sip.rows import RECORD_ROUTE
 from sipmesh.sip.status import FIRST_REDIRECTION, Status
 from sipmesh.sip.text_cache import short_key
-from sipmesh.storage.call_records.call_record import REPORT, CallRecord
+from sipmesh.storage.call_records.journal_entry import NULL, JournalEntry, quoted
+from sipmesh.storage.call_records.json_time import duration, instant
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.role import BORDERS, Role
 
@@ -42,6 +33,7 @@ if TYPE_CHECKING:
     from sipmesh.server.proxy.records.record_buffer import RecordBuffer
     from sipmesh.server.proxy.registrar.registrations import Registrations
     from sipmesh.sip.message import Request, Response
+    from sipmesh.storage.call_records.call_record import CallRecord
 
 RECORDED: Final = ("INVITE", "MESSAGE")
 RECORDING: Final = frozenset({Role.FRONT_END, *BORDERS})
@@ -79,12 +71,12 @@ class CallRecorder:
         clock: Callable[[], float],
         wall: Callable[[], float],
     ) -> None:
-        self._server, process = names
-        self._current, self.buffer, self._refusals = current, buffer, refusals
+        self._server, begun = names[0], wall()
+        self._current, self.buffer = current, buffer
+        self._maker = RecordMaker(names, begun, refusals)
         self._registrations, self._most_up, self._clock, self._wall = registrations, most_up, clock, wall
         self.up = UpCalls()
         self.is_on = False
-        self._prefix, self._number = f"{process}-{int(wall() * 1000):x}", 0
         self._restored_until = 0.0
         self._minute, self._of_users = 0, dict[str, int]()
         self.follow()
@@ -108,12 +100,14 @@ class CallRecorder:
         if who is None:
             return
         is_cancelled = context is not None and context.cancelled and response.status >= FIRST_REDIRECTION
-        why = CANCELLED if is_cancelled else ""
         following = "" if response.present & RECORD_ROUTE else _next_server(context)
-        record = self._record(request, who, response, proxied.began, following, why, "")
-        self.add(record)
-        if record.is_up:
-            self._begin(record, proxied, response)
+        now = self._wall()
+        started = now - max(0.0, self._clock() - proxied.began)
+        why = CANCELLED if is_cancelled else ""
+        entry = self._maker.entry(request, who, response, started, now, following, why, "")
+        self.add(entry, who)
+        if entry.is_up:
+            self._begin(entry, proxied, response, now)
 
     def refused(self, received: ReceivedRequest, response: Response, why: str, code: str) -> None:
         """This server has answered a request itself, because of *why*."""
@@ -121,7 +115,8 @@ class CallRecorder:
         if request.method in RECORDED and request.to.tag is None:
             who = known_caller(received.flow, request, None, heard=False)
             if who is not None:
-                self.add(self._record(request, who, response, self._clock(), "", why, code))
+                now = self._wall()
+                self.add(self._maker.entry(request, who, response, now, now, "", why, code), who)
 
     def abandoned(self, proxied: ProxiedRequest) -> None:
         """The link of a caller has closed before the final response."""
@@ -129,60 +124,12 @@ class CallRecorder:
         if proxied.begins_call and not proxied.is_answered:
             who = known_caller(proxied.flow, request, proxied.identity, heard=True)
             if who is not None:
+                now, following = self._wall(), _next_server(proxied.context)
+                started = now - max(0.0, self._clock() - proxied.began)
                 response = respond(request, Status.REQUEST_TERMINATED)
-                record = self._record(request, who, response, proxied.began, _next_server(proxied.context), GONE, "")
-                self.add(record)
+                self.add(self._maker.entry(request, who, response, started, now, following, GONE, ""), who)
 
-    def _record(
-        self,
-        request: Request,
-        who: tuple[str, str],
-        response: Response,
-        began: float,
-        following: str,
-        why: str,
-        code: str,
-    ) -> CallRecord:
-        now, status = self._wall(), response.status
-        has_worked = status < FIRST_REDIRECTION
-        is_up = has_worked and request.method == "INVITE"
-        at = datetime.fromtimestamp(now, UTC)
-        reference = "" if has_worked else reference_in(response)
-        if reference and not code:
-            why, code = self._explained(reference, why)
-        return CallRecord(
-            id=self._next_id(),
-            server=self._server,
-            method=request.method,
-            call_id=told(request.call_id),
-            caller=who[0],
-            proof=told(who[1]),
-            withheld=hides_identity(request),
-            callee=called(request),
-            answered_by=answerer(response) if is_up else "",
-            start=datetime.fromtimestamp(now - max(0.0, self._clock() - began), UTC),
-            answer=at if is_up else None,
-            end=None if is_up else at,
-            seconds=None,
-            status=status,
-            why=why if has_worked else told(why or response.reason),
-            code=code,
-            reference=reference,
-            media=told_media(response.body or request.body) if is_up else "",
-            hops=passed(response, self._server, following),
-            forwarded=forwarded(request),
-        )
-
-    def _next_id(self) -> str:
-        self._number += 1
-        return f"{self._prefix}-{self._number:x}"
-
-    def _explained(self, reference: str, why: str) -> tuple[str, str]:
-        """Give the reason and the code of a refusal of this server; those of another server are in its log."""
-        refused = self._refusals.find(reference)
-        return (why, "") if refused is None else (refused.why, refused.code or "")
-
-    def _begin(self, record: CallRecord, proxied: ProxiedRequest, response: Response) -> None:
+    def _begin(self, entry: JournalEntry, proxied: ProxiedRequest, response: Response, now: float) -> None:
         """Know a call that is up."""
         key = short_key(proxied.request.call_id)
         if self.up.has(key):  # the same call came by this server once more
@@ -192,47 +139,24 @@ class CallRecorder:
         sent = _answering(proxied, response)
         flows = [proxied.flow, sent.flow] if sent is not None else [proxied.flow]
         links = tuple([flow.number for flow in flows if _is_of_client(flow)])
-        self.up.add(key, UpCall(record, links, proxied, sent, response))
+        self.up.add(UpCall(entry, key, now, links, proxied, sent, response))
 
     def reported(self, request: Request, identity: str, report: QualityReport) -> None:
         """The user *identity* has published a report of the quality of a call."""
-        at = datetime.fromtimestamp(self._wall(), UTC)
-        record = CallRecord(
-            id=self._next_id(),
-            server=self._server,
-            method=REPORT,
-            call_id=told(report.call_id),
-            caller=named(identity),
-            proof=LOGIN,
-            withheld=False,
-            callee=called(request),
-            answered_by="",
-            start=at,
-            answer=None,
-            end=at,
-            seconds=None,
-            status=Status.OK,
-            why=told(" ".join(report.figures)),
-            code="",
-            reference="",
-            media="",
-            hops=(),
-            forwarded="",
-        )
-        self.add(record)
+        self.add(self._maker.report(request, identity, report, self._wall()), (identity, LOGIN))
 
-    def add(self, record: CallRecord) -> None:
+    def add(self, entry: JournalEntry, who: Known) -> None:
         """Have a record written, unless its user causes more than `MOST_OF_USER`: these are counted as lost."""
-        if record.proof == LOGIN:
-            minute = int(self._clock() // 60)
+        if who[1] == LOGIN:
+            minute = int(self._clock()) // 60
             if minute != self._minute:
                 self._minute, self._of_users = minute, {}
-            count = self._of_users.get(record.caller, 0)
-            self._of_users[record.caller] = count + 1
+            count = self._of_users.get(who[0], 0)
+            self._of_users[who[0]] = count + 1
             if count >= MOST_OF_USER:
                 self.buffer.leave_out()
                 return
-        self.buffer.add(record)
+        self.buffer.add(entry)
 
     # The end of a call
 
@@ -242,7 +166,7 @@ class CallRecorder:
 
     def ended_by(self, call: UpCall, who: str) -> None:
         """The operator *who* has ended a call."""
-        self._close(self.up.remove(short_key(call.record.call_id)), told(f"ended by the operator {who}"))
+        self._close(self.up.remove(call.key), told(f"ended by the operator {who}"))
 
     def link_down(self, flow: Flow) -> None:
         """A client's link has closed; another server may have carried it."""
@@ -261,7 +185,7 @@ class CallRecorder:
             self._restored_until = 0.0
             for call in self.up:
                 if call.invite is None:
-                    self._close(self.up.remove(short_key(call.record.call_id)), LONG_AGO, is_known=False)
+                    self._close(self.up.remove(call.key), LONG_AGO, is_known=False)
 
     def lost(self, lost: LostCall) -> None:
         """The phone of a call has not come back: the call was over when its link has closed."""
@@ -271,16 +195,21 @@ class CallRecorder:
     def _close(self, call: UpCall | None, why: str, *, at: float = 0.0, is_known: bool = True) -> None:
         if call is None:
             return
-        record, end = call.record, datetime.fromtimestamp(at or self._wall(), UTC)
-        seconds = round((end - record.answer).total_seconds(), 3) if is_known and record.answer is not None else None
-        self.buffer.add(record.ended(end, seconds, why))
+        end = at or self._wall()
+        seconds = duration(end - call.answered) if is_known and call.answered else NULL
+        self.buffer.add(call.entry.ended(instant(end), seconds, quoted(why)))
 
     # The process before this one
 
     def restore(self, records: Iterable[CallRecord]) -> None:
-        """Know the calls again that were up when the process before this one has ended: their BYE may still pass here."""
+        """Know the calls again that were up when the process before this one has ended: their BYE may still pass here.
+
+        Among *records* may be calls of an edge, which are up there.
+        """
         for record in records:
-            self.up.add(short_key(record.call_id), UpCall(record))
+            if record.server == self._server:
+                answered = record.answer.timestamp() if record.answer is not None else 0.0
+                self.up.add(UpCall(record.entry(), short_key(record.call_id), answered))
         if len(self.up):
             self._restored_until = self._clock() + RESTORED_S
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from sipmesh.routing.identity.privacy import is_anonymous
 from sipmesh.routing.identity.sender import ClientSender, ServerSender
-from sipmesh.server.proxy.records.told_request import ANONYMOUS, claimed, named
+from sipmesh.server.proxy.records.told_request import ANONYMOUS, claimed
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.role import Role
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from sipmesh.sip.message import Request
 
 Known = tuple[str, str]
-"""The sender, and how it is known."""
+"""The sender, an address of record, and how it is known."""
 
 LOGIN: Final = "login"
 
@@ -29,7 +29,7 @@ def known_caller(flow: Flow, request: Request, identity: str | None, *, heard: b
     if isinstance(sender, ClientSender):
         user = _user_of(sender, request, identity)
         if user:
-            return named(user), LOGIN
+            return user, LOGIN
         return None if heard else _user_elsewhere(sender)
     return _word_of(sender, request, identity) if isinstance(sender, ServerSender) else None
 
@@ -47,7 +47,7 @@ def _user_of(sender: ClientSender, request: Request, identity: str | None) -> st
 def _user_elsewhere(sender: ClientSender) -> Known | None:
     """Give a user who has logged in at another pool, whose servers were not reached: they would make the record."""
     for user, login in sender.logins.items():
-        return named(user), f"login at {login.home}"
+        return user, f"login at {login.home}"
     return None
 
 
@@ -60,5 +60,5 @@ def _word_of(sender: ServerSender, request: Request, identity: str | None) -> Kn
     else:
         return None
     if identity is not None:
-        return named(identity), how
+        return identity, how
     return ANONYMOUS if is_anonymous(request.from_) else claimed(request), how

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
 from sipmesh.routing.media.protection import DTLS, SRTP, TLS
-from sipmesh.sip.text import ascii_upper
+from sipmesh.sip.text import is_digits
 
-_MEDIA: Final = re.compile(rb"^m=[^ \r\n]+ ([0-9]+)[^ \r\n]* ([A-Za-z0-9/]+)", re.MULTILINE)
-_NONE: Final = "none"
-_WEAKEST_FIRST: Final = (_NONE, "SRTP", "DTLS-SRTP", "TLS")
+_NONE, _SRTP, _DTLS, _TLS, _NO_MEDIA = range(5)
+"""From the weakest on."""
+_SAID: Final = ("none", "SRTP", "DTLS-SRTP", "TLS", "")
+_GRADES: Final = {
+    **dict.fromkeys(SRTP, _SRTP),
+    **dict.fromkeys(DTLS, _DTLS),
+    **dict.fromkeys(TLS, _TLS),
+}
+_FEWEST_WORDS: Final = 3  # media, port and profile
 
 
 def told_media(body: bytes) -> str:
@@ -18,20 +23,27 @@ def told_media(body: bytes) -> str:
 
     It is no verdict: the media policy has judged the same description (`MediaGuard`).
     """
-    if not body:
+    weakest = _NO_MEDIA
+    at = 0 if body.startswith(b"m=") else body.find(b"\nm=") + 1
+    if at == 0 and not body.startswith(b"m="):
         return ""
-    has_fingerprint = b"a=fingerprint:" in body
-    found = {_told(profile, has_fingerprint) for port, profile in _MEDIA.findall(body) if port.strip(b"0")}
-    for told in _WEAKEST_FIRST:
-        if told in found:
-            return told
-    return ""
+    while True:
+        ends = body.find(b"\n", at)
+        weakest = min(weakest, _grade(body[at:ends] if ends >= 0 else body[at:]))
+        at = body.find(b"\nm=", at) + 1
+        if at == 0:
+            break
+    if weakest == _SRTP and b"a=fingerprint:" in body:
+        weakest = _DTLS
+    return _SAID[weakest]
 
 
-def _told(profile: bytes, has_fingerprint: bool) -> str:  # noqa: FBT001 - one call
-    name = ascii_upper(profile.decode())
-    if name in SRTP:
-        return "DTLS-SRTP" if has_fingerprint else "SRTP"
-    if name in DTLS:
-        return "DTLS-SRTP"
-    return "TLS" if name in TLS else _NONE
+def _grade(line: bytes) -> int:
+    """Grade one section by its media line; `_NO_MEDIA` for a section that is not in use, or that is no media line."""
+    words = line.decode("latin-1").split(" ", _FEWEST_WORDS)
+    if len(words) < _FEWEST_WORDS:
+        return _NO_MEDIA
+    port, profile = words[1].partition("/")[0], words[2].rstrip("\r")
+    if not is_digits(port) or not port.strip("0"):
+        return _NO_MEDIA
+    return _GRADES.get(profile) or _GRADES.get(profile.upper(), _NONE)

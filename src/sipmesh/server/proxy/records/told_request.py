@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Final
 from sipmesh.errors import RemoteError
 from sipmesh.printable import printable
 from sipmesh.routing.identity.privacy import is_hidden
+from sipmesh.sip.fields import split_list
 from sipmesh.sip.names import GUARDED
 from sipmesh.sip.rows import P_ASSERTED_IDENTITY, RECORD_ROUTE
-from sipmesh.sip.text import LWS, ascii_lower
+from sipmesh.sip.text import LWS
 from sipmesh.storage.call_records.call_record import LONGEST_TEXT, MOST_HOPS
 
 if TYPE_CHECKING:
     from sipmesh.sip.message import Request, Response
 
-_PLAIN: Final = re.compile("[ -~]*", re.ASCII)
 ANONYMOUS: Final = "anonymous"
 _REFERENCE: Final = re.compile(r"reference ([A-Za-z0-9._-]+)", re.ASCII)
-_HOST: Final = re.compile(r"sips?:(?:[^@<>;]*@)?([A-Za-z0-9.-]{1,253})", re.IGNORECASE | re.ASCII)
+_LONGEST_HOST: Final = 253
 _CAUSE: Final = re.compile(r"cause=([0-9]{3})", re.IGNORECASE | re.ASCII)
 _CAUSES: Final = {
     "302": "unconditional",
@@ -35,7 +35,8 @@ _CAUSES: Final = {
 
 def told(text: str) -> str:
     """Give a text of a peer as a record has it: printable, and cut."""
-    return text if len(text) <= LONGEST_TEXT and _PLAIN.fullmatch(text) is not None else printable(text)[:LONGEST_TEXT]
+    is_plain = len(text) <= LONGEST_TEXT and text.isascii() and text.isprintable()
+    return text if is_plain else printable(text)[:LONGEST_TEXT]
 
 
 def named(aor: str) -> str:
@@ -60,9 +61,11 @@ def claimed(request: Request) -> str:
 
 
 def answerer(response: Response) -> str:
-    """Give who has answered, as the answer asserts it; "" if it does not."""
-    asserted = response.asserted_identities if response.present & P_ASSERTED_IDENTITY else []
-    return named(asserted[0].aor) if asserted and asserted[0].is_sip else ""
+    """Give the address of record of who has answered, as the answer asserts it; "" if it does not."""
+    if not response.present & P_ASSERTED_IDENTITY:
+        return ""
+    asserted = response.asserted_identities
+    return asserted[0].aor if asserted and asserted[0].is_sip else ""
 
 
 def forwarded(request: Request) -> str:
@@ -87,25 +90,31 @@ def _user_in(item: str) -> str:
     return item.partition("<")[2].partition(">")[0].partition("?")[0].partition(";")[0].partition(":")[2] or ANONYMOUS
 
 
-def passed(response: Response, server: str, following: str) -> tuple[str, ...]:
+def passed(response: Response, server: str, following: str) -> list[str]:
     """Give the servers on the way, from the caller on: those in the Record-Route of a 2xx, or else *server* and *following*."""
     found: list[str] = []
     if response.present & RECORD_ROUTE:
-        for item in reversed(response.items("record-route")):
-            host = _host_of(item)
-            if host and (not found or found[-1] != host):
-                found.append(host)
+        for row in reversed(response.rows):
+            if row.bit == RECORD_ROUTE:
+                for item in reversed(split_list(row.value)):
+                    host = _host_of(item)
+                    if host and (not found or found[-1] != host):
+                        found.append(host)
     if server not in found:
         found.insert(0, server)
     if following and following not in found:
         found.append(following)
-    return tuple(found[:MOST_HOPS])
+    return found if len(found) <= MOST_HOPS else found[:MOST_HOPS]
 
 
 def _host_of(item: str) -> str:
-    """Give the host of an entry of Record-Route; "" if there is none. It is a pattern, since each call has some."""
-    found = _HOST.search(item)
-    return ascii_lower(found[1]) if found is not None else ""
+    """Give the host of an entry of Record-Route; "" if there is none. Each call has some entries, so it looks for delimiters."""
+    begins = item.find("@")
+    if begins < 0:
+        begins = item.find(":")
+    host = item[begins + 1 :].partition(">")[0].partition(";")[0].partition(":")[0]
+    is_host = begins >= 0 and len(host) <= _LONGEST_HOST and host.isascii()
+    return host.lower() if is_host and host.replace("-", "").replace(".", "").isalnum() else ""
 
 
 def reference_in(response: Response) -> str:

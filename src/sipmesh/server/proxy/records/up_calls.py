@@ -8,35 +8,38 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from sipmesh.server.proxy.flow import ProxiedRequest, SentBranch
     from sipmesh.sip.message import Response
-    from sipmesh.storage.call_records.call_record import CallRecord
+    from sipmesh.storage.call_records.journal_entry import JournalEntry
 
 LOST_S: Final = 60.0
 """Seconds in which a phone whose link was lost comes back: it registers again within half a minute (RFC 5626 section 4.5)."""
 
 
 class UpCall:
-    """A call that is up: its *record*, without an end, and its INVITE, branch and 2xx, by which it can be ended.
+    """A call that is up: *entry* is its record, *key* the short key of its Call-ID, *answered* the Unix time of its 2xx.
 
-    They are None for a call that was up before this process has started. *links* are the numbers of client links, *lost_at* is
-    the loop time at which the first of them, of the user *lost_for*, has closed; 0 while all are open.
+    It has the INVITE, branch and 2xx by which it can be ended; they are None for a call that was up before this process has
+    started. *links* are the numbers of client links, *lost_at* is the loop time at which the first of them, of the user
+    *lost_for*, has closed; 0 while all are open.
     """
 
-    __slots__ = ("invite", "links", "lost_at", "lost_for", "record", "response", "sent")
+    __slots__ = ("answered", "entry", "invite", "key", "links", "lost_at", "lost_for", "response", "sent")
 
     def __init__(
         self,
-        record: CallRecord,
+        entry: JournalEntry,
+        key: str,
+        answered: float,
         links: tuple[int, ...] = (),
         invite: ProxiedRequest | None = None,
         sent: SentBranch | None = None,
         response: Response | None = None,
     ) -> None:
-        self.record, self.links = record, links
+        self.entry, self.key, self.answered, self.links = entry, key, answered, links
         self.invite, self.sent, self.response = invite, sent, response
         self.lost_at, self.lost_for = 0.0, ""
 
     def __repr__(self) -> str:
-        return f"<UpCall {self.record.id}>"
+        return f"<UpCall {self.entry.key}>"
 
 
 class UpCalls:
@@ -57,25 +60,29 @@ class UpCalls:
         return iter(list(self.by_key.values()))
 
     def find(self, record: str) -> UpCall | None:
-        """Give the call with that id of its record."""
-        return next((call for call in self.by_key.values() if call.record.id == record), None)
+        """Give the call whose record has that key."""
+        return next((call for call in self.by_key.values() if call.entry.key == record), None)
 
     def has(self, key: str) -> bool:
         """Tell whether the call of *key* is up."""
         return key in self.by_key
 
-    def add(self, key: str, call: UpCall) -> None:
+    def add(self, call: UpCall) -> None:
         """Know a call from now on."""
-        self.by_key[key] = call
+        self.by_key[call.key] = call
         for link in call.links:
-            self._on_links.setdefault(link, {})[key] = None
+            on_link = self._on_links.get(link)
+            if on_link is None:
+                on_link = self._on_links[link] = {}
+            on_link[call.key] = None
 
     def remove(self, key: str) -> UpCall | None:
         """Know a call no longer, and give it; None if it is not known."""
         call = self.by_key.pop(key, None)
         if call is None:
             return None
-        self._lost.pop(key, None)
+        if self._lost:
+            self._lost.pop(key, None)
         for link in call.links:
             on_link = self._on_links.get(link)
             if on_link is not None:
