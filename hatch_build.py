@@ -69,8 +69,8 @@ ALSO = (
     "trust/evidence",
     "trust/trusted_peer",
 )
-"""Compiled too: what runs for each login, for each message to another pool, or for each record of a call, and the classes that are
-read for every message: those of `evidence`, and the peer of a server link."""
+"""Compiled too: what runs for each login, each message to another pool or each record of a call, and the classes that are read
+for every message: those of `evidence`, and the peer of a server link."""
 
 OPTIONS = (
     "--config-file=",  # whether the types are right is for `make check` to say; here they only make the code quicker

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
@@ -32,9 +32,15 @@ NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 @dataclass
 class Links:
-    """The links of a management server: *linked* have subscribed; there is no link to the others."""
+    """The links of a management server: *linked* have subscribed; there is no link to the others. No dial reaches *unreached*."""
 
     linked: Collection[str] = field(default_factory=list)
+    unreached: frozenset[str] = frozenset()
+
+    def dial(self, servers: Iterable[str]) -> Callable[[], frozenset[str]]:
+        """Say that a dial has failed to *unreached*."""
+        dialled = frozenset(servers)
+        return lambda: dialled & self.unreached
 
     def fault_of(self, server: str) -> LinkFault | None:
         """Return why there is no link; management keeps none to an edge."""
@@ -65,12 +71,14 @@ def _manager(tmp_path_factory: pytest.TempPathFactory) -> Manager:
     return Manager(view(organisation.load(), MGMT))
 
 
-def network_of(manager: Manager, *linked: str, holding: dict[str, int]) -> tuple[Network, ServerReports]:
+def network_of(
+    manager: Manager, *linked: str, holding: dict[str, int], unreached: frozenset[str] = frozenset()
+) -> tuple[Network, ServerReports]:
     """A network whose servers have reported these versions as in force."""
     reports = ServerReports()
     for name, number in holding.items():
         reports.record(name, ServerStatus(number=number), NOON, newest=2)
-    return Network(manager, lambda: ServerStatus(number=2), reports, Links(linked)), reports
+    return Network(manager, lambda: ServerStatus(number=2), reports, Links(linked, unreached)), reports
 
 
 def test_members_are_front_ends_and_edges(manager: Manager) -> None:
@@ -95,7 +103,7 @@ async def test_acknowledgement_returns_with_the_last_report(manager: Manager) ->
     await asyncio.sleep(0)
     assert not waiting.done()
     reports.record(EDGE, ServerStatus(number=2), NOON, newest=2)
-    network.report_received()
+    network.changed()
     assert await waiting == Acknowledgement(2, [], [], 3)
 
 
@@ -121,6 +129,47 @@ async def test_server_of_an_older_version_is_not_awaited_until_it_has_reported_o
     assert await network.acknowledged(2, 0) == Acknowledgement(2, [], [EDGE], 2)
     reports.record(EDGE, ServerStatus(number=1), NOON, newest=2)
     assert await network.acknowledged(2, 0) == Acknowledgement(2, [EDGE], [], 3)
+
+
+def refusing(code: str) -> ServerStatus:
+    """The report of a front end that cannot reach the edge behind it."""
+    fault = PeerFault(peer=EDGE, kind=PeerKind.SERVER, why="Connection refused", code=code)
+    return ServerStatus(number=2, peer_faults=(fault,))
+
+
+@on_loop
+async def test_servers_that_were_never_started_are_missing_at_once(manager: Manager) -> None:
+    network, reports = network_of(manager, holding={}, unreached=frozenset({FE2}))
+    reports.record(FE1, refusing(Cause.PORT_REFUSES), NOON, newest=2)
+    assert await asyncio.wait_for(network.acknowledged(2, 60), 30) == Acknowledgement(2, [FE2, EDGE], [], 3)
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "unreached"), [(1, Cause.PORT_REFUSES, FE2), (2, Code.REVOKED, FE2), (2, Cause.PORT_REFUSES, "")]
+)
+@on_loop
+async def test_servers_that_may_still_report_are_awaited(
+    manager: Manager, number: int, code: str, unreached: str
+) -> None:
+    """The edge was tried before the version, or was reached; or a front end may still reach it."""
+    network, reports = network_of(manager, holding={}, unreached=frozenset({unreached} - {""}))
+    reports.record(FE1, refusing(code).model_copy(update={"number": number}), NOON, newest=2)
+    waiting = asyncio.create_task(network.acknowledged(2, 60))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    for name in (FE1, FE2, EDGE):
+        reports.record(name, ServerStatus(number=2), NOON, newest=2)
+    network.changed()
+    assert await waiting == Acknowledgement(2, [], [], 3)
+
+
+@on_loop
+async def test_server_that_has_reported_is_awaited_while_it_starts_again(manager: Manager) -> None:
+    network, _ = network_of(manager, holding={FE1: 2, FE2: 1, EDGE: 2}, unreached=frozenset({FE2}))
+    waiting = asyncio.create_task(network.acknowledged(2, 60))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    waiting.cancel()
 
 
 @on_loop

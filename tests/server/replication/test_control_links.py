@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from sipmesh.server.replication.control_links import (
     BETWEEN_OPENED_S,
     FIRST_PAUSE_S,
@@ -70,6 +72,52 @@ async def test_many_new_links_are_opened_in_groups() -> None:
     before = len(dialled.hops)
     await asyncio.sleep(1)
     assert len(dialled.hops) == before
+
+
+REFUSED = "Connection refused"
+
+
+@on_jumping_loop
+async def test_failure_counts_only_of_a_dial_that_has_begun_since() -> None:
+    """The server may have started after the dial before."""
+    dialled, loop = Dialled(), asyncio.get_running_loop()
+    dialled.links.keep({FE1: hop(FE1)})
+    failed = dialled.links.dial([FE1])
+    assert len(dialled.wires) == 1
+    dialled.links.gone(dialled.wires[0].link, REFUSED)
+    assert not failed()
+    begun = loop.time()
+    while len(dialled.wires) == 1:
+        await asyncio.sleep(0.05)
+    assert loop.time() - begun <= 2 * FIRST_PAUSE_S
+    dialled.links.gone(dialled.wires[1].link, REFUSED)
+    assert failed() == {FE1}
+    again = dialled.links.dial([FE1, "unknown.example.test"])
+    assert len(dialled.wires) == 3
+    assert not again()
+    dialled.links.up(dialled.wires[2].link)
+    assert not failed()
+
+
+@pytest.mark.parametrize(("why", "failed_at"), [(REFUSED, {FE1}), ("the peer has closed the link", set())])
+@on_jumping_loop
+async def test_only_a_server_that_does_not_listen_is_out_of_reach(why: str, failed_at: set[str]) -> None:
+    dialled = Dialled()
+    dialled.links.keep({FE1: hop(FE1)})
+    dialled.links.gone(dialled.wires[0].link, REFUSED)
+    failed = dialled.links.dial([FE1])
+    dialled.links.gone(dialled.wires[1].link, why)
+    assert failed() == failed_at
+
+
+@on_jumping_loop
+async def test_servers_are_dialled_again_at_once_and_their_faults_forgotten() -> None:
+    dialled = Dialled()
+    dialled.links.keep({FE1: hop(FE1), FE2: hop(FE2)})
+    dialled.links.gone(dialled.wires[0].link, REFUSED)
+    dialled.links.dial_again()
+    assert [one.name for one in dialled.hops] == [FE1, FE2, FE1]
+    assert not dialled.links.faults
 
 
 @on_jumping_loop

@@ -225,8 +225,9 @@ class Agent(ControlPlane):
 
     def version_changed(self) -> None:
         """Another version is in force: report it, and give it to the edges that are behind us in it."""
-        self.reporter.report()
         self._keep_links()
+        self._links.dial_again()  # management waits for edges, unless this report or a later one says that none is there
+        self.reporter.report()
         self._notifier.use_topology(self._server.view.trusted.get)
         self._notifier.changed()
 

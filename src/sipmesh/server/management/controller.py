@@ -40,7 +40,7 @@ from sipmesh.storage.seen_users import GO_ON
 from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from sipmesh.distribution.event import Here
     from sipmesh.server.in_force.in_force import InForce
@@ -302,6 +302,7 @@ class Controller(ControlPlane):
         """Forget the subscriptions on *link*."""
         self._notifier.gone(link)
         self._links.gone(link, why)
+        self.network.changed()
 
     def requested(self, link: Link, peer: TrustedPeer, request: Request) -> bool:
         """Serve a request of our event package: a subscription, or a status; return False for any other request."""
@@ -330,10 +331,14 @@ class Controller(ControlPlane):
         """Return why there is no link to *server*; None if there is one, or if there should be none."""
         return self._links.fault_of(server)
 
+    def dial(self, servers: Iterable[str]) -> Callable[[], frozenset[str]]:
+        """Dial *servers* at once to which there is no link; the function gives those that a dial since then has not reached."""
+        return self._links.dial(servers)
+
     def _report_received(self, peer: TrustedPeer, report: Mapping[str, object]) -> str:
         """Accept the report of a server; returns its fault, or empty."""
         fault = self._receiver.receive(peer, report)
-        self.network.report_received()
+        self.network.changed()
         return fault
 
     def _traced(self, peer: TrustedPeer, document: Mapping[str, object]) -> str:

@@ -27,7 +27,8 @@ from sipmesh.server.management.server_faults import (
 )
 from sipmesh.server.management.sightings import Sighting, sightings, strongest, tell_sightings
 from sipmesh.server.process.clock import now_utc
-from sipmesh.server.replication.link_fault import Cause
+from sipmesh.server.replication.control_links import carriers
+from sipmesh.server.replication.link_fault import OUT_OF_REACH, Cause
 from sipmesh.server.replication.server_status import PeerKind
 from sipmesh.trust.code import Code
 from sipmesh.trust.role import BORDERS, Role
@@ -166,6 +167,9 @@ class Reach(Protocol):
     def fault_of(self, server: str) -> LinkFault | None:
         """Return why there is no link to *server*; None if there is one, or if there should be none."""
 
+    def dial(self, servers: Iterable[str]) -> Callable[[], frozenset[str]]:
+        """Dial *servers* at once to which there is no link; the function gives those that a dial since then has not reached."""
+
     def managers(self) -> Sequence[ManagerReply]:
         """Return the servers of the management pool; empty if there is one management server."""
 
@@ -215,24 +219,43 @@ class Network:
         names = [member.name for member in self.members()]
         return {name: reports[name].status if name in reports else None for name in names}
 
-    def report_received(self) -> None:
-        """A server has reported: wake everything that waits in :meth:`acknowledged`."""
+    def changed(self) -> None:
+        """A server has reported, or a link has closed: wake everything that waits in :meth:`acknowledged`."""
         news, self._news = self._news, asyncio.Event()
         news.set()
 
     async def acknowledged(self, number: int, wait_s: float) -> Acknowledgement:
         """Wait until every server has reported that version *number* is in force, at most *wait_s* seconds.
 
-        A server that has joined and has never reported is not waited for: it starts with the newest version.
+        A server that has joined and has never reported is not waited for: it starts with the newest version. A server that has
+        never reported is missing at once if no dial reaches it that has begun after this question.
         """
+        unreached = self._reach.dial([one.name for one in self.members() if one.name not in self._reports.reports])
 
         def missing() -> list[str]:
             new = self.not_started()
             return [name for name in self.missing(number) if name not in new]
 
-        await self.reported(lambda: not missing(), wait_s)
+        await self.reported(lambda: not set(missing()) - self._out_of_reach(number, unreached()), wait_s)
         new = [name for name in self.missing(number) if name in self.not_started()]
         return Acknowledgement(number, missing(), new, len(self.members()) - len(new))
+
+    def _out_of_reach(self, number: int, unreached: frozenset[str]) -> frozenset[str]:
+        """Return *unreached*, and the edges without a report that no front end reaches which has version *number*.
+
+        A front end dials the edges behind it at once when a version is in force there.
+        """
+        reports, have = self._reports.reports, self._reports.servers_with(number)
+        tried = {
+            name: {fault.peer for fault in reports[name].status.peer_faults if fault.code in OUT_OF_REACH}
+            for name in have
+        }
+        edges = [one.name for one in self.members() if one.role is Role.EDGE and one.name not in reports]
+        return unreached | {
+            edge
+            for edge in edges
+            if all(front in unreached or edge in tried.get(front, ()) for front in carriers(self._server.view, edge))
+        }
 
     async def reported(self, holds: Callable[[], bool], wait_s: float) -> None:
         """Wait until the reports of servers let *holds* return True, at most *wait_s* seconds."""

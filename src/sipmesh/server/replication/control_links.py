@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sipmesh.server.replication.link_fault import LinkFault
+from sipmesh.server.replication.link_fault import OUT_OF_REACH, LinkFault
 from sipmesh.transport.hop import Hop
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.role import BORDERS
@@ -30,13 +30,18 @@ BETWEEN_OPENED_S = 0.01
 
 @dataclass(slots=True)
 class ControlLink:
-    """A server to keep a link to; *pause* is the wait in seconds after the next failure."""
+    """A server to keep a link to; *pause* is the wait in seconds after the next failure.
+
+    *dials* counts the links that were dialled, *failed* is the number of the last one that has failed.
+    """
 
     hop: Hop
     link: Link | None = None
     pause: float = FIRST_PAUSE_S
     waits: asyncio.TimerHandle | None = None
     fault: LinkFault | None = None  # why the last link closed; None while a link is up
+    dials: int = 0
+    failed: int = 0
 
 
 class ControlLinks:
@@ -86,7 +91,35 @@ class ControlLinks:
         if entry.waits is not None:
             entry.waits.cancel()
             entry.waits = None
+        entry.dials += 1
         entry.link = self._dial(entry.hop.for_control())
+
+    def dial(self, names: Iterable[str]) -> Callable[[], frozenset[str]]:
+        """Dial those of *names* at once that wait for their next dial.
+
+        The function that this returns gives the servers that cannot be reached, as a dial has shown that has begun since.
+        """
+        before: dict[str, int] = {}
+        for name in names:
+            if (entry := self._links.get(name)) is not None:
+                before[name], entry.pause = entry.dials, FIRST_PAUSE_S
+                if entry.waits is not None:
+                    self._open(entry)
+        return lambda: frozenset(name for name, dials in before.items() if self._is_out_of_reach(name, dials))
+
+    def _is_out_of_reach(self, name: str, dials: int) -> bool:
+        """Tell whether a dial after the first *dials* has found no server."""
+        entry = self._links.get(name)
+        return (
+            entry is not None and entry.failed > dials and entry.fault is not None and entry.fault.code in OUT_OF_REACH
+        )
+
+    def dial_again(self) -> None:
+        """Dial all servers at once that wait for their next dial; why the last one has failed is forgotten."""
+        for entry in self._links.values():
+            if entry.waits is not None:
+                entry.pause, entry.fault = FIRST_PAUSE_S, None
+                self._open(entry)
 
     def has(self, link: Link) -> bool:
         """Return whether *link* is one of these links."""
@@ -102,7 +135,7 @@ class ControlLinks:
         """A link has closed: dial again after a pause, which doubles with each failure."""
         for entry in self._links.values():
             if entry.link is link:
-                entry.link, entry.fault = None, LinkFault.of(link, why)
+                entry.link, entry.fault, entry.failed = None, LinkFault.of(link, why), entry.dials
                 entry.waits = self._loop.call_later(entry.pause, self._open, entry)
                 entry.pause = min(2 * entry.pause, LONGEST_PAUSE_S)
 

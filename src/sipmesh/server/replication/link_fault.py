@@ -28,6 +28,9 @@ class Cause(StrEnum):
     STORE = "store"
 
 
+OUT_OF_REACH: Final = frozenset({Cause.PORT_REFUSES, Cause.NO_ADDRESS, Cause.NO_ROUTE})
+"""Causes that show at once that no server listens."""
+
 _SAID: Final = {
     os.strerror(errno.ECONNREFUSED): Cause.PORT_REFUSES,
     " has no address": Cause.NO_ADDRESS,
