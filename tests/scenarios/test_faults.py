@@ -5,7 +5,6 @@ The exit code of `sipmesh status`, the page of the console, the API and the metr
 
 from __future__ import annotations
 
-import html
 import json
 import shutil
 from collections.abc import AsyncIterator
@@ -21,21 +20,16 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from sipmesh.demo.organisation import Organisation
-from sipmesh.demo.ports import HOST, free_port
+from sipmesh.demo.ports import HOST
 from sipmesh.pki import files
-from sipmesh.server.admin.metrics.server_metrics import ServerMetrics
 from sipmesh.server.agent import status_reporter
 from sipmesh.server.agent.probing import peer_checks
-from sipmesh.server.console.access.secret_table import hash_of
-from sipmesh.server.management.server_faults import Fault
 from sipmesh.server.replication.link_fault import Cause
 from sipmesh.server.replication.server_status import PeerKind
 from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import LinkKind
-from support.console import Visitor
 from support.managed import MGMT, Managed
 from support.network import (
-    BOT,
     EDGE,
     EDGES,
     EXAMPLE,
@@ -47,7 +41,8 @@ from support.network import (
     Network,
     copied_with_ports,
 )
-from support.running import on_loop, until
+from support.running import on_loop
+from support.shown_faults import ShownFaults, console_entry
 
 TOKEN = "viewer-token"
 
@@ -62,50 +57,11 @@ def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @dataclass
-class Bed:
+class Bed(ShownFaults):
     """Our servers under management, and the edge of a partner; *entry* is our entry of the partner."""
 
-    managed: Managed
     partner: Network
     entry: dict[str, Any]
-
-    def faults(self) -> list[tuple[str, Fault]]:
-        """All faults of the network, each with the name of what has it, but that of the application: no test starts it."""
-        status = self.managed.master.network.status(self.managed.master.newest)
-        named = [(status.manager, status.faults), *((one.known.server, one.faults) for one in status.members)]
-        named += [(peer.name, peer.faults) for peer in status.peers if peer.name != BOT]
-        return [(name, fault) for name, faults in named for fault in faults]
-
-    async def well(self) -> None:
-        """Wait until no fault is left."""
-        await until(lambda: not self.faults())
-
-    async def only(self, code: str) -> tuple[str, Fault]:
-        """Wait until the network has one fault and no other, with this code; then each surface shows it."""
-        await until(lambda: [fault.code for _, fault in self.faults()] == [code])
-        [found] = self.faults()
-        await self._shown_everywhere(*found)
-        return found
-
-    async def _shown_everywhere(self, name: str, fault: Fault) -> None:
-        printed = await self.managed.type("status", code=1)
-        assert fault.remedy.split(";")[0][:60] in " ".join(printed.split()), printed
-        told = json.loads(await self.managed.type("status", "--json", code=1))
-        assert told["ok"] is False
-        async with Visitor(self.managed, TOKEN) as program:
-            answered = (await program.get("/api/v1/status")).json
-            servers = [answered["master"], *answered["servers"]]
-            named = {one.get("server") or one["peer"]: one["faults"] for one in (*servers, *answered["peers"])}
-            assert [(one["code"], one["hurts"]) for one in named[name]] == [(fault.code, list(fault.hurts))]
-        async with Visitor(self.managed) as browser:
-            await browser.log_in("viewer")
-            page = html.unescape((await browser.get("/status")).text)
-            assert fault.remedy in page
-        metrics = [
-            metric for metric in ServerMetrics(self.managed.nodes[MGMT]).collect() if "network_faults" in metric.name
-        ]
-        counted = {one.labels["code"] for metric in metrics for one in metric.samples if one.value}
-        assert fault.code in counted
 
     async def publish_entry(self, **keys: object) -> None:
         """Publish our entry of the partner with these keys changed."""
@@ -138,11 +94,10 @@ async def bed(managed: Managed, partner: Organisation) -> AsyncIterator[Bed]:
     lists = [f"partners/{PARTNER}/{Path(file).name}" for file in partner.lists]
     anchors = [f"partners/{PARTNER}/{partner.root.name}"]
     entry = {"domains": [PARTNER], "edge": edge, "address": HOST, "anchors": anchors, "crls": lists}
-    operators = [{"name": "ada", "role": "viewer", "token_sha256": hash_of(TOKEN)}]
 
     def change(document: dict[str, Any]) -> None:
         document["federation"] = {"route": EDGES, "partners": [entry], "networks": ["127.0.0.0/8"]}
-        document["console"] = {"listen": f"{HOST}:{free_port()}", "operators": operators}
+        document["console"] = console_entry()
         document["pools"] = [pool for pool in document["pools"] if pool["name"] != "pool2.example.test"]
 
     async with managed:

@@ -3,33 +3,34 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, final
 
 _MICROSECONDS: Final = 1_000_000
 _MINUTE_S: Final = 60
-_MOST_KEPT: Final = 64
-_minutes: Final[dict[int, str]] = {}
-_SECONDS: Final = tuple([f"{second:02d}." for second in range(_MINUTE_S)])
+_SECONDS: Final = [f"{second:02d}." for second in range(_MINUTE_S)]
 
 
-def instant(unix: float) -> str:
-    """Write a Unix time as a JSON string: ISO 8601 in UTC, with microseconds."""
-    whole = int(unix * _MICROSECONDS + 0.5)
-    second = whole // _MICROSECONDS
-    minute = second // _MINUTE_S
-    begins = _minutes.get(minute)
-    if begins is None:
-        begins = _begin(minute)
-    fraction = str(_MICROSECONDS + whole % _MICROSECONDS)[1:]
-    return f'{begins}{_SECONDS[second % _MINUTE_S]}{fraction}+00:00"'
+@final
+class JsonClock:
+    """Writes Unix times; the text of the last minute is kept."""
 
+    __slots__ = ("_begins", "_minute")
 
-def _begin(minute: int) -> str:
-    """Write the first half of an instant, up to its minute; the latest minutes are kept."""
-    if len(_minutes) >= _MOST_KEPT:
-        _minutes.clear()
-    begins = _minutes[minute] = datetime.fromtimestamp(minute * _MINUTE_S, UTC).strftime('"%Y-%m-%dT%H:%M:')
-    return begins
+    def __init__(self) -> None:
+        self._minute, self._begins = -1, ""
+
+    def __repr__(self) -> str:
+        return f"<JsonClock {self._begins}>"
+
+    def instant(self, unix: float) -> str:
+        """Write a Unix time as a JSON string: ISO 8601 in UTC, with microseconds."""
+        second = int(unix)
+        minute = second // _MINUTE_S
+        if minute != self._minute:
+            self._minute = minute
+            self._begins = datetime.fromtimestamp(minute * _MINUTE_S, UTC).strftime('"%Y-%m-%dT%H:%M:')
+        fraction = str(_MICROSECONDS + int((unix - second) * _MICROSECONDS))[1:]
+        return f'{self._begins}{_SECONDS[second - minute * _MINUTE_S]}{fraction}+00:00"'
 
 
 def duration(seconds: float) -> str:

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Final
 from sipmesh.routing.target import ServerTarget, server_of
 from sipmesh.server.proxy.records.known_caller import LOGIN, Known, known_caller
 from sipmesh.server.proxy.records.record_maker import RecordMaker
-from sipmesh.server.proxy.records.told_request import named, told
+from sipmesh.server.proxy.records.told_request import named, told_json
 from sipmesh.server.proxy.records.up_calls import LOST_S, UpCall, UpCalls
 from sipmesh.sip.message import respond
 from sipmesh.sip.rows import RECORD_ROUTE
 from sipmesh.sip.status import FIRST_REDIRECTION, Status
 from sipmesh.sip.text_cache import short_key
 from sipmesh.storage.call_records.journal_entry import NULL, JournalEntry, quoted
-from sipmesh.storage.call_records.json_time import duration, instant
+from sipmesh.storage.call_records.json_time import duration
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.role import BORDERS, Role
 
@@ -39,11 +39,13 @@ RECORDED: Final = ("INVITE", "MESSAGE")
 RECORDING: Final = frozenset({Role.FRONT_END, *BORDERS})
 """Roles of the servers that make records."""
 
-ENDED: Final = "ended by BYE"
+ENDED: Final = quoted("ended by BYE")
 CANCELLED: Final = "the caller has hung up before an answer"
 GONE: Final = "the link of the caller has closed before an answer"
-FORGOTTEN: Final = "too many calls are up: it is not known when this one has ended"
-LONG_AGO: Final = "its server has restarted since, and no BYE has passed: it is not known when the call has ended"
+FORGOTTEN: Final = quoted("too many calls are up: it is not known when this one has ended")
+LONG_AGO: Final = quoted(
+    "its server has restarted since, and no BYE has passed: it is not known when the call has ended"
+)
 
 RESTORED_S: Final = 4 * 3_600.0
 """Seconds for which a call is awaited that was up when the process before this one has ended."""
@@ -166,7 +168,7 @@ class CallRecorder:
 
     def ended_by(self, call: UpCall, who: str) -> None:
         """The operator *who* has ended a call."""
-        self._close(self.up.remove(call.key), told(f"ended by the operator {who}"))
+        self._close(self.up.remove(call.key), told_json(f"ended by the operator {who}"))
 
     def link_down(self, flow: Flow) -> None:
         """A client's link has closed; another server may have carried it."""
@@ -189,15 +191,16 @@ class CallRecorder:
 
     def lost(self, lost: LostCall) -> None:
         """The phone of a call has not come back: the call was over when its link has closed."""
-        why = told(f"the link of {lost.user} has closed, and did not come back")
+        why = told_json(f"the link of {lost.user} has closed, and did not come back")
         self._close(self.up.remove(lost.key), why, at=lost.at)
 
     def _close(self, call: UpCall | None, why: str, *, at: float = 0.0, is_known: bool = True) -> None:
+        """Have the end of a call written; *why* is JSON."""
         if call is None:
             return
         end = at or self._wall()
         seconds = duration(end - call.answered) if is_known and call.answered else NULL
-        self.buffer.add(call.entry.ended(instant(end), seconds, quoted(why)))
+        self.buffer.add(call.entry.ended(self._maker.times.instant(end), seconds, why))
 
     # The process before this one
 

@@ -7,8 +7,16 @@ from typing import TYPE_CHECKING, Final
 
 from sipmesh.routing.identity.privacy import hides_identity, is_hidden
 from sipmesh.server.proxy.records.known_caller import LOGIN, Known
-from sipmesh.server.proxy.records.told_media import told_media
-from sipmesh.server.proxy.records.told_request import answerer, called, forwarded, named, passed, reference_in, told
+from sipmesh.server.proxy.records.told_media import SAID, told_media
+from sipmesh.server.proxy.records.told_request import (
+    answerer,
+    called,
+    forwarded,
+    named,
+    passed,
+    reference_in,
+    told_json,
+)
 from sipmesh.sip.status import FIRST_REDIRECTION, Status
 from sipmesh.sip.text_cache import LONGEST_KEY, TextCache
 from sipmesh.storage.call_records.call_record import REPORT
@@ -22,7 +30,7 @@ from sipmesh.storage.call_records.journal_entry import (
     refusal_of,
     tail_of,
 )
-from sipmesh.storage.call_records.json_time import instant
+from sipmesh.storage.call_records.json_time import JsonClock
 
 if TYPE_CHECKING:
     from sipmesh.routing.events.quality_report import QualityReport
@@ -34,6 +42,7 @@ MOST_NAMES: Final = 4_096
 
 _EMPTY: Final = quoted("")
 _LOGIN: Final = quoted(LOGIN)
+_MEDIA: Final = {media: quoted(media) for media in SAID}
 _NO_REFUSAL: Final = refusal_of("", "")
 
 
@@ -50,6 +59,7 @@ class RecordMaker:
         self._find_refusal = find_refusal
         self._prefix, self._number = f"{process}-{int(begun * 1000):x}-", 0
         self._quoted_server, self._key = quoted(self._server), key_of(self._server, self._prefix)
+        self.times = JsonClock()
         self._callers: TextCache[str] = TextCache(MOST_NAMES)
         self._callees: TextCache[str] = TextCache(MOST_NAMES)
 
@@ -79,40 +89,40 @@ class RecordMaker:
             if reference and not code:
                 why, code = self._explained(reference, why)
             refusal = refusal_of(code, reference)
-        at = instant(now)
+        at, by = self.times.instant(now), forwarded(request)
         self._number += 1
         head = head_of(
             begin_of(f"{self._prefix}{self._number}", self._quoted_server, request.method),
-            quoted(told(request.call_id)),
+            told_json(request.call_id),
             self._caller(who[0]),
-            _LOGIN if who[1] == LOGIN else quoted(told(who[1])),
+            _LOGIN if who[1] == LOGIN else told_json(who[1]),
             self._callee(request),
             self._answerer(response) if is_up else _EMPTY,
-            instant(started),
+            self.times.instant(started),
             at if is_up else NULL,
             response.status,
             refusal,
-            quoted(told_media(response.body or request.body)) if is_up else _EMPTY,
-            ",".join([quoted(name) for name in passed(response, self._server, following)]),
-            quoted(forwarded(request)),
+            _MEDIA[told_media(response.body or request.body)] if is_up else _EMPTY,
+            '"' + '","'.join(passed(response, self._server, following)) + '"',  # names of servers need no escape
+            quoted(by) if by else _EMPTY,
             withheld=hides_identity(request),
         )
         key = f"{self._key}{self._number}"
         if is_up:
             return JournalEntry(key, head)
-        return JournalEntry(key, head, tail_of(at, NULL, quoted(why if has_worked else told(why or response.reason))))
+        return JournalEntry(key, head, tail_of(at, NULL, told_json(why if has_worked else why or response.reason)))
 
     def report(self, request: Request, identity: str, report: QualityReport, now: float) -> JournalEntry:
         """Make the line of a report of the quality of a call, which the user *identity* has published."""
         self._number += 1
         head = head_of(
             begin_of(f"{self._prefix}{self._number}", self._quoted_server, REPORT),
-            quoted(told(report.call_id)),
+            told_json(report.call_id),
             self._caller(identity),
             _LOGIN,
             self._callee(request),
             _EMPTY,
-            instant(now),
+            self.times.instant(now),
             NULL,
             Status.OK,
             _NO_REFUSAL,
@@ -121,7 +131,7 @@ class RecordMaker:
             _EMPTY,
             withheld=False,
         )
-        tail = tail_of(instant(now), NULL, quoted(told(" ".join(report.figures))))
+        tail = tail_of(self.times.instant(now), NULL, told_json(" ".join(report.figures)))
         return JournalEntry(f"{self._key}{self._number}", head, tail)
 
     def _explained(self, reference: str, why: str) -> tuple[str, str]:

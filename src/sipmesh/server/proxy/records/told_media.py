@@ -5,45 +5,48 @@ from __future__ import annotations
 from typing import Final
 
 from sipmesh.routing.media.protection import DTLS, SRTP, TLS
-from sipmesh.sip.text import is_digits
 
-_NONE, _SRTP, _DTLS, _TLS, _NO_MEDIA = range(5)
-"""From the weakest on."""
-_SAID: Final = ("none", "SRTP", "DTLS-SRTP", "TLS", "")
+_NONE: Final = 0
+_SRTP: Final = 1
+_DTLS: Final = 2
+_TLS: Final = 3
+_NO_MEDIA: Final = 4
+SAID: Final = ("none", "SRTP", "DTLS-SRTP", "TLS", "")
 _GRADES: Final = {
-    **dict.fromkeys(SRTP, _SRTP),
-    **dict.fromkeys(DTLS, _DTLS),
-    **dict.fromkeys(TLS, _TLS),
+    profile.encode(): grade for grade, profiles in ((_SRTP, SRTP), (_DTLS, DTLS), (_TLS, TLS)) for profile in profiles
 }
-_FEWEST_WORDS: Final = 3  # media, port and profile
+_KEYS: Final = b"\na=crypto:"
 
 
 def told_media(body: bytes) -> str:
     """Tell how the session description in *body* protects its media: the weakest of its sections; "" without any media.
 
-    It is no verdict: the media policy has judged the same description (`MediaGuard`).
+    It is no verdict: the media policy has judged the same description (`MediaGuard`). SRTP without keys in the description has
+    them from DTLS.
     """
-    weakest = _NO_MEDIA
-    at = 0 if body.startswith(b"m=") else body.find(b"\nm=") + 1
-    if at == 0 and not body.startswith(b"m="):
-        return ""
-    while True:
-        ends = body.find(b"\n", at)
-        weakest = min(weakest, _grade(body[at:ends] if ends >= 0 else body[at:]))
-        at = body.find(b"\nm=", at) + 1
-        if at == 0:
-            break
-    if weakest == _SRTP and b"a=fingerprint:" in body:
+    weakest, first = _NO_MEDIA, body.find(b"\nm=")
+    at = first
+    while at >= 0:
+        weakest = min(weakest, _grade(body, at + 1))
+        at = body.find(b"\nm=", at + 1)
+    if weakest == _SRTP and body.find(_KEYS, first) < 0:
         weakest = _DTLS
-    return _SAID[weakest]
+    return SAID[weakest]
 
 
-def _grade(line: bytes) -> int:
-    """Grade one section by its media line; `_NO_MEDIA` for a section that is not in use, or that is no media line."""
-    words = line.decode("latin-1").split(" ", _FEWEST_WORDS)
-    if len(words) < _FEWEST_WORDS:
+def _grade(body: bytes, at: int) -> int:
+    """Grade the section whose media line begins *at*; `_NO_MEDIA` if it is not in use, or if this is no media line."""
+    ends = body.find(b"\n", at)
+    if ends < 0:
+        ends = len(body)
+    media_ends = body.find(b" ", at, ends)
+    port_ends = body.find(b" ", media_ends + 1, ends)
+    if media_ends < 0 or port_ends < 0:
         return _NO_MEDIA
-    port, profile = words[1].partition("/")[0], words[2].rstrip("\r")
-    if not is_digits(port) or not port.strip("0"):
+    port = body[media_ends + 1 : port_ends].partition(b"/")[0]
+    if not port.isdigit() or not port.strip(b"0"):
         return _NO_MEDIA
-    return _GRADES.get(profile) or _GRADES.get(profile.upper(), _NONE)
+    profile_ends = body.find(b" ", port_ends + 1, ends)
+    profile = body[port_ends + 1 : profile_ends if profile_ends >= 0 else ends]
+    grade = _GRADES.get(profile)
+    return grade if grade is not None else _GRADES.get(profile.rstrip(b"\r").upper(), _NONE)

@@ -13,6 +13,7 @@ from sipmesh.sip.names import GUARDED
 from sipmesh.sip.rows import P_ASSERTED_IDENTITY, RECORD_ROUTE
 from sipmesh.sip.text import LWS
 from sipmesh.storage.call_records.call_record import LONGEST_TEXT, MOST_HOPS
+from sipmesh.storage.call_records.journal_entry import quoted
 
 if TYPE_CHECKING:
     from sipmesh.sip.message import Request, Response
@@ -37,6 +38,12 @@ def told(text: str) -> str:
     """Give a text of a peer as a record has it: printable, and cut."""
     is_plain = len(text) <= LONGEST_TEXT and text.isascii() and text.isprintable()
     return text if is_plain else printable(text)[:LONGEST_TEXT]
+
+
+def told_json(text: str) -> str:
+    """Give a text of a peer as a record has it, as JSON."""
+    is_plain = len(text) <= LONGEST_TEXT and text.isascii() and text.isprintable()
+    return f'"{text}"' if is_plain and '"' not in text and "\\" not in text else quoted(told(text))
 
 
 def named(aor: str) -> str:
@@ -112,9 +119,18 @@ def _host_of(item: str) -> str:
     begins = item.find("@")
     if begins < 0:
         begins = item.find(":")
-    host = item[begins + 1 :].partition(">")[0].partition(";")[0].partition(":")[0]
-    is_host = begins >= 0 and len(host) <= _LONGEST_HOST and host.isascii()
-    return host.lower() if is_host and host.replace("-", "").replace(".", "").isalnum() else ""
+    rest = item[begins + 1 :]
+    ends = rest.find(":")
+    host = rest[:ends] if ends >= 0 else rest
+    if begins < 0 or not _is_host(host):
+        host = rest.partition(">")[0].partition(";")[0].partition(":")[0]
+        if begins < 0 or not _is_host(host):
+            return ""
+    return host.lower()
+
+
+def _is_host(text: str) -> bool:
+    return len(text) <= _LONGEST_HOST and text.isascii() and text.replace("-", "").replace(".", "").isalnum()
 
 
 def reference_in(response: Response) -> str:
