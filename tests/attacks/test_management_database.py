@@ -26,6 +26,7 @@ from sipmesh.pki.crl.builder import Reason
 from sipmesh.pki.ledger.ledger import FILE
 from sipmesh.pki.ledger.refusals import UnrecordedRevocationError
 from sipmesh.server.management.issuing import has_its_key_elsewhere
+from sipmesh.server.management.peer_statuses import MANAGEMENT_DATABASE
 from sipmesh.server.management.publishing.certificate_needs import certificate_needs
 from sipmesh.server.management.publishing.publish import OF_HOST
 from sipmesh.server.management.revoking import lost_certificates, revoke
@@ -511,8 +512,8 @@ async def test_fencing_number_that_the_database_raises_is_signed_by_no_server(wr
         await plane.controller.leadership.keep()
         assert (plane.number(MGMT), plane.number(FE1), managed.holding(FE1).fencing) == (first, first, fencing)
         if writer.engine.name == "postgresql":
-            assert (fault := plane.controller.database_fault()) is not None
-            assert "set `fencing` of management_lease" in fault.what
+            assert (fault := plane.controller.database_faults().get(MANAGEMENT_DATABASE)) is not None
+            assert "set `fencing` of management_lease" in fault.remedy
         run(writer.engine, "UPDATE management_lease SET fencing = :number", fencing)
         await plane.controller.leadership.keep()
         if plane.controller.leadership._taking_over is not None:

@@ -56,6 +56,7 @@ SICK: dict[str, tuple[tuple[str, str], ...]] = {
     "SipmeshSlowTurns": ((f"sipmesh_loop_turn_longest_seconds{{{FE1}}}", "0.7x20"),),
     "SipmeshRegistrationsNotStored": ((f'sipmesh_registration_store_failures{{{FE1},error="disk full"}}', "1x20"),),
     "SipmeshMessagesNotStored": ((f'sipmesh_messages_stored_total{{{FE1},result="failed"}}', "0+1x20"),),
+    "SipmeshCallRecordsLost": ((f"sipmesh_call_records_lost_total{{{FE1}}}", "0+1x20"),),
     "SipmeshWorkersNotServing": ((f'sipmesh_workers{{{FE1},state="ended"}}', "1x20"),),
     "SipmeshWorkersEnd": ((f"sipmesh_worker_starts_total{{{FE1}}}", "0+1x20"),),
     "SipmeshDescriptorsShort": ((f"sipmesh_descriptors_short{{{FE1}}}", "1x20"),),
@@ -76,6 +77,8 @@ WELL = (
     (f"sipmesh_registrations{{{FE1}}}", "100x15 95x5"),
     (f"sipmesh_calls_started_total{{{FE1}}}", "0+60x20"),
     (f'sipmesh_calls_answered_total{{{FE1},class="5xx"}}', "0+1x20"),
+    (f"sipmesh_call_records_total{{{FE1}}}", "0+60x20"),
+    (f"sipmesh_call_records_lost_total{{{FE1}}}", "3x20"),
     (f'sipmesh_workers{{{FE1},state="serving"}}', "2x20"),
     (f'sipmesh_audit_lines{{{FE1},head="a"}}', "90+1x20"),
 )

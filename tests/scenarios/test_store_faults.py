@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+import shutil
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from sipmesh.pki import files
 from sipmesh.server.management.peer_statuses import MANAGEMENT_DATABASE, registrations_of
 from sipmesh.server.replication.link_fault import Cause
-from support.managed import MGMT, Managed
-from support.network import EDGE, FE1, FE2, POOL
-from support.pool import Pool, build_pool
+from support.managed import MGMT, Change, Managed, servers_of
+from support.network import BOT, EDGE, FE1, FE2, POOL
+from support.pool import MANAGERS, Pool, build_pool
 from support.postgres import Cluster
 from support.running import on_loop, until
 from support.shown_faults import ShownFaults, console_entry
+from support.two_hosts import POOL_KEY
 from support.valkey_network import pool_entry, url_of
 from support.valkey_server import ValkeyServer
+
+
+def with_valkey(managed: Managed, valkey: ValkeyServer, document: dict[str, Any]) -> None:
+    """Have the registrations of the pool in Valkey."""
+    document["console"] = console_entry()
+    document["pools"] = [pool for pool in document["pools"] if pool["name"] != "pool2.example.test"]
+    pool_entry(managed.organisation, POOL)["storage"] = {"bindings": url_of(valkey)}
 
 
 @pytest.mark.peer("valkey")
@@ -23,21 +35,38 @@ from support.valkey_server import ValkeyServer
 async def test_stopped_valkey_is_one_fault_of_the_registrations_until_it_runs(
     managed: Managed, valkey: ValkeyServer
 ) -> None:
-    here, document = ShownFaults(managed), managed.organisation.document
-    document["console"] = console_entry()
-    document["pools"] = [pool for pool in document["pools"] if pool["name"] != "pool2.example.test"]
-    pool_entry(managed.organisation, POOL)["storage"] = {"bindings": url_of(valkey)}
+    here = ShownFaults(managed)
     async with managed:
-        managed.organisation.write()
         await managed.start(MGMT)
-        await managed.publish(force=True)
+        await managed.publish(partial(with_valkey, managed, valkey), force=True)
+        for name in (FE1, FE2):
+            managed.join(name)
+            files.write(managed.folder(name) / "state" / f"{POOL}.dialog-key", POOL_KEY, files.SECRET)
         await managed.start(FE1, FE2, EDGE)
         await here.well()
         valkey.kill()
-        name, fault = await here.only(Cause.STORE)
+        name, fault = await here.only(Cause.STORE, hurts=2)
         assert (name, sorted(fault.hurts)) == (registrations_of(POOL), [FE1, FE2])
         assert "start the store" in fault.remedy
         valkey.start()
+        await here.well()
+
+
+@pytest.mark.peer("valkey")
+@on_loop
+async def test_hosts_with_different_pool_keys_are_told_to_copy_one(managed: Managed, valkey: ValkeyServer) -> None:
+    """The store answers: to start it would change nothing."""
+    here = ShownFaults(managed)
+    async with managed:
+        await managed.start(MGMT)
+        await managed.publish(partial(with_valkey, managed, valkey), force=True)
+        await managed.start(FE1, FE2, EDGE)
+        await until(lambda: [fault.code for _, fault in here.faults()] == [Cause.STORE, Cause.STORE])
+        for _, fault in here.faults():
+            assert fault.remedy.startswith(f"copy state/{POOL}.dialog-key of one host to all others")
+        await managed.stop(FE1, FE2)
+        shutil.copy(*(managed.folder(name) / "state" / f"{POOL}.dialog-key" for name in (FE1, FE2)))
+        await managed.start(FE1, FE2)
         await here.well()
 
 
@@ -46,21 +75,30 @@ async def test_stopped_valkey_is_one_fault_of_the_registrations_until_it_runs(
 async def test_stopped_postgresql_is_one_fault_of_the_management_database_until_it_runs(
     tmp_path: Path, postgres_url: str, cluster: Cluster
 ) -> None:
-    """Users, versions and audit log are in it; the servers go on with the users that they have."""
+    """Users, versions, audit log and records of calls are in it; the servers go on with the users that they have."""
     organisation, entry = build_pool(tmp_path / "m")
     organisation.document["console"] = console_entry()
+    organisation.document["call_records"] = {}
     pool = Pool.make(organisation, entry, tmp_path, f"{postgres_url}&connect_timeout=2")
-    network = pool.network
-    here = ShownFaults(network)
-    async with network:
-        await network.start(MGMT, FE1, FE2)
-        await until(lambda: network.nodes[FE1].users.ready and network.nodes[FE2].users.ready)
-        before = {(name, fault.code) for name, fault in here.faults()}
+    here = ShownFaults(pool.network)
+    async with pool.network as network:
+        await network.start(MGMT, FE1, FE2, EDGE)
+        await network.publish(alone_with_all_in(Cluster.public(pool.url)), force=True)
+        await here.well()
         cluster.stop()
-        try:
-            await until(lambda: {(name, fault.code) for name, fault in here.faults()} != before)
-            name, fault = next((name, fault) for name, fault in here.faults() if (name, fault.code) not in before)
-            assert (name, fault.code) == (MANAGEMENT_DATABASE, Cause.STORE)
-        finally:
-            cluster.start()
-        await until(lambda: {(name, fault.code) for name, fault in here.faults()} == before)
+        name, fault = await here.only(Cause.STORE)
+        assert (name, fault.hurts) == (MANAGEMENT_DATABASE, (MGMT,))
+        assert fault.remedy.startswith("start the database server")
+        cluster.start()
+        await here.well()
+
+
+def alone_with_all_in(url: str) -> Change:
+    """Remove the second management server, which does not run here, and keep all that management stores in one database."""
+
+    def change(document: dict[str, Any]) -> None:
+        del servers_of(document, MANAGERS)[1:]
+        document["pools"] = [pool for pool in document["pools"] if pool["name"] not in {"pool2.example.test", BOT}]
+        document["storage"] |= {"calls": url}
+
+    return change

@@ -42,16 +42,23 @@ class ShownFaults:
         """Wait until no fault is left."""
         await until(lambda: not self.faults())
 
-    async def only(self, code: str) -> tuple[str, Fault]:
-        """Wait until the network has one fault and no other, with this code; then each surface shows it."""
-        await until(lambda: [fault.code for _, fault in self.faults()] == [code])
+    async def only(self, code: str, hurts: int = 0) -> tuple[str, Fault]:
+        """Wait until the network has one fault and no other, with this code; then each surface shows it.
+
+        With *hurts*, wait until it hurts so many servers.
+        """
+        await until(
+            lambda: [(fault.code, hurts in {0, len(fault.hurts)}) for _, fault in self.faults()] == [(code, True)]
+        )
         [found] = self.faults()
         await self._shown_everywhere(*found)
         return found
 
     async def _shown_everywhere(self, name: str, fault: Fault) -> None:
         printed = await self.managed.type("status", code=1)
-        assert fault.remedy.split(";")[0][:60] in " ".join(printed.split()), printed
+        words = "".join(printed.split())
+        assert "".join(f"{name}: {fault.what}".split())[:100] in words, printed
+        assert "".join(fault.remedy.split(";")[0].split())[:60] in words, printed
         told = json.loads(await self.managed.type("status", "--json", code=1))
         assert told["ok"] is False
         async with Visitor(self.managed, TOKEN) as program:

@@ -22,7 +22,15 @@ def running_management(place: Place) -> Path | None:
 
 
 def managers(place: Place) -> list[str]:
-    """Return the management servers of the newest version, or of the draft if no version is published."""
+    """Return the management servers of the newest version, or of the draft if no version is published.
+
+    Those of the draft count too while the database of management cannot be read: the server that runs says so.
+    """
+    from sipmesh.errors import OperatorError
     from sipmesh.server.replication.document_store import signers_of
 
-    return sorted(signers_of(place.in_force()))
+    try:
+        loaded = place.in_force()
+    except OperatorError:
+        loaded = place.load()
+    return sorted(signers_of(loaded))

@@ -212,7 +212,8 @@ class Database:
         for words, remedy in _REMEDIES.items():
             if self.file is None and words in reason:
                 return remedy
-        return "check that the database exists and accepts the login of sipmesh"
+        started = "" if self.file is not None else "start the database server, or "
+        return f"{started}check that the database exists and accepts the login of sipmesh"
 
 
 def _is_denied(file: Path) -> bool:

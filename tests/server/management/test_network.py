@@ -54,8 +54,9 @@ class Links:
         """Return nothing, as `managers`."""
         return []
 
-    def database_fault(self) -> None:
+    def database_faults(self) -> dict[str, Fault]:
         """Return nothing, as `managers`."""
+        return {}
 
 
 @dataclass
@@ -230,7 +231,9 @@ async def test_database_of_management_and_stores_have_their_faults_once(manager:
     ]
     peers = [(registrations_of(POOL), PeerKind.STORE), (MANAGEMENT_DATABASE, PeerKind.STORE)]
     down = Fault("no answer", "start it", Cause.STORE, (MGMT,))
-    status = Snapshot(2, NOON, MGMT, ServerStatus(number=2), known, peers=peers, database_fault=down).status()
+    status = Snapshot(
+        2, NOON, MGMT, ServerStatus(number=2), known, peers=peers, database_faults={MANAGEMENT_DATABASE: down}
+    ).status()
     assert [fault.hurts for peer in status.peers for fault in peer.faults] == [(FE1, FE2), (MGMT,)]
     assert not any(member.faults for member in status.members)
 

@@ -17,6 +17,7 @@ from sipmesh.server.management.network_calls import NetworkCalls
 from sipmesh.server.management.network_traces import NetworkTraces
 from sipmesh.server.management.offers import Offers
 from sipmesh.server.management.order_sender import OrderSender
+from sipmesh.server.management.peer_statuses import CALL_RECORDS, MANAGEMENT_DATABASE, store_fault
 from sipmesh.server.management.pool.file_replication import FileGiver, FileReceiver
 from sipmesh.server.management.pool.leadership import Leadership
 from sipmesh.server.management.publishing.decommission import CA, servers_of
@@ -34,7 +35,6 @@ from sipmesh.server.proxy.control_plane import ControlPlane
 from sipmesh.server.replication.control_links import ControlLinks, hops_to
 from sipmesh.server.replication.crl_store import LARGEST_GIVEN, too_large
 from sipmesh.server.replication.document_store import signers_of
-from sipmesh.server.replication.link_fault import Cause
 from sipmesh.sip.message import Request, Response, respond
 from sipmesh.storage.seen_users import GO_ON
 from sipmesh.trust.role import Role
@@ -231,16 +231,24 @@ class Controller(ControlPlane):
         members = [member for member in self.leadership.members if member.server in named]
         return [ManagerReply(one.server, one.fencing, one.version, round(one.heard_s, 1)) for one in members]
 
-    def database_fault(self) -> Fault | None:
-        """Return why the database that the management servers share cannot be used; None if it can, or if there is none."""
-        why = self.leadership.fault
-        remedy = "start the database, or repair the way to it; nothing can be published or revoked until it answers"
-        return Fault(why, remedy, Cause.STORE, (self._server.view.name,)) if why else None
+    def database_faults(self) -> Mapping[str, Fault]:
+        """Return why the databases of management cannot be used, by their names; a database that has two uses is one fault."""
+        by, storage = (self._server.view.name,), self._server.view.loaded.topology.storage
+        found: dict[str, Fault] = {}
+        if why := self.leadership.fault:
+            then = "nothing can be published or revoked until it answers"
+            found[MANAGEMENT_DATABASE] = store_fault(why, by, then)
+        if (why := self.calls.store_fault) and not (found and storage.calls == storage.management):
+            then = "the servers keep the records, and deliver them by themselves"
+            found[CALL_RECORDS] = store_fault(why, by, then)
+        return found
 
     def pool_faults(self) -> list[Fault]:
         """Return what is wrong with the management pool."""
         leadership = self.leadership
-        faults = [Fault(self._file_fault, "until then another server cannot take over")] if self._file_fault else []
+        is_away = leadership.fault != ""  # the files are exchanged through the database, which has the fault then
+        why = "" if is_away else self._file_fault
+        faults = [Fault(why, "until then another server cannot take over")] if why else []
         faults += self.calls.faults()
         if self._issuing.ledger_fault:
             what = f"the CA's ledger was changed: {self._issuing.ledger_fault}"
@@ -363,8 +371,10 @@ class Controller(ControlPlane):
         return self.network.status(self.newest).faulty
 
     def audit_head(self) -> AuditLine | None:
-        """Return the last line of the audit log, None if it is empty."""
-        return self.management_db.audit.last()
+        """Return the last line of the audit log; None if it is empty, or if its database cannot be used."""
+        with suppress(OperatorError):
+            return self.management_db.audit.last()
+        return None
 
     @property
     def clocks_s(self) -> tuple[float, ...]:

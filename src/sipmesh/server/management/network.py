@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
 
 from sipmesh.server.management.peer_statuses import (
-    MANAGEMENT_DATABASE,
     PeerStatus,
     peer_statuses,
     peers_in,
@@ -87,8 +86,8 @@ class NetworkStatus:
 class Snapshot:
     """What is known of all servers at time *at*: a thread can compare it with the version *newest*.
 
-    *peers* are the applications, partners, stores and CAs, which do not report themselves. *database_fault* is the fault of the
-    database that management servers share.
+    *peers* are the applications, partners, stores and CAs, which do not report themselves. *database_faults* are those of the
+    databases that management servers share.
     """
 
     newest: int
@@ -99,7 +98,7 @@ class Snapshot:
     managers: Sequence[ManagerReply] = ()
     pool_faults: Sequence[Fault] = ()
     peers: Sequence[tuple[str, PeerKind]] = ()
-    database_fault: Fault | None = None
+    database_faults: Mapping[str, Fault] = field(default_factory=dict)
 
     def status(self) -> NetworkStatus:
         """Return every server and peer with its faults; each fault is listed once, at its cause."""
@@ -135,13 +134,11 @@ class Snapshot:
             is_right = is_our_clock_right if server == self.manager else server in right
             yield server, status if is_right else status.model_copy(update={"peer_faults": ()})
 
-    def _store_faults(self) -> Mapping[str, Sequence[Fault]]:
+    def _store_faults(self) -> dict[str, list[Fault]]:
         found = store_faults(self._reports())
         for pool, fault in apart(known for _, known in self.known).items():
             found.setdefault(registrations_of(pool), []).append(fault)
-        if self.database_fault is not None:
-            found[MANAGEMENT_DATABASE] = [self.database_fault]
-        return found
+        return found | {name: [fault] for name, fault in self.database_faults.items()}
 
     def _own_faults(self, seen: Sequence[Sighting]) -> Iterator[Fault]:
         for sighting in strongest(seen).values():
@@ -176,8 +173,8 @@ class Reach(Protocol):
     def pool_faults(self) -> Sequence[Fault]:
         """Return what is wrong with the management pool."""
 
-    def database_fault(self) -> Fault | None:
-        """Return why the database that the management servers share cannot be used; None if it can, or if there is none."""
+    def database_faults(self) -> Mapping[str, Fault]:
+        """Return why the databases of management cannot be used, by their names; a database that has two uses is one fault."""
 
 
 class Network:
@@ -274,7 +271,7 @@ class Network:
         linked = frozenset(self._reach.linked)
         known = [(member, self._known(member, linked)) for member in self.members()]
         name, pool = self._server.view.name, self._reach
-        about = (pool.managers(), pool.pool_faults(), list(peers_in(self._server.view)), pool.database_fault())
+        about = (pool.managers(), pool.pool_faults(), list(peers_in(self._server.view)), pool.database_faults())
         return Snapshot(newest, now_utc(), name, self._own_status(), known, *about)
 
     def _known(self, member: Member, linked: AbstractSet[str]) -> Known:

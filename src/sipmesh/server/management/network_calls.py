@@ -227,17 +227,16 @@ class NetworkCalls:
         else:
             outgoing.fault = ""
 
+    @property
+    def store_fault(self) -> str:
+        """Why the database of records cannot be used; "" if it can."""
+        return self._fault
+
     def faults(self) -> list[Fault]:
-        """Return why records are not stored, or not sent on."""
-        found = []
-        if self._fault:
-            remedy = (
-                "repair the database, or the way to it; the servers keep the records, and deliver them by themselves"
-            )
-            found.append(Fault(f"records of calls cannot be stored: {self._fault}", remedy))
+        """Return why records are not sent on."""
         why = [self._sink_fault, *(outgoing.fault for outgoing in self._outgoing if outgoing.fault != self._fault)]
         remedy = "repair it, or the way to it; management keeps the records, and sends them by itself then"
-        return found + [Fault(f"records of calls are not sent on: {fault}", remedy) for fault in why if fault]
+        return [Fault(f"records of calls are not sent on: {fault}", remedy) for fault in why if fault]
 
     def close(self) -> None:
         """End what is under way: what is not stored is delivered again."""

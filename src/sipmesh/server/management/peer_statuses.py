@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from sipmesh.server.management.server_faults import Fault
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from sipmesh.topology.view import ServerView
 
 MESSAGES = "stored messages"
+CALL_RECORDS = "records of calls"
 MANAGEMENT_DATABASE = "management database"
 
 
@@ -49,6 +50,8 @@ def peers_in(view: ServerView) -> Iterator[tuple[str, PeerKind]]:
     yield from ((registrations_of(pool), PeerKind.STORE) for pool in homes)
     if homes:
         yield MESSAGES, PeerKind.STORE
+    if topology.call_records is not None:
+        yield CALL_RECORDS, PeerKind.STORE
     if topology.storage.management is not None:
         yield MANAGEMENT_DATABASE, PeerKind.STORE
 
@@ -84,5 +87,14 @@ def store_faults(reports: Iterable[tuple[str, str, ServerStatus]]) -> dict[str, 
 
 def _unusable(why: str, servers: Sequence[str]) -> Fault:
     by = tuple(sorted(servers))
-    remedy = f"start the store, or repair the way to it from {tell_list(by)}; each server uses it again by itself"
-    return Fault(f"cannot be used by {tell_list(by)}: {why}", remedy, Cause.STORE, by)
+    fault = store_fault(why, by, "each server uses it again by itself")
+    return replace(fault, what=f"cannot be used by {tell_list(by)}: {fault.what}")
+
+
+def store_fault(why: str, by: tuple[str, ...], then: str) -> Fault:
+    """Return the fault of a store that the servers *by* cannot use; *then* says what follows its repair.
+
+    *why* ends with the remedy that whoever has seen the fault knows, after a semicolon; otherwise the store does not answer.
+    """
+    reason, _, known = why.partition("; ")
+    return Fault(reason, f"{known or 'start the store, or repair the way to it'}; {then}", Cause.STORE, by)

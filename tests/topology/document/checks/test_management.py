@@ -44,6 +44,26 @@ def test_several_management_servers_need_databases_that_they_share(
 
 
 @pytest.mark.parametrize(
+    ("records", "calls", "fault"),
+    [
+        ("call_records: {}\n", "", "is a file of one host"),
+        ("call_records: {}\n", f", calls: '{POSTGRESQL}'", ""),
+        ("", "", ""),
+    ],
+)
+def test_several_management_servers_share_the_records_of_calls(
+    place: Place, records: str, calls: str, fault: str
+) -> None:
+    storage = f"storage: {{users: '{POSTGRESQL}', management: '{POSTGRESQL}'{calls}}}\n"
+    place.spoil(TWO_MANAGERS, ("federation:\n", f"{storage}{records}federation:\n"))
+    if not fault:
+        assert place.load().topology.storage.management == POSTGRESQL
+        return
+    [problem] = place.problems()
+    assert (problem.field, fault in problem.reason) == ("storage.calls", True)
+
+
+@pytest.mark.parametrize(
     ("url", "reason"),
     [
         ("postgresql+psycopg://sipmesh:hunter2@127.0.0.1/m", "contains a password"),

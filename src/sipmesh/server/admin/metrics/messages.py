@@ -33,7 +33,7 @@ def _records(node: RunningServer) -> Iterator[Metric]:
     )
     waiting = "Records of calls and messages that wait for the disk."
     yield GaugeMetricFamily("sipmesh_call_records_waiting", waiting, value=len(buffer))
-    lost = "Records of calls and messages that were lost: too many have waited for the disk."
+    lost = "Records of calls and messages that were lost: too many waited, or were of one user."
     yield CounterMetricFamily("sipmesh_call_records_lost", lost, value=buffer.left_out)
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from sipmesh.server.admin.inventory_report import InventoryReport
     from sipmesh.server.console.pages.frame import Frame
+    from sipmesh.server.console.replies import AuditEntry
     from sipmesh.server.management.replies import NetworkReply, Plan, TrafficReply
 
 MOST_NEEDS: Final = 20
@@ -47,11 +48,19 @@ class OverviewPage:
     async def page(self, request: web.Request) -> tuple[str, Mapping[str, Any]]:
         """Return the page."""
         network = await self._frame.network(request)
-        stock = await self._frame.read(request, CERTIFICATES)
-        audit = await self._frame.read(request, AUDIT)
         traffic: TrafficReply = await self._frame.read(request, TRAFFIC.name)
-        needs = [*_of_network(network), *_of_certificates(stock), *await self._of_draft(request)]
-        needs += [Need("bad", "Audit log", fault, "", "/audit") for fault in audit.faults]
+        needs = list(_of_network(network))
+        changed: list[AuditEntry] | None = None
+        try:
+            audit = await self._frame.read(request, AUDIT)
+            needs += _of_certificates(await self._frame.read(request, CERTIFICATES))
+            needs += await self._of_draft(request)
+        except OperatorError as wrong:  # such as a database that is away: the page says so, and what servers report
+            if not needs:
+                needs = [Need("bad", "Management", wrong.message, "", "/status")]
+        else:
+            needs += [Need("bad", "Audit log", fault, "", "/audit") for fault in audit.faults]
+            changed = list(islice(audit.lines, MOST_CHANGES))
         shown = {
             "traffic": traffic,
             "charts": charts_of(traffic),
@@ -62,7 +71,7 @@ class OverviewPage:
         return "overview.html", {
             **shown,
             "servers": _states(network),
-            "changed": list(islice(audit.lines, MOST_CHANGES)),
+            "changed": changed,
         }
 
     async def _of_draft(self, request: web.Request) -> list[Need]:

@@ -89,6 +89,8 @@ class FileGiver:
         others = sorted(signers_of(view.loaded) - {view.name})
         if others:
             self._settle_admissions(view)
+        else:
+            self.waiting = ()
         held = _files_of(view.loaded.folder)
         fencing, signer = self._management_db.lease.fencing, _signer_of(view)
         now = (others, fencing, signer, sorted((name, sha256(content).digest()) for name, content in held.items()))

@@ -18,7 +18,7 @@ SERVERS_EVERY_S: Final = 0.05
 
 MOST_NAMED: Final = 3
 OTHER_KEY: Final = (
-    "the key of the pool differs at {}: copy state/{}.dialog-key of one host to all others, and restart their servers"
+    "the key of the pool differs at {}; copy state/{}.dialog-key of one host to all others, and restart their servers"
 )
 
 
