@@ -23,6 +23,19 @@ def test_a_removed_user_is_gone_from_the_list(organisation: Organisation) -> Non
     assert "sipmesh user add" in organisation.type("user", "list").out
 
 
+def test_removal_says_how_records_of_calls_forget_the_user(organisation: Organisation) -> None:
+    organisation.add_user("alice")
+    assert organisation.type("user", "alias", "add", "alice", "sales").code == 0
+    organisation.file.write_text(organisation.file.read_text() + "call_records: {days: 7}\n")
+    organisation.publish("records")
+    told = organisation.type("user", "remove", "alice").out
+    assert "keep the user for 7 days" in told
+    assert [line.strip() for line in told.splitlines() if "erase " in line][1:] == [
+        f"sipmesh user erase alice@{DOMAIN}",
+        f"sipmesh user erase sales@{DOMAIN}",
+    ]
+
+
 def test_long_list_comes_in_parts(organisation: Organisation) -> None:
     for name in ("alice", "bob", "carol"):
         organisation.add_user(name)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from sipmesh.cli.control_client import tell_users_changed
-from sipmesh.cli.output import GOOD, WARN, cell, say, say_json, show, table
+from sipmesh.cli.output import GOOD, WARN, cell, plural, say, say_json, show, table
 from sipmesh.cli.place import HERE, AsJson, Place, TopologyFile
 from sipmesh.cli.users.pages import After, Limit, say_next
 from sipmesh.cli.users.passwords import FromStdin, new_password
@@ -186,12 +186,24 @@ def password(
 
 @app.command()
 def remove(user: Address, topology: TopologyFile = HERE) -> None:
-    """Remove a user with all aliases. The user's live links are closed at once."""
+    """Remove a user with all aliases. The user's live links are closed at once.
+
+    Records of calls keep the user, with all aliases: `sipmesh user erase` erases them.
+    """
+    from sipmesh.storage.call_records.call_query import names_of_user
+
     place = Place(topology)
+    loaded = place.in_force()
+    records, names = loaded.topology.call_records, names_of_user(full_address(user, loaded.topology), loaded)
     with place.accounts() as accounts:
         aor = accounts.remove(user)
     tell_users_changed(place)
     say(f"{aor} is removed.", style=GOOD)
+    if records is not None:
+        say(
+            f"Records of calls keep the user for {plural(records.days, 'day')}. To erase the user there:",
+            *(f"  sipmesh user erase {name}" for name in names),
+        )
 
 
 @app.command("import")

@@ -15,6 +15,7 @@ SAID: Final = ("none", "SRTP", "DTLS-SRTP", "TLS", "")
 _GRADES: Final = {
     profile.encode(): grade for grade, profiles in ((_SRTP, SRTP), (_DTLS, DTLS), (_TLS, TLS)) for profile in profiles
 }
+_FEWEST_WORDS: Final = 3  # media, port and profile
 _KEYS: Final = b"\na=crypto:"
 
 
@@ -27,26 +28,25 @@ def told_media(body: bytes) -> str:
     weakest, first = _NO_MEDIA, body.find(b"\nm=")
     at = first
     while at >= 0:
-        weakest = min(weakest, _grade(body, at + 1))
-        at = body.find(b"\nm=", at + 1)
+        ends = body.find(b"\n", at + 1)
+        grade = _grade(body[at + 1 : ends] if ends >= 0 else body[at + 1 :])
+        if grade < weakest:
+            weakest = grade
+        at = body.find(b"\nm=", ends) if ends >= 0 else -1
     if weakest == _SRTP and body.find(_KEYS, first) < 0:
         weakest = _DTLS
     return SAID[weakest]
 
 
-def _grade(body: bytes, at: int) -> int:
-    """Grade the section whose media line begins *at*; `_NO_MEDIA` if it is not in use, or if this is no media line."""
-    ends = body.find(b"\n", at)
-    if ends < 0:
-        ends = len(body)
-    media_ends = body.find(b" ", at, ends)
-    port_ends = body.find(b" ", media_ends + 1, ends)
-    if media_ends < 0 or port_ends < 0:
+def _grade(line: bytes) -> int:
+    """Grade a section by its media line; `_NO_MEDIA` if it is not in use, or if this is no media line."""
+    words = line.split(b" ", 3)
+    if len(words) < _FEWEST_WORDS:
         return _NO_MEDIA
-    port = body[media_ends + 1 : port_ends].partition(b"/")[0]
-    if not port.isdigit() or not port.strip(b"0"):
-        return _NO_MEDIA
-    profile_ends = body.find(b" ", port_ends + 1, ends)
-    profile = body[port_ends + 1 : profile_ends if profile_ends >= 0 else ends]
-    grade = _GRADES.get(profile)
-    return grade if grade is not None else _GRADES.get(profile.rstrip(b"\r").upper(), _NONE)
+    port = words[1]
+    if not port.isdigit() or port.startswith(b"0"):
+        port = port.partition(b"/")[0]
+        if not port.isdigit() or not port.strip(b"0"):
+            return _NO_MEDIA
+    grade = _GRADES.get(words[2])
+    return grade if grade is not None else _GRADES.get(words[2].rstrip(b"\r").upper(), _NONE)

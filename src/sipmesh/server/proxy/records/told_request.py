@@ -101,10 +101,11 @@ def passed(response: Response, server: str, following: str) -> list[str]:
     """Give the servers on the way, from the caller on: those in the Record-Route of a 2xx, or else *server* and *following*."""
     found: list[str] = []
     if response.present & RECORD_ROUTE:
+        own = f"@{server}:"
         for row in reversed(response.rows):
             if row.bit == RECORD_ROUTE:
                 for item in reversed(split_list(row.value)):
-                    host = _host_of(item)
+                    host = server if own in item else _host_of(item)
                     if host and (not found or found[-1] != host):
                         found.append(host)
     if server not in found:

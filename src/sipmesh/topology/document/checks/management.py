@@ -23,8 +23,8 @@ def management_is_one_pool(document: CheckedDocument) -> None:
             remedy = "keep one, or name PostgreSQL databases in `storage.management` and `storage.users`"
             document.report.add((*loc, "servers"), "several management servers need a database that they share", remedy)
         if len(pool.servers) > 1 and document.topology.call_records is not None and not is_postgresql(storage.calls):
-            reason = "is a file of one host, and several management servers share the records of calls"
-            remedy = "name a PostgreSQL database, such as that of `storage.management`"
+            reason = "the records of calls are in a file of one host, and several management servers share them"
+            remedy = "name a PostgreSQL database in `storage.calls`, such as that of `storage.management`"
             document.report.add(("storage", "calls"), reason, remedy)
     for loc, pool in found[1:]:
         document.report.add(loc, f"{found[0][1].name} is management already", f"remove {pool.name}")
