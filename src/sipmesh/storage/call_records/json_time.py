@@ -35,7 +35,5 @@ class JsonClock:
 
 def duration(seconds: float) -> str:
     """Write *seconds* as a JSON number with milliseconds; a clock that was set back makes no duration below zero."""
-    if seconds < 0.0:
-        seconds = 0.0
-    whole = int(seconds * 1_000 + 0.5)
+    whole = int(seconds * 1_000 + 0.5) if seconds > 0.0 else 0
     return f"{whole // 1_000}.{str(1_000 + whole % 1_000)[1:]}"
