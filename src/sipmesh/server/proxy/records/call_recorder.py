@@ -58,8 +58,7 @@ MOST_OF_USER: Final = 3_000
 class CallRecorder:
     """The records of one process. *names* are those of the server and of this process; *clock* gives loop time, *wall* Unix time.
 
-    *is_on* says whether the
-    topology in force asks for records: a message costs only this look if not.
+    *is_on* says whether the topology in force asks for records: a message costs only this look if not.
     """
 
     def __init__(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.routing.identity.privacy import hides_identity, is_hidden
@@ -34,7 +33,7 @@ from sipmesh.storage.call_records.json_time import JsonClock
 
 if TYPE_CHECKING:
     from sipmesh.routing.events.quality_report import QualityReport
-    from sipmesh.server.proxy.refused_message import RefusedMessage
+    from sipmesh.server.proxy.message_refusals import MessageRefusals
     from sipmesh.sip.message import Request, Response
 
 MOST_NAMES: Final = 4_096
@@ -47,16 +46,11 @@ _NO_REFUSAL: Final = refusal_of("", "")
 
 
 class RecordMaker:
-    """The lines of one process. *names* are those of the server and of this process, *begun* the Unix time of its start.
+    """The lines of one process. *names* are those of the server and of this process, *begun* the Unix time of its start."""
 
-    *find_refusal* finds a refusal by its reference.
-    """
-
-    def __init__(
-        self, names: tuple[str, str], begun: float, find_refusal: Callable[[str], RefusedMessage | None]
-    ) -> None:
+    def __init__(self, names: tuple[str, str], begun: float, refusals: MessageRefusals) -> None:
         self._server, process = names
-        self._find_refusal = find_refusal
+        self._refusals = refusals
         self._prefix, self._number = f"{process}-{int(begun * 1000):x}-", 0
         self._quoted_server, self._key = quoted(self._server), key_of(self._server, self._prefix)
         self.times = JsonClock()
@@ -136,7 +130,7 @@ class RecordMaker:
 
     def _explained(self, reference: str, why: str) -> tuple[str, str]:
         """Give the reason and the code of a refusal of this server; those of another server are in its log."""
-        refused = self._find_refusal(reference)
+        refused = self._refusals.find(reference)
         return (why, "") if refused is None else (refused.why, refused.code or "")
 
     def _caller(self, name: str) -> str:
