@@ -78,7 +78,6 @@ async def test_stopped_postgresql_is_one_fault_of_the_management_database_until_
     """Users, versions, audit log and records of calls are in it; the servers go on with the users that they have."""
     organisation, entry = build_pool(tmp_path / "m")
     organisation.document["console"] = console_entry()
-    organisation.document["call_records"] = {}
     pool = Pool.make(organisation, entry, tmp_path, f"{postgres_url}&connect_timeout=2")
     here = ShownFaults(pool.network)
     async with pool.network as network:
@@ -100,5 +99,6 @@ def alone_with_all_in(url: str) -> Change:
         del servers_of(document, MANAGERS)[1:]
         document["pools"] = [pool for pool in document["pools"] if pool["name"] not in {"pool2.example.test", BOT}]
         document["storage"] |= {"calls": url}
+        document["call_records"] = {}
 
     return change

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from sipmesh.distribution.event import CALLS_EVENT, event_of, is_ours
 from sipmesh.distribution.notifier import Notifier
@@ -85,6 +85,13 @@ class VersionLoader(Protocol):
 
         *since* are the stamps of CRL files from before the version was loaded.
         """
+
+
+THEN: Final = {
+    CALL_RECORDS: "the servers keep the records, and deliver them by themselves",
+    MANAGEMENT_DATABASE: "nothing can be published or revoked until it answers",
+}
+"""What follows when a database of management answers again, or until then."""
 
 
 class Controller(ControlPlane):
@@ -234,14 +241,10 @@ class Controller(ControlPlane):
     def database_faults(self) -> Mapping[str, Fault]:
         """Return why the databases of management cannot be used, by their names; a database that has two uses is one fault."""
         by, storage = (self._server.view.name,), self._server.view.loaded.topology.storage
-        found: dict[str, Fault] = {}
-        if why := self.leadership.fault:
-            then = "nothing can be published or revoked until it answers"
-            found[MANAGEMENT_DATABASE] = store_fault(why, by, then)
-        if (why := self.calls.store_fault) and not (found and storage.calls == storage.management):
-            then = "the servers keep the records, and deliver them by themselves"
-            found[CALL_RECORDS] = store_fault(why, by, then)
-        return found
+        whys = [(CALL_RECORDS, self.calls.store_fault), (MANAGEMENT_DATABASE, self.leadership.fault)]
+        if storage.calls == storage.management:
+            whys[0] = (MANAGEMENT_DATABASE, self.calls.store_fault)
+        return {name: store_fault(why, by, THEN[name]) for name, why in whys if why}
 
     def pool_faults(self) -> list[Fault]:
         """Return what is wrong with the management pool."""
