@@ -179,7 +179,9 @@ class NetworkCalls:
         wanted = loaded.topology.call_records
         if wanted is None or not self._leads():
             return
-        if now - self._removed_at >= (AGAIN_S if self._fault else REMOVE_EVERY_S):  # the fault goes with the first answer
+        if now - self._removed_at >= (
+            AGAIN_S if self._fault else REMOVE_EVERY_S
+        ):  # the fault goes with the first answer
             self._removed_at = now
             self.remove_old()
         if self._sinks_of != loaded.digest:
