@@ -54,7 +54,9 @@ async def test_stopped_valkey_is_one_fault_of_the_registrations_until_it_runs(
 
 @pytest.mark.peer("valkey")
 @on_loop
-async def test_hosts_with_different_pool_keys_are_told_to_copy_one(managed: Managed, valkey: ValkeyServer) -> None:
+async def test_remedy_for_different_keys_of_a_pool_is_to_copy_one_of_them(
+    managed: Managed, valkey: ValkeyServer
+) -> None:
     """The store answers: to start it would change nothing."""
     here = ShownFaults(managed)
     async with managed:

@@ -94,7 +94,7 @@ def _unusable(why: str, servers: Sequence[str]) -> Fault:
 def store_fault(why: str, by: tuple[str, ...], then: str) -> Fault:
     """Return the fault of a store that the servers *by* cannot use; *then* says what follows its repair.
 
-    *why* ends with the remedy that whoever has seen the fault knows, after a semicolon; otherwise the store does not answer.
+    *why* may end with a remedy, after a semicolon. Without one, the store does not answer.
     """
     reason, _, known = why.partition("; ")
     return Fault(reason, f"{known or 'start the store, or repair the way to it'}; {then}", Cause.STORE, by)

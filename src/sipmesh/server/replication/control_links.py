@@ -32,7 +32,7 @@ BETWEEN_OPENED_S = 0.01
 class ControlLink:
     """A server to keep a link to; *pause* is the wait in seconds after the next failure.
 
-    *dials* counts the links that were dialled, *failed* is the number of the last one that has failed.
+    *dials* counts the links that were dialled, *failed* is the number of the last dial that has failed.
     """
 
     hop: Hop

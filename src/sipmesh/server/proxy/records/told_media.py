@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from sipmesh.routing.media.protection import DTLS, SRTP, TLS
+from sipmesh.sip.text import ascii_upper
 
 _NONE: Final = 0
 _SRTP: Final = 1
@@ -16,6 +17,7 @@ _GRADES: Final = {
     profile.encode(): grade for grade, profiles in ((_SRTP, SRTP), (_DTLS, DTLS), (_TLS, TLS)) for profile in profiles
 }
 _FEWEST_WORDS: Final = 3  # media, port and profile
+_DIGITS: Final = b"0123456789"
 _KEYS: Final = b"\na=crypto:"
 
 
@@ -44,9 +46,13 @@ def _grade(line: bytes) -> int:
     if len(words) < _FEWEST_WORDS:
         return _NO_MEDIA
     port = words[1]
-    if not port.isdigit() or port.startswith(b"0"):
+    if port.strip(_DIGITS):  # a number of ports, or no number
         port = port.partition(b"/")[0]
-        if not port.isdigit() or not port.strip(b"0"):
-            return _NO_MEDIA
+    if port.strip(_DIGITS) or not port.strip(b"0"):
+        return _NO_MEDIA
     grade = _GRADES.get(words[2])
-    return grade if grade is not None else _GRADES.get(words[2].rstrip(b"\r").upper(), _NONE)
+    return grade if grade is not None else _GRADES.get(_capitals(words[2].rstrip(b"\r")), _NONE)
+
+
+def _capitals(profile: bytes) -> bytes:
+    return ascii_upper(profile.decode("latin-1")).encode("latin-1")

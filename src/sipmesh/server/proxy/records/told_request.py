@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from string import ascii_letters, digits
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import RemoteError
@@ -11,7 +12,7 @@ from sipmesh.routing.identity.privacy import is_hidden
 from sipmesh.sip.fields import split_list
 from sipmesh.sip.names import GUARDED
 from sipmesh.sip.rows import P_ASSERTED_IDENTITY, RECORD_ROUTE
-from sipmesh.sip.text import LWS
+from sipmesh.sip.text import LWS, ascii_lower, has_only, table_of
 from sipmesh.storage.call_records.call_record import LONGEST_TEXT, MOST_HOPS
 from sipmesh.storage.call_records.journal_entry import quoted
 
@@ -21,6 +22,11 @@ if TYPE_CHECKING:
 ANONYMOUS: Final = "anonymous"
 _REFERENCE: Final = re.compile(r"reference ([A-Za-z0-9._-]+)", re.ASCII)
 _LONGEST_HOST: Final = 253
+_PRINTABLE: Final = frozenset(map(chr, range(0x20, 0x7F)))
+_PLAIN: Final = table_of(_PRINTABLE)
+_UNQUOTED: Final = table_of(_PRINTABLE - {'"', "\\"})
+"""Characters of a JSON string that need no escape."""
+_HOST: Final = table_of(frozenset(f"{ascii_letters}{digits}.-"))
 _CAUSE: Final = re.compile(r"cause=([0-9]{3})", re.IGNORECASE | re.ASCII)
 _CAUSES: Final = {
     "302": "unconditional",
@@ -36,14 +42,12 @@ _CAUSES: Final = {
 
 def told(text: str) -> str:
     """Give a text of a peer as a record has it: printable, and cut."""
-    is_plain = len(text) <= LONGEST_TEXT and text.isascii() and text.isprintable()
-    return text if is_plain else printable(text)[:LONGEST_TEXT]
+    return text if len(text) <= LONGEST_TEXT and has_only(text, _PLAIN) else printable(text)[:LONGEST_TEXT]
 
 
 def told_json(text: str) -> str:
     """Give a text of a peer as a record has it, as JSON."""
-    is_plain = len(text) <= LONGEST_TEXT and text.isascii() and text.isprintable()
-    return f'"{text}"' if is_plain and '"' not in text and "\\" not in text else quoted(told(text))
+    return f'"{text}"' if len(text) <= LONGEST_TEXT and has_only(text, _UNQUOTED) else quoted(told(text))
 
 
 def named(aor: str) -> str:
@@ -127,11 +131,11 @@ def _host_of(item: str) -> str:
         host = rest.partition(">")[0].partition(";")[0].partition(":")[0]
         if begins < 0 or not _is_host(host):
             return ""
-    return host.lower()
+    return ascii_lower(host)
 
 
 def _is_host(text: str) -> bool:
-    return len(text) <= _LONGEST_HOST and text.isascii() and text.replace("-", "").replace(".", "").isalnum()
+    return 0 < len(text) <= _LONGEST_HOST and has_only(text, _HOST)
 
 
 def reference_in(response: Response) -> str:
