@@ -1,4 +1,4 @@
-"""A line of a journal is JSON whatever a peer has written, and its head stays when the call ends."""
+"""A line of a journal is JSON, and its head stays when the call ends."""
 
 from __future__ import annotations
 
