@@ -49,7 +49,7 @@ module aubridge.so
 module uuid.so
 module srtp.so
 module dtls_srtp.so
-{more}module_tmp account.so
+{more}{device}module_tmp account.so
 module_app contact.so
 module_app menu.so
 module_app ctrl_tcp.so
@@ -67,6 +67,8 @@ class Baresip:
     With *watches* it publishes its presence, watches that of its friend, and asks for waiting messages. With *ice* it has
     what browsers need: ICE, and RTP and RTCP on one port. It refreshes its registration after *refresh_s*, or at nine tenths of
     *expires_s*. With *flows*, it uses outbound (RFC 5626) with one flow to each of these servers.
+
+    *device* is a PEM file with the certificate of the device, those of its issuers, and its key.
 
     With *records* it sends a tone and writes down what it hears. Version 1.1.0 does not survive a re-INVITE while it does that.
     With *talks* it sends a tone, and survives. With neither it sends nothing.
@@ -101,6 +103,7 @@ class Baresip:
         ice: bool = False,
         watches: bool = False,
         answers: bool = True,
+        device: Path | None = None,
     ) -> None:
         self.folder.mkdir(parents=True)
         modules = next((path for path in MODULES if Path(path).is_dir()), MODULES[0])
@@ -114,6 +117,7 @@ class Baresip:
             modules=modules,
             control=self.control,
             mux="yes" if ice else "no",
+            device=f"sip_certificate {device}\n" if device else "",
             more=("module ice.so\n" if ice else "") + (WATCHES if watches else ""),
         )
         times = f"regint={expires_s};rwait=90" if expires_s else f"regint={10 * refresh_s};rwait=10"

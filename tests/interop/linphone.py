@@ -41,7 +41,7 @@ use_rfc2833=0
 default_proxy=0
 guess_hostname=0
 register_only_when_network_is_up=0
-[net]
+{device}[net]
 firewall_policy={policy}
 dns_srv_enabled=0
 [rtp]
@@ -91,6 +91,7 @@ class Linphone:
         friend: str = "",
         account: str = "",
         login: str = "",
+        device: tuple[Path, Path] | None = None,
     ) -> None:
         (folder / ".local/share/linphone").mkdir(parents=True)  # where it keeps its databases, and does not make it
         self.folder, self.user, self.domain = folder, user, domain
@@ -100,6 +101,7 @@ class Linphone:
             anchor=anchor, user=user, password=password, domain=domain, server=server, media=media, expires_s=expires_s,
             secure=media != "none", policy="ice" if ice else "nopolicy", publishes=publishes, account=account,
             login=login or user,
+            device=f"client_cert_chain={device[0]}\nclient_cert_key={device[1]}\n" if device else "",
             friend=friend and FRIEND.format(address=friend),
         )  # fmt: skip
         (folder / "rc").write_text(config)

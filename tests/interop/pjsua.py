@@ -37,12 +37,14 @@ class Pjsua:
         waiting: bool = False,
         expires_s: int = 600,
         rsa_only: bool = False,
+        device: tuple[Path, Path] | None = None,
     ) -> None:
         folder.mkdir(parents=True)
         self.folder, self.user, self.domain, self._server = folder, user, domain, server
         self._settings: dict[str, object] = {
             "user": user, "password": password, "domain": domain, "server": server, "anchor": str(anchor), "secure": secure,
             "answers": answers, "publishes": publishes, "waiting": waiting, "expires_s": expires_s, "rsa_only": rsa_only,
+            "device": [str(file) for file in device or ()],
         }  # fmt: skip
 
     @property

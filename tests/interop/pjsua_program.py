@@ -173,11 +173,13 @@ def account(settings: dict[str, Any]) -> Any:
     return made
 
 
-def transport(endpoint: Any, anchor: str, *, rsa_only: bool) -> None:
+def transport(endpoint: Any, anchor: str, *, rsa_only: bool, device: list[str]) -> None:
     """Open the TLS transport, which checks chain and name of a server."""
     made = pj.TransportConfig()
     made.port, made.boundAddress = 0, "127.0.0.1"
     made.tlsConfig.CaListFile, made.tlsConfig.verifyServer = anchor, True
+    if device:
+        made.tlsConfig.certFile, made.tlsConfig.privKeyFile = device
     if rsa_only:
         made.tlsConfig.ciphers.append(ECDHE_RSA_AES256_GCM)
     endpoint.transportCreate(pj.PJSIP_TRANSPORT_TLS, made)
@@ -192,7 +194,7 @@ def start(settings: dict[str, Any]) -> tuple[Any, Phone]:
     config.uaConfig.userAgent = f"pjsua2/{endpoint.libVersion().full}"
     config.logConfig.level, config.logConfig.consoleLevel, config.logConfig.msgLogging = 5, 5, 1
     endpoint.libInit(config)
-    transport(endpoint, settings["anchor"], rsa_only=settings["rsa_only"])
+    transport(endpoint, settings["anchor"], rsa_only=settings["rsa_only"], device=settings.get("device", []))
     endpoint.audDevManager().setNullDev()
     endpoint.libStart()
     phone = Phone(settings)

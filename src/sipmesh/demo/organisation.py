@@ -126,10 +126,11 @@ class Organisation:
         return {"domains": [self.domain], "anchors": [str(self.root)], "crls": self.lists, **keys}
 
     def certify_devices(self) -> None:
-        """Make the device issuing CA, and name its CRL in the document."""
+        """Make the device issuing CA, and name it and its CRL in the document."""
         self.ca.certify_devices([self.domain], self._now())
         authority: Any = self.document["authority"]
         authority["crls"].append("ca/devices.crl")
+        authority["devices"] = ["ca/devices.pem"]
 
     def write(self) -> None:
         """Write the topology, completely or not at all: running servers watch it.

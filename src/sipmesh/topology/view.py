@@ -24,7 +24,7 @@ from sipmesh.trust.authority import Authority
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.policy import LinkPolicy
 from sipmesh.trust.revocation.revocation_source import RevocationSource
-from sipmesh.trust.role import BORDERS, ClientUsage, Role
+from sipmesh.trust.role import BORDERS, ClientAuth, ClientUsage, Role
 from sipmesh.trust.topology_version import TopologyVersion
 from sipmesh.trust.trusted_peer import TrustedPeer
 from sipmesh.trust.trusted_peers import TrustedPeers
@@ -229,6 +229,7 @@ class ServerView:
         self._directory = TopologyEntries(loaded)
         self.name, self.role = self._server.name, pool.role
         self.organisation = topology.organisation
+        self.client_auth = self._server.client_auth
         self.sip_domains = frozenset(topology.sip_domains)
         self.pools: Mapping[str, PoolView] = MappingProxyType({p.name: _pool_view(p) for p in topology.pools})
         self.pool = self.pools[pool.name]
@@ -405,9 +406,17 @@ class ServerView:
         """The version of this topology."""
         return TopologyVersion(self.loaded.number)
 
-    def accept_policy(self, kind: LinkKind) -> LinkPolicy:
-        """Give the policy for links that our listener of *kind* accepts."""
-        return self._accept[kind]
+    def client_auth_at(self, port: str) -> ClientAuth:
+        """Give how clients prove their users on *port*, a key of `ports`. Browsers end the handshake if they are asked."""
+        return self.client_auth if port == LinkKind.CLIENT else ClientAuth.PASSWORD
+
+    def accept_policy(self, kind: LinkKind, port: str = "") -> LinkPolicy:
+        """Give the policy for links that our listener of *kind* accepts; *port* is that of a client, a key of `ports`."""
+        asks = self.client_auth_at(port)
+        if kind is not LinkKind.CLIENT or asks is ClientAuth.PASSWORD:
+            return self._accept[kind]
+        authority = self.loaded.authority
+        return replace(self._accept[kind], client_auth=asks, devices=authority, domains=self.sip_domains)
 
     def open_policy(self, kind: LinkKind, meant_name: str) -> LinkPolicy:
         """Give the policy for a link of *kind* that we open to *meant_name*, from configuration or a SIP URI (R9)."""

@@ -25,7 +25,7 @@ class Authority:
 
     *name* is the organisation or the partner, as an operator reads it. *source* says whether a CRL, an OCSP response or both
     must confirm a certificate. *grace* is how long a CRL or response is accepted after its next update. Without anchors, no
-    certificate is accepted.
+    certificate is accepted. *devices* are CAs below the anchors: a device may present its own certificate alone.
 
     An authority exists as long as its topology version. Only *lists* and *answers* are replaced during that time. The other
     fields decide whether two authorities are equal.
@@ -38,6 +38,7 @@ class Authority:
     source: RevocationSource = RevocationSource.LISTS
     grace: timedelta = timedelta(0)
     transparency: CtPolicy | None = None  # None: nothing is asked of logs
+    devices: tuple[x509.Certificate, ...] = ()
     store: Store | None = field(
         init=False, repr=False, compare=False
     )  # for the path check; None if there are no anchors

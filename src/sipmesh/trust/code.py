@@ -36,6 +36,7 @@ class Code(StrEnum):
     PARTNER_BLOCKED = "partner-blocked"
     REFUSED_BY_PEER = "refused-by-peer"
     DEVICE_CERTIFICATE = "device-certificate"
+    NOT_A_DEVICE = "not-a-device"
 
     # Results of messages
     FROM_NOT_ALLOWED = "from-not-allowed"

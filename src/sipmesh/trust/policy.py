@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from sipmesh.trust.role import ClientAuth
 from sipmesh.trust.topology_version import NO_EDITION, TopologyVersion
 
 if TYPE_CHECKING:
@@ -29,6 +30,9 @@ class LinkPolicy:
     *meant* and *meant_name* are for links that we open: the expected entry, and the reference name. That name is from the
     configuration or the SIP URI, never from DNS (rule R9).
 
+    *client_auth* says how clients prove their users on an accepted client link. *devices* is the authority of their
+    certificates, and *domains* are the SIP domains of users.
+
     *edition* is the version of the topology from which the policy was made, and the newest version known.
     """
 
@@ -39,6 +43,9 @@ class LinkPolicy:
     blocked: frozenset[str] = frozenset()
     meant: TrustedPeer | None = None
     meant_name: str = ""
+    client_auth: ClientAuth = ClientAuth.PASSWORD
+    devices: Authority | None = None
+    domains: frozenset[str] = frozenset()
     grace: timedelta = timedelta(0)  # how long an expired CRL is accepted; the authority may say longer
     edition: TopologyVersion = field(default=NO_EDITION, compare=False)
 

@@ -20,6 +20,14 @@ BORDERS: Final = frozenset({Role.EDGE, Role.GATEWAY})
 """The roles that have links to other organisations: an edge to those of users, a gateway to telephone trunks."""
 
 
+class ClientAuth(StrEnum):
+    """How clients prove their users on a client port."""
+
+    PASSWORD = "password"  # noqa: S105 - the word of the topology
+    CERTIFICATE = "certificate"
+    EITHER = "either"
+
+
 class ClientUsage(StrEnum):
     """Whether the side that opens a link may present a certificate with the usage serverAuth only."""
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from sipmesh.trust.finding import Finding
     from sipmesh.trust.trusted_peer import TrustedPeer
     from sipmesh.trust.x509.certificate import CertificateId
+    from sipmesh.trust.x509.device_identity import DeviceIdentity
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class Verdict:
     """The decision about the peer of one link. A verdict without findings is a refusal.
 
     *subject* is the proved identity, or the remote address of a refused peer. *proved* are the names of the topology
-    entry *peer* that the certificate has proved.
+    entry *peer* that the certificate has proved. *device* is whose device a client is, if a certificate has proved it.
 
     *relied_on* has every certificate of the path as (issuer name in DER, serial number), so that a revocation finds the links
     that depend on it. *ends* is the last second in which all these certificates are valid. Times are timezone-aware.
@@ -53,6 +54,7 @@ class Verdict:
     seen: Seen | None = None
     tls: TlsFacts = field(default_factory=TlsFacts)
     proved: frozenset[str] = frozenset()
+    device: DeviceIdentity | None = None
     meant: str = ""
     relied_on: frozenset[CertificateId] = frozenset()
     ends: datetime | None = None

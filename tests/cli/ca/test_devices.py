@@ -99,11 +99,26 @@ def test_existing_organisation_makes_the_ca_later(world: Organisation) -> None:
     for file in (world.folder / "ca").glob("devices.*"):
         file.unlink()
     text = world.file.read_text()
-    world.file.write_text(text.replace(", ca/devices.crl", ""))
+    lines = text.replace(", ca/devices.crl", "").splitlines(keepends=True)
+    world.file.write_text("".join(line for line in lines if "ca/devices" not in line))
     code, told = issue(world, "--format", "pem")
     assert (code, "sipmesh ca devices" in told) == (1, True)
     made = world.type("ca", "devices")
     assert made.code == 0, made.err
-    assert "ca/devices.crl" in world.file.read_text()
+    assert (world.file.read_text().count("ca/devices.crl"), world.file.read_text().count("ca/devices.pem")) == (1, 1)
     assert device_domains(EnterpriseCa.open(world.folder / "ca").devices) == ("example.com",)
     assert issue(world, "--format", "pem")[0] == 0
+
+
+@pytest.mark.parametrize("change", ["remove", "disable"])
+def test_devices_are_revoked_with_their_user(world: Organisation, change: str) -> None:
+    world.add_user("bob")
+    assert issue(world, "--format", "pem")[0] == 0
+    other = world.type("ca", "issue", "--user", "bob", "--device", "desk", "--format", "pem")
+    assert other.code == 0
+    done = world.type("user", change, "alice")
+    assert "of desk of alice@example.com" in done.out
+    status = world.type("ca", "status", "--json", "--all").json
+    states = {one["names"][0]: one["state"] for one in status["certificates"] if one["kind"] == "device"}
+    assert states == {"alice@example.com": "revoked", "bob@example.com": "valid"}
+    assert issue(world, "--format", "pem", "--device", "mobile")[0] == 1

@@ -26,5 +26,5 @@ def test_crls_of_a_root_of_others_are_not_ours(tmp_path: Path) -> None:
         generations, read_bundle(file.read_bytes(), file, str), ("fe1.example.test",), (), datetime.now(UTC)
     )
     place = Place(tmp_path / "topology.yaml")
-    assert names_of(place, own) == ("ca/root.pem", ("ca/root.crl", "ca/issuing.crl"))
-    assert names_of(place, theirs) == ("ca/2/root.pem", ("http://pki.corp.test/corp.crl", "ca/2/issuing.crl"))
+    assert names_of(place, own) == ("ca/root.pem", ("ca/root.crl", "ca/issuing.crl"), ())
+    assert names_of(place, theirs) == ("ca/2/root.pem", ("http://pki.corp.test/corp.crl", "ca/2/issuing.crl"), ())

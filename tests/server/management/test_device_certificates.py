@@ -94,7 +94,7 @@ def test_devices_of_one_user_are_revoked_all_or_one(example: Organisation, users
     (one,) = revoke_devices(generations, "alice@example.test", Reason.UNSPECIFIED, NOW, note, "mobile")
     assert one.serial == mobile.certificate.serial_number
     assert not is_listed(generations, desk.certificate.serial_number)
-    (other,) = revoke_devices(generations, "alice@example.test", Reason.CESSATION_OF_OPERATION, NOW, note)
+    (other,) = revoke_devices(generations, "Alice@example.test", Reason.CESSATION_OF_OPERATION, NOW, note)
     assert other.serial == desk.certificate.serial_number
     assert revoke_devices(generations, "alice@example.test", Reason.UNSPECIFIED, NOW, note) == []
     assert is_listed(generations, desk.certificate.serial_number)

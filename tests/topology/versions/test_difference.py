@@ -404,6 +404,8 @@ WORDS: list[Any] = [
     "192.0.2.77",
     "192.0.2.77:99",
     "spare.pem",
+    "ca/devices.pem",
+    "certificate",
     "edge",
     "application",
     "front-end",

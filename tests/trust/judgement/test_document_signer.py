@@ -326,3 +326,9 @@ def test_verdict_has_no_truth_value(office: Office) -> None:
     with pytest.raises(TypeError, match=r"\.is_trusted"):
         bool(office.judge(office.signer()))
     assert not SignerVerdict(Code.ACCEPTED, (), NOON).is_trusted
+
+
+def test_device_issuing_ca_makes_no_signer(office: Office) -> None:
+    authority = office.network.authority("Example", office.network.ours, below=office.network.devices)
+    refused(office.judge(office.signer(office.network.devices), authority), Code.DEVICE_CERTIFICATE, "devices")
+    assert office.judge(office.signer(), authority).is_trusted

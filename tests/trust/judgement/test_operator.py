@@ -56,6 +56,15 @@ def test_operator_is_accepted_by_name(office: Office) -> None:
     assert [one.check for one in verdict.findings] == list(CHECKS)
 
 
+@pytest.mark.parametrize("named", ["sipmesh-operator:ada", "sip:ada@example.test"])
+def test_device_issuing_ca_makes_no_operator(office: Office, named: str) -> None:
+    """A thief of its key could write each name into a certificate, and a device has the usage of an operator."""
+    authority = office.network.authority("Example", office.network.ours, below=office.network.devices)
+    verdict = office.judge(office.operator(office.network.devices, uris=(named,)), authority)
+    assert (verdict.code, verdict.name) == (Code.DEVICE_CERTIFICATE, "")
+    assert office.judge(office.operator(), authority).is_trusted
+
+
 @pytest.mark.parametrize(
     ("changes", "code"),
     [

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from sipmesh.cli.control_client import links_of, reload, say_reloaded
 from sipmesh.cli.given_file import read_given
 from sipmesh.cli.output import GOOD, WARN, plural, say
-from sipmesh.cli.place import HERE, Place, TopologyFile
+from sipmesh.cli.place import CA, HERE, Place, TopologyFile
 from sipmesh.cli.topology.remote_servers import must_lead, note
 from sipmesh.cli.users.passwords import new_password
 from sipmesh.errors import OperatorError, Problem
@@ -62,7 +62,7 @@ def devices(topology: TopologyFile = HERE) -> None:
     must_lead(place)
     ca, now, before = place.ca(), datetime.now(UTC), links_of(place)
     domains = place.load().topology.sip_domains
-    if not ca.crls.has_key(CertificateKind.ROOT):
+    if ca.has_own_root and not ca.crls.has_key(CertificateKind.ROOT):
         remedy = "sipmesh ca root request devices FILE, then `sign` and `take`"
         raise OperatorError(
             f"the key of the root is on another machine, and has to certify the device issuing CA: {remedy}"
@@ -71,19 +71,39 @@ def devices(topology: TopologyFile = HERE) -> None:
     if made is not None:
         note(place, AuditAct.ISSUE, authority=made.subject.rfc4514_string(), serial=f"{made.serial_number:x}")
         say(f"{made.subject.rfc4514_string()} issues for devices of {', '.join(domains)}.", style=GOOD)
-    name_crl_of_devices(place, ca)
+    name_in_draft(place, ca)
     say_reloaded(reload(place, before, changed_only=True))
 
 
-def name_crl_of_devices(place: Place, ca: EnterpriseCa) -> None:
-    """Add the CRL of the device issuing CA to the draft, and say what is to do, unless the draft names it."""
-    from sipmesh.topology.document.changes import add_crl, edit
+def revoke_devices_of(place: Place, user: str) -> None:
+    """Revoke the certificates of all devices of a *user* who may not log in any more, and put the CRL in force."""
+    from sipmesh.cli.topology.remote_servers import say_given
+    from sipmesh.pki.ca_rotation import CaGenerations
+    from sipmesh.pki.crl.builder import Reason
+    from sipmesh.server.management.device_certificates import revoke_devices
 
-    crl = os.fspath((ca.folder / "devices.crl").relative_to(place.folder))
-    if crl not in place.load().topology.authority.crls:
-        edit(place.file, lambda text: add_crl(text, crl))
-        say(f"The draft {place.file} names its CRL. Next:", style=WARN)
-        say('  sipmesh topology publish -m "certificates for devices"')
+    if not CaGenerations.are_in(place.folder / CA):
+        return
+    before, at, reason = links_of(place), datetime.now(UTC), Reason.CESSATION_OF_OPERATION
+    revoked = revoke_devices(place.generations(), user, reason, at, partial(note, place))
+    for record in revoked:
+        say(f"Revoked: serial {record.serial_hex} of {' '.join(record.names[1:])} of {record.names[0]}.", style=GOOD)
+    if revoked:
+        reloaded = reload(place, before, changed_only=True)
+        say_reloaded(reloaded)
+        say_given(place, reloaded.servers)
+
+
+def name_in_draft(place: Place, ca: EnterpriseCa) -> None:
+    """Name the device issuing CA and its CRL in the draft, unless it does, and say what is to do."""
+    from sipmesh.topology.document.changes import add_devices, edit
+
+    pem, crl = (os.fspath((ca.folder / f"devices.{end}").relative_to(place.folder)) for end in ("pem", "crl"))
+    named = place.load().topology.authority
+    if crl not in named.crls or pem not in named.devices:
+        edit(place.file, lambda text: add_devices(text, pem, crl, place.file))
+        say(f"The draft {place.file} names the CA and its CRL.", style=WARN)
+    say("To give its certificate to all servers:", '  sipmesh topology publish -m "certificates for devices"')
 
 
 def issue_for_device(place: Place, wish: DeviceWish) -> None:

@@ -12,11 +12,15 @@ if TYPE_CHECKING:
     from sipmesh.pki.authority import EnterpriseCa
 
 
-def names_of(place: Place, ca: EnterpriseCa) -> tuple[str, tuple[str, ...]]:
-    """Return the anchor of a generation, and its CRLs. Those above an issuing CA below others are not ours."""
+def names_of(place: Place, ca: EnterpriseCa) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
+    """Return the anchor of a generation, its CRLs, and its device issuing CA if it has one.
+
+    The CRLs above an issuing CA below others are not ours.
+    """
 
     def name(file: Path) -> str:
         return os.fspath(file.relative_to(place.folder))
 
+    devices = (name(ca.folder / "devices.pem"),) if ca.devices is not None else ()
     ours = (name(ca.folder / f"{kind}.crl") for kind in ca.crls.kinds)
-    return name(ca.folder / "root.pem"), (*ca.crls_above, *ours)
+    return name(ca.folder / "root.pem"), (*ca.crls_above, *ours), devices

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sipmesh.cli.ca.ask_first import Yes, ask_first
-from sipmesh.cli.ca.devices import name_crl_of_devices
+from sipmesh.cli.ca.devices import name_in_draft
 from sipmesh.cli.ca.generation_files import names_of
 from sipmesh.cli.control_client import ask_one, links_of, reload, say_reloaded
 from sipmesh.cli.given_file import read_given
@@ -107,8 +107,8 @@ def prepare(
     must_lead(place)
     token = TokenUri.parse(pkcs11) if pkcs11 else None
     made = place.generations().prepare(datetime.now(UTC), token)
-    anchor, crls = names_of(place, made)
-    draft = edit(place.file, lambda text: add_root(text, anchor, crls))
+    anchor, crls, devices = names_of(place, made)
+    draft = edit(place.file, lambda text: add_root(text, anchor, crls, devices))
     if not place.generations().current.has_own_root:
         say(
             "The present root is of another organisation. Before `activate`, phones and partners need the new root.",
@@ -170,10 +170,10 @@ def retire(*, topology: TopologyFile = HERE) -> None:
     named = place.load().topology.authority
     needed = names_of(place, generations.current)[1]
     for number in generations.old:
-        anchor, all_crls = names_of(place, generations.open(number))
+        anchor, all_crls, devices = names_of(place, generations.open(number))
         crls = tuple(name for name in all_crls if name not in needed)
         if anchor in named.anchors:
-            edit(place.file, lambda text, a=anchor, c=crls: remove_root(text, a, c, place.file))  # type: ignore[misc]
+            edit(place.file, lambda text, a=anchor, c=crls, d=devices: remove_root(text, a, c, place.file, d))  # type: ignore[misc]
             say(f"The draft {place.file} no longer names {anchor}. Next:", style=WARN)
             say('  sipmesh topology publish -m "remove the old root"', "  sipmesh ca root retire")
             return
@@ -317,7 +317,7 @@ def take(
     elif signing_request.what is OfflineKind.DEVICES:
         ca = generations.open(generations.number)
         ca.crls.reissue(datetime.now(UTC))
-        name_crl_of_devices(place, ca)
+        name_in_draft(place, ca)
     else:
         say(_following(place))
 

@@ -70,7 +70,7 @@ def import_(file: Given, *, crl: Crls = None, topology: TopologyFile = HERE) -> 
     bundle, draft = read_given_ca(file), place.load()
     must_be_there(place, crl or ())
     made = import_ca(place.generations(), bundle, all_names(draft), crl or (), datetime.now(UTC))
-    anchor, crls = names_of(place, made)
+    anchor, crls, _devices = names_of(place, made)
     new = tuple(name for name in crls if name not in draft.topology.authority.crls)
     edit(place.file, lambda text: add_root(text, anchor, new))
     say(f"{made.issuing.subject.rfc4514_string()} is prepared, in {made.folder}.", style=GOOD)

@@ -32,6 +32,7 @@ sip_domains: [{domain}]
 authority:
   anchors: [ca/root.pem]
   crls: [ca/root.crl, ca/issuing.crl, ca/devices.crl]
+  devices: [ca/devices.pem]  # the CA that issues certificates for phones: sipmesh ca issue --user
 
 pools:
   # The management server signs each version and sends it to all other servers. It carries no calls.

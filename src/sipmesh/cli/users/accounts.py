@@ -186,10 +186,11 @@ def password(
 
 @app.command()
 def remove(user: Address, topology: TopologyFile = HERE) -> None:
-    """Remove a user with all aliases. The user's live links are closed at once.
+    """Remove a user with all aliases. The user's live links are closed at once, and the user's devices are revoked.
 
     Records of calls keep the user, with all aliases: `sipmesh user erase` erases them.
     """
+    from sipmesh.cli.ca.devices import revoke_devices_of
     from sipmesh.storage.call_records.call_query import names_of_user
 
     place = Place(topology)
@@ -198,6 +199,7 @@ def remove(user: Address, topology: TopologyFile = HERE) -> None:
     with place.accounts() as accounts:
         aor = accounts.remove(user)
     tell_users_changed(place)
+    revoke_devices_of(place, aor)
     say(f"{aor} is removed.", style=GOOD)
     if records is not None:
         say(

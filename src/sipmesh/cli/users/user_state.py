@@ -13,12 +13,16 @@ from sipmesh.cli.users.accounts import Address
 def disable(user: Address, *, topology: TopologyFile = HERE) -> None:
     """Keep a user from logging in. The user's live links are closed at once. Account, aliases and password are kept.
 
-    Others see the user as away: calls get 480, and messages are stored.
+    Others see the user as away: calls get 480, and messages are stored. The certificates of the user's devices are revoked: the
+    devices need new certificates later.
     """
+    from sipmesh.cli.ca.devices import revoke_devices_of
+
     place = Place(topology)
     with place.accounts() as accounts:
         aor = accounts.disable(user, datetime.now(UTC))
     tell_users_changed(place)
+    revoke_devices_of(place, aor)
     say(f"{aor} is disabled. To enable the user again: sipmesh user enable {aor}", style=GOOD)
 
 

@@ -34,13 +34,16 @@ _HEADERS: Final[dict[int, tuple[str, str]]] = {
 
 @dataclass(init=False, slots=True)
 class Proved:
-    """The sender knows the password of *aor*. *generation* is that of the password (:class:`Verifier`)."""
+    """The sender knows the password of *aor*. *generation* is that of the password (:class:`Verifier`).
+
+    Without *algorithm* a certificate has proved it.
+    """
 
     aor: str
     generation: int
-    algorithm: Algorithm
+    algorithm: Algorithm | None
 
-    def __init__(self, aor: str, generation: int, algorithm: Algorithm) -> None:
+    def __init__(self, aor: str, generation: int, algorithm: Algorithm | None) -> None:
         self.aor, self.generation, self.algorithm = aor, generation, algorithm
 
 
@@ -64,10 +67,14 @@ class Challenge:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Answer with *status*, and do not challenge: the request is malformed, so another password would not help."""
+    """Answer with *status*, and do not challenge: the request is malformed, so another password would not help.
+
+    *flaw* says for our log what is wrong, if it is something else.
+    """
 
     status: int
     reason: str
+    flaw: str = ""
 
 
 Authentication = Proved | Challenge | Refused

@@ -71,8 +71,11 @@ def proof_of(user: str, status: int, sender: ClientSender) -> Prove | Answer:
     """Ask for the password of *user*, whom the link has not proved; *status* is that of the challenge.
 
     A link may prove several users, one after the other: a telephone adapter or a gateway has one link for all of its lines. Their
-    number is bounded, so that one link does not fill the memory of the server.
+    number is bounded, so that one link does not fill the memory of the server. A certificate of a device proves its user alone.
     """
+    if sender.device and user != sender.device:
+        why = f"the certificate of this link is of a device of {sender.device}, and {user} is another user"
+        return Answer(403, code=Code.FROM_NOT_ALLOWED, why=why)
     if len(sender.users) + len(sender.logins) < MOST_USERS_OF_A_LINK or user in sender.logins:
         return Prove(user, status)
     why = f"this link has proved {MOST_USERS_OF_A_LINK} users, and {user} would be one more"
@@ -88,6 +91,8 @@ def of_hidden_client(request: Request, sender: ClientSender, domains: frozenset[
     if request.from_.has_verstat:
         return Answer(403, code=Code.FROM_NOT_ALLOWED, why="an anonymous From that says of itself that it was verified")
     preferred = preferred_user(request, sender, domains)
+    if not sender.users and sender.device:
+        return Prove(sender.device, 407)
     if not sender.users:
         return Prove(preferred or credited_user(request, domains), 407)
     if preferred and preferred not in sender.users:

@@ -41,6 +41,7 @@ NO_LOGINS: Final[Mapping[str, CarriedLogin]] = MappingProxyType({})
 class ClientSender:
     """A client's link: its number *flow* in this *incarnation* of the server, and the addresses of record proved on it.
 
+    *device* is the user whose device the link has proved by a certificate, "" without one: the link may prove no other user.
     *owners* are the hashes of *users*, as in tokens. *owner_of* finds the user of an alias. *logins* are the users whom another
     server has authenticated; this server does not speak for them. Do not change an instance: make another one.
     """
@@ -50,6 +51,7 @@ class ClientSender:
     users: frozenset[str]
     owner_of: OwnerOf = field(repr=False, compare=False)
     logins: Mapping[str, CarriedLogin] = field(repr=False, compare=False)
+    device: str = field(compare=False)
     owners: frozenset[bytes] = field(init=False, repr=False, compare=False)
 
     def __init__(
@@ -59,8 +61,9 @@ class ClientSender:
         users: frozenset[str] = frozenset(),
         owner_of: OwnerOf = nobody,
         logins: Mapping[str, CarriedLogin] = NO_LOGINS,
+        device: str = "",
     ) -> None:
-        self.incarnation, self.flow, self.users = incarnation, flow, users
+        self.incarnation, self.flow, self.users, self.device = incarnation, flow, users, device
         self.owner_of, self.logins = owner_of, logins
         self.owners = frozenset([owner_hash(user) for user in users]) if users else NOBODY
 

@@ -51,6 +51,7 @@ from sipmesh.server.admin.replies import (
 )
 from sipmesh.server.control_socket import WHO, Command
 from sipmesh.server.proxy.flow import Flow
+from sipmesh.server.proxy.login.login_history import CERTIFICATE
 from sipmesh.server.tracing.traced_message import TRACE, TraceReply
 from sipmesh.server.tracing.tracer import trace_asked
 from sipmesh.storage.call_records.journal import record_in
@@ -248,7 +249,7 @@ class AdminCommands:
     def _digest(self, aor: str, link: str) -> str:
         """Return the algorithm with which *aor* has logged in on a link, "" if it is not known any more."""
         logins = self._node.logins.history.of(aor)
-        return next((str(login.algorithm) for login in logins if login.link == link), "")
+        return next((str(login.algorithm or CERTIFICATE) for login in logins if login.link == link), "")
 
     def _end(self, binding: Binding) -> datetime | None:
         """Return when a binding ends by the clock of this machine; only the server that has the link knows it."""

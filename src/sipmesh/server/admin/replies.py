@@ -16,6 +16,7 @@ from pydantic import Field
 
 from sipmesh.server.control_socket import ControlCommand
 from sipmesh.server.proxy.login.login_failures import LoginFailure, flaw_class
+from sipmesh.server.proxy.login.login_history import CERTIFICATE
 from sipmesh.server.proxy.refused_message import RefusedMessage
 from sipmesh.server.refresh.reload_result import ReloadResult
 from sipmesh.topology.expiry.fetch_status import FetchStatus
@@ -286,7 +287,7 @@ class LoginReply:
     def of(cls, login: LoginAttempt) -> Self:
         """Reply with one entry of the history of logins."""
         offered, at = tuple(map(str, login.offered)), datetime.fromtimestamp(login.at, UTC)
-        return cls(login.link, login.remote, login.user_agent, str(login.algorithm), offered, at)
+        return cls(login.link, login.remote, login.user_agent, str(login.algorithm or CERTIFICATE), offered, at)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from sipmesh.transport.tls.contexts import (
 )
 from sipmesh.trust.evidence import Direction, LinkKind
 from sipmesh.trust.formatting import tell_time
+from sipmesh.trust.role import ClientAuth
 from sipmesh.trust.x509.certificate import extension
 from sipmesh.trust.x509.sip_identity import identities
 
@@ -93,7 +94,11 @@ class OwnCertificates:
     def accepting_context(self, spec: Spec) -> AcceptingContext:
         """Return the context of the port *spec*."""
         if spec.kind is LinkKind.CLIENT:
-            return client_port_context(self.presented.of(spec.kind), self.for_clients.at(spec.key))
+            asks = self._view.client_auth_at(spec.key)
+            ours = self._view.loaded.authority
+            anchors = () if asks is ClientAuth.PASSWORD else (*ours.anchors, *ours.devices)
+            own, others = self.presented.of(spec.kind), self.for_clients.at(spec.key)
+            return client_port_context(own, others, anchors, is_required=asks is ClientAuth.CERTIFICATE)
         return self._mutual_context(spec.kind)
 
     def _mutual_context(self, kind: LinkKind, own: Identity | None = None, *, staples: bool = False) -> MutualContext:

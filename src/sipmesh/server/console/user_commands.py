@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from sipmesh.pki.ca_rotation import CaGenerations
+from sipmesh.pki.crl.builder import Reason
 from sipmesh.server.admin.local_servers import ask_running
 from sipmesh.server.admin.replies import USER, USERS_CHANGED
 from sipmesh.server.console.commands import noting
@@ -24,7 +25,7 @@ from sipmesh.server.console.operations import (
 )
 from sipmesh.server.console.replies import UserChangeReply, UserDetailReply, UserListReply
 from sipmesh.server.control_socket import STATE, WHO, Command
-from sipmesh.server.management.device_certificates import DeviceCertificate, device_certificates
+from sipmesh.server.management.device_certificates import DeviceCertificate, device_certificates, revoke_devices
 from sipmesh.server.management.publishing.decommission import CA
 from sipmesh.server.process.off_loop import off_loop
 from sipmesh.storage.seen_users import SeenUsers
@@ -95,7 +96,12 @@ class UserCommands:
         """Change one user; only the leader of a management pool may, since the change is a line in the audit log."""
         note, must_lead = noting(self._management_db, str(asked[WHO])), self._management_db.lease.must_lead
         with _opened(loaded) as users:
-            return change(Accounts(users, loaded.topology, note, must_lead), asked)
+            what = change(Accounts(users, loaded.topology, note, must_lead), asked)
+        if change not in _ENDS_LOGINS or not CaGenerations.are_in(loaded.folder / CA):
+            return what
+        user, reason = full_address(str(asked["user"]), loaded.topology), Reason.CESSATION_OF_OPERATION
+        revoked = revoke_devices(CaGenerations(loaded.folder / CA), user, reason, datetime.now(UTC), note)
+        return f"{what}, and {len(revoked)} of the user's devices revoked" if revoked else what
 
 
 def _add(accounts: Accounts, asked: Mapping[str, Any]) -> str:
@@ -146,6 +152,9 @@ CHANGES: Final[Mapping[str, Change]] = {
     ALIAS_ADD: _add_alias,
     ALIAS_REMOVE: _remove_alias,
 }
+
+
+_ENDS_LOGINS: Final = frozenset({_remove, _disable})
 
 
 @contextmanager

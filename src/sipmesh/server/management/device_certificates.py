@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from sipmesh.errors import OperatorError
 from sipmesh.pki.issuance.profiles import DEVICE_LIFETIME, CertificateKind
 from sipmesh.pki.status import CertificateState, CertificateStatus
+from sipmesh.sip.text import ascii_lower
 from sipmesh.storage.audit_act import AuditAct
 from sipmesh.topology.user_address import full_address
 from sipmesh.trust.x509.device_identity import NAME_REMEDY, DeviceIdentity, is_device_name
@@ -109,18 +110,19 @@ def revoke_devices(
     """
     revoked = []
     for ca in generations.alive:
-        valid = [one for one in ca.records.valid_of({user}, at) if _is_of(one, user, device)]
+        names = {one.names[0] for one in ca.certificates if _is_of(one, user, device)}
+        valid = [one for one in ca.records.valid_of(names, at) if _is_of(one, user, device)]
         if valid:
             ca.revoke_all(valid, reason, at)
             revoked += valid
     for record in revoked:
-        about = {"user": user, "device": _device_of(record), "serial": record.serial_hex}
+        about = {"user": record.names[0], "device": _device_of(record), "serial": record.serial_hex}
         note(AuditAct.REVOKE, **about, because=str(reason))
     return revoked
 
 
 def _is_of(record: Record, user: str, device: str) -> bool:
-    is_named = record.kind == CertificateKind.DEVICE and record.names[0] == user
+    is_named = record.kind == CertificateKind.DEVICE and ascii_lower(record.names[0]) == ascii_lower(user)
     return is_named and (not device or device == _device_of(record))
 
 

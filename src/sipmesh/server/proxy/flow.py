@@ -70,6 +70,8 @@ class Flow:
     no other part of them is kept. *ringing* are the calls that ring, to the peer or from the peer. *owner_of* finds the user of
     an alias.
 
+    *device* is the user whose device the client is, if its certificate has proved that.
+
     *challenged* is the login that was challenged last and has not been answered, None if there is none.
 
     A carried flow is a client's link at another server (`sipmesh.server.proxy.login`). *carrier* is the flow of our link to that
@@ -82,6 +84,7 @@ class Flow:
         "carrier",
         "challenged",
         "closed",
+        "device",
         "generations",
         "incarnation",
         "link",
@@ -117,6 +120,7 @@ class Flow:
         self.path = ""
         self.logins: dict[str, CarriedLogin] = {}
         self.upstream = 0
+        self.device = ""
         self.challenged: ChallengedLogin | None = None
 
     def __repr__(self) -> str:
@@ -140,7 +144,9 @@ class Flow:
         if self.link.kind is not LinkKind.CLIENT and peer is not None:
             self.sender = ServerSender(self.link.kind, peer, self.owner_of)
         elif self.link.kind is LinkKind.CLIENT and self.sender is None:
-            self.sender = ClientSender(self.incarnation, self.number, owner_of=self.owner_of)
+            device = verdict.device if verdict is not None else None
+            self.device = device.user if device is not None else ""
+            self.sender = ClientSender(self.incarnation, self.number, owner_of=self.owner_of, device=self.device)
 
     @property
     def is_waited_on(self) -> bool:
@@ -202,7 +208,7 @@ class Flow:
 
     def _set_sender(self) -> None:
         users, logins = frozenset(self.generations), dict(self.logins)
-        self.sender = ClientSender(self.incarnation, self.number, users, self.owner_of, logins)
+        self.sender = ClientSender(self.incarnation, self.number, users, self.owner_of, logins, self.device)
 
 
 class ReceivedRequest:

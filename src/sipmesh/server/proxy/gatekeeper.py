@@ -60,7 +60,7 @@ class Gatekeeper:
         self._newest = newest
 
     def policy(self, direction: Direction, kind: LinkKind, meant: str) -> LinkPolicy:
-        """Return the policy for one kind of link; *meant* is the reference name of a link that we open."""
+        """Return the policy for one kind of link; *meant* is as in `judge`."""
         return self._judge(direction, kind, meant).policy
 
     def _judge(self, direction: Direction, kind: LinkKind, meant: str) -> Judge:
@@ -69,14 +69,17 @@ class Gatekeeper:
             self._judges, self._judges_of = {}, view
         if key not in self._judges:
             accepted = direction is Direction.ACCEPTED
-            policy = view.accept_policy(kind) if accepted else view.open_policy(kind, meant)
+            policy = view.accept_policy(kind, meant) if accepted else view.open_policy(kind, meant)
             if self._newest > policy.edition.number > 0:
                 policy = replace(policy, edition=TopologyVersion(policy.edition.number, self._newest))
             self._judges[key] = Judge(policy)
         return self._judges[key]
 
     def judge(self, evidence: PeerEvidence, meant: str = "", *, live: bool = False) -> Verdict:
-        """Return the verdict on a peer at the present time; *live* means a link that is up and is judged again."""
+        """Return the verdict on a peer at the present time; *live* means a link that is up and is judged again.
+
+        *meant* is the reference name of a link that we open, or the port by which a client came.
+        """
         judge, at = self._judge(evidence.direction, evidence.kind, meant), self.clock()
         evidence = recheck_path(evidence, judge.policy, at)
         verdict = judge.judge(evidence, at=at, live=live)

@@ -15,7 +15,8 @@ from sipmesh.transport.pool import LinkPool
 from sipmesh.transport.resolver import DnsResolver
 from sipmesh.transport.websocket.pages import NO_PAGES
 from sipmesh.transport.websocket.upgrade import UpgradePolicy
-from sipmesh.trust.evidence import LinkKind
+from sipmesh.trust.evidence import Direction, LinkKind
+from sipmesh.trust.role import ClientAuth
 
 if TYPE_CHECKING:
     from sipmesh.server.proxy.dispatch import Dispatch
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from sipmesh.topology.document.listeners import ListenerSpec
     from sipmesh.topology.reachable_addresses import ReachableAddresses
     from sipmesh.topology.view import ServerView
+    from sipmesh.transport.link.link import Link
     from sipmesh.transport.tls.contexts import AcceptingContext
 
 
@@ -62,7 +64,19 @@ class LinkParts:
     def judge_again(self) -> list[str]:
         """Judge every link again, and close those that are refused now; returns their ids."""
         self.connector.forget_failures()
-        return [link.id for link in self.pool.rejudge(self._dispatch.links.judge_again)]
+        refused = self.pool.rejudge(self._dispatch.links.judge_again)
+        return [link.id for link in (*refused, *self._end_without_certificate())]
+
+    def _end_without_certificate(self) -> list[Link]:
+        """Close links of clients without a certificate at a port that wants one now; the pool keeps no evidence of them."""
+        view, ended = self._current.value.view, []
+        for link in self.pool.all() if view.client_auth is ClientAuth.CERTIFICATE else ():
+            is_of_client = link.kind is LinkKind.CLIENT and link.direction is Direction.ACCEPTED
+            asks = is_of_client and view.client_auth_at(link.port) is ClientAuth.CERTIFICATE
+            if asks and link.verdict is not None and link.verdict.device is None:
+                link.close("this port wants the certificate of a device now")
+                ended.append(link)
+        return ended
 
     def _listener(self, spec: ListenerSpec, context: AcceptingContext) -> Listener:
         peers = self._peers

@@ -82,22 +82,27 @@ def add_server(text: str, pool: str, server: object, file: Path) -> str:
     raise OperatorError(f"no pool is named {pool!r}", (Problem(file, 0, "pools", f"has no {pool!r}", "add the pool"),))
 
 
-def add_root(text: str, anchor: str, crls: tuple[str, ...]) -> str:
-    """Add a root certificate to our own authority, with the CRLs of the CAs below it."""
+def add_root(text: str, anchor: str, crls: tuple[str, ...], devices: tuple[str, ...] = ()) -> str:
+    """Add a root certificate to our own authority, with the CRLs and the device issuing CA below it."""
     text = yaml_edit.append(text, ("authority", "anchors"), anchor)
     for name in crls:
         text = yaml_edit.append(text, ("authority", "crls"), name)
+    for name in devices:
+        text = yaml_edit.append(text, ("authority", "devices"), name)
     return text
 
 
-def add_crl(text: str, crl: str) -> str:
-    """Add a CRL of a CA to our own authority."""
-    return yaml_edit.append(text, ("authority", "crls"), crl)
+def add_devices(text: str, devices: str, crl: str, file: Path) -> str:
+    """Add a device issuing CA and its CRL to our own authority. Names that are there already stay."""
+    for key, name in (("devices", devices), ("crls", crl)):
+        if name not in _list(text, ("authority", key), file):
+            text = yaml_edit.append(text, ("authority", key), name)
+    return text
 
 
-def remove_root(text: str, anchor: str, crls: tuple[str, ...], file: Path) -> str:
+def remove_root(text: str, anchor: str, crls: tuple[str, ...], file: Path, devices: tuple[str, ...] = ()) -> str:
     """Remove a root certificate and CRLs from our own authority. Names that are not there are ignored."""
-    for key, names in (("anchors", (anchor,)), ("crls", crls)):
+    for key, names in (("anchors", (anchor,)), ("crls", crls), ("devices", devices)):
         loc: yaml_tree.Loc = ("authority", key)
         for n, name in reversed(list(enumerate(_list(text, loc, file)))):
             if name in names:

@@ -21,7 +21,7 @@ RESERVED: Final = ("ca/*", "state/*", "servers/*", "partners/*", "anchors/*", "m
 """What is never a secret of the topology, as paths below the organisation's folder."""
 
 _KEPT: Final = (
-    *("ca/*.key", "ca/*.crl", "ca/*root.pem", "ca/*issuing.pem", "ca/ledger*"),
+    *("ca/*.key", "ca/*.crl", "ca/*root.pem", "ca/*issuing.pem", "ca/*devices.pem", "ca/ledger*"),
     *("state/*", "management.*", "users.*", "*.signer.*"),
 )
 
@@ -72,6 +72,9 @@ HOST_KEY: Final = FileKind("private key", (SERVERS,), (".key", ".pem"), on_host=
 ANCHOR: Final = FileKind("trust anchor", ("partners", "anchors"), (*_CERTIFICATES, ".der"))
 CRL: Final = FileKind("CRL", ("partners", "anchors"), (".crl", ".pem"), or_url=True)
 OUR_ANCHOR: Final = FileKind(ANCHOR.what, ANCHOR.folders, ANCHOR.suffixes, ("ca/root.pem", "ca/[0-9]*/root.pem"))
+OUR_DEVICES: Final = FileKind(
+    "certificate of a device issuing CA", ("anchors",), _CERTIFICATES, ("ca/devices.pem", "ca/[0-9]*/devices.pem")
+)
 OUR_CRL: Final = FileKind(CRL.what, CRL.folders, CRL.suffixes, ("ca/*.crl",), or_url=True)
 SECRET: Final = FileKind("secret", ("secrets",))
 REGISTRATIONS: Final = FileKind("file of registrations", ("state",), (".db",), or_url=True)

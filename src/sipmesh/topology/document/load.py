@@ -81,8 +81,8 @@ class Loaded:
         if self.number:
             return tuple(dict.fromkeys(lists))
         entries = self.topology.authorities
-        anchors = [self.folder / name for entry in entries for name in entry.anchors]
-        return tuple(dict.fromkeys((self.file, *anchors, *lists)))
+        names = [*self.topology.authority.devices, *(name for entry in entries for name in entry.anchors)]
+        return tuple(dict.fromkeys((self.file, *(self.folder / name for name in names), *lists)))
 
     @property
     def lists(self) -> frozenset[Path]:

@@ -15,7 +15,7 @@ from sipmesh.topology.document.names import (
     Label,
 )
 from sipmesh.topology.document.parts.approvals import Approvals
-from sipmesh.topology.document.parts.authority import AuthorityEntry
+from sipmesh.topology.document.parts.authority import AuthorityEntry, OwnAuthority
 from sipmesh.topology.document.parts.call_records import CallRecords
 from sipmesh.topology.document.parts.console import Console
 from sipmesh.topology.document.parts.federation import Federation
@@ -37,7 +37,7 @@ class Topology(Part):
     )
     sip_domains: tuple[Fqdn, ...] = Field(min_length=1, description="the domains of our users")
     sites: tuple[Label, ...] = Field(default=(), description="the places of servers, such as berlin")
-    authority: AuthorityEntry = Field(description="our enterprise CA")
+    authority: OwnAuthority = Field(description="our enterprise CA")
     pools: tuple[Pool, ...] = Field(min_length=1, description="all our servers, pool by pool")
     federation: Federation = Field(default=Federation(), description="our partners")
     numbers: Numbers = Field(default=Numbers(), description="how users call telephone numbers")

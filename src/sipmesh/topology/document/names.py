@@ -248,6 +248,7 @@ HostChainFile = Annotated[FileName, file_kind.HOST_CHAIN]
 HostKeyFile = Annotated[FileName, file_kind.HOST_KEY]
 AnchorFile = Annotated[FileName, file_kind.ANCHOR]
 OurAnchorFile = Annotated[FileName, file_kind.OUR_ANCHOR]
+DeviceCaFile = Annotated[FileName, file_kind.OUR_DEVICES]
 SecretFile = Annotated[FileName, file_kind.SECRET]
 HttpUrl = Annotated[str, AfterValidator(http_url), WithJsonSchema({"type": "string", "pattern": "^https?://"})]
 WebOrigin = Annotated[

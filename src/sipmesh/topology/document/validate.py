@@ -42,6 +42,7 @@ CHECKS = (
     names.nobody_is_allowed_and_blocked,
     servers.ports_do_not_clash,
     servers.settings_fit_the_role,
+    servers.client_auth_fits_the_role,
     servers.workers_fit_the_role,
     servers.certificates_come_with_keys,
     servers.certificates_for_partners_have_one,

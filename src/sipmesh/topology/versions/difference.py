@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from sipmesh.topology.document.media_policy import MediaPolicy
-from sipmesh.topology.versions.part_changes.authority_changes import authority_changes
+from sipmesh.topology.versions.part_changes.authority_changes import authority_changes, device_ca_changes
 from sipmesh.topology.versions.part_changes.field_changes import Words, from_to, list_fields, list_names
 from sipmesh.topology.versions.part_changes.operator_changes import approval_changes, console_changes
 from sipmesh.topology.versions.part_changes.partner_changes import federation_changes, partner_changes
@@ -36,6 +36,7 @@ def _changes(old: Loaded, new: Loaded) -> Iterator[str]:
     yield from _sites(before, after)
     yield from pool_changes(before, after)
     yield from authority_changes(before.authority, after.authority, (old.authority, new.authority), "our CA")
+    yield from device_ca_changes(before.authority, after.authority, (old.authority, new.authority))
     yield from federation_changes(before, after)
     yield from partner_changes(old, new)
     yield from storage_changes(before, after)

@@ -43,6 +43,6 @@ def _compare(publication: Publication, topology: Topology, report: ProblemReport
         reason = f"is {topology.organisation!r}, and the publication is of {publication.organisation!r}"
         report.add(("organisation",), reason, remedy)
     entries = topology.authorities
-    unnamed = set(publication.files).difference(*(entry.anchors for entry in entries))
+    unnamed = set(publication.files).difference(topology.authority.devices, *(entry.anchors for entry in entries))
     for name in sorted(unnamed):
         report.add((), f"the publication contains the file {name!r}, which the document does not name", remedy)

@@ -274,17 +274,24 @@ class ClientContext:
 
 
 class ClientPortContext:
-    """The context of a client port: it presents *identity*, and requests no certificate.
+    """The context of a client port: it presents *identity*, and requests no certificate without *anchors*.
 
-    An optional certificate is not requested either: browsers end the handshake at a CertificateRequest. *others* are further
-    certificates: `certificate_choice` chooses by the SNI, and for each type of key. Raises ``OpenSSL.SSL.Error`` for a
-    certificate that OpenSSL refuses.
+    With *anchors*, roots and CAs below them, it requests the certificate of a device; *is_required* ends the handshake
+    without one. Browsers end it at a CertificateRequest. *others* are further certificates: `certificate_choice` chooses by the
+    SNI, and for each type of key. Raises ``OpenSSL.SSL.Error`` for a certificate that OpenSSL refuses.
     """
 
-    __slots__ = ("_choice", "_context", "_contexts", "identity")
+    __slots__ = ("_anchors", "_choice", "_context", "_contexts", "_is_required", "identity")
 
-    def __init__(self, identity: Identity, others: Sequence[Identity] = ()) -> None:
-        self.identity = identity
+    def __init__(
+        self,
+        identity: Identity,
+        others: Sequence[Identity] = (),
+        anchors: Sequence[x509.Certificate] = (),
+        *,
+        is_required: bool = False,
+    ) -> None:
+        self.identity, self._anchors, self._is_required = identity, tuple(anchors), is_required
         self._contexts: dict[tuple[int, ...], SSL.Context] = {}
         self._choice = CertificateChoice(identity, others)
         self._context = self._context_of(self._choice.by_default)
@@ -298,7 +305,10 @@ class ClientPortContext:
         mark = tuple(map(id, identities))
         context = self._contexts.get(mark)
         if context is None:
-            context = _base()
+            context = _judging(self._anchors) if self._anchors else _base()
+            if self._anchors:
+                required = SSL.VERIFY_FAIL_IF_NO_PEER_CERT if self._is_required else 0
+                context.set_verify(SSL.VERIFY_PEER | required, _on_verify)
             context.set_mode(SSL.MODE_RELEASE_BUFFERS)  # thousands of idle links would keep 32 KiB each
             _present(context, *identities)
             self._contexts[mark] = context
@@ -343,9 +353,15 @@ def mutual_context(
     return MutualContext(identity, anchors, of_many=of_many, others=others, staples=staples)
 
 
-def client_port_context(identity: Identity, others: Sequence[Identity] = ()) -> ClientPortContext:
-    """Build the context of a client port, with *others* for the names that they hold."""
-    return ClientPortContext(identity, others)
+def client_port_context(
+    identity: Identity,
+    others: Sequence[Identity] = (),
+    anchors: Sequence[x509.Certificate] = (),
+    *,
+    is_required: bool = False,
+) -> ClientPortContext:
+    """Build the context of a client port, with *others* for the names that they hold; the rest as in `ClientPortContext`."""
+    return ClientPortContext(identity, others, anchors, is_required=is_required)
 
 
 def client_context(anchors: Iterable[x509.Certificate]) -> ClientContext:

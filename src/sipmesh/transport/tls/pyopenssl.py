@@ -157,6 +157,7 @@ class PyOpenSslTls:
     """
 
     __slots__ = (
+        "_asking",
         "_connection",
         "_errors",
         "_in",
@@ -198,6 +199,9 @@ class PyOpenSslTls:
         self._taken = 0  # octets of the caller that are in them
         self._errors: list[EngineError] | None = None  # created with the first error: most links have none
         self._seen: dict[int, bytes] | None = None
+        self._asking: SSL.Context | None = (
+            context  # OpenSSL calls its callback until the handshake ends, also after a change
+        )
         self._connection = SSL.Connection(context, sock)
         self._ssl: Any = self._connection._ssl
         self._connection.set_app_data(self)
@@ -249,6 +253,7 @@ class PyOpenSslTls:
         except SSL.Error as error:
             raise self._refused(_reason(error)) from None
         self._connection.set_context(_ESTABLISHED)
+        self._asking = None
         self._take_over()
         return Progress.DONE
 

@@ -26,14 +26,14 @@ from sipmesh.trust.path.openssl_errors import is_left_to_us, meaning, tell
 from sipmesh.trust.revocation.path_status import check_listed
 from sipmesh.trust.revocation.revocation_source import RevocationSource
 from sipmesh.trust.revocation.staple import demands_staple, staple_fault
-from sipmesh.trust.role import ClientUsage
+from sipmesh.trust.role import ClientAuth, ClientUsage
 from sipmesh.trust.transparency.ct_log import NEEDED, CtMode
 from sipmesh.trust.transparency.sct import logged_by
 from sipmesh.trust.x509.certificate import DOCUMENT_SIGNING, extension, is_authority
 from sipmesh.trust.x509.certificate_policies import unmet
-from sipmesh.trust.x509.device_identity import is_for_devices
+from sipmesh.trust.x509.device_identity import is_for_devices, issues_for_devices
 from sipmesh.trust.x509.name_constraints import violations
-from sipmesh.trust.x509.sip_identity import BESIDE_URI
+from sipmesh.trust.x509.sip_identity import BESIDE_URI, alternative_names, spell
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -65,13 +65,20 @@ def _finished(version: str, cipher: str) -> Finding:
     return _HANDSHAKE.passed(" ".join(filter(None, (version, cipher))) or "finished")
 
 
-def no_certificate_asked(_case: Evaluation) -> Finding:
-    """State that a client needs no certificate: it logs in by digest on this link (rule R3, R10)."""
-    return _NOT_ASKED
+def no_certificate_asked(evaluation: Evaluation) -> Finding:
+    """State that a client needs no certificate: it logs in by digest on this link (rule R3, R10).
+
+    A port that does not ask any more may have links from the time when it did: their certificate does not count now.
+    """
+    if evaluation.evidence.presented:
+        return _WITH_PASSWORD.refused("a certificate, for which this port does not ask any more", Code.NOT_A_DEVICE)
+    return _NOT_ASKED if evaluation.policy.client_auth is ClientAuth.PASSWORD else _NONE_PRESENTED
 
 
-_NOT_ASKED = CheckQuestion("certificate", "no certificate: clients log in with a password", "rule R3").passed(
-    "no certificate is requested on a client port"
+_WITH_PASSWORD = CheckQuestion("certificate", "no certificate: clients log in with a password", "rule R3")
+_NOT_ASKED = _WITH_PASSWORD.passed("no certificate is requested on a client port")
+_NONE_PRESENTED = CheckQuestion("certificate", "the certificate of a device, or a password", "rule R3").passed(
+    "no certificate: the client logs in with a password"
 )
 
 
@@ -232,6 +239,24 @@ def devices(evaluation: Evaluation) -> Finding:
 
 _DEVICES = CheckQuestion("devices", "no certificate for devices: these are accepted on client ports only", "rule R3")
 _NO_DEVICE = _DEVICES.passed("none")
+
+
+def device(evaluation: Evaluation) -> Finding:
+    """Check that our device issuing CA has issued the certificate, for a device of a user of our domains."""
+    if not evaluation.trail.path:
+        return _DEVICE.unjudged(NO_PATH)
+    path, found = evaluation.trail.path, evaluation.device
+    if not issues_for_devices(path) or not is_for_devices(path[0]):
+        return _DEVICE.refused(f"issued by {tell_subject(path[1])}, which issues for servers", Code.NOT_A_DEVICE)
+    if found is None or found.domain not in evaluation.policy.domains:
+        names = tell_list([*map(spell, alternative_names(path[0]))]) or "no name"
+        return _DEVICE.refused(names, Code.NOT_A_DEVICE)
+    return _DEVICE.passed(f"{found.device} of {found.user}")
+
+
+_DEVICE = CheckQuestion(
+    "device", "a device of a user of our domains, by our device issuing CA", "rule R3; RFC 5280 4.2.1.4, 4.2.1.6"
+)
 
 
 def identity(evaluation: Evaluation) -> Finding:
@@ -472,3 +497,21 @@ CHECKS: Mapping[str, Check] = MappingProxyType(
 REPEATED = frozenset({"handshake", "validity", "revocation"})
 WITHOUT_CERTIFICATE = frozenset({"handshake", "engine", "certificate"})  # the other checks need a certificate
 CLIENT_CHECKS: Mapping[str, Check] = MappingProxyType({"handshake": handshake, "certificate": no_certificate_asked})
+# Of a client that presents a certificate where it is asked for one.
+DEVICE_CHECKS: Mapping[str, Check] = MappingProxyType(
+    {
+        "handshake": handshake,
+        "engine": engine,
+        "certificate": certificate,
+        "issuer": issuer,
+        "second-engine": second_engine,
+        "validity": validity,
+        "leaf": leaf,
+        "key": key,
+        "issuing": issuing,
+        "constraints": constraints,
+        "device": device,
+        "usage": usage,
+        "revocation": revocation,
+    }
+)

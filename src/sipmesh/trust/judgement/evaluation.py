@@ -14,6 +14,7 @@ from sipmesh.trust.revocation.revocation_source import RevocationSource
 from sipmesh.trust.revocation.staple import beside_staple
 from sipmesh.trust.x509.certificate import MalformedCertificateError, read_certificate
 from sipmesh.trust.x509.chain_bounds import costly_keys, excess, too_long, too_many_names
+from sipmesh.trust.x509.device_identity import DeviceIdentity, device_identity
 from sipmesh.trust.x509.sip_identity import Identities, identities
 
 if TYPE_CHECKING:
@@ -111,6 +112,11 @@ class Evaluation:
         return self.peer.identity.intersection(self.names.usable) if self.peer else NO_NAMES
 
     @cached_property
+    def device(self) -> DeviceIdentity | None:
+        """Whose device the certificate says that it is of, on a client port that asks for it."""
+        return device_identity(self.leaf) if self.leaf is not None and self.policy.devices is not None else None
+
+    @cached_property
     def foreign(self) -> dict[str, tuple[TrustedPeer, ...]]:
         """Identities outside the entry's scope, each with the other entries whose scope contains it."""
         if self.peer is None:
@@ -150,6 +156,8 @@ class Evaluation:
     @cached_property
     def counted(self) -> tuple[Authority, ...]:
         """The authorities whose anchors are used: that of the entry. Without one entry: those of all possible entries."""
+        if self.policy.devices is not None:
+            return (self.policy.devices,)
         if self.peer:
             return (self.peer.authority,)
         candidates = self.named or [peer for name in self.names.usable for peer in self.policy.peers.in_scope(name)]
@@ -165,7 +173,8 @@ class Evaluation:
         if self.excess:
             return Trail(refusal=self.excess)
         for authority in self._promising(self.counted):
-            found = find_path(self.leaf, self.pool, authority, self.at)
+            pool = self.pool if self.policy.devices is None else [*self.pool, *authority.devices]
+            found = find_path(self.leaf, pool, authority, self.at)
             if found.verified:
                 return found
             best = found if found.path or not best.authority else best

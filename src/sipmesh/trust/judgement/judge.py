@@ -14,11 +14,19 @@ from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.finding import CheckQuestion, Finding
 from sipmesh.trust.formatting import tell, tell_address
-from sipmesh.trust.judgement.checks import CHECKS, CLIENT_CHECKS, REPEATED, WITHOUT_CERTIFICATE, Check
+from sipmesh.trust.judgement.checks import (
+    CHECKS,
+    CLIENT_CHECKS,
+    DEVICE_CHECKS,
+    REPEATED,
+    WITHOUT_CERTIFICATE,
+    Check,
+)
 from sipmesh.trust.judgement.evaluation import Evaluation
 from sipmesh.trust.judgement.priority import choose
 from sipmesh.trust.judgement.remedy import remedies
 from sipmesh.trust.judgement.verdict_cache import CachedVerdict, VerdictCache, steady
+from sipmesh.trust.role import ClientAuth
 from sipmesh.trust.verdict import Seen, Verdict
 from sipmesh.trust.x509.certificate import UNREADABLE, CertificateId
 from sipmesh.trust.x509.sip_identity import alternative_names, common_names, spell
@@ -134,6 +142,7 @@ def _accepted(evaluation: Evaluation, findings: tuple[Finding, ...], known: Verd
         seen=_seen(evaluation.leaf) if known is None else known.seen,
         tls=evidence.tls,
         proved=evaluation.proved,
+        device=evaluation.device,
         meant=evaluation.policy.meant_name if evaluation.opened else "",
         relied_on=_relied_on(evaluation.trail.path) if known is None else known.relied_on,
         ends=evaluation.span[1] if evaluation.trail.path else None,
@@ -158,11 +167,20 @@ def _refused(evaluation: Evaluation, code: Code, findings: tuple[Finding, ...]) 
 
 
 def _table(evaluation: Evaluation) -> Mapping[str, Check]:
+    checks = CHECKS
     if evaluation.evidence.kind is LinkKind.CLIENT and not evaluation.opened:
-        return CLIENT_CHECKS
+        if not _is_asked(evaluation):
+            return CLIENT_CHECKS
+        checks = DEVICE_CHECKS
     if evaluation.leaf is not None:
-        return CHECKS
-    return {name: check for name, check in CHECKS.items() if name in WITHOUT_CERTIFICATE}
+        return checks
+    return {name: check for name, check in checks.items() if name in WITHOUT_CERTIFICATE}
+
+
+def _is_asked(evaluation: Evaluation) -> bool:
+    """Tell whether the certificate of a client is judged: it may be missing where a password will do."""
+    asks = evaluation.policy.client_auth
+    return asks is ClientAuth.CERTIFICATE or (asks is ClientAuth.EITHER and bool(evaluation.evidence.presented))
 
 
 def ask(check: Check, evaluation: Evaluation) -> Finding | None:
@@ -178,6 +196,8 @@ def _subject(evaluation: Evaluation) -> str:
     """Return the proved identity: the expected name, the entry's name, or the first of its names that was proved."""
     if evaluation.opened:
         return evaluation.policy.meant_name
+    if evaluation.device is not None:
+        return f"{evaluation.device.device} of {evaluation.device.user}"
     if evaluation.peer is None:
         return tell_address(evaluation.evidence.remote)
     return evaluation.peer.name if evaluation.peer.name in evaluation.proved else min(evaluation.proved)

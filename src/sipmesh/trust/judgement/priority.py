@@ -30,6 +30,7 @@ PRIORITY = (
     Code.REVOKED,
     Code.EXPIRED,
     Code.NOT_YET_VALID,
+    Code.NOT_A_DEVICE,
     Code.NOT_A_LEAF,
     Code.WEAK_KEY,
     Code.NO_SIP_IDENTITY,

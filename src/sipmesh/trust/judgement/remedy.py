@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.revocation.revocation_source import RevocationSource
+from sipmesh.trust.role import ClientAuth
 
 if TYPE_CHECKING:
     from sipmesh.trust.judgement.evaluation import Evaluation
@@ -17,6 +18,8 @@ Advice = Callable[["Evaluation"], tuple[str, ...]]
 
 def remedies(code: Code, evaluation: Evaluation) -> tuple[str, ...]:
     """Return one or two remedies for a refusal with *code*."""
+    if evaluation.policy.client_auth is not ClientAuth.PASSWORD and code in _OF_DEVICES:
+        return _OF_DEVICES[code](evaluation)
     return _ADVICE[code](evaluation) if code in _ADVICE else ()
 
 
@@ -231,4 +234,35 @@ _ADVICE: dict[Code, Advice] = {
     Code.PARTNER_BLOCKED: _blocked,
     Code.REFUSED_BY_PEER: _refused_by_peer,
     Code.DEVICE_CERTIFICATE: _for_devices,
+    Code.NOT_A_DEVICE: _says("Connect to the client port again, without a certificate: this port asks for none."),
 }
+
+
+def _new_device(evaluation: Evaluation) -> tuple[str, ...]:
+    user, device = ("USER", "NAME") if evaluation.device is None else (_plain(evaluation), evaluation.device.device)
+    return (f"Issue a certificate for the device: sipmesh ca issue --user {user} --device {device}.",)
+
+
+def _plain(evaluation: Evaluation) -> str:
+    return evaluation.device.user.removeprefix("sip:") if evaluation.device is not None else ""
+
+
+_OF_DEVICES: Mapping[Code, Advice] = {
+    Code.NO_CERTIFICATE: _new_device,
+    Code.NOT_A_DEVICE: _new_device,
+    Code.UNTRUSTED_ISSUER: _new_device,
+    Code.EXPIRED: _new_device,
+    Code.WRONG_USAGE: _new_device,
+    Code.NOT_YET_VALID: _says("Set the clock of this server, or that of the host with the CA."),
+    Code.REVOKED: _says(
+        "If the device is in the hands of its user, issue a new certificate. Otherwise find out who has it."
+    ),
+    Code.REVOCATION_UNKNOWN: _says(
+        "Name the CRL of the device issuing CA in `authority.crls` of the topology, and publish: sipmesh ca devices."
+    ),
+    Code.ISSUER_NOT_FOR_THIS_NAME: _says(
+        "If the user is in a new SIP domain, renew the certificate of the CA: sipmesh ca devices.",
+        "Otherwise treat this as an attack: a stranger has the key of the device issuing CA.",
+    ),
+}
+"""The remedies for the certificate of a device, where they differ from those for a server."""

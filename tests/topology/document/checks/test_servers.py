@@ -24,6 +24,24 @@ if TYPE_CHECKING:
             "pools[2].servers[0].client_certificates",
             "phones do not connect to a server of role edge",
         ),
+        (
+            "servers: [edge1.example.test]",
+            "servers: [{name: edge1.example.test, client_auth: certificate}]",
+            "pools[2].servers[0].client_auth",
+            "phones do not connect to a server of role edge",
+        ),
+        (
+            "servers: [edge1.example.test]",
+            "servers: [{name: edge1.example.test, client_auth: either}]\n    remote_users: true",
+            "pools[2].servers[0].client_auth",
+            "an edge proves no user",
+        ),
+        (
+            FE3,
+            "servers: [{name: fe3.example.test, client_auth: either}]",
+            "pools[1].servers[0].client_auth",
+            "no CA issues certificates for devices",
+        ),
         (POOL2, f"{POOL2}\n    remote_users: true", "pools[1].remote_users", "only an edge pool has `remote_users`"),
         (POOL2, f"{POOL2}\n    speaks_for: [example.test]", "pools[1].speaks_for", "has no `speaks_for`"),
         (

@@ -184,3 +184,21 @@ def test_crls_are_read_again_with_the_topology(place: Place, tmp_path: Path, aut
     newer = EnterpriseCa.open(own).crls.publish(NOON + timedelta(hours=1), CertificateKind.ISSUING)
     (tmp_path / "ca" / "issuing.crl").write_bytes(newer.read_bytes())
     assert {held.number for held in place.load().authority.lists} != before
+
+
+def test_device_issuing_ca_is_below_our_root_and_marked(place: Place, tmp_path: Path) -> None:
+    """Each other certificate would have phones judged over a path that the CA has not made for them."""
+    base = "http://crl.example.test"
+    ca = EnterpriseCa.create(tmp_path / "new", "Example", NOON, crl_base=base, domains=["example.test"])
+    for name in ("root.pem", "root.crl", "issuing.crl", "devices.pem", "devices.crl"):
+        shutil.copy(tmp_path / "new" / name, tmp_path / "ca" / name)
+    crls = "crls: [ca/root.crl, ca/issuing.crl"
+    place.spoil((f"{crls}]", f"{crls}, ca/devices.crl], devices: [ca/devices.pem]"))
+    assert place.load().authority.devices == (ca.devices,)
+    other = EnterpriseCa.create(tmp_path / "other", "Other", NOON, crl_base=base, domains=["example.test"])
+    for wrong in (ca.issuing, ca.root, other.devices):
+        assert wrong is not None
+        (tmp_path / "ca" / "devices.pem").write_bytes(wrong.public_bytes(Encoding.PEM))
+        problem = place.problem()
+        assert (problem.field, "is not a device issuing CA" in problem.reason) == ("authority.devices[0]", True)
+        assert "sipmesh ca devices" in problem.remedy

@@ -223,6 +223,7 @@ GIVEN: list[tuple[tuple[str, str], tuple[str, str], list[tuple[str, ConsoleRole]
         [("pools.next_hop", OFFICER)],
     ),
     (SAME, (OURS, OURS.replace("]}", "], crl_hosts: [crl.test]}")), [("authority.crl_hosts", OFFICER)]),
+    (SAME, (OURS, OURS.replace("]}", "], devices: [ca/devices.pem]}")), [("authority.devices", OFFICER)]),
     (SAME, (OURS, OURS.replace("]}", "], ocsp: ['http://ocsp.test']}")), [("authority.ocsp", OFFICER)]),
     (SAME, console(), [("console.listen", OFFICER)]),
     (console(), part("console: {listen: '192.0.2.1:8444'}"), [("console.listen", OFFICER)]),
@@ -262,6 +263,7 @@ GIVEN: list[tuple[tuple[str, str], tuple[str, str], list[tuple[str, ConsoleRole]
         [("pools.servers.certificate", OFFICER)],
     ),
     (SAME, (FE3, "servers: [{name: fe3.example.test, metrics: 9100}]"), [("pools.servers.metrics", OPERATOR)]),
+    (SAME, (FE3, "servers: [{name: fe3.example.test, client_auth: either}]"), [("pools.servers.client_auth", OFFICER)]),
     (
         SAME,
         (MG1, "servers: [{name: mg1.example.test, publish_lists: 9180}]"),

@@ -50,5 +50,6 @@ def _still_named(old: Publication, name: str, folder: Path) -> dict[str, bytes]:
     """Return the anchor files of the version that our authority or a partner other than *name* uses."""
     topology = load_published(old, folder).topology
     partners = (partner for partner in topology.federation.partners if name not in partner.identities)
-    named = {anchor for entry in (topology.authority, *partners) for anchor in entry.anchors}
+    named = {name for entry in (topology.authority, *partners) for name in entry.anchors}
+    named.update(topology.authority.devices)
     return {file: content for file, content in old.files.items() if file in named}

@@ -57,11 +57,11 @@ class LinkLifecycle:
 
     def judge(self, link: Link, evidence: PeerEvidence) -> Verdict:
         """Return the verdict on the peer of *link*."""
-        return self._gatekeeper.judge(evidence, link.meant)
+        return self._gatekeeper.judge(evidence, meant_of(link))
 
     def judge_again(self, link: Link, evidence: PeerEvidence) -> Verdict:
         """Return a new verdict on the peer of a *link* that is up; an expired CRL does not end such a link."""
-        return self._gatekeeper.judge(evidence, link.meant, live=True)
+        return self._gatekeeper.judge(evidence, meant_of(link), live=True)
 
     def link_up(self, link: Link) -> None:
         """Start the flow of an accepted link."""
@@ -77,7 +77,7 @@ class LinkLifecycle:
             return
         if link.kind is LinkKind.SERVER:
             self._outside.control_plane.link_up(link)
-        if link.kind is not LinkKind.CLIENT and link.verdict is not None:
+        if link.verdict is not None and (link.kind is not LinkKind.CLIENT or link.verdict.device is not None):
             self._log.info(link.peer_name, "link accepted", link=link.id, verdict=headline(link.verdict))
 
     def refused(self, verdict: Verdict) -> None:
@@ -120,3 +120,8 @@ class LinkLifecycle:
         code = verdict.code if verdict is not None else None
         peer = link.peer_name or link.meant
         self._log.info(peer, "link closed", link=link.id, peer=peer, why=why, code=code)
+
+
+def meant_of(link: Link) -> str:
+    """Give what the policy of a link depends on beside its kind: the peer that is meant, or the port by which a client came."""
+    return link.port if link.kind is LinkKind.CLIENT and link.direction is Direction.ACCEPTED else link.meant

@@ -1,4 +1,4 @@
-"""Digest authentication: a user proves the password once for each link."""
+"""Logins: a user proves the password once for each link, by digest. The certificate of a device proves its user without one."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from sipmesh.server.proxy.login.login_failures import (
 from sipmesh.server.proxy.login.login_history import LoginAttempt, LoginHistory
 from sipmesh.server.proxy.login.login_waits import TOO_MANY, attempt_of
 from sipmesh.sip.message import Request, Response, respond
+from sipmesh.sip.status import Status
 from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import LinkKind
 
@@ -37,10 +38,11 @@ if TYPE_CHECKING:
     from sipmesh.server.proxy.registrar.registrations import Registrations
     from sipmesh.server.quotas.limited_log import LimitedLog
     from sipmesh.server.quotas.principals import Principals
-    from sipmesh.sip.digest import Nonces
+    from sipmesh.sip.digest import Algorithm, Nonces
 
 ENTROPY_BYTES: Final = 8
 MOST_RANDOM: Final = 64
+NO_SUCH_USER: Final = "the user of the device is removed, or has another home pool"
 OFFERED: Final = re.compile("algorithm=([A-Za-z0-9-]+)")
 
 
@@ -90,6 +92,8 @@ class DigestAuth:
 
     def check(self, flow: Flow, request: Request, aor: str) -> Authentication:
         """Check the credentials of *request*; a link on which *aor* is logged in is not challenged again (rule R10)."""
+        if flow.device == aor and self._current.value.homes.has_users:
+            return self._by_certificate(flow, request, aor)
         entropy, names, here = self._entropy(), self._current.value.names, flow.link.local
         verifier, link = self._current.value.homes.verifier(aor), flow.number
         alike = of_nobody(self.challenged_as(aor)[1])
@@ -106,19 +110,34 @@ class DigestAuth:
             means_us=lambda uri: names.ours(uri, here),
         )
         if isinstance(result, Proved):
-            flow.challenged = None
-            flow.proved(result.aor, result.generation)
-            self._flow_table.owned(flow, result.aor)
-            self._accounts.proved(flow, result.aor)
-            self._failures.proved(str(flow.number))
-            self.succeeded += 1
-            offered = tuple(verifier.ha1) if verifier is not None else ()
-            agent = request.first("user-agent") or ""
-            remote = flow.link.remote[0]
-            self.history.record(
-                LoginAttempt(result.aor, flow.link.id, remote, agent, result.algorithm, offered, time.time())
-            )
+            self._logged_in(flow, request, result, tuple(verifier.ha1) if verifier is not None else ())
         return result
+
+    def _by_certificate(self, flow: Flow, request: Request, aor: str) -> Proved | Refused:
+        """Log in the user of a device. Without the users, such as before they have come, the certificate and its CRL decide.
+
+        The certificates of a disabled user are revoked: a server does not know which users are disabled.
+        """
+        homes = self._current.value.homes
+        verifier = homes.verifier(aor)
+        if verifier is None and homes.knows(aor):
+            return Refused(Status.FORBIDDEN, "User Is Removed", NO_SUCH_USER)
+        proved = Proved(aor, verifier.generation if verifier is not None else 0, None)
+        self._logged_in(flow, request, proved, ())
+        return proved
+
+    def _logged_in(self, flow: Flow, request: Request, proved: Proved, offered: tuple[Algorithm, ...]) -> None:
+        """Record a login, and give its link the rights of its user."""
+        flow.challenged = None
+        flow.proved(proved.aor, proved.generation)
+        self._flow_table.owned(flow, proved.aor)
+        self._accounts.proved(flow, proved.aor)
+        self._failures.proved(str(flow.number))
+        self.succeeded += 1
+        agent, remote = request.first("user-agent") or "", flow.link.remote[0]
+        self.history.record(
+            LoginAttempt(proved.aor, flow.link.id, remote, agent, proved.algorithm, offered, time.time())
+        )
 
     def refuse(self, flow: Flow, request: Request, aor: str, result: Challenge | Refused) -> Response | None:
         """Return the answer to a request without valid credentials, and count it if its login failed.
@@ -133,7 +152,9 @@ class DigestAuth:
                 return None
             return respond(request, result.status, headers=result.headers)
         flow.challenged = None
-        self._remember(flow, request.first("user-agent"), aor, f"malformed: {result.reason}", closes=False)
+        self._remember(
+            flow, request.first("user-agent"), aor, result.flaw or f"malformed: {result.reason}", closes=False
+        )
         return respond(request, result.status, result.reason)
 
     def gone(self, flow: Flow) -> None:
@@ -205,6 +226,8 @@ class DigestAuth:
         if login is not None:  # its home pool checks its password; an edge knows no users
             return homes.has_users and not homes.may_serve(login.home, aor)
         verifier = homes.verifier(aor)
+        if flow.device == aor:  # not by a password
+            return verifier is None and homes.knows(aor)
         return verifier is None or verifier.generation != flow.generations.get(aor)
 
     def _has_moved(self, flow: Flow, aor: str) -> bool:

@@ -21,6 +21,7 @@ FLAWS: Final = {
     "was not offered": "wrong-algorithm",
     "was not answered": "not-answered",
     "its home pool is": "other-home",
+    "the user of the device": "user-of-a-device",
     "malformed": "malformed",
 }
 """A part of the flaw's text, and the class under which the flaw is counted; other flaws are ``other``."""

@@ -15,6 +15,10 @@ LONGEST_AGENT: Final = 128
 """Characters that are kept of a User-Agent."""
 
 
+CERTIFICATE: Final = "certificate"
+"""What operators see in place of the algorithm, if the certificate of a device has proved its user."""
+
+
 @dataclass(frozen=True, slots=True)
 class HistoryLimits:
     """How many logins are kept, each below 1 KiB: the newest of each user, for the users who have logged in last."""
@@ -27,6 +31,7 @@ class HistoryLimits:
 class LoginAttempt:
     """A login on the link with the id *link*; *at* is in epoch seconds (UTC). *offered* are the algorithms of the challenge.
 
+    Without *algorithm*, it was by the certificate of a device.
     *user_agent* is made printable here, and cut.
     """
 
@@ -34,7 +39,7 @@ class LoginAttempt:
     link: str
     remote: str
     user_agent: str
-    algorithm: Algorithm
+    algorithm: Algorithm | None
     offered: tuple[Algorithm, ...]
     at: float
 
@@ -44,7 +49,7 @@ class LoginAttempt:
         link: str,
         remote: str,
         user_agent: str,
-        algorithm: Algorithm,
+        algorithm: Algorithm | None,
         offered: tuple[Algorithm, ...],
         at: float,
     ) -> None:

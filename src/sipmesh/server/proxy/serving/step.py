@@ -289,6 +289,8 @@ def _log_in(
     If some have failed before, they wait first. A request without credentials is challenged at once.
     """
     flow, request, aor = received.flow, received.request, prove.aor
+    if flow.device == aor and in_force.homes.has_users and not in_force.homes.elsewhere(aor):
+        return prove  # by its certificate, also while the users are not known
     if not in_force.homes.knows(aor):
         return NO_USERS_YET
     if not has_waited and not state.failures.has_none and request.present & CREDENTIALS:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from sipmesh.topology.document.listeners import WILDCARDS, has_clients, listeners, ports_of
 from sipmesh.trust.evidence import LinkKind
-from sipmesh.trust.role import BORDERS, Role
+from sipmesh.trust.role import BORDERS, ClientAuth, Role
 
 if TYPE_CHECKING:
     from sipmesh.topology.document.checks.checked_document import CheckedDocument
@@ -61,6 +61,21 @@ def settings_fit_the_role(document: CheckedDocument) -> None:
         if pool.speaks_for and pool.role is not Role.APPLICATION:
             remedy = "remove it; front ends assert users of all our SIP domains, edges those of partners (rule R10)"
             document.report.add((*loc, "speaks_for"), f"a pool of role {pool.role} has no `speaks_for`", remedy)
+
+
+def client_auth_fits_the_role(document: CheckedDocument) -> None:
+    """Only servers with phones ask for certificates of devices, which a CA issues, and an edge asks for the password too."""
+    for loc, pool, server in document.servers():
+        if server.client_auth is not ClientAuth.PASSWORD and not has_clients(pool):
+            reason = f"phones do not connect to a server of role {pool.role}"
+            remedy = "remove it, or give it to a front end, or to an edge with `remote_users`"
+            document.report.add((*loc, "client_auth"), reason, remedy)
+        if server.client_auth is ClientAuth.EITHER and pool.role is Role.EDGE and pool.remote_users:
+            reason = "an edge proves no user (rule R10): the home pool asks each remote user for the password"
+            document.report.add((*loc, "client_auth"), reason, "write certificate, to ask for both, or password")
+        if server.client_auth is not ClientAuth.PASSWORD and not document.topology.authority.devices:
+            reason = "no CA issues certificates for devices: `authority.devices` is empty"
+            document.report.add((*loc, "client_auth"), reason, "first: sipmesh ca devices")
 
 
 def workers_fit_the_role(document: CheckedDocument) -> None:

@@ -23,10 +23,12 @@ from sipmesh.topology.document.named_files.crl_points import CrlPoints
 from sipmesh.topology.document.named_files.ocsp_files import answers_on_disk
 from sipmesh.topology.document.named_files.read import UnusableFileError, read_file
 from sipmesh.topology.document.names import is_url
+from sipmesh.topology.document.parts.authority import OwnAuthority
 from sipmesh.trust.authority import Authority
 from sipmesh.trust.revocation.ocsp import NO_ANSWERS, OcspAnswers
 from sipmesh.trust.revocation.revocation_source import RevocationSource
-from sipmesh.trust.x509.certificate import UNREADABLE, is_authority, may_sign_certificates, weakness
+from sipmesh.trust.x509.certificate import UNREADABLE, is_authority, issued_by, may_sign_certificates, weakness
+from sipmesh.trust.x509.device_identity import is_for_devices
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -126,8 +128,9 @@ def read_authority(
     a CRL too.
     """
     anchors = _read_anchors(entry, loc, read, report)
-    names = {anchor.subject for anchor in anchors}
-    issuers = anchors + [issuer for issuer in known if issuer.issuer in names and issuer.subject not in names]
+    devices = _read_devices(entry, loc, read, anchors, report) if isinstance(entry, OwnAuthority) else []
+    names = {certificate.subject for certificate in (*anchors, *devices)}
+    issuers = anchors + devices + [issuer for issuer in known if issuer.issuer in names and issuer.subject not in names]
     places = [((*loc, "crls", n), source) for n, source in enumerate(entry.crls)]
     readable = [(place, source) for place, source in places if not report.has_problem(place)]
     needed = readable == places != [] and entry.revocation is not RevocationSource.ANSWERS and not entry.crl_hosts
@@ -144,6 +147,7 @@ def read_authority(
         entry.revocation,
         entry.grace_time,
         transparency,
+        tuple(devices),
     )
     return TrustMaterial(loc, authority, lists)
 
@@ -216,6 +220,33 @@ def _read_anchors(entry: AuthorityEntry, loc: Loc, read: Anchors, report: Proble
             else:
                 anchors.append(certificate)
     return anchors
+
+
+def _read_devices(
+    entry: OwnAuthority, loc: Loc, read: Anchors, anchors: Sequence[x509.Certificate], report: ProblemReport
+) -> list[x509.Certificate]:
+    """Read the certificates of the device issuing CAs. Each must be below one of *anchors*, and marked as such a CA."""
+    devices: list[x509.Certificate] = []
+    for n, file in enumerate(entry.devices):
+        place = (*loc, "devices", n)
+        if report.has_problem(place):
+            continue
+        try:
+            found = parse_certificates(read(file))
+        except UnusableFileError as wrong:
+            report.add(place, f"{file}: {wrong}", _REMEDY_DEVICES)
+            continue
+        for certificate in found:
+            is_below = any(issued_by(certificate, anchor) for anchor in anchors)
+            if is_below and is_authority(certificate) and is_for_devices(certificate):
+                devices.append(certificate)
+            else:
+                subject = certificate.subject.rfc4514_string()
+                report.add(place, f"{file}: {subject} is not a device issuing CA below our root", _REMEDY_DEVICES)
+    return devices
+
+
+_REMEDY_DEVICES = "name the certificate that this command makes: sipmesh ca devices"
 
 
 def _unfit(certificate: x509.Certificate) -> str:

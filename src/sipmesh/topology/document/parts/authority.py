@@ -9,6 +9,7 @@ from pydantic import Field
 
 from sipmesh.topology.document.names import (
     CrlHost,
+    DeviceCaFile,
     Hours,
     HttpUrl,
     Mebibytes,
@@ -62,3 +63,12 @@ class AuthorityEntry(Part):
     def grace_time(self) -> timedelta:
         """How long a CRL or an OCSP response is accepted after its next update."""
         return self.grace_by_default if self.grace is None else timedelta(hours=self.grace)
+
+
+class OwnAuthority(AuthorityEntry):
+    """Our own authority, which also has the CAs that issue for devices of users."""
+
+    devices: tuple[DeviceCaFile, ...] = Field(
+        default=(),
+        description="PEM files of our device issuing CAs, for `client_auth`: many phones present their own certificate alone",
+    )

@@ -20,6 +20,7 @@ from sipmesh.topology.document.names import (
     Port,
 )
 from sipmesh.topology.document.parts.part import Part
+from sipmesh.trust.role import ClientAuth
 
 CLIENT_PORT = 5061  # sips default, RFC 3261 19.1.2
 REMOTE_CLIENT_PORT = 443  # most networks of others let it pass
@@ -133,6 +134,11 @@ class Server(Part):
     publish_lists: ListenOn | None = Field(
         default=None,
         description="on a management server: address:port of HTTP for our CRLs, CA certificates and OCSP; by default none",
+    )
+    client_auth: ClientAuth = Field(
+        default=ClientAuth.PASSWORD,
+        description="how phones prove their user on the client port: by password, by the certificate of a device, or by either; "
+        "an edge may ask for a certificate beside the password",
     )
     metrics: ListenOn | None = Field(
         default=None,

@@ -110,6 +110,14 @@ def _authority(prefix: str, whose: str, root: str) -> Rules:
     }
 
 
+_OF_DEVICES: Final[Rules] = {
+    "authority.devices": (
+        Rule(
+            Gain.SIGN, "another CA", "who has the key of that CA", "{value} may issue for devices of all users", added
+        ),
+    ),
+}
+
 _OF_FEDERATION: Final[Rules] = {
     "federation": (NoGrant("its keys have rules"),),
     "federation.route": (
@@ -427,6 +435,7 @@ RULES: Final[Rules] = {
     **_authority("authority", "our CA", "a root of our CA"),
     **OF_POOLS,
     **OF_SERVERS,
+    **_OF_DEVICES,
     **_OF_FEDERATION,
     **_OF_NUMBERS,
     **_OF_STORES,

@@ -160,6 +160,15 @@ OF_POOLS: Final[Rules] = {
 }
 
 OF_SERVERS: Final[Rules] = {
+    "pools.servers.client_auth": (
+        Rule(
+            Gain.SIGN,
+            "certificates of devices, or passwords again",
+            "who has the key of the device issuing CA, or knows passwords",
+            "clients of {place} prove their users by: {value}",
+            any_change,
+        ),
+    ),
     "pools.servers.name": (NoGrant("another name is another server"),),
     "pools.servers.site": (NoGrant("orders servers by distance"),),
     "pools.servers.address": (

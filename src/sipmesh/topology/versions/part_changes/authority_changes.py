@@ -13,7 +13,7 @@ from sipmesh.trust.revocation.revocation_source import RevocationSource
 if TYPE_CHECKING:
     from cryptography import x509
 
-    from sipmesh.topology.document.parts.authority import AuthorityEntry
+    from sipmesh.topology.document.parts.authority import AuthorityEntry, OwnAuthority
     from sipmesh.trust.authority import Authority
 
 
@@ -64,6 +64,16 @@ def authority_changes(
     if old.list_limit != new.list_limit:
         before_s, after_s = (spell(entry.list_limit, "the default") for entry in (old, new))
         yield f"the largest size of a CRL of {whose} in MiB changes from {before_s} to {after_s}"
+
+
+def device_ca_changes(old: OwnAuthority, new: OwnAuthority, read: tuple[Authority, Authority]) -> Iterator[str]:
+    """List changes of the CAs that issue for devices, by certificate; file names are listed if they change."""
+    before, after = ({DatedItem.of_certificate(ca).mark: ca for ca in authority.devices} for authority in read)
+    yield from (f"device issuing CA {name_anchor(before[mark])} is removed" for mark in before if mark not in after)
+    yield from (f"device issuing CA {name_anchor(after[mark])} is added" for mark in after if mark not in before)
+    if old.devices != new.devices:
+        named, instead = (tell_list(one.devices) or "no file" for one in (new, old))
+        yield f"our device issuing CAs are named by {named} instead of {instead}"
 
 
 def name_anchor(certificate: x509.Certificate) -> str:

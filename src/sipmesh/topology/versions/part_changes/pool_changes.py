@@ -60,6 +60,7 @@ _SERVER: Mapping[str, Words | None] = {
     "client_certificates": from_to("list of certificates for clients", "none"),
     "publish_lists": from_to("address for CRLs and OCSP", "none"),
     "metrics": from_to("address for metrics", "none"),
+    "client_auth": from_to("proof of users on the client port"),
     "workers": from_to("number of workers"),
 }
 
