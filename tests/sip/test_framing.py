@@ -11,7 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sipmesh.errors import RemoteError
-from sipmesh.sip.framing import FramingError, Keepalive, MessageReader, ReadLimits, parse_message
+from sipmesh.sip.framing import (
+    MAX_HEADER,
+    MAX_ROWS,
+    FramingError,
+    Keepalive,
+    MessageReader,
+    ReadLimits,
+    is_too_long,
+    parse_message,
+)
 from sipmesh.sip.message import Request, Response, build_request, respond
 from sipmesh.sip.rows import TOO_MANY
 from support.examples import examples
@@ -334,3 +343,19 @@ def test_body_in_pieces_takes_memory_in_proportion_to_its_octets(size: int) -> N
     message = reader.next()
     assert isinstance(message, Request)
     assert len(message.body) == size
+
+
+@pytest.mark.parametrize(("more", "too_long"), [(0, False), (1, True)])
+def test_message_may_have_at_most_so_many_rows(more: int, *, too_long: bool) -> None:
+    message = build_request("MESSAGE", "sip:b@example.test", NEEDED)
+    while len(message.rows) < MAX_ROWS + more:
+        message.append("x-row", "1")
+    assert is_too_long(message, len(message.encode())) is too_long
+
+
+@pytest.mark.parametrize(("more", "too_long"), [(0, False), (1, True)])
+def test_header_may_have_at_most_so_many_octets(more: int, *, too_long: bool) -> None:
+    """The body does not count."""
+    message = build_request("MESSAGE", "sip:b@example.test", NEEDED)
+    message.body = b"x" * 1_000
+    assert is_too_long(message, MAX_HEADER + 1_000 + more) is too_long

@@ -288,6 +288,14 @@ def parse_message(data: bytes, limits: ReadLimits | None = None, *, alone: bool 
     return message
 
 
+def is_too_long(message: Message, size: int) -> bool:
+    """Return whether a message of *size* octets has a header that a reader with our limits would refuse.
+
+    Every hop adds to a message. So each server checks what it sends; otherwise the next hop would close the link.
+    """
+    return len(message.rows) > MAX_ROWS or (size > MAX_HEADER and size - len(message.body) > MAX_HEADER)
+
+
 def _mark(message: Message, head: bytes, limits: ReadLimits) -> None:
     """Mark a message that is above a limit: its end is known, so the link continues, but it is not processed."""
     if len(message.rows) > limits.fields or len(head) > limits.header or has_long_list(message.rows, limits.items):

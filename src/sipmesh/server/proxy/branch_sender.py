@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from sipmesh.errors import RemoteError
 from sipmesh.routing.proxy.own_responses import lost_status
 from sipmesh.routing.target import is_carried, server_of
-from sipmesh.server.proxy.transactions.message_size import is_too_long
+from sipmesh.sip.framing import is_too_long
 from sipmesh.sip.status import FLOW_FAILED, Status
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import RemoteError, SipmeshError
 from sipmesh.routing.outcome import RETRY_AFTER_S, Answer, try_later
-from sipmesh.server.proxy.transactions.message_size import is_too_long
+from sipmesh.sip.framing import is_too_long
 from sipmesh.sip.message import respond
 from sipmesh.sip.status import Status
 from sipmesh.sip.transaction.key import server_key

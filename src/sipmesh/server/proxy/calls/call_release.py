@@ -15,7 +15,7 @@ from sipmesh.routing.proxy.release import (
     byes_of_operator,
     without_body,
 )
-from sipmesh.server.proxy.transactions.message_size import is_too_long
+from sipmesh.sip.framing import is_too_long
 
 if TYPE_CHECKING:
     from sipmesh.routing.outcome import Forward

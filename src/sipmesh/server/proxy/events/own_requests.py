@@ -12,7 +12,7 @@ from sipmesh.routing.proxy.effects import Start
 from sipmesh.routing.proxy.forwarding import assert_identity, hides_history, identity_for, route_to
 from sipmesh.routing.target import FlowTarget, RemoteFlowTarget
 from sipmesh.server.proxy.timeout_queue import TimeoutQueue
-from sipmesh.server.proxy.transactions.message_size import is_too_long
+from sipmesh.sip.framing import is_too_long
 from sipmesh.sip.status import FIRST_FINAL, Status
 from sipmesh.sip.transaction.timers import Timer
 from sipmesh.trust.evidence import LinkKind

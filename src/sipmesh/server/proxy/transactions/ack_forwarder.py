@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from sipmesh.routing.proxy.branch_attempt import ways_to
 from sipmesh.routing.proxy.effects import Start
 from sipmesh.routing.target import Target, server_of
-from sipmesh.server.proxy.transactions.message_size import is_too_long
+from sipmesh.sip.framing import is_too_long
 
 if TYPE_CHECKING:
     from sipmesh.routing.outcome import Forward

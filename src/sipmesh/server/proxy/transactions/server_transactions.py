@@ -10,7 +10,7 @@ from sipmesh.routing.proxy.own_responses import explained
 from sipmesh.routing.proxy.response_context import SILENT_S
 from sipmesh.server.proxy.flow import ProxiedRequest
 from sipmesh.server.proxy.timeout_queue import TimeoutQueue
-from sipmesh.server.proxy.transactions.message_size import is_too_long
+from sipmesh.sip.framing import is_too_long
 from sipmesh.sip.message import Response, respond
 from sipmesh.sip.status import FIRST_FINAL, FLOW_FAILED, Status
 from sipmesh.sip.transaction.server import ServerTransaction
