@@ -64,13 +64,15 @@ class QueueProbe(Watched):
         "sees_idle",
     )
 
-    def __init__(self, epoll: select.epoll, clock: Callable[[], float], control: OverloadControl) -> None:
+    def __init__(
+        self, epoll: select.epoll, clock: Callable[[], float], control: OverloadControl, *, sees_idle: bool = False
+    ) -> None:
         self.generation = 0
         self._epoll, self._clock, self._control = epoll, clock, control
         self.fd = os.eventfd(1, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self.armed_at = self.backlog = 0.0
         self.full_windows = self._full_now = self._turn = 0
-        self.sees_idle = self._waits = False
+        self.sees_idle, self._waits = sees_idle, False
         self.idle_s = self._idle_before_s = self._measured_at = 0.0
 
     def __repr__(self) -> str:

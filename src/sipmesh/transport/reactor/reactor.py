@@ -95,18 +95,22 @@ class Reactor:
         self._woken = False
         self.prompt = False
         self.tap: Tap | None = None  # while an operator traces
-        self._loop_fd = loop.wait_in(self) if isinstance(loop, Loop) else None
-        if self._loop_fd is None:
-            loop.add_reader(self._epoll.fileno(), self._turn)
-        else:
-            self._epoll.register(self._loop_fd, READ)
-        self._epoll.register(self._steps_fd, READ)
         limits = self.limits
         self.overload = OverloadControl(limits.queue_age_s, limits.queue_age_for_s, limits.queue_age_most_s)
         self.shortage = DescriptorShortage()
-        self.probe = QueueProbe(self._epoll, self._clock, self.overload)
-        self.probe.sees_idle = self._loop_fd is not None
+        self._loop_fd = self._join(loop)
+        self.probe = QueueProbe(self._epoll, self._clock, self.overload, sees_idle=self._loop_fd is not None)
         self.watch(self.probe.fd, self.probe, 0)
+
+    def _join(self, loop: asyncio.AbstractEventLoop) -> int | None:
+        """Have one of the two wait inside the other. Returns the descriptor of the loop if it waits in ours, else None."""
+        self._epoll.register(self._steps_fd, READ)
+        inside = loop.wait_in(self) if isinstance(loop, Loop) else None
+        if inside is None:
+            loop.add_reader(self._epoll.fileno(), self._turn)
+        else:
+            self._epoll.register(inside, READ)
+        return inside
 
     def __repr__(self) -> str:
         return f"<Reactor {len(self._watched)} descriptors, {len(self.links)} links, {self.turns} turns>"
