@@ -89,6 +89,7 @@ def test_threads_that_open_a_database_migrate_it_once(url: str) -> None:
     assert rows(url, "SELECT version_num FROM management_schema") == [(MANAGEMENT.head,)]
 
 
+@pytest.mark.wide
 def test_processes_that_open_a_database_at_once_migrate_it_once(url: str) -> None:
     """A process that waited finds all done. A process that comes later does not load Alembic."""
     command = [sys.executable, "-c", _OPEN, url]

@@ -112,6 +112,7 @@ async def answer_keepalives(peer: Peer) -> None:
         await asyncio.sleep(PONG_S)
 
 
+@pytest.mark.wide
 @on_loop
 async def test_supervisor_answers_an_older_server_that_sends_requests_on_its_link(managed: Managed) -> None:
     """The older server does not know that the link is for control alone. It waited for each response without end."""

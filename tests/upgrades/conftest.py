@@ -16,14 +16,15 @@ import pytest
 
 from cli.world import FE1, FE2, START_S, Organisation, Result, until
 from sipmesh.demo.ports import free_port
+from support.tiers import wide_unless
 from upgrades.earlier_release import EarlierRelease, is_in_clone
-from upgrades.recorded_folder import PASSWORDS, RELEASES, commit_of, recorded
+from upgrades.recorded_folder import BEFORE, PASSWORDS, RELEASES, commit_of, recorded
 
 LISTED_UNTIL = datetime(2027, 10, 1, tzinfo=UTC)
 """A CRL has no certificate that has expired: from then on it is refused for that."""
 
 
-@pytest.fixture(name="release", params=RELEASES)
+@pytest.fixture(name="release", params=wide_unless(lambda name: name == BEFORE, RELEASES))
 def _release(request: pytest.FixtureRequest) -> str:
     """The release that has left the folder behind."""
     return str(request.param)

@@ -16,6 +16,7 @@ from sipmesh.storage.users.replicated_users import MOST_IN_PLACE, ReplicatedUser
 from sipmesh.storage.users.user_database import Users
 from sipmesh.storage.users.user_document import MOST_IN_A_PART, UserDocument
 from sipmesh.topology.document.watching import Watching
+from support.tiers import wide_after
 
 ORG, POOL1, POOL2 = "Example", "pool1.example.test", "pool2.example.test"
 ALICE, BOB, CAROL = (f"sip:{name}@example.test" for name in ("alice", "bob", "carol"))
@@ -68,7 +69,7 @@ def test_whole_document_leads_another_process_to_the_same_users(users: Users) ->
     assert other.whole() == whole, "it is a copy"
 
 
-@pytest.mark.parametrize("more", [1, MOST_IN_PLACE + 1])
+@pytest.mark.parametrize("more", wide_after(1, [1, MOST_IN_PLACE + 1]))
 def test_each_pool_draws_the_same_for_an_unknown_name_as_the_database(users: Users, more: int) -> None:
     """Also after users were added, moved, removed and given other algorithms, few in place and many in a new set."""
     pools = {pool: ReplicatedUsers(ORG, pool) for pool in (POOL1, POOL2)}
