@@ -45,7 +45,7 @@ def missed(walk: Walk, way: str) -> list[Station]:
     return [station for station in stations(way) if station not in passed]
 
 
-@pytest.mark.parametrize("way", ["message", "invite", "revocation", "version"])
+@pytest.mark.parametrize("way", ["message", "register", "invite", "revocation", "version"])
 def test_each_station_is_a_function_of_its_file(way: str) -> None:
     home = Path(sipmesh.__file__).parent
     assert stations(way)
@@ -66,6 +66,14 @@ async def test_message_passes_its_stations(home: Network) -> None:
         assert repr(walk).startswith("<Walk of ")
         assert 0 < walk.returns < len(walk.rooms)
         assert walk.functions >= len(walk.files)
+
+
+@on_loop
+async def test_register_passes_its_stations(home: Network) -> None:
+    async with home:
+        with walked() as walk:
+            await home.phone("alice", FE1)
+        assert missed(walk, "register") == []
 
 
 @on_loop
