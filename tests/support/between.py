@@ -28,6 +28,7 @@ class Between:
         self._open = {THERE: asyncio.Event(), BACK: asyncio.Event()}
         self._pumps: set[asyncio.Task[None]] = set()
         self._writers: list[asyncio.StreamWriter] = []
+        self._has_ended = False
         self.go_on()
 
     async def __aenter__(self) -> Self:
@@ -36,6 +37,7 @@ class Between:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        self._has_ended = True
         self._server.close()
         for pump in self._pumps:
             pump.cancel()
@@ -56,8 +58,14 @@ class Between:
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.append(writer)
+        if self._has_ended:  # the kernel had accepted it just before
+            writer.transport.abort()
+            return
         onward, backward = await self._reach()
         self._writers.append(backward)
+        if self._has_ended:
+            backward.transport.abort()
+            return
         for direction, source, sink in ((THERE, reader, backward), (BACK, onward, writer)):
             pump = asyncio.create_task(self._pump(direction, source, sink))
             self._pumps.add(pump)
