@@ -8,7 +8,7 @@ from sipmesh.trust.role import ClientUsage, Role
 
 
 def test_role_is_written_as_in_the_topology() -> None:
-    assert list(map(str, Role)) == ["front-end", "edge", "application", "management"]
+    assert list(map(str, Role)) == ["front-end", "edge", "application", "management", "gateway"]
     assert [str(usage) for usage in ClientUsage] == ["strict", "server-ok"]
 
 

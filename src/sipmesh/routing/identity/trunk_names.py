@@ -15,6 +15,7 @@ from sipmesh.routing.identity.dialog_token import owner_hash
 from sipmesh.routing.identity.privacy import ANONYMOUS, hides_identity, is_anonymous, privacy_of
 from sipmesh.routing.numbers.dial_plan import DialPlan, local_digits
 from sipmesh.routing.numbers.e164 import caller_number
+from sipmesh.routing.numbers.trunk_table import TrunkTable
 from sipmesh.routing.outcome import Answer
 from sipmesh.sip.rows import P_ASSERTED_IDENTITY
 from sipmesh.sip.tel import NO_DOMAIN, is_tel
@@ -23,7 +24,6 @@ from sipmesh.trust.code import Code
 
 if TYPE_CHECKING:
     from sipmesh.routing.identity.tokens import Tokens
-    from sipmesh.routing.numbers.trunk_table import TrunkTable
     from sipmesh.sip.fields import NameAddr
     from sipmesh.sip.message import Message, Request
     from sipmesh.sip.uri import SipUri
