@@ -69,12 +69,15 @@ YOUNG, MIDDLE, OLD = 10_000, 10, 10
 COMMANDS = {
     "ansible": "ansible-playbook",
     "baresip": "baresip",
+    "certbot": "certbot",
     "certtool": "certtool",
     "certutil": "certutil",
     "chromium": "chromium",
     "coturn": "turnserver",
     "kamailio": "kamailio",
     "knot": "knotd",
+    "lego": "lego",
+    "libest": "estclient",
     "linphone": "linphone-daemon",
     "npm": "npm",
     "openssl": "openssl",
@@ -84,13 +87,14 @@ COMMANDS = {
     "promtool": "promtool",
     "softhsm": "softhsm2-util",
     "sslscan": "sslscan",
+    "strongswan": "pki",
     "testssl": "testssl",
     "unbound": "unbound",
     "valkey": "valkey-server",
 }
 """The command that each peer of the marker `peer` is known by."""
 
-PACKAGES = {"pjsua2": sys.version_info < (3, 13) and platform.machine() == "x86_64"}
+PACKAGES = {"acme": True, "pjsua2": sys.version_info < (3, 13) and platform.machine() == "x86_64"}
 """The peers that are Python packages, and whether there is one for this Python and this machine (`pyproject.toml`)."""
 
 

@@ -49,12 +49,13 @@ def _add_publishing(app: typer.Typer) -> None:
 
 def ca() -> typer.Typer:
     """Return the commands `sipmesh ca`."""
-    from sipmesh.cli.ca import admit, adopt, authority, devices, inventory, lists, protect, root, subordinate
+    from sipmesh.cli.ca import admit, adopt, authority, devices, enrol, inventory, lists, protect, root, subordinate
 
     authority.app.command("inventory")(inventory.inventory)
     authority.app.command("protect")(protect.protect)
     authority.app.command("admit")(admit.admit)
     authority.app.command("devices")(devices.devices)
+    authority.app.command("enrol")(enrol.enrol)
     authority.app.command("request")(subordinate.request)
     authority.app.command("import")(subordinate.import_)
     authority.app.command("adopt")(adopt.adopt)

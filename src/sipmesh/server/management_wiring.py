@@ -14,6 +14,8 @@ from sipmesh.server.console.live_commands import LiveCommands
 from sipmesh.server.console.partner_commands import PartnerCommands
 from sipmesh.server.console.search import SearchCommand
 from sipmesh.server.console.user_commands import UserCommands
+from sipmesh.server.enrolment.enrolment_host import EnrolmentHost
+from sipmesh.server.enrolment.enrolment_server import EnrolmentServer
 from sipmesh.server.here import here
 from sipmesh.server.management.commands import ManagementCommands
 from sipmesh.server.management.controller import Controller
@@ -61,4 +63,14 @@ def console_with(
     )
     for part in further:
         table.update(part.commands())
-    return ConsoleServer(node, table, log)
+    host = EnrolmentHost(
+        view=lambda: node.view,
+        management_db=management_db,
+        now=node.gatekeeper.clock,
+        steady=node.loop.time,
+        leads=lambda: controller.leadership.leads,
+        look=reloader.look,
+        count=node.counters.enrolled,
+        log=log,
+    )
+    return ConsoleServer(node, table, EnrolmentServer(host), log)

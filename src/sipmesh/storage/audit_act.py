@@ -21,6 +21,7 @@ class AuditAct(StrEnum):
     FORCED = "forced"
     GRANT = "grant"
     ADMIT = "admit"
+    ENROL = "enrol"
     REFUSED = "refused"
     RESTORE = "restore"
     ALIAS = "alias"

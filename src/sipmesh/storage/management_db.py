@@ -11,8 +11,14 @@ from typing import TYPE_CHECKING, Final
 
 from sipmesh.database.connection import Database
 from sipmesh.database.lease import Lease, fencing_in
+from sipmesh.database.schema import ENROLMENT
 from sipmesh.database.shared import DATABASE, SharedDatabase
 from sipmesh.storage.audit import Audit
+from sipmesh.storage.enrolment.acme_accounts import AcmeAccounts
+from sipmesh.storage.enrolment.acme_orders import AcmeOrders
+from sipmesh.storage.enrolment.copy_enrolment import copy_enrolment
+from sipmesh.storage.enrolment.enrolled_certificates import EnrolledCertificates
+from sipmesh.storage.enrolment.enrolment_tokens import EnrolmentTokens
 from sipmesh.storage.history import History
 from sipmesh.storage.management_files import ManagementFiles
 
@@ -47,6 +53,26 @@ class ManagementDb:
         """The files that the leader of a pool gives to the other servers."""
         return ManagementFiles(self._database, self.lease)
 
+    @property
+    def enrolment_tokens(self) -> EnrolmentTokens:
+        """The one-time tokens with which servers enrol."""
+        return EnrolmentTokens(self._database, self.lease)
+
+    @property
+    def enrolled_certificates(self) -> EnrolledCertificates:
+        """The certificates that were issued by EST and ACME."""
+        return EnrolledCertificates(self._database, self.lease)
+
+    @property
+    def acme_accounts(self) -> AcmeAccounts:
+        """The accounts of ACME clients."""
+        return AcmeAccounts(self._database, self.lease)
+
+    @property
+    def acme_orders(self) -> AcmeOrders:
+        """The orders of ACME clients."""
+        return AcmeOrders(self._database, self.lease)
+
     def __repr__(self) -> str:
         return f"<ManagementDb in {self._database.where}>"
 
@@ -61,14 +87,18 @@ class ManagementDb:
             yield
 
     def copy_to(self, other: ManagementDb) -> None:
-        """Copy all versions and audit lines into a database that has none, in one transaction; the fencing number follows.
+        """Copy all versions, audit lines and rows of enrolment into a database that has none, in one transaction.
 
-        A database that has the same content already stays as it is. Raises `OperatorError` if it has any other content.
+        The fencing number follows. A database that has the same content already stays as it is. Raises `OperatorError` if it has
+        any other content.
         """
+        for database in (self._database, other._database):
+            database.migrate(ENROLMENT)
         with self._database.border(), self._database.engine.connect() as plain, other.audit.copying() as target:
             source = plain.execution_options(isolation_level=_ONE_INSTANT[plain.dialect.name])
             self.audit.copy(source, target)
             self.history.copy(source, target)
+            copy_enrolment(source, target)
             other.lease.follow(target, fencing_in(source))
 
     def close(self) -> None:

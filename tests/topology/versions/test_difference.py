@@ -377,6 +377,7 @@ RICH = {
             {"name": "otto", "role": "operator", "token_sha256": "1" * 64},
         ],
         "client_certificates": True,
+        "enrolment": {"protocols": ["est"], "http_port": 8080, "tls_alpn_port": 8443},
         "openid": {
             "issuer": "https://id.example.test",
             "client_id": "console",
@@ -393,6 +394,7 @@ WORDS: list[Any] = [
     "112",
     {"name": "premium", "numbers": ["+49900"]},
     {"gateway": "gw.example.test", "asserts": ["+49"]},
+    "acme",
     "stun:new.example.test",
     "report",
     {"operator": "A", "key": base64.b64encode(SigningLog("A").spki).decode()},

@@ -33,6 +33,7 @@ class RecordKind(Enum):
     AAAA = "AAAA"
     SRV = "SRV"
     NAPTR = "NAPTR"
+    TXT = "TXT"
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,16 @@ from sipmesh.server.admin.local_servers import ask_running
 from sipmesh.server.admin.partners_report import PartnersReport
 from sipmesh.server.admin.replies import RELOAD
 from sipmesh.server.certificates.network_inventory import network_inventory
-from sipmesh.server.console.operations import AUDIT, AUDIT_CHECK, CERTIFICATES, ISSUE, PARTNERS, REVOKE, SIGN_CRLS
+from sipmesh.server.console.operations import (
+    AUDIT,
+    AUDIT_CHECK,
+    CERTIFICATES,
+    ENROL,
+    ISSUE,
+    PARTNERS,
+    REVOKE,
+    SIGN_CRLS,
+)
 from sipmesh.server.console.replies import (
     AuditCheckReply,
     AuditEntry,
@@ -25,6 +34,7 @@ from sipmesh.server.console.replies import (
     SignedListsReply,
 )
 from sipmesh.server.control_socket import STATE, WHO
+from sipmesh.server.enrolment.token_report import TokenReport, token_for
 from sipmesh.server.management.issuing import has_its_key_elsewhere, issue_for
 from sipmesh.server.management.publishing.decommission import CA
 from sipmesh.server.management.revoking import revoke, sign_crls
@@ -69,6 +79,7 @@ class ConsoleCommands:
             REVOKE: self._revoke,
             SIGN_CRLS: self._sign_crls,
             ISSUE: self._issue,
+            ENROL: self._enrol,
         }
 
     async def _audit(self, asked: Mapping[str, Any]) -> AuditReply:
@@ -119,6 +130,14 @@ class ConsoleCommands:
         whys = [answer.reply.why if answer.reply is not None else answer.fault for answer in refused]
         faults = [f"{answer.server}: {why}" for answer, why in zip(refused, whys, strict=True)]
         return IssuedReply(server, f"{issued.serial_number:x}", issued.not_valid_after_utc, used_by, faults)
+
+    async def _enrol(self, asked: Mapping[str, Any]) -> TokenReport:
+        """Make a one-time token, and write the audit log; the token is in this reply only."""
+        view, who = self._node.view, str(asked[WHO])
+        name, lifetime = ascii_lower(str(asked["server"])), timedelta(hours=int(asked["hours"]))
+        generations_in(view.loaded.folder / CA)
+        note, at = noting(self._management_db, who), datetime.now(UTC)
+        return await off_loop(token_for, view, self._management_db, name, who, at, lifetime, note)
 
 
 def _read_audit(management_db: ManagementDb, since: int, before: int, find: str) -> AuditReply:

@@ -25,6 +25,8 @@ from sipmesh.server.management.publishing.decommission import CA
 from sipmesh.server.process.http_runner import logger_of, runner_of
 from sipmesh.server.process.https_server_check import HttpsServerCheck
 from sipmesh.topology.document.operators.console_role import ConsoleRole
+from sipmesh.topology.document.parts.enrolment import EnrolmentProtocol
+from sipmesh.transport.tls.contexts import CIPHERS_TLS12
 from sipmesh.trust.evidence import LinkKind
 
 if TYPE_CHECKING:
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
 
     from sipmesh.server.certificates.own_certificates import OwnCertificates
     from sipmesh.server.control_socket import Command
+    from sipmesh.server.enrolment.enrolment_server import EnrolmentServer
     from sipmesh.server.log import Log
     from sipmesh.server.running.running_server import RunningServer
     from sipmesh.topology.view import ServerView
@@ -48,10 +51,15 @@ CONSOLE_LOGOUT: Final = ControlCommand("console-logout", LoggedOutReply)
 
 
 class ConsoleServer:
-    """Serves the console of *node* with *commands*: those of the control socket and those of the console alone."""
+    """Serves the console of *node* with *commands*: those of the control socket and those of the console alone.
 
-    def __init__(self, node: RunningServer, commands: Mapping[str, Command], log: Log) -> None:
-        self._node, self._log = node, log
+    *enrolment* serves EST and ACME over the same port.
+    """
+
+    def __init__(
+        self, node: RunningServer, commands: Mapping[str, Command], enrolment: EnrolmentServer, log: Log
+    ) -> None:
+        self._node, self._enrolment, self._log = node, enrolment, log
         self._issuers: Sequence[x509.Certificate] = ()
         certificates = OperatorCertificates(lambda: node.view, lambda: self._issuers, node.gatekeeper.clock)
         self._guard = Guard(lambda: node.view, node.loop.time, log, certificates)
@@ -65,6 +73,7 @@ class ConsoleServer:
         frame = Frame(self._operations, self._guard, lambda: self._node.view)
         flow = OpenIdFlow(lambda: self._node.view, self._node.loop.time, self._provider_check())
         app = web.Application(middlewares=[self._guard.answer_safely], client_max_size=LARGEST_BODY)
+        app.add_routes(self._enrolment.routes())
         app.add_routes([*Api(self._operations, self._guard).routes(), *page_routes(frame, flow)])
         self._runner = runner_of(app, self._log)
         await self._runner.setup()
@@ -91,7 +100,7 @@ class ConsoleServer:
 
     def _wanted(self) -> tuple[object, ...]:
         view = self._node.view
-        asks = (_asks_for_certificates(view), view.loaded.authority.anchors)
+        asks = (_asks_for_certificates(view), _serves_est(view), view.loaded.authority.anchors)
         return (view.console, self._node.certificates.presented.of(LinkKind.SERVER).chain, asks)
 
     async def _listen(self) -> None:
@@ -115,26 +124,29 @@ class ConsoleServer:
         self._log.info("console", url=self._url())
 
     def _context(self) -> ssl.SSLContext:
-        """Return the context for TLS 1.3 with the certificate of this server."""
+        """Return the context with the certificate of this server: for TLS 1.3, and for TLS 1.2 where EST needs it."""
         identity = self._node.certificates.presented.of(LinkKind.SERVER)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_3
         context.load_cert_chain(identity.chain_path, identity.key_path)
         context.num_tickets = 0  # each connection proves its certificate
+        if _serves_est(self._node.view):
+            _allow_tls_1_2(context)
         if _asks_for_certificates(self._node.view):
             self._ask_for_certificates(context)
         return context
 
     def _ask_for_certificates(self, context: ssl.SSLContext) -> None:
-        """Ask the other end for a certificate of our own authority; an operator without one logs in by other means.
+        """Ask the other end for a certificate of our own authority; who has none proves a name by other means.
 
         OpenSSL refuses another authority, an expired certificate and a wrong signature; each request is judged then.
         """
         anchors = self._node.view.loaded.authority.anchors
         context.verify_mode = ssl.CERT_OPTIONAL
         context.verify_flags |= ssl.VERIFY_X509_STRICT
-        context.load_verify_locations(cadata="".join(a.public_bytes(Encoding.PEM).decode() for a in anchors))
         self._issuers = _issuing(self._node.view.loaded.folder / CA, self._node.certificates)
+        shown = (*anchors, *self._issuers)  # a client of EST has got its certificate without the issuer
+        context.load_verify_locations(cadata="".join(a.public_bytes(Encoding.PEM).decode() for a in shown))
 
     def _url(self) -> str:
         console = self._node.view.console
@@ -142,6 +154,7 @@ class ConsoleServer:
 
     async def close(self) -> None:
         """Stop listening, and end all sessions."""
+        await self._enrolment.close()
         if self._listener is not None:
             await self._listener.close()
         runner, self._runner = self._runner, None
@@ -168,7 +181,20 @@ class ConsoleServer:
 
 def _asks_for_certificates(view: ServerView) -> bool:
     console = view.loaded.topology.console
-    return console is not None and console.client_certificates
+    return console is not None and (console.client_certificates or _serves_est(view))
+
+
+def _serves_est(view: ServerView) -> bool:
+    console = view.loaded.topology.console
+    enrolment = console.enrolment if console is not None else None
+    return enrolment is not None and EnrolmentProtocol.EST in enrolment.protocols
+
+
+def _allow_tls_1_2(context: ssl.SSLContext) -> None:
+    """Accept TLS 1.2 too, with forward secrecy and AEAD only (rule R1): clients of EST such as libest have no TLS 1.3."""
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers(CIPHERS_TLS12)
+    context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_TICKET
 
 
 def _issuing(folder: Path, certificates: OwnCertificates) -> Sequence[x509.Certificate]:

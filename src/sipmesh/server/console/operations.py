@@ -43,6 +43,7 @@ from sipmesh.server.console.parameters import (
     ToAwait,
     ToBlock,
     ToEndCall,
+    ToEnrol,
     ToEraseUser,
     ToFind,
     ToIssue,
@@ -73,6 +74,7 @@ from sipmesh.server.console.replies import (
     VerdictsReply,
 )
 from sipmesh.server.control_socket import ROLE, WHO
+from sipmesh.server.enrolment.token_report import TokenReport
 from sipmesh.server.management.publishing.application import ApplyReport
 from sipmesh.server.management.publishing.plan_report import PlanReport
 from sipmesh.server.management.replies import (
@@ -146,6 +148,7 @@ CHANGES: Final = "changes"
 AUDIT, CERTIFICATES, USERS, PARTNERS, REVOKE = "audit", "certificates", "users", "partners", "revoke"
 SEARCH: Final = "search"
 AUDIT_CHECK, ISSUE, SIGN_CRLS, VERDICTS = "audit-check", "issue", "sign-crls", "verdicts"
+ENROL: Final = "enrol"
 USER_ADD, USER_PASSWORD, USER_MOVE, USER_REMOVE = "user-add", "user-password", "user-move", "user-remove"
 USER_DISABLE, USER_ENABLE, ALIAS_ADD, ALIAS_REMOVE = "user-disable", "user-enable", "alias-add", "alias-remove"
 ADD_POOL, ADD_SERVER, ADD_DOMAIN, ADD_SITE = "add-pool", "add-server", "add-domain", "add-site"
@@ -244,6 +247,7 @@ _CHANGES: Final = (
     Operation(BLOCK.name, "block", OPERATOR, "Block a partner at once.", ToBlock, BlockReply, changes=True),
     Operation(REVOKE, REVOKE, OFFICER, "Revoke a certificate at once.", ToRevoke, RevokedReply, changes=True),
     Operation(ISSUE, ISSUE, OFFICER, "Issue a certificate for a server.", ToIssue, IssuedReply, changes=True),
+    Operation(ENROL, ENROL, OFFICER, "Make a one-time token for EST or ACME.", ToEnrol, TokenReport, changes=True),
     Operation(SIGN_CRLS, "sign-crls", OPERATOR, "Sign new CRLs.", Nothing, SignedListsReply, changes=True),
     Operation(USER_ADD, "user/add", OPERATOR, "Add a user.", NewUser, UserChangeReply, changes=True),
     Operation(

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from sipmesh.pki.crl.builder import Reason
 from sipmesh.pki.issuance.profiles import LEAF_LIFETIME, LONGEST_LEAF_LIFETIME
+from sipmesh.server.enrolment.new_token import HOURS, MOST_HOURS
 from sipmesh.server.replication.probe_order import MOST_TARGETS
 from sipmesh.sip.text import is_digits
 from sipmesh.storage.call_records.call_query import MOST_ON_PAGE
@@ -177,6 +178,13 @@ class ToIssue(Given):
 
     server: Annotated[str, Field(min_length=1, max_length=LONGEST_NAME)]
     days: Annotated[int, Field(ge=1, le=LONGEST_LEAF_LIFETIME.days)] = LEAF_LIFETIME.days
+
+
+class ToEnrol(Given):
+    """The server that gets a one-time token for EST or ACME, valid for *hours*."""
+
+    server: Annotated[str, Field(min_length=1, max_length=LONGEST_NAME)]
+    hours: Annotated[int, Field(ge=1, le=MOST_HOURS)] = HOURS
 
 
 class ToRevoke(Given):

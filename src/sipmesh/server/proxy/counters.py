@@ -18,6 +18,7 @@ class Counters:
         self.messages: Counter[tuple[str, str]] = Counter()  # kind, "in" or "out"; closed links only
         self.upgrades: Counter[int] = Counter()  # WebSockets that were refused, by HTTP status
         self.refused_messages: Counter[str] = Counter()  # by code
+        self.enrolments: Counter[tuple[str, str]] = Counter()  # protocol, and "issued" or the reason of a refusal
 
     def __repr__(self) -> str:
         return f"<Counters of {self.verdicts.total()} verdicts>"
@@ -29,6 +30,10 @@ class Counters:
     def refused(self, code: str) -> None:
         """A message was refused."""
         self.refused_messages[code] += 1
+
+    def enrolled(self, protocol: str, outcome: str) -> None:
+        """A certificate was issued by EST or ACME (the *outcome* "issued"), or a request was refused for this reason."""
+        self.enrolments[protocol, outcome] += 1
 
     def upgrade_refused(self, status: int) -> None:
         """A WebSocket was refused with this HTTP status."""

@@ -6,7 +6,7 @@ from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
 from sipmesh.server.admin.expiry_warnings import concerning, stock_of
 from sipmesh.server.agent.agent import Agent
@@ -27,7 +27,16 @@ def version_metrics(node: RunningServer) -> Iterator[Metric]:
     yield _ends(node)
     yield _failing(node)
     yield _not_taken(node)
+    yield _enrolments(node)
     yield from _versions(node)
+
+
+def _enrolments(node: RunningServer) -> Metric:
+    text = "Requests for a certificate by EST or ACME, by protocol and outcome: issued, or the reason of a refusal."
+    family = CounterMetricFamily("sipmesh_enrolments", text, labels=("protocol", "outcome"))
+    for labels, count in node.counters.enrolments.items():
+        family.add_metric(labels, count)
+    return family
 
 
 def ending(node: RunningServer, at: datetime) -> list[InventoryEntry]:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
-from sipmesh.routing.authentication.backoff import network_of
 from sipmesh.server.console.access.api_refusal import in_json, is_of_api
 from sipmesh.server.console.access.connection import ConsoleConnection
 from sipmesh.server.console.access.operator import (
@@ -19,8 +18,10 @@ from sipmesh.server.console.access.operator import (
     operator_of_certificate,
     operator_of_token,
 )
-from sipmesh.server.console.access.operator_certificate import certificate_of
 from sipmesh.server.console.access.secret_table import hash_of
+from sipmesh.server.enrolment.paths import is_of_acme, is_of_enrolment
+from sipmesh.server.enrolment.problem import in_problem
+from sipmesh.server.process.http_peer import address_of, certificate_of
 from sipmesh.server.process.request_rate import WINDOW_S, RequestRate
 from sipmesh.sip.text import ascii_lower
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 LOGIN: Final = "/login"
+HTTPS_PORT: Final = 443
 COOKIE: Final = "__Host-sipmesh"
 BEARER: Final = "Bearer "
 FORM_FIELD: Final = "form_token"
@@ -41,6 +43,9 @@ SESSION: Final = web.RequestKey("session", Session)
 
 REQUESTS_A_MINUTE: Final = 600
 """Requests of one operator; and requests of one address without a proof."""
+
+ENROLMENT_REQUESTS_A_MINUTE: Final = 240
+"""Requests of one address by EST and ACME, beside the others: an ACME client needs twelve for a certificate."""
 
 FAILURES_A_MINUTE: Final = 10
 """Codes and tokens of one address that fail; answers of its OpenID provider, and those of a certificate, count apart."""
@@ -85,6 +90,7 @@ class Guard:
         self._view, self._log, self.certificates = view, log, certificates
         self.operators = Operators(clock)
         self._of_strangers = RequestRate(REQUESTS_A_MINUTE, clock)
+        self._of_enrolment = RequestRate(ENROLMENT_REQUESTS_A_MINUTE, clock)
         self._of_known = RequestRate(REQUESTS_A_MINUTE, clock)
         self._failures = RequestRate(FAILURES_A_MINUTE, clock)
 
@@ -101,11 +107,11 @@ class Guard:
             answer = await handler(request)
         except web.HTTPException as error:
             error.headers.update(HEADERS)
-            raise in_json(error) if is_of_api(request.path) else error from None
+            raise _in_form_of(request.path, error) from None
         except Exception as fault:  # noqa: BLE001 - a fault of ours ends this request only
             self._log.error("fault", what=f"the console at {request.path}", exc_info=fault)
             ours = web.HTTPInternalServerError(headers=HEADERS)
-            raise in_json(ours) if is_of_api(request.path) else ours from None
+            raise _in_form_of(request.path, ours) from None
         answer.headers.update(HEADERS)
         if is_last:
             answer.force_close()
@@ -120,7 +126,10 @@ class Guard:
         host, port = listening
         literal = f"[{host}]" if ":" in host else host
         names = {view.name, literal, "localhost"}
-        if ascii_lower(request.host) not in {f"{name}:{port}" for name in names}:
+        if is_of_enrolment(request.path):
+            names.add(view.pool.name)  # a client of a management pool asks for its name, and DNS leads it to the leader
+        hosts = {f"{name}:{port}" for name in names} | (names if port == HTTPS_PORT else set())
+        if ascii_lower(request.host) not in hosts:
             raise web.HTTPMisdirectedRequest(text=f"this is https://{view.name}:{port}\n")
 
     def _is_last(self, request: web.Request) -> bool:
@@ -130,6 +139,10 @@ class Guard:
         The page of the log-in is always answered: a code that is right must come through. Beyond the limit each answer costs a
         handshake, which the port limits.
         """
+        if is_of_enrolment(request.path):
+            if not self._of_enrolment.admits(address_of(request)):
+                raise _too_many()
+            return False
         proved = self._proved(request)
         if not proved:
             is_last = not self._of_strangers.admits(address_of(request))
@@ -227,6 +240,13 @@ class Guard:
         self._failures.admits(principal)
 
 
+def _in_form_of(path: str, error: web.HTTPException) -> web.HTTPException:
+    """Give *error* the form that a client of *path* reads: JSON of the API, or a problem of ACME (RFC 8555 6.7)."""
+    if is_of_api(path):
+        return in_json(error)
+    return in_problem(error) if is_of_acme(path) else error
+
+
 def _must_not_be_of_another_site(request: web.Request) -> None:
     """Refuse a request that a page of another site has caused (HTTP 403), unless it leads a tab of the browser here."""
     leads_here = request.method == "GET" and all(request.headers.get(name) == said for name, said in LEADS_HERE.items())
@@ -281,8 +301,3 @@ def _token_of(request: web.Request) -> str | None:
 def _certificate(leaf: bytes) -> str:
     """Return the principal that a certificate is, whether it is one of an operator or not."""
     return f"certificate {sha256(leaf).hexdigest()}"
-
-
-def address_of(request: web.Request) -> str:
-    """Return the address of the client; of an IPv6 address the /64, which a site has as a whole."""
-    return network_of(request.remote or "")

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from sipmesh.server.process.http_peer import certificate_of
 from sipmesh.transport.tls.path_check import path_errors
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.judgement.operator import judge_operator
 from sipmesh.trust.x509.certificate import MalformedCertificateError, read_certificate
 
 if TYPE_CHECKING:
-    import ssl
-
     from aiohttp import web
     from cryptography import x509
 
@@ -55,9 +54,3 @@ class OperatorCertificates:
             errors = ()  # the judge reads the certificate too, and says so
         grace = view.accept_policy(LinkKind.SERVER).grace
         return judge_operator(chain, authority, at=at, engine_errors=errors, here=view.name, grace=grace)
-
-
-def certificate_of(request: web.Request) -> bytes | None:
-    """Return the certificate, in DER, whose key the other end of the connection has; None if it has shown none."""
-    tls: ssl.SSLObject | None = request.transport.get_extra_info("ssl_object") if request.transport else None
-    return tls.getpeercert(binary_form=True) if tls is not None else None

@@ -15,6 +15,7 @@ from sipmesh.server.console.operations import (
     ALIAS_ADD,
     ALIAS_REMOVE,
     APPLY,
+    ENROL,
     ISSUE,
     PARTNER_ADD,
     PARTNER_UNBLOCK,
@@ -306,6 +307,20 @@ FORMS: Final = (
         "{server} gets a new certificate, and the servers of this machine use theirs at once. Live links stay up.",
         _page("/certificates"),
         lambda done, _: f"{done.server} has a certificate with the serial {done.serial}. {' '.join(done.faults)}",
+    ),
+    Form(
+        "/enrol",
+        ENROL,
+        "/certificates",
+        "Make a one-time token for EST or ACME",
+        "Make a token",
+        (Field("server", "Server"),),
+        "With this token the server gets its first certificate by EST or ACME, once, within a day. The token is shown once.",
+        _page("/certificates"),
+        lambda done, _: (
+            f"{done.server} may enrol until {done.ends:%Y-%m-%d %H:%M}Z. EST: user {done.server}, password "
+            f"{done.password}. ACME: key id {done.key_id}, MAC key {done.mac_key}"
+        ),
     ),
     Form(
         "/sign-crls",

@@ -11,7 +11,6 @@ from sipmesh.server.console.access.guard import (
     COOKIE,
     FORM_FIELD,
     LOGIN,
-    address_of,
     form_of,
     is_of_another_site,
     must_come_from_our_pages,
@@ -21,6 +20,7 @@ from sipmesh.server.console.access.openid.metadata import OpenIdError
 from sipmesh.server.console.access.operator import CertificateLogin
 from sipmesh.server.console.access.secret_table import SECRET_OCTETS
 from sipmesh.server.console.pages.frame import see
+from sipmesh.server.process.http_peer import address_of
 
 OPENID: Final = "/login/openid"
 BROWSER: Final = "__Host-sipmesh-openid"

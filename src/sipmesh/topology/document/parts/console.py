@@ -11,6 +11,7 @@ from sipmesh.topology.document.names import (
 )
 from sipmesh.topology.document.operators.console_role import ConsoleRole
 from sipmesh.topology.document.operators.openid import OpenId
+from sipmesh.topology.document.parts.enrolment import Enrolment
 from sipmesh.topology.document.parts.part import Part
 
 MOST_OPERATORS = 100
@@ -41,6 +42,10 @@ class Console(Part):
     )
     openid: OpenId | None = Field(
         default=None, description="OpenID provider by which operators log in; by default there is none"
+    )
+
+    enrolment: Enrolment | None = Field(
+        default=None, description="servers get certificates by EST or ACME over this port; by default they do not"
     )
 
     @property

@@ -402,6 +402,22 @@ _OF_OPERATORS: Final[Rules] = {
     "console.client_certificates": (
         Rule(Gain.DECIDE, "turned on", "who has such a certificate", "operators may log in with certificates", is_set),
     ),
+    "console.enrolment": (NoGrant("its keys have rules"),),
+    "console.enrolment.protocols": (
+        Rule(
+            Gain.DECIDE,
+            "one more",
+            "who holds a one-time token or a valid certificate",
+            "servers may enrol by {value}",
+            added,
+        ),
+    ),
+    "console.enrolment.http_port": (
+        Rule(Gain.DECIDE, "any change", "who answers there", "http-01 is answered at port {value}", any_change),
+    ),
+    "console.enrolment.tls_alpn_port": (
+        Rule(Gain.DECIDE, "any change", "who answers there", "tls-alpn-01 is answered at port {value}", any_change),
+    ),
     "console.openid": (
         Rule(
             Gain.DECIDE,

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from sipmesh.topology.document.operators.openid import OpenId
     from sipmesh.topology.document.parts.approvals import Approvals
     from sipmesh.topology.document.parts.console import Console
+    from sipmesh.topology.document.parts.enrolment import Enrolment
 
 
 def approval_changes(old: Approvals | None, new: Approvals | None) -> Iterator[str]:
@@ -45,6 +46,7 @@ def console_changes(old: Console | None, new: Console | None) -> Iterator[str]:
     asks = (old is not None and old.client_certificates, new is not None and new.client_certificates)
     if asks[0] != asks[1]:
         yield f"the console {'asks' if asks[1] else 'does not ask'} for certificates of operators"
+    yield from _enrolment(old.enrolment if old else None, new.enrolment if new else None)
     yield from _openid(old.openid if old else None, new.openid if new else None)
     before = {operator.name: operator for operator in old.operators} if old else {}
     after = {operator.name: operator for operator in new.operators} if new else {}
@@ -57,6 +59,19 @@ def console_changes(old: Console | None, new: Console | None) -> Iterator[str]:
         if before[name].token_sha256 != after[name].token_sha256:
             word = "gets another" if after[name].token_sha256 else "loses the"
             yield f"operator {name} {word} token for the console's API"
+
+
+def _enrolment(old: Enrolment | None, new: Enrolment | None) -> Iterator[str]:
+    """Describe the protocols of enrolment, and the ports of challenges."""
+    before, after = (tuple(one.protocols) if one is not None else () for one in (old, new))
+    yield from (f"servers may not enrol by {protocol} any more" for protocol in before if protocol not in after)
+    yield from (
+        f"servers may enrol by {protocol} at the console's port" for protocol in after if protocol not in before
+    )
+    yield from order_changes([*before], [*after], "the protocols of enrolment")
+    for key in ("http_port", "tls_alpn_port"):
+        if old is not None and new is not None and getattr(old, key) != getattr(new, key):
+            yield f"enrolment.{key} changes from {getattr(old, key)} to {getattr(new, key)}"
 
 
 def _openid(old: OpenId | None, new: OpenId | None) -> Iterator[str]:

@@ -1,0 +1,214 @@
+"""Enrolment over Secure Transport (EST, RFC 7030 and RFC 8951): CA certificates, enrolment, re-enrolment, CSR attributes.
+
+A first enrolment is proved by a one-time token (HTTP Basic: the name in the topology, and the token). A re-enrolment is proved by
+the certificate of the TLS connection, which the judge accepts as on a link.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+from aiohttp import BasicAuth, web
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization.pkcs7 import serialize_certificates
+
+from sipmesh.errors import OperatorError
+from sipmesh.pki.ca_rotation import CaGenerations
+from sipmesh.pki.enrolment_request import UnfitRequestError, requested_key
+from sipmesh.server.enrolment.enrollable import NotEnrollableError, enrollable
+from sipmesh.server.enrolment.enrolment_issuer import EnrolmentIssuer, Proof, TooManyCertificatesError
+from sipmesh.server.enrolment.paths import EST
+from sipmesh.server.enrolment.server_certificate import CertificateRefusedError, proved_by
+from sipmesh.server.process.http_peer import address_of, certificate_of
+from sipmesh.server.process.request_rate import WINDOW_S, RequestRate
+from sipmesh.sip.text import ascii_lower
+from sipmesh.storage.enrolment.enrolment_tokens import TokenRefusedError
+from sipmesh.topology.document.parts.enrolment import EnrolmentProtocol
+from sipmesh.trust.x509.certificate import read_certificate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from datetime import datetime
+
+    from cryptography import x509
+
+    from sipmesh.server.enrolment.enrollable import Enrollable
+    from sipmesh.server.enrolment.enrolment_host import EnrolmentHost
+    from sipmesh.topology.view import ServerView
+
+LARGEST: Final = 16 << 10
+"""Octets of a request: a PKCS #10 request in base64."""
+
+FAILURES_A_MINUTE: Final = 10
+"""Tokens and certificates of one address that fail."""
+
+CERTIFICATES: Final = "application/pkcs7-mime; smime-type=certs-only"
+CSR_ATTRIBUTES: Final = bytes.fromhex("3021301506072a8648ce3d0201310a06082a8648ce3d03010706082a8648ce3d040302")
+"""CsrAttrs (RFC 7030 4.5.2): a key on P-256 (id-ecPublicKey with secp256r1), and ecdsa-with-SHA256."""
+
+CHALLENGE: Final = {"WWW-Authenticate": 'Basic realm="enrolment", charset="UTF-8"'}
+AGAIN_S: Final = 5
+
+
+class Est:
+    """Answers EST on *host*."""
+
+    def __init__(self, host: EnrolmentHost) -> None:
+        self._host = host
+        self._failures = RequestRate(FAILURES_A_MINUTE, host.steady)
+
+    def routes(self) -> list[web.RouteDef]:
+        """Return the paths of EST (RFC 7030 3.2.2)."""
+        return [
+            web.get(f"{EST}/cacerts", self._ca_certificates),
+            web.get(f"{EST}/csrattrs", self._csr_attributes),
+            web.post(f"{EST}/simpleenroll", self._enrol),
+            web.post(f"{EST}/simplereenroll", self._re_enrol),
+            web.route("*", EST + "{rest:(/.*)?}", _refuse),
+        ]
+
+    async def _ca_certificates(self, _request: web.Request) -> web.Response:
+        """Answer with our roots and issuing CAs (RFC 7030 4.1.3)."""
+        self._must_serve()
+        found = await self._host.turns.work(_authorities, self._host)
+        return _answer(serialize_certificates(found, Encoding.DER), CERTIFICATES)
+
+    async def _csr_attributes(self, _request: web.Request) -> web.Response:
+        self._must_serve()
+        return _answer(CSR_ATTRIBUTES, "application/csrattrs")
+
+    async def _enrol(self, request: web.Request) -> web.Response:
+        """Enrol by a one-time token (RFC 7030 4.2.1)."""
+        name, password = self._basic(request)
+        return await self._certified(request, lambda der: _by_token(self._host, name, password, der))
+
+    async def _re_enrol(self, request: web.Request) -> web.Response:
+        """Enrol again by the certificate of the connection (RFC 7030 4.2.2)."""
+        self._must_serve()
+        leaf = certificate_of(request)
+        if leaf is None:
+            raise web.HTTPForbidden(text="show the certificate that is to be renewed, in the TLS handshake\n")
+        view = self._host.view()
+        return await self._certified(request, lambda der: _by_certificate(self._host, view, leaf, der))
+
+    async def _certified(self, request: web.Request, issue: Callable[[bytes], x509.Certificate]) -> web.Response:
+        """Issue for the PKCS #10 request in the body, and answer with the certificate alone (RFC 7030 4.2.3)."""
+        if not self._host.leads():
+            text = "another management server leads: send the request there\n"
+            raise web.HTTPServiceUnavailable(text=text, headers={"Retry-After": str(AGAIN_S)})
+        der = await _pkcs10(request)
+        with self._refusals(address_of(request)):
+            certificate = await self._host.turns.work(issue, der)
+        self._host.look()
+        return _answer(serialize_certificates([certificate], Encoding.DER), CERTIFICATES)
+
+    def _must_serve(self) -> None:
+        """Raise HTTP 404 if the topology has no EST."""
+        if not self._host.serves(EnrolmentProtocol.EST):
+            raise web.HTTPNotFound(text="the topology has no `console.enrolment` with est\n")
+
+    def _basic(self, request: web.Request) -> tuple[str, str]:
+        """Return the name and the password of a request; raises HTTP 401."""
+        self._must_serve()
+        try:
+            found = BasicAuth.decode(request.headers.get("Authorization", ""))
+        except ValueError:
+            text = "log in with the name of the server and a one-time token: sipmesh ca enrol NAME\n"
+            raise web.HTTPUnauthorized(headers=CHALLENGE, text=text) from None
+        return ascii_lower(found.login), found.password
+
+    @contextmanager
+    def _refusals(self, address: str) -> Iterator[None]:
+        """Answer each refusal with its reason; what proves nothing counts against the *address*."""
+        try:
+            yield
+        except (TokenRefusedError, CertificateRefusedError) as wrong:
+            self._refused("proof", address, wrong.message)
+            if not self._failures.admits(address):
+                raise web.HTTPTooManyRequests(headers={"Retry-After": str(int(WINDOW_S))}) from None
+            is_token = isinstance(wrong, TokenRefusedError)
+            refusal = web.HTTPUnauthorized(headers=CHALLENGE) if is_token else web.HTTPForbidden()
+            refusal.text = f"{wrong.message}\n"
+            raise refusal from None
+        except UnfitRequestError as wrong:
+            self._refused("request", address, wrong.why)
+            raise web.HTTPBadRequest(text=f"{wrong.why}\n") from None
+        except TooManyCertificatesError as wrong:
+            self._refused("rate", address, wrong.message)
+            raise web.HTTPTooManyRequests(text=f"{wrong.message}\n", headers={"Retry-After": "3600"}) from None
+        except NotEnrollableError as wrong:
+            self._refused("name", address, wrong.message)
+            raise web.HTTPForbidden(text=f"{wrong.message}\n") from None
+        except OperatorError as wrong:
+            self._refused("fault", address, str(wrong))
+            text = "management cannot issue now; its log says why\n"
+            raise web.HTTPServiceUnavailable(text=text, headers={"Retry-After": str(AGAIN_S)}) from None
+
+    def _refused(self, kind: str, address: str, why: str) -> None:
+        self._host.refused(EnrolmentProtocol.EST, kind, address, why)
+
+
+async def _refuse(_request: web.Request) -> web.StreamResponse:
+    """Refuse another path or method."""
+    raise web.HTTPNotFound(text="management serves cacerts, csrattrs, simpleenroll and simplereenroll\n")
+
+
+def _by_token(host: EnrolmentHost, name: str, password: str, der: bytes) -> x509.Certificate:
+    """Issue by a token. The proof is checked first: a stranger learns nothing of the names in the topology."""
+    at, tokens = host.now(), host.management_db.enrolment_tokens
+    token = tokens.of_secret(name, password.encode(), at.timestamp())
+    entry = enrollable(host.view(), name)
+    proof = Proof(
+        EnrolmentProtocol.EST,
+        f"one-time token {token.id} of {token.made_by}",
+        lambda: tokens.spend(token, at.timestamp()),
+    )
+    return _issued(host, entry, der, proof, at)
+
+
+def _by_certificate(host: EnrolmentHost, view: ServerView, leaf: bytes, der: bytes) -> x509.Certificate:
+    """Issue by a certificate of ours that the judge accepts, and that no CRL on this host lists."""
+    at = host.now()
+    entry = proved_by(leaf, view, host.issuers(), at)
+    proof = Proof(EnrolmentProtocol.EST, "its valid certificate", lambda: _must_be_valid(host, leaf, entry))
+    return _issued(host, entry, der, proof, at)
+
+
+def _must_be_valid(host: EnrolmentHost, leaf: bytes, entry: Enrollable) -> None:
+    """Raise `CertificateRefusedError` for a certificate that was revoked, perhaps a moment ago."""
+    if not CaGenerations(host.ca).has_issued(read_certificate(leaf)):
+        raise CertificateRefusedError(f"the certificate of {entry.name} was revoked, or is not of our CA")
+
+
+def _issued(host: EnrolmentHost, entry: Enrollable, der: bytes, proof: Proof, at: datetime) -> x509.Certificate:
+    key = requested_key(der, entry.names)
+    made = EnrolmentIssuer(CaGenerations(host.ca), host.management_db).issue(entry, key, proof, at).certificate
+    host.issued(EnrolmentProtocol.EST, entry, made)
+    return made
+
+
+def _authorities(host: EnrolmentHost) -> list[x509.Certificate]:
+    anchors, current = host.view().loaded.authority.anchors, CaGenerations(host.ca)
+    found = [*anchors, *(ca.issuing for ca in current.alive), *current.current.presented]
+    return list(dict.fromkeys(found))
+
+
+async def _pkcs10(request: web.Request) -> bytes:
+    """Return the request in the body, in DER; raises HTTP errors. White space may be anywhere (RFC 8951 3.1)."""
+    if request.content_type != "application/pkcs10":
+        raise web.HTTPUnsupportedMediaType(text="send application/pkcs10 in base64\n")
+    if (request.content_length or 0) > LARGEST or len(body := await request.read()) > LARGEST:
+        raise web.HTTPRequestEntityTooLarge(LARGEST, request.content_length or LARGEST + 1)
+    try:
+        return base64.b64decode(body.translate(None, b" \t\r\n"), validate=True)
+    except binascii.Error:
+        raise web.HTTPBadRequest(text="the body is not base64\n") from None
+
+
+def _answer(der: bytes, kind: str) -> web.Response:
+    """Answer with *der* in base64 (RFC 8951 3.2): the header of older clients says so too."""
+    headers = {"Content-Type": kind, "Content-Transfer-Encoding": "base64"}
+    return web.Response(body=base64.encodebytes(der), headers=headers)

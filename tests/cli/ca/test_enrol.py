@@ -1,0 +1,30 @@
+"""`sipmesh ca enrol` makes a token for a name of the published topology, once the topology has enrolment."""
+
+from __future__ import annotations
+
+from cli.world import FE1, MGMT, Organisation
+from sipmesh.storage.management_db import ManagementDb
+
+
+def test_token_is_made_for_a_known_server_once_enrolment_is_published(organisation: Organisation) -> None:
+    missing = organisation.type("ca", "enrol", FE1)
+    assert (missing.code, "add `enrolment: {protocols: [est, acme]}` to `console`" in missing.err) == (1, True)
+    text = organisation.file.read_text()
+    console = "console: {listen: 18444, enrolment: {protocols: [est, acme]}}\n"
+    organisation.file.write_text(text + console)
+    published = organisation.type("topology", "publish", "-m", "servers enrol")
+    assert published.code == 0, published.err
+    done = organisation.type("ca", "enrol", FE1.upper(), "--hours", "2", "--json")
+    assert done.code == 0, done.err
+    made = done.json
+    assert (made["server"], made["acme"]) == (FE1, f"https://{MGMT}:18444/acme/directory")
+    shown = organisation.type("ca", "enrol", FE1)
+    assert (shown.code, "password" in shown.out, "MAC key" in shown.out) == (0, True, True), shown.err
+    for name, why in (("evil.test", "is not a server of the topology"), (MGMT, "is a management server")):
+        refused = organisation.type("ca", "enrol", name)
+        assert (refused.code, why in refused.err) == (1, True)
+    management_db = ManagementDb(organisation.folder)
+    lines = [line for line in management_db.audit.read() if line.act == "enrol"]
+    assert [line.about["server"] for line in lines] == [FE1, FE1]
+    assert made["password"] not in str(lines)
+    management_db.close()

@@ -1,0 +1,92 @@
+"""A signing request may ask only for what the CA gives anyway."""
+
+from __future__ import annotations
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from sipmesh.pki.enrolment_request import LARGEST, UnfitRequestError, requested_key
+from support.enrolling import BOT, BOTS, new_key, request
+
+NAMES = (BOT, BOTS)
+KEY = new_key()
+USAGES = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH])
+
+
+def usage(**more: bool) -> x509.KeyUsage:
+    bits = dict.fromkeys(
+        (
+            "digital_signature",
+            "content_commitment",
+            "key_encipherment",
+            "data_encipherment",
+            "key_agreement",
+            "key_cert_sign",
+            "crl_sign",
+            "encipher_only",
+            "decipher_only",
+        ),
+        False,
+    )
+    return x509.KeyUsage(**{**bits, "digital_signature": True, **more})
+
+
+@pytest.mark.parametrize(
+    "der",
+    [
+        request(KEY),
+        request(KEY, BOT, common=""),
+        request(KEY, *NAMES, extensions=[x509.BasicConstraints(ca=False, path_length=None), usage(), USAGES]),
+        request(KEY, extensions=[x509.SubjectKeyIdentifier.from_public_key(KEY.public_key())]),
+        request(
+            KEY,
+            common=BOT.upper(),
+            extensions=[x509.SubjectAlternativeName([x509.UniformResourceIdentifier(f"sip:{BOTS}")])],
+        ),
+    ],
+)
+def test_request_for_no_more_than_the_profile_gives_its_key(der: bytes) -> None:
+    assert requested_key(der, NAMES) == KEY.public_key()
+
+
+@pytest.mark.parametrize(
+    ("der", "why"),
+    [
+        (request(KEY, common="fe1.example.test"), "asks for 'fe1.example.test'; it may name bot"),
+        (request(KEY, f"*.{BOT}"), "asks for '\\*.bot1"),
+        (request(KEY, common=""), "names no server"),
+        (request(KEY, extensions=[x509.BasicConstraints(ca=True, path_length=0)]), "a CA certificate"),
+        (request(KEY, extensions=[usage(key_cert_sign=True)]), "key usage other than digitalSignature"),
+        (
+            request(KEY, extensions=[x509.ExtendedKeyUsage([ExtendedKeyUsageOID.EMAIL_PROTECTION])]),
+            "asks for the usage",
+        ),
+        (request(KEY, extensions=[x509.OCSPNoCheck()]), "asks for the extension 1.3.6.1.5.5.7.48.1.5"),
+        (
+            request(KEY, extensions=[x509.SubjectAlternativeName([x509.RFC822Name(f"a@{BOT}")])]),
+            "asks for 'RFC822Name a@bot1",
+        ),
+        (
+            request(KEY, extensions=[x509.SubjectAlternativeName([x509.UniformResourceIdentifier(f"https://{BOT}")])]),
+            "asks for 'UniformResourceIdentifier https",
+        ),
+        (b"\x30\x00", "cannot be read"),
+        (b"\x00" * (LARGEST + 1), "larger than 8192 octets"),
+        (request(KEY)[:-3] + b"\x00\x00\x00", "not signed with its own key"),
+    ],
+)
+def test_request_for_anything_else_is_refused_with_the_reason(der: bytes, why: str) -> None:
+    with pytest.raises(UnfitRequestError, match=why) as refused:
+        requested_key(der, NAMES)
+    assert not refused.value.is_key
+
+
+@pytest.mark.parametrize("key", [rsa.generate_private_key(65537, 2048), ec.generate_private_key(ec.SECP521R1())])
+def test_key_of_another_type_is_refused(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> None:
+    with pytest.raises(UnfitRequestError, match="not ECDSA on P-256 or P-384") as refused:
+        requested_key(request(key), NAMES)
+    assert refused.value.is_key
+    p384 = ec.generate_private_key(ec.SECP384R1())
+    assert requested_key(request(p384), NAMES) == p384.public_key()

@@ -1,0 +1,73 @@
+"""Validations: one for each order at a time; an order that was begun goes on after a restart."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from sipmesh.server.enrolment.acme import validations as module
+from sipmesh.storage.enrolment.acme_orders import AcmeOrders, ChallengeStatus
+from support.acme_client import AcmeClient, web_server
+from support.console import Visitor
+from support.enrolling import BOT, enrolling, new_key, request, token
+from support.managed import MGMT
+from support.model_ports import model_port
+from support.running import on_loop
+
+
+@on_loop
+async def test_order_and_account_survive_a_restart_and_its_validation_goes_on(tmp_path: Path) -> None:
+    port = model_port()
+    async with enrolling(tmp_path, "acme", http_port=port) as network:
+        async with Visitor(network) as visitor:
+            client = AcmeClient(visitor)
+            await client.register(await token(network))
+            begun = await client.order(BOT)
+            orders: AcmeOrders = network.master.management_db.acme_orders
+            found = orders.find(begun.headers["Location"].rpartition("/")[2])
+            assert found is not None
+            orders.change(found, replace(found, chosen="http-01", challenge=ChallengeStatus.PROCESSING))
+        await network.stop(MGMT)
+        await network.start(MGMT)
+        async with Visitor(network) as visitor, web_server(client, port):
+            again = AcmeClient(visitor, client.key, client.account)
+            assert (await again.post(begun.headers["Location"])).json["status"] == "pending"
+            assert (await again.post(begun.json["authorizations"][0])).json["status"] == "pending"
+            order = await again.settled(begun.headers["Location"])
+            assert (await again.finalized(order, request(new_key(), BOT))).json["status"] == "valid"
+
+
+@on_loop
+async def test_number_of_validations_at_a_time_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    port = model_port()
+    async with enrolling(tmp_path, "acme", http_port=port) as network, Visitor(network) as visitor:
+        client = AcmeClient(visitor)
+        await client.register(await token(network))
+        monkeypatch.setattr(module, "MOST", 0)
+        begun = await client.order(BOT)
+        challenge = await client.challenge_of(begun, "http-01")
+        assert (await client.post(challenge["url"], {})).json["status"] == "processing"
+        assert (await client.post(challenge["url"])).json["status"] == "processing"
+        monkeypatch.setattr(module, "MOST", 1)
+        async with web_server(client, port):
+            await client.post(challenge["url"])
+            assert (await client.settled(begun.headers["Location"]))["status"] == "ready"
+
+
+@on_loop
+async def test_order_of_a_server_that_left_the_topology_is_invalid(tmp_path: Path) -> None:
+    port = model_port()
+    async with enrolling(tmp_path, "acme", http_port=port) as network, Visitor(network) as visitor:
+        client = AcmeClient(visitor)
+        await client.register(await token(network))
+        begun = await client.order(BOT)
+        challenge = await client.challenge_of(begun, "http-01")
+        await network.publish(lambda document: document["pools"].pop(), force=True)
+        async with web_server(client, port) as asked:
+            assert (await client.post(challenge["url"], {})).status == 200
+            assert (await client.settled(begun.headers["Location"]))["status"] == "invalid"
+        assert asked == []
+        refused = await client.order(BOT)
+        assert (refused.status, "is not a server of the topology" in refused.text) == (403, True)
