@@ -86,3 +86,12 @@ def test_tlsa_record_counts_only_if_dnssec_proves_it() -> None:
     assert state == "unsigned"
     assert mend[0].startswith("sign the zone of _5061._tcp.a.test.")
     assert found(record, DnsAnswer(["2 1 1 ac"], Dnssec.SECURE))[0][1] == "wrong"
+
+
+def test_caa_record_of_another_account_is_found_though_it_differs_in_case_alone() -> None:
+    ours = '0 issue "ca.test; accounturi=https://ca.test/acct/Ab"'
+    record = DnsRecord("a.test", "CAA", ours, FOR)
+    assert found(record, DnsAnswer([ours], Dnssec.SECURE)) == [("CAA", "good", [])]
+    [(kind, state, mend)] = found(record, DnsAnswer([ours, ours.lower()], Dnssec.SECURE))
+    assert (kind, state) == ("CAA", "wrong")
+    assert mend == [f"remove: a.test. IN CAA {ours.lower()}"]

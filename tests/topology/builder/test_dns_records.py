@@ -93,3 +93,19 @@ def test_each_port_that_srv_names_has_its_tlsa_records(place: Place) -> None:
         ("_5061._tcp.sip.example.test. TLSA 2 1 1 aa", Purpose.PARTNERS),
     ]
     assert zone_of("_5061._tcp.fe1.other.test", place.load().topology) == "other.test"
+
+
+def test_each_sip_domain_has_its_caa_records_and_each_host_below_none(place: Place) -> None:
+    """A record counts for all names below it (RFC 8659 3)."""
+    place.spoil(("federation:\n", "caa: [{issuer: ca.test, account: 'https://ca.test/acct/1'}]\nfederation:\n"))
+    place.spoil(("servers: [fe3.example.test]", "servers: [fe3.other.test]"))
+    records = [record for record in dns_records(place.load().topology) if record.type == "CAA"]
+    data = ['0 issue "ca.test; accounturi=https://ca.test/acct/1"', '0 issuewild ";"']
+    assert [(record.name, record.data) for record in records] == [
+        (name, each) for name in ("example.test", "fe3.other.test") for each in data
+    ]
+    assert {record.purpose for record in records} == {Purpose.CAS}
+
+
+def test_without_accounts_there_is_no_caa_record(place: Place) -> None:
+    assert "CAA" not in {record.type for record in dns_records(place.load().topology)}

@@ -125,8 +125,9 @@ def _finding(name: str, kind: str, wanted: Sequence[str], answer: DnsAnswer) -> 
         return DnsFinding(
             name, kind, State.UNANSWERED, *given, [f"{answer.fault}: start it, or ask another one by --server"]
         )
-    missing = [data for data in wanted if normal(data) not in map(normal, seen)]
-    stale = [data for data in seen if normal(data) not in map(normal, wanted)]
+    alike = str if kind == "CAA" else normal  # the URI of an account is exact
+    missing = [data for data in wanted if alike(data) not in map(alike, seen)]
+    stale = [data for data in seen if alike(data) not in map(alike, wanted)]
     if not missing and not stale and kind == "TLSA" and answer.dnssec is not Dnssec.SECURE:
         mend = f"sign the zone of {name}., and ask a resolver that validates: peers ignore TLSA records without DNSSEC"
         return DnsFinding(name, kind, State.UNSIGNED, *given, [mend])

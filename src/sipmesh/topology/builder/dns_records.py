@@ -1,4 +1,4 @@
-"""The DNS records that a topology needs: SRV, NAPTR and TLSA for its SIP domains, and the addresses of its servers.
+"""The DNS records that a topology needs: SRV, NAPTR, TLSA and CAA for its SIP domains, and the addresses of its servers.
 
 RFC 3263 for phones, `_sipfederationtls._tcp` for partners. DNS decides where a connection goes, and never who is there (rule R9).
 """
@@ -36,6 +36,7 @@ class Purpose(StrEnum):
     PHONES = "phones"
     PARTNERS = "partners"
     SERVERS = "servers"
+    CAS = "cas"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,7 @@ def dns_records(topology: Topology, tlsa: TlsaData = NO_TLSA) -> Sequence[DnsRec
     """
     found = dict.fromkeys(_records(topology))
     found |= dict.fromkeys(_tlsa(tuple(found), tlsa))
+    found |= dict.fromkeys(_caa(topology))
     names = dict.fromkeys(record.name for record in found)
     return [record for name in names for record in found if record.name == name]
 
@@ -94,6 +96,17 @@ def _records(topology: Topology) -> Iterator[DnsRecord]:
     for server in route.servers if route is not None else ():
         outside = server.outside.address if server.outside else None
         yield _address(route.name if route else "", outside or server.address, Purpose.PARTNERS)
+
+
+def _caa(topology: Topology) -> Iterator[DnsRecord]:
+    """Give the CAA records of our SIP domains, and of each pool and server below none of them (RFC 8659 3): no wildcards."""
+    domains = topology.sip_domains
+    hosts = (name for pool in topology.pools for name in (pool.name, *(server.name for server in pool.servers)))
+    others = (host for host in hosts if not any(host == name or host.endswith(f".{name}") for name in domains))
+    for name in dict.fromkeys((*domains, *others)) if topology.caa else ():
+        for entry in topology.caa:
+            yield DnsRecord(name, "CAA", entry.data, Purpose.CAS)
+        yield DnsRecord(name, "CAA", '0 issuewild ";"', Purpose.CAS)
 
 
 def _tlsa(records: Sequence[DnsRecord], tlsa: TlsaData) -> Iterator[DnsRecord]:

@@ -16,6 +16,7 @@ from sipmesh.topology.document.names import (
 )
 from sipmesh.topology.document.parts.approvals import Approvals
 from sipmesh.topology.document.parts.authority import AuthorityEntry, OwnAuthority
+from sipmesh.topology.document.parts.caa import CaaEntry
 from sipmesh.topology.document.parts.call_records import CallRecords
 from sipmesh.topology.document.parts.console import Console
 from sipmesh.topology.document.parts.federation import Federation
@@ -49,6 +50,11 @@ class Topology(Part):
     dane: bool = Field(
         default=False,
         description="TLSA records of our ports belong to our DNS records, for peers that check DANE; our servers use none",
+    )
+    caa: tuple[CaaEntry, ...] = Field(
+        default=(),
+        max_length=16,
+        description="accounts at public CAs that may issue for our names: CAA records; by default our DNS records have none",
     )
     storage: Storage = Field(default=Storage(), description="where users and registrations are stored")
     presence: Presence = Field(default=Presence(), description="who may watch the presence of our users")

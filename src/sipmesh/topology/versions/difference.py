@@ -101,6 +101,7 @@ _TOPOLOGY: Mapping[str, Words | None] = {
     ),
     "sipmesh": from_to("the format of the document"),
     "dns": lambda _, old, new: _DNS("", old and old.servers, new and new.servers),
+    "caa": lambda _, _old, new: f"the CAA records are of {tell_list([each.data for each in new]) or 'no CA'}",
     "dane": lambda _, _old, new: "TLSA records are needed in DNS" if new else "TLSA records have no use in DNS",
     "websocket": _websocket,
 }

@@ -324,6 +324,10 @@ _OF_SERVICES: Final[Rules] = {
             is_whole=True,
         ),
     ),
+    "caa": (NoGrant("records in our own DNS, which the operator writes"),),
+    "caa.issuer": (NoGrant("records in our own DNS, which the operator writes"),),
+    "caa.account": (NoGrant("records in our own DNS, which the operator writes"),),
+    "caa.methods": (NoGrant("records in our own DNS, which the operator writes"),),
     "dane": (NoGrant("records for peers; our servers use none"),),
     "presence": (NoGrant("its keys have rules"),),
     "presence.inside": (
