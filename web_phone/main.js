@@ -9,8 +9,9 @@ import { Conversation } from "./conversation.js";
 import { Devices } from "./devices.js";
 import { History } from "./history.js";
 import { OwnPresence } from "./own_presence.js";
+import { forgetLogin, loginOf, readInvitation, rememberLogin, takeInvitation } from "./invitation.js";
 import { Relays } from "./relays.js";
-import { reasonOfLogin } from "./reasons.js";
+import { isWrongPassword, reasonOfLogin } from "./reasons.js";
 import { by } from "./text.js";
 
 const EXPIRES_S = 600;
@@ -47,7 +48,7 @@ function state(text, name) {
 }
 
 function agentOf(socket, address, password) {
-  return new JsSIP.UA({ sockets: [socket], uri: uriOf(address), password, register_expires: EXPIRES_S, session_timers: false, user_agent: "sipmesh web phone" });
+  return new JsSIP.UA({ sockets: [socket], uri: uriOf(address), authorization_user: loginOf(address), password, register_expires: EXPIRES_S, session_timers: false, user_agent: "sipmesh web phone" });
 }
 
 function logIn(address, password) {
@@ -62,9 +63,15 @@ function logIn(address, password) {
     by("password").value = "";
     enter(address, cancels);
   });
-  agent.on("registrationFailed", (event) => entered || toLogin(reasonOfLogin(event)));
+  agent.on("registrationFailed", (event) => entered || refused(event, address, password));
   agent.on("disconnected", () => entered || toLogin("The server cannot be reached."));
   agent.start();
+}
+
+// A browser with a password of its own may be given that of the user: it is tried once with the name of the user.
+function refused(event, address, password) {
+  toLogin(reasonOfLogin(event));
+  if (isWrongPassword(event) && forgetLogin(address)) logIn(address, password);
 }
 
 function enter(address, cancels) {
@@ -187,6 +194,22 @@ window.addEventListener("beforeunload", (event) => inCall() && event.preventDefa
 window.addEventListener("pagehide", () => agent?.stop());
 toLogin("");
 
-// A link may name the user: /phone#alice@example.com
-by("address").value = readAddress(location.hash.slice(1));
+// The form is sent with the account, so that the browser offers to remember it.
+async function take(invitation) {
+  history.replaceState(null, "", location.pathname);
+  const account = await takeInvitation(invitation);
+  if (account === null) {
+    toLogin("This invitation is not valid: it was used, or it has expired. Ask your administrator for a new one.");
+    return;
+  }
+  rememberLogin(account.address, account.login);
+  by("address").value = account.address;
+  by("password").value = account.password;
+  by("login-form").requestSubmit();
+}
+
+// A link may name the user, /phone#alice@example.com, or an invitation of this browser.
+const invitation = readInvitation(location.hash.slice(1));
+if (invitation) take(invitation);
+else by("address").value = readAddress(location.hash.slice(1));
 if (by("address").value) by("password").focus();

@@ -34,3 +34,5 @@ export function reasonOfLogin(event) {
   if (status === 401 || status === 403 || status === 404 || status === 407) return "The address or the password is wrong.";
   return reasonOf(event);
 }
+
+export const isWrongPassword = (event) => [401, 403, 407].includes(event?.response?.status_code);

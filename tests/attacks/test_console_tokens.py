@@ -16,6 +16,7 @@ from support.network import FE1
 from support.running import on_loop
 
 GIVEN = {
+    "user/devices": "user=alice",
     "version": "version=1",
     "acknowledged": "version=1&wait_s=0",
     "user": "user=alice@example.test",

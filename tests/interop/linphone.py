@@ -106,6 +106,10 @@ class Linphone:
         )  # fmt: skip
         (folder / "rc").write_text(config)
 
+    def names(self) -> tuple[str, ...]:
+        """Give the names that the hosts file of its machine has."""
+        return (self._server.partition(":")[0],)
+
     @property
     def log(self) -> str:
         """All that it has logged, SIP messages included."""
@@ -116,7 +120,7 @@ class Linphone:
         command += " --auto-answer" if self._answers else ""
         with (self.folder / "out").open("wb") as out:
             self._process = await asyncio.create_subprocess_exec(
-                *with_hosts(self.folder, command, self._server.partition(":")[0]),
+                *with_hosts(self.folder, command, *self.names()),
                 stdin=asyncio.subprocess.DEVNULL, stdout=out, stderr=out, preexec_fn=die_with_parent,
                 env={**os.environ, "HOME": str(self.folder)}, cwd=self.folder,
             )  # fmt: skip

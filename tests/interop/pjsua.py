@@ -8,7 +8,7 @@ import shlex
 import sys
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from interop.hosts_file import with_hosts
 from sipmesh.demo.forkserver import die_with_parent
@@ -46,6 +46,16 @@ class Pjsua:
             "answers": answers, "publishes": publishes, "waiting": waiting, "expires_s": expires_s, "rsa_only": rsa_only,
             "device": [str(file) for file in device or ()],
         }  # fmt: skip
+
+    @classmethod
+    def provisioned(cls, folder: Path, content: dict[str, Any], *, answers: bool = True) -> Self:
+        """Make a phone with the JSON of an invitation alone."""
+        account = content["AccountConfig"]
+        user, _, domain = account["idUri"].removeprefix("sip:").partition("@")
+        server = account["sipConfig"]["proxies"][0].removeprefix("<sip:").partition(";")[0]
+        made = cls(folder, user, "", domain, server, anchor=folder / "none", answers=answers)
+        made._settings = {"provisioned": content, "answers": answers}
+        return made
 
     @property
     def log(self) -> str:

@@ -10,6 +10,7 @@ import json
 import os
 import select
 import sys
+from contextlib import suppress
 from importlib import import_module
 from typing import Any
 
@@ -155,8 +156,37 @@ def header(name: str, value: str) -> Any:
     return made
 
 
+def fill(value: Any, given: dict[str, Any]) -> None:
+    """Set the attributes of a structure of PJSUA2 as JSON has them by name; a list of them is appended."""
+    for name, one in given.items():
+        if isinstance(one, dict):
+            fill(getattr(value, name), one)
+        elif isinstance(one, list):
+            for item in one:
+                getattr(value, name).append(credentials(item) if isinstance(item, dict) else item)
+        else:
+            setattr(value, name, one)
+
+
+def credentials(given: dict[str, Any]) -> Any:
+    """Make credentials with the attributes that JSON has."""
+    made = pj.AuthCredInfo()
+    fill(made, given)
+    return made
+
+
+def provisioned(settings: dict[str, Any]) -> Any:
+    """Write the account of an invitation; where the phone has its sockets is no matter of the account."""
+    made = pj.AccountConfig()
+    fill(made, settings["provisioned"]["AccountConfig"])
+    made.mediaConfig.transportConfig.boundAddress = made.mediaConfig.transportConfig.publicAddress = "127.0.0.1"
+    return made
+
+
 def account(settings: dict[str, Any]) -> Any:
     """Write the account."""
+    if "provisioned" in settings:
+        return provisioned(settings)
     user, domain, secure = settings["user"], settings["domain"], settings["secure"]
     made = pj.AccountConfig()
     made.idUri = f"sip:{user}@{domain}"
@@ -173,14 +203,17 @@ def account(settings: dict[str, Any]) -> Any:
     return made
 
 
-def transport(endpoint: Any, anchor: str, *, rsa_only: bool, device: list[str]) -> None:
+def transport(endpoint: Any, settings: dict[str, Any]) -> None:
     """Open the TLS transport, which checks chain and name of a server."""
     made = pj.TransportConfig()
     made.port, made.boundAddress = 0, "127.0.0.1"
-    made.tlsConfig.CaListFile, made.tlsConfig.verifyServer = anchor, True
-    if device:
+    if "provisioned" in settings:
+        fill(made, settings["provisioned"]["TransportConfig"])
+    else:
+        made.tlsConfig.CaListFile, made.tlsConfig.verifyServer = settings["anchor"], True
+    if device := settings.get("device"):
         made.tlsConfig.certFile, made.tlsConfig.privKeyFile = device
-    if rsa_only:
+    if settings.get("rsa_only"):
         made.tlsConfig.ciphers.append(ECDHE_RSA_AES256_GCM)
     endpoint.transportCreate(pj.PJSIP_TRANSPORT_TLS, made)
 
@@ -194,10 +227,13 @@ def start(settings: dict[str, Any]) -> tuple[Any, Phone]:
     config.uaConfig.userAgent = f"pjsua2/{endpoint.libVersion().full}"
     config.logConfig.level, config.logConfig.consoleLevel, config.logConfig.msgLogging = 5, 5, 1
     endpoint.libInit(config)
-    transport(endpoint, settings["anchor"], rsa_only=settings["rsa_only"], device=settings.get("device", []))
+    transport(endpoint, settings)
     endpoint.audDevManager().setNullDev()
     endpoint.libStart()
     phone = Phone(settings)
+    for codec in settings.get("provisioned", {}).get("codecPriorities", ()):
+        with suppress(pj.Error):  # this build has no opus
+            endpoint.codecSetPriority(codec["codecId"], codec["priority"])
     phone.create(account(settings))
     return endpoint, phone
 

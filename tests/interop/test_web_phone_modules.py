@@ -219,3 +219,17 @@ def test_call_that_another_device_has_answered_is_not_missed() -> None:
     told = "given[0].map(reason => m.wasAnsweredElsewhere({message: {getHeader: () => reason}}))"
     assert evaluated("call.js", told, list(reasons)) == list(reasons.values())
     assert evaluated("call.js", "m.wasAnsweredElsewhere(null)") is False
+
+
+def test_invitation_is_read_from_the_fragment_of_the_page_alone() -> None:
+    ticket = "A" * 32
+    read = {
+        f"invitation={ticket}@join.example.test:8445": {"ticket": ticket, "host": "join.example.test:8445"},
+        f"invitation={ticket}@evil.test/x?": None,
+        f"invitation={ticket}": None,
+        f"invitation={ticket[1:]}@join.example.test": None,
+        f"invitation={ticket}@user:secret@join.example.test": None,
+        "alice@example.test": None,
+        "": None,
+    }
+    assert evaluated("invitation.js", "given[0].map(m.readInvitation)", list(read)) == list(read.values())

@@ -26,7 +26,7 @@ def build(folder: Path, settings: dict[str, str]) -> subprocess.CompletedProcess
     )
 
 
-SHIPPED = {".json", ".py", ".typed", ".lua", ".html", ".css", ".js", ".svg", ".txt"}
+SHIPPED = {".json", ".py", ".typed", ".lua", ".html", ".css", ".js", ".svg", ".txt", ".template"}
 """Suffixes of the files that belong to the package."""
 
 

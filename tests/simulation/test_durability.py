@@ -179,8 +179,8 @@ ACTS: dict[Site, tuple[Act, Holds]] = {
     ("storage/framed_log.py", "append"): (_append, lambda folder: _records(folder) == (b"one", b"two")),
     ("storage/framed_log.py", "cut"): (_cut, lambda folder: _content(folder, "log").endswith(b"\none\n")),
     ("storage/backup/create.py", "back_up"): (_back_up, _is_backed_up),
-    ("cli/users/user_table.py", "_write_new"): (
-        lambda folder: user_table._write_new(folder / "passwords.csv", "alice,secret\n", 0o600),
+    ("cli/users/user_table.py", "write_new"): (
+        lambda folder: user_table.write_new(folder / "passwords.csv", "alice,secret\n", 0o600),
         lambda folder: _content(folder, "passwords.csv") == b"alice,secret\n",
     ),
     ("storage/call_records/journal.py", "erase"): (
@@ -225,7 +225,7 @@ def test_nothing_is_lost_with_each_fsync(tmp_path: Path, site: Site) -> None:
 NAMED: Final = (
     ("storage/keyfile.py", "_write_durably"),
     ("storage/backup/create.py", "back_up"),
-    ("cli/users/user_table.py", "_write_new"),
+    ("cli/users/user_table.py", "write_new"),
 )
 
 

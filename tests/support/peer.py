@@ -31,7 +31,7 @@ class Peer:
     """
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, user: str) -> None:
-        self.user = user
+        self.user, self.login = user, ""  # the digest user name, if it is not that of the user
         self.tag = f"t{next(_counter)}"
         self._reader, self._writer = reader, writer
         self._messages = MessageReader(ReadLimits())
@@ -194,5 +194,5 @@ class Peer:
         uri = f"sip:{domain}"
         challenges = [parse_challenge(value) for value in first.values("www-authenticate")]
         secret = f"{name}-secret" if password is None else password
-        credentials = answer(challenges, name, secret, "REGISTER", uri, "cnonce", 1)
+        credentials = answer(challenges, self.login or name, secret, "REGISTER", uri, "cnonce", 1)
         return self._register([("authorization", credentials), *headers])

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sipmesh.errors import OperatorError
-from sipmesh.topology.view import ServerView, certificate_names, view
+from sipmesh.topology.view import ServerView, certificate_names, invitation_hosts, view
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.role import ClientUsage, Role
+from support.managed import MGMT, build_managed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -244,3 +245,23 @@ def test_partner_with_an_address_alone_has_to_prove_its_domain(place: Place) -> 
     place.spoil(("edge: sip.partner.test", "address: 192.0.2.9"))
     partner = view(place.load(), EDGE).partners[0]
     assert (partner.addresses, partner.meant_name("partner.test")) == ((("192.0.2.9", 5061),), "partner.test")
+
+
+def test_links_of_invitations_lead_to_each_management_server_or_to_the_name_of_the_pages(tmp_path: Path) -> None:
+    for keys, links in (
+        ({"listen": 8445}, {MGMT: f"{MGMT}:8445"}),
+        ({"listen": 8445, "port": 443}, {MGMT: MGMT}),
+        (
+            {"listen": 443, "name": "join.example.test", "certificate": "servers/j.pem", "key": "servers/j.key"},
+            {MGMT: "join.example.test"},
+        ),
+    ):
+        organisation = build_managed(tmp_path / str(len(list(tmp_path.iterdir()))))
+        organisation.document["invitations"] = keys
+        organisation.write()
+        loaded = organisation.load()
+        assert invitation_hosts(loaded.topology) == links
+        assert (view(loaded, MGMT).invitation_host, view(loaded, FE1).invitation_host) == (links[MGMT], "")
+        assert view(loaded, FE1).invitation_hosts == tuple(links.values())
+        assert (view(loaded, MGMT).invitations is None, view(loaded, FE1).invitations) == (False, None)
+    assert invitation_hosts(build_managed(tmp_path / "none").load().topology) == {}

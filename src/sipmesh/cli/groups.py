@@ -66,7 +66,7 @@ def ca() -> typer.Typer:
 
 def user() -> typer.Typer:
     """Return the commands `sipmesh user`."""
-    from sipmesh.cli.users import accounts, aliases, erase, presence, user_state, user_table
+    from sipmesh.cli.users import accounts, aliases, devices, erase, invite, presence, user_state, user_table
 
     accounts.app.add_typer(aliases.app, name="alias")
     accounts.app.add_typer(presence.app, name="presence")
@@ -74,6 +74,9 @@ def user() -> typer.Typer:
     accounts.app.command("enable")(user_state.enable)
     accounts.app.command("export")(user_table.export)
     accounts.app.command("erase")(erase.erase)
+    accounts.app.command("invite")(invite.invite)
+    accounts.app.command("invitations")(invite.invitations)
+    accounts.app.command("devices")(devices.devices)
     return accounts.app
 
 

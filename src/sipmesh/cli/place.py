@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from sipmesh.pki.authority import EnterpriseCa
     from sipmesh.pki.ca_rotation import CaGenerations
     from sipmesh.storage.users.accounts import Accounts
+    from sipmesh.storage.users.device_accounts import DeviceAccounts
     from sipmesh.storage.users.user_database import Users
     from sipmesh.topology.document.load import Loaded
     from sipmesh.topology.view import ServerView
@@ -118,6 +119,17 @@ class Place:
             yield users
         finally:
             users.close()
+
+    @contextmanager
+    def devices(self) -> Iterator[DeviceAccounts]:
+        """Open the invitations and devices of users; raises `OperatorError` as `accounts` does."""
+        from sipmesh.cli.topology.remote_servers import must_lead, note
+        from sipmesh.storage.users.device_accounts import DeviceAccounts
+        from sipmesh.storage.users.invitations import Invitations
+
+        with self.users() as users:
+            topology = self.in_force().topology
+            yield DeviceAccounts(Invitations(users), topology, partial(note, self), partial(must_lead, self))
 
     @contextmanager
     def accounts(self) -> Iterator[Accounts]:

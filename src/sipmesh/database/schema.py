@@ -78,13 +78,14 @@ class Schema:
 
 MANAGEMENT: Final = Schema("management", "0001", MIGRATIONS / "management")
 USERS: Final = Schema("users", "0002", MIGRATIONS / "users")
+DEVICES: Final = Schema("devices", "0001", MIGRATIONS / "devices")
 MESSAGES: Final = Schema("messages", "0002", MIGRATIONS / "messages")
 LEDGER: Final = Schema("ledger", "0001", MIGRATIONS / "ledger")
 ENROLMENT: Final = Schema("enrolment", "0001", MIGRATIONS / "enrolment")
 """Beside the tables of management, and apart from them: an earlier release serves a folder that has these tables."""
 
 CALLS: Final = Schema("calls", "0001", MIGRATIONS / "calls")
-SCHEMAS: Final = (MANAGEMENT, USERS, MESSAGES, LEDGER, CALLS, ENROLMENT)
+SCHEMAS: Final = (MANAGEMENT, USERS, MESSAGES, LEDGER, CALLS, ENROLMENT, DEVICES)
 """All schemas."""
 
 _OURS: Final = re.compile(r"(?:ca\d+_)?[a-z]+_schema|ca\d+_facts|stored_messages|users\.ha1_sha256")

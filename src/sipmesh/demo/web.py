@@ -1,4 +1,4 @@
-"""What `sipmesh demo --web` adds: management with its console, and the web phone on the front ends of example.test."""
+"""What `sipmesh demo --web` adds: management with console and pages of invitations, and the web phone on the front ends."""
 
 from __future__ import annotations
 
@@ -25,10 +25,11 @@ CALLERS: Final = ("carol", "dave")
 
 
 def add_web(example: Organisation) -> None:
-    """Give example.test a console, and each front end a WebSocket port with the web phone."""
+    """Give example.test a console and pages of invitations, and each front end a WebSocket port with the web phone."""
     document: dict[str, Any] = example.document
     document["websocket"] = {"phone": True}
-    document["console"] = {"listen": f"{example.host}:{free_port(example.host)}"}
+    for pages in ("console", "invitations"):
+        document[pages] = {"listen": f"{example.host}:{free_port(example.host)}"}
     for server in _front_ends(example):
         server["ports"]["websocket"] = free_port(example.host)
 

@@ -9,6 +9,7 @@ from sipmesh.server.admin.status_report import status_of
 from sipmesh.server.console.apply_command import ApplyCommand
 from sipmesh.server.console.commands import ConsoleCommands
 from sipmesh.server.console.console_server import ConsoleServer
+from sipmesh.server.console.device_commands import DeviceCommands
 from sipmesh.server.console.draft_commands import DraftCommands
 from sipmesh.server.console.live_commands import LiveCommands
 from sipmesh.server.console.partner_commands import PartnerCommands
@@ -17,6 +18,8 @@ from sipmesh.server.console.user_commands import UserCommands
 from sipmesh.server.enrolment.enrolment_host import EnrolmentHost
 from sipmesh.server.enrolment.enrolment_server import EnrolmentServer
 from sipmesh.server.here import here
+from sipmesh.server.invitations.invitation_server import InvitationServer
+from sipmesh.server.invitations.taking import Taking
 from sipmesh.server.management.commands import ManagementCommands
 from sipmesh.server.management.controller import Controller
 from sipmesh.server.management.replies import USERS_IN_FORCE
@@ -47,6 +50,13 @@ def with_management(own: Mapping[str, Command], controller: Controller) -> dict[
     return {**own, **ManagementCommands(controller).commands()}
 
 
+def invitations_with(
+    node: RunningServer, controller: Controller, commands: Mapping[str, Command], log: Log
+) -> InvitationServer:
+    """Make the pages at which devices take invitations, of *node*, which has *commands*."""
+    return InvitationServer(node, Taking(node, controller.management_db, commands[USERS_IN_FORCE.name]), log)
+
+
 def console_with(
     node: RunningServer, controller: Controller, commands: Mapping[str, Command], reloader: Reloader, log: Log
 ) -> ConsoleServer:
@@ -55,6 +65,7 @@ def console_with(
     further = (
         ConsoleCommands(node, management_db, reloader.look),
         UserCommands(node, management_db, commands[USERS_IN_FORCE.name]),
+        DeviceCommands(node, management_db, commands[USERS_IN_FORCE.name]),
         LiveCommands(node),
         draft := DraftCommands(node, management_db),
         PartnerCommands(draft, commands),

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from sipmesh.server.agent.agent import Agent
     from sipmesh.server.console.console_server import ConsoleServer
     from sipmesh.server.control_socket import Command
+    from sipmesh.server.invitations.invitation_server import InvitationServer
     from sipmesh.server.log import Log
     from sipmesh.server.management.controller import Controller
     from sipmesh.server.proxy.links.reception import Reception
@@ -143,7 +144,7 @@ class Service:
         self._expiry_warnings = ExpiryWarnings()
         self._storage: Storage | None = None  # with which the server has started, if this process is a worker
         self._open = AsyncExitStack()
-        self._console: ConsoleServer | None = None
+        self._pages: Sequence[ConsoleServer | InvitationServer] = ()
         self._supervisor: Supervisor | None = None
         self._role = ControlPlaneRole()
         self._told_to_stop, self._hurry, self._drained = asyncio.Event(), asyncio.Event(), asyncio.Event()
@@ -242,10 +243,11 @@ class Service:
         own = AdminCommands(*parts)
         if self._controller is None:
             return own.commands()
-        from sipmesh.server.management_wiring import console_with, with_management
+        from sipmesh.server.management_wiring import console_with, invitations_with, with_management
 
         commands = with_management(own.commands(), self._controller)
-        self._console = console = console_with(self._node, self._controller, commands, self._reading, self._log)
+        console = console_with(self._node, self._controller, commands, self._reading, self._log)
+        self._pages = (console, invitations_with(self._node, self._controller, commands, self._log))
         return {**commands, **console.commands()}
 
     @property
@@ -259,7 +261,7 @@ class Service:
         return self._role.controller
 
     async def start(self) -> None:
-        """Open the ports, the control socket, the metrics page and the console.
+        """Open the ports, the control socket, the metrics page, the console and the pages of invitations.
 
         Raises `OperatorError` if a port or a socket cannot be opened.
         """
@@ -269,9 +271,9 @@ class Service:
         self._open.push_async_callback(self._control.close)
         await self._control.open()
         await self._open_page(self._node)
-        if self._console is not None:
-            self._open.push_async_callback(self._console.close)
-            await self._console.open()
+        for pages in self._pages:
+            self._open.push_async_callback(pages.close)
+            await pages.open()
 
     def begin(self, ready: Callable[[RunningServer], None] | None) -> None:
         """Open links to other servers, now that all servers of this process listen; then call *ready*."""
@@ -361,8 +363,8 @@ class Service:
             if self._controller is not None:
                 await self._controller.refresh_users()
                 await self._controller.replicate()
-            if self._console is not None:
-                await self._console.follow()
+            for pages in self._pages:
+                await pages.follow()
             await _pause(self._drained)
 
     async def _keeping_lease(self) -> None:

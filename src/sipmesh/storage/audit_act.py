@@ -30,6 +30,8 @@ class AuditAct(StrEnum):
     USER = "user"
     TRACE = "trace"
     CALLS = "calls"
+    INVITATION = "invitation"
+    DEVICE = "device"
 
 
 class Note(Protocol):

@@ -15,6 +15,7 @@ from sipmesh.topology.document.identity_policy import IdentityPolicy
 from sipmesh.topology.document.listeners import ListenerSpec, listeners
 from sipmesh.topology.document.media_policy import MediaPolicy
 from sipmesh.topology.document.names import is_url, split_port
+from sipmesh.topology.document.parts.invitations import HTTPS_PORT
 from sipmesh.topology.document.parts.server import MOST_WORKERS, PARTNER_PORT
 from sipmesh.topology.document.report import did_you_mean
 from sipmesh.topology.document.storage.valkey_url import ValkeyUrl, valkey_url
@@ -121,6 +122,17 @@ def web_origins(topology: Topology) -> frozenset[str]:
 def has_web_phone(topology: Topology, pool: Pool) -> bool:
     """Tell whether the servers of *pool* serve the web phone: front ends, if the document says so."""
     return topology.websocket is not None and topology.websocket.phone and pool.role is Role.FRONT_END
+
+
+def invitation_hosts(topology: Topology) -> dict[str, str]:
+    """Give the host and port in the links of invitations, as a URL has them, by management server."""
+    pages = topology.invitations
+    if pages is None:
+        return {}
+    port = pages.port or split_port(pages.listen)[1]
+    managers = [server.name for pool in topology.pools if pool.role is Role.MANAGEMENT for server in pool.servers]
+    suffix = "" if port == HTTPS_PORT else f":{port}"
+    return {manager: f"{pages.name or manager}{suffix}" for manager in managers}
 
 
 def certificate_names(topology: Topology, server: str) -> tuple[str, ...]:
@@ -295,6 +307,33 @@ class ServerView:
             return None
         host, port = split_port(console.listen)
         return (host, port) if port is not None else None
+
+    @property
+    def invitations(self) -> tuple[str, int] | None:
+        """The address and port at which devices take invitations, if this management server has such pages; otherwise None."""
+        pages = self.loaded.topology.invitations
+        if pages is None or self.role is not Role.MANAGEMENT:
+            return None
+        host, port = split_port(pages.listen)
+        return (host, port) if port is not None else None
+
+    @property
+    def invitation_files(self) -> tuple[Path, Path]:
+        """The certificate chain and key of the pages at which devices take invitations."""
+        pages = self.loaded.topology.invitations
+        if pages is None or pages.certificate is None or pages.key is None:
+            return self.certificate, self.key
+        return self.loaded.folder / pages.certificate, self.loaded.folder / pages.key
+
+    @property
+    def invitation_host(self) -> str:
+        """The host and port in the links of invitations, as a URL has them; "" without such pages on this server."""
+        return invitation_hosts(self.loaded.topology).get(self.name, "")
+
+    @property
+    def invitation_hosts(self) -> tuple[str, ...]:
+        """The same of each management server."""
+        return tuple(dict.fromkeys(invitation_hosts(self.loaded.topology).values()))
 
     @property
     def workers(self) -> int | Literal["auto"]:

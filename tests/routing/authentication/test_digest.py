@@ -12,7 +12,7 @@ from sipmesh.routing.authentication.digest import (
     same_resource,
 )
 from sipmesh.routing.authentication.digest_sets import of_nobody
-from sipmesh.routing.authentication.verifier import Verifier
+from sipmesh.routing.authentication.verifier import DevicePassword, Verifier
 from sipmesh.sip.digest import Algorithm, Nonces, answer, ha1, parse_challenge
 from sipmesh.sip.message import Request, build_request
 
@@ -338,3 +338,52 @@ def test_register_proves_to_and_other_methods_prove_from() -> None:
 
 def test_hashes_are_not_in_the_repr() -> None:
     assert ha1("alice", "example.test", "alice-pw", Algorithm.MD5) not in repr(verifier())
+
+
+DEVICE = "alice+desk"
+
+
+def with_device(algorithms: Sequence[Algorithm] = BOTH) -> Verifier:
+    """Alice, whose device has a password of its own; the user's own password offers *algorithms*."""
+    user, password = (
+        verifier(algorithms),
+        DevicePassword(9, {one: ha1(DEVICE, "example.test", "desk", one) for one in BOTH}),
+    )
+    return Verifier(user.aor, user.generation, user.ha1, devices={"desk": password})
+
+
+@pytest.mark.parametrize("offered", [BOTH, (Algorithm.SHA_256,), (Algorithm.MD5,)])
+def test_device_proves_its_user_by_its_own_password(offered: Sequence[Algorithm]) -> None:
+    """The challenge is that of the user: it does not tell whether there are devices."""
+    server = Server(with_device(offered))
+    challenge = server.challenge()
+    assert algorithms(challenge) == list(map(str, offered))
+    assert server.ask(answered(challenge, "desk", user=DEVICE)) == Proved(ALICE, 9, offered[0])
+    assert server.ask(answered(server.challenge())) == Proved(ALICE, 3, offered[0])
+
+
+@pytest.mark.parametrize(
+    ("user", "password", "flaw"),
+    [
+        (DEVICE, PASSWORD, "wrong password"),
+        ("alice", "desk", "wrong password"),
+        ("alice+other", "desk", "unknown device, or its password was revoked"),
+        ("alice+", "desk", "unknown device, or its password was revoked"),
+        ("bob+desk", "desk", "the user name is not that of the address"),
+        ("desk", "desk", "the user name is not that of the address"),
+    ],
+)
+def test_password_of_a_device_is_for_its_user_name_alone(user: str, password: str, flaw: str) -> None:
+    server = Server(with_device())
+    refused = server.ask(answered(server.challenge(), password, user=user))
+    assert isinstance(refused, Challenge)
+    assert refused.flaw == flaw
+
+
+def test_device_uses_no_algorithm_that_its_user_does_not_offer() -> None:
+    server = Server(with_device((Algorithm.SHA_256,)))
+    other = Server(with_device((Algorithm.MD5,)))
+    other.nonces = server.nonces
+    refused = server.ask(answered(other.challenge(), "desk", user=DEVICE))
+    assert isinstance(refused, Challenge)
+    assert refused.flaw == "MD5 was not offered"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sipmesh.routing.authentication.verifier import Verifier, user_of
+from sipmesh.routing.authentication.verifier import DevicePassword, Verifier, user_of, user_of_device
 from sipmesh.sip.digest import Algorithm
 
 
@@ -16,3 +16,19 @@ def test_user_name_is_the_part_before_the_at(aor: str) -> None:
 def test_hashes_are_not_shown() -> None:
     """A log line or a traceback must not give away what logs in."""
     assert "5ecre7" not in repr(Verifier("sip:alice@example.test", 1, {Algorithm.SHA_256: "5ecre7"}))
+
+
+DESK = DevicePassword(7, {Algorithm.SHA_256: "5ecre7"})
+
+
+def test_device_is_found_by_its_digest_user_name_alone() -> None:
+    """A user may have a + in the name, as in a telephone number."""
+    number = Verifier("sip:+49@example.test", 1, {}, devices={"desk": DESK})
+    assert number.device(user_of_device(number.aor, "desk")) == number.device("+49+desk") == DESK
+    assert [number.device(name) for name in ("desk", "+desk", "+49", "+49+", "+50+desk", "+49+desk+x")] == [None] * 6
+
+
+def test_login_counts_by_the_password_that_it_has_proved() -> None:
+    known = Verifier("sip:alice@example.test", 3, {}, devices={"desk": DESK})
+    assert [known.counts(generation) for generation in (3, 7, 4, 0, None)] == [True, True, False, False, False]
+    assert "5ecre7" not in repr(known)

@@ -82,3 +82,9 @@ def test_lock_file_names_no_registry() -> None:
     lock = (SOURCE / "package-lock.json").read_text()
     assert "resolved" not in lock
     assert lock.count('"integrity"') > 5
+
+
+def test_page_alone_names_the_pages_of_invitations(built: Path) -> None:
+    pages = read_pages(built, ("https://join.example.test",))
+    naming = {path for path, page in pages.items() if page.connects}
+    assert naming == {"/phone", "/phone/"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sipmesh.errors import OperatorError
-from sipmesh.routing.authentication.verifier import Verifier
+from sipmesh.routing.authentication.verifier import DevicePassword, Verifier
 from sipmesh.sip.digest import Algorithm
 from sipmesh.storage.users.user_document import MOST_PARTS, UserDocument
 from sipmesh.topology.document.watching import Watching
@@ -130,3 +131,21 @@ def test_parts_have_each_alias_once_with_its_user(most: int, counts: list[int]) 
     for part in parts:
         assert part.aliases.keys() <= part.homes.keys()
         assert len(part.homes) == 1 or len(part.homes) + sum(map(len, part.aliases.values())) <= most
+
+
+def test_devices_travel_with_their_user_and_an_earlier_release_passes_over_them() -> None:
+    devices = {"desk": DevicePassword(8, BOTH), "mobile": DevicePassword(9, {Algorithm.SHA_256: SHA})}
+    whole = UserDocument("E", "p", 9, verifiers={ALICE.aor: replace(ALICE, devices=devices)})
+    assert UserDocument.decode(whole.encode()) == whole
+    assert SHA not in repr(whole)
+    bare = UserDocument("E", "p", 9, verifiers={ALICE.aor: ALICE})
+    assert b"devices" not in bare.encode()
+
+
+@pytest.mark.parametrize(
+    "device", [{}, {"generation": 1}, {"generation": -1, "md5": MD5}, {"generation": 1, "md5": "x"}]
+)
+def test_device_without_a_password_is_refused(device: dict[str, Any]) -> None:
+    row = {"aor": "alice@example.test", "generation": 1, "md5": MD5, "devices": {"desk": device}}
+    with pytest.raises(OperatorError):
+        UserDocument.decode(told(users=[row]))

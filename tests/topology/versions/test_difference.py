@@ -388,6 +388,13 @@ RICH = {
             "authority": "enterprise",
         },
     },
+    "invitations": {
+        "listen": "127.0.0.1:8445",
+        "name": "join.example.test",
+        "port": 443,
+        "certificate": "join.pem",
+        "key": "join.key",
+    },
 }
 RIGHT = Topology.model_validate(RICH)
 WORDS: list[Any] = [

@@ -196,3 +196,12 @@ def test_without_pages_the_port_has_no_further_origin_and_no_page() -> None:
         with pytest.raises(UpgradeError) as refused:
             Upgrade(closed, HERE).add(request)
         assert refused.value.status == status
+
+
+def test_script_may_ask_the_pages_of_invitations_only_where_the_topology_names_them() -> None:
+    asks = Page("text/html", gzip.compress(b""), '"1"', connects=("https://join.example.test:8445",))
+    policies = {dict(page.headers)["Content-Security-Policy"] for page in (asks, Page("text/html", b"", '"2"'))}
+    assert {part for policy in policies for part in policy.split("; ") if part.startswith("connect-src")} == {
+        "connect-src 'self' https://join.example.test:8445",
+        "connect-src 'self'",
+    }

@@ -77,7 +77,7 @@ def export(
     if file is None:
         say_document(_written(rows))
         return
-    _write_new(file, _written(rows), 0o644)
+    write_new(file, _written(rows), 0o644)
     say(f"{file} has {plural(len(accounts), 'user')}.", style=GOOD)
 
 
@@ -104,7 +104,7 @@ def _new_password() -> str:
     return made
 
 
-def _write_new(file: Path, text: str, mode: int) -> None:
+def write_new(file: Path, text: str, mode: int) -> None:
     """Write a file that does not exist yet; it is on the disk afterwards. Raises `OperatorError` if it exists."""
     from sipmesh.pki.files import sync_folder
 
@@ -133,7 +133,7 @@ def add_table(file: Path, passwords: Path | None, place: Place) -> None:
             )
         if new and passwords is not None:
             given = {row.aor: _new_password() for row in new}
-            _write_new(passwords, _written([("user", "password"), *given.items()]), 0o600)
+            write_new(passwords, _written([("user", "password"), *given.items()]), 0o600)
             faults = [fault for row in new if (fault := _add(accounts, row, given[row.aor]))]
             say(f"{plural(len(new), 'user')} added; their passwords are in {passwords}.", style=GOOD)
             say(*(f"  {fault}" for fault in faults), style=WARN)

@@ -12,7 +12,7 @@ from typing import Final
 
 from sipmesh.errors import RemoteError
 from sipmesh.routing.authentication.digest_sets import NOBODY
-from sipmesh.routing.authentication.verifier import Verifier, user_of
+from sipmesh.routing.authentication.verifier import DEVICE_MARK, DevicePassword, Verifier, user_of
 from sipmesh.sip.digest import Algorithm, Credentials, Nonces, NonceState, challenge_values, is_digest, verify
 from sipmesh.sip.message import Request
 from sipmesh.sip.status import Status
@@ -34,9 +34,9 @@ _HEADERS: Final[dict[int, tuple[str, str]]] = {
 
 @dataclass(init=False, slots=True)
 class Proved:
-    """The sender knows the password of *aor*. *generation* is that of the password (:class:`Verifier`).
+    """The sender knows a password of *aor*: the user's own, or that of one device. *generation* is that of the password.
 
-    Without *algorithm* a certificate has proved it.
+    Without *algorithm* a certificate has proved it. See :class:`Verifier`.
     """
 
     aor: str
@@ -168,31 +168,43 @@ class _Asking:
         found: Credentials | None = None
         for value in self.request.values(_HEADERS[self.status][1])[:MOST_CREDENTIALS]:
             if is_digest(value) and (one := Credentials.parse(value)).realm == self.realm and one.nonce + one.response:
-                if one.username == self.user and one.algorithm is not None:
+                if self.is_of_user(one.username) and one.algorithm is not None:
                     return one
                 found = found or one
         return found
 
+    def is_of_user(self, name: str) -> bool:
+        """Tell whether a digest user name is that of our user, or can be that of a device of our user."""
+        return name == self.user or name.rpartition(DEVICE_MARK)[0] == self.user
+
+    def password(self, name: str) -> Verifier | DevicePassword | None:
+        """Give the password of the digest user name *name*: that of the user or of one device."""
+        if self.verifier is None or name == self.user:
+            return self.verifier
+        return self.verifier.device(name)
+
     def flaw(self, credentials: Credentials) -> str:
-        """Give the error of the credentials, or "". An unknown user takes the same time as a wrong password."""
+        """Give the error of the credentials, or "". An unknown user or device takes the same time as a wrong password."""
         if credentials.algorithm is None:
             return "the digest algorithm was not offered"
         if credentials.qop is None:
             return "malformed: without qop, which was offered"
-        hashed = self.ha1.get(credentials.algorithm)
+        known = self.password(credentials.username)
+        hashed = known.ha1.get(credentials.algorithm) if known is not None else None
         right = verify(credentials, self.request.method, hashed or NOBODY[credentials.algorithm])
-        if credentials.username != self.user:
+        if not self.is_of_user(credentials.username):
             return "the user name is not that of the address"
-        if hashed is None:
+        if credentials.algorithm not in self.ha1:
             return f"{credentials.algorithm} was not offered"
-        if self.verifier is None:
-            return "unknown user"
+        if known is None or hashed is None:
+            return "unknown user" if self.verifier is None else "unknown device, or its password was revoked"
         return "" if right else "wrong password"
 
     def proved(self, credentials: Credentials) -> Proved:
-        assert self.verifier is not None  # noqa: S101 - an unknown user has a flaw
         assert credentials.algorithm is not None  # noqa: S101 - an algorithm that we do not support is a flaw
-        return Proved(self.aor, self.verifier.generation, credentials.algorithm)
+        known = self.password(credentials.username)
+        assert known is not None  # noqa: S101 - an unknown user or device has a flaw
+        return Proved(self.aor, known.generation, credentials.algorithm)
 
     def challenges(self, nonce: str, *, stale: bool) -> tuple[tuple[str, str], ...]:
         """Write one challenge for each algorithm of the user, strongest first (RFC 8760 section 2.4)."""

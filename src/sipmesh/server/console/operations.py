@@ -22,6 +22,7 @@ from sipmesh.server.console.operator_turns import OperatorTurns
 from sipmesh.server.console.parameters import (
     CallsToRead,
     Given,
+    InvitationId,
     KeysToChange,
     Lines,
     LinkId,
@@ -29,6 +30,7 @@ from sipmesh.server.console.parameters import (
     NameToAdd,
     NameToUnblock,
     NewHome,
+    NewInvitation,
     NewPassword,
     NewUser,
     Nothing,
@@ -53,6 +55,7 @@ from sipmesh.server.console.parameters import (
     ToRollBack,
     ToTrace,
     UserAlias,
+    UserDevice,
     UserName,
     UsersToList,
     VersionNumber,
@@ -70,6 +73,7 @@ from sipmesh.server.console.replies import (
     SignedListsReply,
     UserChangeReply,
     UserDetailReply,
+    UserDevicesReply,
     UserListReply,
     VerdictsReply,
 )
@@ -107,6 +111,7 @@ from sipmesh.server.management.replies import (
     TrafficReply,
     VersionReply,
 )
+from sipmesh.server.provisioning.letter import Letter
 from sipmesh.server.proxy.refused_message import RefusedMessage
 from sipmesh.server.tracing.traced_message import TraceReply
 from sipmesh.storage.call_records.call_record import CallRecord
@@ -150,6 +155,8 @@ SEARCH: Final = "search"
 AUDIT_CHECK, ISSUE, SIGN_CRLS, VERDICTS = "audit-check", "issue", "sign-crls", "verdicts"
 ENROL: Final = "enrol"
 USER_ADD, USER_PASSWORD, USER_MOVE, USER_REMOVE = "user-add", "user-password", "user-move", "user-remove"
+USER_DEVICES, USER_INVITE = "user-devices", "user-invite"
+INVITATION_REVOKE, DEVICE_REVOKE = "invitation-revoke", "device-revoke"
 USER_DISABLE, USER_ENABLE, ALIAS_ADD, ALIAS_REMOVE = "user-disable", "user-enable", "alias-add", "alias-remove"
 ADD_POOL, ADD_SERVER, ADD_DOMAIN, ADD_SITE = "add-pool", "add-server", "add-domain", "add-site"
 CHANGE, REMOVE, RENAME = "change", "remove", "rename"
@@ -169,6 +176,14 @@ _READS: Final = (
     Operation(CERTIFICATES, CERTIFICATES, VIEWER, "Everything that expires.", Nothing, InventoryReport),
     Operation(USERS, USERS, VIEWER, "A page of the users.", UsersToList, UserListReply),
     Operation(USER.name, "user", VIEWER, "One user, and what the servers know of the user.", UserName, UserDetailReply),
+    Operation(
+        USER_DEVICES,
+        "user/devices",
+        VIEWER,
+        "The devices of one user that have a password of their own, and the open invitations.",
+        UserName,
+        UserDevicesReply,
+    ),
     Operation(REGISTRATIONS.name, "registrations", VIEWER, "The registered devices.", Nothing, DevicesReply),
     Operation(PARTNERS, PARTNERS, VIEWER, "The partners in force.", Nothing, PartnersReport),
     Operation(LINKS.name, "links", VIEWER, "Live links of the management server.", Nothing, list[LinkReply]),
@@ -259,6 +274,27 @@ _CHANGES: Final = (
     Operation(USER_DISABLE, "user/disable", OPERATOR, "Disable a user.", UserName, UserChangeReply, changes=True),
     Operation(USER_ENABLE, "user/enable", OPERATOR, "Enable a user again.", UserName, UserChangeReply, changes=True),
     Operation(USER_REMOVE, "user/remove", OPERATOR, "Remove a user.", UserName, UserChangeReply, changes=True),
+    Operation(
+        USER_INVITE, "user/invite", OPERATOR, "Invite one device of a user.", NewInvitation, Letter, changes=True
+    ),
+    Operation(
+        INVITATION_REVOKE,
+        "user/invitation/revoke",
+        OPERATOR,
+        "Revoke an open invitation.",
+        InvitationId,
+        UserChangeReply,
+        changes=True,
+    ),
+    Operation(
+        DEVICE_REVOKE,
+        "user/device/revoke",
+        OPERATOR,
+        "Revoke the password of a device.",
+        UserDevice,
+        UserChangeReply,
+        changes=True,
+    ),
     Operation(ALIAS_ADD, "user/alias/add", OPERATOR, "Add an alias.", UserAlias, UserChangeReply, changes=True),
     Operation(
         ALIAS_REMOVE, "user/alias/remove", OPERATOR, "Remove an alias.", UserAlias, UserChangeReply, changes=True

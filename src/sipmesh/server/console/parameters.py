@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from sipmesh.pki.crl.builder import Reason
 from sipmesh.pki.issuance.profiles import LEAF_LIFETIME, LONGEST_LEAF_LIFETIME
 from sipmesh.server.enrolment.new_token import HOURS, MOST_HOURS
+from sipmesh.server.provisioning.client_kind import DESK_PHONES, ClientKind
 from sipmesh.server.replication.probe_order import MOST_TARGETS
 from sipmesh.sip.text import is_digits
 from sipmesh.storage.call_records.call_query import MOST_ON_PAGE
@@ -30,6 +31,8 @@ LONGEST_NAME: Final = 253
 
 LONGEST_ADDRESS: Final = 320
 LONGEST_PASSWORD: Final = 256
+MOST_HOURS_OF_INVITATION: Final = 30 * 24
+
 MOST_PAGES: Final = 10**6
 LONGEST_WAIT_S: Final = 20
 """Seconds for which an operation may wait: a connection to the console ends after a minute."""
@@ -233,6 +236,38 @@ class UserAlias(UserName):
     """An alias of a user: a number, or another SIP name."""
 
     alias: Annotated[str, Field(min_length=1, max_length=LONGEST_ADDRESS)]
+
+
+class NewInvitation(UserName):
+    """An invitation that is valid for some *hours*; *client* is the only kind of phone that may take it, empty for any.
+
+    *mac* is that of a desk phone. Only clients in *network* may take it. A *remote* device logs in at an edge.
+    """
+
+    hours: Annotated[int, Field(ge=1, le=MOST_HOURS_OF_INVITATION)] = 72
+    device: Annotated[str, Field(max_length=32)] = ""
+    client: ClientKind | Literal[""] = ""
+    mac: Annotated[str, Field(max_length=17)] = ""
+    network: Annotated[str, Field(max_length=64)] = ""
+    remote: bool = False
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        if (self.client in DESK_PHONES) != bool(self.mac):
+            raise ValueError("a MAC address belongs to a desk phone: give both, or none")
+        return self
+
+
+class InvitationId(Given):
+    """The id of an open invitation, which is no secret."""
+
+    id: Annotated[str, Field(min_length=1, max_length=64)]
+
+
+class UserDevice(UserName):
+    """A device of a user that has a password of its own."""
+
+    device: Annotated[str, Field(min_length=1, max_length=32)]
 
 
 class ToAwait(Given):

@@ -11,6 +11,8 @@ from sipmesh.server.admin.replies import BindingReply, LinkReply, UserReply
 from sipmesh.server.management.device_certificates import DeviceCertificate
 from sipmesh.server.management.replies import PutInForce
 from sipmesh.storage.users.account_report import AccountReport
+from sipmesh.storage.users.device import Device
+from sipmesh.storage.users.invitation import Invitation
 from sipmesh.topology.document.watching import Watching
 from sipmesh.trust.judgement.verdict_report import VerdictReport
 
@@ -99,6 +101,14 @@ class UserChangeReply:
     closed: int
     missing: Sequence[str] = ()
     servers: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class UserDevicesReply:
+    """The *devices* of one user that have a password of their own, and the *invitations* that are open."""
+
+    devices: Sequence[Device]
+    invitations: Sequence[Invitation]
 
 
 @dataclass(frozen=True, slots=True)

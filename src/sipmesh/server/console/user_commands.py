@@ -95,7 +95,7 @@ class UserCommands:
     def _change(self, loaded: Loaded, change: Change, asked: Mapping[str, Any]) -> str:
         """Change one user; only the leader of a management pool may, since the change is a line in the audit log."""
         note, must_lead = noting(self._management_db, str(asked[WHO])), self._management_db.lease.must_lead
-        with _opened(loaded) as users:
+        with opened(loaded) as users:
             what = change(Accounts(users, loaded.topology, note, must_lead), asked)
         if change not in _ENDS_LOGINS or not CaGenerations.are_in(loaded.folder / CA):
             return what
@@ -158,7 +158,8 @@ _ENDS_LOGINS: Final = frozenset({_remove, _disable})
 
 
 @contextmanager
-def _opened(loaded: Loaded) -> Iterator[UserDatabase]:
+def opened(loaded: Loaded) -> Iterator[UserDatabase]:
+    """Open the user database of the topology in force."""
     users = UserDatabase(loaded.users_url, in_memory=False, seen=SeenUsers(loaded.folder))
     try:
         yield users
@@ -169,7 +170,7 @@ def _opened(loaded: Loaded) -> Iterator[UserDatabase]:
 def _read_users(loaded: Loaded, asked: Mapping[str, Any]) -> UserListReply:
     after, skip = f"sip:{asked['after']}", (int(asked["page"]) - 1) * MOST_USERS
     order = (UserSort(asked["sort"]), bool(asked["descending"]))
-    with _opened(loaded) as users:
+    with opened(loaded) as users:
         page = users.page(UsersWanted(MOST_USERS + 1, after, str(asked["find"]), *order, skip))
     default = home_by_default(loaded.topology)
     entries = [AccountReport.of(user, default) for user in page.users[:MOST_USERS]]
@@ -177,7 +178,7 @@ def _read_users(loaded: Loaded, asked: Mapping[str, Any]) -> UserListReply:
 
 
 def _read_user(loaded: Loaded, name: str) -> tuple[AccountReport, Mapping[str, Watching]]:
-    with _opened(loaded) as users:
+    with opened(loaded) as users:
         user = users.get(full_address(name, loaded.topology))
     rules = {shown_name(watcher): rule for watcher, rule in user.watchers.items()}
     return AccountReport.of(user, home_by_default(loaded.topology)), rules

@@ -109,5 +109,5 @@ class LinkParts:
 
 def upgrade_policy(view: ServerView, names: frozenset[str]) -> UpgradePolicy:
     """Return who may open a WebSocket here, and which pages there are; *names* are those in its certificates for clients."""
-    pages = web_phone() if view.has_web_phone else NO_PAGES
+    pages = web_phone(tuple(f"https://{host}" for host in view.invitation_hosts)) if view.has_web_phone else NO_PAGES
     return UpgradePolicy(names.union(view.names), view.web_origins, pages)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -33,9 +34,9 @@ NOT_BUILT: Final = (
 
 
 @cache
-def web_phone() -> Pages:
-    """Return the pages of the web phone as it is installed."""
-    return read_pages(BUNDLE)
+def web_phone(asks: tuple[str, ...] = ()) -> Pages:
+    """Return the pages of the web phone as it is installed; it *asks* these web origins for the account of an invitation."""
+    return read_pages(BUNDLE, asks)
 
 
 def is_built() -> bool:
@@ -43,7 +44,7 @@ def is_built() -> bool:
     return web_phone()[PHONE].status != NOT_AVAILABLE
 
 
-def read_pages(folder: Path) -> Pages:
+def read_pages(folder: Path, asks: Sequence[str] = ()) -> Pages:
     """Return the pages that *folder* has; one page that says so if the web phone was not built."""
     names = (INDEX, LICENCES, *NAMED_BY_HASH)
     try:
@@ -56,7 +57,7 @@ def read_pages(folder: Path) -> Pages:
         pages[path] = _page(content_type, files[name], FOREVER)
         index = index.replace(f'"{PHONE}/{name}"'.encode(), f'"{path}"'.encode())
     pages[f"{PHONE}/{LICENCES}"] = _page("text/plain; charset=utf-8", files[LICENCES])
-    return {**pages, **_at_phone(_page("text/html; charset=utf-8", index))}
+    return {**pages, **_at_phone(_page("text/html; charset=utf-8", index, asks=asks))}
 
 
 def _at_phone(page: Page) -> dict[str, Page]:
@@ -68,8 +69,10 @@ def _path_by_hash(name: str, content: bytes) -> str:
     return f"{PHONE}/{stem}-{_hash_of(content)}.{suffix}"
 
 
-def _page(content_type: str, content: bytes, cache: str = CHECKED, *, status: int = 200) -> Page:
-    return Page(content_type, gzip.compress(content, mtime=0), f'"{_hash_of(content)}"', cache, status)
+def _page(
+    content_type: str, content: bytes, cache: str = CHECKED, *, status: int = 200, asks: Sequence[str] = ()
+) -> Page:
+    return Page(content_type, gzip.compress(content, mtime=0), f'"{_hash_of(content)}"', cache, status, asks)
 
 
 def _hash_of(content: bytes) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sipmesh.routing.authentication.verifier import Verifier, user_of
+from sipmesh.routing.authentication.verifier import NO_DEVICES, Verifier, user_of
 from sipmesh.sip.digest import Algorithm, ha1
 from sipmesh.sip.uri import SipUri
 from sipmesh.storage.users.user_columns import COLUMN_OF, UNKNOWN_INSTANT
@@ -26,17 +26,24 @@ def password_hashes(
     """
     if not password or not algorithms:
         raise wrong(f"{uri.aor} would have no password", "give a password that is not empty")
-    user = user_of(uri.aor)
+    return device_hashes(user_of(uri.aor), realm or uri.domain, password, algorithms)
+
+
+def device_hashes(
+    login: str, realm: str, password: str, algorithms: Collection[Algorithm] = DEFAULT_ALGORITHMS
+) -> dict[str, str | None]:
+    """Compute the hash columns of the digest user name *login*; the column of an algorithm that is not used is None."""
     return {
-        column: ha1(user, realm or uri.domain, password, algorithm) if algorithm in algorithms else None
+        column: ha1(login, realm, password, algorithm) if algorithm in algorithms else None
         for algorithm, column in COLUMN_OF.items()
     }
 
 
 def verifier_of(row: Mapping[str, Any]) -> Verifier:
-    """Return what checks the password of the user in *row*."""
+    """Return what checks the passwords of the user in *row*: ``devices`` has those of devices (`device_rows.with_devices`)."""
     hashes = {algorithm: row[column] for algorithm, column in COLUMN_OF.items() if row[column]}
-    return Verifier(row["aor"], row["generation"], hashes, _microseconds(row["created"]))
+    created = _microseconds(row["created"])
+    return Verifier(row["aor"], row["generation"], hashes, created, row.get("devices", NO_DEVICES))
 
 
 def _microseconds(instant: datetime) -> int:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sipmesh.database.lazy_module import LazyModule, sql
 from sipmesh.routing.authentication.digest_sets import USUAL
+from sipmesh.storage.users.device_rows import with_devices
 from sipmesh.storage.users.password_hashes import verifier_of
 from sipmesh.storage.users.unusable_rows import usable_addresses, usable_rows
 from sipmesh.storage.users.user_document import UserDocument
@@ -74,11 +75,12 @@ def changes_since(db: sql.Connection, since: int, otherwise: str) -> UserChanges
     changed = list(db.execute(changes).scalars())
     backups, names_key = backups_in(db), names_key_in(db)
     if not since or len(changed) != version - since:
-        rows, unusable = usable_rows(rows_of(db, sql.select(tables.USERS).order_by(tables.USERS.c.aor)))
+        users = rows_of(db, sql.select(tables.USERS).order_by(tables.USERS.c.aor))
+        rows, unusable = usable_rows(with_devices(db, users))
         aliases, rules = alias_index(db, sql.select(tables.ALIASES)), rules_in(db, sql.select(tables.WATCHERS))
         return UserChanges(rows, aliases, rules, frozenset(), version, 0, backups, unusable, names_key)
     found = sql.select(tables.USERS).where(tables.USERS.c.aor.in_(changes)).order_by(tables.USERS.c.aor)
-    rows, unusable = usable_rows(rows_of(db, found))
+    rows, unusable = usable_rows(with_devices(db, rows_of(db, found), changes))
     aliases = alias_index(db, sql.select(tables.ALIASES).where(tables.ALIASES.c.aor.in_(changes)))
     rules = rules_in(db, sql.select(tables.WATCHERS).where(tables.WATCHERS.c.aor.in_(changes)))
     gone = usable_addresses(changed) - {row["aor"] for row in rows}

@@ -24,6 +24,7 @@ from sipmesh.sip.uri import SipUri, normal_escapes
 from sipmesh.storage.seen_users import GO_ON, SeenUsers
 from sipmesh.storage.users import alias_rows, watcher_rows
 from sipmesh.storage.users.database_stamp import Stamp, stamp_of
+from sipmesh.storage.users.device_rows import copied_tables, remove_devices, remove_invitations, with_devices
 from sipmesh.storage.users.known_users import KnownUsers
 from sipmesh.storage.users.password_hashes import DEFAULT_ALGORITHMS, password_hashes, unknown_hashes
 from sipmesh.storage.users.user_changes import changes_since
@@ -92,7 +93,8 @@ class Users:
         self.home, self.verifier = self._known.home, self._known.verifier  # without a frame of ours: often asked
         self.alike, self.kind = self._known.sets.alike, self._known.kind
         self.unusable: Mapping[str, str] = {}  # rows that the last documents do not have: why, by address
-        self._database.migrate(schema.USERS)
+        for needed in (schema.USERS, schema.DEVICES):
+            self._database.migrate(needed)
         if in_memory:
             with self._database.border():
                 self._load()
@@ -115,7 +117,7 @@ class Users:
         """
         uri = _new_address(aor)
         hashes = password_hashes(uri, password, algorithms, realm)
-        with self._changing(uri.aor) as (db, version):
+        with self.changing(uri.aor) as (db, version):
             if found := user_like(db, uri.aor):
                 raise wrong(f"{found} exists already", f"to change the password: sipmesh user password {found[4:]}")
             if owner := owner_of(db, alias_keys(uri.aor)):
@@ -123,6 +125,7 @@ class Users:
                 raise wrong(f"{uri.aor} is an alias of {owner}", remedy)
             row = {"aor": uri.aor, **hashes, "generation": version, "created": datetime.now(UTC), "pool": pool}
             db.execute(tables.USERS.insert().values(row))
+            remove_devices(db, uri.aor)  # of an earlier user, whom a release without devices has removed
         return user_from(row)
 
     def set_password(
@@ -132,8 +135,8 @@ class Users:
 
         Raises `OperatorError` for an unknown or disabled user and for an empty password.
         """
-        uri = self._known_address(aor)
-        with self._changing(uri.aor) as (db, version):
+        uri = self.known_address(aor)
+        with self.changing(uri.aor) as (db, version):
             stored = user_from(row_of(db, uri.aor))
             if disabled_since(db, uri.aor) is not None:
                 raise wrong(f"{uri.aor} is disabled", f"to enable the user first: sipmesh user enable {uri.aor[4:]}")
@@ -146,8 +149,8 @@ class Users:
 
         Raises `OperatorError` for an unknown user.
         """
-        uri = self._known_address(aor)
-        with self._changing(uri.aor) as (db, version):
+        uri = self.known_address(aor)
+        with self.changing(uri.aor) as (db, version):
             row = row_of(db, uri.aor)
             values = {"pool": pool, "generation": version}
             db.execute(tables.USERS.update().where(tables.USERS.c.aor == uri.aor).values(values))
@@ -157,15 +160,17 @@ class Users:
         """Keep a user from logging in, from the instant *at*, and make logins on existing links invalid.
 
         The hashes of the password are kept aside, and random hashes take their place. Servers and documents need to
-        know nothing of it: they refuse the user as they refuse a wrong password. Raises `OperatorError` for an unknown
+        know nothing of it: they refuse the user as they refuse a wrong password. Open invitations are revoked, and the
+        servers get no passwords of the devices (`device_rows`). Raises `OperatorError` for an unknown
         or disabled user.
         """
-        uri = self._known_address(aor)
-        with self._changing(uri.aor) as (db, version):
+        uri = self.known_address(aor)
+        with self.changing(uri.aor) as (db, version):
             row = row_of(db, uri.aor)
             if disabled_since(db, uri.aor) is not None:
                 raise wrong(f"{uri.aor} is disabled already", f"to enable the user: sipmesh user enable {uri.aor[4:]}")
             kept = {column: row[column] for column in COLUMN_OF.values()}
+            remove_invitations(db, uri.aor)
             db.execute(tables.DISABLED.insert().values(aor=uri.aor, since=at, **kept))
             values = {**unknown_hashes(kept), "generation": version}
             db.execute(tables.USERS.update().where(tables.USERS.c.aor == uri.aor).values(values))
@@ -173,8 +178,8 @@ class Users:
 
     def enable(self, aor: str) -> User:
         """Let a disabled user log in again, with the password from before; raises `OperatorError` for any other user."""
-        uri = self._known_address(aor)
-        with self._changing(uri.aor) as (db, version):
+        uri = self.known_address(aor)
+        with self.changing(uri.aor) as (db, version):
             row = row_of(db, uri.aor)
             kept = rows_of(db, sql.select(tables.DISABLED).where(tables.DISABLED.c.aor == uri.aor))
             if not kept:
@@ -185,12 +190,13 @@ class Users:
         return user_from({**row, **values})
 
     def remove(self, aor: str) -> None:
-        """Remove a user with all aliases and rules; raises `OperatorError` for an unknown user."""
-        uri = self._known_address(aor)
-        with self._changing(uri.aor) as (db, _):
+        """Remove a user with all aliases, rules, devices and invitations; raises `OperatorError` for an unknown user."""
+        uri = self.known_address(aor)
+        with self.changing(uri.aor) as (db, _):
             row_of(db, uri.aor)
             for table in (tables.ALIASES, tables.WATCHERS, tables.DISABLED):
                 db.execute(table.delete().where(table.c.aor == uri.aor))
+            remove_devices(db, uri.aor)
             db.execute(tables.USERS.delete().where(tables.USERS.c.aor == uri.aor))
 
     def add_alias(self, aor: str, alias: str) -> str:
@@ -199,17 +205,17 @@ class Users:
         Raises `OperatorError` for an unknown user, for text that is no alias (`read_alias`), for an alias that is the name or
         the alias of a user, and above `MOST_ALIASES`.
         """
-        uri = self._known_address(aor)
+        uri = self.known_address(aor)
         key = read_alias(alias, uri.domain)
-        with self._changing(uri.aor) as (db, _):
+        with self.changing(uri.aor) as (db, _):
             alias_rows.add_alias(db, uri.aor, key)
         return key
 
     def remove_alias(self, aor: str, alias: str) -> str:
         """Take an alias from a user, and return its key; raises `OperatorError` if it is not an alias of this user."""
-        uri = self._known_address(aor)
+        uri = self.known_address(aor)
         key = read_alias(alias, uri.domain)
-        with self._changing(uri.aor) as (db, _):
+        with self.changing(uri.aor) as (db, _):
             alias_rows.remove_alias(db, uri.aor, key)
         return key
 
@@ -218,23 +224,23 @@ class Users:
 
         Raises `OperatorError` for an unknown user, for text that is no watcher, and above `MOST_RULES`.
         """
-        uri = self._known_address(aor)
+        uri = self.known_address(aor)
         key = read_watcher(watcher, uri.domain)
-        with self._changing(uri.aor) as (db, _):
+        with self.changing(uri.aor) as (db, _):
             watcher_rows.set_rule(db, uri.aor, key, rule)
         return key
 
     def remove_watcher(self, aor: str, watcher: str) -> str:
         """Remove a rule, and return the key of its watcher; raises `OperatorError` if there is none."""
-        uri = self._known_address(aor)
+        uri = self.known_address(aor)
         key = read_watcher(watcher, uri.domain)
-        with self._changing(uri.aor) as (db, _):
+        with self.changing(uri.aor) as (db, _):
             watcher_rows.remove_rule(db, uri.aor, key)
         return key
 
     def get(self, aor: str) -> User:
         """Return one user as the database has it now; raises `OperatorError` for an unknown user."""
-        uri = self._known_address(aor)
+        uri = self.known_address(aor)
         with self._database.border(), self._engine.connect() as db:
             rules = rules_in(db, sql.select(tables.WATCHERS).where(tables.WATCHERS.c.aor == uri.aor))
             known = aliases_of(db, uri.aor), rules.get(uri.aor, NO_RULES), disabled_since(db, uri.aor)
@@ -318,7 +324,7 @@ class Users:
         with self._database.border(), self._engine.begin() as db:
             # so that no change happens meanwhile
             db.execute(tables.VERSION.update().values(version=tables.VERSION.c.version))
-            found = {table: rows_of(db, sql.select(table)) for table in tables.SCHEMA.tables.values()}
+            found = {table: rows_of(db, sql.select(table)) for table in copied_tables()}
         with other._database.border(), other._engine.begin() as db:
             db.execute(tables.VERSION.update().values(version=tables.VERSION.c.version))
             if db.execute(sql.select(tables.USERS.c.aor).limit(1)).first():
@@ -399,6 +405,7 @@ class Users:
             rows = rows_of(
                 db, sql.select(tables.USERS).where(tables.USERS.c.aor.in_(since))
             )  # a query takes 65,535 values at most
+            with_devices(db, rows, since)
             aliases = alias_index(db, sql.select(tables.ALIASES).where(tables.ALIASES.c.aor.in_(since)))
             rules = rules_in(db, sql.select(tables.WATCHERS).where(tables.WATCHERS.c.aor.in_(since)))
             self._saw(db, version)
@@ -427,13 +434,14 @@ class Users:
             version = tables.number_in(db)
             rows, aliases = rows_of(db, sql.select(tables.USERS)), alias_index(db, sql.select(tables.ALIASES))
             rules = rules_in(db, sql.select(tables.WATCHERS))
+            with_devices(db, rows)
             self.older = self._why_older(db, version)
             if not self.older:
                 self._saw(db, version)
             names_key = names_key_in(db)
         self._known.replace(frozenset(), rows, aliases, rules, version, names_key)
 
-    def _known_address(self, aor: str) -> SipUri:
+    def known_address(self, aor: str) -> SipUri:
         """Parse the address of a user; if there is none, of the user whose address differs in the case of its letters."""
         uri = read_address(aor)
         with self._database.border(), self._engine.connect() as db:
@@ -442,7 +450,21 @@ class Users:
         return read_address(found) if found else uri
 
     @contextmanager
-    def _changing(self, aor: str) -> Iterator[tuple[sql.Connection, int]]:
+    def reading(self) -> Iterator[sql.Connection]:
+        """Read in one transaction; raises `OperatorError` if the database cannot be used."""
+        with self._database.border(), self._engine.connect() as db:
+            yield db
+
+    @contextmanager
+    def locked(self) -> Iterator[sql.Connection]:
+        """Start a change that no server has to know of: it waits for other changes, and they wait until its end."""
+        with self._database.border(), self._engine.begin() as db:
+            tables.raise_number(db, 0, self.number)
+            self._must_count(db)
+            yield db
+
+    @contextmanager
+    def changing(self, aor: str) -> Iterator[tuple[sql.Connection, int]]:
         """Start a change of one user: other changes wait until it is committed or rolled back."""
         with self._database.border(), self._engine.begin() as db:
             tables.raise_number(db, 0, self.number)

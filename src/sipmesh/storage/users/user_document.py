@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from sipmesh.errors import OperatorError
 from sipmesh.routing.authentication.digest_sets import is_names_key
-from sipmesh.routing.authentication.verifier import Verifier
+from sipmesh.routing.authentication.verifier import DevicePassword, Verifier
 from sipmesh.routing.events.watcher_rules import WatcherRules
 from sipmesh.sip.digest import Algorithm
 from sipmesh.strict_json import read_json
@@ -22,7 +22,8 @@ from sipmesh.topology.document.watching import Watching
 
 FORMAT: Final = 1
 MOST_IN_A_PART: Final = 4_000
-"""Addresses, aliases and rules in one part: a user with two digests takes 220 octets, so a signed part stays near 1 MB.
+"""Addresses, aliases, rules and devices in one part: a user or a device with two digests takes 220 octets, so a signed
+part stays near 1 MB.
 
 The JSON of a part is read in one call, which no other thread interrupts: about 5 ms.
 """
@@ -81,9 +82,9 @@ class UserDocument:
         return frozenset((*self.verifiers, *self.homes, *self.gone))
 
     def divided(self, most: int = MOST_IN_A_PART) -> Sequence[UserDocument]:
-        """Return the same document in parts of at most *most* addresses, aliases and rules each, or of one user with all.
+        """Return the same document in parts of at most *most* addresses, aliases, rules and devices each.
 
-        With very long names a part has fewer.
+        A user with more of them is a part alone. With very long names a part has fewer.
         """
         rows: list[_Entry] = [*self.verifiers.items(), *self.homes.items()]
         rows += [(aor, None) for aor in sorted(self.gone)]
@@ -95,7 +96,7 @@ class UserDocument:
         size = octets = 0
         for row in rows:
             names = (*self.aliases.get(row[0], ()), *self.watchers.get(row[0], ()))
-            needs = 1 + len(names) + (row[0] in self.algorithms)
+            needs = 1 + len(names) + (row[0] in self.algorithms) + self._devices(row)
             pool = row[1] if isinstance(row[1], str) else ""
             length = sum(map(octets_in_json, (row[0], pool, *names))) * (2 if row[0] in self.algorithms else 1)
             if part and (size + needs > most or octets + length > MOST_OCTETS):
@@ -105,6 +106,11 @@ class UserDocument:
             size += needs
             octets += length
         yield part
+
+    def _devices(self, row: _Entry) -> int:
+        """Return how many passwords of devices an entry needs."""
+        verifier = row[1] if isinstance(row[1], Verifier) else self.backups.get(row[0])
+        return len(verifier.devices) if verifier is not None else 0
 
     def _document(self, rows: Iterable[_Entry], part: int, parts: int) -> UserDocument:
         values = dict(rows)
@@ -232,19 +238,31 @@ def _names_key(given: object) -> str:
     return str(given)
 
 
-def _row(verifier: Verifier) -> dict[str, str | int]:
-    hashes = {_KEYS[algorithm]: ha1 for algorithm, ha1 in verifier.ha1.items()}
+def _row(verifier: Verifier) -> dict[str, Any]:
+    devices = {
+        name: {"generation": device.generation, **_by_key(device.ha1)} for name, device in verifier.devices.items()
+    }
     return {
         "aor": _bare(verifier.aor),
         "generation": verifier.generation,
         "created": verifier.created,
-        **hashes,
+        **_by_key(verifier.ha1),
+        **({"devices": devices} if devices else {}),
     }
+
+
+def _by_key(hashes: Mapping[Algorithm, str]) -> dict[str, str]:
+    return {_KEYS[algorithm]: ha1 for algorithm, ha1 in hashes.items()}
 
 
 def _verifier(row: Mapping[str, Any]) -> Verifier:
     created = _count(row.get("created", 0), 0)  # an earlier release has no such member
-    return Verifier(_full(row["aor"]), _count(row["generation"], 0), dict(_hashes(row)), created)
+    devices = {_text(name): _device(device) for name, device in row.get("devices", {}).items()}
+    return Verifier(_full(row["aor"]), _count(row["generation"], 0), dict(_hashes(row)), created, devices)
+
+
+def _device(row: Mapping[str, Any]) -> DevicePassword:
+    return DevicePassword(_count(row["generation"], 0), dict(_hashes(row)))
 
 
 def _hashes(row: Mapping[str, Any]) -> Iterator[tuple[Algorithm, str]]:

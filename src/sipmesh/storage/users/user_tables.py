@@ -19,7 +19,7 @@ _LAST: Final[sql.ColumnElement[Any]] = sql.literal_column("'9999-12-30 00:00:00+
 _UNKNOWN: Final[sql.ColumnElement[Any]] = sql.literal_column("'1970-01-01 00:00:00+00:00'")
 
 
-class _Instant(sql.TypeDecorator[datetime]):
+class Instant(sql.TypeDecorator[datetime]):
     """Times in UTC in every database: SQLite stores no time zone, and PostgreSQL answers in the zone of its settings.
 
     SQLite stores any value, and PostgreSQL times that Python has not, such as ``infinity``: its driver reads no row of a result
@@ -60,7 +60,7 @@ USERS = sql.Table(
     sql.Column("ha1_sha256", sql.Text),
     sql.Column("ha1_md5", sql.Text),
     sql.Column("generation", sql.BigInteger, nullable=False),
-    sql.Column("created", _Instant, nullable=False),
+    sql.Column("created", Instant, nullable=False),
     sql.Column("pool", sql.Text),
 )
 sql.Index("users_folded", sql.func.lower(USERS.c.aor))
@@ -85,7 +85,7 @@ ALIASES = sql.Table(
     SCHEMA,
     sql.Column("alias", sql.Text, primary_key=True),
     sql.Column("aor", sql.Text, nullable=False, index=True),
-    sql.Column("created", _Instant, nullable=False),
+    sql.Column("created", Instant, nullable=False),
 )
 # The password hashes of disabled users; meanwhile the table of users has random hashes, which no password has.
 DISABLED = sql.Table(
@@ -94,7 +94,7 @@ DISABLED = sql.Table(
     sql.Column("aor", sql.Text, primary_key=True),
     sql.Column("ha1_sha256", sql.Text),
     sql.Column("ha1_md5", sql.Text),
-    sql.Column("since", _Instant, nullable=False),
+    sql.Column("since", Instant, nullable=False),
 )
 WATCHERS = sql.Table(
     "users_watchers",
@@ -103,7 +103,6 @@ WATCHERS = sql.Table(
     sql.Column("watcher", sql.Text, primary_key=True),
     sql.Column("rule", sql.Text, nullable=False),
 )
-
 # The backup pool of each pool that has one, as of the number of the users: it decides which pool gets which verifiers.
 BACKUPS = sql.Table(
     "users_backups",

@@ -20,6 +20,7 @@ from sipmesh.topology.document.parts.caa import CaaEntry
 from sipmesh.topology.document.parts.call_records import CallRecords
 from sipmesh.topology.document.parts.console import Console
 from sipmesh.topology.document.parts.federation import Federation
+from sipmesh.topology.document.parts.invitations import InvitationPages
 from sipmesh.topology.document.parts.media import AnyMedia, Media
 from sipmesh.topology.document.parts.numbers import Numbers
 from sipmesh.topology.document.parts.part import Part
@@ -68,6 +69,9 @@ class Topology(Part):
     )
     console: Console | None = Field(
         default=None, description="web console and HTTP API of the management server; by default there are none"
+    )
+    invitations: InvitationPages | None = Field(
+        default=None, description="pages at which devices take invitations; by default there are none"
     )
 
     @property

@@ -52,6 +52,7 @@ CHECKS = (
     management.management_database_is_public,
     management.console_has_a_management_server,
     management.lists_are_published_by_management,
+    management.invitations_can_be_taken,
     management.approvals_can_be_given,
     pools.applications_speak_for_domains_of_ours,
     names.sites_are_listed,

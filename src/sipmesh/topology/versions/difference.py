@@ -12,7 +12,11 @@ from typing import TYPE_CHECKING
 from sipmesh.topology.document.media_policy import MediaPolicy
 from sipmesh.topology.versions.part_changes.authority_changes import authority_changes, device_ca_changes
 from sipmesh.topology.versions.part_changes.field_changes import Words, from_to, list_fields, list_names
-from sipmesh.topology.versions.part_changes.operator_changes import approval_changes, console_changes
+from sipmesh.topology.versions.part_changes.operator_changes import (
+    approval_changes,
+    console_changes,
+    invitation_changes,
+)
 from sipmesh.topology.versions.part_changes.partner_changes import federation_changes, partner_changes
 from sipmesh.topology.versions.part_changes.pool_changes import pool_changes
 from sipmesh.topology.versions.part_changes.storage_changes import storage_changes
@@ -47,6 +51,7 @@ def _changes(old: Loaded, new: Loaded) -> Iterator[str]:
     yield from _turn(before.turn, after.turn)
     yield from _records(before.call_records, after.call_records)
     yield from console_changes(before.console, after.console)
+    yield from invitation_changes(before.invitations, after.invitations)
     yield from approval_changes(before.approvals, after.approvals)
     yield from list_fields("", before, after, _TOPOLOGY)
 
@@ -94,6 +99,7 @@ _TOPOLOGY: Mapping[str, Words | None] = {
             "numbers",
             "presence",
             "console",
+            "invitations",
             "approvals",
             "turn",
             "call_records",

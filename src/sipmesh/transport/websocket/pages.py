@@ -5,7 +5,7 @@ A request gets one answer, and the connection closes. The files are in memory: n
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Final
 
 from sipmesh.sip.text import ascii_lower
@@ -32,11 +32,10 @@ FOREVER: Final = "public, max-age=31536000, immutable"
 """For a file whose name changes with its octets (RFC 8246)."""
 
 _CONTENT: Final = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; "
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src {connects}; base-uri 'none'; "
     "form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
 )
 SECURITY: Final[Headers] = (
-    ("Content-Security-Policy", _CONTENT),
     ("X-Content-Type-Options", "nosniff"),
     ("Referrer-Policy", "no-referrer"),
     ("Cross-Origin-Opener-Policy", "same-origin"),
@@ -46,16 +45,31 @@ SECURITY: Final[Headers] = (
 """What each page says to the browser: no script but ours, no frame around it, and the microphone for us alone."""
 
 
+def security(connects: Sequence[str] = ()) -> Headers:
+    """Return what a page says to the browser; its script may ask our own origin and those of *connects*."""
+    return (("Content-Security-Policy", _CONTENT.format(connects=" ".join(("'self'", *connects)))), *SECURITY)
+
+
 class Page:
     """One file. *body* is compressed with gzip; *etag* changes with it (RFC 9110 section 8.8.3).
 
-    *whole* is the answer to a GET, and *head* its header. All links share these octets, so a page that waits costs no memory.
+    *connects* are the web origins that its script may ask. *whole* is the answer to a GET, and *head* its header. All links
+    share these octets, so a page that waits costs no memory.
     """
 
-    __slots__ = ("body", "cache", "content_type", "etag", "head", "status", "whole")
+    __slots__ = ("body", "cache", "connects", "content_type", "etag", "head", "status", "whole")
 
-    def __init__(self, content_type: str, body: bytes, etag: str, cache: str = CHECKED, status: int = 200) -> None:
+    def __init__(
+        self,
+        content_type: str,
+        body: bytes,
+        etag: str,
+        cache: str = CHECKED,
+        status: int = 200,
+        connects: Sequence[str] = (),
+    ) -> None:
         self.content_type, self.body, self.etag, self.cache, self.status = content_type, body, etag, cache, status
+        self.connects = tuple(connects)
         length: Headers = (("Content-Encoding", GZIP), ("Content-Length", str(len(body))))
         self.head = written(status, (*self.headers, *length))
         self.whole = self.head + body
@@ -71,7 +85,7 @@ class Page:
             ("Cache-Control", self.cache),
             ("ETag", self.etag),
             ("Vary", "Accept-Encoding"),
-            *SECURITY,
+            *security(self.connects),
             ("Connection", "close"),
         )
 

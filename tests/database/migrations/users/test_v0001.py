@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from database.migrations.adoption import differences, made_in, make_earlier, migrate
 from sipmesh.database.schema import MESSAGES, USERS
+from sipmesh.storage.users.device_tables import SCHEMA as DEVICE_SCHEMA
 from sipmesh.storage.users.user_database import Users
 from sipmesh.storage.users.user_tables import SCHEMA
 from storage.databases import SQLITE, run, shell
@@ -21,7 +22,7 @@ def test_new_tables_are_those_that_the_code_expects(url: str) -> None:
 
 def test_users_of_the_last_release_without_revisions_stay(url: str) -> None:
     make_earlier(url, USERS, _ROW, "UPDATE users_version SET version = 7")
-    but = {USERS.version_table, "users_version"}
+    but = {USERS.version_table, "users_version", "users_devices", "users_invitations", "devices_schema"}
     before = made_in(url, but)
     users = Users(url)
     assert (users.number, users.home(ALICE)) == (
@@ -30,7 +31,7 @@ def test_users_of_the_last_release_without_revisions_stay(url: str) -> None:
     )  # 8: each server gets all users again, with the key of v0002
     users.close()
     assert made_in(url, but) == before
-    assert differences(url, USERS, SCHEMA) == []
+    assert differences(url, USERS, SCHEMA, DEVICE_SCHEMA) == []
 
 
 def test_first_release_had_no_home_pools(url: str) -> None:
@@ -45,7 +46,7 @@ def test_first_release_had_no_home_pools(url: str) -> None:
     users = Users(url)
     users.move(ALICE, "pool1.example.test")
     users.close()
-    assert differences(url, USERS, SCHEMA) == []
+    assert differences(url, USERS, SCHEMA, DEVICE_SCHEMA) == []
 
 
 def test_two_schemas_share_a_database_with_a_revision_each(url: str) -> None:

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import pytest
@@ -16,6 +17,8 @@ from sipmesh.demo.ports import HOST
 from sipmesh.routing.authentication.backoff import FailureLimits
 from sipmesh.sip.digest import Algorithm, answer, parse_challenge
 from sipmesh.sip.message import Request, Response
+from sipmesh.storage.users.invitation import Invitation
+from sipmesh.storage.users.invitations import Invitations, Taken
 from sipmesh.storage.users.user_database import Users
 from sipmesh.transport.limits import Limits
 from support.network import EDGE, FE1, FE2, Network, nobody_like, offers, telling
@@ -376,3 +379,73 @@ async def test_challenge_with_an_answer_is_no_further_failed_login(
             await other.ask(other.request("OPTIONS", "sip:example.test"))
         await until(lambda: not home.nodes[FE1].flow_table.sessions())
         assert given_up(home) == failed
+
+
+def invited(network: Network, device: str) -> Taken:
+    """Let a device of alice take an invitation."""
+    users, now = Users(network.organisations[0].load().users_url), datetime.now(UTC)
+    invitations = Invitations(users)
+    wanted = Invitation("", f"sip:{ALICE}", device, "", "", "", now, now + timedelta(hours=1))
+    taken = invitations.take(invitations.invite(wanted)[1], "json", HOST, now)
+    users.close()
+    return taken
+
+
+async def device(network: Network, server: str, taken: Taken) -> Peer:
+    """A phone that logs in with what it took."""
+    phone = await network.peer(server, "alice")
+    phone.login = taken.login
+    assert (await phone.register(password=taken.password)).status == 200
+    return phone
+
+
+@on_loop
+async def test_revoked_device_loses_its_links_on_every_front_end_and_no_other_device_does(pool: Network) -> None:
+    async with pool:
+        lost, kept = invited(pool, "lost"), invited(pool, "kept")
+        for name in (FE1, FE2):
+            await pool.nodes[name].user_updates.refresh()
+        gone = [await device(pool, FE1, lost), await device(pool, FE2, lost)]
+        stays = [await device(pool, FE1, kept), await pool.phone("alice", FE2)]
+        users = Users(pool.organisations[0].load().users_url)
+        Invitations(users).revoke_device(ALICE, "lost")
+        users.close()
+        assert [await pool.nodes[name].user_updates.refresh() for name in (FE1, FE2)] == [1, 1]
+        for phone in gone:
+            await phone.hung_up()
+        for phone in stays:
+            assert (await phone.ask(phone.request("OPTIONS", "sip:example.test"))).status == 200
+        again = await pool.peer(FE1, "alice")
+        again.login = lost.login
+        assert (await again.register(password=lost.password)).status == 401
+
+
+@on_loop
+async def test_new_password_of_the_user_ends_the_links_of_that_password_and_not_those_of_devices(home: Network) -> None:
+    async with home:
+        taken = invited(home, "desk")
+        await home.nodes[FE1].user_updates.refresh()
+        by_password, by_device = await home.phone("alice", FE1), await device(home, FE1, taken)
+        change_user(home, "password")
+        assert await home.nodes[FE1].user_updates.refresh() == 1
+        await by_password.hung_up()
+        assert (await by_device.ask(by_device.request("OPTIONS", "sip:example.test"))).status == 200
+
+
+@on_loop
+async def test_disabled_user_has_no_device_that_logs_in(home: Network) -> None:
+    async with home:
+        taken = invited(home, "desk")
+        await home.nodes[FE1].user_updates.refresh()
+        phone = await device(home, FE1, taken)
+        users = Users(home.organisations[0].load().users_url)
+        users.disable(ALICE, datetime.now(UTC))
+        await home.nodes[FE1].user_updates.refresh()
+        await phone.hung_up()
+        again = await home.peer(FE1, "alice")
+        again.login = taken.login
+        assert (await again.register(password=taken.password)).status == 401
+        users.enable(ALICE)
+        users.close()
+        await home.nodes[FE1].user_updates.refresh()
+        await device(home, FE1, taken)

@@ -150,7 +150,7 @@ APPROVALS = f"approvals: {{publish: 2, block: 1, operators: [{approvers(ADA, BEA
 CONSOLE = "console: {listen: 8080, operators: [{name: ada, role: viewer}, {name: bea, role: operator}]}"
 
 
-@pytest.mark.parametrize("part", [APPROVALS, CONSOLE])
+@pytest.mark.parametrize("part", [APPROVALS, CONSOLE, "invitations: {listen: 8445}"])
 def test_console_and_approvals_need_a_management_server(place: Place, part: str) -> None:
     place.spoil(("federation:\n", f"{part}\nfederation:\n"))
     [problem] = place.problems()
@@ -167,3 +167,30 @@ def test_only_a_management_server_publishes_our_crls(place: Place) -> None:
     assert place.load().topology.pools[0].servers[0].publish_lists == "127.0.0.1:9180"
     place.spoil(("servers: [fe3.example.test]", "servers: [{name: fe3.example.test, publish_lists: 9180}]"))
     assert (place.problem().reason, "publish_lists" in place.problem().field) == ("is for a management server", True)
+
+
+@pytest.mark.parametrize(
+    ("keys", "field", "reason"),
+    [
+        ("listen: 8080", "invitations.listen", "has the port of the console"),
+        (
+            "listen: 8445, name: join.example.test",
+            "invitations.name",
+            "is not in the management server's own certificate",
+        ),
+        ("listen: 8445, certificate: servers/join.pem", "invitations.certificate", "stands without the other file"),
+        ("listen: 8445, key: servers/join.key", "invitations.key", "stands without the other file"),
+    ],
+)
+def test_pages_of_invitations_have_a_port_and_a_certificate_for_their_name(
+    place: Place, keys: str, field: str, reason: str
+) -> None:
+    place.spoil(ONE_MANAGER, ("federation:\n", f"{CONSOLE}\ninvitations: {{{keys}}}\nfederation:\n"))
+    [problem] = place.problems()
+    assert (problem.field, reason in problem.reason) == (field, True), problem.reason
+
+
+def test_pages_with_a_name_and_its_certificate_are_right(place: Place) -> None:
+    keys = "listen: 8445, name: join.example.test, port: 443, certificate: servers/join.pem, key: servers/join.key"
+    place.spoil(ONE_MANAGER, ("federation:\n", f"{CONSOLE}\ninvitations: {{{keys}}}\nfederation:\n"))
+    assert place.load()

@@ -83,6 +83,10 @@ def console(more: str = "") -> tuple[str, str]:
     return part(f"console: {{listen: 8444{more}}}")
 
 
+def invitations(more: str = "") -> tuple[str, str]:
+    return part(f"invitations: {{listen: 8445{more}}}")
+
+
 def found(old: str, new: str) -> list[tuple[str, ConsoleRole]]:
     return [(grant.key, grant.role) for grant in grants(loaded(old), loaded(new))]
 
@@ -252,6 +256,12 @@ GIVEN: list[tuple[tuple[str, str], tuple[str, str], list[tuple[str, ConsoleRole]
     ),
     (console(), console(f", {OPENID % 'viewer'}"), [("console.openid", OFFICER)]),
     (console(f", {OPENID % 'viewer'}"), console(f", {OPENID % 'operator'}"), [("console.openid", OFFICER)]),
+    (SAME, invitations(), [("invitations.listen", OFFICER)]),
+    (invitations(), part("invitations: {listen: '192.0.2.1:8445'}"), [("invitations.listen", OFFICER)]),
+    (invitations(), invitations(", name: join.example.test"), [("invitations.name", OFFICER)]),
+    (invitations(), invitations(", port: 443"), [("invitations.port", OFFICER)]),
+    (invitations(), invitations(", certificate: servers/join.pem"), [("invitations.certificate", OFFICER)]),
+    (invitations(), invitations(", key: servers/join.key"), [("invitations.key", OFFICER)]),
     (SAME, ("speaks_for: [example.test]", "speaks_for: []"), []),
     (("speaks_for: [example.test]", "speaks_for: []"), SAME, [("pools.speaks_for", OFFICER)]),
     (SAME, (FE3, f"{FE3}\n    backup_pool: pool1.example.test"), [("pools.backup_pool", OFFICER)]),
@@ -376,6 +386,7 @@ TAKEN: list[tuple[tuple[str, str], tuple[str, str]]] = [
     (console(", enrolment: {protocols: [est, acme]}"), console(", enrolment: {protocols: [est]}")),
     (console(f", {OPENID % 'viewer'}"), console()),
     (console(), SAME),
+    (invitations(), SAME),
     (part("websocket: {origins: ['https://a.test']}"), SAME),
     (part("turn: {servers: ['turn:t.example.test'], secret_file: s/turn}"), SAME),
     (SAME, (THIRD, "")),

@@ -9,6 +9,7 @@ from typing import Final
 
 from sipmesh.pki.crl.builder import Reason
 from sipmesh.server.console.parameters import LONGEST_ADDRESS, LONGEST_NAME, LONGEST_PASSWORD
+from sipmesh.server.provisioning.client_kind import ClientKind
 from sipmesh.topology.document.identity_policy import IdentityPolicy
 from sipmesh.topology.document.media_policy import MediaPolicy
 from sipmesh.topology.versions.publication import LONGEST_WHY
@@ -64,6 +65,15 @@ USER: Final = Field(
 )
 OF_USER: Final = hidden("user")
 PASSWORD: Final = Field("password", "Password", kind="password", longest=LONGEST_PASSWORD)
+INVITATION_FIELDS: Final = (
+    Field(
+        "device", "Name of the device", required=False, longest=32, hint="Such as desk. Without it, the kind of phone"
+    ),
+    Field("client", "Phone", kind="select", choices=("", *map(str, ClientKind)), required=False),
+    Field("mac", "MAC address", required=False, longest=17, hint="Of a desk phone"),
+    Field("hours", "Hours for which it is valid", required=False, longest=3, hint="Without it, 72"),
+    Field("network", "Only from", required=False, longest=64, hint="A network such as 10.0.0.0/8"),
+)
 POOL: Final = Field("pool", "Home pool", kind="select", of_network=POOLS, required=False)
 ALIAS: Final = Field("alias", "Alias", longest=LONGEST_ADDRESS, hint="A number such as +4930123, or another SIP name")
 REASON: Final = Field(

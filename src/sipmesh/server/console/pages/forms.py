@@ -15,7 +15,9 @@ from sipmesh.server.console.operations import (
     ALIAS_ADD,
     ALIAS_REMOVE,
     APPLY,
+    DEVICE_REVOKE,
     ENROL,
+    INVITATION_REVOKE,
     ISSUE,
     PARTNER_ADD,
     PARTNER_UNBLOCK,
@@ -24,6 +26,7 @@ from sipmesh.server.console.operations import (
     USER_ADD,
     USER_DISABLE,
     USER_ENABLE,
+    USER_INVITE,
     USER_MOVE,
     USER_PASSWORD,
     USER_REMOVE,
@@ -33,6 +36,7 @@ from sipmesh.server.console.operations import (
 from sipmesh.server.console.pages.fields import (
     ALIAS,
     FORCE,
+    INVITATION_FIELDS,
     OF_USER,
     PARTNER_FIELDS,
     PASSWORD,
@@ -48,6 +52,7 @@ from sipmesh.server.console.pages.fields import (
 )
 from sipmesh.server.console.parameters import typed
 from sipmesh.server.management.replies import BLOCK, END_NETWORK_CALL, ERASE_CALLS, PUBLISH, ROLLBACK
+from sipmesh.server.provisioning.letter import qr_svg
 from sipmesh.topology.home_pools import front_end_pools
 
 if TYPE_CHECKING:
@@ -67,7 +72,7 @@ class Form:
 
     *says* tells what will happen, before it does. *title*, *button* and *says* may name fields. *closes_links*: only a page that
     has said so sends the form. *above* is the page that leads to the form. *plans*: the operation can say what it would change,
-    which the page shows beside the form.
+    which the page shows beside the form. *shows* is the template of the page afterwards.
     """
 
     path: str
@@ -81,6 +86,7 @@ class Form:
     tell: Tell
     closes_links: bool = False
     plans: bool = False
+    shows: str = "done.html"
 
     @property
     def template(self) -> str:
@@ -122,7 +128,8 @@ class FormPage:
             plan = await self._frame.read(request, self._form.operation, **given, dry_run=True)
             return self.template, {**self.shown(sent), "plan": plan, "why": "", "problems": ()}
         done = await self._frame.read(request, self._form.operation, **given)
-        return "done.html", {"back": self._form.back(done, sent), "told": self._form.tell(done, sent)}
+        told = {"back": self._form.back(done, sent), "told": self._form.tell(done, sent)}
+        return self._form.shows, {**told, "done": done, "qr": qr_svg}
 
     def must_be_for(self, operator: Operator) -> None:
         """Raise `NotAllowedError` if *operator* may not send it."""
@@ -343,6 +350,43 @@ FORMS: Final = (
         "The user can log in as soon as the front ends have the account, which takes seconds.",
         _user_page,
         _user_told,
+    ),
+    Form(
+        "/user/invite",
+        USER_INVITE,
+        OF_THE_USER,
+        "Invite a device of {user}",
+        "Make the invitation",
+        (OF_USER, *INVITATION_FIELDS),
+        "A link is made, which sets up one device of {user}, once. No other device is logged out. The link is shown on the next "
+        "page only.",
+        _user_page,
+        lambda done, _: f"{done.user} may set up one device, with the invitation {done.invitation}.",
+        shows="letter.html",
+    ),
+    Form(
+        "/user/invitation/revoke",
+        INVITATION_REVOKE,
+        OF_THE_USER,
+        "Revoke the invitation {id}",
+        "Revoke the invitation {id}",
+        (OF_USER, hidden("id")),
+        "The link of this invitation is worth nothing any more.",
+        _user_page,
+        _user_told,
+    ),
+    Form(
+        "/user/device/revoke",
+        DEVICE_REVOKE,
+        OF_THE_USER,
+        "Revoke the device {device}",
+        "Revoke the device {device}",
+        (OF_USER, hidden("device")),
+        "The links of {device} are closed, which ends calls over them, and it cannot log in again. The other devices of {user} "
+        "stay.",
+        _user_page,
+        _user_told,
+        closes_links=True,
     ),
     Form(
         "/user/password",

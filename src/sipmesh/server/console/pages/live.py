@@ -10,7 +10,7 @@ from aiohttp import web
 
 from sipmesh.server.admin.replies import REGISTRATIONS, USER, BindingReply, LoginFailureReply, LoginReply
 from sipmesh.server.console import user_commands
-from sipmesh.server.console.operations import AUDIT, AUDIT_CHECK, SEARCH, USERS, operation_of
+from sipmesh.server.console.operations import AUDIT, AUDIT_CHECK, SEARCH, USER_DEVICES, USERS, operation_of
 from sipmesh.server.console.pages.table import Column, Table, Wanted
 from sipmesh.server.console.parameters import typed
 from sipmesh.server.console.replies import AuditEntry, SearchReply
@@ -90,7 +90,10 @@ class LivePages:
             "logins": {one.server: Table.of(LOGINS, one.logins, asked) for one in here},
             "waiting": max((one.messages_waiting for one in here), default=0),
         }
-        return "user.html", {"known": known, "user": known.account.user, "pools": self._pools, **shown}
+        owned = await self._frame.read(request, USER_DEVICES, user=request.match_info["user"])
+        pages = self._frame.view().invitation_host
+        about = {"known": known, "user": known.account.user, "owned": owned, "invites": bool(pages)}
+        return "user.html", {**about, "pools": self._pools, **shown}
 
     async def _registrations(self, request: web.Request) -> tuple[str, Mapping[str, Any]]:
         devices = await self._frame.read(request, REGISTRATIONS.name)

@@ -228,7 +228,7 @@ class DigestAuth:
         verifier = homes.verifier(aor)
         if flow.device == aor:  # not by a password
             return verifier is None and homes.knows(aor)
-        return verifier is None or verifier.generation != flow.generations.get(aor)
+        return verifier is None or not verifier.counts(flow.generations.get(aor))
 
     def _has_moved(self, flow: Flow, aor: str) -> bool:
         """Tell whether *aor*, whose login on *flow* has ended, is still a user, of another pool than at the login."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sipmesh.topology.document.names import split_port
 from sipmesh.topology.document.operators.sshsig import PublicKey, UnusableKeyError
 from sipmesh.trust.role import Role
 
@@ -68,6 +69,25 @@ def lists_are_published_by_management(document: CheckedDocument) -> None:
             if server.publish_lists is not None:
                 place = ("pools", n, "servers", m, "publish_lists")
                 document.report.add(place, "is for a management server", "move it to a server of role management")
+
+
+def invitations_can_be_taken(document: CheckedDocument) -> None:
+    """The management server has the pages, at a port of their own, with a certificate for the name in their links."""
+    pages, report = document.topology.invitations, document.report
+    if pages is None:
+        return
+    if not any(pool.role is Role.MANAGEMENT for pool in document.topology.pools):
+        remedy = "add a pool of role management, or remove `invitations`"
+        report.add(("invitations",), "needs a management server, and there is none", remedy)
+    console = document.topology.console
+    if console is not None and split_port(console.listen)[1] == split_port(pages.listen)[1]:
+        report.add(("invitations", "listen"), "has the port of the console", "give it another port")
+    if (pages.certificate is None) != (pages.key is None):
+        key = "certificate" if pages.key is None else "key"
+        report.add(("invitations", key), "stands without the other file", "give both `certificate` and `key`, or none")
+    if pages.name is not None and pages.certificate is None:
+        remedy = "add `certificate` and `key` for this name, or remove `name`"
+        report.add(("invitations", "name"), "is not in the management server's own certificate", remedy)
 
 
 def approvals_can_be_given(document: CheckedDocument) -> None:

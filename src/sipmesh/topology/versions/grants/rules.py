@@ -432,6 +432,18 @@ _OF_OPERATORS: Final[Rules] = {
             is_whole=True,
         ),
     ),
+    "invitations": (NoGrant("its keys have rules"),),
+    "invitations.listen": (
+        Rule(Gain.DECIDE, "any change", "who reaches it", "devices take invitations at {value}", any_change),
+    ),
+    "invitations.name": (
+        Rule(Gain.DECIDE, "any change", "who has that name", "the links of invitations lead to {value}", any_change),
+    ),
+    "invitations.port": (
+        Rule(Gain.DECIDE, "any change", "who has that port", "the links lead to port {value}", any_change),
+    ),
+    **another_file("invitations.certificate", "the pages of invitations present the certificate {value}"),
+    **another_file("invitations.key", "the pages of invitations use the private key {value}"),
     "approvals": (
         Rule(
             Gain.DECIDE,

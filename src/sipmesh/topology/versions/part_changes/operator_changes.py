@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sipmesh.topology.versions.part_changes.field_changes import order_changes, spell
 from sipmesh.trust.formatting import tell
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from sipmesh.topology.document.parts.approvals import Approvals
     from sipmesh.topology.document.parts.console import Console
     from sipmesh.topology.document.parts.enrolment import Enrolment
+    from sipmesh.topology.document.parts.invitations import InvitationPages
 
 
 def approval_changes(old: Approvals | None, new: Approvals | None) -> Iterator[str]:
@@ -72,6 +73,23 @@ def _enrolment(old: Enrolment | None, new: Enrolment | None) -> Iterator[str]:
     for key in ("http_port", "tls_alpn_port"):
         if old is not None and new is not None and getattr(old, key) != getattr(new, key):
             yield f"enrolment.{key} changes from {getattr(old, key)} to {getattr(new, key)}"
+
+
+def invitation_changes(old: InvitationPages | None, new: InvitationPages | None) -> Iterator[str]:
+    """Describe the pages at which devices take invitations."""
+    for key, what in _INVITATIONS.items():
+        before, after = (getattr(pages, key) if pages is not None else None for pages in (old, new))
+        if before != after:
+            yield f"{what} changes from {spell(before, 'none')} to {spell(after, 'none')}"
+
+
+_INVITATIONS: Final = {
+    "listen": "the address at which devices take invitations",
+    "name": "the host name in the links of invitations",
+    "port": "the port in the links of invitations",
+    "certificate": "the certificate of the pages of invitations",
+    "key": "the private key of the pages of invitations",
+}
 
 
 def _openid(old: OpenId | None, new: OpenId | None) -> Iterator[str]:

@@ -1,0 +1,115 @@
+"""The HTTPS port at which devices take invitations, on a management server."""
+
+from __future__ import annotations
+
+import ssl
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from sipmesh.errors import LocalError, OperatorError, Problem
+from sipmesh.server.certificates.client_certificates import why_not_for_clients
+from sipmesh.server.console.access.listener import ConsoleListener
+from sipmesh.server.invitations.pages import InvitationPages
+from sipmesh.server.invitations.strangers import Strangers
+from sipmesh.server.process.http_runner import logger_of, runner_of
+from sipmesh.transport.tls.contexts import Identity
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sipmesh.server.invitations.taking import Taking
+    from sipmesh.server.log import Log
+    from sipmesh.server.running.running_server import RunningServer
+
+LARGEST_BODY = 4 << 10
+"""Octets of the form of a stranger."""
+
+
+class InvitationServer:
+    """Serves the pages of invitations of *node*; *taking* changes the accounts."""
+
+    def __init__(self, node: RunningServer, taking: Taking, log: Log) -> None:
+        self._node, self._log = node, log
+        strangers = Strangers(lambda: node.view, node.loop.time, log)
+        pages = InvitationPages(lambda: node.view, taking, strangers)
+        app = web.Application(middlewares=[strangers.answer_safely], client_max_size=LARGEST_BODY)
+        app.add_routes(pages.routes())
+        self._runner = runner_of(app, log)
+        self._listener: ConsoleListener | None = None
+        self._listens_as: tuple[object, ...] = ()
+
+    async def open(self) -> None:
+        """Listen if the topology has the pages. Management starts also if their address or certificate cannot be used."""
+        await self._runner.setup()
+        await self.follow()
+
+    async def follow(self) -> None:
+        """Listen again after a new version has moved the pages, or after their certificate was renewed.
+
+        A certificate that browsers would refuse is not used. The earlier certificate stays.
+        """
+        wanted = self._wanted()
+        if wanted == self._listens_as:
+            return
+        self._listens_as = wanted
+        try:
+            await self._listen()
+        except OperatorError as wrong:
+            self._log.error("the pages of invitations do not listen", why=str(wrong))
+
+    def _wanted(self) -> tuple[object, ...]:
+        """Return what the port depends on: the address, the name, and the files of the certificate as they are now."""
+        view = self._node.view
+        if view.invitations is None:
+            return ()
+        return (view.invitations, view.invitation_host, *map(_stamp, view.invitation_files))
+
+    async def _listen(self) -> None:
+        view = self._node.view
+        context = self._context() if view.invitations is not None else None
+        listener, self._listener = self._listener, None
+        if listener is not None:
+            await listener.close()
+        if context is None or view.invitations is None:
+            return
+        host, port = view.invitations
+        server = self._runner.server
+        if server is None:
+            raise LocalError("the runner of the pages of invitations is not set up")
+        try:
+            self._listener = ConsoleListener(host, port, context, server, logger_of(self._log))
+        except OSError as wrong:
+            remedy = "set another address for `invitations` in the topology"
+            where = Problem(self._node.file, 0, "invitations.listen", str(wrong), remedy)
+            raise OperatorError(f"no pages of invitations on {host} port {port}", (where,)) from wrong
+        self._log.info("invitations", url=f"https://{view.invitation_host}")
+
+    def _context(self) -> ssl.SSLContext:
+        """Return the context for TLS 1.2 and later, for desk phones. Raises `OperatorError` for a wrong certificate."""
+        view = self._node.view
+        chain, key = view.invitation_files
+        name = view.invitation_host.partition(":")[0]
+        if fault := why_not_for_clients(Identity.load(chain, key), (name,), datetime.now(UTC)):
+            raise OperatorError(f"the certificate of the pages of invitations cannot be used: {fault}")
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.set_ciphers("ECDHE+AESGCM:ECDHE+CHACHA20")
+        context.load_cert_chain(chain, key)
+        return context
+
+    async def close(self) -> None:
+        """Stop listening."""
+        if self._listener is not None:
+            await self._listener.close()
+        await self._runner.cleanup()
+
+
+def _stamp(file: Path) -> tuple[object, ...]:
+    """Return what changes when a file is replaced."""
+    try:
+        seen = file.stat()
+    except OSError:
+        return (file, None)
+    return (file, seen.st_ino, seen.st_mtime_ns, seen.st_size)

@@ -1,0 +1,95 @@
+"""What a stranger may ask the pages of invitations for, and how often."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from aiohttp import web
+
+from sipmesh.server.console.access.guard import HEADERS, Handler
+from sipmesh.server.process.http_peer import address_of
+from sipmesh.server.process.request_rate import WINDOW_S, RequestRate
+from sipmesh.sip.text import ascii_lower
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sipmesh.server.log import Log
+    from sipmesh.topology.view import ServerView
+
+REQUESTS_A_MINUTE: Final = 600
+"""Requests of one address: behind it can be a site with its phones."""
+
+FAILURES_A_MINUTE: Final = 20
+"""Requests of one address with a wrong secret. A right one is served after any number of them."""
+
+SECRET: Final = re.compile("[A-Za-z0-9_-]{32}")
+"""A token or a ticket. The database is not asked for any other text."""
+
+EVERYBODY: Final = "*"
+REQUESTS_OF_ALL: Final = 6_000
+"""Requests of all addresses in a minute."""
+
+
+class Strangers:
+    """The budgets of strangers, and what each answer to them has; *clock* returns seconds that never go back."""
+
+    def __init__(self, view: Callable[[], ServerView], clock: Callable[[], float], log: Log) -> None:
+        self._view, self._log = view, log
+        self._requests = RequestRate(REQUESTS_A_MINUTE, clock)
+        self._failures = RequestRate(FAILURES_A_MINUTE, clock)
+        self._of_all = RequestRate(REQUESTS_OF_ALL, clock)
+
+    @web.middleware
+    async def answer_safely(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Refuse a wrong host and too many requests; an error says nothing of its cause, and the log never has a path."""
+        try:
+            self._must_be_for_us(request)
+            self._count(request)
+            answer = await handler(request)
+        except web.HTTPException as error:
+            error.headers.update(HEADERS)
+            raise
+        except Exception as fault:  # noqa: BLE001 - a fault of ours ends this request only
+            self._log.error("fault", what="the pages of invitations", exc_info=fault)
+            raise web.HTTPInternalServerError(headers=HEADERS) from None
+        answer.headers.update(HEADERS)
+        return answer
+
+    def _must_be_for_us(self, request: web.Request) -> None:
+        view = self._view()
+        listening = view.invitations
+        if listening is None:
+            raise web.HTTPNotFound
+        if ascii_lower(request.host) not in {view.invitation_host, f"{view.name}:{listening[1]}"}:
+            raise web.HTTPMisdirectedRequest(text=f"this is https://{view.invitation_host}\n")
+
+    def _count(self, request: web.Request) -> None:
+        if not self._requests.admits(address_of(request)) or not self._of_all.admits(EVERYBODY):
+            raise too_many()
+
+    def failed(self, request: web.Request, why: str) -> web.HTTPException:
+        """Count a wrong secret, and return the answer: the same for each reason."""
+        address = address_of(request)
+        if not self._failures.admits(address):
+            return too_many()
+        self._log.warning("invitation refused", address=address, why=why)
+        return web.HTTPNotFound(text=NOT_OPEN)
+
+    def tell(self, what: str) -> None:
+        """Tell the operator what keeps invitations from being taken."""
+        self._log.error("invitation not taken", why=what)
+
+
+NOT_OPEN: Final = (
+    "This link is not valid: it was used, it has expired, or it was revoked.\n"
+    "Ask your administrator for a new invitation.\n"
+)
+
+
+def too_many() -> web.HTTPTooManyRequests:
+    """Return HTTP 429, with which the connection ends."""
+    answer = web.HTTPTooManyRequests(headers={"Retry-After": str(int(WINDOW_S))})
+    answer.force_close()
+    return answer

@@ -1,0 +1,31 @@
+"""The pages at which a device of a user takes an invitation."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from sipmesh.topology.document.names import Fqdn, HostChainFile, HostKeyFile, ListenOn
+from sipmesh.topology.document.parts.part import Part
+
+HTTPS_PORT = 443
+
+
+class InvitationPages(Part):
+    """The HTTPS port of the management server at which devices take invitations: strangers may reach it."""
+
+    listen: ListenOn = Field(description="address:port to listen on by HTTPS, or a port on loopback")
+    name: Fqdn | None = Field(
+        default=None, description="host name in the links of invitations; by default that of the management server"
+    )
+    port: int | None = Field(
+        default=None,
+        ge=1,
+        le=65_535,
+        strict=True,
+        description="port in the links, if a router forwards another one; by default that of `listen`",
+    )
+    certificate: HostChainFile | None = Field(
+        default=None,
+        description="certificate chain for `name`, leaf first, of a CA that browsers accept; by default the server's own",
+    )
+    key: HostKeyFile | None = Field(default=None, description="private key of that certificate")
