@@ -1,1 +1,1 @@
-"""Logins of users, here or at another pool: digest authentication, waits after failed logins, and the stores of users."""
+"""Logins of users, here, at another pool, or in place of a pool that is gone: digest authentication, waits, stores of users."""
