@@ -48,11 +48,11 @@ def stolen_devices(organisation: Organisation, forge: Forge) -> Forged:
     return device_authority(forge, root, organisation.domain)
 
 
-def device_authority(forge: Forge, root: Forged, domain: str) -> Forged:
-    """Return a CA with the constraints of the device issuing CA, which *root* has signed."""
+def device_authority(forge: Forge, root: Forged, domain: str, **changes: Any) -> Forged:
+    """Return a CA with the constraints of the device issuing CA, which *root* has signed, with *changes*."""
     marked = x509.CertificatePolicies([x509.PolicyInformation(DEVICE_POLICY, None)])
     limits = (x509.DNSName(domain),)
-    return forge.authority("Device CA", root, usages=(CLIENT_AUTH,), extra=(marked,), permitted=limits)
+    return forge.authority("Device CA", root, usages=(CLIENT_AUTH,), extra=(marked,), permitted=limits, **changes)
 
 
 def write_partner_ca(forge: Forge, folder: Path, name: str, **changes: Any) -> tuple[Forged, dict[str, object]]:

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from sipmesh.demo.forge import Forged
+from sipmesh.demo.cast import device_authority
+from sipmesh.demo.forge import CLIENT_AUTH, Forged, Wish
 from sipmesh.trust.authority import Authority
 from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import Direction, LinkKind, PeerEvidence
@@ -17,11 +18,14 @@ from sipmesh.trust.revocation.crl_set import RevocationLists
 from sipmesh.trust.role import ClientAuth
 from sipmesh.trust.verdict import Verdict
 from sipmesh.trust.x509.device_identity import DeviceIdentity
-from trust.network import NOON, Network
+from trust.network import DEVICES, NOON, Network
+
+DESK = ("sip:alice@example.test", "sipmesh-device:desk")
 
 
 def policy(net: Network, asks: ClientAuth = ClientAuth.EITHER, devices: Authority | None = None) -> LinkPolicy:
-    authority = devices or net.authority("Example", net.ours, below=net.devices)
+    held = net.authority("Example", net.ours, below=net.devices)
+    authority = devices or replace(held, devices=(net.devices.certificate,))
     domains = frozenset({"example.test"})
     return replace(net.policy(), kind=LinkKind.CLIENT, client_auth=asks, devices=authority, domains=domains)
 
@@ -56,19 +60,37 @@ def test_certificate_does_not_count_where_none_is_asked_for(net: Network) -> Non
     assert verdict_on(net.device(), net.policy(LinkKind.CLIENT)).code is Code.NOT_A_DEVICE
 
 
-def test_ca_that_the_device_leaves_out_is_that_of_the_topology(net: Network) -> None:
+def test_topology_names_the_ca_and_the_device_may_leave_it_out(net: Network) -> None:
     alone = Forged(net.device().certificate, net.device().key, net.ours.issuer)
     known = net.authority("Example", net.ours, below=net.devices)
+    assert verdict_on(net.device(), policy(net, devices=known)).code is Code.NOT_A_DEVICE
     assert verdict_on(alone, policy(net, devices=known)).code is Code.UNTRUSTED_ISSUER
     known = replace(known, devices=(net.devices.certificate,))
     assert verdict_on(alone, policy(net, devices=known)).accepted
 
 
 def test_device_without_a_crl_of_its_ca_is_refused(net: Network) -> None:
-    lacking = Authority("Example", net.fe2.authority.anchors, RevocationLists())
+    named = (net.devices.certificate,)
+    lacking = Authority("Example", net.fe2.authority.anchors, RevocationLists(), devices=named)
     verdict = verdict_on(net.device(), policy(net, devices=lacking))
     assert verdict.code is Code.REVOCATION_UNKNOWN
     assert "sipmesh ca devices" in verdict.remedies[0]
+
+
+def test_other_ca_with_the_same_marks_is_not_named(net: Network) -> None:
+    """Our root has signed it, such as before a key was lost; the topology names another one."""
+    assert net.ours.issuer is not None
+    other = device_authority(net.forge, net.ours.issuer, "example.test")
+    shown = net.forge.forge(Wish("desk", uris=DESK, usages=(CLIENT_AUTH,), extra=(DEVICES,)), other)
+    assert verdict_on(shown, policy(net)).code is Code.NOT_A_DEVICE
+
+
+def test_new_certificate_of_the_ca_has_its_key(net: Network) -> None:
+    """For a further SIP domain. Devices present the earlier one, and servers may have the earlier version."""
+    assert net.ours.issuer is not None
+    again = device_authority(net.forge, net.ours.issuer, "example.test", reuse=net.devices.key)
+    shown = Forged(net.device().certificate, net.device().key, again)
+    assert verdict_on(shown, policy(net)).accepted
 
 
 @pytest.mark.parametrize("domain", ["example.test", "other.test"])

@@ -35,6 +35,10 @@ REMEDIES: Final = {
     "wrong-host": "the page connects to a name that is in no certificate of the server: use the server's name in its URL",
     "wrong-origin": "the page is of a site that may not connect: add its origin to `websocket: {origins: ...}` in the topology",
     "not-sip": "what the phone has sent is not SIP: check which program connects to the SIP port",
+    "no-certificate": "the port wants the certificate of a device: sipmesh ca issue --user USER --device NAME, and install it on "
+    "the phone",
+    "device-refused": "the server does not accept the certificate that the phone has presented: issue another one, and install "
+    "it on the phone: sipmesh ca issue --user USER --device NAME",
     "no-login": "the phone has a link, and has not logged in: check that its account is active, with a user and a password",
 }
 

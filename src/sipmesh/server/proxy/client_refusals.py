@@ -44,6 +44,8 @@ class RefusalReason(StrEnum):
     WRONG_HOST = "wrong-host"
     WRONG_ORIGIN = "wrong-origin"
     NO_LOGIN = "no-login"
+    NO_CERTIFICATE = "no-certificate"
+    DEVICE_REFUSED = "device-refused"
 
 
 _OF_TEXTS: Final = (
@@ -63,7 +65,10 @@ _OF_CODES: Final = {
     Code.PROTOCOL_TOO_OLD: RefusalReason.PROTOCOL_TOO_OLD,
     Code.HANDSHAKE_TIMEOUT: RefusalReason.HANDSHAKE_TIMEOUT,
     Code.TOO_MANY_HANDSHAKES: RefusalReason.TOO_MANY_HANDSHAKES,
+    Code.HANDSHAKE_FAILED: RefusalReason.HANDSHAKE_FAILED,
+    Code.NO_CERTIFICATE: RefusalReason.NO_CERTIFICATE,
 }
+"""A phone whose handshake has another code has presented the certificate of a device that is refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +140,7 @@ def reason_of(code: Code, detail: str) -> RefusalReason:
     for part, reason in _OF_TEXTS:
         if part in detail:
             return reason
-    return _OF_CODES.get(code, RefusalReason.HANDSHAKE_FAILED)
+    return _OF_CODES.get(code, RefusalReason.DEVICE_REFUSED)
 
 
 def reason_of_end(why: str, octets_in: int) -> RefusalReason | None:

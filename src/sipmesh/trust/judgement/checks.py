@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import timedelta
 
+    from sipmesh.trust.authority import Authority
+
 
 Check = Callable[[Evaluation], Finding | None]
 
@@ -248,10 +250,19 @@ def device(evaluation: Evaluation) -> Finding:
     path, found = evaluation.trail.path, evaluation.device
     if not issues_for_devices(path) or not is_for_devices(path[0]):
         return _DEVICE.refused(f"issued by {tell_subject(path[1])}, which issues for servers", Code.NOT_A_DEVICE)
+    if not _is_named(path[1], evaluation.policy.devices):
+        saw = f"issued by {tell_subject(path[1])}, which the topology does not name"
+        return _DEVICE.refused(saw, Code.NOT_A_DEVICE)
     if found is None or found.domain not in evaluation.policy.domains:
         names = tell_list([*map(spell, alternative_names(path[0]))]) or "no name"
         return _DEVICE.refused(names, Code.NOT_A_DEVICE)
     return _DEVICE.passed(f"{found.device} of {found.user}")
+
+
+def _is_named(issuer: x509.Certificate, ours: Authority | None) -> bool:
+    """Tell whether the topology names a CA, by this certificate or another of its key: each SIP domain makes a new one."""
+    named = ours.devices if ours is not None else ()
+    return any(one.subject == issuer.subject and one.public_key() == issuer.public_key() for one in named)
 
 
 _DEVICE = CheckQuestion(
