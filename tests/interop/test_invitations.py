@@ -61,7 +61,7 @@ class InvitedBaresip(Baresip):
         modules = next((path for path in MODULES if Path(path).is_dir()), MODULES[0])
         config = CONFIG.format(
             anchor="/nowhere.pem", transport="tls", source="ausine,440", player=f"aufile,{self.folder}/heard.wav",
-            folder=self.folder, dns=self._dns, modules=modules, control=self.control, mux="no", more="",
+            folder=self.folder, dns=self._dns, modules=modules, control=self.control, mux="no", more="", device="",
         )  # fmt: skip
         (self.folder / "config").write_text(config)
         script = self.folder / "baresip.sh"
