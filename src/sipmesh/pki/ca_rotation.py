@@ -217,6 +217,16 @@ class CaGenerations:
             for ca in self.alive
         )
 
+    def has_issued_device(self, certificate: x509.Certificate) -> bool:
+        """Tell the same of a certificate for a device, and of our CAs for devices."""
+        serial = certificate.serial_number
+        return any(
+            ca.devices is not None
+            and issued_by(certificate, ca.devices)
+            and not ca.crls.lists(CertificateKind.DEVICES, serial)
+            for ca in self.alive
+        )
+
     def has_signed(self, certificate: x509.Certificate) -> bool:
         """Tell whether one of our CAs for servers has signed a certificate, revoked or not."""
         return any(issued_by(certificate, ca.issuing) for ca in self.alive)

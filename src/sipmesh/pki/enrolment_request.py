@@ -9,20 +9,26 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, NameOID
 
 from sipmesh.errors import RemoteError
 from sipmesh.sip.text import ascii_lower
-from sipmesh.trust.x509.certificate import UNREADABLE
+from sipmesh.trust.x509.certificate import SHORTEST_RSA, UNREADABLE
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
+    from sipmesh.pki.issuance.profiles import LeafKey
+
+UNREADABLE_REQUEST: Final = "the request cannot be read as a PKCS #10 request (RFC 2986)"
+LONGEST_RSA: Final = 4_096
 LARGEST: Final = 8 << 10
 """Octets of a request, in DER: one with a key on P-384 and forty names has 4,000."""
 
-USAGES: Final = frozenset({ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH})
+_OF_SERVER: Final = frozenset({ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH})
+_OF_DEVICE: Final = frozenset({ExtendedKeyUsageOID.CLIENT_AUTH})
+_SPELLED: Final = {_OF_SERVER: "servers have serverAuth and clientAuth", _OF_DEVICE: "devices have clientAuth alone"}
 _READ: Final = frozenset(
     {
         ExtensionOID.SUBJECT_ALTERNATIVE_NAME,
@@ -50,35 +56,63 @@ class UnfitRequestError(RemoteError):
 
 
 def requested_key(der: bytes, names: Collection[str]) -> ec.EllipticCurvePublicKey:
-    """Return the key of the request *der*, which may ask for *names* only, in lower case; it must ask for one of them.
+    """Return the key of the request *der* of a server, which may ask for *names* only, and must ask for one of them.
 
-    Raises `UnfitRequestError`. The signature proves that the sender has the key.
+    The names are in lower case. Raises `UnfitRequestError`. The signature proves that the sender has the key.
     """
+    request, key = _read(der)
+    if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1 | ec.SECP384R1):
+        raise UnfitRequestError("the key of the request is not ECDSA on P-256 or P-384", is_key=True)
+    _must_fit(request, frozenset(names), _OF_SERVER)
+    return key
+
+
+def requested_device_key(der: bytes, names: Collection[str]) -> LeafKey:
+    """Return the key of the request *der* of a device, as `requested_key` does; a phone may have an RSA key."""
+    request, key = _read(der)
+    is_curve = isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP256R1 | ec.SECP384R1)
+    is_rsa = isinstance(key, rsa.RSAPublicKey) and SHORTEST_RSA <= key.key_size <= LONGEST_RSA
+    if not isinstance(key, ec.EllipticCurvePublicKey | rsa.RSAPublicKey) or not (is_curve or is_rsa):
+        why = f"the key of the request is not ECDSA on P-256 or P-384, or RSA of {SHORTEST_RSA} to {LONGEST_RSA} bits"
+        raise UnfitRequestError(why, is_key=True)
+    _must_fit(request, frozenset(names), _OF_DEVICE)
+    return key
+
+
+def _read(der: bytes) -> tuple[x509.CertificateSigningRequest, object]:
     if len(der) > LARGEST:
         raise UnfitRequestError(f"the request is larger than {LARGEST} octets")
     try:
         request = x509.load_der_x509_csr(der)
-        key, faults = request.public_key(), list(_faults(request, frozenset(names)))
-        is_signed = isinstance(key, ec.EllipticCurvePublicKey) and request.is_signature_valid
+        return request, request.public_key()
     except (TypeError, *UNREADABLE):
-        raise UnfitRequestError("the request cannot be read as a PKCS #10 request (RFC 2986)") from None
-    if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1 | ec.SECP384R1):
-        raise UnfitRequestError("the key of the request is not ECDSA on P-256 or P-384", is_key=True)
+        raise UnfitRequestError(UNREADABLE_REQUEST) from None
+
+
+def _must_fit(
+    request: x509.CertificateSigningRequest, names: frozenset[str], usages: frozenset[x509.ObjectIdentifier]
+) -> None:
+    """Raise `UnfitRequestError` unless a request has a valid signature, and asks for *names* and *usages* only."""
+    try:
+        is_signed, faults = request.is_signature_valid, list(_faults(request, names, usages))
+    except (TypeError, *UNREADABLE):
+        raise UnfitRequestError(UNREADABLE_REQUEST) from None
     if not is_signed:
         raise UnfitRequestError("the request is not signed with its own key")
     if faults:
         raise UnfitRequestError("; ".join(faults))
-    return key
 
 
-def _faults(request: x509.CertificateSigningRequest, names: frozenset[str]) -> Iterator[str]:
+def _faults(
+    request: x509.CertificateSigningRequest, names: frozenset[str], usages: frozenset[x509.ObjectIdentifier]
+) -> Iterator[str]:
     asked = [*_common_names(request), *_alternative_names(request)]
     if not asked:
-        yield f"the request names no server; it may name {_listed(names)}"
+        yield f"the request has no name; it may name {_listed(names)}"
     for wrong in sorted({one for one in asked if one not in names}):
         yield f"the request asks for {wrong!a}; it may name {_listed(names)}"
     for extension in request.extensions:
-        yield from _faults_of(extension)
+        yield from _faults_of(extension, usages)
 
 
 def _common_names(request: x509.CertificateSigningRequest) -> Iterator[str]:
@@ -87,18 +121,22 @@ def _common_names(request: x509.CertificateSigningRequest) -> Iterator[str]:
 
 
 def _alternative_names(request: x509.CertificateSigningRequest) -> Iterator[str]:
-    """Give each name that the request asks for: a SIP URI without its scheme, and another type of name with the type."""
+    """Give each name that the request asks for: a SIP URI without its scheme, and a name of a rare type with the type."""
     try:
         found = request.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
         return
     for name in found:
         text = ascii_lower(str(name.value))
-        is_sip = isinstance(name, x509.UniformResourceIdentifier) and text.startswith("sip:")
-        yield text.removeprefix("sip:") if is_sip or isinstance(name, x509.DNSName) else f"{type(name).__name__} {text}"
+        if isinstance(name, x509.UniformResourceIdentifier):
+            yield text.removeprefix("sip:")
+        else:
+            yield text if isinstance(name, x509.DNSName) else f"{type(name).__name__} {text}"
 
 
-def _faults_of(extension: x509.Extension[x509.ExtensionType]) -> Iterator[str]:
+def _faults_of(
+    extension: x509.Extension[x509.ExtensionType], usages: frozenset[x509.ObjectIdentifier]
+) -> Iterator[str]:
     value = extension.value
     if extension.oid not in _READ | _WRITTEN_BY_US:
         yield f"the request asks for the extension {extension.oid.dotted_string}, which the CA does not issue"
@@ -106,9 +144,9 @@ def _faults_of(extension: x509.Extension[x509.ExtensionType]) -> Iterator[str]:
         yield "the request asks for a CA certificate, and this CA issues none"
     if isinstance(value, x509.KeyUsage) and value != _KEY_USAGE:
         yield "the request asks for a key usage other than digitalSignature"
-    if isinstance(value, x509.ExtendedKeyUsage) and not USAGES.issuperset(value):
-        others = ", ".join(sorted(oid.dotted_string for oid in set(value) - USAGES))
-        yield f"the request asks for the usage {others}; servers have serverAuth and clientAuth"
+    if isinstance(value, x509.ExtendedKeyUsage) and not usages.issuperset(value):
+        others = ", ".join(sorted(oid.dotted_string for oid in set(value) - usages))
+        yield f"the request asks for the usage {others}; {_SPELLED[usages]}"
 
 
 _KEY_USAGE: Final = x509.KeyUsage(

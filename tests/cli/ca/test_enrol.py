@@ -23,6 +23,12 @@ def test_token_is_made_for_a_known_server_once_enrolment_is_published(organisati
     for name, why in (("evil.test", "is not a server of the topology"), (MGMT, "is a management server")):
         refused = organisation.type("ca", "enrol", name)
         assert (refused.code, why in refused.err) == (1, True)
+    for wrong in (
+        ("--user", "nobody", "--device", "desk"),
+        ("--user", "alice"),
+        (FE1, "--user", "alice", "--device", "desk"),
+    ):
+        assert organisation.type("ca", "enrol", *wrong).code == 1
     management_db = ManagementDb(organisation.folder)
     lines = [line for line in management_db.audit.read() if line.act == "enrol"]
     assert [line.about["server"] for line in lines] == [FE1, FE1]

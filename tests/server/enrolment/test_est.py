@@ -111,7 +111,7 @@ ASKED: dict[str, tuple[dict[str, Any], str]] = {
     "another server's name beside": ({"names": (BOT, FE1)}, FE1),
     "a wildcard": ({"names": (f"*.{BOT}",)}, f"*.{BOT}"),
     "a SIP domain": ({"names": ("example.test",)}, "example.test"),
-    "no name": ({"common": ""}, "names no server"),
+    "no name": ({"common": ""}, "has no name"),
     "a CA": ({"extensions": [x509.BasicConstraints(ca=True, path_length=None)]}, "asks for a CA certificate"),
     "a usage": ({"extensions": [x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CODE_SIGNING])]}, "asks for the usage"),
     "an extension": ({"extensions": [x509.TLSFeature([x509.TLSFeatureType.status_request])]}, "which the CA does not"),

@@ -15,19 +15,23 @@ from sipmesh.errors import OperatorError
 
 
 def enrol(
-    server: Annotated[str, typer.Argument(help="A server of the published topology.")],
+    server: Annotated[str, typer.Argument(help="A server of the published topology.")] = "",
     *,
+    user: Annotated[str, typer.Option(metavar="USER", help="A token for a device of this user, with --device.")] = "",
+    device: Annotated[str, typer.Option(metavar="NAME", help="The name of the device, such as desk.")] = "",
     hours: Annotated[int, typer.Option(min=1, max=168, help="How long the token can be used.")] = 24,
     topology: TopologyFile = HERE,
     as_json: AsJson = False,
 ) -> None:
-    """Make a one-time token with which a server gets its first certificate by EST or ACME, and print it once.
+    """Make a one-time token with which a server, or a device of a user, gets its first certificate, and print it once.
+
+    A server uses EST or ACME, a device EST.
 
     The token is bound to this name, and the first of the two protocols that succeeds uses it. The CA takes names and usages
-    from the topology, never from the request. Certificates that the server has stay valid.
+    from the topology and the user store, never from the request. Certificates that the server has stay valid.
     """
     from sipmesh.server.control_socket import this_operator
-    from sipmesh.server.enrolment.token_report import token_for
+    from sipmesh.server.enrolment.token_report import checked_name, token_for
     from sipmesh.storage.management_db import ManagementDb
 
     place = Place(topology)
@@ -36,9 +40,8 @@ def enrol(
     view, at = place.view(_manager(place)), datetime.now(UTC)
     management_db = ManagementDb(place.folder)
     try:
-        made = token_for(
-            view, management_db, server.lower(), this_operator(), at, timedelta(hours=hours), partial(note, place)
-        )
+        name = checked_name(view, server.lower(), user, device)
+        made = token_for(view, management_db, name, this_operator(), at, timedelta(hours=hours), partial(note, place))
     finally:
         management_db.close()
     if as_json:

@@ -34,7 +34,7 @@ from sipmesh.server.console.replies import (
     SignedListsReply,
 )
 from sipmesh.server.control_socket import STATE, WHO
-from sipmesh.server.enrolment.token_report import TokenReport, token_for
+from sipmesh.server.enrolment.token_report import TokenReport, checked_name, token_for
 from sipmesh.server.management.issuing import has_its_key_elsewhere, issue_for
 from sipmesh.server.management.publishing.decommission import CA
 from sipmesh.server.management.revoking import revoke, sign_crls
@@ -134,8 +134,9 @@ class ConsoleCommands:
     async def _enrol(self, asked: Mapping[str, Any]) -> TokenReport:
         """Make a one-time token, and write the audit log; the token is in this reply only."""
         view, who = self._node.view, str(asked[WHO])
-        name, lifetime = ascii_lower(str(asked["server"])), timedelta(hours=int(asked["hours"]))
+        server, lifetime = ascii_lower(str(asked["server"])), timedelta(hours=int(asked["hours"]))
         generations_in(view.loaded.folder / CA)
+        name = await off_loop(checked_name, view, server, str(asked["user"]), str(asked["device"]))
         note, at = noting(self._management_db, who), datetime.now(UTC)
         return await off_loop(token_for, view, self._management_db, name, who, at, lifetime, note)
 

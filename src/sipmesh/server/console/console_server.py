@@ -100,7 +100,8 @@ class ConsoleServer:
 
     def _wanted(self) -> tuple[object, ...]:
         view = self._node.view
-        asks = (_asks_for_certificates(view), _serves_est(view), view.loaded.authority.anchors)
+        authority = view.loaded.authority
+        asks = (_asks_for_certificates(view), _serves_est(view), authority.anchors, authority.devices)
         return (view.console, self._node.certificates.presented.of(LinkKind.SERVER).chain, asks)
 
     async def _listen(self) -> None:
@@ -141,11 +142,11 @@ class ConsoleServer:
 
         OpenSSL refuses another authority, an expired certificate and a wrong signature; each request is judged then.
         """
-        anchors = self._node.view.loaded.authority.anchors
+        authority = self._node.view.loaded.authority
         context.verify_mode = ssl.CERT_OPTIONAL
         context.verify_flags |= ssl.VERIFY_X509_STRICT
         self._issuers = _issuing(self._node.view.loaded.folder / CA, self._node.certificates)
-        shown = (*anchors, *self._issuers)  # a client of EST has got its certificate without the issuer
+        shown = (*authority.anchors, *authority.devices, *self._issuers)  # EST gives a client no issuer
         context.load_verify_locations(cadata="".join(a.public_bytes(Encoding.PEM).decode() for a in shown))
 
     def _url(self) -> str:

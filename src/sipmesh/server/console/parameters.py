@@ -184,9 +184,11 @@ class ToIssue(Given):
 
 
 class ToEnrol(Given):
-    """The server that gets a one-time token for EST or ACME, valid for *hours*."""
+    """What gets a one-time token, valid for *hours*: a server by EST or ACME, or the *device* of a *user* by EST."""
 
-    server: Annotated[str, Field(min_length=1, max_length=LONGEST_NAME)]
+    server: Name = ""
+    user: Text = ""
+    device: Annotated[str, Field(max_length=32)] = ""
     hours: Annotated[int, Field(ge=1, le=MOST_HOURS)] = HOURS
 
 

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from cryptography import x509
 
-    from sipmesh.server.enrolment.enrollable import Enrollable
     from sipmesh.server.log import Log
     from sipmesh.storage.management_db import ManagementDb
     from sipmesh.topology.document.parts.enrolment import Enrolment, EnrolmentProtocol
@@ -86,13 +85,19 @@ class EnrolmentHost:
 
     def issuers(self) -> Sequence[x509.Certificate]:
         """Return the certificates of our issuing CAs; it reads files."""
-        return list(dict.fromkeys(one for ca in CaGenerations(self.ca).alive for one in (ca.issuing, *ca.presented)))
+        return list(
+            dict.fromkeys(
+                one
+                for ca in CaGenerations(self.ca).alive
+                for one in (ca.issuing, *ca.presented, *filter(None, [ca.devices]))
+            )
+        )
 
-    def issued(self, protocol: EnrolmentProtocol, entry: Enrollable, certificate: x509.Certificate) -> None:
+    def issued(self, protocol: EnrolmentProtocol, name: str, certificate: x509.Certificate) -> None:
         """Count a new certificate, and say it in the log as for each other certificate."""
         self.count(str(protocol), "issued")
         serial = f"{certificate.serial_number:x}"
-        self.log.info("certificate issued", peer=entry.name, serial=serial, protocol=str(protocol))
+        self.log.info("certificate issued", peer=name, serial=serial, protocol=str(protocol))
 
     def refused(self, protocol: EnrolmentProtocol, kind: str, address: str, why: str) -> None:
         """Count a refusal of a *kind*, and say in the log *why* it was refused."""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sipmesh.pki.ca_rotation import CaGenerations
     from sipmesh.pki.issued import Certified
     from sipmesh.server.enrolment.enrollable import Enrollable
+    from sipmesh.storage.enrolment.enrolled_certificates import EnrolledCertificates
     from sipmesh.storage.management_db import ManagementDb
     from sipmesh.topology.document.parts.enrolment import EnrolmentProtocol
 
@@ -44,6 +45,14 @@ class Proof:
     replaces: str = ""
 
 
+def must_have_certificates_left(issued: EnrolledCertificates, name: str, at: datetime) -> None:
+    """Raise `TooManyCertificatesError` if *name* has received the certificates of a day."""
+    if issued.of_last_day(name, at.timestamp()) >= MOST_A_DAY:
+        raise TooManyCertificatesError(
+            f"{name} has received {MOST_A_DAY} certificates in a day, which is the limit; try again tomorrow"
+        )
+
+
 class EnrolmentIssuer:
     """Issues with the current CA of *generations*, and writes to *management_db*."""
 
@@ -55,10 +64,7 @@ class EnrolmentIssuer:
         issued = self._management_db.enrolled_certificates
 
         def check() -> None:
-            if issued.of_last_day(entry.name, at.timestamp()) >= MOST_A_DAY:
-                raise TooManyCertificatesError(
-                    f"{entry.name} has received {MOST_A_DAY} certificates in a day, which is the limit; try again tomorrow"
-                )
+            must_have_certificates_left(issued, entry.name, at)
             proof.use()
 
         made = self._generations.current.certify(entry.names, entry.role, key, at, check=check)

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.serialization.pkcs7 import serialize_certifi
 from sipmesh.errors import OperatorError
 from sipmesh.pki.ca_rotation import CaGenerations
 from sipmesh.pki.enrolment_request import UnfitRequestError, requested_key
+from sipmesh.server.enrolment.device_enrolment import DeviceEnrolment, device_proved_by, is_login_of_device
 from sipmesh.server.enrolment.enrollable import NotEnrollableError, enrollable
 from sipmesh.server.enrolment.enrolment_issuer import EnrolmentIssuer, Proof, TooManyCertificatesError
 from sipmesh.server.enrolment.paths import EST
@@ -28,6 +29,7 @@ from sipmesh.sip.text import ascii_lower
 from sipmesh.storage.enrolment.enrolment_tokens import TokenRefusedError
 from sipmesh.topology.document.parts.enrolment import EnrolmentProtocol
 from sipmesh.trust.x509.certificate import read_certificate
+from sipmesh.trust.x509.device_identity import is_for_devices
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,7 +37,6 @@ if TYPE_CHECKING:
 
     from cryptography import x509
 
-    from sipmesh.server.enrolment.enrollable import Enrollable
     from sipmesh.server.enrolment.enrolment_host import EnrolmentHost
     from sipmesh.topology.view import ServerView
 
@@ -118,7 +119,8 @@ class Est:
         except ValueError:
             text = "log in with the name of the server and a one-time token: sipmesh ca enrol NAME\n"
             raise web.HTTPUnauthorized(headers=CHALLENGE, text=text) from None
-        return ascii_lower(found.login), found.password
+        name = found.login if is_login_of_device(found.login) else ascii_lower(found.login)
+        return name, found.password
 
     @contextmanager
     def _refusals(self, address: str) -> Iterator[None]:
@@ -160,33 +162,41 @@ def _by_token(host: EnrolmentHost, name: str, password: str, der: bytes) -> x509
     """Issue by a token. The proof is checked first: a stranger learns nothing of the names in the topology."""
     at, tokens = host.now(), host.management_db.enrolment_tokens
     token = tokens.of_secret(name, password.encode(), at.timestamp())
-    entry = enrollable(host.view(), name)
     proof = Proof(
         EnrolmentProtocol.EST,
         f"one-time token {token.id} of {token.made_by}",
         lambda: tokens.spend(token, at.timestamp()),
     )
-    return _issued(host, entry, der, proof, at)
+    return _issued(host, name, der, proof, at)
 
 
 def _by_certificate(host: EnrolmentHost, view: ServerView, leaf: bytes, der: bytes) -> x509.Certificate:
     """Issue by a certificate of ours that the judge accepts, and that no CRL on this host lists."""
-    at = host.now()
-    entry = proved_by(leaf, view, host.issuers(), at)
-    proof = Proof(EnrolmentProtocol.EST, "its valid certificate", lambda: _must_be_valid(host, leaf, entry))
-    return _issued(host, entry, der, proof, at)
+    at, issuers = host.now(), host.issuers()
+    is_device = is_for_devices(read_certificate(leaf))
+    name = device_proved_by(leaf, view, issuers, at) if is_device else proved_by(leaf, view, issuers, at).name
+    proof = Proof(EnrolmentProtocol.EST, "its valid certificate", lambda: _must_be_valid(host, leaf, name))
+    return _issued(host, name, der, proof, at)
 
 
-def _must_be_valid(host: EnrolmentHost, leaf: bytes, entry: Enrollable) -> None:
+def _must_be_valid(host: EnrolmentHost, leaf: bytes, name: str) -> None:
     """Raise `CertificateRefusedError` for a certificate that was revoked, perhaps a moment ago."""
-    if not CaGenerations(host.ca).has_issued(read_certificate(leaf)):
-        raise CertificateRefusedError(f"the certificate of {entry.name} was revoked, or is not of our CA")
+    generations, certificate = CaGenerations(host.ca), read_certificate(leaf)
+    is_device = is_login_of_device(name)
+    if not (generations.has_issued_device(certificate) if is_device else generations.has_issued(certificate)):
+        raise CertificateRefusedError(f"the certificate of {name} was revoked, or is not of our CA")
 
 
-def _issued(host: EnrolmentHost, entry: Enrollable, der: bytes, proof: Proof, at: datetime) -> x509.Certificate:
-    key = requested_key(der, entry.names)
-    made = EnrolmentIssuer(CaGenerations(host.ca), host.management_db).issue(entry, key, proof, at).certificate
-    host.issued(EnrolmentProtocol.EST, entry, made)
+def _issued(host: EnrolmentHost, name: str, der: bytes, proof: Proof, at: datetime) -> x509.Certificate:
+    """Issue for a server of the topology, or for a device of a user."""
+    generations, view = CaGenerations(host.ca), host.view()
+    if is_login_of_device(name):
+        made = DeviceEnrolment(generations, view.loaded, host.management_db).issue(name, der, proof, at)
+    else:
+        entry = enrollable(view, name)
+        key = requested_key(der, entry.names)
+        made = EnrolmentIssuer(generations, host.management_db).issue(entry, key, proof, at).certificate
+    host.issued(EnrolmentProtocol.EST, name, made)
     return made
 
 

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
     from pathlib import Path
 
-    from sipmesh.server.enrolment.enrollable import Enrollable
     from sipmesh.storage.audit_act import Note
     from sipmesh.storage.enrolment.enrolment_tokens import EnrolmentTokens
 
@@ -78,18 +77,16 @@ class MacSecret:
 
 
 def new_token(
-    entry: Enrollable, ca: Path, tokens: EnrolmentTokens, who: str, at: datetime, lifetime: timedelta, note: Note
+    name: str, ca: Path, tokens: EnrolmentTokens, who: str, at: datetime, lifetime: timedelta, note: Note
 ) -> NewToken:
-    """Make a token for *entry*, valid for *lifetime*, store its hash and note it; raises `OperatorError`.
+    """Make a token for *name*, valid for *lifetime*, store its hash and note it; raises `OperatorError`.
 
-    *ca* is the folder of the CA, and *who* makes the token.
+    *name* is that of a server of the topology, or the login of a device. *ca* is the folder of the CA, and *who* makes the token.
     """
     secret, key_id, expires = secrets.token_bytes(SECRET_OCTETS), secrets.token_hex(ID_OCTETS), at + lifetime
     mac = MacSecret.read_or_made(ca).mac_key(key_id)
     password = base64url.encode(secret)
     digest = sha256(password.encode()).hexdigest()
-    tokens.add(EnrolmentToken(key_id, entry.name, digest, who, expires.timestamp()), at.timestamp())
-    note(
-        AuditAct.ENROL, server=entry.name, token=key_id, until=f"{expires:%Y-%m-%dT%H:%MZ}"
-    )  # before the caller gets it
-    return NewToken(entry.name, password, key_id, base64url.encode(mac), expires)
+    tokens.add(EnrolmentToken(key_id, name, digest, who, expires.timestamp()), at.timestamp())
+    note(AuditAct.ENROL, server=name, token=key_id, until=f"{expires:%Y-%m-%dT%H:%MZ}")  # before the caller gets it
+    return NewToken(name, password, key_id, base64url.encode(mac), expires)

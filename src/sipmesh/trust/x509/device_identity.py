@@ -40,6 +40,11 @@ class DeviceIdentity:
         """The SIP domain of the user."""
         return self.user.rpartition("@")[2]
 
+    @property
+    def login(self) -> str:
+        """The name with which the device enrols, such as ``alice@example.com/desk``."""
+        return f"{self.user.removeprefix('sip:')}/{self.device}"
+
 
 def is_device_name(name: str) -> bool:
     """Return whether a device can have this name."""

@@ -321,8 +321,12 @@ FORMS: Final = (
         "/certificates",
         "Make a one-time token for EST or ACME",
         "Make a token",
-        (Field("server", "Server"),),
-        "With this token the server gets its first certificate by EST or ACME, once, within a day. The token is shown once.",
+        (
+            Field("server", "Server", required=False),
+            Field("user", "Or a user", required=False),
+            Field("device", "with the name of a device", required=False),
+        ),
+        "With this token the server or device gets its first certificate, once, within a day. The token is shown once.",
         _page("/certificates"),
         lambda done, _: (
             f"{done.server} may enrol until {done.ends:%Y-%m-%d %H:%M}Z. EST: user {done.server}, password "

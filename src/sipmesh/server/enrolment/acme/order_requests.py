@@ -131,7 +131,7 @@ class OrderRequests:
             orders.change(taken, order)
             raise
         done = orders.change(taken, replace(taken, status=OrderStatus.VALID, chain=made.chain.decode()))
-        self._host.issued(EnrolmentProtocol.ACME, entry, made.certificate)
+        self._host.issued(EnrolmentProtocol.ACME, entry.name, made.certificate)
         return self._order(asked, done)
 
     def certificate(self, asked: Asked) -> Answer:
