@@ -504,6 +504,10 @@ class ServerView:
         found = {anchor: None for authority in authorities[kind] for anchor in authority.anchors}
         return tuple(found)
 
+    def needs_post_quantum(self, kind: LinkKind) -> bool:
+        """Tell whether links of *kind* need a post-quantum key exchange: those between our servers, if the topology says so."""
+        return kind is LinkKind.SERVER and self.loaded.topology.post_quantum
+
     def asks_for_staple(self, kind: LinkKind, name: str) -> bool:
         """Tell whether the peer of a link that we open is asked to staple its OCSP response: OCSP counts for it."""
         partner = self.partner_named(name) if kind is LinkKind.PARTNER else None

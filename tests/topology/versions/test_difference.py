@@ -338,6 +338,7 @@ RICH = {
     },
     "dns": {"servers": ["192.0.2.53", "192.0.2.54"]},
     "dane": True,
+    "post_quantum": True,
     "media": {"default": "encrypted", "domains": {"example.test": "any"}},
     "websocket": {"origins": ["https://phone.example.test", "http://localhost:8080"], "phone": True},
     "storage": {

@@ -18,7 +18,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from sipmesh.demo.ports import HOST, free_port
 from sipmesh.errors import OperatorError
 from sipmesh.transport.tls.contexts import ClientPortContext, Identity, MutualContext
-from sipmesh.transport.tls.results import HandshakeError
+from sipmesh.transport.tls.pyopenssl import require_group
+from sipmesh.transport.tls.results import HandshakeError, Progress
 from sipmesh.trust.evidence import LinkKind
 from support.running import until
 from transport.world import WITHIN_S, Node, on_loop, request, s_client, s_client_at
@@ -194,6 +195,41 @@ def test_key_in_a_token_is_an_operator_error(here: Identity, tmp_path: Path) -> 
     path.chmod(0o600)
     with pytest.raises(OperatorError, match="its key is in a token, which cannot serve TLS here"):
         Identity.load(here.chain_path, path)
+
+
+@pytest.mark.parametrize(("offered", "agreed"), [("X25519MLKEM768:X25519", True), ("X25519:P-256", False)])
+def test_link_that_needs_a_post_quantum_exchange_takes_no_other(
+    ca: Authority, here: Identity, there: Identity, offered: str, *, agreed: bool
+) -> None:
+    """Both ends hand octets to each other; without the setting, the same peer gets the exchange that it knows."""
+    for post_quantum in (True, False):
+        accepting = MutualContext(here, [ca.root], post_quantum=post_quantum)
+        opening = MutualContext(there, [ca.root])
+        require_group(opening._context, offered)
+        assert shakes_hands(opening, accepting) is (agreed or not post_quantum)
+
+
+def shakes_hands(opening: MutualContext, accepting: MutualContext) -> bool:
+    """Take the steps of a handshake over a socket pair; whether both ends end it."""
+    ends = socket.socketpair()
+    for end in ends:
+        end.settimeout(0)
+    both = (opening.opened(ends[0], "here.test"), accepting.accepted(ends[1]))
+    done: set[int] = set()
+    try:
+        for _ in range(8):
+            done |= {n for n, tls in enumerate(both) if n not in done and tls.handshake() is Progress.DONE}
+    except HandshakeError:
+        return False
+    finally:
+        for tls in both:
+            tls.close()
+    return len(done) == 2
+
+
+def test_group_that_openssl_does_not_know_is_an_operator_error(ca: Authority, here: Identity) -> None:
+    with pytest.raises(OperatorError, match="OpenSSL does not know the key exchange X25519MLKEM9999 here"):
+        require_group(MutualContext(here, [ca.root])._context, "X25519MLKEM9999")
 
 
 def test_repr_shows_the_file_and_never_the_key(ca: Authority, here: Identity) -> None:

@@ -62,7 +62,7 @@ class OwnCertificates:
         self.presented = PresentedCertificates({})
         self.for_clients = ClientCertificates()
         self.for_partners = PartnerCertificates()
-        self._mutual: dict[tuple[LinkKind, Identity | None, bool], MutualContext] = {}
+        self._mutual: dict[tuple[LinkKind, Identity | None, bool, bool], MutualContext] = {}
 
     @property
     def _view(self) -> ServerView:
@@ -107,14 +107,17 @@ class OwnCertificates:
         *own* is the certificate for the one partner that we connect to. A partner that connects gets its certificate by the SNI.
         *staples* asks the peer for its OCSP response.
         """
-        context = self._mutual.get((kind, own, staples))
+        post_quantum = self._view.needs_post_quantum(kind)
+        context = self._mutual.get((kind, own, staples, post_quantum))
         if context is None:
             of_many = kind is LinkKind.PARTNER
             others = self.for_partners.identities if of_many and own is None else ()
             identity = own or self.presented.of(kind)
             anchors = self._view.anchors(kind)
-            context = mutual_context(identity, anchors, of_many=of_many, others=others, staples=staples)
-            self._mutual[kind, own, staples] = context
+            context = mutual_context(
+                identity, anchors, of_many=of_many, others=others, staples=staples, post_quantum=post_quantum
+            )
+            self._mutual[kind, own, staples, post_quantum] = context
         return context
 
     # Another certificate

@@ -57,6 +57,11 @@ class Topology(Part):
         max_length=16,
         description="accounts at public CAs that may issue for our names: CAA records; by default our DNS records have none",
     )
+    post_quantum: bool = Field(
+        default=False,
+        description="links between our own servers refuse a key exchange that a quantum computer could break; "
+        "by default such an exchange is preferred on each link",
+    )
     storage: Storage = Field(default=Storage(), description="where users and registrations are stored")
     presence: Presence = Field(default=Presence(), description="who may watch the presence of our users")
     messages: Messages = Field(default=Messages(), description="messages stored for users who are not registered")

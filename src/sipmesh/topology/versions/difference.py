@@ -109,6 +109,11 @@ _TOPOLOGY: Mapping[str, Words | None] = {
     "dns": lambda _, old, new: _DNS("", old and old.servers, new and new.servers),
     "caa": lambda _, _old, new: f"the CAA records are of {tell_list([each.data for each in new]) or 'no CA'}",
     "dane": lambda _, _old, new: "TLSA records are needed in DNS" if new else "TLSA records have no use in DNS",
+    "post_quantum": lambda _, _old, new: (
+        "links between our servers need a post-quantum key exchange"
+        if new
+        else "links between our servers need no post-quantum key exchange"
+    ),
     "websocket": _websocket,
 }
 

@@ -4,8 +4,8 @@ A context is built once and never changed: OpenSSL cannot take a certificate out
 certificate or another set of anchors makes a new context, which replaces the old one.
 
 All links use pyOpenSSL, and so one build of OpenSSL: TLS 1.2 and 1.3, AEAD with forward secrecy, security level 2, no
-compression, no renegotiation. The key-exchange groups are OpenSSL's default (from 3.5 on X25519MLKEM768 first), because
-pyOpenSSL has no public call to set groups.
+compression, no renegotiation. The key-exchange groups are the default of OpenSSL (from 3.5 on X25519MLKEM768 first). On links
+between our servers they are this group alone, if the topology says so.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from sipmesh.regular_file import read_regular
 from sipmesh.sip.text import ascii_lower
 from sipmesh.transport.tls.application_protocol import KNOWN
 from sipmesh.transport.tls.certificate_choice import CertificateChoice, names_of
-from sipmesh.transport.tls.pyopenssl import PyOpenSslTls
+from sipmesh.transport.tls.pyopenssl import PyOpenSslTls, require_group
 from sipmesh.trust.path.chain import DEEPEST
 from sipmesh.trust.path.openssl_errors import BAD_SIGNATURE, CONSTRAINTS
 from sipmesh.trust.x509.certificate import extension
@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 
 CIPHERS_TLS12: Final = "ECDHE+AESGCM:ECDHE+CHACHA20:@SECLEVEL=2"  # AEAD and forward secrecy only
 CIPHERS_TLS13: Final = b"TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256"
+POST_QUANTUM: Final = "X25519MLKEM768"
+"""The hybrid of X25519 and ML-KEM-768 (FIPS 203): both have to be broken."""
 ISSUE_REMEDY: Final = "issue the certificate again: sipmesh ca issue"
 
 type_of_key = EllipticCurvePrivateKey | RSAPrivateKey | Ed25519PrivateKey
@@ -211,6 +213,8 @@ class MutualContext:
     *others* are presented to peers that connect with a name in the SNI that they hold and *identity* does not. The name
     decides only what is presented: the anchors are the same.
 
+    With *post_quantum*, keys are exchanged by `POST_QUANTUM` only, which is TLS 1.3 only.
+
     With *staples*, for links that we open, the peer is asked to staple an OCSP response (RFC 6066 8).
     """
 
@@ -224,9 +228,12 @@ class MutualContext:
         of_many: bool = False,
         others: Sequence[Identity] = (),
         staples: bool = False,
+        post_quantum: bool = False,
     ) -> None:
         self.identity, trusted, self._staples = identity, tuple(anchors), staples
         self._context = _mutual(identity, trusted, of_many=of_many)
+        if post_quantum:
+            require_group(self._context, POST_QUANTUM)
         own = names_of(identity.leaf)
         self._contexts = [(names_of(other.leaf) - own, _mutual(other, trusted, of_many=of_many)) for other in others]
         if others:
@@ -348,9 +355,10 @@ def mutual_context(
     of_many: bool = False,
     others: Sequence[Identity] = (),
     staples: bool = False,
+    post_quantum: bool = False,
 ) -> MutualContext:
-    """Build the context of mutual-TLS links; *of_many*, *others* and *staples* as in `MutualContext`."""
-    return MutualContext(identity, anchors, of_many=of_many, others=others, staples=staples)
+    """Build the context of mutual-TLS links; *of_many*, *others*, *staples* and *post_quantum* as in `MutualContext`."""
+    return MutualContext(identity, anchors, of_many=of_many, others=others, staples=staples, post_quantum=post_quantum)
 
 
 def client_port_context(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from OpenSSL import SSL, crypto
 
+from sipmesh.errors import OperatorError
 from sipmesh.transport.sockets import address_of, peeked, unread
 from sipmesh.transport.tls.key_fault import key_fault
 from sipmesh.transport.tls.results import (
@@ -41,6 +42,7 @@ _SSL_READ: Final[Any] = _BINDING._lib.SSL_read
 _SSL_WRITE: Final[Any] = _BINDING._lib.SSL_write
 _SSL_GET_ERROR: Final[Any] = _BINDING._lib.SSL_get_error
 _SSL_SET_BIO: Final[Any] = _BINDING._lib.SSL_set_bio
+_SET_GROUPS: Final[Any] = _BINDING._lib.SSL_CTX_set1_curves_list  # SSL_CTX_set1_groups_list under its older name
 _BIO_NEW: Final[Any] = _BINDING._lib.BIO_new
 _MEMORY: Final[Any] = _BINDING._lib.BIO_s_mem()
 _BIO_READ: Final[Any] = _BINDING._lib.BIO_read
@@ -143,6 +145,12 @@ class Room:
         self.view: Any = _FFI.buffer(self.space)
         self.sealed: Any = _FFI.new("char[]", SEALED)
         self.sealed_view: Any = _FFI.buffer(self.sealed)
+
+
+def require_group(context: SSL.Context, group: str) -> None:
+    """Let links of a *context* exchange keys by one *group* only; raises `OperatorError` if OpenSSL does not know it."""
+    if _SET_GROUPS(context._context, group.encode()) != 1:
+        raise OperatorError(f"OpenSSL does not know the key exchange {group} here; update pyOpenSSL and cryptography")
 
 
 class PyOpenSslTls:

@@ -395,6 +395,7 @@ TAKEN: list[tuple[tuple[str, str], tuple[str, str]]] = [
     ((FE3, f"{FE3}\n    backup_pool: pool1.example.test"), SAME),
     ((FE3, "servers: [fe3.example.test, fe4.example.test]"), SAME),
     (SAME, part("dane: true")),
+    (SAME, part("post_quantum: true")),
     (SAME, part("sites: [berlin]")),
 ]
 

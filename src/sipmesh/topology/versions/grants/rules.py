@@ -329,6 +329,7 @@ _OF_SERVICES: Final[Rules] = {
     "caa.account": (NoGrant("records in our own DNS, which the operator writes"),),
     "caa.methods": (NoGrant("records in our own DNS, which the operator writes"),),
     "dane": (NoGrant("records for peers; our servers use none"),),
+    "post_quantum": (NoGrant("which key exchange links use; the peers are judged as before"),),
     "presence": (NoGrant("its keys have rules"),),
     "presence.inside": (
         Rule(
