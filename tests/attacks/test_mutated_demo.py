@@ -190,5 +190,5 @@ def test_every_impostor_of_the_catalogue_turns_red_without_some_check() -> None:
 
 def test_a_check_without_a_line_of_its_own_is_one_for_the_two_engines() -> None:
     """Or a check that refuses no peer, or that the demo does not ask for."""
-    elsewhere = {row.check for row in OBJECTIONS + LET_PASS} | {"engine", "scope", "transparency"}
+    elsewhere = {row.check for row in OBJECTIONS + LET_PASS} | {"engine", "scope", "transparency", "dane"}
     assert {*CHECKS} - {*BESIDE_OPENSSL} - {*WITHOUT_OPENSSL} <= elsewhere

@@ -65,6 +65,7 @@ OURS_ALONE: dict[str, Outcomes] = {
     "role": {"in the topology, wrong role for this link": ACCEPTED},
     "usage": {"a certificate for serverAuth only": ACCEPTED},
     "transparency": {},
+    "dane": {},
     "revocation": {"revoked": ACCEPTED},
 }
 """What OpenSSL knows nothing of, or leaves to us: the same in both tables."""
@@ -110,6 +111,7 @@ WITHOUT_OPENSSL: dict[str, Outcomes] = {
 
 REASONS = {
     "scope": "it only tells which names do not count; that they do not is the work of the path and of `topology`",
+    "dane": "no partner of the demo has `dane`: see scenarios/test_dane.py",
     "transparency": "no partner of the demo has `ct`: see scenarios/test_transparency.py",
     "certificate": "a peer without a certificate fails the handshake, and the finding of that refuses it",
     "second-engine": "OpenSSL, set to X509_STRICT, objects to the same chain",
@@ -126,6 +128,7 @@ NEVER_ALONE = {
     "identity": "who has no identity is nobody in the topology",
     "scope": REASONS["scope"],
     "transparency": REASONS["transparency"],
+    "dane": REASONS["dane"],
 }
 """Why no peer comes in without this check, even where only our own checks are left: something behind it refuses too."""
 

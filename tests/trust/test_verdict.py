@@ -77,7 +77,8 @@ def test_verdicts_show_themselves_and_can_be_changed_by_copy_only() -> None:
 def test_codes_are_the_published_words() -> None:
     published = """accepted not-tls handshake-failed handshake-timeout too-many-handshakes protocol-too-old no-certificate
         untrusted-issuer issuer-not-for-this-name expired not-yet-valid revoked revocation-unknown staple-missing
-        not-logged wrong-usage
+        not-logged dane-mismatch dane-unknown
+        wrong-usage
         weak-key not-a-leaf malformed-certificate no-sip-identity name-mismatch ambiguous-identity not-in-topology
         role-not-allowed partner-unknown partner-blocked refused-by-peer device-certificate
         not-a-device

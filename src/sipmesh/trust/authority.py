@@ -14,6 +14,7 @@ from sipmesh.trust.revocation.revocation_source import RevocationSource
 if TYPE_CHECKING:
     from cryptography import x509
 
+    from sipmesh.trust.dane.tlsa import TlsaAnswer
     from sipmesh.trust.revocation.crl_set import RevocationLists
     from sipmesh.trust.revocation.ocsp import OcspAnswers
     from sipmesh.trust.transparency.ct_log import CtPolicy
@@ -27,8 +28,8 @@ class Authority:
     must confirm a certificate. *grace* is how long a CRL or response is accepted after its next update. Without anchors, no
     certificate is accepted. *devices* are CAs below the anchors: a device may present its own certificate alone.
 
-    An authority exists as long as its topology version. Only *lists* and *answers* are replaced during that time. The other
-    fields decide whether two authorities are equal.
+    An authority exists as long as its topology version. Only *lists*, *answers* and *tlsa* are replaced during that time. The
+    other fields decide whether two authorities are equal.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Authority:
     grace: timedelta = timedelta(0)
     transparency: CtPolicy | None = None  # None: nothing is asked of logs
     devices: tuple[x509.Certificate, ...] = ()
+    tlsa: TlsaAnswer | None = field(default=None, compare=False)  # None: DNS is not asked
     store: Store | None = field(
         init=False, repr=False, compare=False
     )  # for the path check; None if there are no anchors
@@ -53,3 +55,7 @@ class Authority:
     def use_ocsp_responses(self, answers: OcspAnswers) -> None:
         """Use these OCSP responses from now on."""
         self.answers = answers
+
+    def use_tlsa(self, tlsa: TlsaAnswer) -> None:
+        """Use this answer of DNS from now on."""
+        self.tlsa = tlsa

@@ -23,6 +23,8 @@ class Code(StrEnum):
     REVOCATION_UNKNOWN = "revocation-unknown"
     STAPLE_MISSING = "staple-missing"
     NOT_LOGGED = "not-logged"
+    DANE_MISMATCH = "dane-mismatch"
+    DANE_UNKNOWN = "dane-unknown"
     WRONG_USAGE = "wrong-usage"
     WEAK_KEY = "weak-key"
     NOT_A_LEAF = "not-a-leaf"

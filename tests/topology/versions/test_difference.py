@@ -405,6 +405,7 @@ WORDS: list[Any] = [
     "acme",
     "stun:new.example.test",
     "report",
+    "check",
     {"issuer": "ca.test", "account": "https://ca.test/acct/1"},
     {"operator": "A", "key": base64.b64encode(SigningLog("A").spki).decode()},
     "new.example.test",

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.name import _ASN1Type
 from cryptography.x509.oid import NameOID
 from hypothesis import given
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 from sipmesh.demo.forge import CLIENT_AUTH, SERVER_AUTH, Forged, KeyKind
 from sipmesh.trust.authority import Authority
 from sipmesh.trust.code import Code
+from sipmesh.trust.dane.tlsa import DaneStatus, TlsaAnswer, TlsaRecord
 from sipmesh.trust.evidence import Direction, EngineError, HandshakeFailure, LinkKind, PeerEvidence, TlsFacts
 from sipmesh.trust.judgement.evaluation import Evaluation
 from sipmesh.trust.judgement.judge import CHECKS, Judge, _relied_on, judge
@@ -81,6 +83,21 @@ def _demanding_scts(net: Network) -> LinkPolicy:
     return net.policy(peers=net.swapped(net.fe2, authority=asked))
 
 
+def _demanding_tlsa(net: Network) -> LinkPolicy:
+    """The policy of the server port, with a TLSA record of the certificate with serial 0x600D."""
+    leaf = net.fe2_certificate(serial=0x600D).certificate
+    record = TlsaRecord(3, 0, 0, leaf.public_bytes(Encoding.DER))
+    asked = replace(net.fe2.authority, tlsa=TlsaAnswer("_5061._tcp.fe2.example.test", DaneStatus.SECURE, (record,)))
+    return net.policy(peers=net.swapped(net.fe2, authority=asked))
+
+
+def _with_tlsa_of_the_ca(net: Network) -> LinkPolicy:
+    """The same with a TLSA record of the issuing CA."""
+    record = TlsaRecord(2, 0, 0, net.ours.certificate.public_bytes(Encoding.DER))
+    asked = replace(net.fe2.authority, tlsa=TlsaAnswer("_5061._tcp.fe2.example.test", DaneStatus.SECURE, (record,)))
+    return net.policy(peers=net.swapped(net.fe2, authority=asked))
+
+
 def _revoking(net: Network) -> LinkPolicy:
     """The policy of the server port with a CRL that revokes serial 0xBAD."""
     assert net.ours.issuer is not None
@@ -138,6 +155,7 @@ IMPOSTORS = (
     Row("expired", lambda n: n.fe2_certificate(ends=-DAY), "expired"),
     Row("not yet valid", lambda n: n.fe2_certificate(begins=DAY), "not-yet-valid"),
     Row("revoked", lambda n: n.fe2_certificate(serial=0xBAD), "revoked", policy=_revoking, check="revocation"),
+    Row("no TLSA record", lambda n: n.fe2_certificate(), "dane-mismatch", policy=_demanding_tlsa, check="dane"),
     Row("not logged", lambda n: n.fe2_certificate(), "not-logged", policy=_demanding_scts, check="transparency"),
     Row("no list", lambda n: n.fe2_certificate(), "revocation-unknown", policy=_listless, check="revocation"),
     Row("CN only", lambda n: n.forge.server(n.ours, common_name=FE2), "no-sip-identity"),
@@ -207,6 +225,7 @@ def test_each_impostor_gets_the_code_that_an_operator_expects(net: Network, row:
 
 TWINS = (
     Row("front end", lambda n: n.fe2_certificate(), "accepted"),
+    Row("front end, TLSA of its CA", lambda n: n.fe2_certificate(), "accepted", policy=_with_tlsa_of_the_ca),
     Row(
         "front end, logged",
         lambda n: logged(n.forge, n.ours, FE2, *FE_NAMES, by=LOGS),

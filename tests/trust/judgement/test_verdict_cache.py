@@ -316,7 +316,7 @@ def test_new_check_runs_for_a_cached_chain(net: Network, monkeypatch: pytest.Mon
 
 
 def test_changing_findings_are_never_reused() -> None:
-    assert set(CHECKS) >= REPEATED == {"handshake", "validity", "revocation"}
+    assert set(CHECKS) >= REPEATED == {"handshake", "validity", "dane", "revocation"}
 
 
 def test_cache_is_bounded_and_the_oldest_is_removed(net: Network, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,6 +21,7 @@ from sipmesh.server.refresh.fetch_schedule import FetchSchedule
 from sipmesh.server.refresh.http_fetch import HttpFetcher
 from sipmesh.server.refresh.intermediates import KnownIntermediates
 from sipmesh.server.refresh.ocsp_sources import OcspSources
+from sipmesh.server.refresh.tlsa_sources import TlsaSources
 from sipmesh.topology.document.named_files.crl_files import FETCHED
 from sipmesh.topology.reachable_addresses import reachable_addresses
 from sipmesh.trust.evidence import LinkKind
@@ -75,6 +76,7 @@ class Fetcher:
         self._points = DistributionPoints(look, node.loop.time, log)
         self._node, self._role = node, node.view.role
         self._crls = CrlSources(node.view.role, loaded, self._schedule, issuers, lambda file: look([file]), chance)
+        self._tlsa = TlsaSources(node, log)
         self._ocsp = OcspSources(node, self._schedule, issuers, log, chance, self._crls_needed)
 
     def _now(self) -> datetime:
@@ -87,6 +89,7 @@ class Fetcher:
         if self._fetches_crls:
             self._crls.follow(loaded)
         self._ocsp.follow(loaded)
+        self._tlsa.follow(loaded)
 
     def judged(self, evidence: PeerEvidence, policy: LinkPolicy, verdict: Verdict) -> None:
         """Ask about the certificates of a peer that was judged."""
@@ -126,6 +129,7 @@ class Fetcher:
 
     async def close(self) -> None:
         """Stop every fetch."""
+        await self._tlsa.close()
         await self._schedule.close()
         await self._http.close()
 

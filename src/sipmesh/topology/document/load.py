@@ -24,6 +24,7 @@ from sipmesh.topology.document.parse import shape
 from sipmesh.topology.document.report import ProblemReport
 from sipmesh.topology.document.storage.database_url import POSTGRESQL, SQLITE, DatabaseUrl
 from sipmesh.topology.document.validate import validate
+from sipmesh.trust.dane.tlsa import DaneMode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -117,6 +118,8 @@ class Loaded:
     def fetches(self) -> bool:
         """Whether the topology needs data that servers fetch: CRLs from a URL, or OCSP responses."""
         entries = self.topology.authorities
+        if any(partner.dane is DaneMode.CHECK for partner in self.topology.federation.partners):
+            return True
         return any(entry.ocsp or entry.crl_hosts or any(map(is_url, entry.crls)) for entry in entries)
 
     @property

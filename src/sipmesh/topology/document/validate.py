@@ -60,6 +60,7 @@ CHECKS = (
     partners.federation_goes_through_an_edge,
     partners.revocation_can_be_told,
     partners.certificates_can_be_logged,
+    partners.dane_can_be_checked,
     trunks.trunks_have_a_gateway,
     trunks.trunks_have_no_users,
     trunks.emergency_calls_have_a_trunk,

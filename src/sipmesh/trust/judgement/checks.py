@@ -16,6 +16,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from sipmesh.sip.text import ascii_lower
 from sipmesh.trust.code import Code
+from sipmesh.trust.dane.tlsa import DaneStatus
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.finding import CheckQuestion, Finding
 from sipmesh.trust.formatting import tell_list, tell_subject, tell_time
@@ -479,6 +480,29 @@ def transparency(evaluation: Evaluation) -> Finding | None:
 _TRANSPARENCY = CheckQuestion("transparency", f"valid SCTs of {NEEDED} operators of logs", "RFC 6962 3.3, 5.2")
 
 
+def dane(evaluation: Evaluation) -> Finding | None:
+    """Check the certificate with the TLSA records of a partner, beside its CA and never in place of it.
+
+    None if DNS is not asked, or there is no path. A link that is up stays: records change before certificates do.
+    """
+    authority, path = evaluation.trail.authority, evaluation.trail.path
+    if authority is None or authority.tlsa is None or not path:
+        return None
+    told, where = authority.tlsa, f"DNS says of {authority.tlsa.name}"
+    if evaluation.live:
+        return _DANE.passed("accepted, because this link was up before")
+    if told.status in {DaneStatus.BOGUS, DaneStatus.UNKNOWN}:
+        return _DANE.refused(f"{where}: {told.status}", Code.DANE_UNKNOWN)
+    if told.status is DaneStatus.INSECURE or not told.records:
+        return _DANE.passed(f"{where}: no secure TLSA record, so only the CA counts")
+    if any(record.matches(path) for record in told.records):
+        return _DANE.passed(f"{where}: a TLSA record matches")
+    return _DANE.refused(f"{where}: none of {len(told.records)} TLSA records matches", Code.DANE_MISMATCH)
+
+
+_DANE = CheckQuestion("dane", "a TLSA record that matches, where DNSSEC proves one", "RFC 6698 2.1; RFC 7671 5")
+
+
 # In the order in which an operator reads them. A mutation test removes each check in turn.
 CHECKS: Mapping[str, Check] = MappingProxyType(
     {
@@ -501,11 +525,12 @@ CHECKS: Mapping[str, Check] = MappingProxyType(
         "role": role,
         "usage": usage,
         "transparency": transparency,
+        "dane": dane,
         "revocation": revocation,
     }
 )
 # Run at every handshake, also for certificates that were accepted before: their results are not cached.
-REPEATED = frozenset({"handshake", "validity", "revocation"})
+REPEATED = frozenset({"handshake", "validity", "dane", "revocation"})
 WITHOUT_CERTIFICATE = frozenset({"handshake", "engine", "certificate"})  # the other checks need a certificate
 CLIENT_CHECKS: Mapping[str, Check] = MappingProxyType({"handshake": handshake, "certificate": no_certificate_asked})
 # Of a client that presents a certificate where it is asked for one.

@@ -207,6 +207,14 @@ _ADVICE: dict[Code, Advice] = {
     Code.NOT_YET_VALID: _expired,
     Code.REVOKED: _revoked,
     Code.REVOCATION_UNKNOWN: _no_list,
+    Code.DANE_MISMATCH: _says(
+        "Ask the partner: either its TLSA records are old, or this certificate is not its own.",
+        "Until its records are right, `dane: off` leaves the check out.",
+    ),
+    Code.DANE_UNKNOWN: _says(
+        "Check that the validating resolver of this machine runs, and what it says: sipmesh topology dns check.",
+        "If the answer is bogus, the zone of the partner is signed wrongly, or an attacker has changed the answer.",
+    ),
     Code.NOT_LOGGED: _says(
         "Ask the partner whether this certificate is its own: a public CA logs what it issues. If it is, look whether"
         " `federation.ct_logs` has the logs of its SCTs.",

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from sipmesh.errors import OperatorError
-from sipmesh.server.agent.probing import dns_lookups, dns_probe
+from sipmesh.server.agent.probing import dns_probe
 from sipmesh.server.agent.probing.dns_probe import LONGEST_ANSWERS, dns_answers, questions_of
+from sipmesh.server.process import dns_lookups
 from sipmesh.server.replication.server_status import MOST_DATA, MOST_QUESTIONS, Probed
 from sipmesh.topology.builder.dns_findings import DnsAnswer, Dnssec
 from sipmesh.topology.builder.dns_records import dns_records

@@ -17,6 +17,12 @@ if TYPE_CHECKING:
     [
         ("crls: [partners/c/root.crl, partners/c/issuing.crl]", "crls: []", "federation.partners[1].crls", "is empty"),
         (USAGE, f"{USAGE}\n      revocation: both", "federation.partners[1].revocation", "is 'both' without `ocsp`"),
+        (
+            USAGE,
+            f"{USAGE}\n      dane: check",
+            "federation.partners[1].dane",
+            "needs `dns` with servers on the loopback address",
+        ),
         (USAGE, f"{USAGE}\n      ct: report", "federation.partners[1].ct", "needs `federation.ct_logs` of 2 operators"),
         (USAGE, f"{USAGE}\n      revocation: ocsp", "federation.partners[1].revocation", "is 'ocsp' without `ocsp`"),
         (USAGE, f"{USAGE}\n      ocsp: ['http://o.test']", "federation.partners[1].ocsp", "OCSP is not used"),

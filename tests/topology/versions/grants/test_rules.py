@@ -345,6 +345,7 @@ GIVEN: list[tuple[tuple[str, str], tuple[str, str], list[tuple[str, ConsoleRole]
     ((THIRD, ""), SAME, [("federation.partners.client_usage", OFFICER)]),
     (SAME, LOGGED, [("federation.ct_logs", OFFICER)] * 2),
     (STRICT, SAME, [("federation.partners.ct", OFFICER)]),
+    ((THIRD, f"{THIRD}      dane: check\n"), SAME, [("federation.partners.dane", OFFICER)]),
 ]
 
 

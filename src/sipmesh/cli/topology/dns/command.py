@@ -166,7 +166,7 @@ def seen_in_dns(
 
     Returns the findings, and the name servers in words. Raises `OperatorError` if this machine has no name server.
     """
-    from sipmesh.server.agent.probing.dns_lookups import look_up, name_servers
+    from sipmesh.server.process.dns_lookups import look_up, name_servers
     from sipmesh.topology.builder.dns_findings import compare, questions
 
     servers = name_servers(server or (topology.dns.servers if topology.dns is not None else ()))

@@ -30,7 +30,7 @@ async def dns_answers(topology: Topology) -> tuple[DnsSeen, ...]:
 
     The questions go to the name servers of the topology, else to those of this machine.
     """
-    from sipmesh.server.agent.probing.dns_lookups import asked, name_servers
+    from sipmesh.server.process.dns_lookups import asked, name_servers
 
     wanted = questions_of(topology)
     try:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
+from sipmesh.topology.document.names import split_port
 from sipmesh.topology.document.report import did_you_mean
+from sipmesh.trust.dane.tlsa import DaneMode
 from sipmesh.trust.revocation.revocation_source import RevocationSource
 from sipmesh.trust.role import Role
 from sipmesh.trust.transparency.ct_log import NEEDED, CtMode
@@ -41,6 +44,21 @@ def certificates_can_be_logged(document: CheckedDocument) -> None:
             remedy = "get a log list, and add its logs: sipmesh partner logs FILE"
             place = ("federation", "partners", n, "ct")
             document.report.add(place, f"needs `federation.ct_logs` of {NEEDED} operators or more", remedy)
+
+
+def dane_can_be_checked(document: CheckedDocument) -> None:
+    """TLSA records count only if DNSSEC proves them: the resolver that says so must be on the same machine (RFC 4035 4.9.3)."""
+    servers = document.topology.dns.servers if document.topology.dns is not None else ()
+    is_here = bool(servers) and all(ip_address(split_port(server)[0].strip("[]")).is_loopback for server in servers)
+    for n, partner in enumerate(document.topology.federation.partners):
+        place = ("federation", "partners", n, "dane")
+        if partner.dane is DaneMode.OFF:
+            continue
+        if partner.edge is None:
+            document.report.add(place, "needs `edge`: TLSA records are of a host and a port", "add its edge")
+        if not is_here:
+            remedy = "run a validating resolver on each edge, and name it: dns: {servers: [127.0.0.1]}"
+            document.report.add(place, "needs `dns` with servers on the loopback address alone", remedy)
 
 
 def revocation_can_be_told(document: CheckedDocument) -> None:

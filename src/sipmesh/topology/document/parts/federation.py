@@ -22,6 +22,7 @@ from sipmesh.topology.document.parts.authority import AuthorityEntry
 from sipmesh.topology.document.parts.ct_log_entry import CtLogEntry
 from sipmesh.topology.document.parts.part import Part
 from sipmesh.topology.document.parts.trunk import Trunk
+from sipmesh.trust.dane.tlsa import DaneMode
 from sipmesh.trust.role import ClientUsage
 from sipmesh.trust.transparency.ct_log import CtMode, CtPolicy
 
@@ -32,6 +33,7 @@ def _off(given: object) -> object:
 
 
 Ct = Annotated[CtMode, BeforeValidator(_off)]
+Dane = Annotated[DaneMode, BeforeValidator(_off)]
 
 
 class Partner(AuthorityEntry):
@@ -67,6 +69,10 @@ class Partner(AuthorityEntry):
     )
     trunk: Trunk | None = Field(
         default=None, description="it is a telephone trunk, and its users are numbers; by default it is an organisation"
+    )
+    dane: Dane = Field(
+        DaneMode.OFF,
+        description="TLSA records of its edge, as a further check where a resolver of this machine proves them: off, check",
     )
     ct: Ct = Field(
         CtMode.OFF,

@@ -10,6 +10,7 @@ from sipmesh.topology.document.media_policy import MediaPolicy, is_weaker
 from sipmesh.topology.document.operators.console_role import ConsoleRole
 from sipmesh.topology.document.watching import Watching
 from sipmesh.topology.versions.grants.key_changes import KeyChange, ServerPlace, renamed_from
+from sipmesh.trust.dane.tlsa import DaneMode
 from sipmesh.trust.formatting import tell_list
 from sipmesh.trust.role import ClientUsage, Role
 from sipmesh.trust.transparency.ct_log import CtMode
@@ -110,6 +111,11 @@ def weaker_ct(change: KeyChange) -> Iterable[str]:
     """Find a weaker demand on Certificate Transparency."""
     ranks = list(CtMode)
     return (str(change.new),) if ranks.index(change.new) < ranks.index(change.old or CtMode.OFF) else ()
+
+
+def weaker_dane(change: KeyChange) -> Iterable[str]:
+    """Find a check by DANE that is turned off."""
+    return ("off",) if change.old is DaneMode.CHECK and change.new is DaneMode.OFF else ()
 
 
 def new_logs(change: KeyChange) -> Iterable[str]:

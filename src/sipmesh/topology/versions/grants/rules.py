@@ -24,6 +24,7 @@ from sipmesh.topology.versions.grants.comparisons import (
     officer_fewer,
     removed,
     weaker_ct,
+    weaker_dane,
     weaker_identity,
     weaker_media,
     weaker_media_of_domains,
@@ -162,6 +163,9 @@ _OF_FEDERATION: Final[Rules] = {
     ),
     "federation.partners.ct": (
         Rule(Gain.SIGN, "weaker", "its CA", "{place} is accepted with certificates that no log has", weaker_ct),
+    ),
+    "federation.partners.dane": (
+        Rule(Gain.SIGN, "turned off", "its CA", "{place} is accepted without a look at its TLSA records", weaker_dane),
     ),
     "federation.ct_logs": (
         Rule(

@@ -56,6 +56,7 @@ _PARTNER: Mapping[str, Words | None] = {
     "address": from_to("address", "DNS"),
     "client_usage": _usage,
     "media": from_to("media", "those of our users"),
+    "dane": from_to("DANE", "off"),
     "ct": from_to("certificate transparency", "off"),
     "identity": from_to("signatures of calls", "none"),
     "third_party": _third_party,

@@ -10,8 +10,8 @@ import pytest
 from cli.topology.dns.dns_world import BOGUS, PLAIN, SECURE, knot, unbound
 from sipmesh.demo.ports import HOST
 from sipmesh.errors import OperatorError
-from sipmesh.server.agent.probing import dns_lookups
-from sipmesh.server.agent.probing.dns_lookups import look_up, name_servers
+from sipmesh.server.process import dns_lookups
+from sipmesh.server.process.dns_lookups import look_up, name_servers
 from sipmesh.topology.builder.dns_findings import DnsAnswer, Dnssec
 
 ZONES = {zone: [f"a.{zone}. 60 A 192.0.2.1", f"c.{zone}. 60 CNAME a.{zone}."] for zone in (SECURE, BOGUS, PLAIN)}
