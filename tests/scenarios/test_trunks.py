@@ -349,8 +349,12 @@ async def test_call_goes_to_the_next_trunk_if_the_first_one_fails(
         invite = await invited(alice, f"tel:{OF_PBX}", f"<sip:alice@{EXAMPLE}>")
         first = await pbx.links.get()
         await first.reply(await first.request_in("INVITE"), status)
-        came, _ = await talk(alice, await provider.links.get(), invite)
+        assert (await first.request_in("ACK")).method == "ACK"
+        trunk = await provider.links.get()
+        came, _ = await talk(alice, trunk, invite)
         assert came.ruri.host == PROVIDER
+        again, _ = await talk(alice, trunk, await invited(alice, f"tel:{OF_PBX}", f"<sip:alice@{EXAMPLE}>"))
+        assert again.ruri.host == PROVIDER  # the trunk that has failed is tried last for a while
 
 
 @on_jumping_loop
@@ -468,3 +472,53 @@ async def test_emergency_call_is_hindered_by_no_class_no_user_and_no_missing_num
         assert came.ruri.aor == f"sip:112@{PROVIDER}"
         await squatter.silent()
         assert await refused(carol, f"tel:{OUTSIDE}", f"<sip:carol@{EXAMPLE}>") == 404
+
+
+def with_limits(network: Network, trunk: int, **limits: int) -> Network:
+    """Give the trunk at place *trunk* limits; before the start."""
+    partners: Any = network.organisations[0].document["federation"]
+    partners["partners"][trunk]["trunk"] |= limits
+    network.organisations[0].write()
+    return network
+
+
+@on_loop
+async def test_full_trunk_is_passed_over_and_is_free_again_after_a_call(
+    network: Network, provider: PlayedTrunk, pbx: PlayedTrunk
+) -> None:
+    """The first call goes to the PBX and rings there; the second finds it full, and the third finds it free."""
+    async with with_limits(network, 1, channels=1), provider, pbx:
+        alice, bob = await network.phone("alice", FE1), await network.phone("bob", FE1)
+        invite = await invited(alice, f"tel:{OF_PBX}", f"<sip:alice@{EXAMPLE}>")
+        first = await pbx.links.get()
+        ringing = await first.request_in("INVITE")
+        second = await invited(bob, f"tel:{OF_PBX}", f"<sip:bob@{EXAMPLE}>")
+        came, _ = await talk(bob, await provider.links.get(), second)
+        assert came.ruri.host == PROVIDER
+        await first.reply(ringing, 200, OFFER, SDES)
+        final = await alice.final()
+        await alice.send(inside_of(Dialog.of_caller(invite, final), alice, "ACK"))
+        await first.request_in("ACK")
+        assert await refused(first, TO_ALICE, f"<sip:{OF_PBX}@{PBX}>") == 503
+        await first.send(inside_of(Dialog.of_callee(ringing, first.tag), first, "BYE"))
+        await alice.reply(await alice.request_in("BYE"), 200)
+        assert (await first.final(method="BYE")).status == 200
+        came, _ = await talk(alice, first, await invited(alice, f"tel:{OF_PBX}", f"<sip:alice@{EXAMPLE}>"))
+        assert came.ruri.host == PBX
+
+
+@on_jumping_loop
+async def test_flood_of_a_trunk_is_bounded_by_the_second_and_leaves_the_other_trunk(
+    network: Network, provider: PlayedTrunk, pbx: PlayedTrunk
+) -> None:
+    async with with_limits(network, 0, calls_per_second=2), provider, pbx:
+        alice, trunk = await network.phone("alice", FE1), await provider.opens(network)
+        await asyncio.sleep(1)
+        for _ in range(10):
+            await invited(trunk, f"sip:nobody@{GATEWAYS}", f"<sip:{OUTSIDE}@{PROVIDER}>")
+        answers = [(await trunk.final()).status for _ in range(10)]
+        assert sorted(answers) == [404] * 2 + [503] * 8
+        other = await pbx.opens(network)
+        await talk(other, alice, await invited(other, TO_ALICE, f"<sip:{OF_PBX}@{PBX}>"))
+        await asyncio.sleep(1)
+        await talk(trunk, alice, await invited(trunk, TO_ALICE, f"<sip:{OUTSIDE}@{PROVIDER}>"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sipmesh.demo.organisation import Organisation
-from sipmesh.server.in_force.trunk_rules import gateway_pools, trunk_names, trunk_table
+from sipmesh.server.in_force.trunk_rules import dial_plan, emergency_gateways, gateway_pools, trunk_names, trunk_table
 from sipmesh.topology.view import ServerView, view
 from support.network import EDGE, FE1, Network
 from support.trunks import GATEWAY, GATEWAYS, PROVIDER, PlayedTrunk, build_gateway, build_trunk, join_trunks
@@ -15,11 +15,13 @@ from support.trunks import GATEWAY, GATEWAYS, PROVIDER, PlayedTrunk, build_gatew
 def _trunked(tmp_path_factory: pytest.TempPathFactory) -> Organisation:
     folder = tmp_path_factory.mktemp("trunks")
     example = build_gateway(folder / "example")
+    premium = {"name": "premium", "numbers": ["+49900"], "users": ["alice@example.test"]}
+    example.document["numbers"] = {"country": "49", "emergency": ["112"], "classes": [premium]}
     join_trunks(
         example,
         (
             PlayedTrunk(PROVIDER, build_trunk(folder / "provider", PROVIDER)),
-            {"asserts": ["+"], "carries": ["+49"], "weight": 2, "main_number": "+493012300"},
+            {"asserts": ["+"], "carries": ["+49"], "weight": 2, "main_number": "+493012300", "emergency": True},
         ),
     )
     return example
@@ -58,3 +60,21 @@ def test_trunk_belongs_to_its_gateway_and_not_to_edges(trunked: Organisation) ->
     assert seen(trunked, GATEWAY).trusted[GATEWAY].asserts == {PROVIDER}
     assert seen(trunked, FE1).may_open_to(GATEWAY)
     assert seen(trunked, GATEWAY).may_open_to(FE1)
+
+
+def test_numbers_are_dialled_by_the_rules_of_the_organisation(trunked: Organisation) -> None:
+    plan = dial_plan(seen(trunked, FE1))
+    assert (plan.country, plan.national, plan.international, plan.emergency) == ("49", "0", "00", frozenset({"112"}))
+    [premium] = plan.classes
+    assert (premium.name, premium.numbers, premium.users) == (
+        "premium",
+        ("+49900",),
+        frozenset({"sip:alice@example.test"}),
+    )
+
+
+def test_emergency_calls_go_to_the_gateways_of_the_trunks_that_take_them(
+    trunked: Organisation, federation: Network
+) -> None:
+    assert tuple(emergency_gateways(seen(trunked, FE1))) == (GATEWAY,)
+    assert not emergency_gateways(view(federation.of(FE1).load(), FE1))

@@ -54,7 +54,10 @@ async def test_table_holds_the_newest_calls_up_to_its_bound(home: Network) -> No
         assert table.unacknowledged(2.0) == {a.number, b.number}
         table.acknowledged("c3")
         assert table.unacknowledged(2.0) == set()
+        assert table.with_peer(a.link.peer_name) == 4  # both sides of two calls
         table.ended("c2")
+        assert table.with_peer(a.link.peer_name) == 2
+        assert table.with_peer("unknown") == 0
         table.ended("unknown")
         assert len(table) == 1
 

@@ -26,6 +26,8 @@ class TrunkRoute:
     weight: int = 1
     main_number: str = ""
     emergency: bool = False
+    channels: int | None = None
+    calls_per_second: int | None = None
 
 
 class TrunkTable:

@@ -26,6 +26,8 @@ def trunk_table(view: ServerView) -> TrunkTable | None:
             partner.trunk.weight,
             partner.trunk.main_number or "",
             partner.trunk.emergency,
+            partner.trunk.channels,
+            partner.trunk.calls_per_second,
         )
         for partner in view.loaded.topology.federation.partners
         if partner.trunk is not None

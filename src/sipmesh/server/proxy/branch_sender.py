@@ -6,17 +6,21 @@ from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import RemoteError
 from sipmesh.routing.proxy.own_responses import lost_status
-from sipmesh.routing.target import is_carried, server_of
+from sipmesh.routing.proxy.response_context import has_other_trunks
+from sipmesh.routing.target import ServerTarget, is_carried, server_of
 from sipmesh.sip.framing import is_too_long
-from sipmesh.sip.status import FLOW_FAILED, Status
+from sipmesh.sip.status import FIRST_REDIRECTION, FLOW_FAILED, TRYING, Status
+from sipmesh.trust.evidence import LinkKind
 
 if TYPE_CHECKING:
     from sipmesh.routing.proxy.effects import Start
-    from sipmesh.server.proxy.flow import ProxiedRequest
+    from sipmesh.server.proxy.flow import ProxiedRequest, SentBranch
     from sipmesh.server.proxy.flow_table import FlowTable
     from sipmesh.server.proxy.liveness.outages import Outages
+    from sipmesh.server.proxy.liveness.trunk_outages import TrunkOutages
     from sipmesh.server.proxy.transactions.branch_requests import BranchRequests
     from sipmesh.server.proxy.transactions.client_transactions import ClientTransactions
+    from sipmesh.sip.message import Response
     from sipmesh.transport.link.link import Link
 
 SENT: Final = 0
@@ -28,16 +32,23 @@ class BranchSender:
     """Finds the link of each branch, makes its request, and opens its client transaction."""
 
     def __init__(
-        self, flow_table: FlowTable, requests: BranchRequests, transactions: ClientTransactions, outages: Outages
+        self,
+        flow_table: FlowTable,
+        requests: BranchRequests,
+        transactions: ClientTransactions,
+        outages: Outages,
+        trunk_outages: TrunkOutages,
     ) -> None:
         self._flow_table, self._requests, self._transactions = flow_table, requests, transactions
-        self._outages = outages
+        self._outages, self._trunk_outages = outages, trunk_outages
 
     def __repr__(self) -> str:
         return f"<BranchSender {self._transactions!r}>"
 
     def send(self, proxied: ProxiedRequest, start: Start, came_on: Link | None) -> int:
         """Send one branch of a request; gives `SENT`, `LOST` or a status. *came_on* is the link of the response before it."""
+        if start.number and has_other_trunks(start.target) and isinstance(start.target, ServerTarget):
+            self._trunk_outages.failed(start.target.names[start.target.names.index(start.name) - 1])
         if self._outages.names and self._is_forbidden(proxied, start):
             return LOST
         flow = self._flow_table.find(start, came_on)
@@ -57,6 +68,11 @@ class BranchSender:
         carried = is_carried(start.target)
         self._transactions.send(proxied, start.number, branch, flow, copy, data, is_carried=carried)
         return SENT
+
+    def trunk_answered(self, sent: SentBranch, response: Response) -> None:
+        """See that a trunk carries calls: a call rings there, or was answered."""
+        if TRYING < response.status < FIRST_REDIRECTION and sent.flow.link.kind is LinkKind.PARTNER:
+            self._trunk_outages.answered(min(self._flow_table.domains_of(sent.flow)))
 
     def _is_forbidden(self, proxied: ProxiedRequest, start: Start) -> bool:
         """Tell whether a branch may not go to its server, which does not answer at the moment (RFC 3263 section 4.3)."""

@@ -21,15 +21,16 @@ LONGEST_NAME: Final = 256
 class UpCall:
     """One call: the names of both sides, the loop time of its 2xx, and the links that it began on, by number.
 
-    *principal* is the key of the account of its caller. *acknowledged* says that the ACK of its 2xx has passed. *is_shared* says
-    that another process has the link of the callee.
+    *peers* are the names that the peers of these links have proved. *principal* is the key of the account of its caller.
+    *acknowledged* says that the ACK of its 2xx has passed. *is_shared* says that another process has the link of the callee.
     """
 
-    __slots__ = ("acknowledged", "callee", "caller", "is_shared", "links", "principal", "since")
+    __slots__ = ("acknowledged", "callee", "caller", "is_shared", "links", "peers", "principal", "since")
 
     def __init__(self, invite: Request, since: float, came_on: Flow, went_on: Flow, principal: str) -> None:
         self.caller, self.callee = invite.from_.uri[:LONGEST_NAME], invite.to.uri[:LONGEST_NAME]
         self.since, self.links, self.principal = since, (came_on.number, went_on.number), principal
+        self.peers = (came_on.link.peer_name, went_on.link.peer_name)
         self.acknowledged, self.is_shared = False, not went_on.link.is_here
 
     def __repr__(self) -> str:
@@ -52,6 +53,7 @@ class CallTable:
         self._calls: dict[str, UpCall] = {}
         self._elsewhere: dict[str, tuple[int, float]] = {}  # the number of the link here, and the loop time
         self._of_principals: Budget[str] = Budget(most, most)
+        self._with_peers: dict[str, int] = {}
 
     def __repr__(self) -> str:
         return f"<CallTable of {len(self._calls)} calls>"
@@ -70,6 +72,8 @@ class CallTable:
         self._make_room(principal, account.most_branches)
         self._of_principals.add(principal, key)
         call = self._calls[key] = UpCall(invite, now, came_on, went_on, principal)
+        for peer in call.peers:
+            self._with_peers[peer] = self._with_peers.get(peer, 0) + 1
         if call.is_shared:
             self._siblings.call_began(key, went_on)
 
@@ -90,7 +94,15 @@ class CallTable:
         call = self._calls.pop(key, None)
         if call is not None:
             self._of_principals.remove(call.principal, key)
+            for peer in call.peers:
+                self._with_peers[peer] -= 1
+                if not self._with_peers[peer]:
+                    del self._with_peers[peer]
         return call
+
+    def with_peer(self, name: str) -> int:
+        """Count the calls on links whose peer has proved *name*."""
+        return self._with_peers.get(name, 0)
 
     def acknowledged(self, call_id: str) -> None:
         """The ACK of a 2xx has passed."""

@@ -198,6 +198,7 @@ class Relay:
         self._answerers.name_in(sent, response)
         if self._current.value.trunk_names is not None:
             self.requests.hide_answerer(sent, response)
+            self._sender.trunk_answered(sent, response)
         if response.present & RECORD_ROUTE and response.status < FIRST_REDIRECTION:  # only these create a dialog
             self.requests.bind_answer(sent, response)
 

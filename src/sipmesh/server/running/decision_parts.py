@@ -61,9 +61,11 @@ class DecisionParts:
             accounts=peers.accounts,
             failures=self._users.failures,
             client_transactions=relays.relay.client_transactions,
+            calls=forwarding.calls,
             registrations=forwarding.registrations,
             delivery=self._events.delivery,
             outages=forwarding.outages,
+            trunk_outages=forwarding.trunk_outages,
             siblings=peers.siblings,
             media=forwarding.media,
         )

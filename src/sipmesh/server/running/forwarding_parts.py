@@ -12,6 +12,7 @@ from sipmesh.server.proxy.calls.identity_service import IdentityService
 from sipmesh.server.proxy.calls.media_guard import MediaGuard
 from sipmesh.server.proxy.liveness.keepalives import Liveness
 from sipmesh.server.proxy.liveness.outages import Outages
+from sipmesh.server.proxy.liveness.trunk_outages import TrunkOutages
 from sipmesh.server.proxy.records.call_recorder import CallRecorder
 from sipmesh.server.proxy.records.record_buffer import RecordBuffer
 from sipmesh.server.proxy.registrar.registrations import Registrations
@@ -41,6 +42,7 @@ class ForwardingParts:
             peers.peer_log,
             for_control=setup.place.is_supervisor,
         )
+        self.trunk_outages = TrunkOutages(setup.loop.time, peers.peer_log)
         self.liveness = Liveness(setup.loop, setup.limits, self.outages)
         self.identity = IdentityService(
             setup.current, peers.gatekeeper, lambda: peers.certificates.presented.of(LinkKind.SERVER), peers.peer_log

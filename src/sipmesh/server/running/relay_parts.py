@@ -69,7 +69,9 @@ def _relay(setup: ServerSetup, peers: PeerParts, forwarding: ForwardingParts, ac
         forwarding.answerers,
         forwarding.server_transactions,
         client_transactions,
-        BranchSender(peers.flow_table, forwarding.requests, client_transactions, forwarding.outages),
+        BranchSender(
+            peers.flow_table, forwarding.requests, client_transactions, forwarding.outages, forwarding.trunk_outages
+        ),
         forwarding.calls,
         forwarding.media,
         forwarding.release,

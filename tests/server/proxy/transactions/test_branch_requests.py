@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from sipmesh.client.dialog import Dialog
 from sipmesh.errors import RemoteError
 from sipmesh.routing.target import FlowTarget
 from sipmesh.server.running.running_server import RunningServer
@@ -12,6 +15,17 @@ from support.network import FE1, FE2, Network
 from support.peer import Peer
 from support.running import on_loop
 from support.talking import inside_of, talking
+from support.trunks import (
+    ALICE,
+    GATEWAY,
+    GATEWAYS,
+    OUTSIDE,
+    PROVIDER,
+    PlayedTrunk,
+    build_gateway,
+    build_trunk,
+    join_trunks,
+)
 
 BOB = "sip:bob@example.test"
 
@@ -112,3 +126,53 @@ async def test_answer_to_a_request_that_begins_no_dialog_has_no_token(home: Netw
         answer = respond(came, 200)
         assert node.relay.requests.tokens_in(sent, answer) == ()
         assert repr(node.relay.requests).startswith("<BranchRequests")
+
+
+@pytest.fixture(name="trunked")
+def _trunked(tmp_path: Path) -> tuple[Network, PlayedTrunk]:
+    """A front end and a gateway, with one trunk."""
+    example = build_gateway(tmp_path / "example")
+    provider = PlayedTrunk(PROVIDER, build_trunk(tmp_path / "provider", PROVIDER))
+    join_trunks(example, (provider, {"asserts": ["+"], "carries": ["+"]}))
+    return Network((example,), starts=(FE1, GATEWAY)), provider
+
+
+@on_loop
+async def test_trunk_gets_the_number_and_a_contact_of_ours_and_reaches_the_phone_by_it(
+    trunked: tuple[Network, PlayedTrunk],
+) -> None:
+    network, provider = trunked
+    async with network, provider:
+        alice, trunk = await network.phone("alice", FE1), await provider.opens(network)
+        await alice.send(invite := alice.request("INVITE", f"tel:{OUTSIDE}"))
+        came = await trunk.request_in("INVITE")
+        assert came.from_.uri == f"sip:{ALICE}@{GATEWAYS};user=phone"
+        await trunk.reply(came, 200)
+        await alice.send(inside_of(Dialog.of_caller(invite, await alice.final()), alice, "ACK"))
+        await trunk.request_in("ACK")
+        await trunk.send(inside_of(Dialog.of_callee(came, trunk.tag), trunk, "BYE"))
+        bye = await alice.request_in("BYE")
+        assert f"<{bye.uri}>" == alice.contact
+        await alice.reply(bye, 200)
+        assert (await trunk.final()).status == 200
+
+
+@on_loop
+async def test_caller_of_a_trunk_who_is_withheld_has_a_contact_of_ours(trunked: tuple[Network, PlayedTrunk]) -> None:
+    network, provider = trunked
+    async with network, provider:
+        alice, trunk = await network.phone("alice", FE1), await provider.opens(network)
+        hidden = trunk.request("INVITE", f"sip:{ALICE}@{GATEWAYS}", sender="<sip:anonymous@anonymous.invalid>;tag=1")
+        await trunk.send(hidden)
+        came = await alice.request_in("INVITE")
+        assert came.contacts[0].sip_uri.host == GATEWAYS
+        await alice.reply(came, 200)
+        answer = await trunk.final()
+        assert answer.contacts[0].sip_uri.host == GATEWAYS
+        await trunk.send(inside_of(Dialog.of_caller(hidden, answer), trunk, "ACK"))
+        await alice.request_in("ACK")
+        await alice.send(inside_of(Dialog.of_callee(came, alice.tag), alice, "UPDATE"))
+        update = await trunk.request_in("UPDATE")
+        assert f"<{update.uri}>" == trunk.contact
+        await trunk.reply(update, 200)
+        assert (await alice.final()).contacts[0].sip_uri.host == GATEWAYS

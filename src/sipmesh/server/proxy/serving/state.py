@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sipmesh.routing.authentication.backoff import LoginBackoff
 from sipmesh.routing.identity.tokens import Tokens
+from sipmesh.routing.numbers.call_rates import CallRates
 from sipmesh.routing.proxy.branch import Branches
 from sipmesh.routing.proxy.forwarding import ListenerAddress
+from sipmesh.server.proxy.call_table import CallTable
 from sipmesh.server.proxy.calls.media_guard import MediaGuard
 from sipmesh.server.proxy.events.message_delivery import MessageDelivery
 from sipmesh.server.proxy.flow_table import FlowTable
 from sipmesh.server.proxy.links.home_flows import HomeFlows
 from sipmesh.server.proxy.liveness.outages import Outages
+from sipmesh.server.proxy.liveness.trunk_outages import TrunkOutages
 from sipmesh.server.proxy.login.access_proxy import AccessProxy
 from sipmesh.server.proxy.other_processes import OtherProcesses
 from sipmesh.server.proxy.registrar.registrations import Registrations
@@ -26,6 +29,7 @@ class ServingState:
     """The parts of a server that the step asks. None of them is asked to send, to store or to wait.
 
     *is_draining*: requests outside dialogs are refused. *max_exchanges*: so many branches may wait for their final response.
+    *call_rates* counts the new calls of trunks at a gateway.
     """
 
     # whose a request is, and where it has been
@@ -41,16 +45,19 @@ class ServingState:
     accounts: Principals
     failures: LoginBackoff
     client_transactions: ClientTransactions
+    calls: CallTable
 
     # where it goes
     registrations: Registrations
     delivery: MessageDelivery
     outages: Outages
+    trunk_outages: TrunkOutages
     siblings: OtherProcesses
     media: MediaGuard
 
     max_exchanges: int = 50_000
     is_draining: bool = False
+    call_rates: CallRates = field(default_factory=CallRates)
 
     def __repr__(self) -> str:
         return f"<ServingState of {self.flow_table.view.name}, {self.registrations!r}>"

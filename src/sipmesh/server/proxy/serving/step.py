@@ -55,6 +55,7 @@ from sipmesh.server.proxy.serving.events import (
     NotOfControlPlane,
     TargetsLost,
 )
+from sipmesh.server.proxy.serving.trunk_room import with_room
 from sipmesh.server.proxy.serving.user_targets import (
     NO_USERS_YET,
     NOT_TAKEN_OVER,
@@ -189,6 +190,8 @@ def _resolved(
         effect = find_contact(state, in_force, received.request, effect)
     if isinstance(effect, ToUser):
         effect = find_user(state, in_force, sender, received.request, effect, now)
+    if isinstance(effect, Forward) and in_force.trunk_names is not None:
+        effect = with_room(state, in_force.trunk_names, sender, received.request, effect, now)
     if isinstance(effect, Forward):
         return _forwarded(state, in_force, received, sender, effect)
     if isinstance(effect, Register):

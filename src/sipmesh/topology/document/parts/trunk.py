@@ -17,6 +17,8 @@ NumberPrefix = Annotated[str, BeforeValidator(quoted), StringConstraints(pattern
 HIGHEST_PRIORITY = 100
 HIGHEST_WEIGHT = 100
 MOST_PREFIXES = 1000
+MOST_CHANNELS = 100_000
+MOST_CALLS_PER_SECOND = 1000
 
 
 class Trunk(Part):
@@ -38,6 +40,13 @@ class Trunk(Part):
     )
     weight: Annotated[int, Field(strict=True, ge=1, le=HIGHEST_WEIGHT)] = Field(
         default=1, description="share of the calls among trunks of the same priority"
+    )
+    channels: Annotated[int, Field(strict=True, ge=1, le=MOST_CHANNELS)] | None = Field(
+        default=None,
+        description="calls at the same time, in both directions; by default their number is not bounded here",
+    )
+    calls_per_second: Annotated[int, Field(strict=True, ge=1, le=MOST_CALLS_PER_SECOND)] | None = Field(
+        default=None, description="new calls a second in each direction; by default their number is not bounded here"
     )
     emergency: bool = Field(default=False, description="whether it takes calls to the emergency numbers in `numbers`")
     main_number: GlobalNumber | None = Field(

@@ -211,6 +211,8 @@ _OF_FEDERATION: Final[Rules] = {
     "federation.partners.trunk.emergency": (
         Rule(Gain.READ, "it takes them", "the trunk", "emergency calls go to {place}", is_set),
     ),
+    "federation.partners.trunk.channels": (NoGrant("bounds calls"),),
+    "federation.partners.trunk.calls_per_second": (NoGrant("bounds calls"),),
     "federation.partners.trunk.priority": (NoGrant("orders trunks that carry the same numbers"),),
     "federation.partners.trunk.weight": (NoGrant("orders trunks that carry the same numbers"),),
     "federation.partners.trunk.main_number": (

@@ -1,0 +1,51 @@
+"""A trunk that has failed is tried last for a while, and longer if it fails again."""
+
+from __future__ import annotations
+
+from sipmesh.server.proxy.liveness.trunk_outages import FIRST_PAUSE_S, LONGEST_PAUSE_S, TrunkOutages
+from sipmesh.server.quotas.limited_log import LimitedLog
+from support.telling import Told
+
+FIRST, SECOND = "first.test", "second.test"
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_trunk_that_has_failed_is_tried_last_until_its_pause_is_over() -> None:
+    clock, told = Clock(), Told()
+    outages = TrunkOutages(clock, LimitedLog(told.log, clock))
+    assert outages.last((FIRST, SECOND)) == [FIRST, SECOND]
+    outages.failed(FIRST)
+    assert outages.last((FIRST, SECOND)) == [SECOND, FIRST]
+    clock.now += FIRST_PAUSE_S
+    assert outages.last((FIRST, SECOND)) == [FIRST, SECOND]
+    assert FIRST in repr(outages)
+
+
+def test_pause_doubles_with_each_failure_up_to_a_bound() -> None:
+    clock, told = Clock(), Told()
+    outages = TrunkOutages(clock, LimitedLog(told.log, clock))
+    pauses = []
+    for _ in range(6):
+        outages.failed(FIRST)
+        outages.failed(FIRST)  # of another call at the same time: it counts once
+        before = clock.now
+        while outages.last((FIRST, SECOND))[0] == SECOND:
+            clock.now += FIRST_PAUSE_S
+        pauses.append(clock.now - before)
+    assert pauses == [30.0, 60.0, 120.0, 240.0, 480.0, LONGEST_PAUSE_S]
+
+
+def test_trunk_that_carries_a_call_is_as_good_as_before() -> None:
+    clock, told = Clock(), Told()
+    outages = TrunkOutages(clock, LimitedLog(told.log, clock))
+    outages.failed(FIRST)
+    outages.answered(FIRST)
+    outages.answered(SECOND)
+    assert outages.last((FIRST, SECOND)) == [FIRST, SECOND]
+    assert "no trunk" in repr(outages)
