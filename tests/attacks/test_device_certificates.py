@@ -246,6 +246,13 @@ def below(example: Organisation) -> tuple[Path, Path]:
     return forge.forge(wish, lower).write(example.folder / "d", "below")
 
 
+def by_a_front_end(example: Organisation) -> tuple[Path, Path]:
+    """What a thief of the key of a front end can sign: no CA is on a front end."""
+    thief = Forged.read(*example.credentials(FE2), stolen(example))
+    wish = Wish("alice@example.test desk", uris=DESK, usages=(CLIENT_AUTH,), extra=(DEVICES,))
+    return Forge(datetime.now(UTC)).forge(wish, thief).write(example.folder / "d", "signed")
+
+
 def strange(example: Organisation) -> tuple[Path, Path]:
     """By the CA of another organisation, such as a partner."""
     forge = Forge(datetime.now(UTC))
@@ -276,6 +283,7 @@ BAD: dict[str, tuple[Callable[[Organisation], tuple[Path, Path]], Code]] = {
     "not yet valid": (lambda e: forged(e, begins=DAY), Code.NOT_YET_VALID),
     "for serverAuth": (lambda e: forged(e, usages=(SERVER_AUTH,)), Code.WRONG_USAGE),
     "a CA": (lambda e: forged(e, ca=True), Code.NOT_A_LEAF),
+    "by the key of a front end": (by_a_front_end, Code.UNTRUSTED_ISSUER),
     "below a CA that the device issuing CA has made": (below, Code.UNTRUSTED_ISSUER),
     "by a stranger": (strange, Code.UNTRUSTED_ISSUER),
 }

@@ -197,7 +197,7 @@ class AdminCommands:
             direction=link.direction,
             state=link.state.value,
             confirmed=link.peer.confirmed,
-            peer=link.peer_name or ", ".join(users) or link.meant,
+            peer=link.peer_name or _device_of(link) or ", ".join(users) or link.meant,
             remote=f"{link.remote[0]}:{link.remote[1]}",
             code=link.verdict.code if link.verdict is not None else None,
             tls=TlsReply.of(link.peer.facts),
@@ -321,3 +321,8 @@ class AdminCommands:
 
 def _most(asked: Mapping[str, Any]) -> int:
     return int(asked.get("most", MOST_REFUSALS))
+
+
+def _device_of(link: Link) -> str:
+    """Name the device that a client is, and its user; "" if no certificate has proved it."""
+    return link.verdict.subject if link.verdict is not None and link.verdict.device is not None else ""

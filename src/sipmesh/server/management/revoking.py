@@ -47,7 +47,11 @@ def revoke(generations: CaGenerations, serial: int, reason: Reason, at: datetime
             record = ca.revoke(serial, reason, at, lost)
         except UnrecordedRevocationError as wrong:
             unrecorded, record = wrong, wrong.records[-1]
-    note(AuditAct.REVOKE, server=record.names[0], serial=record.serial_hex, because=str(record.reason))
+    is_device = record.kind == CertificateKind.DEVICE
+    whose = (
+        {"user": record.names[0], "device": " ".join(record.names[1:])} if is_device else {"server": record.names[0]}
+    )
+    note(AuditAct.REVOKE, **whose, serial=record.serial_hex, because=str(record.reason))
     if unrecorded is not None:
         raise unrecorded
     return record
