@@ -13,6 +13,7 @@ from sipmesh.trust.x509.certificate import fingerprint
 from support.console import Visitor, management_with_console
 from support.managed import MGMT
 from support.network import BEGAN, FE1
+from support.recording import record
 from support.running import on_loop
 
 
@@ -46,6 +47,29 @@ async def test_each_thing_is_found_by_its_name_or_number_and_has_a_page(tmp_path
             page = await viewer.get(URL(best["page"], encoded=True))
             assert (page.status, found["faults"]) == (200, []), best
             assert best["name"] in (await viewer.get(URL("/search").with_query(q=text))).text
+
+
+@pytest.mark.parametrize("text", ["alice", "BOB@example.test", "Call-ID-1", "fe1.example.test-1-1", "example.test"])
+@on_loop
+async def test_call_is_found_by_its_parties_its_call_id_and_its_record(tmp_path: Path, text: str) -> None:
+    """A viewer may not read who calls whom, and is told so."""
+    async with (
+        management_with_console(tmp_path, recording=True) as network,
+        Visitor(network, "otto-token") as operator,
+        Visitor(network, "vera-token") as viewer,
+        Visitor(network) as browser,
+    ):
+        await network.master.calls.in_store(lambda store: store.add([record(call_id="Call-ID-1")]))
+        asked = URL("/api/v1/search").with_query(find=text)
+        found = (await operator.get(asked)).json
+        [call] = [one for one in found["results"] if one["kind"] == "call"]
+        assert (call["name"], found["faults"]) == ("alice@example.test to bob@example.test", [])
+        await browser.log_in("operator")
+        page = await browser.get(URL(call["page"], encoded=True))
+        assert (page.status, "Call-ID-1" in page.text or "bob@example.test" in page.text) == (200, True)
+        refused = (await viewer.get(asked)).json
+        assert [one for one in refused["results"] if one["kind"] == "call"] == []
+        assert refused["left_out"].count("calls") == 1
 
 
 @pytest.mark.parametrize("text", ["%", "_", "*", "'", '"', "\\", "<b>", "ff", "no such thing"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -62,8 +62,8 @@ def calls(
     and the audit log says who has read them. On another host, they are those of the servers that run there. With --json, each
     record is on one line.
     """
-    from sipmesh.cli.calls.instants import day, instant, zone
     from sipmesh.cli.calls.shown_calls import say_csv, show_calls
+    from sipmesh.cli.instants import day, instant, zone
     from sipmesh.storage.call_records.call_query import CallQuestion
 
     if end:
@@ -127,16 +127,11 @@ def _found(place: Place, question: CallQuestion, most: int) -> tuple[list[CallRe
         return _found_here(place, question, most)
     found: list[CallRecord] = []
     while True:
-        asked = replace(question, most=min(most - len(found), MOST_ON_PAGE), before=found[-1].id if found else "")
-        reply = ask_one(socket, CALLS, ASK_S, **_plain(asked))
+        page = {"most": min(most - len(found), MOST_ON_PAGE), "before": found[-1].id if found else ""}
+        reply = ask_one(socket, CALLS, ASK_S, **(question.model_dump(mode="json") | page))
         found += reply.records
         if len(found) >= most or not reply.has_more:
             return found, reply.has_more
-
-
-def _plain(question: CallQuestion) -> dict[str, object]:
-    """Give the parameters of the control socket."""
-    return {key: value.isoformat() if isinstance(value, datetime) else value for key, value in asdict(question).items()}
 
 
 def _found_here(place: Place, question: CallQuestion, most: int) -> tuple[list[CallRecord], bool]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Annotated, Final
 
 import typer
 
+from sipmesh.cli.instants import instant
 from sipmesh.cli.output import GOOD, cell, plural, say, say_json, say_json_lines, show, table
 from sipmesh.cli.place import HERE, AsJson, Place, TopologyFile
 from sipmesh.cli.topology.publish import management_db_of
@@ -15,10 +16,7 @@ from sipmesh.errors import OperatorError, Problem
 from sipmesh.sip.text import is_digits
 from sipmesh.storage.audit_act import AuditAct
 
-UNITS: Final = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
 LONGEST_NUMBER: Final = 15
-LONGEST_COUNT: Final = 5
-"""Digits: some centuries in weeks."""
 
 app = typer.Typer(
     help="The audit log: each change of trust, by whom and when.", no_args_is_help=False, invoke_without_command=True
@@ -70,15 +68,11 @@ def _beginning(since: str) -> tuple[int, datetime | None]:
         return int(since), None
     if not since:
         return 0, None
-    unit, count = since[-1:], since[:-1]
-    if unit in UNITS and is_digits(count) and len(count) <= LONGEST_COUNT:
-        return 0, datetime.now(UTC) - int(count) * UNITS[unit]
     try:
-        day = datetime.fromisoformat(since)
-    except ValueError:
+        return 0, instant(since, datetime.now(UTC))
+    except OperatorError:
         wanted = "the number of a line, a time such as 7d or 12h, or a day such as 2026-11-30"
         raise OperatorError(f"--since needs {wanted}, and not {since}") from None
-    return 0, day if day.tzinfo is not None else day.replace(tzinfo=UTC)
 
 
 def _short(value: object) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import os
-import re
 import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,6 +17,7 @@ import typer
 from sipmesh.cli.control_client import tell_users_changed
 from sipmesh.cli.output import GOOD, WARN, plural, say, say_document
 from sipmesh.cli.place import HERE, Place, TopologyFile
+from sipmesh.csv_cell import csv_cell, csv_text
 from sipmesh.errors import OperatorError, Problem
 from sipmesh.foreign_errors import reason_of
 from sipmesh.storage.users.account_report import AccountReport
@@ -37,9 +37,6 @@ LARGEST_TABLE: Final = 32 << 20
 MOST_ROWS: Final = 100_000
 PASSWORD_OCTETS: Final = 15
 """120 random bits, 20 characters: no phone and no guesser has to remember them."""
-
-_FORMULA = re.compile(r"'*[=+@\t\r-]")
-"""How a cell begins that a spreadsheet calculates, or that has the apostrophe of such a cell already. SIP permits such names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,17 +81,12 @@ def export(
 def _written(rows: Sequence[Sequence[str]]) -> str:
     """Write a table; a name with a comma, which SIP permits, is written in quotes.
 
-    A name that a spreadsheet would read as a formula gets an apostrophe before it, which `_without_apostrophe` removes.
+    A name that a spreadsheet would read as a formula gets an apostrophe before it, which `csv_text` removes.
     """
     written = io.StringIO()
-    cells = [[f"'{cell}" if _FORMULA.match(cell) else cell for cell in row] for row in rows]
+    cells = [[csv_cell(cell) for cell in row] for row in rows]
     csv.writer(written, lineterminator="\n").writerows(cells)
     return written.getvalue()
-
-
-def _without_apostrophe(cell: str) -> str:
-    """Return the text that `_written` has written as this cell."""
-    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
 
 
 def _new_password() -> str:
@@ -187,7 +179,7 @@ def _rows(file: Path) -> Sequence[tuple[int, dict[str, str]]]:
         rows = [
             (
                 reader.line_num,
-                {name: _without_apostrophe(value) for name, value in row.items() if isinstance(value, str)},
+                {name: csv_text(value) for name, value in row.items() if isinstance(value, str)},
             )
             for row in islice(reader, MOST_ROWS + 1)
         ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from sipmesh.pki.crl.builder import Reason
 from sipmesh.pki.issuance.profiles import LEAF_LIFETIME, LONGEST_LEAF_LIFETIME
@@ -13,7 +13,7 @@ from sipmesh.server.enrolment.new_token import HOURS, MOST_HOURS
 from sipmesh.server.provisioning.client_kind import DESK_PHONES, ClientKind
 from sipmesh.server.replication.probe_order import MOST_TARGETS
 from sipmesh.sip.text import is_digits
-from sipmesh.storage.call_records.call_query import MOST_ON_PAGE
+from sipmesh.storage.call_records.call_query import CallQuestion
 from sipmesh.storage.users.user_list import UserSort
 from sipmesh.topology.builder.additions import MOST_SERVERS
 from sipmesh.topology.builder.outline import Kind
@@ -104,21 +104,11 @@ class ToFind(Given):
     find: Annotated[str, Field(min_length=1, max_length=LONGEST_ADDRESS, pattern=r"^[^\x00]*$")]
 
 
-class CallsToRead(Given):
+class CallsToRead(CallQuestion, Given):
     """Which records to read. *user* is a user, with or without domain, or a domain; *only* is INVITE, MESSAGE or empty.
 
     *call* is a Call-ID or the id of a record; *before* is the id of the last record of the page before.
     """
-
-    user: Text = ""
-    since: AwareDatetime | None = None
-    until: AwareDatetime | None = None
-    failed: bool = False
-    up: bool = False
-    only: Annotated[str, Field(pattern="^(INVITE|MESSAGE)?$")] = ""
-    call: Text = ""
-    before: Text = ""
-    most: Annotated[int, Field(ge=1, le=MOST_ON_PAGE)] = MOST_ON_PAGE
 
 
 class ToEndCall(Given):

@@ -18,8 +18,9 @@ from sipmesh.server.admin.replies import REFUSED_MESSAGES
 from sipmesh.server.console.operations import AUDIT, CERTIFICATES, PARTNERS, SEARCH, USERS, operation_of
 from sipmesh.server.console.replies import Found, SearchReply
 from sipmesh.server.control_socket import ROLE, WHO, Encoded
-from sipmesh.server.management.replies import NETWORK, NetworkReply
+from sipmesh.server.management.replies import CALLS, NETWORK, NetworkReply
 from sipmesh.sip.text import LWS, ascii_lower, is_digits
+from sipmesh.storage.call_records.call_query import NotRecordedError
 from sipmesh.strict_json import read_json
 from sipmesh.topology.document.operators.console_role import ConsoleRole
 from sipmesh.typed_json import read
@@ -40,12 +41,12 @@ SEPARATORS: Final = str.maketrans("", "", "-./() ")
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What is found with *operation*, which is asked with *given* of the text; *found* makes results of its reply."""
+    """What is found with *operation*, which is asked with *given* of the typed text; *found* makes results of its reply."""
 
     kinds: str
     operation: str
     found: Callable[[Any, str], Iterable[Found]]
-    given: Callable[[str], Mapping[str, object]] = lambda _text: {}
+    given: Callable[[str], Mapping[str, object]] = lambda _typed: {}
 
 
 class SearchCommand:
@@ -59,23 +60,26 @@ class SearchCommand:
         return {SEARCH: self._search}
 
     async def _search(self, asked: Mapping[str, Any]) -> SearchReply:
-        text, role = ascii_lower(str(asked["find"]).strip(LWS)), ConsoleRole(asked[ROLE])
+        typed, role = str(asked["find"]).strip(LWS), ConsoleRole(asked[ROLE])
+        text = ascii_lower(typed)
         allowed = [source for source in SOURCES if role.may(operation_of(source.operation).role)]
-        answers = await asyncio.gather(*(self._ask(source, text, asked) for source in allowed))
+        answers = await asyncio.gather(*(self._ask(source, typed, asked) for source in allowed))
         results = [one for found, _ in answers for one in found]
         results.sort(key=lambda one: ascii_lower(one.name) != text)
-        left_out = [source.kinds for source in SOURCES if source not in allowed]
+        left_out = list(dict.fromkeys(source.kinds for source in SOURCES if source not in allowed))
         return SearchReply(results, left_out, [fault for _, fault in answers if fault])
 
-    async def _ask(self, source: Source, text: str, asked: Mapping[str, Any]) -> tuple[Sequence[Found], str]:
+    async def _ask(self, source: Source, typed: str, asked: Mapping[str, Any]) -> tuple[Sequence[Found], str]:
         """Return what a source has, or why it cannot be asked."""
         operation: Operation = operation_of(source.operation)
         try:
-            given = read(operation.given, source.given(text)).model_dump(mode="json")
+            given = read(operation.given, source.given(typed)).model_dump(mode="json")
             reply = await self._commands[operation.name]({**given, WHO: asked[WHO], ROLE: asked[ROLE]})
+        except NotRecordedError:
+            return (), ""
         except SipmeshError as wrong:
             return (), f"{source.kinds}: {wrong}"
-        return list(islice(source.found(reply, text), MOST_FOUND)), ""
+        return list(islice(source.found(reply, ascii_lower(typed)), MOST_FOUND)), ""
 
 
 def _number_or(text: str) -> str:
@@ -136,11 +140,19 @@ def _audit(reply: Any, text: str) -> Iterator[Found]:
         )
 
 
+def _calls(reply: Any, _text: str) -> Iterator[Found]:
+    for call in reply.records:
+        what = f"{call.start:%Y-%m-%d %H:%M:%S}Z, {call.status} {call.why}".rstrip()
+        yield Found("call", f"{call.caller} to {call.callee}", what, f"/calls?call={quote(call.id, safe='')}")
+
+
 SOURCES: Final = (
-    Source("users and numbers", USERS, _users, lambda text: {"find": _number_or(text)}),
+    Source("users and numbers", USERS, _users, lambda typed: {"find": _number_or(ascii_lower(typed))}),
     Source("servers", NETWORK.name, _servers),
     Source("partners", PARTNERS, _partners),
     Source("certificates", CERTIFICATES, _certificates),
     Source("references of refused messages", REFUSED_MESSAGES.name, _references),
-    Source("the audit log", AUDIT, _audit, lambda text: {"find": text}),
+    Source("the audit log", AUDIT, _audit, lambda typed: {"find": ascii_lower(typed)}),
+    Source("calls", CALLS.name, _calls, lambda typed: {"user": _number_or(typed), "most": MOST_FOUND}),
+    Source("calls", CALLS.name, _calls, lambda typed: {"call": typed, "most": MOST_FOUND}),
 )

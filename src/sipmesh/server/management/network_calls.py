@@ -22,7 +22,7 @@ from sipmesh.server.replication.control_links import edges_behind
 from sipmesh.sip.message import respond
 from sipmesh.sip.status import Status
 from sipmesh.storage.audit_act import AuditAct
-from sipmesh.storage.call_records.call_query import CallQuery, meant
+from sipmesh.storage.call_records.call_query import CallQuery, NotRecordedError, meant
 from sipmesh.storage.call_records.call_store import CallStore
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ class NetworkCalls:
     async def read(self, asked: Mapping[str, Any], who: str) -> CallsReply:
         """Answer a question of the operator *who*; the audit log has a line for it. Raises `OperatorError`."""
         if self._server.view.loaded.topology.call_records is None:
-            raise OperatorError(
+            raise NotRecordedError(
                 "no records of calls are made; write `call_records: {}` into the topology, and publish it"
             )
         query = await asyncio.to_thread(meant, asked, self._server.view.loaded)

@@ -6,13 +6,10 @@ import csv
 import io
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Final
 
+from sipmesh.csv_cell import csv_cell
 from sipmesh.storage.call_records.call_record import CallRecord
 from sipmesh.typed_json import members
-
-_SAFE: Final = "'"
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
 def csv_of(records: Sequence[CallRecord]) -> str:
@@ -31,4 +28,4 @@ def _cell(value: object) -> str:
     if isinstance(value, datetime):
         return value.isoformat()
     text = " ".join(value) if isinstance(value, list | tuple) else str(value)
-    return f"{_SAFE}{text}" if text.startswith(_FORMULA) else text
+    return csv_cell(text)

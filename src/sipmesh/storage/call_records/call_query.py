@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from sipmesh.errors import OperatorError
 from sipmesh.sip.text import ascii_lower
@@ -21,6 +21,12 @@ if TYPE_CHECKING:
     from sipmesh.topology.document.load import Loaded
 
 MOST_ON_PAGE: Final = 500
+
+
+class NotRecordedError(OperatorError):
+    """The topology has no `call_records`."""
+
+
 _Text = Annotated[str, Field(max_length=320, pattern=r"^[^\x00]*$")]
 
 
@@ -88,9 +94,13 @@ def names_of(record: CallRecord) -> frozenset[str]:
     return frozenset(found | {user.rpartition("@")[2] for user in found})
 
 
-@dataclass(frozen=True, slots=True)
-class CallQuestion:
-    """A question as it is asked over the control socket and the API: *user* may be without its domain, or a domain."""
+class CallQuestion(BaseModel):
+    """A question as it is asked over the control socket and the API. *user* is a user, with or without domain, or a domain.
+
+    *call* is a Call-ID or the id of a record; *before* is the id of the last record of the page before.
+    """
+
+    model_config = ConfigDict(frozen=True)
 
     user: _Text = ""
     since: AwareDatetime | None = None

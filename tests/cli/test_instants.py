@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from sipmesh.cli.calls.instants import day, instant, zone
+from sipmesh.cli.instants import day, instant, zone
 from sipmesh.errors import OperatorError
 
 
@@ -32,6 +32,7 @@ def now() -> datetime:
     [
         ("2h", datetime(2026, 10, 26, 11, 30, tzinfo=UTC)),
         ("30min", datetime(2026, 10, 26, 13, 0, tzinfo=UTC)),
+        ("30m", datetime(2026, 10, 26, 13, 0, tzinfo=UTC)),
         ("7d", datetime(2026, 10, 19, 13, 30, tzinfo=UTC)),
         ("2026-10-26", datetime(2026, 10, 25, 23, 0, tzinfo=UTC)),
         ("2026-10-24", datetime(2026, 10, 23, 22, 0, tzinfo=UTC)),

@@ -8,8 +8,8 @@ from typing import Final
 
 from sipmesh.errors import OperatorError
 
-_AGO: Final = re.compile(r"([0-9]{1,6})(s|min|h|d|w)", re.ASCII)
-_UNITS: Final = {"s": 1, "min": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+_AGO: Final = re.compile(r"([0-9]{1,6})(s|m|min|h|d|w)", re.ASCII)
+_UNITS: Final = {"s": 1, "m": 60, "min": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 _WANTED: Final = "write 2026-11-30, 2026-11-30T14:00, or so long ago: 30min, 2h, 7d"
 
 
