@@ -12,6 +12,7 @@ from sipmesh.errors import OperatorError
 from sipmesh.server.console.operations import AUDIT, CERTIFICATES, CHANGES
 from sipmesh.server.console.pages.chart import charts_of
 from sipmesh.server.management.replies import TRAFFIC
+from sipmesh.storage.audit_act import AuditAct
 from sipmesh.trust.formatting import tell_list
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ MOST_NEEDS: Final = 20
 """Lines of what needs an operator; the pages behind them have all."""
 
 MOST_CHANGES: Final = 8
+READS: Final = frozenset({AuditAct.CALLS, AuditAct.TRACE})
+"""Lines of the audit log that are no change: an operator has read records or messages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +63,7 @@ class OverviewPage:
                 needs = [Need("bad", "Management", wrong.message, "", "/status")]
         else:
             needs += [Need("bad", "Audit log", fault, "", "/audit") for fault in audit.faults]
-            changed = list(islice(audit.lines, MOST_CHANGES))
+            changed = list(islice((line for line in audit.lines if line.act not in READS), MOST_CHANGES))
         shown = {
             "traffic": traffic,
             "charts": charts_of(traffic),
