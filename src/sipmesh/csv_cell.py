@@ -10,7 +10,7 @@ _FORMULA: Final = re.compile(r"'*[=+@\t\r-]")
 
 
 def csv_cell(text: str) -> str:
-    """Write a text as a cell: one that a spreadsheet would read as a formula gets an apostrophe before it."""
+    """Write a text as a cell: a text that a spreadsheet would read as a formula gets an apostrophe before it."""
     return f"'{text}" if _FORMULA.match(text) else text
 
 

@@ -52,7 +52,7 @@ async def test_each_thing_is_found_by_its_name_or_number_and_has_a_page(tmp_path
 @pytest.mark.parametrize("text", ["alice", "BOB@example.test", "Call-ID-1", "fe1.example.test-1-1", "example.test"])
 @on_loop
 async def test_call_is_found_by_its_parties_its_call_id_and_its_record(tmp_path: Path, text: str) -> None:
-    """A viewer may not read who calls whom, and is told so."""
+    """A viewer may not read who calls whom, and the answer says so."""
     async with (
         management_with_console(tmp_path, recording=True) as network,
         Visitor(network, "otto-token") as operator,

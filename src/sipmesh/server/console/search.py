@@ -142,7 +142,7 @@ def _audit(reply: Any, text: str) -> Iterator[Found]:
 
 def _calls(reply: Any, _text: str) -> Iterator[Found]:
     for call in reply.records:
-        what = f"{call.start:%Y-%m-%d %H:%M:%S}Z, {call.status} {call.why}".rstrip()
+        what = f"{call.start:%Y-%m-%d %H:%M:%S}Z, {call.status} {call.why}"
         yield Found("call", f"{call.caller} to {call.callee}", what, f"/calls?call={quote(call.id, safe='')}")
 
 
