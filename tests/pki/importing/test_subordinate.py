@@ -200,3 +200,15 @@ def test_p384_ca_is_imported(generations: CaGenerations, root: OtherCa, tmp_path
     key = (*EC[:-1], "ec_paramgen_curve:P-384")
     other = OtherCa(tmp_path, "strong", BELOW, root, key=key).made()
     assert imported(generations, other.key_file, other.pem, root.pem).has_own_root is False
+
+
+def test_key_of_a_request_that_was_answered_is_not_requested_again(generations: CaGenerations, root: OtherCa) -> None:
+    """Another host of a management pool may still have the file."""
+    request_ca(generations)
+    kept = (generations.folder / REQUEST_KEY).read_bytes()
+    made = imported(generations, signed(generations, root), root.pem)
+    generations.activate()
+    (generations.folder / REQUEST_KEY).parent.mkdir()
+    (generations.folder / REQUEST_KEY).write_bytes(kept)
+    (generations.folder / REQUEST_KEY).chmod(0o600)
+    assert x509.load_pem_x509_csr(request_ca(generations)).public_key() != made.issuing.public_key()

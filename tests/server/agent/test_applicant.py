@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from sipmesh.pki.keys.passphrase import VARIABLE
 from sipmesh.server.replication.renewal import CERTIFICATE
 from sipmesh.topology.document.named_files.trust_anchors import read_certificates
 from sipmesh.topology.versions.jose import open_signed
+from sipmesh.topology.view import view as view_of
 from sipmesh.trust.revocation.crl import RevocationList
 from sipmesh.trust.revocation.crl_set import RevocationLists
 from support.crls import issuing_beside
@@ -167,3 +169,15 @@ def test_revoked_certificate_of_the_issuing_ca_is_not_shown(place: Place) -> Non
         lists = RevocationLists([root_list(place.ca, 77 if revoked else 78)])
         place.loaded.authority.use_crls(lists)
         assert place.applicant(FE1).show((other,), place.view(FE1), NOW) is not revoked
+
+
+def test_certificate_below_an_adopted_root_is_not_renewed_by_management(place: Place) -> None:
+    """Management would refuse each request, of which each report has one."""
+    view, other = place.view(FE1), issuing_beside(place.ca, NOW)
+    applicant = place.applicant(FE1)
+    assert applicant.request(view, NOW, (other,)) is not None
+    authority = view.loaded.topology.authority.model_copy(update={"anchors": ("anchors/ca-0.pem",)})
+    topology = view.loaded.topology.model_copy(update={"authority": authority})
+    root = place.ca.root.public_bytes(Encoding.PEM)
+    adopted = replace(view.loaded, topology=topology, embedded={"anchors/ca-0.pem": root})
+    assert applicant.request(view_of(adopted, FE1), NOW, (other,)) is None

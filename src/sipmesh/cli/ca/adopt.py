@@ -22,7 +22,7 @@ def adopt(file: Given, *, crl: Crls = None, topology: TopologyFile = HERE) -> No
     CRL of the CA that issues for servers. A private key in the file is refused: sipmesh does not need it.
     """
     from sipmesh.pki import files
-    from sipmesh.pki.importing.ca_path import roots_of
+    from sipmesh.pki.importing.ca_path import ADOPTED, roots_of
     from sipmesh.topology.document.changes import add_root, edit
 
     place = Place(topology)
@@ -36,7 +36,7 @@ def adopt(file: Given, *, crl: Crls = None, topology: TopologyFile = HERE) -> No
     there = draft.topology.authority
     crls = [name for name in _crls_of(paths, crl or []) if name not in there.crls]
     for path in paths:
-        anchor = f"anchors/ca-{fingerprint_of(path)}.pem"
+        anchor = f"{ADOPTED}{fingerprint_of(path)}.pem"
         files.make_readable_folder((place.folder / anchor).parent)
         files.write(place.folder / anchor, files.certificates_pem((path.root,)))
         if anchor not in there.anchors:

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 SYSTEM_ROOTS: Final = Path("/etc/ssl/certs/ca-certificates.crt")
 """The public CAs that this machine trusts."""
 
+ADOPTED: Final = "anchors/ca-"
+"""How the names of the roots begin that `ca adopt` has added to our own authority."""
+
 _USAGES: Final = {ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH}
 
 

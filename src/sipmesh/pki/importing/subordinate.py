@@ -43,7 +43,7 @@ def request_ca(generations: CaGenerations) -> bytes:
     """Return the signing request, in PEM, for our next issuing CA. Its key is made once: another call gives the same request."""
     generations.must_be_free()
     file = generations.folder / REQUEST_KEY
-    if not file.exists():
+    if not file.exists() or _is_of_a_ca(generations, files.read_key(file)):
         file.parent.mkdir(mode=files.FOLDER, exist_ok=True)
         now = generations.current
         label = f"{now.organisation} {CertificateKind.ISSUING} {generations.unused()}"
@@ -58,6 +58,11 @@ def request_ca(generations: CaGenerations) -> bytes:
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
     )
     return builder.sign(key, digest(key.curve)).public_bytes(Encoding.PEM)
+
+
+def _is_of_a_ca(generations: CaGenerations, key: ec.EllipticCurvePrivateKey) -> bool:
+    """Tell whether a generation has this key: another host of a management pool keeps the file of a request that was answered."""
+    return any(generations.open(number).issuing.public_key() == key.public_key() for number in generations.numbers)
 
 
 def import_ca(

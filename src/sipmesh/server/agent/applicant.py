@@ -14,10 +14,11 @@ from cryptography import x509
 from sipmesh.errors import OperatorError, RemoteError
 from sipmesh.pki import files
 from sipmesh.pki.csr import request_for
+from sipmesh.pki.importing.ca_path import ADOPTED
 from sipmesh.pki.key_pair import must_be_a_pair, write_pair
 from sipmesh.server.replication.renewal import REQUEST, is_due
 from sipmesh.topology.document.named_files.read import UnusableFileError
-from sipmesh.topology.document.named_files.trust_anchors import read_certificates
+from sipmesh.topology.document.named_files.trust_anchors import parse_certificates, read_certificates
 from sipmesh.topology.versions.jose import sign
 from sipmesh.trust.path.chain import DEEPEST
 from sipmesh.trust.x509.certificate import UNREADABLE, issued_by
@@ -142,8 +143,11 @@ def _stands(one: x509.Certificate, above: x509.Certificate, authority: Authority
 
 
 def _is_ours(chain: list[x509.Certificate], view: ServerView) -> bool:
-    anchors = {anchor.subject for anchor in view.loaded.authority.anchors}
-    return chain[-1].issuer in anchors
+    """Tell whether a chain leads to a root of our CA. Under an adopted root, management renews nothing."""
+    named = [name for name in view.loaded.topology.authority.anchors if name.startswith(ADOPTED)]
+    embedded = view.loaded.embedded or {}
+    adopted = {one.subject for name in named if name in embedded for one in parse_certificates(embedded[name])}
+    return chain[-1].issuer in {anchor.subject for anchor in view.loaded.authority.anchors} - adopted
 
 
 @dataclass(frozen=True, slots=True)
