@@ -7,7 +7,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from sipmesh.pki.enrolment_request import LARGEST, UnfitRequestError, requested_key
+from sipmesh.pki.enrolment_request import LARGEST, UnfitRequestError, requested_device_key, requested_key
 from support.enrolling import BOT, BOTS, new_key, request
 
 NAMES = (BOT, BOTS)
@@ -90,3 +90,14 @@ def test_key_of_another_type_is_refused(key: rsa.RSAPrivateKey | ec.EllipticCurv
     assert refused.value.is_key
     p384 = ec.generate_private_key(ec.SECP384R1())
     assert requested_key(request(p384), NAMES) == p384.public_key()
+
+
+def test_device_may_have_an_rsa_key_and_asks_for_client_auth_alone() -> None:
+    small, large = (rsa.generate_private_key(65537, bits) for bits in (2048, 4104))
+    clients = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH])
+    for key in (KEY, small):
+        assert requested_device_key(request(key, extensions=[clients]), NAMES) == key.public_key()
+    with pytest.raises(UnfitRequestError, match="devices have clientAuth alone"):
+        requested_device_key(request(KEY, extensions=[USAGES]), NAMES)
+    with pytest.raises(UnfitRequestError, match="RSA of 2048 to 4096 bits"):
+        requested_device_key(request(large), NAMES)

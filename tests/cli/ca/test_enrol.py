@@ -34,3 +34,19 @@ def test_token_is_made_for_a_known_server_once_enrolment_is_published(organisati
     assert [line.about["server"] for line in lines] == [FE1, FE1]
     assert made["password"] not in str(lines)
     management_db.close()
+
+
+def test_tokens_that_can_be_used_are_listed_and_withdrawn(organisation: Organisation) -> None:
+    console = "console: {listen: 18444, enrolment: {protocols: [est, acme]}}\n"
+    organisation.file.write_text(organisation.file.read_text() + console)
+    assert organisation.type("topology", "publish", "-m", "servers enrol").code == 0
+    made = organisation.type("ca", "enrol", FE1, "--json").json
+    listed = organisation.type("ca", "enrol")
+    assert (FE1 in listed.out, made["key_id"] in listed.out, "0 ACME accounts" in listed.out) == (True, True, True)
+    [token] = organisation.type("ca", "enrol", "--json").json["tokens"]
+    assert (token["name"], token["key_id"]) == (FE1, made["key_id"])
+    assert made["password"] not in listed.out
+    assert "cannot be used any more" in organisation.type("ca", "enrol", "--withdraw", made["key_id"]).out
+    assert organisation.type("ca", "enrol", "--json").json == {"tokens": [], "accounts": 0}
+    again = organisation.type("ca", "enrol", "--withdraw", made["key_id"])
+    assert (again.code, "can be used; to list them" in again.err) == (1, True)

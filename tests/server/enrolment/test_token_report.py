@@ -37,3 +37,16 @@ async def test_security_officer_makes_a_token_in_the_console(tmp_path: Path) -> 
         await officer.get("/enrol")
         done = await officer.post("/enrol", server=FE1)
         assert (done.status, f"{FE1} may enrol until" in done.text) == (200, True)
+
+
+@on_loop
+async def test_token_is_for_a_server_or_for_a_device_of_a_known_user(tmp_path: Path) -> None:
+    async with enrolling(tmp_path, "est") as network, Visitor(network, "sona-token") as officer:
+        for given in (
+            {"user": "alice"},
+            {"server": FE1, "user": "alice", "device": "desk"},
+            {"user": "eve", "device": "desk"},
+        ):
+            assert (await officer.ask("POST", "/api/v1/enrol", json=given)).status == 409
+        made = (await officer.ask("POST", "/api/v1/enrol", json={"user": "alice", "device": "desk"})).json
+        assert made["server"] == "alice@example.test/desk"

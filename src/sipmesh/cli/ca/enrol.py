@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sipmesh.cli.output import GOOD, say, say_json
+from sipmesh.cli.output import GOOD, cell, plural, say, say_json, show, table
 from sipmesh.cli.place import HERE, AsJson, Place, TopologyFile
 from sipmesh.cli.topology.remote_servers import must_lead, note
 from sipmesh.errors import OperatorError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sipmesh.server.enrolment.enrolment_status import EnrolmentStatus
+    from sipmesh.storage.management_db import ManagementDb
 
 
 def enrol(
@@ -20,30 +27,39 @@ def enrol(
     user: Annotated[str, typer.Option(metavar="USER", help="A token for a device of this user, with --device.")] = "",
     device: Annotated[str, typer.Option(metavar="NAME", help="The name of the device, such as desk.")] = "",
     hours: Annotated[int, typer.Option(min=1, max=168, help="How long the token can be used.")] = 24,
+    withdraw: Annotated[
+        str,
+        typer.Option(metavar="KEY-ID", help="Make a token unusable, for example after it was sent to a wrong person."),
+    ] = "",
     topology: TopologyFile = HERE,
     as_json: AsJson = False,
 ) -> None:
     """Make a one-time token with which a server, or a device of a user, gets its first certificate, and print it once.
 
-    A server uses EST or ACME, a device EST.
+    A server uses EST or ACME, a device EST. Without a name, the command lists the tokens that can be used.
 
     The token is bound to this name, and the first of the two protocols that succeeds uses it. The CA takes names and usages
     from the topology and the user store, never from the request. Certificates that the server has stay valid.
     """
     from sipmesh.server.control_socket import this_operator
+    from sipmesh.server.enrolment.enrolment_status import EnrolmentStatus
+    from sipmesh.server.enrolment.enrolment_status import withdraw as withdraw_token
     from sipmesh.server.enrolment.token_report import checked_name, token_for
-    from sipmesh.storage.management_db import ManagementDb
 
-    place = Place(topology)
+    place, at = Place(topology), datetime.now(UTC)
     must_lead(place)
     place.generations()
-    view, at = place.view(_manager(place)), datetime.now(UTC)
-    management_db = ManagementDb(place.folder)
-    try:
+    view, noting = place.view(_manager(place)), partial(note, place)
+    with _opened(place) as management_db:
+        if withdraw:
+            gone = withdraw_token(management_db, withdraw, at, noting)
+            say(f"The token {gone.key_id} of {gone.name} cannot be used any more.", style=GOOD)
+            return
+        if not (server or user or device):
+            _show(EnrolmentStatus.read(management_db, at), as_json=as_json)
+            return
         name = checked_name(view, server.lower(), user, device)
-        made = token_for(view, management_db, name, this_operator(), at, timedelta(hours=hours), partial(note, place))
-    finally:
-        management_db.close()
+        made = token_for(view, management_db, name, this_operator(), at, timedelta(hours=hours), noting)
     if as_json:
         say_json(made)
         return
@@ -52,6 +68,28 @@ def enrol(
         say(f"EST:  {made.est}", f"  user      {made.server}", f"  password  {made.password}")
     if made.acme:
         say(f"ACME: {made.acme}", f"  key id    {made.key_id}", f"  MAC key   {made.mac_key}")
+
+
+@contextmanager
+def _opened(place: Place) -> Iterator[ManagementDb]:
+    from sipmesh.storage.management_db import ManagementDb
+
+    management_db = ManagementDb(place.folder)
+    try:
+        yield management_db
+    finally:
+        management_db.close()
+
+
+def _show(status: EnrolmentStatus, *, as_json: bool) -> None:
+    if as_json:
+        say_json(status)
+        return
+    made = table("Tokens that can be used", "for", "key id", "made by", "until")
+    for token in status.tokens:
+        made.add_row(cell(token.name), cell(token.key_id), cell(token.made_by), cell(f"{token.ends:%Y-%m-%d %H:%M}Z"))
+    show(made)
+    say(f"{plural(status.accounts, 'ACME account')} can order certificates.")
 
 
 def _manager(place: Place) -> str:

@@ -104,3 +104,31 @@ async def test_server_that_does_not_lead_its_pool_issues_nothing(tmp_path: Path)
         leadership.leads = True
         assert (await client.register(made)).status == 201
         assert (await client.order(BOT)).status == 201
+
+
+@on_loop
+async def test_fault_of_management_has_no_detail_in_the_answer_and_is_in_the_log(tmp_path: Path) -> None:
+    async with enrolling(tmp_path, "acme") as network, Visitor(network) as visitor:
+        client, made = AcmeClient(visitor), await token(network)
+        secret = network.organisation.folder / "ca/enrolment.json"
+        kept = secret.read_bytes()
+        secret.write_text("{")
+        refused = await client.register(made)
+        assert (refused.status, "its log says why" in refused.text, "enrolment.json" in refused.text) == (
+            503,
+            True,
+            False,
+        )
+        assert "cannot be read" in str([*network.told[MGMT].events("enrolment refused")])
+        secret.write_bytes(kept)
+        assert (await client.register(made)).status == 201
+
+
+@on_loop
+async def test_token_of_a_server_that_left_the_topology_makes_no_account(tmp_path: Path) -> None:
+    async with enrolling(tmp_path, "acme") as network, Visitor(network) as visitor:
+        client, made = AcmeClient(visitor), await token(network)
+        assert (await visitor.get(f"{ACME}/renewal-info/x")).status == 400
+        await network.publish(lambda document: document["pools"].pop(), force=True)
+        refused = await client.register(made)
+        assert (refused.status, "is not a server of the topology" in refused.text) == (403, True)

@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 
 from sipmesh.server.enrolment.acme import validations as module
+from sipmesh.server.enrolment.enrolment_host import EnrolmentHost
 from sipmesh.storage.enrolment.acme_orders import AcmeOrders, ChallengeStatus
 from support.acme_client import AcmeClient, web_server
 from support.console import Visitor
 from support.enrolling import BOT, enrolling, new_key, request, token
 from support.managed import MGMT
 from support.model_ports import model_port
-from support.running import on_loop
+from support.running import on_loop, until
 
 
 @on_loop
@@ -71,3 +72,52 @@ async def test_order_of_a_server_that_left_the_topology_is_invalid(tmp_path: Pat
         assert asked == []
         refused = await client.order(BOT)
         assert (refused.status, "is not a server of the topology" in refused.text) == (403, True)
+
+
+@on_loop
+async def test_outcome_of_an_order_that_was_given_up_meanwhile_is_not_stored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with enrolling(tmp_path, "acme", http_port=model_port()) as network, Visitor(network) as visitor:
+        client = AcmeClient(visitor)
+        await client.register(await token(network))
+        begun = await client.order(BOT)
+        challenge = await client.challenge_of(begun, "http-01")
+
+        async def gives_up(_kind: str, _challenge: object) -> None:
+            await client.post(begun.json["authorizations"][0], {"status": "deactivated"})
+
+        monkeypatch.setattr(module, "validate", gives_up)
+        await client.post(challenge["url"], {})
+        await until(lambda: [*network.told[MGMT].events("challenge not stored")] != [])
+        assert (await client.post(begun.headers["Location"])).json["status"] == "invalid"
+
+
+@on_loop
+async def test_challenge_fails_if_enrolment_is_turned_off_meanwhile(tmp_path: Path) -> None:
+    async with enrolling(tmp_path, "acme", http_port=model_port()) as network, Visitor(network) as visitor:
+        client = AcmeClient(visitor)
+        await client.register(await token(network))
+        begun = await client.order(BOT)
+        orders: AcmeOrders = network.master.management_db.acme_orders
+        found = orders.find(begun.headers["Location"].rpartition("/")[2])
+        assert found is not None
+        begun_order = orders.change(found, replace(found, chosen="http-01", challenge=ChallengeStatus.PROCESSING))
+        account = network.master.management_db.acme_accounts.find(found.account)
+        assert account is not None
+        host = EnrolmentHost(
+            view=lambda: network.nodes[MGMT].view,
+            management_db=network.master.management_db,
+            now=network.nodes[MGMT].gatekeeper.clock,
+            steady=network.nodes[MGMT].loop.time,
+            leads=lambda: True,
+            look=lambda: None,
+            count=network.nodes[MGMT].counters.enrolled,
+            log=network.nodes[MGMT].log,
+        )
+        validations = module.Validations(host)
+        await network.publish(lambda document: document["console"].pop("enrolment"))
+        validations.begin(begun_order, account)
+        await until(lambda: (orders.find(found.id) or found).detail != "")
+        await validations.close()
+        assert (orders.find(found.id) or found).detail == "the topology has no enrolment any more"
