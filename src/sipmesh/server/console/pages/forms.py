@@ -371,10 +371,10 @@ FORMS: Final = (
     Form(
         "/user/invitation/revoke",
         INVITATION_REVOKE,
-        OF_THE_USER,
+        "/users",
         "Revoke the invitation {id}",
         "Revoke the invitation {id}",
-        (OF_USER, hidden("id")),
+        (hidden("id"),),
         "The link of this invitation is worth nothing any more.",
         _user_page,
         _user_told,
