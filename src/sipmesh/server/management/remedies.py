@@ -13,7 +13,8 @@ from sipmesh.server.replication.link_fault import Cause
 from sipmesh.server.replication.server_status import PeerKind
 from sipmesh.trust.code import Code
 
-_NEW_CERTIFICATE: Final = "issue its certificate again: sipmesh ca issue {name}"
+_OTHER_MACHINE: Final = "; with its key on another machine, there: sipmesh join request {name}"
+_NEW_CERTIFICATE: Final = f"issue its certificate again: sipmesh ca issue {{name}}{_OTHER_MACHINE}"
 _NO_ADDRESS: Final = (
     "give DNS its address, or set it: sipmesh topology change {name} address=IP, then: sipmesh topology publish"
 )
@@ -29,8 +30,9 @@ _PARTNER_CRLS: Final = (
 )
 
 _OURS: Final[Mapping[str, str]] = {
-    Code.REVOKED: "if {name} is still in use: sipmesh ca issue {name}; find out who has a copy of the old key",
-    Code.EXPIRED: "issue its certificate again: sipmesh ca issue {name}; if its dates are correct, set the clock of {by}",
+    Code.REVOKED: f"if {{name}} is still in use: sipmesh ca issue {{name}}{_OTHER_MACHINE}; find out who has a copy of the old "
+    "key",
+    Code.EXPIRED: f"{_NEW_CERTIFICATE}; if its dates are correct, set the clock of {{by}}",
     Code.NOT_YET_VALID: "set the clock of {by}, for example by NTP",
     Code.REVOCATION_UNKNOWN: _CRLS,
     Cause.CRL_EXPIRED: _CRLS,
