@@ -57,11 +57,9 @@ SOURCE_MUTATIONS: Final[dict[str, SourceMutation]] = {
     "unanswered-message-is-removed": SourceMutation(
         "stored messages",
         "a message that a phone has not answered counts as delivered",
-        "server/proxy/events/message_delivery.py",
-        """            self._timed_out(running, row)
-            return""",
-        """            self._remove(running)
-            return""",
+        "server/proxy/events/delivery.py",
+        "fate = Fate.REFUSED if self._is_spent_by_silence(message, row) else Fate.UNANSWERED",
+        "fate = Fate.DELIVERED",
     ),
     "copies-are-stored-twice": SourceMutation(
         "stored messages",
@@ -80,9 +78,9 @@ SOURCE_MUTATIONS: Final[dict[str, SourceMutation]] = {
     "expired-messages-are-delivered": SourceMutation(
         "stored messages",
         "a message is delivered after its Expires",
-        "server/proxy/events/message_delivery.py",
-        "return now - self.read_at >= self.messages[0].left_s",
-        "return now < self.read_at",
+        "server/proxy/events/delivery.py",
+        "return self._now - self.read_at >= self.messages[0].left_s",
+        "return self._now < self.read_at",
     ),
     "nobody-looks-for-left-messages": SourceMutation(
         "stored messages",
@@ -456,7 +454,7 @@ SOURCE_MUTATIONS: Final[dict[str, SourceMutation]] = {
         "moved users",
         "a user who was moved to another pool stays registered in the pool before",
         "server/proxy/login/digest_auth.py",
-        "                self._withdraw(flow, outdated)\n",
+        "                self._registrations.withdraw(flow, outdated)\n",
         "                pass\n",
     ),
     "each-pool-has-its-names-key": SourceMutation(

@@ -46,6 +46,7 @@ class VirtualTls(PyOpenSslTls):
         self._shown: tuple[bytes, ...] = ()
         self._rest = b""
         self.has_more = False
+        self.stapled = b""
 
     def __repr__(self) -> str:
         return f"<VirtualTls {self._virtual!r}>"
