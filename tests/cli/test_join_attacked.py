@@ -148,7 +148,9 @@ def test_second_root_that_only_the_topology_names_is_not_accepted(network: Organ
     def change(told: Told) -> None:
         servers = network.folder / "servers"
         credentials = Forged.read(servers / f"{MGMT}.signer.pem", servers / f"{MGMT}.signer.key", ours(network))
-        signed_by(told, credentials, files={"ca/root.pem": network.root.read_bytes() + root_of(MALLORY).pem_chain})
+        old = Publication.decode(open_signed(told["publication"].encode(), KIND).payload)
+        root = network.root.read_bytes() + root_of(MALLORY).pem_chain
+        signed_by(told, credentials, files={**old.files, "ca/root.pem": root})
 
     refuses(network, far, change, "not confirmed")
 

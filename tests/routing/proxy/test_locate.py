@@ -22,7 +22,7 @@ from sipmesh.routing.proxy.locate import (
     is_ip,
 )
 
-A, AAAA, SRV, NAPTR = RecordKind
+A, AAAA, SRV, NAPTR, _TXT = RecordKind
 Answers = dict[tuple[str, RecordKind], list[Record]]
 
 

@@ -30,7 +30,7 @@ def response(status: ocsp.OCSPCertStatus = ocsp.OCSPCertStatus.GOOD) -> bytes:
 
 
 def code_of(answers: OcspAnswers) -> Code | None:
-    return standing(answers.find(*PAIR), at=NOW, grace=NO_GRACE)[1]
+    return standing(answers.find(*PAIR), at=datetime.now(UTC), grace=NO_GRACE)[1]
 
 
 def test_stapled_response_takes_back_no_revocation() -> None:
@@ -57,7 +57,9 @@ def test_certificate_demands_a_staple_by_the_feature_status_request_alone() -> N
 
 
 def test_fault_of_a_staple_says_what_is_wrong() -> None:
-    assert staple_fault(response(), *PAIR, NOW, NO_GRACE) == ""
-    assert staple_fault(b"", *PAIR, NOW, NO_GRACE) == "no OCSP response is stapled"
-    assert "expired" in staple_fault(response(), *PAIR, NOW + timedelta(days=2), NO_GRACE)
-    assert "revoked" in staple_fault(response(ocsp.OCSPCertStatus.REVOKED), *PAIR, NOW, NO_GRACE)
+    good, revoked = response(), response(ocsp.OCSPCertStatus.REVOKED)
+    now = datetime.now(UTC)
+    assert staple_fault(good, *PAIR, now, NO_GRACE) == ""
+    assert staple_fault(b"", *PAIR, now, NO_GRACE) == "no OCSP response is stapled"
+    assert "expired" in staple_fault(good, *PAIR, now + timedelta(days=2), NO_GRACE)
+    assert "revoked" in staple_fault(revoked, *PAIR, now, NO_GRACE)
