@@ -15,10 +15,11 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.hazmat.primitives.serialization.pkcs7 import load_der_pkcs7_certificates
 from cryptography.x509.oid import NameOID
 
-from sipmesh.demo.organisation import PoolPlan
+from sipmesh.demo.organisation import Organisation, PoolPlan
 from sipmesh.trust.role import Role
 from support.console import Answer, Visitor, management_with_console
-from support.managed import Managed
+from support.managed import MGMT, Managed
+from support.running import until
 
 BOT, BOTS = "bot1.example.test", "bot.example.test"
 OTHER_BOT = "bot2.example.test"
@@ -38,6 +39,15 @@ def applications() -> PoolPlan:
 def enrolling(folder: Path, *protocols: str, **further: Any) -> Any:
     """A management server that serves *protocols* of enrolment."""
     return management_with_console(folder, applications(), enrolment={"protocols": list(protocols), **further})
+
+
+async def with_devices(network: Managed) -> None:
+    """Make the device issuing CA, and publish it with its CRL; the console then listens again, and knows this CA."""
+    organisation: Organisation = network.organisation
+    organisation.certify_devices()
+    organisation.write()
+    await network.publish()
+    await until(lambda: len([*network.told[MGMT].events("console")]) == 2)
 
 
 async def token(network: Managed, name: str = BOT, **given: object) -> dict[str, str]:

@@ -50,3 +50,23 @@ def test_tokens_that_can_be_used_are_listed_and_withdrawn(organisation: Organisa
     assert organisation.type("ca", "enrol", "--json").json == {"tokens": [], "accounts": 0}
     again = organisation.type("ca", "enrol", "--withdraw", made["key_id"])
     assert (again.code, "can be used; to list them" in again.err) == (1, True)
+
+
+def test_tokens_end_with_the_certificates_of_their_name(organisation: Organisation) -> None:
+    console = "console: {listen: 18444, enrolment: {protocols: [est]}}\n"
+    organisation.file.write_text(organisation.file.read_text() + console)
+    organisation.add_user("alice")
+    organisation.add_user("bob")
+    assert organisation.type("topology", "publish", "-m", "devices enrol").code == 0
+    for name in ((FE1,), *(("--user", user, "--device", one) for user in ("alice", "bob") for one in ("desk", "car"))):
+        assert organisation.type("ca", "enrol", *name).code == 0
+    serial = organisation.type("ca", "status", "--json").json["certificates"][-1]["serial"]
+    assert organisation.type("ca", "revoke", "--serial", serial).code == 0
+    assert len(organisation.type("ca", "enrol", "--json").json["tokens"]) == 5
+    assert f"of {FE1}." in organisation.type("ca", "revoke", FE1).out
+    assert (
+        "of alice@example.com/desk." in organisation.type("ca", "revoke", "alice@example.com", "--device", "desk").out
+    )
+    assert "of bob@example.com/car." in organisation.type("user", "disable", "bob").out
+    left = [token["name"] for token in organisation.type("ca", "enrol", "--json").json["tokens"]]
+    assert left == ["alice@example.com/car"]

@@ -9,7 +9,6 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from sipmesh.demo.organisation import Organisation
 from sipmesh.trust.x509.device_identity import DeviceIdentity, device_identity
 from support.acme_client import AcmeClient
 from support.console import Answer, Visitor, management_with_console
@@ -24,22 +23,14 @@ from support.enrolling import (
     re_enrol,
     request,
     token,
+    with_devices,
     write_pair,
 )
-from support.managed import MGMT, Managed
-from support.running import on_loop, until
+from support.managed import Managed
+from support.running import on_loop
 
 ALICE = "alice@example.test"
 LOGIN = f"{ALICE}/desk"
-
-
-async def with_devices(network: Managed) -> None:
-    """Make the device issuing CA, and publish it with its CRL; the console then listens again, and knows this CA."""
-    organisation: Organisation = network.organisation
-    organisation.certify_devices()
-    organisation.write()
-    await network.publish()
-    await until(lambda: len([*network.told[MGMT].events("console")]) == 2)
 
 
 async def device_token(network: Managed, **given: Any) -> Answer:
@@ -117,8 +108,10 @@ async def test_disabled_user_and_unknown_names_get_nothing(tmp_path: Path) -> No
         async with Visitor(network, "sona-token") as officer:
             assert (await officer.ask("POST", "/api/v1/user/disable", json={"user": ALICE})).status == 200
             refused = await enrol(visitor, LOGIN, made["password"], request(key, common=ALICE))
-            assert (refused.status, "is disabled" in refused.text) == (403, True)
+            assert (refused.status, "used already" in refused.text) == (401, True)
+            assert (await device_token(network)).status == 409
             assert (await officer.ask("POST", "/api/v1/user/enable", json={"user": ALICE})).status == 200
+        made = (await device_token(network)).json
         certificates_in(await enrol(visitor, LOGIN, made["password"], request(key, common=ALICE)))
 
 

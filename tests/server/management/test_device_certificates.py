@@ -75,6 +75,18 @@ def test_other_names_get_no_certificate(example: Organisation, users: Users, use
     assert len(example.ca.certificates) == before
 
 
+def test_user_who_is_disabled_while_the_proof_is_used_gets_none(example: Organisation, users: Users) -> None:
+    maker, key = issuing(example, users, []), files.new_key().public_key()
+    before = len(example.ca.certificates)
+
+    def disable() -> None:
+        users.disable("sip:alice@example.test", NOW)
+
+    with pytest.raises(OperatorError, match="is disabled"):
+        maker.certify("alice", "desk", key, NOW, check=disable)
+    assert len(example.ca.certificates) == before
+
+
 def test_disabled_user_gets_none_until_enabled(example: Organisation, users: Users) -> None:
     users.disable("sip:alice@example.test", NOW)
     with pytest.raises(OperatorError, match="sipmesh user enable"):

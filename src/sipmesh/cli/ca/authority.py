@@ -268,6 +268,8 @@ def revoke(
 ) -> None:
     """Revoke certificates: sign a new CRL, send it to all running servers, and close the links.
 
+    Without a serial, the one-time tokens of the name for EST and ACME are withdrawn too.
+
     If the serial is that of an issuing CA, the command says what it ends, tries the links with partners, and asks.
 
     A certificate that the CA's ledger has lost is revoked too, if the audit log or a file on this host has it.
@@ -278,10 +280,12 @@ def revoke(
     from sipmesh.server.management.revoking import revoke as revoke_certificate
 
     place, name = Place(topology), server if "@" in server else server.lower()
-    generations, now = place.generations(), datetime.now(UTC)
+    generations, now, faults = place.generations(), datetime.now(UTC), list[OperatorError]()
+    if not serial:
+        _withdraw_tokens_if_possible(place, name, now, device, faults)
     serials = {_read_serial(serial): name} if serial else _certificates_of(place, generations, name, now, device)
     _ask_before_a_ca_ends(place, generations, serials, yes=yes)
-    before, faults = links_of(place), list[OperatorError]()
+    before = links_of(place)
     noting = partial(_note_if_possible, place, faults)
     for number, lost in serials.items():
         try:
@@ -319,6 +323,18 @@ def _note_if_possible(place: Place, faults: list[OperatorError], act: AuditAct, 
     """Add a line to the audit log; an error becomes one of *faults*, since a revocation must not wait for the log."""
     try:
         note(place, act, **about)
+    except OperatorError as wrong:
+        faults.append(wrong)
+
+
+def _withdraw_tokens_if_possible(
+    place: Place, name: str, now: datetime, device: str, faults: list[OperatorError]
+) -> None:
+    """Withdraw the one-time tokens of a name; an error becomes one of *faults*, as that of a line in the audit log does."""
+    from sipmesh.cli.ca.devices import withdraw_tokens_of
+
+    try:
+        withdraw_tokens_of(place, name, now, device)
     except OperatorError as wrong:
         faults.append(wrong)
 

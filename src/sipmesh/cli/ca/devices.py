@@ -85,13 +85,32 @@ def revoke_devices_of(place: Place, user: str) -> None:
     if not CaGenerations.are_in(place.folder / CA):
         return
     before, at, reason = links_of(place), datetime.now(UTC), Reason.CESSATION_OF_OPERATION
-    revoked = revoke_devices(place.generations(), user, reason, at, partial(note, place))
+    try:
+        withdraw_tokens_of(place, user, at)
+    finally:  # the certificates are revoked also if the tokens cannot be withdrawn
+        revoked = revoke_devices(place.generations(), user, reason, at, partial(note, place))
     for record in revoked:
         say(f"Revoked: serial {record.serial_hex} of {' '.join(record.names[1:])} of {record.names[0]}.", style=GOOD)
     if revoked:
         reloaded = reload(place, before, changed_only=True)
         say_reloaded(reloaded)
         say_given(place, reloaded.servers)
+
+
+def withdraw_tokens_of(place: Place, name: str, at: datetime, device: str = "") -> None:
+    """Make the one-time tokens of a server or a user unusable, as `withdraw_of` does: their certificates end."""
+    from sipmesh.database.shared import has_management_db
+    from sipmesh.storage.enrolment.enrolment_tokens import withdraw_of
+    from sipmesh.storage.management_db import ManagementDb
+
+    if not has_management_db(place.folder):
+        return
+    management_db = ManagementDb(place.folder)
+    try:
+        for token in withdraw_of(management_db.enrolment_tokens, name, at, partial(note, place), device):
+            say(f"Withdrawn: the token {token.id} of {token.server}.", style=GOOD)
+    finally:
+        management_db.close()
 
 
 def name_in_draft(place: Place, ca: EnterpriseCa) -> None:

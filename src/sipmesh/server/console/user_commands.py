@@ -28,6 +28,7 @@ from sipmesh.server.control_socket import STATE, WHO, Command
 from sipmesh.server.management.device_certificates import DeviceCertificate, device_certificates, revoke_devices
 from sipmesh.server.management.publishing.decommission import CA
 from sipmesh.server.process.off_loop import off_loop
+from sipmesh.storage.enrolment.enrolment_tokens import withdraw_of
 from sipmesh.storage.seen_users import SeenUsers
 from sipmesh.storage.users.account_report import AccountReport, shown_name
 from sipmesh.storage.users.accounts import Accounts
@@ -100,7 +101,11 @@ class UserCommands:
         if change not in _ENDS_LOGINS or not CaGenerations.are_in(loaded.folder / CA):
             return what
         user, reason = full_address(str(asked["user"]), loaded.topology), Reason.CESSATION_OF_OPERATION
-        revoked = revoke_devices(CaGenerations(loaded.folder / CA), user, reason, datetime.now(UTC), note)
+        at = datetime.now(UTC)
+        try:
+            withdraw_of(self._management_db.enrolment_tokens, user, at, note)
+        finally:  # the certificates are revoked also if the tokens cannot be withdrawn
+            revoked = revoke_devices(CaGenerations(loaded.folder / CA), user, reason, at, note)
         return f"{what}, and {len(revoked)} of the user's devices revoked" if revoked else what
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from sipmesh.errors import OperatorError
 from sipmesh.pki.issuance.profiles import DEVICE_LIFETIME, CertificateKind
+from sipmesh.pki.lock import ca_lock
 from sipmesh.pki.status import CertificateState, CertificateStatus
 from sipmesh.sip.text import ascii_lower
 from sipmesh.storage.audit_act import AuditAct
@@ -73,10 +74,16 @@ class DeviceIssuing:
     ) -> Certified:
         """Issue a certificate for the *key* of a device, which it has proved (`sipmesh.pki.csr`).
 
-        *check* runs while no other process issues or revokes anything; if it raises, nothing is signed.
+        *check* runs while no other process issues or revokes anything; if it raises, nothing is signed. So does another look
+        at the user, who may have been disabled or removed meanwhile: `revoke_devices` finds what was issued before.
         """
         identity = self.identity(user, device)
-        certified = self._ca.certify_device(identity, key, at, lifetime, check=check)
+
+        def checked() -> None:
+            check()
+            self.identity(user, device)
+
+        certified = self._ca.certify_device(identity, key, at, lifetime, check=checked)
         self._noted(identity, certified.certificate.serial_number, lifetime)
         return certified
 
@@ -110,8 +117,9 @@ def revoke_devices(
     """
     revoked = []
     for ca in generations.alive:
-        names = {one.names[0] for one in ca.certificates if _is_of(one, user, device)}
-        valid = [one for one in ca.records.valid_of(names, at) if _is_of(one, user, device)]
+        with ca_lock(ca.folder):  # what began to be issued before is in the ledger then
+            names = {one.names[0] for one in ca.certificates if _is_of(one, user, device)}
+            valid = [one for one in ca.records.valid_of(names, at) if _is_of(one, user, device)]
         if valid:
             ca.revoke_all(valid, reason, at)
             revoked += valid

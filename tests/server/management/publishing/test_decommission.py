@@ -24,7 +24,7 @@ def followed(managed: Managed, before: Loaded, told: Told) -> list[AuditLine]:
     management_db = ManagementDb(managed.folder(MGMT))
     count = len(list(management_db.audit.read()))
     now = managed.organisation.load()
-    follow_up(managed.folder(MGMT), management_db.audit, before, now, "ada (1)", NOW, told.log.error)
+    follow_up(managed.folder(MGMT), management_db, before, now, "ada (1)", NOW, told.log.error)
     lines = list(management_db.audit.read())[count:]
     management_db.close()
     return lines

@@ -9,6 +9,7 @@ import binascii
 import secrets
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from sipmesh.errors import OperatorError
@@ -18,7 +19,7 @@ from sipmesh.server.enrolment.acme import order_objects
 from sipmesh.server.enrolment.acme.asked import CREATED, PEM_CHAIN, Answer
 from sipmesh.server.enrolment.acme.certificate_id import CertificateId
 from sipmesh.server.enrolment.acme.challenges import KINDS
-from sipmesh.server.enrolment.enrollable import enrollable
+from sipmesh.server.enrolment.enrollable import NotEnrollableError, enrollable
 from sipmesh.server.enrolment.enrolment_issuer import MOST_A_DAY, EnrolmentIssuer, Proof, TooManyCertificatesError
 from sipmesh.server.enrolment.new_token import ID_OCTETS
 from sipmesh.server.enrolment.problem import AcmeProblemError
@@ -120,9 +121,11 @@ class OrderRequests:
         entry, key = enrollable(self._host.view(), order.server), _requested(asked, order)
         taken = orders.change(order, replace(order, status=OrderStatus.PROCESSING))
         because = f"account {account.id} and the challenge {order.chosen}"
-        proof = Proof(EnrolmentProtocol.ACME, because, lambda: None, account.id, order.replaces)
+        generations = CaGenerations(self._host.ca)
+        use = partial(_must_be_after_revocations, order, generations)
+        proof = Proof(EnrolmentProtocol.ACME, because, use, account.id, order.replaces)
         try:
-            issuer = EnrolmentIssuer(CaGenerations(self._host.ca), self._host.management_db)
+            issuer = EnrolmentIssuer(generations, self._host.management_db)
             made = issuer.issue(entry, key, proof, asked.at)
         except TooManyCertificatesError as wrong:
             orders.change(taken, order)
@@ -207,6 +210,17 @@ def _requested(asked: Asked, order: AcmeOrder) -> ec.EllipticCurvePublicKey:
     if key == asked.key.key:
         raise AcmeProblemError("badCSR", "the key of the account is not that of a certificate (RFC 8555 11.1)", 400)
     return key
+
+
+def _must_be_after_revocations(order: AcmeOrder, generations: CaGenerations) -> None:
+    """Raise `NotEnrollableError` if a certificate of the name was revoked since the order was made.
+
+    Its challenge says who had the server before.
+    """
+    mine = (one for ca in generations.alive for one in ca.certificates if one.names[:1] == (order.server,))
+    if any(one.revoked_at is not None and one.revoked_at >= order.made for one in mine):
+        why = f"a certificate of {order.server} was revoked after this order was made; make a new order"
+        raise NotEnrollableError(why)
 
 
 def key_authorization(order: AcmeOrder, account: AcmeAccount) -> str:

@@ -15,11 +15,13 @@ from sipmesh.pki.ledger.refusals import UnrecordedRevocationError
 from sipmesh.server.management.admission import withdraw_left
 from sipmesh.server.management.revoking import lost_certificates
 from sipmesh.storage.audit_act import AuditAct
+from sipmesh.storage.enrolment.enrolment_tokens import withdraw_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
 
-    from sipmesh.storage.audit import Audit
+    from sipmesh.storage.management_db import ManagementDb
     from sipmesh.topology.document.load import Loaded
 
 CA = "ca"
@@ -33,12 +35,16 @@ class Tell(Protocol):
         """Report one event."""
 
 
-def follow_up(folder: Path, audit: Audit, before: Loaded, now: Loaded, who: str, at: datetime, tell: Tell) -> None:
+def follow_up(
+    folder: Path, management_db: ManagementDb, before: Loaded, now: Loaded, who: str, at: datetime, tell: Tell
+) -> None:
     """Record what *now* blocks, and revoke the servers that *before* has and *now* has not.
 
-    A server that is no management server any more gets no file of the CA from now on.
+    A server that is no management server any more gets no file of the CA from now on, and the one-time tokens of a removed
+    server are withdrawn: another server may get its name.
     If the CA is on another machine, *tell* reports that these servers are not revoked.
     """
+    audit = management_db.audit
     blocked = set(now.topology.federation.blocked) - set(before.topology.federation.blocked)
     if blocked:
         audit.append(who, AuditAct.BLOCK, {"blocked": sorted(blocked)}, at=at)
@@ -50,6 +56,7 @@ def follow_up(folder: Path, audit: Audit, before: Loaded, now: Loaded, who: str,
     if not gone:
         return
     names = ", ".join(sorted(gone))
+    _withdraw_tokens(management_db, gone, who, at, tell)
     try:
         generations = CaGenerations(folder / CA)
         lost = lost_certificates(generations, gone, audit, at)
@@ -64,6 +71,19 @@ def follow_up(folder: Path, audit: Audit, before: Loaded, now: Loaded, who: str,
     for serial, server in serials.items():
         about = {"server": server, "serial": f"{serial:x}", "because": "the server was removed from the topology"}
         audit.append(who, AuditAct.REVOKE, about, at=at)
+
+
+def _withdraw_tokens(management_db: ManagementDb, gone: Iterable[str], who: str, at: datetime, tell: Tell) -> None:
+    """Withdraw the one-time tokens of the servers that are *gone*."""
+
+    def note(act: AuditAct, /, **about: object) -> None:
+        management_db.audit.append(who, act, about, at=at)
+
+    try:
+        for server in gone:
+            withdraw_of(management_db.enrolment_tokens, server, at, note)
+    except OperatorError as wrong:
+        tell("tokens of removed servers are not withdrawn", servers=", ".join(sorted(gone)), why=str(wrong))
 
 
 def servers_of(loaded: Loaded) -> frozenset[str]:

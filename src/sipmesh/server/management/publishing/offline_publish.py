@@ -174,7 +174,7 @@ def _publish_next(management_db: ManagementDb, request: PublishRequest, folder: 
     with owned_state(folder / STATE, server.name):  # a server that starts has read the version before
         new: NewVersion = publish(versions, request, server, before, in_use)
         versions.keep_own(new.version)
-    follow_up(folder, management_db.audit, before, request.draft.loaded, request.who, request.at, tell)
+    follow_up(folder, management_db, before, request.draft.loaded, request.who, request.at, tell)
     return Rested(new.version, [*new.changes, *unread], new.forced)
 
 

@@ -268,8 +268,7 @@ class Publisher:
         new = await when_large(octets, self._publish, request, before, anchors, left)
         number, who, why = new.version.number, request.who, request.why
         closed = await self._apply(number, octets)
-        audit, after = self._management_db.audit, request.draft.loaded
-        follow_up(self._folder, audit, before, after, who, request.at, self._log.error)
+        follow_up(self._folder, self._management_db, before, request.draft.loaded, who, request.at, self._log.error)
         self._log.info("published", version=number, by=who, why=why, changes=new.changes, forced=new.forced)
         return PutInForce(number, new.changes, new.forced, closed, new.granted)
 
