@@ -10,7 +10,7 @@ import pytest
 
 from pki.importing.conftest import EC
 from sipmesh.errors import OperatorError
-from sipmesh.pki.importing.bundle import MOST_CERTIFICATES, Bundle, read_bundle
+from sipmesh.pki.importing.bundle import LARGEST, MOST_CERTIFICATES, Bundle, read_bundle
 from support.other_ca import ROOT, OtherCa, bundled, openssl
 
 if TYPE_CHECKING:
@@ -37,6 +37,26 @@ def exported(corp: Path, to: Path, *options: str, password: str = SECRET) -> Pat
     given = ("-in", corp / "servers.pem", "-inkey", corp / "servers.key", "-certfile", chain, "-out", to)
     openssl("pkcs12", "-export", *given, "-passout", f"pass:{password}", *options)
     return to
+
+
+def test_file_full_of_blocks_without_end_is_refused_at_the_first(tmp_path: Path) -> None:
+    file = tmp_path / "poisoned.pem"
+    file.write_bytes(b"-----BEGIN CERTIFICATE-----" * (LARGEST // 27))
+    assert why(file) == "has a block 'CERTIFICATE' without its end"
+
+
+def test_second_key_is_refused_before_it_is_decrypted(corp: Path, tmp_path: Path) -> None:
+    options = ("-in", corp / "servers.key", "-topk8", "-passout", f"pass:{SECRET}")
+    openssl("pkcs8", *options, "-out", tmp_path / "key.pem")
+    file, asked = bundled(tmp_path / "all.pem", corp / "servers.pem", *[tmp_path / "key.pem"] * 3), list[str]()
+
+    def password() -> str:
+        asked.append(SECRET)
+        return SECRET
+
+    with pytest.raises(OperatorError, match="has several private keys"):
+        read_bundle(file.read_bytes(), file, password)
+    assert len(asked) == 1
 
 
 def test_certificates_are_read_in_each_form(corp: Path, tmp_path: Path) -> None:
@@ -160,7 +180,7 @@ def test_rsa_key_is_refused(corp: Path, tmp_path: Path) -> None:
         (b"-----BEGIN PKCS7-----\nMAA=\n-----END PKCS7-----\n", "is no readable certificate, PKCS #7 or PKCS #12 file"),
         (b"-----BEGIN PKCS#11 PROVIDER URI-----\nMAA=\n-----END PKCS#11 PROVIDER URI-----\n", "PKCS#11 PROVIDER URI"),
         (b"-----BEGIN OPENSSH PRIVATE KEY-----\nMAA=\n-----END OPENSSH PRIVATE KEY-----\n", "OPENSSH PRIVATE KEY"),
-        (b"-----BEGIN CERTIFICATE-----\nMAA=\n", "has no certificate"),
+        (b"-----BEGIN CERTIFICATE-----\nMAA=\n", "has a block 'CERTIFICATE' without its end"),
     ],
 )
 def test_file_of_another_kind_is_refused(tmp_path: Path, content: bytes, reason: str) -> None:

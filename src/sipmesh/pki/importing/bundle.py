@@ -22,7 +22,7 @@ from sipmesh.pki.importing.encrypted_file import has_old_encryption, is_pkcs12, 
 from sipmesh.trust.x509.certificate import UNREADABLE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
@@ -32,7 +32,7 @@ LARGEST: Final = 1 << 20
 MOST_CERTIFICATES: Final = 16
 """Certificates in one file: a CA, its issuers, and what a program adds to them."""
 
-_BLOCK: Final = re.compile(rb"-----BEGIN ([^\r\n-]{1,64})-----.*?-----END \1-----", re.DOTALL)  # RFC 7468 3
+_BEGIN: Final = re.compile(rb"-----BEGIN ([^\r\n-]{1,64})-----")  # RFC 7468 3
 _CERTIFICATES: Final = (b"CERTIFICATE", b"X509 CERTIFICATE", b"TRUSTED CERTIFICATE")
 _KEYS: Final = (b"PRIVATE KEY", b"EC PRIVATE KEY", b"RSA PRIVATE KEY", b"ENCRYPTED PRIVATE KEY")
 _IGNORED: Final = (b"EC PARAMETERS",)  # openssl ecparam -genkey writes them before the key
@@ -71,8 +71,6 @@ def read_bundle(content: bytes, file: Path, password: Callable[[], str]) -> Bund
 
 def _bundle(file: Path, certificates: Sequence[x509.Certificate], keys: Sequence[PrivateKeyTypes]) -> Bundle:
     different = tuple(dict.fromkeys(certificates))
-    if len(keys) > 1:
-        raise refused(file, "has several private keys", "leave the key of the CA alone in it")
     if len(different) > MOST_CERTIFICATES:
         reason = f"has {len(different)} certificates, more than {MOST_CERTIFICATES}"
         raise refused(file, reason, "leave the CA and its issuers in it, and remove the others")
@@ -87,10 +85,11 @@ def _bundle(file: Path, certificates: Sequence[x509.Certificate], keys: Sequence
 def _of_pem(content: bytes, file: Path, password: Callable[[], str]) -> Bundle:
     certificates: list[x509.Certificate] = []
     keys: list[PrivateKeyTypes] = []
-    for block in _BLOCK.finditer(content):
-        label, pem = block[1], block[0] + b"\n"
+    for label, pem in _blocks(content, file):
         if label in _CERTIFICATES:
             certificates.append(_certificate(pem.replace(label, b"CERTIFICATE"), file))
+        elif label in _KEYS and keys:  # before it is decrypted: each may take its whole time
+            raise refused(file, "has several private keys", "leave the key of the CA alone in it")
         elif label in _KEYS:
             keys.append(_key(pem, file, password))
         elif label in {b"PKCS7", b"CMS"}:
@@ -101,6 +100,18 @@ def _of_pem(content: bytes, file: Path, password: Callable[[], str]) -> Bundle:
     if not certificates:
         raise refused(file, "has no certificate", "export the certificate of the CA, with its issuers")
     return _bundle(file, certificates, keys)
+
+
+def _blocks(content: bytes, file: Path) -> Iterator[tuple[bytes, bytes]]:
+    """Yield label and text of each block. One without its end is refused at once, so each octet is read a few times only."""
+    at = 0
+    while (begun := _BEGIN.search(content, at)) is not None:
+        end = b"-----END " + begun[1] + b"-----"
+        if (at := content.find(end, begun.end())) < 0:
+            reason = f"has a block {begun[1].decode('ascii', 'replace')!r} without its end"
+            raise refused(file, reason, "export it again from the CA")
+        at += len(end)
+        yield begun[1], content[begun.start() : at] + b"\n"
 
 
 def _of_der(content: bytes, file: Path) -> list[x509.Certificate]:
