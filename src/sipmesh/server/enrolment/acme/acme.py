@@ -154,7 +154,10 @@ class Acme:
 
     def _account(self, kid: str) -> AcmeAccount:
         """Return the account of a URL: another server of the pool has given it another host."""
-        place, _, account_id = urlsplit(kid).path.rpartition("/")
+        try:
+            place, _, account_id = urlsplit(kid).path.rpartition("/")
+        except ValueError:  # such as an open bracket in the host
+            place = account_id = ""
         found = self._host.management_db.acme_accounts.find(account_id) if place == f"{ACME}/account" else None
         if found is None:
             raise AcmeProblemError("accountDoesNotExist", "there is no such account", 400)
