@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from sipmesh.demo.forge import Forge
 from sipmesh.demo.ports import HOST
+from sipmesh.pki.keys.passphrase import VARIABLE
+from sipmesh.pki.keys.protection import keys_below, protect
 from support.console import Visitor
 from support.invited import Invitee
 from support.managed import MGMT
@@ -30,6 +33,23 @@ async def test_console_is_not_at_the_port_of_the_invitations(tmp_path: Path) -> 
             assert (await stranger.get(f"{base}{path}")).status == 404
         async with Visitor(network, "vera-token") as viewer:
             assert (await viewer.ask("GET", "/i/" + "A" * 32)).status != 200
+
+
+@on_loop
+async def test_encrypted_key_is_opened_with_the_passphrase_and_not_asked_for_at_a_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with management_with_invitations(tmp_path) as network, invitee(network) as stranger:
+        await network.stop(MGMT)
+        secret = tmp_path / "passphrase"
+        secret.write_text("a passphrase that is long enough\n")
+        secret.chmod(0o600)
+        monkeypatch.setenv(VARIABLE, str(secret))
+        assert network.credentials(MGMT)[1] in protect(keys_below(network.folder(MGMT)))
+        await network.start(MGMT)
+        assert (await stranger.get(await invite(network))).status == 200
+        async with Visitor(network, "vera-token") as viewer:
+            assert (await viewer.get("/api/v1/status")).status == 200
 
 
 @on_loop

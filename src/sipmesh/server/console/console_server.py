@@ -26,7 +26,7 @@ from sipmesh.server.process.http_runner import logger_of, runner_of
 from sipmesh.server.process.https_server_check import HttpsServerCheck
 from sipmesh.topology.document.operators.console_role import ConsoleRole
 from sipmesh.topology.document.parts.enrolment import EnrolmentProtocol
-from sipmesh.transport.tls.contexts import CIPHERS_TLS12
+from sipmesh.transport.tls.contexts import CIPHERS_TLS12, present_by
 from sipmesh.trust.evidence import LinkKind
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ class ConsoleServer:
         identity = self._node.certificates.presented.of(LinkKind.SERVER)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_3
-        context.load_cert_chain(identity.chain_path, identity.key_path)
+        present_by(context, identity)
         context.num_tickets = 0  # each connection proves its certificate
         if _serves_est(self._node.view):
             _allow_tls_1_2(context)

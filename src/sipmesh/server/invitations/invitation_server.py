@@ -14,7 +14,7 @@ from sipmesh.server.console.access.listener import ConsoleListener
 from sipmesh.server.invitations.pages import InvitationPages
 from sipmesh.server.invitations.strangers import Strangers
 from sipmesh.server.process.http_runner import logger_of, runner_of
-from sipmesh.transport.tls.contexts import Identity
+from sipmesh.transport.tls.contexts import Identity, present_by
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -91,12 +91,13 @@ class InvitationServer:
         view = self._node.view
         chain, key = view.invitation_files
         name = view.invitation_host.partition(":")[0]
-        if fault := why_not_for_clients(Identity.load(chain, key), (name,), datetime.now(UTC)):
+        identity = Identity.load(chain, key)
+        if fault := why_not_for_clients(identity, (name,), datetime.now(UTC)):
             raise OperatorError(f"the certificate of the pages of invitations cannot be used: {fault}")
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.set_ciphers("ECDHE+AESGCM:ECDHE+CHACHA20")
-        context.load_cert_chain(chain, key)
+        present_by(context, identity)
         return context
 
     async def close(self) -> None:

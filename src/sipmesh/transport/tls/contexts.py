@@ -24,6 +24,7 @@ from OpenSSL import SSL, crypto
 
 from sipmesh.errors import OperatorError, Problem
 from sipmesh.pki.files import open_key, read_private
+from sipmesh.pki.keys import passphrase
 from sipmesh.pki.tokens.token_key import TokenKey
 from sipmesh.regular_file import read_regular
 from sipmesh.sip.text import ascii_lower
@@ -36,6 +37,7 @@ from sipmesh.trust.x509.certificate import extension
 
 if TYPE_CHECKING:
     import socket
+    import ssl
     from collections.abc import Callable, Iterable, Sequence
 
     from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
@@ -91,6 +93,22 @@ class Identity:
     def leaf(self) -> x509.Certificate:
         """The server's own certificate."""
         return self.chain[0]
+
+
+def present_by(context: ssl.SSLContext, identity: Identity) -> None:
+    """Have a context of the standard library present *identity*; raises `OperatorError` if its files have become unusable.
+
+    A callback gives the passphrase: without one, OpenSSL asks for it at the terminal, and the whole process waits.
+    """
+    try:
+        context.load_cert_chain(identity.chain_path, identity.key_path, password=_passphrase)
+    except OSError as wrong:
+        raise _unusable(identity.key_path, f"chain and key cannot be used ({wrong})") from None
+
+
+def _passphrase() -> bytes:
+    where = passphrase.source()
+    return passphrase.read(where) if where is not None else b""
 
 
 def _load_chain(path: Path) -> tuple[x509.Certificate, ...]:
