@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 
 from routing.messages import ALICE, TOKENS, request
-from sipmesh.routing.identity.trunk_names import TrunkNames, asserted_number, number_beside
+from sipmesh.routing.identity.trunk_names import TrunkNames, asserted_number, number_beside, refused_onward
+from sipmesh.routing.numbers.dial_plan import DialPlan, NumberClass
 from sipmesh.routing.numbers.trunk_table import TrunkRoute, TrunkTable
 from sipmesh.routing.outcome import Answer
+from sipmesh.sip.fields import NameAddr
 from sipmesh.sip.message import respond
 
 GATEWAYS, PROVIDER = "gw.example.test", "sbc.provider.test"
@@ -57,6 +59,32 @@ def test_caller_is_the_number_of_the_trunk(
 def test_other_callers_are_refused(sender: str, headers: tuple[tuple[str, str], ...]) -> None:
     asked = request("INVITE", f"sip:{NUMBER}@{GATEWAYS}", *headers, sender=sender)
     assert isinstance(NAMES.enter(asked, PROVIDER), Answer)
+
+
+@pytest.mark.parametrize(("shown", "named"), [(CALLER, f"sip:{CALLER}@{PROVIDER}"), ("+43123456789", HIDDEN)])
+def test_sender_inside_a_dialog_is_a_number_that_the_trunk_may_assert(shown: str, named: str) -> None:
+    asked = request("UPDATE", ALICE, sender=f"sip:{shown}@{PROVIDER}", to_tag="2")
+    NAMES.enter_dialog(asked, PROVIDER, hidden=False)
+    assert asked.from_.uri == named
+
+
+@pytest.mark.parametrize(
+    ("to", "may"),
+    [
+        ("<tel:+493012345>", True),
+        (ALICE, True),
+        ("<tel:+49900123456>", False),
+        ("<sip:900123456@a.test>", False),
+        ("<sip:%20+49900123456@a.test>", False),
+        ("<sip:a.test>", False),
+        ("<mailto:x@a.test>", False),
+        ("*", False),
+    ],
+)
+def test_trunk_calls_for_a_user_what_everyone_may_call(to: str, *, may: bool) -> None:
+    classes = NumberClass("premium", ("+49900",), everyone=False, users=frozenset({ALICE}))
+    assert (refused_onward(NameAddr.parse(to), DialPlan("49", classes=(classes,))) == "") is may
+    assert refused_onward(NameAddr.parse(to), DialPlan("49")) == ""
 
 
 def test_responses_repeat_the_names_that_the_request_came_with() -> None:

@@ -95,3 +95,19 @@ def test_number_without_a_class_may_be_called_by_all() -> None:
 @pytest.mark.parametrize("text", ["sip:example.test", f"sip:{'1' * 200}@example.test", "sip:1a@example.test"])
 def test_other_names_have_no_digits(text: str) -> None:
     assert local_digits(uri(text)) == ""
+
+
+@pytest.mark.parametrize(
+    ("plan", "typed", "number"),
+    [
+        (DialPlan("49"), "+49(0)900123456", ""),
+        (DialPlan("49"), "00490900123456", ""),
+        (DialPlan("36", "06"), "+3606301234567", ""),
+        (DialPlan("36", "06"), "+36301234567", "+36301234567"),
+        (DialPlan("7", "8", "810"), "+78121234567", "+78121234567"),
+        (DialPlan("49"), "+390612345678", "+390612345678"),
+        (DialPlan(), "+490900123456", "+490900123456"),
+    ],
+)
+def test_number_has_no_national_prefix_behind_our_country(plan: DialPlan, typed: str, number: str) -> None:
+    assert plan.whole_number(uri(typed)) == number

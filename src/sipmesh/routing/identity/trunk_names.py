@@ -8,6 +8,7 @@ a response repeats those that its request had (`Request.rename`).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from string import ascii_letters
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.routing.identity.alias import name_of
@@ -20,17 +21,19 @@ from sipmesh.routing.outcome import Answer
 from sipmesh.sip.rows import P_ASSERTED_IDENTITY
 from sipmesh.sip.tel import NO_DOMAIN, is_tel
 from sipmesh.sip.text import shown
+from sipmesh.sip.uri import unescaped
 from sipmesh.trust.code import Code
 
 if TYPE_CHECKING:
     from sipmesh.routing.identity.tokens import Tokens
     from sipmesh.sip.fields import NameAddr
-    from sipmesh.sip.message import Message, Request
+    from sipmesh.sip.message import Message, Request, Response
     from sipmesh.sip.uri import SipUri
 
 INTERNATIONAL: Final = DialPlan()
 NOBODY: Final = f"sip:anonymous@{ANONYMOUS}"
 ASSERTED: Final = "p-asserted-identity"
+LETTERS: Final = frozenset(ascii_letters)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +73,13 @@ class TrunkNames:
     def enter_dialog(self, request: Request, trunk: str, *, hidden: bool) -> None:
         """Name the sender of a request of *trunk* inside a dialog as inside. Its tag says who it is, and nothing is asserted.
 
+        Phones show a changed From (RFC 4916). So a number that the trunk may not assert is not shown, also if it was called.
         *hidden*: one of the two sides hides, and no name inside the dialog may show it.
         """
         request.remove(ASSERTED)
         number = "" if hidden else caller_of(request.from_, self.plan)
-        self._rename_caller(request, f"sip:{number}@{trunk}" if number else NOBODY)
+        is_own = bool(number) and self.trunks.may_assert(trunk, number)
+        self._rename_caller(request, f"sip:{number}@{trunk}" if is_own else NOBODY)
 
     def _shown(self, request: Request) -> tuple[str, ...]:
         """Give the number that From shows; "" for a name that is no number; nothing if From is withheld."""
@@ -108,6 +113,11 @@ class TrunkNames:
 
     def _at(self, uri: SipUri, trunk: str) -> str:
         return f"sip:{uri.user or 'anonymous'}@{trunk};user=phone"
+
+    def limit_redirection(self, response: Response) -> None:
+        """Remove the Contacts of a 3xx response if one of them would have the trunk call a number that not everyone may call."""
+        if any(refused_onward(address, self.plan) for address in response.contacts):
+            response.remove("contact")
 
     # Contacts: a trunk reaches the phone of a user by our name alone, and a phone so reaches a caller who is withheld
 
@@ -147,7 +157,26 @@ def number_beside(request: Request) -> str:
 def caller_of(address: NameAddr, plan: DialPlan = INTERNATIONAL) -> str:
     """Give the whole number of a name, which *plan* completes; "" for any other name."""
     name = name_of(address)
-    return (caller_number(name) or plan.completed(local_digits(name))) if name is not None else ""
+    if name is None:
+        return ""
+    number = caller_number(name)
+    return (number if plan.is_whole(number) else "") or plan.completed(local_digits(name))
+
+
+def refused_onward(address: NameAddr, plan: DialPlan) -> str:
+    """Say why no user may have a trunk call *address*, by a REFER or a 3xx response; "" if each user may.
+
+    Such a call is at our cost. A gateway does not know who asks, and a trunk reads a name in its own way. So a number must be a
+    whole one that everyone may call, and any other name must begin with a letter. Without classes, everyone may call all numbers.
+    """
+    if not plan.classes:
+        return ""
+    name = name_of(address)
+    number = plan.whole_number(name) if name is not None else ""
+    if number:
+        return plan.refusal(number, None)
+    is_word = name is not None and name.user is not None and unescaped(name.user)[:1] in LETTERS
+    return "" if is_word else f"{shown(address.uri)} is no whole number, and no name"
 
 
 def is_withheld(address: NameAddr) -> bool:

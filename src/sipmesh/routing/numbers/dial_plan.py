@@ -44,7 +44,17 @@ class DialPlan:
     def whole_number(self, uri: SipUri) -> str:
         """Give the whole number that *uri* calls; "" for an extension, another name, and a number with parameters."""
         number = dialled_number(uri)
-        return number or self.completed(local_digits(uri))
+        return (number if self.is_whole(number) else "") or self.completed(local_digits(uri))
+
+    def is_whole(self, number: str) -> bool:
+        """Tell whether *number* is a whole number without a national prefix behind our country code, as in ``+49(0)900…``.
+
+        Some trunks remove such a 0. Then the number is of another class, or of another caller, than the one that was judged. In a
+        country with a national prefix that begins with 0, no whole number has it. Other prefixes may be first digits too, such as
+        the 8 of Russia.
+        """
+        is_twice = self.national.startswith("0") and number.startswith(f"+{self.country}{self.national}")
+        return is_global(number) and not (self.country and is_twice)
 
     def completed(self, digits: str) -> str:
         """Give the whole number that a user means by *digits*; "" if these are no whole number."""
@@ -53,7 +63,7 @@ class DialPlan:
             number = f"+{digits[len(self.international) :]}"
         elif self.country and digits.startswith(self.national):
             number = f"+{self.country}{digits[len(self.national) :]}"
-        return number if is_global(number) else ""
+        return number if self.is_whole(number) else ""
 
     def emergency_number(self, uri: SipUri) -> str:
         """Give the emergency number that *uri* calls, "" if it is none."""

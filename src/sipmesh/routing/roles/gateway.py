@@ -18,12 +18,14 @@ from sipmesh.routing.identity.dialog import (
 from sipmesh.routing.identity.dialog_token import Side
 from sipmesh.routing.identity.route_set import Names, RouteSet
 from sipmesh.routing.identity.sender import ClientSender, Sender, ServerSender
-from sipmesh.routing.identity.trunk_names import TrunkNames, number_beside
+from sipmesh.routing.identity.trunk_names import TrunkNames, number_beside, refused_onward
+from sipmesh.routing.numbers.dial_plan import DialPlan
 from sipmesh.routing.numbers.e164 import dialled_number
 from sipmesh.routing.outcome import Answer, Drop, Forward, Outcome, attributed
 from sipmesh.routing.roles.options import capabilities
 from sipmesh.routing.roles.users_requests import refused_of_users
 from sipmesh.routing.target import ServerTarget
+from sipmesh.sip.fields import NameAddr
 from sipmesh.sip.message import Request
 from sipmesh.sip.text import shown
 from sipmesh.topology.server_choice import ServerChoice
@@ -95,7 +97,16 @@ def carry_inside(
     if is_of_trunk and is_of_hidden_user(route_set) and request.ruri.host != facts.callers.host:
         return Answer(404, code=Code.NO_ROUTE, why="a side hides, and the Request-URI is not the Contact that it got")
     refused = refused or refused_of_users(request, sender)
+    if refused is None and request.method == "REFER":
+        refused = refused_transfer(request, facts.callers.plan)
     return refused or across(request, route_set, other, facts.inside.peers, facts.incarnation)
+
+
+def refused_transfer(request: Request, plan: DialPlan) -> Answer | None:
+    """Refuse a REFER of a user by which a trunk would call what not everyone may call (`refused_onward`)."""
+    reasons = (refused_onward(NameAddr.parse(item), plan) for item in request.items("refer-to"))
+    why = next(filter(None, reasons), "")
+    return Answer(403, code=Code.NO_ROUTE, why=why) if why else None
 
 
 def inwards(request: Request, sender: ServerSender, facts: GatewayFacts) -> Outcome:

@@ -149,9 +149,13 @@ class BranchRequests:
     def hide_answerer(self, sent: SentBranch, response: Response) -> None:
         """Replace the Contact of a phone in a response to a trunk, and that of a caller of a trunk who is withheld."""
         names, asked = self._current.value.trunk_names, sent.proxied
-        if names is None or response.status >= FIRST_REDIRECTION:
+        is_to_trunk = asked.flow.link.kind is LinkKind.PARTNER
+        if names is None:
             return
-        if asked.flow.link.kind is LinkKind.PARTNER:
+        if response.status >= FIRST_REDIRECTION:
+            if is_to_trunk:
+                names.limit_redirection(response)
+        elif is_to_trunk:
             trunk = min(self._flow_table.domains_of(asked.flow))
             names.hide_contact(response, trunk, self._tokens, self._listeners[asked.flow.link.port].sent_by)
         elif hides_user(asked.request.to):

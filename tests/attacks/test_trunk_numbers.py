@@ -1,0 +1,213 @@
+"""Trunks and users who use numbers that are not theirs: names inside a call, and costly numbers by a way round the classes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sipmesh.client.dialog import Dialog
+from sipmesh.demo.organisation import Organisation
+from sipmesh.sip.message import Request, Response
+from support.descriptions import SDES, SDP
+from support.network import EXAMPLE, FE1, Network, copied
+from support.peer import Peer
+from support.running import on_loop
+from support.talking import inside_of
+from support.trunks import (
+    ALICE,
+    GATEWAY,
+    GATEWAYS,
+    OF_PBX,
+    OUTSIDE,
+    PBX,
+    PROVIDER,
+    PlayedTrunk,
+    build_gateway,
+    build_trunk,
+    join_trunks,
+)
+
+OFFER = [("content-type", SDP)]
+NUMBERS = {
+    "country": "49",
+    "classes": [
+        {"name": "home", "numbers": ["+49"], "everyone": True},
+        {"name": "premium", "numbers": ["+49900"], "users": [f"bob@{EXAMPLE}"]},
+    ],
+}
+
+
+@pytest.fixture(name="models", scope="module")
+def _models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Organisation]:
+    folder = tmp_path_factory.mktemp("trunks")
+    return {
+        EXAMPLE: build_gateway(folder / "example"),
+        PROVIDER: build_trunk(folder / "provider", PROVIDER),
+        PBX: build_trunk(folder / "pbx", PBX),
+    }
+
+
+@pytest.fixture(name="provider")
+def _provider(models: dict[str, Organisation]) -> PlayedTrunk:
+    return PlayedTrunk(PROVIDER, models[PROVIDER])
+
+
+@pytest.fixture(name="pbx")
+def _pbx(models: dict[str, Organisation]) -> PlayedTrunk:
+    return PlayedTrunk(PBX, models[PBX])
+
+
+@pytest.fixture(name="network")
+def _network(models: dict[str, Organisation], provider: PlayedTrunk, pbx: PlayedTrunk, tmp_path: Path) -> Network:
+    """Two trunks, and numbers that only bob may call."""
+    example = copied(models[EXAMPLE], tmp_path / "example")
+    join_trunks(
+        example,
+        (provider, {"asserts": ["+"], "carries": ["+"]}),
+        (pbx, {"asserts": ["+4989"], "carries": ["+4989"], "main_number": OF_PBX}),
+    )
+    example.document["numbers"] = NUMBERS
+    example.write()
+    return Network((example,), starts=(FE1, GATEWAY))
+
+
+def sent_by(caller: Peer, uri: str, sender: str) -> Request:
+    """An INVITE with a session description."""
+    return caller.request("INVITE", uri, OFFER, SDES, sender=f"{sender};tag={caller.tag}")
+
+
+async def answered(caller: Peer, callee: Peer, invite: Request) -> tuple[Dialog, Dialog]:
+    """Bring a call up; give the dialog of the caller and that of the callee."""
+    came = await callee.request_in("INVITE")
+    await callee.reply(came, 200, OFFER, SDES)
+    dialog = Dialog.of_caller(invite, await caller.final())
+    await caller.send(inside_of(dialog, caller, "ACK"))
+    await callee.request_in("ACK")
+    return dialog, Dialog.of_callee(came, callee.tag)
+
+
+async def tried(caller: Peer, uri: str, sender: str) -> Response:
+    """The answer to a call that is refused."""
+    await caller.send(sent_by(caller, uri, sender))
+    return await caller.final()
+
+
+def referring(dialog: Dialog, sender: Peer, to: str) -> Request:
+    """A REFER inside a call."""
+    refer = inside_of(dialog, sender, "REFER")
+    refer.append("refer-to", to)
+    return refer
+
+
+@pytest.mark.parametrize("other", [OUTSIDE, "+4930999999", "01705550100"])
+@on_loop
+async def test_trunk_shows_no_number_of_another_inside_its_call(network: Network, pbx: PlayedTrunk, other: str) -> None:
+    """Phones show a changed From (RFC 4916). The twin changes it to another number of the same PBX."""
+    async with network, pbx:
+        alice, trunk = await network.phone("alice", FE1), await pbx.opens(network)
+        invite = sent_by(trunk, f"sip:{ALICE}@{GATEWAYS}", f"<sip:{OF_PBX}@{PBX}>")
+        await trunk.send(invite)
+        dialog, _ = await answered(trunk, alice, invite)
+        for number, shown in ((other, "sip:anonymous@anonymous.invalid"), ("+49895555", f"sip:+49895555@{PBX}")):
+            update = inside_of(dialog, trunk, "UPDATE")
+            update.replace("from", f"<sip:{number}@{PBX}>;tag={trunk.tag}")
+            await trunk.send(update)
+            came = await alice.request_in("UPDATE")
+            assert came.from_.uri == shown
+            await alice.reply(came, 200)
+            assert (await trunk.final(method="UPDATE")).status == 200
+
+
+@pytest.mark.parametrize(
+    "to",
+    [
+        "<tel:+49900123456>",
+        f"<sip:0900123456@{EXAMPLE}>",
+        f"<sip:%2b49-900-123456@{PROVIDER}>",
+        "<tel:+49(0)900123456>",
+        f"<sip:+49900123456;ext=1@{EXAMPLE}>",
+        f"<sip:11833@{PROVIDER}>",
+        f"<sip:bob@{EXAMPLE}>, <tel:+49900123456>",
+        "<sip:0900123456>",
+    ],
+)
+@on_loop
+async def test_user_refers_a_trunk_to_no_number_of_a_closed_class(
+    network: Network, provider: PlayedTrunk, to: str
+) -> None:
+    """The trunk would call the number at our cost. The twins are a number that everyone may call, and a colleague."""
+    async with network, provider:
+        alice = await network.phone("alice", FE1)
+        assert (await tried(alice, "tel:+49900123456", f"<sip:alice@{EXAMPLE}>")).status == 403
+        invite = sent_by(alice, f"tel:{OUTSIDE}", f"<sip:alice@{EXAMPLE}>")
+        await alice.send(invite)
+        trunk = await provider.links.get()
+        dialog, _ = await answered(alice, trunk, invite)
+        assert (await alice.ask(referring(dialog, alice, to))).status in {400, 403}
+        for rightful in ("<tel:+49-30-7654321>", f"<sip:bob@{EXAMPLE}>"):
+            await alice.send(referring(dialog, alice, rightful))
+            came = await trunk.request_in("REFER")
+            assert came.values("refer-to") == [rightful]
+            await trunk.reply(came, 202)
+            assert (await alice.final(method="REFER")).status == 202
+
+
+@pytest.mark.parametrize(
+    ("to", "passes"),
+    [
+        ("<tel:+49900123456>", False),
+        (f"<sip:0900123456@{EXAMPLE}>", False),
+        (f"<sip:bob@{EXAMPLE}>, <tel:+49900123456>", False),
+        ("<tel:+49307654321>", True),
+        (f"<sip:bob@{EXAMPLE}>", True),
+    ],
+)
+@on_loop
+async def test_phone_redirects_a_trunk_to_no_number_of_a_closed_class(
+    network: Network, provider: PlayedTrunk, to: str, *, passes: bool
+) -> None:
+    async with network, provider:
+        alice, trunk = await network.phone("alice", FE1), await provider.opens(network)
+        await trunk.send(sent_by(trunk, f"sip:{ALICE}@{GATEWAYS}", f"<sip:{OUTSIDE}@{PROVIDER}>"))
+        came = await alice.request_in("INVITE")
+        alice.contact = to
+        await alice.reply(came, 302)
+        final = await trunk.final()
+        assert final.status == 302
+        assert [str(address.uri) for address in final.contacts] == ([to.strip("<>")] if passes else [])
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "tel:+49(0)900123456",
+        f"sip:00490900123456@{EXAMPLE}",
+        f"sip:+49%30900123456@{EXAMPLE}",
+        f"sip:+490900123456@{PROVIDER}",
+    ],
+)
+@on_loop
+async def test_national_prefix_behind_the_country_evades_no_class(
+    network: Network, provider: PlayedTrunk, typed: str
+) -> None:
+    """The number has the first digits of the class for everyone; a trunk that removes the 0 would call a premium number."""
+    async with network, provider:
+        alice, bob = await network.phone("alice", FE1), await network.phone("bob", FE1)
+        assert (await tried(alice, typed, f"<sip:alice@{EXAMPLE}>")).status == 404
+        await bob.send(sent_by(bob, f"sip:0900123456@{EXAMPLE}", f"<sip:bob@{EXAMPLE}>"))
+        trunk = await provider.links.get()
+        assert (await trunk.request_in("INVITE")).ruri.user == "+49900123456"
+
+
+@on_loop
+async def test_national_prefix_behind_the_country_makes_no_other_caller(
+    network: Network, provider: PlayedTrunk
+) -> None:
+    """A provider does not assert the numbers of a PBX, nor +49089… in their place."""
+    async with network, provider:
+        alice, trunk = await network.phone("alice", FE1), await provider.opens(network)
+        for number in (OF_PBX, "+49(0)89123456", "+490893012345"):
+            assert (await tried(trunk, f"sip:{ALICE}@{GATEWAYS}", f"<sip:{number}@{PROVIDER}>")).status == 403
+        await trunk.send(sent_by(trunk, f"sip:{ALICE}@{GATEWAYS}", f"<sip:01705550100@{PROVIDER}>"))
+        assert (await alice.request_in("INVITE")).from_.uri == f"sip:{OUTSIDE}@{PROVIDER}"
