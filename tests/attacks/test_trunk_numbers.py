@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -211,3 +212,29 @@ async def test_national_prefix_behind_the_country_makes_no_other_caller(
             assert (await tried(trunk, f"sip:{ALICE}@{GATEWAYS}", f"<sip:{number}@{PROVIDER}>")).status == 403
         await trunk.send(sent_by(trunk, f"sip:{ALICE}@{GATEWAYS}", f"<sip:01705550100@{PROVIDER}>"))
         assert (await alice.request_in("INVITE")).from_.uri == f"sip:{OUTSIDE}@{PROVIDER}"
+
+
+@pytest.mark.parametrize("rings", [True, False])
+@on_loop
+async def test_calls_with_one_call_id_have_no_more_channels(
+    network: Network, provider: PlayedTrunk, *, rings: bool
+) -> None:
+    """Two calls with one Call-ID would count as one, while they ring and while they are up. The twin has a Call-ID of its own."""
+    partners: Any = network.organisations[0].document["federation"]
+    partners["partners"][0]["trunk"] |= {"channels": 2}
+    network.organisations[0].write()
+    async with network, provider:
+        alice = await network.phone("alice", FE1)
+        first = sent_by(alice, f"tel:{OUTSIDE}", f"<sip:alice@{EXAMPLE}>")
+        await alice.send(first)
+        trunk = await provider.links.get()
+        if rings:
+            await trunk.request_in("INVITE")
+        else:
+            await answered(alice, trunk, first)
+        second = alice.request("INVITE", f"tel:{OUTSIDE}", OFFER, SDES, call_id=first.call_id)
+        second.replace("from", f"<sip:alice@{EXAMPLE}>;tag=another")
+        await alice.send(second)
+        assert (await alice.final()).status == 500  # by the front end, in place of the 503 of the gateway
+        await alice.send(sent_by(alice, f"tel:{OUTSIDE}", f"<sip:alice@{EXAMPLE}>"))
+        assert (await trunk.request_in("INVITE")).call_id != first.call_id

@@ -100,6 +100,10 @@ class CallTable:
                     del self._with_peers[peer]
         return call
 
+    def has(self, call_id: str) -> bool:
+        """Tell whether a call with that Call-ID is up."""
+        return short_key(call_id) in self._calls
+
     def with_peer(self, name: str) -> int:
         """Count the calls on links whose peer has proved *name*."""
         return self._with_peers.get(name, 0)
