@@ -104,7 +104,7 @@ def referring(dialog: Dialog, sender: Peer, to: str) -> Request:
 @pytest.mark.parametrize("other", [OUTSIDE, "+4930999999", "01705550100"])
 @on_loop
 async def test_trunk_shows_no_number_of_another_inside_its_call(network: Network, pbx: PlayedTrunk, other: str) -> None:
-    """Phones show a changed From (RFC 4916). The twin changes it to another number of the same PBX."""
+    """Phones show a changed From (RFC 4916). Another number of the same PBX is shown."""
     async with network, pbx:
         alice, trunk = await network.phone("alice", FE1), await pbx.opens(network)
         invite = sent_by(trunk, f"sip:{ALICE}@{GATEWAYS}", f"<sip:{OF_PBX}@{PBX}>")
@@ -137,7 +137,7 @@ async def test_trunk_shows_no_number_of_another_inside_its_call(network: Network
 async def test_user_refers_a_trunk_to_no_number_of_a_closed_class(
     network: Network, provider: PlayedTrunk, to: str
 ) -> None:
-    """The trunk would call the number at our cost. The twins are a number that everyone may call, and a colleague."""
+    """The trunk would call the number at our cost. A number that everyone may call passes, and a colleague."""
     async with network, provider:
         alice = await network.phone("alice", FE1)
         assert (await tried(alice, "tel:+49900123456", f"<sip:alice@{EXAMPLE}>")).status == 403
@@ -216,10 +216,10 @@ async def test_national_prefix_behind_the_country_makes_no_other_caller(
 
 @pytest.mark.parametrize("rings", [True, False])
 @on_loop
-async def test_calls_with_one_call_id_have_no_more_channels(
+async def test_calls_with_one_call_id_have_a_channel_each(
     network: Network, provider: PlayedTrunk, *, rings: bool
 ) -> None:
-    """Two calls with one Call-ID would count as one, while they ring and while they are up. The twin has a Call-ID of its own."""
+    """Two calls with one Call-ID would count as one, while they ring and while they are up. A call of its own passes."""
     partners: Any = network.organisations[0].document["federation"]
     partners["partners"][0]["trunk"] |= {"channels": 2}
     network.organisations[0].write()

@@ -166,8 +166,8 @@ def caller_of(address: NameAddr, plan: DialPlan = INTERNATIONAL) -> str:
 def refused_onward(address: NameAddr, plan: DialPlan) -> str:
     """Say why no user may have a trunk call *address*, by a REFER or a 3xx response; "" if each user may.
 
-    Such a call is at our cost. A gateway does not know who asks, and a trunk reads a name in its own way. So a number must be a
-    whole one that everyone may call, and any other name must begin with a letter. Without classes, everyone may call all numbers.
+    Such a call is at our cost. A gateway does not know who asks, and a trunk reads a name in its own way. So a number must be
+    whole, and everyone may call it; any other name must begin with a letter. Without classes, everyone may call all numbers.
     """
     if not plan.classes:
         return ""

@@ -49,9 +49,8 @@ class DialPlan:
     def is_whole(self, number: str) -> bool:
         """Tell whether *number* is a whole number without a national prefix behind our country code, as in ``+49(0)900…``.
 
-        Some trunks remove such a 0. Then the number is of another class, or of another caller, than the one that was judged. In a
-        country with a national prefix that begins with 0, no whole number has it. Other prefixes may be first digits too, such as
-        the 8 of Russia.
+        Some trunks remove such a 0. Then a number of another class or of another caller was judged. In a country with a national
+        prefix that begins with 0, no whole number has it. Other prefixes may be first digits too, such as the 8 of Russia.
         """
         is_twice = self.national.startswith("0") and number.startswith(f"+{self.country}{self.national}")
         return is_global(number) and not (self.country and is_twice)
