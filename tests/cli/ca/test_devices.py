@@ -110,13 +110,13 @@ def test_existing_organisation_makes_the_ca_later(world: Organisation) -> None:
     assert issue(world, "--format", "pem")[0] == 0
 
 
-@pytest.mark.parametrize("change", ["remove", "disable"])
-def test_devices_are_revoked_with_their_user(world: Organisation, change: str) -> None:
+@pytest.mark.parametrize(("change", "spelled"), [("remove", "alice"), ("disable", "sip:Alice@example.com")])
+def test_devices_are_revoked_with_their_user(world: Organisation, change: str, spelled: str) -> None:
     world.add_user("bob")
     assert issue(world, "--format", "pem")[0] == 0
     other = world.type("ca", "issue", "--user", "bob", "--device", "desk", "--format", "pem")
     assert other.code == 0
-    done = world.type("user", change, "alice")
+    done = world.type("user", change, spelled)
     assert "of desk of alice@example.com" in done.out
     status = world.type("ca", "status", "--json", "--all").json
     states = {one["names"][0]: one["state"] for one in status["certificates"] if one["kind"] == "device"}

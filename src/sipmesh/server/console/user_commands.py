@@ -97,11 +97,11 @@ class UserCommands:
         """Change one user; only the leader of a management pool may, since the change is a line in the audit log."""
         note, must_lead = noting(self._management_db, str(asked[WHO])), self._management_db.lease.must_lead
         with opened(loaded) as users:
+            user = users.known_address(full_address(str(asked["user"]), loaded.topology)).aor.removeprefix("sip:")
             what = change(Accounts(users, loaded.topology, note, must_lead), asked)
         if change not in _ENDS_LOGINS or not CaGenerations.are_in(loaded.folder / CA):
             return what
-        user, reason = full_address(str(asked["user"]), loaded.topology), Reason.CESSATION_OF_OPERATION
-        at = datetime.now(UTC)
+        at, reason = datetime.now(UTC), Reason.CESSATION_OF_OPERATION
         try:
             withdraw_of(self._management_db.enrolment_tokens, user, at, note)
         finally:  # the certificates are revoked also if the tokens cannot be withdrawn

@@ -46,7 +46,7 @@ class Accounts:
 
     def set_password(self, user: str, password: str, algorithms: Sequence[Algorithm] = ()) -> User:
         """Change a password; without *algorithms* the user keeps the present algorithms."""
-        aor = self._to_change(user)
+        aor = self._of_store(user)
         must_be_a_password(password, aor)
         changed = self._users.set_password(aor, password, algorithms or None)
         self._note(AuditAct.USER, password=aor)
@@ -54,7 +54,7 @@ class Accounts:
 
     def move(self, user: str, pool: str) -> tuple[User, str]:
         """Give a user another home pool; returns the user and the home pool before. Raises `OperatorError` for the same pool."""
-        aor, home = self._to_change(user), chosen_home(self._topology, pool)
+        aor, home = self._of_store(user), chosen_home(self._topology, pool)
         before = self._users.get(aor).pool or home_by_default(self._topology)
         if before == home:
             raise OperatorError(f"{aor} has the home pool {home} already")
@@ -64,28 +64,28 @@ class Accounts:
 
     def remove(self, user: str) -> str:
         """Remove a user with all aliases; returns the full address."""
-        aor = self._to_change(user)
+        aor = self._of_store(user)
         self._users.remove(aor)
         self._note(AuditAct.USER, removed=aor)
         return aor
 
     def disable(self, user: str, at: datetime) -> str:
         """Keep a user from logging in from the instant *at* on; returns the full address."""
-        aor = self._to_change(user)
+        aor = self._of_store(user)
         self._users.disable(aor, at)
         self._note(AuditAct.USER, disabled=aor)
         return aor
 
     def enable(self, user: str) -> str:
         """Let a disabled user log in again; returns the full address."""
-        aor = self._to_change(user)
+        aor = self._of_store(user)
         self._users.enable(aor)
         self._note(AuditAct.USER, enabled=aor)
         return aor
 
     def add_alias(self, user: str, alias: str) -> tuple[str, str]:
         """Give a user an alias; returns the full address and the key of the alias."""
-        aor = self._to_change(user)
+        aor = self._of_store(user)
         self._must_have_domain_of(alias)
         key = self._users.add_alias(aor, alias)
         self._note(AuditAct.ALIAS, user=aor, added=key)
@@ -93,7 +93,7 @@ class Accounts:
 
     def remove_alias(self, user: str, alias: str) -> tuple[str, str]:
         """Take an alias from a user; returns the full address and the key of the alias."""
-        aor = self._to_change(user)
+        aor = self._of_store(user)
         key = self._users.remove_alias(aor, alias)
         self._note(AuditAct.ALIAS, user=aor, removed=key)
         return aor, key
@@ -102,6 +102,10 @@ class Accounts:
         """Return the full address of a user who may be changed on this host."""
         self._must_lead()
         return full_address(user, self._topology)
+
+    def _of_store(self, user: str) -> str:
+        """Return the full address of a user who may be changed, as the store has it: certificates and tokens have that one."""
+        return self._users.known_address(self._to_change(user)).aor.removeprefix("sip:")
 
     def _must_have_domain_of(self, alias: str) -> None:
         """Raise `OperatorError` for a SIP name in a domain that the topology does not have."""
