@@ -225,7 +225,7 @@ class Network:
         """Wait until every server has reported that version *number* is in force, at most *wait_s* seconds.
 
         A server that has joined and has never reported is not waited for: it starts with the newest version. A server that has
-        never reported is missing at once if no dial reaches it that has begun after this question.
+        never reported is missing after three seconds in which no dial has reached it.
         """
         unreached = self._reach.dial([one.name for one in self.members() if one.name not in self._reports.reports])
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 5.0
+STARTING_DIALS = 4
+"""Dials that may fail before a server is out of reach: those of the first three seconds, in which a server starts."""
 """Seconds; a server that was down is dialled again within this time, after any failure."""
 
 
@@ -97,7 +99,7 @@ class ControlLinks:
     def dial(self, names: Iterable[str]) -> Callable[[], frozenset[str]]:
         """Dial those of *names* at once that wait for their next dial.
 
-        The function that this returns gives the servers that cannot be reached, as a dial has shown that has begun since.
+        The function that this returns gives the servers that cannot be reached, as dials have shown that have begun since.
         """
         before: dict[str, int] = {}
         for name in names:
@@ -108,10 +110,13 @@ class ControlLinks:
         return lambda: frozenset(name for name, dials in before.items() if self._is_out_of_reach(name, dials))
 
     def _is_out_of_reach(self, name: str, dials: int) -> bool:
-        """Tell whether a dial after the first *dials* has found no server."""
+        """Tell whether the dials after the first *dials* have found no server, also once it has had the time to start."""
         entry = self._links.get(name)
         return (
-            entry is not None and entry.failed > dials and entry.fault is not None and entry.fault.code in OUT_OF_REACH
+            entry is not None
+            and entry.failed > dials + STARTING_DIALS
+            and entry.fault is not None
+            and entry.fault.code in OUT_OF_REACH
         )
 
     def dial_again(self) -> None:
