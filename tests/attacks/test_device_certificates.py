@@ -7,6 +7,7 @@ import socket
 import ssl
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,13 +19,15 @@ from sipmesh.demo.forge import CLIENT_AUTH, SERVER_AUTH, Forge, Forged, Wish
 from sipmesh.demo.organisation import Organisation
 from sipmesh.pki.ca_rotation import CaGenerations
 from sipmesh.pki.crl.builder import Reason
+from sipmesh.server.in_force.home_pools import HomePools
 from sipmesh.server.management.device_certificates import revoke_devices
+from sipmesh.storage.users.replicated_users import ReplicatedUsers
 from sipmesh.storage.users.user_database import Users
 from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.verdict import Verdict
 from sipmesh.trust.x509.device_identity import DeviceIdentity
-from support.network import EDGE, FE1, FE2, Network, copied, federate, let_remote_users_in
+from support.network import EDGE, FE1, FE2, POOL, Network, copied, federate, let_remote_users_in
 from support.peer import HungUpError, Peer
 from support.running import on_loop, until
 from trust.network import DEVICES
@@ -162,14 +165,12 @@ async def test_device_of_alice_is_no_other_user(example: Organisation) -> None:
 
 
 @on_loop
-async def test_device_is_served_while_the_users_are_not_known(
-    example: Organisation, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Then a password cannot be judged: 503. The certificate and its CRL can."""
+async def test_device_is_served_while_the_users_are_not_known(example: Organisation) -> None:
+    """As before management has sent them: a password cannot be judged, 503. The certificate and its CRL can."""
     async with asking(example, "either", FE1) as network:
-        homes = type(network.nodes[FE1].current.value.homes)
-        monkeypatch.setattr(homes, "knows", lambda _self, _aor: False)
-        monkeypatch.setattr(homes, "verifier", lambda _self, _aor: None)
+        current = network.nodes[FE1].current
+        nothing_yet = HomePools(ReplicatedUsers("Example", POOL), current.value.view)
+        current.value = replace(current.value, homes=nothing_yet)
         async with await phone(network, FE1, "alice") as by_password:
             assert (await by_password.ask(by_password._register(()))).status == 503
         async with await phone(network, FE1, "alice", issued(example)) as device:
