@@ -9,7 +9,8 @@ from aiohttp import web
 
 from sipmesh.server.console.access.guard import HEADERS, Handler
 from sipmesh.server.process.http_peer import address_of
-from sipmesh.server.process.request_rate import WINDOW_S, RequestRate
+from sipmesh.server.process.http_runner import too_many
+from sipmesh.server.process.request_rate import RequestRate
 from sipmesh.sip.text import ascii_lower
 
 if TYPE_CHECKING:
@@ -86,10 +87,3 @@ NOT_OPEN: Final = (
     "This link is not valid: it was used, it has expired, or it was revoked.\n"
     "Ask your administrator for a new invitation.\n"
 )
-
-
-def too_many() -> web.HTTPTooManyRequests:
-    """Return HTTP 429, with which the connection ends."""
-    answer = web.HTTPTooManyRequests(headers={"Retry-After": str(int(WINDOW_S))})
-    answer.force_close()
-    return answer

@@ -23,7 +23,8 @@ from sipmesh.pki.ca_rotation import CaGenerations
 from sipmesh.pki.ocsp.responder import LARGEST_REQUEST, MALFORMED, TRY_LATER, VALID, OcspAnswer, answer
 from sipmesh.pki.publication import PublishedFile, published_files
 from sipmesh.routing.authentication.backoff import network_of
-from sipmesh.server.process.http_runner import runner_of
+from sipmesh.server.process.http_port import HttpPort
+from sipmesh.server.process.http_runner import too_many
 from sipmesh.server.process.off_loop import off_loop
 from sipmesh.server.process.request_rate import RequestRate
 
@@ -44,7 +45,6 @@ REQUESTS_A_MINUTE: Final = 600
 SIGNATURES_A_MINUTE: Final = 3_000
 """OCSP responses for all addresses together: beyond them, the answer is tryLater."""
 
-MOST_CONNECTIONS: Final = 64
 MOST_KEPT: Final = 1_024
 """Responses that are given again as long as nothing has changed; a response with a nonce is not kept."""
 
@@ -56,8 +56,7 @@ class CaPublication:
 
     def __init__(self, folder: Path, address: tuple[str, int], clock: Callable[[], datetime], log: Log) -> None:
         self._folder, self._address, self._clock, self._log = folder, address, clock, log
-        self._runner: web.AppRunner | None = None
-        self._server: asyncio.Server | None = None
+        self._port: HttpPort | None = None
         loop = asyncio.get_running_loop()
         self._now = loop.time
         self._rate = RequestRate(REQUESTS_A_MINUTE, loop.time)
@@ -71,11 +70,10 @@ class CaPublication:
         app = web.Application(middlewares=[self._guarded], client_max_size=LARGEST_REQUEST)
         app.add_routes([web.post("/ocsp", self._posted), web.get("/ocsp/{request:.*}", self._got)])
         app.add_routes([web.get("/{path:.*}", self._file)])
-        self._runner = runner_of(app, self._log)
-        await self._runner.setup()
+        self._port = HttpPort(app, self._log)
         host, port = self._address
         try:
-            self._server = await asyncio.get_running_loop().create_server(self._connection, host, port)
+            await self._port.open(host, port)
         except OSError as wrong:
             remedy = "set another `publish_lists` address for this server in the topology"
             place = Problem(self._folder, 0, "publish_lists", str(wrong), remedy)
@@ -83,29 +81,15 @@ class CaPublication:
 
     async def close(self) -> None:
         """Stop listening."""
-        if self._server is not None:
-            self._server.close()
-        runner, self._runner = self._runner, None
-        if runner is not None:
-            await runner.cleanup()
-
-    def _connection(self) -> asyncio.Protocol:
-        """Make the handler of a new connection. If there are too many, the oldest one makes room."""
-        server = self._runner.server if self._runner is not None else None
-        if server is None:
-            return asyncio.Protocol()
-        for oldest in server.connections[: 1 - MOST_CONNECTIONS]:
-            if oldest.transport is not None:
-                oldest.transport.abort()
-        return server()
+        port, self._port = self._port, None
+        if port is not None:
+            await port.close()
 
     @web.middleware
     async def _guarded(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Refuse too many requests of one address."""
         if not self._rate.admits(network_of(request.remote or "")):
-            too_many = web.HTTPTooManyRequests(headers={"Retry-After": "60"})
-            too_many.force_close()
-            raise too_many
+            raise too_many()
         return await handler(request)
 
     async def _refresh(self) -> None:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
+from sipmesh.server.process.request_rate import WINDOW_S
+
 if TYPE_CHECKING:
     from sipmesh.server.log import Log
 
@@ -40,6 +42,13 @@ def runner_of(app: web.Application, log: Log) -> web.AppRunner:
     """Return a runner of *app*; it decompresses no body, since a small one may become a large one, on the event loop."""
     logger = logger_of(log)
     return web.AppRunner(app, access_log=None, logger=logger, auto_decompress=False, shutdown_timeout=GOODBYE_S)
+
+
+def too_many(retry_after_s: int = int(WINDOW_S)) -> web.HTTPTooManyRequests:
+    """Return HTTP 429, with which the connection ends: to go on costs a connection, with TLS a handshake."""
+    answer = web.HTTPTooManyRequests(headers={"Retry-After": str(retry_after_s)})
+    answer.force_close()
+    return answer
 
 
 def logger_of(log: Log) -> logging.Logger:

@@ -15,7 +15,7 @@ from sipmesh.errors import OperatorError
 from sipmesh.server.admin.metrics import page as page_module
 from sipmesh.server.admin.metrics.page import MetricsPage
 from sipmesh.server.admin.replies import WorkerState
-from sipmesh.server.process import request_rate
+from sipmesh.server.process import http_port, request_rate
 from sipmesh.server.service import Service
 from sipmesh.topology.view import certificate_names
 from sipmesh.trust.role import Role
@@ -164,7 +164,7 @@ async def test_address_gets_as_many_answers_a_minute_as_the_limit_says(
 @on_loop
 async def test_oldest_connection_makes_room_for_the_next_one(home: Network, monkeypatch: pytest.MonkeyPatch) -> None:
     """A client with silent connections does not keep the monitoring out."""
-    monkeypatch.setattr(page_module, "MOST_CONNECTIONS", 3)
+    monkeypatch.setattr(http_port, "MOST_CONNECTIONS", 3)
     port = ask_for_figures(home.organisations[0])
     async with home, page_of(home):
         silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(3)]

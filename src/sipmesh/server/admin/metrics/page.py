@@ -21,7 +21,8 @@ from sipmesh.routing.authentication.backoff import network_of
 from sipmesh.server.admin.metrics.server_metrics import ServerMetrics
 from sipmesh.server.admin.metrics.versions import ending
 from sipmesh.server.admin.replies import WorkerState
-from sipmesh.server.process.http_runner import runner_of
+from sipmesh.server.process.http_port import HttpPort
+from sipmesh.server.process.http_runner import too_many
 from sipmesh.server.process.request_rate import RequestRate
 from sipmesh.sip.text import ascii_lower
 from sipmesh.topology.expiry.inventory_entry import ExpiringKind
@@ -44,8 +45,6 @@ FRESH_S: Final = 1.0
 REQUESTS_A_MINUTE: Final = 600
 """Requests of one address."""
 
-MOST_CONNECTIONS: Final = 64
-
 
 class Workers(Protocol):
     """The other processes of a server (`workers.supervisor.Supervisor`)."""
@@ -66,8 +65,7 @@ class MetricsPage:
     def __init__(self, node: RunningServer, workers: Workers | None = None, *, fresh_s: float = FRESH_S) -> None:
         self._node, self._workers, self._fresh_s = node, workers, fresh_s
         self._metrics_of_node = ServerMetrics(node)
-        self._runner: web.AppRunner | None = None
-        self._server: asyncio.Server | None = None
+        self._port: HttpPort | None = None
         self._rate = RequestRate(REQUESTS_A_MINUTE, node.loop.time)
         self._figures, self._figures_until, self._collecting = b"", 0.0, asyncio.Lock()
 
@@ -77,11 +75,10 @@ class MetricsPage:
             raise OperatorError(f"{self._node.view.name} has no `metrics` address in the topology")
         app = web.Application(middlewares=[self._guarded])
         app.add_routes([web.get("/metrics", self._metrics), web.get("/health", self._health)])
-        self._runner = runner_of(app, self._node.log)
-        await self._runner.setup()
+        self._port = HttpPort(app, self._node.log)
         host, port = self._node.view.metrics
         try:
-            self._server = await asyncio.get_running_loop().create_server(self._connection, host, port)
+            await self._port.open(host, port)
         except OSError as wrong:
             place = Problem(
                 self._node.file,
@@ -94,21 +91,9 @@ class MetricsPage:
 
     async def close(self) -> None:
         """Stop listening."""
-        if self._server is not None:
-            self._server.close()
-        runner, self._runner = self._runner, None
-        if runner is not None:
-            await runner.cleanup()
-
-    def _connection(self) -> asyncio.Protocol:
-        """Make the handler of a new connection. If there are too many, the oldest one makes room."""
-        server = self._runner.server if self._runner is not None else None
-        if server is None:
-            return asyncio.Protocol()
-        for oldest in server.connections[: 1 - MOST_CONNECTIONS]:
-            if oldest.transport is not None:
-                oldest.transport.abort()
-        return server()
+        port, self._port = self._port, None
+        if port is not None:
+            await port.close()
 
     @web.middleware
     async def _guarded(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -116,9 +101,7 @@ class MetricsPage:
         if not self._is_for_us(request.headers.get("Host")):
             raise web.HTTPMisdirectedRequest(text=f"ask for {self._node.view.name}, or for the address of this port\n")
         if not self._rate.admits(network_of(request.remote or "")):
-            too_many = web.HTTPTooManyRequests(headers={"Retry-After": "60"})
-            too_many.force_close()
-            raise too_many
+            raise too_many()
         return await handler(request)
 
     def _is_for_us(self, host: str | None) -> bool:

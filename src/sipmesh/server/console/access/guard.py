@@ -22,7 +22,8 @@ from sipmesh.server.console.access.secret_table import hash_of
 from sipmesh.server.enrolment.paths import is_of_acme, is_of_enrolment
 from sipmesh.server.enrolment.problem import in_problem
 from sipmesh.server.process.http_peer import address_of, certificate_of
-from sipmesh.server.process.request_rate import WINDOW_S, RequestRate
+from sipmesh.server.process.http_runner import too_many
+from sipmesh.server.process.request_rate import RequestRate
 from sipmesh.sip.text import ascii_lower
 
 if TYPE_CHECKING:
@@ -141,19 +142,19 @@ class Guard:
         """
         if is_of_enrolment(request.path):
             if not self._of_enrolment.admits(address_of(request)):
-                raise _too_many()
+                raise too_many()
             return False
         proved = self._proved(request)
         if not proved:
             is_last = not self._of_strangers.admits(address_of(request))
             if is_last and request.path != LOGIN:
-                raise _too_many()
+                raise too_many()
             return is_last
         if not self._of_known.admits(proved):
-            raise _too_many()
+            raise too_many()
         connection = request.protocol
         if isinstance(connection, ConsoleConnection) and not connection.proves(proved):
-            raise _too_many(1)
+            raise too_many(1)
         return False
 
     def _proved(self, request: web.Request) -> str:
@@ -223,7 +224,7 @@ class Guard:
     def must_have_failures_left(self, principal: str) -> None:
         """Refuse a *principal* that has failed too often in this minute (HTTP 429)."""
         if self._failures.is_spent(principal):
-            raise _too_many()
+            raise too_many()
 
     def refuse(self, request: web.Request, why: str, principal: str) -> None:
         """Count a failed log-in of *principal*, and say in the log *why* it was refused."""
@@ -260,13 +261,6 @@ def is_of_another_site(request: web.Request) -> bool:
     A program says nothing.
     """
     return request.headers.get(FETCH_SITE, "none") not in ("none", "same-origin")
-
-
-def _too_many(retry_after_s: int = int(WINDOW_S)) -> web.HTTPTooManyRequests:
-    """Return HTTP 429, with which the connection ends: to go on costs a handshake."""
-    answer = web.HTTPTooManyRequests(headers={"Retry-After": str(retry_after_s)})
-    answer.force_close()
-    return answer
 
 
 def must_come_from_our_pages(request: web.Request, form_token: str) -> None:
