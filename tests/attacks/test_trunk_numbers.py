@@ -11,7 +11,7 @@ from sipmesh.client.dialog import Dialog
 from sipmesh.demo.organisation import Organisation
 from sipmesh.sip.message import Request, Response
 from support.descriptions import SDES, SDP
-from support.network import EXAMPLE, FE1, Network, copied
+from support.network import EXAMPLE, FE1, Network
 from support.peer import Peer
 from support.running import on_loop
 from support.talking import inside_of
@@ -24,9 +24,8 @@ from support.trunks import (
     PBX,
     PROVIDER,
     PlayedTrunk,
-    build_gateway,
-    build_trunk,
-    join_trunks,
+    build_models,
+    with_trunks,
 )
 
 OFFER = [("content-type", SDP)]
@@ -41,12 +40,7 @@ NUMBERS = {
 
 @pytest.fixture(name="models", scope="module")
 def _models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Organisation]:
-    folder = tmp_path_factory.mktemp("trunks")
-    return {
-        EXAMPLE: build_gateway(folder / "example"),
-        PROVIDER: build_trunk(folder / "provider", PROVIDER),
-        PBX: build_trunk(folder / "pbx", PBX),
-    }
+    return build_models(tmp_path_factory.mktemp("trunks"))
 
 
 @pytest.fixture(name="provider")
@@ -62,12 +56,7 @@ def _pbx(models: dict[str, Organisation]) -> PlayedTrunk:
 @pytest.fixture(name="network")
 def _network(models: dict[str, Organisation], provider: PlayedTrunk, pbx: PlayedTrunk, tmp_path: Path) -> Network:
     """Two trunks, and numbers that only bob may call."""
-    example = copied(models[EXAMPLE], tmp_path / "example")
-    join_trunks(
-        example,
-        (provider, {"asserts": ["+"], "carries": ["+"]}),
-        (pbx, {"asserts": ["+4989"], "carries": ["+4989"], "main_number": OF_PBX}),
-    )
+    example = with_trunks(models[EXAMPLE], provider, pbx, tmp_path / "example")
     example.document["numbers"] = NUMBERS
     example.write()
     return Network((example,), starts=(FE1, GATEWAY))

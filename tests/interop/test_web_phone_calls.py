@@ -49,6 +49,16 @@ async def speaks(page: PhonePage, address: str) -> None:
     await page.shows("call-state", "Connected")
 
 
+async def talking(place: Place) -> tuple[PhonePage, PhonePage]:
+    """Have alice, at one front end, call bob, at the other; gives their pages once the call is up."""
+    alice, bob = await logged_in(place, ALICE), await logged_in(place, BOB, FE2)
+    await dials(alice, "bob")
+    await bob.shows("incoming", ALICE)
+    await bob.press("answer")
+    await speaks(alice, BOB)
+    return alice, bob
+
+
 def test_name_and_number_are_called_in_the_own_domain(place: Place, runner: asyncio.Runner) -> None:
     async def play() -> None:
         alice = await logged_in(place, ALICE)
@@ -72,11 +82,7 @@ def test_call_is_held_and_goes_on(place: Place, runner: asyncio.Runner) -> None:
     """Each side sees that the other holds."""
 
     async def play() -> None:
-        alice, bob = await logged_in(place, ALICE), await logged_in(place, BOB, FE2)
-        await dials(alice, "bob")
-        await bob.shows("incoming", ALICE)
-        await bob.press("answer")
-        await speaks(alice, BOB)
+        alice, bob = await talking(place)
         await alice.press("hold")
         await alice.shows("call-state", "On hold")
         await bob.shows("call-state", "The other side has put you on hold")
@@ -93,11 +99,7 @@ def test_call_is_held_and_goes_on(place: Place, runner: asyncio.Runner) -> None:
 
 def test_keys_are_sent_as_events_in_the_audio(place: Place, runner: asyncio.Runner) -> None:
     async def play() -> None:
-        alice, bob = await logged_in(place, ALICE), await logged_in(place, BOB, FE2)
-        await dials(alice, "bob")
-        await bob.shows("incoming", ALICE)
-        await bob.press("answer")
-        await speaks(alice, BOB)
+        alice, bob = await talking(place)
         sent = "connections.at(-1).getSenders()[0].dtmf"
         await alice.evaluate(
             f"window.keys = '', {sent}.addEventListener('tonechange', (e) => (keys += e.tone)), undefined"
@@ -158,15 +160,8 @@ def test_user_sends_the_other_side_to_a_third_one(place: Place, runner: asyncio.
     """Alice transfers bob to carol: he agrees, and the call of alice ends once carol has answered."""
 
     async def play() -> None:
-        alice, bob, carol = (
-            await logged_in(place, ALICE),
-            await logged_in(place, BOB, FE2),
-            await logged_in(place, CAROL),
-        )
-        await dials(alice, "bob")
-        await bob.shows("incoming", ALICE)
-        await bob.press("answer")
-        await speaks(alice, BOB)
+        carol = await logged_in(place, CAROL)
+        alice, bob = await talking(place)
         await alice.press("transfer-open")
         await alice.fill("transfer-to", "carol")
         await alice.submit("transfer-form")
@@ -187,11 +182,7 @@ def test_user_sends_the_other_side_to_a_third_one(place: Place, runner: asyncio.
 
 def test_call_goes_on_if_the_other_side_stays(place: Place, runner: asyncio.Runner) -> None:
     async def play() -> None:
-        alice, bob = await logged_in(place, ALICE), await logged_in(place, BOB, FE2)
-        await dials(alice, "bob")
-        await bob.shows("incoming", ALICE)
-        await bob.press("answer")
-        await speaks(alice, BOB)
+        alice, bob = await talking(place)
         await alice.press("transfer-open")
         await alice.fill("transfer-to", "carol")
         await alice.submit("transfer-form")
@@ -211,15 +202,8 @@ def test_user_connects_both_other_sides(place: Place, runner: asyncio.Runner, *,
     """An attended transfer: bob takes the place of alice at carol. Either of them may have called."""
 
     async def play() -> None:
-        alice, bob, carol = (
-            await logged_in(place, ALICE),
-            await logged_in(place, BOB, FE2),
-            await logged_in(place, CAROL),
-        )
-        await dials(alice, "bob")
-        await bob.shows("incoming", ALICE)
-        await bob.press("answer")
-        await speaks(alice, BOB)
+        carol = await logged_in(place, CAROL)
+        alice, bob = await talking(place)
         if calls_first:
             await dials(alice, "carol")
             await carol.shows("incoming", ALICE)

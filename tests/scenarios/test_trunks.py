@@ -15,7 +15,7 @@ from sipmesh.sip.message import Request, Response
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.role import Role
 from support.descriptions import SDES, SDP
-from support.network import BEGAN, EXAMPLE, FE1, Network, copied
+from support.network import BEGAN, EXAMPLE, FE1, Network
 from support.peer import HungUpError, Peer
 from support.running import on_jumping_loop, on_loop
 from support.talking import inside_of
@@ -29,9 +29,8 @@ from support.trunks import (
     PBX,
     PROVIDER,
     PlayedTrunk,
-    build_gateway,
-    build_trunk,
-    join_trunks,
+    build_models,
+    with_trunks,
 )
 
 OFFER = [("content-type", SDP)]
@@ -40,12 +39,7 @@ TO_ALICE = f"sip:{ALICE}@{GATEWAYS}"
 
 @pytest.fixture(name="models", scope="module")
 def _models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Organisation]:
-    folder = tmp_path_factory.mktemp("trunks")
-    return {
-        EXAMPLE: build_gateway(folder / "example"),
-        PROVIDER: build_trunk(folder / "provider", PROVIDER),
-        PBX: build_trunk(folder / "pbx", PBX),
-    }
+    return build_models(tmp_path_factory.mktemp("trunks"))
 
 
 @pytest.fixture(name="provider")
@@ -62,12 +56,7 @@ def _pbx(models: dict[str, Organisation]) -> PlayedTrunk:
 
 @pytest.fixture(name="network")
 def _network(models: dict[str, Organisation], provider: PlayedTrunk, pbx: PlayedTrunk, tmp_path: Path) -> Network:
-    example = copied(models[EXAMPLE], tmp_path / "example")
-    join_trunks(
-        example,
-        (provider, {"asserts": ["+"], "carries": ["+"]}),
-        (pbx, {"asserts": ["+4989"], "carries": ["+4989"], "main_number": OF_PBX}),
-    )
+    example = with_trunks(models[EXAMPLE], provider, pbx, tmp_path / "example")
     return Network((example,), starts=(FE1, GATEWAY))
 
 

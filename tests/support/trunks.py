@@ -14,7 +14,7 @@ from sipmesh.demo.ports import HOST, free_port
 from sipmesh.storage.users.user_database import Users
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.role import Role
-from support.network import BEGAN, EXAMPLE, FE1, POOL, Network, finished
+from support.network import BEGAN, EXAMPLE, FE1, POOL, Network, copied, finished
 from support.peer import Peer
 
 GATEWAYS, GATEWAY = "gw.example.test", "gw1.example.test"
@@ -102,3 +102,23 @@ def join_trunks(example: Organisation, *trunks: tuple[PlayedTrunk, dict[str, Any
     ]
     example.document["federation"] = {"partners": entries, "networks": ["127.0.0.0/8"]}
     example.write()
+
+
+def build_models(folder: Path) -> dict[str, Organisation]:
+    """example.test with its gateway, and the two trunks: built once, copied for each test."""
+    return {
+        EXAMPLE: build_gateway(folder / "example"),
+        PROVIDER: build_trunk(folder / "provider", PROVIDER),
+        PBX: build_trunk(folder / "pbx", PBX),
+    }
+
+
+def with_trunks(model: Organisation, provider: PlayedTrunk, pbx: PlayedTrunk, folder: Path) -> Organisation:
+    """A copy of *model* with a provider that asserts and carries all numbers, and a PBX with the numbers from +4989 on."""
+    example = copied(model, folder)
+    join_trunks(
+        example,
+        (provider, {"asserts": ["+"], "carries": ["+"]}),
+        (pbx, {"asserts": ["+4989"], "carries": ["+4989"], "main_number": OF_PBX}),
+    )
+    return example
