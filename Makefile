@@ -17,7 +17,7 @@ WIDE := $(RUN) -m "(wide or hypothesis) and not soak"
 BOTH := $(RUN) -m "not soak"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-wide test-pythons test-lowest test-changed mirror compiled test-compiled check format conformance soak transcript simulate fuzz peers browsers clean docs reference changelog diagrams
+.PHONY: help demo test test-wide test-pythons test-lowest test-changed mirror compiled test-compiled check format conformance soak transcript simulate fuzz peers peer-asterisk browsers clean docs reference changelog diagrams
 
 # A line "##@ GROUP" begins a group of this list; a comment "## TEXT" behind a target is its line.
 help: ## show this list
@@ -35,6 +35,9 @@ $(COMPILED_READY): pyproject.toml hatch_build.py hatch_often.txt tools/setup too
 peers:
 	@tools/peers
 	@bench/setup
+
+peer-asterisk: ## make /opt/sipmesh-peers with the Asterisk of Debian sid, for tests/interop/test_asterisk.py (as root)
+	@tools/peers asterisk
 
 ##@ Use
 
@@ -59,14 +62,15 @@ check: $(READY) ## what CI checks first: format, lint, types, import order, text
 test: $(READY) peers ## the tests that you wait for; as root on Debian or Ubuntu, real phones and servers are installed
 	@tools/run_tests $(BIN)/pytest $(QUICK) $(ARGS)
 
-test-wide: $(READY) peers ## the tests that make test leaves to CI: tests of tests, suites of others, long scenarios, all examples of properties
+test-wide: $(READY) peers ## the tests that make test leaves to CI: tests of tests, suites of others, long scenarios, all examples of properties; what each message passes is reached to 95 %
 	@tools/run_tests $(BIN)/pytest $(WIDE) $(ARGS)
+	@$(BIN)/python tools/mirror.py --heart
 
 test-changed: $(READY) ## the tests that a change touches, from where the branch left main (SINCE=REVISION, DEPTH=2)
 	@tests="$$($(BIN)/python tools/changed.py --since $(or $(SINCE),main) --depth $(or $(DEPTH),1))" && \
 	if [ -z "$$tests" ]; then echo "no test is touched"; else $(BIN)/pytest $(BOTH) $(ARGS) $$tests; fi
 
-mirror: $(READY) peers ## how much of each module its own tests reach (ARGS="server/agent sip")
+mirror: $(READY) peers ## how much of each module its own tests reach (ARGS="server/agent sip", ARGS=--heart)
 	@$(BIN)/python tools/mirror.py $(ARGS)
 
 test-pythons: $(READY) ## the tests that depend most on Python, and the demo, with each other Python of this machine (PYTHONS=...)
@@ -137,7 +141,7 @@ verify: ## verify signature and checksums of the release in OUT, as its users do
 	@tools/release/verify $(OUT) $(or $(ALLOWED_SIGNERS),packaging/allowed_signers)
 
 try: ## install each file of the release in OUT in a clean system, and send a first message there; as root
-	@tools/release/try $(OUT)
+	@tools/release/try $(OUT) $(PYTHONS)
 
 reproduce: ## build the release in OUT again, in a fresh clone in another folder, and compare each octet
 	@tools/release/reproduce $(OUT) $(PYTHONS)
@@ -154,7 +158,7 @@ $(DOCS_READY): $(READY)
 	@$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[docs]'
 	@touch $@
 
-reference: $(READY) ## write docs/reference/commands and log-events.md again, from the code
+reference: $(READY) ## write docs/reference/commands, log-events.md and topology*.md again, from the code
 	@$(BIN)/python tools/docs/reference.py
 
 docs: $(DOCS_READY) ## build the documentation as a site, in build/site

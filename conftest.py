@@ -38,14 +38,15 @@ def _folder_in_memory() -> Path | None:
     """
     if "TMPDIR" in os.environ or not MEMORY.is_dir() or shutil.disk_usage(MEMORY).free < ROOM:
         return None
-    for old in MEMORY.glob(f"{PREFIX}*-*"):
+    for old in MEMORY.glob(f"{PREFIX}*"):
         pid = old.name.removeprefix(PREFIX).partition("-")[0]
-        if old.stat().st_uid == os.geteuid() and not Path("/proc", pid).exists():
+        if old.stat().st_uid == os.geteuid() and (pid == str(os.getpid()) or not Path("/proc", pid).exists()):
             shutil.rmtree(old, ignore_errors=True)
-    folder = tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=MEMORY)
-    Path(folder).chmod(0o711)  # PostgreSQL runs as another user, and has a folder of its own in here
-    os.environ["TMPDIR"] = tempfile.tempdir = folder
-    return Path(folder)
+    folder = MEMORY / f"{PREFIX}{os.getpid()}"
+    folder.mkdir(0o700)
+    folder.chmod(0o711)  # PostgreSQL runs as another user, and has a folder of its own in here
+    os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
+    return folder
 
 
 FOLDER = _folder_in_memory()
@@ -68,22 +69,28 @@ YOUNG, MIDDLE, OLD = 10_000, 10, 10
 
 COMMANDS = {
     "ansible": "ansible-playbook",
+    "asterisk": "asterisk",
     "baresip": "baresip",
     "certbot": "certbot",
     "certtool": "certtool",
     "certutil": "certutil",
     "chromium": "chromium",
     "coturn": "turnserver",
+    "rtpengine": "rtpengine",
     "kamailio": "kamailio",
+    "kerberos": "krb5kdc",
     "knot": "knotd",
     "lego": "lego",
     "libest": "estclient",
     "linphone": "linphone-daemon",
     "npm": "npm",
     "openssl": "openssl",
+    "openldap": "slapd",
     "postgresql": "initdb",
+    "samba": "samba",
     "curl": "curl",
     "ssh-keygen": "ssh-keygen",
+    "pebble": "pebble",
     "promtool": "promtool",
     "softhsm": "softhsm2-util",
     "sslscan": "sslscan",
@@ -96,6 +103,10 @@ COMMANDS = {
 
 PACKAGES = {"acme": True, "pjsua2": sys.version_info < (3, 13) and platform.machine() == "x86_64"}
 """The peers that are Python packages, and whether there is one for this Python and this machine (`pyproject.toml`)."""
+
+
+OPTIONAL = frozenset({"asterisk"})
+"""The peers that CI may do without: Debian stable lacks them, and `tools/peers` needs a mirror of Debian sid."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -120,8 +131,12 @@ def pytest_xdist_auto_num_workers() -> int:
     return cores + cores // 2
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Measure the CPU time of tests."""
+    """Shorten the paths of a process that runs a share of the tests ("popen-gw0"), and measure the CPU time of tests."""
+    worker = getattr(config, "workerinput", None)
+    if worker is not None and config.option.basetemp is not None:
+        config.option.basetemp = str(Path(config.option.basetemp).with_name(worker["workerid"].removeprefix("gw")))
     if Path("/proc/self/stat").exists():
         config.pluginmanager.register(CpuTimes(), "cpu-times")
 
@@ -192,6 +207,6 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         for name in marker.args:
             if not is_installed(name):
                 reason = f"the real peer {name} is not installed (as root: make peers browsers)"
-                if os.environ.get("CI") and PACKAGES.get(name, True):
+                if os.environ.get("CI") and PACKAGES.get(name, name not in OPTIONAL):
                     pytest.fail(reason, pytrace=False)
                 pytest.skip(reason)

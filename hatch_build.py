@@ -51,6 +51,11 @@ FROM_SOURCE = {
         ("server/proxy/login/login_failures", "server/proxy/message_refusals", "server/quotas/limited_log"),
         "runs for refusals only",
     ),
+    "server/proxy/login/bearer_auth": "imports the module of its HTTP client late, which mypyc takes for unreachable",
+    **dict.fromkeys(
+        ("transport/dnssec/denial", "transport/dnssec/signed_zone", "transport/dnssec/validation"),
+        "runs once a minute for a partner with TLSA records",
+    ),
     "server/proxy/refused_message": "is read back from JSON by its annotations",
     **dict.fromkeys(
         ("server/quotas/overload_report", "server/quotas/shortage_report"),

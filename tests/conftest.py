@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sipmesh.demo.organisation import Organisation, PoolPlan
+from sipmesh.storage.location_service import bindings
 from sipmesh.trust.role import Role
 from support.managed import Managed, build_managed, second_pool
 from support.model_ports import model_port
@@ -34,11 +35,35 @@ from support.network import (
     federate_by_srv,
     let_remote_users_in,
 )
+from support.trunks import PBX, PROVIDER, PlayedTrunk, build_models
 
 if TYPE_CHECKING:
     from client.home import Certificates
     from support.postgres import Cluster
     from support.valkey_server import ValkeyServer
+
+
+RESERVE = {name: getattr(bindings, name) for name in ("ROOM", "LOG_ROOM")}
+"""The octets that a server reserves on the disk for registrations."""
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _no_reserve() -> Iterator[None]:
+    """Servers in this process reserve no room on the disk: to write it is a sixth of their start.
+
+    Servers in processes of their own do, and those of tests with the fixture `reserve`.
+    """
+    with pytest.MonkeyPatch.context() as settings:
+        for name in RESERVE:
+            settings.setattr(bindings, name, 0)
+        yield
+
+
+@pytest.fixture(name="reserve")
+def _reserve(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the servers of a test reserve room on the disk for registrations."""
+    for name, octets in RESERVE.items():
+        monkeypatch.setattr(bindings, name, octets)
 
 
 @pytest.fixture(name="cluster", scope="session")
@@ -60,6 +85,24 @@ def _postgres_url(cluster: Cluster) -> Iterator[str]:
 def _model(build: Callable[[Path], Organisation], folders: pytest.TempPathFactory) -> Organisation:
     """Build an organisation that is copied with its ports (`support.model_ports`)."""
     return copied(build(folders.mktemp("built")), folders.mktemp("model"), model_port)
+
+
+@pytest.fixture(name="trunk_models", scope="session")
+def _trunk_models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Organisation]:
+    """example.test with a gateway, a provider and a PBX, by their names; `with_trunks` copies the first for each test."""
+    return build_models(tmp_path_factory.mktemp("trunks"))
+
+
+@pytest.fixture(name="provider")
+def _provider(trunk_models: dict[str, Organisation]) -> PlayedTrunk:
+    """A provider of telephone numbers, which is started by ``async with``."""
+    return PlayedTrunk(PROVIDER, trunk_models[PROVIDER])
+
+
+@pytest.fixture(name="pbx")
+def _pbx(trunk_models: dict[str, Organisation]) -> PlayedTrunk:
+    """A PBX that has the numbers from +4989 on."""
+    return PlayedTrunk(PBX, trunk_models[PBX])
 
 
 @pytest.fixture(name="example_model", scope="session")

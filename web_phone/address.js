@@ -4,10 +4,12 @@
 const ASSERTED = /^(?:"(?:[^"\\]|\\.)*"\s*|[^"<>]*)<sips?:([^@<>"\s]+)@([^@<>:;?"\s]+)[^@<>]*>$/i;
 const PLAIN = /^[^\s@<>"';:?&/\\]+@[a-z0-9.-]+$/i;
 
+export const isAddress = (text) => PLAIN.test(text);
+
 // Return "user@domain" of what somebody typed; empty if it is no address.
 export function readAddress(typed) {
   const text = typed.trim().replace(/^sips?:/i, "");
-  return PLAIN.test(text) ? text.replace(/@.*$/, (host) => host.toLowerCase()) : "";
+  return isAddress(text) ? text.replace(/@.*$/, (host) => host.toLowerCase()) : "";
 }
 
 // Of a number, only what is dialled: people write it with spaces, brackets, dashes and strokes.
@@ -34,6 +36,16 @@ export function provedSender(request) {
     if (found) return `${found[1]}@${found[2].toLowerCase()}`;
   }
   return "";
+}
+
+// The user or group that was called first, if the call was led from there to *own*, empty otherwise (RFC 7044). Our server writes
+// this field, and removes it where its sender has named an address that is not its own to use.
+const FIRST = /^<sips?:([^@<>"\s;]+)@([^@<>:;?"\s]+)(?:[;?][^@<>]*)?>/i;
+
+export function firstCalled(request, own) {
+  const found = FIRST.exec((request.getHeader("History-Info") ?? "").trim());
+  const address = found ? `${found[1]}@${found[2].toLowerCase()}` : "";
+  return address === own ? "" : address;
 }
 
 // Whether our server has verified that the organisation of *address* has signed this call (RFC 8224). The server removes this

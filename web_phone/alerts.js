@@ -4,8 +4,9 @@ import { by, printable } from "./text.js";
 const TITLE = document.title;
 
 export class Alerts {
-  constructor() {
-    this.shown = null;
+  // *isQuiet* says whether the user wants no notification.
+  constructor(isQuiet) {
+    Object.assign(this, { isQuiet, shown: null, missed: 0, caller: "" });
     by("notify").onclick = async () => {
       await Notification.requestPermission();
       this.show();
@@ -21,12 +22,23 @@ export class Alerts {
   }
 
   ringing(who) {
-    document.title = `${printable(who)} calls`;
-    this.tell(`${printable(who)} calls`, "call");
+    this.caller = printable(who);
+    this.entitle();
+    this.tell(`${this.caller} calls`, "call");
+  }
+
+  missing(count) {
+    this.missed = count;
+    this.entitle();
+  }
+
+  entitle() {
+    document.title = this.caller ? `${this.caller} calls` : this.missed ? `(${this.missed}) ${TITLE}` : TITLE;
   }
 
   silent() {
-    document.title = TITLE;
+    this.caller = "";
+    this.entitle();
     this.shown?.close();
     this.shown = null;
   }
@@ -37,7 +49,7 @@ export class Alerts {
   }
 
   tell(text, tag) {
-    if (!document.hidden || typeof Notification === "undefined" || Notification.permission !== "granted") return;
+    if (!document.hidden || this.isQuiet() || typeof Notification === "undefined" || Notification.permission !== "granted") return;
     this.shown?.close();
     this.shown = new Notification(text, { tag: `sipmesh ${tag}` });
     this.shown.onclick = () => window.focus();

@@ -5,7 +5,7 @@ const LONGEST_REASON = 200;
 export class Call {
   // *isOurs*: the user has called. *proof* is the element that says who is at the other end.
   constructor(session, address, { isOurs, proof, text = "" }) {
-    Object.assign(this, { session, address, isOurs, proof, text, stream: null, answeredAt: 0, heldByOther: false, isOver: false });
+    Object.assign(this, { session, address, isOurs, proof, text, stream: null, answeredAt: 0, heldByOther: false, isOver: false, takesInfo: false, isChanging: false });
     this.began = Date.now();
     this.isDeclined = false;
   }
@@ -22,9 +22,14 @@ export class Call {
     return this.answeredAt ? Math.floor((Date.now() - this.answeredAt) / 1_000) : 0;
   }
 
-  // Ask the other side to hold, or to go on; JsSIP refuses while another change is under way.
-  hold(on) {
-    return on ? this.session.hold() : this.session.unhold();
+  // Ask the other side to hold, or to go on, and call *done* once it has agreed. JsSIP does nothing while another change is under way.
+  hold(on, done) {
+    const agreed = () => {
+      this.isChanging = false;
+      done();
+    };
+    const begins = on ? this.session.hold({}, agreed) : this.session.unhold({}, agreed);
+    if (begins) this.isChanging = true;
   }
 
   // The parameters of Replaces (RFC 3891): to-tag is the tag of the side that will read them. JsSIP would exchange the two tags

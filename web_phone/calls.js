@@ -1,32 +1,30 @@
 // The calls of the user: the one that is shown, one on hold beside it, and one that rings. Audio with DTLS-SRTP and ICE.
-import { claimedName, isSigned, provedSender, readTarget, targetOf, uriOf } from "./address.js";
-import { Call, clock, wasAnsweredElsewhere } from "./call.js";
+import RTCSession from "jssip/lib/RTCSession.js";
+import { claimedName, firstCalled, isSigned, provedSender, readTarget, targetOf, uriOf } from "./address.js";
+import { Call, wasAnsweredElsewhere } from "./call.js";
+import { CallPanel } from "./call_panel.js";
 import { Keypad } from "./keypad.js";
 import { proofOfAnswer, proofOfCallee, proofOfSender, proofOfTransfer, termsOfReplacement, termsOfTransfer } from "./proof.js";
 import { Question } from "./question.js";
 import { reasonOf } from "./reasons.js";
-import { Ring } from "./ring.js";
-import { by, isolated } from "./text.js";
+import { by } from "./text.js";
+import { allowsInfo, sendKey } from "./tones.js";
 
 const BUSY = { status_code: 486 };
 const CANCELLED = 487;
-const EACH_MS = 1_000;
-const AS_AUDIO = { transportType: "RFC2833" };
-
-async function isEncrypted(connection) {
-  const reports = [...(await connection.getStats()).values()];
-  return reports.some((report) => report.type === "transport" && report.dtlsState === "connected" && report.srtpCipher);
-}
+const ELSEWHERE = { status_code: 200, reason_phrase: "Call completed elsewhere" }; // RFC 3326
 
 export class Calls {
-  // *relays* has the servers for media, *devices* the microphone, *cancels* tells of cancelled requests, *alerts* and *history* are
-  // told of calls. *ended* gets the address of the other side, empty if it hides, and a sentence.
-  constructor(own, { relays, devices, cancels, alerts, history }, ended) {
-    Object.assign(this, { own, relays, devices, cancels, alerts, history, ended, ring: new Ring(), question: new Question() });
-    Object.assign(this, { shown: null, parked: null, ringing: null, timer: 0 });
-    this.keypad = new Keypad((key) => this.shown?.isUp && this.shown.session.sendDTMF(key, AS_AUDIO));
-    const buttons = { answer: "answer", decline: "decline", "hang-up": "hangUp", mute: "mute", hold: "hold", swap: "swap", "transfer-open": "openTransfer", connect: "connect" };
+  // *profile* has the servers for media, *devices* the microphone, *ring* the sound, *presence* says whether the user wants to be
+  // disturbed, *cancels* tells of cancelled requests, *alerts*, *history* and *notifier* are told of calls. *ended* gets the address of the
+  // other side, empty if it hides, and a sentence.
+  constructor(own, { profile, devices, ring, presence, cancels, alerts, history, notifier }, ended) {
+    Object.assign(this, { own, profile, devices, ring, presence, cancels, alerts, history, notifier, ended });
+    Object.assign(this, { shown: null, parked: null, ringing: null, panel: new CallPanel(), question: new Question() });
+    this.keypad = new Keypad((key) => this.press(key));
+    const buttons = { answer: "answer", decline: "decline", "hang-up": "hangUp", mute: "mute", hold: "hold", swap: "swap", connect: "connect" };
     for (const [id, act] of Object.entries(buttons)) by(id).onclick = () => this[act]();
+    by("transfer-open").onclick = () => this.panel.openTransfer(by("transfer-form").hidden);
     by("transfer-form").onsubmit = (event) => {
       event.preventDefault();
       this.transfer(readTarget(by("transfer-to").value, this.own));
@@ -43,15 +41,18 @@ export class Calls {
   }
 
   media() {
-    return { mediaConstraints: this.devices.constraints, pcConfig: { iceServers: this.relays.servers } };
+    return { mediaConstraints: this.devices.constraints, pcConfig: { iceServers: this.profile.servers } };
   }
 
-  // Call *address*; *hidden*: the other side does not learn who calls (RFC 3323).
-  call(agent, address, hidden = false) {
+  // Call *address*; *hidden*: the other side does not learn who calls (RFC 3323). *behalf* is the user for whom this one calls, as
+  // a delegate: the server proves that, and shows both. *replaces* names the call that it picks up.
+  call(agent, address, { hidden = false, behalf = "", replaces = "" } = {}) {
     if (!this.hasPlace || this.ringing) return;
     this.park();
-    this.dialled = { address, proof: proofOfCallee(address, this.own) };
-    agent.call(uriOf(address), { ...this.media(), anonymous: hidden });
+    this.dialled = { address, proof: proofOfCallee(address, this.own, behalf) };
+    const extraHeaders = behalf ? [`P-Preferred-Identity: <${uriOf(behalf)}>`] : [];
+    if (replaces) extraHeaders.push(`Replaces: ${replaces}`, "Require: replaces");
+    agent.call(uriOf(address), { ...this.media(), anonymous: hidden, extraHeaders });
   }
 
   // Take a session that JsSIP has made: ours, or that of a caller. Without a place for it the caller hears that we are busy.
@@ -60,6 +61,7 @@ export class Calls {
     if (originator === "local") {
       const { address, proof } = this.dialled;
       this.shown = this.follow(new Call(session, address, { isOurs: true, proof, text: "Calling\u2026" }));
+      this.awaitPickUp(this.shown);
     } else {
       this.offered(session, request);
     }
@@ -69,20 +71,24 @@ export class Calls {
   offered(session, request) {
     const address = provedSender(request);
     const signed = isSigned(request, address);
-    const call = new Call(session, address, { isOurs: false, proof: proofOfSender(address, this.own, [], signed) });
-    if (this.ringing || !this.hasPlace) {
-      this.history.add(call, "You were in a call.", true);
+    const first = firstCalled(request, this.own);
+    const call = new Call(session, address, { isOurs: false, proof: proofOfSender(address, this.own, [], signed, first) });
+    const whyNot = this.presence.isQuiet ? "You did not want to be disturbed." : this.ringing || !this.hasPlace ? "You were in a call." : "";
+    if (whyNot) {
+      this.history.add(call, whyNot, true);
       session.terminate(BUSY);
       return;
     }
+    call.takesInfo = allowsInfo(request);
     this.ringing = this.follow(call);
     const claims = [["Calls itself", claimedName(request)], ["Subject", request.getHeader("Subject")]];
-    by("incoming-proof").replaceChildren(proofOfSender(address, this.own, claims, signed));
+    by("incoming-proof").replaceChildren(proofOfSender(address, this.own, claims, signed, first));
     by("answer").textContent = this.shown ? "Hold and answer" : "Answer";
     by("incoming").hidden = false;
     by("incoming").focus(); // not its button: whoever is writing a message would answer with the next key
     this.alerts.ringing(address || "A hidden caller");
     this.ring.start();
+    this.notifier.rings(call);
   }
 
   // Follow a session. *before* is the call whose place it takes in a transfer.
@@ -93,7 +99,7 @@ export class Calls {
     if (session.connection) listen(session.connection);
     session.on("peerconnection", ({ peerconnection }) => listen(peerconnection));
     session.on("progress", () => call.isOurs && this.say(call, "Ringing\u2026"));
-    session.on("accepted", ({ response }) => response && this.prove(call, response, proofOfAnswer));
+    session.on("accepted", ({ response }) => response && this.accepted(call, response));
     session.on("confirmed", () => this.connected(call, before));
     for (const change of ["reinvite", "update"]) session.on(change, ({ request }) => this.prove(call, request, proofOfSender));
     for (const change of ["hold", "unhold"]) session.on(change, ({ originator }) => this.held(call, originator, change === "hold"));
@@ -122,6 +128,11 @@ export class Calls {
     call.address = address;
     call.proof = proof(address, this.own);
     this.show();
+  }
+
+  accepted(call, response) {
+    call.takesInfo = allowsInfo(response);
+    this.prove(call, response, proofOfAnswer);
   }
 
   held(call, originator, on) {
@@ -156,6 +167,29 @@ export class Calls {
     if (withdraw) this.cancels.wait(request, () => withdraw() && request.reply(CANCELLED));
   }
 
+  // While our call rings, a delegate of the other side may pick it up: INVITE with Replaces, for which JsSIP has no answer then.
+  awaitPickUp(call) {
+    const { session } = call;
+    const receive = session.receiveRequest.bind(session);
+    session.receiveRequest = (request) => (request.method === "INVITE" && !call.isUp ? this.pickedUp(call, request) : receive(request));
+  }
+
+  // Only who speaks for the user whom we have called gets the call: the server proves that. Our first call ends.
+  pickedUp(call, request) {
+    const { session, address } = call;
+    if (call !== this.shown || provedSender(request) !== address) {
+      request.reply(BUSY.status_code);
+      return;
+    }
+    new RTCSession(session._ua).init_incoming(request, (taken) => {
+      call.isOver = true;
+      this.shown = this.follow(new Call(taken, address, { isOurs: false, proof: proofOfAnswer(address, this.own) }));
+      taken.answer(this.media());
+      session.terminate(ELSEWHERE);
+    });
+    this.show();
+  }
+
   goBack(before) {
     before.proof = proofOfSender(before.address, this.own);
     this.shown = before;
@@ -185,22 +219,35 @@ export class Calls {
   }
 
   hold() {
-    this.shown?.hold(!this.shown.isHeld);
+    if (this.shown) this.change(this.shown, !this.shown.isHeld);
   }
 
   // Put the call that is shown on hold beside the one that follows.
   park() {
     if (!this.shown) return;
-    this.shown.hold(true);
-    [this.shown, this.parked] = [null, this.shown];
+    this.change(this.shown, true);
+    this.turnTo(null, this.shown);
+  }
+
+  change(call, toHold) {
+    call.hold(toHold, () => this.show());
+    this.show();
+  }
+
+  // Show another call: what was open for the one before is closed.
+  turnTo(shown, parked) {
+    if (shown !== this.shown) {
+      this.keypad.open(false);
+      this.panel.openTransfer(false);
+    }
+    Object.assign(this, { shown, parked });
   }
 
   swap() {
     if (!this.parked || !this.shown?.isUp) return;
-    this.shown.hold(true);
-    [this.shown, this.parked] = [this.parked, this.shown];
-    this.shown.hold(false);
-    this.show();
+    this.turnTo(this.parked, this.shown);
+    this.change(this.parked, true);
+    this.change(this.shown, false);
   }
 
   mute() {
@@ -211,10 +258,9 @@ export class Calls {
     this.show();
   }
 
-  openTransfer() {
-    by("transfer-form").hidden = !by("transfer-form").hidden;
-    by("transfer-open").setAttribute("aria-expanded", String(!by("transfer-form").hidden));
-    if (!by("transfer-form").hidden) by("transfer-to").focus();
+  press(key) {
+    const wrong = this.shown?.isUp ? sendKey(this.shown, key) : "";
+    if (wrong) this.ended(this.shown.address, wrong);
   }
 
   // Send the other side of the call that is shown to *address*.
@@ -261,6 +307,7 @@ export class Calls {
   stopRinging() {
     this.ringing = null;
     this.ring.stop();
+    this.notifier.rings(null);
     this.alerts.silent();
     by("incoming").hidden = true;
   }
@@ -269,63 +316,24 @@ export class Calls {
     if (call.isOver) return;
     call.isOver = true;
     const isMissed = call === this.ringing && !call.isDeclined && !wasAnsweredElsewhere(event);
-    this.history.add(call, text, isMissed);
+    this.history.add(call, isMissed || call.answeredAt ? "" : text, isMissed);
     if (call === this.ringing) this.stopRinging();
     else if (call === this.parked) this.parked = null;
     else if (call === this.shown) this.left();
     else return; // another call has taken its place in a transfer
     this.show();
-    this.ended(call.address, text);
+    this.ended(call.address, isMissed ? "You have missed a call." : text);
     if (!this.all.length) (by("conversation").hidden ? by("target") : by("text")).focus();
   }
 
   // The call that was shown is over: the one on hold is shown, and stays on hold until the user goes on.
   left() {
     this.question.settle("refused");
-    this.keypad.open(false);
-    by("transfer-form").hidden = true;
-    by("transfer-error").textContent = by("transfer-to").value = by("call-media").textContent = "";
-    [this.shown, this.parked] = [this.parked, null];
-  }
-
-  stateOf(call) {
-    if (call.text) return call.text;
-    if (call.isHeld) return "On hold";
-    return call.heldByOther ? "The other side has put you on hold" : "Connected";
+    by("call-media").textContent = "";
+    this.turnTo(this.parked, null);
   }
 
   show() {
-    const { shown, parked } = this;
-    const before = by("call").hidden;
-    by("call").hidden = !shown;
-    by("parked").hidden = !parked;
-    by("dial").disabled = by("dial-form-button").disabled = Boolean(this.ringing) || !this.hasPlace;
-    if (parked) by("parked-who").replaceChildren(parked.address ? isolated(parked.address) : "Hidden caller");
-    by("heard").srcObject = shown?.stream ?? null;
-    clearInterval(this.timer);
-    if (!shown) return;
-    if (by("call-proof").firstChild !== shown.proof) by("call-proof").replaceChildren(shown.proof);
-    by("call-state").textContent = this.stateOf(shown);
-    this.showButtons(shown);
-    this.timer = setInterval(() => this.tick(shown), EACH_MS);
-    void this.tick(shown);
-    if (before) by("hang-up").focus();
-  }
-
-  showButtons(call) {
-    const muted = Boolean(call.session.isMuted().audio);
-    by("mute").setAttribute("aria-pressed", String(muted));
-    by("mute").textContent = muted ? "Muted" : "Mute";
-    by("hold").setAttribute("aria-pressed", String(call.isHeld));
-    by("hold").textContent = call.isHeld ? "Go on" : "Hold";
-    for (const id of ["hold", "keypad-open", "transfer-open"]) by(id).disabled = !call.isUp;
-    for (const id of ["swap", "connect"]) by(id).disabled = !call.isUp;
-  }
-
-  async tick(call) {
-    by("call-time").textContent = call.answeredAt ? clock(call.seconds) : "";
-    const encrypted = call.answeredAt && (await isEncrypted(call.session.connection).catch(() => false));
-    if (call !== this.shown) return;
-    by("call-media").textContent = encrypted ? "Audio is encrypted to the other side (DTLS-SRTP)" : "";
+    this.panel.show(this.shown, this.parked, !this.ringing && this.hasPlace);
   }
 }

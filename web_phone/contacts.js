@@ -6,8 +6,9 @@ const MOST_CONTACTS = 100;
 const WORDS = { open: "available", closed: "not available", unknown: "not known", refused: "presence is not shown to you" };
 
 export class Contacts {
-  constructor(own, chosen) {
-    Object.assign(this, { own, chosen, agent: null, current: "" });
+  // *chosen* gets the address of a contact that the user chooses; *changed* is called when other contacts are kept than before.
+  constructor(own, chosen, changed) {
+    Object.assign(this, { own, chosen, changed, agent: null, current: "" });
     this.people = new Map();
     for (const address of this.stored()) this.add(address);
   }
@@ -28,6 +29,7 @@ export class Contacts {
   store() {
     const kept = [...this.people.values()].filter((person) => person.kept).map((person) => person.address);
     localStorage.setItem(this.key, JSON.stringify(kept));
+    this.changed();
   }
 
   // Add a contact; one who is not *kept* has written or called, and is forgotten with the page.
@@ -43,6 +45,10 @@ export class Contacts {
     this.watch(person);
     this.show();
     return person;
+  }
+
+  keeps(address) {
+    return Boolean(this.people.get(address)?.kept);
   }
 
   // Whether *address* is kept, or can be.

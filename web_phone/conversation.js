@@ -38,7 +38,7 @@ export class Conversation {
   show(person) {
     const list = by("messages");
     list.replaceChildren(...person.messages.map((message) => this.row(message)));
-    list.scrollTop = list.scrollHeight;
+    by("log").scrollTop = by("log").scrollHeight;
   }
 
   row({ text, mine, note, when, subject, wrong, later }) {

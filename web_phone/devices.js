@@ -1,34 +1,41 @@
-// The microphone and the loudspeaker that the user has chosen, kept in this browser. One that is not there any more is replaced
+// The microphone and the loudspeakers that the user has chosen, kept in this browser. One that is not there any more is replaced
 // by that of the system.
 import { by, element, printable } from "./text.js";
 
 const KEY = "sipmesh-devices";
 const SYSTEM = "";
-const KINDS = { audioinput: "microphone", audiooutput: "speaker" };
+const KINDS = { microphone: "audioinput", speaker: "audiooutput", ringer: "audiooutput" };
+
+// Read what was stored: another page of this origin may have written it.
+export function readChosen(text) {
+  let found = null;
+  try {
+    found = JSON.parse(text ?? "{}");
+  } catch {}
+  return Object.fromEntries(Object.keys(KINDS).map((id) => [id, typeof found?.[id] === "string" ? found[id] : SYSTEM]));
+}
 
 export class Devices {
-  // *changed* is called when the user has chosen another microphone.
-  constructor(changed) {
-    this.chosen = this.stored();
-    for (const id of Object.values(KINDS)) {
-      by(id).onchange = () => {
-        this.chosen[id] = by(id).value;
-        localStorage.setItem(KEY, JSON.stringify(this.chosen));
-        if (id === "microphone") changed();
-        else void this.useSpeaker();
-      };
-    }
+  // *ring* is the sound of incoming calls; *changed* is called when the user has chosen another microphone.
+  constructor(ring, changed) {
+    Object.assign(this, { ring, changed, chosen: readChosen(localStorage.getItem(KEY)) });
+    for (const id of Object.keys(KINDS)) by(id).onchange = () => this.choose(id);
+    by("ring-once").onclick = () => ring.once();
     if (navigator.mediaDevices) navigator.mediaDevices.ondevicechange = () => void this.show();
     void this.show();
   }
 
-  stored() {
-    try {
-      const { microphone, speaker } = JSON.parse(localStorage.getItem(KEY) ?? "{}") ?? {};
-      return { microphone: String(microphone ?? SYSTEM), speaker: String(speaker ?? SYSTEM) };
-    } catch {
-      return { microphone: SYSTEM, speaker: SYSTEM };
-    }
+  choose(id) {
+    this.chosen[id] = by(id).value;
+    localStorage.setItem(KEY, JSON.stringify(this.chosen));
+    if (id === "microphone") this.changed();
+    else void this.useSpeakers();
+  }
+
+  forget() {
+    localStorage.removeItem(KEY);
+    this.chosen = readChosen(null);
+    void this.show();
   }
 
   // What the browser is asked for: the microphone that was chosen, if it is there. A browser may pass over one that it only should use.
@@ -40,16 +47,17 @@ export class Devices {
   // The browser names devices only after the user has allowed the microphone once.
   async show() {
     const found = (await navigator.mediaDevices?.enumerateDevices()) ?? [];
-    for (const [kind, id] of Object.entries(KINDS)) {
+    for (const [id, kind] of Object.entries(KINDS)) {
       const those = found.filter((device) => device.kind === kind && device.deviceId && device.deviceId !== "default");
       const options = those.map(({ deviceId, label }) => element("option", { value: deviceId }, printable(label || "Unnamed device")));
       by(id).replaceChildren(element("option", { value: SYSTEM }, "That of the system"), ...options);
       by(id).value = those.some(({ deviceId }) => deviceId === this.chosen[id]) ? this.chosen[id] : SYSTEM;
     }
-    await this.useSpeaker();
+    await this.useSpeakers();
   }
 
-  async useSpeaker() {
+  async useSpeakers() {
+    await this.ring.use(by("ringer").value);
     try {
       await by("heard").setSinkId?.(by("speaker").value);
     } catch {

@@ -5,19 +5,21 @@ import { by, element, isolated } from "./text.js";
 const MOST_CALLS = 200;
 const LONGEST = 300; // characters of a stored text
 const WORDS = { in: "Incoming", out: "Outgoing", missed: "Missed" };
+const LAST_DATE = 8.64e15; // of JavaScript, in milliseconds
 const isText = (value) => typeof value === "string" && value.length <= LONGEST;
 
 // Read one stored call; null if it is none. Another page of this origin may have written it.
 export function readEntry(found) {
-  const { address, kind, began, seconds, text } = found ?? {};
+  const { address, kind, began, seconds, text, isNew = false } = found ?? {};
   if (!isText(address) || !isText(text) || !Object.hasOwn(WORDS, kind)) return null;
-  return Number.isFinite(began) && Number.isFinite(seconds) ? { address, kind, began, seconds, text } : null;
+  if (!Number.isFinite(began) || !Number.isFinite(seconds) || began > LAST_DATE) return null;
+  return { address, kind, began, seconds, text, isNew: isNew === true && kind === "missed" };
 }
 
 export class History {
-  // *chosen* gets the address of a call that the user chooses.
-  constructor(own, chosen) {
-    Object.assign(this, { own, chosen, missed: 0 });
+  // *chosen* gets the address of a call that the user chooses, *counted* how many missed calls the user has not seen yet.
+  constructor(own, chosen, counted) {
+    Object.assign(this, { own, chosen, counted });
     this.entries = this.stored();
     by("clear-calls").onclick = () => this.clear();
     this.show();
@@ -39,9 +41,8 @@ export class History {
   // Keep a *call* that is over, and the sentence that says why; *isMissed*: nobody has answered it here or elsewhere.
   add(call, text, isMissed) {
     const kind = call.isOurs ? "out" : isMissed ? "missed" : "in";
-    this.entries.unshift({ address: call.address, kind, began: call.began, seconds: call.seconds, text });
+    this.entries.unshift({ address: call.address, kind, began: call.began, seconds: call.seconds, text, isNew: isMissed });
     this.entries.length = Math.min(this.entries.length, MOST_CALLS);
-    if (isMissed) this.missed += 1;
     this.store();
     this.show();
   }
@@ -50,14 +51,19 @@ export class History {
     localStorage.setItem(this.key, JSON.stringify(this.entries));
   }
 
+  get missed() {
+    return this.entries.filter((entry) => entry.isNew).length;
+  }
+
   seen() {
-    this.missed = 0;
+    if (!this.missed) return;
+    for (const entry of this.entries) entry.isNew = false;
+    this.store();
     this.show();
   }
 
   clear() {
     this.entries = [];
-    this.missed = 0;
     localStorage.removeItem(this.key);
     this.show();
   }
@@ -66,8 +72,10 @@ export class History {
     by("calls").replaceChildren(...this.entries.map((entry) => this.row(entry)));
     by("no-calls").hidden = this.entries.length > 0;
     by("clear-calls").hidden = this.entries.length === 0;
-    by("missed").textContent = this.missed ? String(this.missed) : "";
-    by("missed-words").textContent = this.missed ? " missed calls" : "";
+    const { missed } = this;
+    by("missed").textContent = missed ? String(missed) : "";
+    by("missed-words").textContent = missed ? " missed calls" : "";
+    this.counted(missed);
   }
 
   row({ address, kind, began, seconds, text }) {

@@ -1,4 +1,4 @@
-// The keys of a telephone, for a menu at the other end: as events in the audio (RFC 4733).
+// The keys of a telephone, for a menu at the other end.
 import { by, element } from "./text.js";
 
 const KEYS = ["1", "2", "3", "4", "5", "6", "7", "8", "9", "*", "0", "#"];

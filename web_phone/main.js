@@ -7,17 +7,27 @@ import { Cancels } from "./cancels.js";
 import { Contacts } from "./contacts.js";
 import { Conversation } from "./conversation.js";
 import { Devices } from "./devices.js";
+import { DialogNotifier } from "./dialog_notifier.js";
+import { Dialling } from "./dialling.js";
 import { History } from "./history.js";
 import { OwnPresence } from "./own_presence.js";
 import { forgetLogin, loginOf, readInvitation, rememberLogin, takeInvitation } from "./invitation.js";
-import { Relays } from "./relays.js";
-import { isWrongPassword, reasonOfLogin } from "./reasons.js";
+import { Pickups } from "./pickups.js";
+import { Profile } from "./profile.js";
+import { isWrongPassword, reasonOfLogin, reasonOfToken } from "./reasons.js";
+import { Ring } from "./ring.js";
+import { showRules } from "./rules.js";
+import { Search } from "./search.js";
+import { finish, goToProvider, readProvider, takeAnswer } from "./sign_in.js";
 import { by } from "./text.js";
+import { TokenLogin } from "./token_login.js";
 
 const EXPIRES_S = 600;
 const SAY_MS = 8_000;
+const LISTS = ["contacts", "calls", "find"];
 
 let agent = null;
+let tokens = null;
 let saying = 0;
 let inCall = () => false;
 
@@ -32,10 +42,12 @@ function show(screen) {
 }
 
 function toLogin(text) {
+  tokens?.stop();
   agent?.removeAllListeners();
   agent?.stop();
-  agent = null;
+  agent = tokens = null;
   inCall = () => false;
+  document.title = "Web phone";
   by("log-in").disabled = false;
   by("login-error").textContent = text;
   show("login");
@@ -47,25 +59,35 @@ function state(text, name) {
   by("me-dot").className = `dot ${name}`;
 }
 
-function agentOf(socket, address, password) {
-  return new JsSIP.UA({ sockets: [socket], uri: uriOf(address), authorization_user: loginOf(address), password, register_expires: EXPIRES_S, session_timers: false, user_agent: "sipmesh web phone" });
+function agentOf(socket, address, proof) {
+  return new JsSIP.UA({ sockets: [socket], uri: uriOf(address), ...proof, register_expires: EXPIRES_S, session_timers: false, user_agent: "sipmesh web phone" });
 }
 
 function logIn(address, password) {
+  begin(address, { authorization_user: loginOf(address), password }, (event) => refused(event, address, password));
+}
+
+function logInByToken(session) {
+  const socket = begin(session.address, { authorization_jwt: TokenLogin.header(session) }, (event) => toLogin(reasonOfToken(event)));
+  tokens = new TokenLogin(agent, socket, session, () => toLogin("Your sign-in has ended. Sign in again."));
+}
+
+function begin(address, proof, failed) {
   by("login-error").textContent = "";
   by("log-in").disabled = true;
   const socket = new JsSIP.WebSocketInterface(`wss://${location.host}/`);
   const cancels = new Cancels(socket);
-  agent = agentOf(socket, address, password);
+  agent = agentOf(socket, address, proof);
   let entered = false;
   agent.once("registered", () => {
     entered = true;
     by("password").value = "";
     enter(address, cancels);
   });
-  agent.on("registrationFailed", (event) => entered || refused(event, address, password));
+  agent.on("registrationFailed", (event) => entered || failed(event));
   agent.on("disconnected", () => entered || toLogin("The server cannot be reached."));
   agent.start();
+  return socket;
 }
 
 // A browser with a password of its own may be given that of the user: it is tried once with the name of the user.
@@ -79,33 +101,45 @@ function enter(address, cancels) {
     conversation.open(chosen);
     by("text").focus();
   };
-  const alerts = new Alerts();
-  const contacts = new Contacts(address, open);
-  const conversation = new Conversation(contacts, alerts, say);
-  const relays = new Relays(address);
-  const history = new History(address, open);
-  const devices = new Devices(() => calls.useMicrophone());
   const presence = new OwnPresence(address, say);
-  const calls = new Calls(address, { relays, devices, cancels, alerts, history }, (peer, text) => {
+  const alerts = new Alerts(() => presence.isQuiet);
+  const contacts = new Contacts(address, open, () => pickups.contactsChanged());
+  const conversation = new Conversation(contacts, alerts, say);
+  const dialling = new Dialling(address, (target, how) => {
+    conversation.open(target);
+    calls.call(agent, target, how);
+  });
+  const profile = new Profile(address, (users, rules, portal) => {
+    dialling.offer(users);
+    pickups.watch(users);
+    showRules(rules, portal);
+  });
+  const history = new History(address, open, (missed) => alerts.missing(missed));
+  const search = new Search(address, open);
+  const pickups = new Pickups((caller, how) => calls.call(agent, caller, how), (user) => contacts.keeps(user));
+  const notifier = new DialogNotifier(address);
+  const ring = new Ring();
+  const devices = new Devices(ring, () => calls.useMicrophone());
+  const calls = new Calls(address, { profile, devices, ring, presence, cancels, alerts, history, notifier }, (peer, text) => {
     if (peer) conversation.add(peer, { text, note: true });
     say(text);
   });
   inCall = () => calls.all.length > 0;
-  follow(agent, { contacts, conversation, relays, calls, presence });
-  wire(address, { contacts, conversation, calls, history, presence });
+  follow(agent, { contacts, conversation, profile, calls, presence, search, pickups, notifier });
+  wire(address, { contacts, conversation, calls, devices, dialling, history, presence });
   by("me").textContent = address;
   state("connected", "open");
   show("phone");
   conversation.close();
   calls.show();
-  for (const part of [contacts, relays, presence]) part.follow(agent);
+  for (const part of [contacts, profile, presence, search, pickups]) part.follow(agent);
   by("target").focus();
 }
 
-function follow(own, { contacts, conversation, relays, calls, presence }) {
+function follow(own, { contacts, conversation, profile, calls, presence, search, pickups, notifier }) {
   own.on("registered", () => {
     state("connected", "open");
-    for (const part of [contacts, relays, presence]) part.follow(own);
+    for (const part of [contacts, profile, presence, search, pickups]) part.follow(own);
   });
   const lost = () => {
     state("connecting\u2026", "wait");
@@ -113,8 +147,12 @@ function follow(own, { contacts, conversation, relays, calls, presence }) {
   };
   own.on("disconnected", lost);
   own.on("unregistered", lost);
-  own.on("registrationFailed", (event) => toLogin(reasonOfLogin(event)));
+  own.on("registrationFailed", (event) => {
+    if (event.cause === JsSIP.C.causes.CONNECTION_ERROR || tokens?.retries(event)) lost(); // the next link logs in by itself
+    else toLogin(tokens ? reasonOfToken(event) : reasonOfLogin(event));
+  });
   own.on("newMessage", ({ originator, request }) => originator === "remote" && conversation.receive(request));
+  own.on("newSubscribe", ({ request }) => notifier.take(own, request));
   own.on("newRTCSession", (event) => calls.begin(event));
 }
 
@@ -126,23 +164,15 @@ function onSubmit(form, act) {
 }
 
 function showList(name, history) {
-  for (const list of ["contacts", "calls"]) {
+  for (const list of LISTS) {
     by(`list-${list}`).hidden = list !== name;
     by(`tab-${list}`).setAttribute("aria-pressed", String(list === name));
   }
   if (name === "calls") history.seen();
 }
 
-function wire(own, { contacts, conversation, calls, history, presence }) {
-  onSubmit("dial-form", () => {
-    const address = readTarget(by("target").value, own);
-    by("target-error").textContent = address ? "" : "Write a name, a number or an address such as bob@example.com.";
-    if (!address) return;
-    by("target").value = "";
-    conversation.open(address);
-    calls.call(agent, address, by("hide").checked);
-  });
-  for (const list of ["contacts", "calls"]) by(`tab-${list}`).onclick = () => showList(list, history);
+function wire(own, { contacts, conversation, calls, devices, dialling, history, presence }) {
+  for (const list of LISTS) by(`tab-${list}`).onclick = () => showList(list, history);
   showList("contacts", history);
   by("settings-open").onclick = () => {
     by("settings").hidden = !by("settings").hidden;
@@ -152,7 +182,8 @@ function wire(own, { contacts, conversation, calls, history, presence }) {
     history.clear();
     conversation.close();
     contacts.clear();
-    localStorage.removeItem("sipmesh-devices");
+    devices.forget();
+    presence.choose("available");
     say("This browser keeps nothing of you now.");
   };
   onSubmit("add-form", () => {
@@ -171,7 +202,7 @@ function wire(own, { contacts, conversation, calls, history, presence }) {
     conversation.send(agent, contacts.current, by("text").value);
     by("text").value = "";
   });
-  by("dial").onclick = () => calls.call(agent, contacts.current, by("hide").checked);
+  by("dial").onclick = () => calls.call(agent, contacts.current, dialling.how);
   by("remove").onclick = () => {
     const address = contacts.current;
     conversation.close();
@@ -181,7 +212,9 @@ function wire(own, { contacts, conversation, calls, history, presence }) {
   by("log-out").onclick = () => {
     calls.endAll();
     presence.end();
+    const own = tokens;
     toLogin("");
+    own?.signOut();
   };
 }
 
@@ -207,6 +240,22 @@ async function take(invitation) {
   by("password").value = account.password;
   by("login-form").requestSubmit();
 }
+
+// The provider of the organisation, if the server names one; or its answer, if this page comes back from there.
+async function offerSignIn(came) {
+  const provider = await readProvider();
+  if (provider === null) return;
+  by("sign-in").hidden = false;
+  by("sign-in").onclick = () => goToProvider(provider).catch(() => toLogin("Your organisation's provider cannot be reached."));
+  if (came === null) return;
+  try {
+    logInByToken(await finish(provider, came));
+  } catch {
+    toLogin("The sign-in has failed. Try again.");
+  }
+}
+
+offerSignIn(takeAnswer());
 
 // A link may name the user, /phone#alice@example.com, or an invitation of this browser.
 const invitation = readInvitation(location.hash.slice(1));

@@ -3,24 +3,38 @@ import OutgoingRequests from "jssip/lib/SIPMessage.js";
 import RequestSender from "jssip/lib/RequestSender.js";
 import { uriOf } from "./address.js";
 import { by } from "./text.js";
+import { escaped } from "./xml.js";
 
 const EXPIRES_S = 600;
 const REFRESH_MS = 480_000;
 const GONE = 412; // the server has forgotten the publication (RFC 3903 section 4.1)
-const SAYS = { available: ["open", ""], busy: ["open", "Busy"], away: ["closed", "Away"] };
+const SAYS = { available: ["open", ""], busy: ["open", "Busy"], away: ["closed", "Away"], quiet: ["closed", "Do not disturb"] };
+
+// Read a choice that was stored: another page of this origin may have written it.
+export const readChoice = (text) => (Object.hasOwn(SAYS, text ?? "") ? text : "available");
+
 
 // Write a PIDF document (RFC 3863).
 export function pidf(address, basic, note) {
-  const escaped = (text) => text.replace(/[&<>"]/g, (found) => `&#${found.charCodeAt(0)};`);
   const noted = note ? `<note>${escaped(note)}</note>` : "";
   return `<?xml version="1.0" encoding="UTF-8"?><presence xmlns="urn:ietf:params:xml:ns:pidf" entity="sip:${escaped(address)}"><tuple id="web"><status><basic>${basic}</basic></status>${noted}</tuple></presence>`;
 }
 
 export class OwnPresence {
   constructor(address, say) {
-    Object.assign(this, { address, say, agent: null, tag: "", timer: 0, choice: "available" });
+    Object.assign(this, { address, say, agent: null, tag: "", timer: 0 });
+    this.choice = readChoice(localStorage.getItem(this.key));
     by("presence").value = this.choice;
     by("presence").onchange = () => this.choose(by("presence").value);
+  }
+
+  get key() {
+    return `sipmesh-presence ${this.address}`;
+  }
+
+  // Whether no call may ring here, and no message show a notification.
+  get isQuiet() {
+    return this.choice === "quiet";
   }
 
   // Publish again after each login.
@@ -31,7 +45,10 @@ export class OwnPresence {
   }
 
   choose(choice) {
-    this.choice = Object.hasOwn(SAYS, choice) ? choice : "available";
+    this.choice = readChoice(choice);
+    by("presence").value = this.choice;
+    if (this.choice === "available") localStorage.removeItem(this.key);
+    else localStorage.setItem(this.key, this.choice);
     if (this.choice !== "available" || this.tag) this.publish();
   }
 

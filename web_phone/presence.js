@@ -2,19 +2,19 @@
 import { uriOf } from "./address.js";
 import { stop } from "./subscription.js";
 import { printable } from "./text.js";
+import { unescaped } from "./xml.js";
 
 const EXPIRES_S = 600;
 const AGAIN_MS = 30_000;
 const LONGEST = 65_536; // characters of a document that are looked at
 const BASIC = /<(?:[\w.-]+:)?basic>\s*(open|closed)\s*<\//g;
 const NOTE = /<(?:[\w.-]+:)?note(?:\s[^<>]*)?>([^<]*)<\//;
-const ENTITIES = { "&lt;": "<", "&gt;": ">", "&quot;": '"', "&apos;": "'", "&amp;": "&" };
 
-// Read a PIDF document (RFC 3863). A parser of XML is not needed: the results are a word and a text.
+// Read a PIDF document (RFC 3863).
 export function readPidf(body) {
   const document_ = String(body).slice(0, LONGEST);
   const states = [...document_.matchAll(BASIC)].map((found) => found[1]);
-  const note = (NOTE.exec(document_)?.[1] ?? "").replace(/&(?:lt|gt|quot|apos|amp);/g, (entity) => ENTITIES[entity]);
+  const note = unescaped(NOTE.exec(document_)?.[1] ?? "");
   return { state: states.includes("open") ? "open" : "closed", note: printable(note.trim()) };
 }
 

@@ -31,14 +31,19 @@ function lines(parent, claims) {
 
 // The sender of a request. *address* is what the server asserts, empty if the sender hides; *claims* are the sender's own words.
 // *signed*: the organisation of the sender has signed who it is, and the keys of the media, and our server has verified that.
-export function proofOfSender(address, own, claims = [], signed = false) {
+// *first* is the user or group that was called first, empty if that is the own user.
+export function proofOfSender(address, own, claims = [], signed = false, first = "") {
   if (!address) {
     const parts = [element("span", { class: "who" }, "Hidden caller"), element("span", { class: "why" }, "Your server knows who this is, and was asked not to say.")];
-    return lines(element("div", { class: "proof hidden-caller" }, icon(UNKNOWN, "Hidden"), ...parts), claims);
+    return lines(element("div", { class: "proof hidden-caller" }, icon(UNKNOWN, "Hidden"), ...parts, ...called(first)), claims);
   }
   const why = element("span", { class: "why" }, ...organisation(address, own), ". Proved by your server.");
   if (signed) why.append(" ", isolated(domainOf(address)), " has signed this call and the keys of its audio.");
-  return lines(element("div", { class: "proof" }, icon(CLOSED, "Verified"), element("span", { class: "who" }, isolated(address)), why), claims);
+  return lines(element("div", { class: "proof" }, icon(CLOSED, "Verified"), element("span", { class: "who" }, isolated(address)), why, ...called(first)), claims);
+}
+
+function called(first) {
+  return first ? [element("span", { class: "for" }, "For ", isolated(first))] : [];
 }
 
 // The user who has answered our call, or has taken its place in a transfer, as our server has proved.
@@ -54,9 +59,11 @@ export function proofOfTransfer(address) {
 }
 
 // The user whom we call: our server sends the call to devices that have logged in as this user, or to a proved partner only.
-export function proofOfCallee(address, own) {
+// *behalf* is the user for whom the call is made, empty for the own user.
+export function proofOfCallee(address, own, behalf = "") {
   const why = element("span", { class: "why" }, ...organisation(address, own), ". Your server calls this user only.");
-  return element("div", { class: "proof" }, icon(CLOSED, "Verified"), element("span", { class: "who" }, isolated(address)), why);
+  const who = element("span", { class: "who" }, isolated(address));
+  return element("div", { class: "proof" }, icon(CLOSED, "Verified"), who, why, ...called(behalf));
 }
 
 // What the user agrees to in a transfer: *address* asks for it, and *target* is its own word.

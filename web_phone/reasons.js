@@ -36,3 +36,10 @@ export function reasonOfLogin(event) {
 }
 
 export const isWrongPassword = (event) => [401, 403, 407].includes(event?.response?.status_code);
+
+export function reasonOfToken(event) {
+  const status = event?.response?.status_code;
+  if (status === 401 || status === 403) return "The server does not accept your sign-in: you have no account here, or it is disabled.";
+  if (status === 503) return "The server cannot ask your organisation's provider. Try again in a moment.";
+  return reasonOf(event);
+}

@@ -22,6 +22,7 @@ GIVEN = {
     "user": "user=alice@example.test",
     "explain": "link=none",
     "search": "find=alice",
+    "certificates/issued": "find=fe1",
 }
 
 
@@ -62,9 +63,11 @@ async def test_viewer_reads_no_secret_and_changes_nothing(tmp_path: Path) -> Non
         await network.start(FE1)
         await network.acknowledged(1, FE1)
         everything = {operation.name for operation in TABLE if not operation.changes}
-        assert everything - set(await read_by(viewer, network)) == {"explain", "refused-messages"}, (
-            "the link to explain does not exist, and messages need an operator"
-        )
+        assert everything - set(await read_by(viewer, network)) == {
+            "explain",
+            "directory-explain",
+            "refused-messages",
+        }, "the link to explain does not exist, nor a directory, and messages need an operator"
         for operation in TABLE:
             if operation.changes:
                 refused = await viewer.ask("POST", f"/api/v1/{operation.path}", json={})

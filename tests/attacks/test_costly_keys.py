@@ -23,6 +23,7 @@ from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.path.chain import DEEPEST
 from support.mersenne_keys import LARGEST, LONG_EXPONENT, TOO_LARGE
 from support.network import EDGE, FE1, FE2, PARTNER
+from support.tiers import wide_after
 
 keys = pytest.mark.parametrize(
     ("key", "told"),
@@ -80,7 +81,7 @@ def _stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
 
 
 @keys
-@pytest.mark.parametrize("port", ["server", "partner"])
+@pytest.mark.parametrize("port", wide_after(2, ["server", "partner"]))
 def test_certificate_with_a_costly_key_is_refused_before_its_key_is_used(
     stage: Stage, port: str, key: RSAPrivateKey, told: str
 ) -> None:

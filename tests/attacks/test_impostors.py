@@ -268,7 +268,7 @@ def put(world: World, lists: Lists, content: Content) -> None:
     world.reload(lists.server)
 
 
-@pytest.mark.parametrize("content", USELESS.values(), ids=USELESS)
+@pytest.mark.parametrize("content", wide_after(4, USELESS.values()), ids=USELESS)
 @pytest.mark.parametrize("lists", wide_after(2, LISTS.values()), ids=LISTS)
 @on_loop
 async def test_without_a_crl_in_force_no_peer_under_it_is_accepted(

@@ -213,11 +213,14 @@ async def test_version_that_management_has_not_signed_is_refused_and_the_next_on
         writer.add(number, bad)
         await plane.controller.follow()
         assert plane.number(MGMT) == number - 1
-        assert f"version {number} of the management database does not count" in plane.controller.pool_faults()[0].what
+        assert (
+            f"version {number} of the management database does not count"
+            in plane.controller.own_faults.of_pool()[0].what
+        )
         managed.edit(lambda document: document["sip_domains"].remove("evil.test"))
         assert (await plane.publish(without(FE2)))["version"] == number + 1
         assert (plane.number(MGMT), plane.number(FE1)) == (number + 1, number + 1)
-        assert plane.controller.pool_faults() == []
+        assert plane.controller.own_faults.of_pool() == []
     source = begun(managed)
     assert source.load().number == number + 1
     source.management_db.close()
@@ -444,12 +447,12 @@ async def test_row_of_a_version_that_cannot_be_read_is_a_fault_and_ends_nothing(
             row = "VALUES (50, 'd', 'not a time', 'x', 'y', false, 'abc')"
             db.exec_driver_sql(f"INSERT INTO versions (number, digest, at, who, why, forced, jws) {row}")
         await plane.controller.follow()
-        told = [fault.what for fault in plane.controller.pool_faults()]
+        told = [fault.what for fault in plane.controller.own_faults.of_pool()]
         assert any("version 50 in the history cannot be read" in what for what in told)
         assert plane.number(FE1) == first
         assert (await plane.publish(without(FE2)))["version"] == 51
         assert (plane.number(MGMT), plane.number(FE1)) == (51, 51)
-        assert plane.controller.pool_faults() == []
+        assert plane.controller.own_faults.of_pool() == []
 
 
 GARBAGE = {
@@ -470,7 +473,7 @@ async def test_changed_row_of_one_server_stops_no_certificate_of_another_one(
     with Plane(managed, FE1) as plane:
         await leading(plane)
         await plane.controller._issuing.check_ledger()
-        assert plane.controller.pool_faults() == []
+        assert plane.controller.own_faults.of_pool() == []
         row.change(**change)
         generations, now = CaGenerations(managed.folder(MGMT) / "ca"), datetime.now(UTC)
         loaded = plane.hosts[MGMT].view.loaded
@@ -481,11 +484,11 @@ async def test_changed_row_of_one_server_stops_no_certificate_of_another_one(
         assert [one.record.names[0] for one in generations.current.status(now).servers].count(FE1) == 2
         generations.current.crls.reissue(now)
         await plane.controller._issuing.check_ledger()
-        [fault] = plane.controller.pool_faults()
+        [fault] = plane.controller.own_faults.of_pool()
         assert "the CA's ledger was changed" in fault.what
         row.change(**real)
         await plane.controller._issuing.check_ledger()
-        assert plane.controller.pool_faults() == []
+        assert plane.controller.own_faults.of_pool() == []
     row.engine.dispose()
 
 
@@ -512,7 +515,7 @@ async def test_fencing_number_that_the_database_raises_is_signed_by_no_server(wr
         await plane.controller.leadership.keep()
         assert (plane.number(MGMT), plane.number(FE1), managed.holding(FE1).fencing) == (first, first, fencing)
         if writer.engine.name == "postgresql":
-            assert (fault := plane.controller.database_faults().get(MANAGEMENT_DATABASE)) is not None
+            assert (fault := plane.controller.own_faults.of_databases().get(MANAGEMENT_DATABASE)) is not None
             assert "set `fencing` of management_lease" in fault.remedy
         run(writer.engine, "UPDATE management_lease SET fencing = :number", fencing)
         await plane.controller.leadership.keep()
@@ -546,7 +549,7 @@ async def test_row_of_the_last_version_takes_no_number_from_the_next_one(writer:
         first = await leading(plane)
         writer.add(LAST, managed.signed(managed.payload(LAST), fencing=plane.management_db.lease.fencing))
         await plane.controller.follow()
-        assert f"version {LAST} is beyond" in plane.controller.pool_faults()[0].what
+        assert f"version {LAST} is beyond" in plane.controller.own_faults.of_pool()[0].what
         assert (await plane.publish(without(FE2)))["version"] == first + 1
         assert (plane.number(MGMT), plane.number(FE1)) == (first + 1, first + 1)
 

@@ -79,8 +79,10 @@ async def test_front_end_in_the_management_pool_gets_nothing_until_it_is_admitte
         with pytest.raises(OperatorError, match=f"security-officer: {FE2} becomes a management server"):
             await publisher.publish(*given, force=True, role=ConsoleRole.OPERATOR)
         await publisher.publish(*given, force=True, role=ConsoleRole.SECURITY_OFFICER)
-        await until(lambda: FE2 in pool.controller(MGMT)._giver.waiting)
-        assert any(FE2 in fault.what and "not admitted" in fault.what for fault in pool.controller(MGMT).pool_faults())
+        await until(lambda: FE2 in pool.controller(MGMT)._files.waiting)
+        assert any(
+            FE2 in fault.what and "not admitted" in fault.what for fault in pool.controller(MGMT).own_faults.of_pool()
+        )
         assert sealed_for(pool, FE2) == set()
 
         certificate, key_file = network.credentials(FE2)  # the thief has both
@@ -130,7 +132,7 @@ async def test_second_management_server_gets_the_ca_once_it_is_admitted_and_not_
         await network.in_force(2, FE1)
         network.join(MGMT2)
         assert not join_pool(network.folder(MGMT2), shared)
-        await until(lambda: MGMT2 in pool.controller(MGMT)._giver.waiting)
+        await until(lambda: MGMT2 in pool.controller(MGMT)._files.waiting)
         assert sealed_for(pool, MGMT2) == set()
         pool.admit()
         await until(lambda: join_pool(network.folder(MGMT2), shared))

@@ -18,6 +18,7 @@ from support.managed import MGMT, Managed
 from support.model_ports import model_port
 from support.network import EDGE, FE1, FE3, FE4, POOL, POOL2
 from support.running import on_loop
+from support.tiers import wide_after
 
 CHANGES: dict[str, tuple[str, list[str], str]] = {
     # what the operator writes into the draft: the part, its keys, and the key of the grant
@@ -51,7 +52,7 @@ CHANGES: dict[str, tuple[str, list[str], str]] = {
 }
 
 
-@pytest.mark.parametrize("name", CHANGES)
+@pytest.mark.parametrize("name", wide_after(5, CHANGES))
 @on_loop
 async def test_operator_publishes_no_grant_of_a_security_officer(tmp_path: Path, name: str) -> None:
     """Not by `publish`, and not by `apply`. The plan names the grant and its role to both."""
@@ -106,6 +107,34 @@ async def test_operator_brings_nothing_back_by_a_rollback(tmp_path: Path) -> Non
         assert (refused.status, network.number(MGMT)) == (409, 3)
         assert "media of the policy any" in refused.json["error"]
         assert (await officer.ask("POST", "/api/v1/rollback", json=back)).status == 200
+
+
+@pytest.mark.parametrize(
+    ("part", "first", "then", "key"),
+    [
+        ("network", ["numbers={per_user: {calls: 2}}"], ["numbers={}"], "numbers.per_user"),
+        ("network", ["numbers={per_user: {calls: 2}}"], ["numbers={per_user: null}"], "numbers.per_user"),
+        (POOL, ["sites=[a, b]", "numbers={sites: [{site: b, country: '33'}]}"], ["site=b"], "pools.site"),
+    ],
+    ids=["all numbers", "the bounds", "the site"],
+)
+@on_loop
+async def test_operator_takes_away_no_bound_of_calls(
+    tmp_path: Path, part: str, first: list[str], then: list[str], key: str
+) -> None:
+    """A part that is gone asks for nothing any more; a pool at another site has the dial plan and the routes of this site."""
+    async with (
+        management_with_console(tmp_path) as network,
+        Visitor(network, "otto-token") as operator,
+        Visitor(network, "sona-token") as officer,
+    ):
+        await give(network, officer, first)
+        plan = await drafted(operator, part, then)
+        assert {one["key"]: one["role"] for one in plan["grants"]} == {key: "security-officer"}
+        for way in ("publish", "apply"):
+            refused = await published(operator, plan, way)
+            assert (refused.status, network.number(MGMT)) == (409, 2), refused.text
+        assert ((await published(officer, plan)).status, network.number(MGMT)) == (200, 3)
 
 
 @on_loop

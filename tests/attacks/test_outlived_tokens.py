@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 
-from support.acme_client import AcmeClient, web_server
+from sipmesh.pki.issuance.profiles import issued_at
+from support.acme_client import AcmeClient, jwk, web_server
 from support.console import Visitor
-from support.enrolling import BOT, BOTS, certificates_in, enrol, enrolling, new_key, request, token, with_devices
+from support.enrolling import (
+    BOT,
+    BOTS,
+    OTHER_BOT,
+    certificates_in,
+    enrol,
+    enrolling,
+    new_key,
+    re_enrol,
+    request,
+    token,
+    with_devices,
+    write_pair,
+)
 from support.managed import Managed
 from support.model_ports import model_port
-from support.running import on_loop
+from support.running import on_loop, until
 
 ALICE = "alice@example.test"
 LOGIN = f"{ALICE}/desk"
@@ -81,10 +97,89 @@ async def test_order_whose_challenge_was_met_before_a_revocation_gives_no_certif
         async with web_server(client, port):
             leaf = await client.certificate(new_key())
             kept = await client.validated(await client.order(BOT))
-            async with Visitor(network, "sona-token") as officer:
-                serial = {"serial": f"{leaf.serial_number:x}"}
-                assert (await officer.ask("POST", "/api/v1/revoke", json=serial)).status == 200
+            await revoke(network, leaf)
         refused = await client.finalized(kept, request(new_key(), BOT))
-        assert (refused.status, "was revoked after this order" in refused.text) == (403, True), refused.text
-        async with web_server(client, port):
-            assert await client.certificate(new_key())
+        assert (refused.status, "the account is revoked" in refused.text) == (401, True), refused.text
+
+
+@on_loop
+async def test_acme_account_ends_with_a_certificate_of_its_name_and_a_new_token_makes_another(tmp_path: Path) -> None:
+    """The thief has the machine's address and the key of the account still."""
+    port = model_port()
+    async with enrolling(tmp_path, "acme", http_port=port) as network, Visitor(network) as visitor:
+        thief, rightful, other = AcmeClient(visitor), AcmeClient(visitor), AcmeClient(visitor)
+        await thief.register(await token(network))
+        await other.register(await token(network, OTHER_BOT))
+        async with web_server(thief, port):
+            leaf = await thief.certificate(new_key())
+            await revoke(network, leaf)
+            refused = await thief.order(BOT)
+        assert (refused.status, "make an account with another key" in refused.text) == (401, True), refused.text
+        again = await thief.post("new-account", {}, kid=None, jwk=jwk(thief.key))
+        assert (again.status, "the account is revoked" in again.text) == (401, True), again.text
+        assert (await other.order(OTHER_BOT)).status == 201
+        await rightful.register(await token(network))
+        async with web_server(rightful, port):
+            assert await rightful.certificate(new_key())
+        lines = [line.about for line in network.master.management_db.audit.read() if "withdrawn" in line.about]
+        assert [(line["server"], line["account"]) for line in lines] == [(BOT, thief.account.rpartition("/")[2])]
+
+
+@on_loop
+async def test_certificate_that_is_older_than_a_revocation_of_its_name_does_not_enrol_again(tmp_path: Path) -> None:
+    """The thief has renewed the certificate with a key of its own before the officer revokes the stolen one."""
+    async with enrolling(tmp_path, "est") as network:
+        files, stolen = await first_certificate(network, tmp_path / "stolen")
+        async with Visitor(network, credentials=files) as thief:
+            key = new_key()
+            [renewed] = certificates_in(await re_enrol(thief, request(key)))
+        mine = write_pair(made(tmp_path / "renewed"), renewed, key, *network.organisation.ca.presented)
+        await second_after(renewed)
+        await revoke(network, stolen)
+        async with Visitor(network, credentials=mine) as thief:
+            refused = await re_enrol(thief, request(new_key()))
+        assert (refused.status, "was revoked after this one was issued" in refused.text) == (403, True), refused.text
+        files, _ = await first_certificate(network, tmp_path / "rightful")
+        async with Visitor(network, credentials=files) as rightful:
+            certificates_in(await re_enrol(rightful, request(new_key())))
+
+
+@on_loop
+async def test_account_of_a_removed_server_does_not_count_for_a_server_that_gets_its_name(tmp_path: Path) -> None:
+    async with enrolling(tmp_path, "acme") as network, Visitor(network) as visitor:
+        thief, other = AcmeClient(visitor), AcmeClient(visitor)
+        await thief.register(await token(network))
+        await other.register(await token(network, OTHER_BOT))
+        [pool] = [one for one in network.organisation.document["pools"] if one["name"] == BOTS]
+        servers = list(pool["servers"])
+        for present in (servers[1:], servers):
+            pool["servers"] = present
+            network.organisation.write()
+            await network.publish()
+        assert ((await thief.order(BOT)).status, (await other.order(OTHER_BOT)).status) == (401, 201)
+
+
+async def revoke(network: Managed, certificate: x509.Certificate) -> None:
+    """Revoke a certificate as a security officer."""
+    async with Visitor(network, "sona-token") as officer:
+        serial = {"serial": f"{certificate.serial_number:x}"}
+        assert (await officer.ask("POST", "/api/v1/revoke", json=serial)).status == 200
+
+
+async def first_certificate(network: Managed, folder: Path) -> tuple[tuple[Path, Path], x509.Certificate]:
+    """Enrol by a token; gives the files and the certificate."""
+    key, password = new_key(), (await token(network))["password"]
+    async with Visitor(network) as visitor:
+        [leaf] = certificates_in(await enrol(visitor, BOT, password, request(key)))
+    return write_pair(made(folder), leaf, key, *network.organisation.ca.presented), leaf
+
+
+def made(folder: Path) -> Path:
+    """Make a folder."""
+    folder.mkdir()
+    return folder
+
+
+async def second_after(certificate: x509.Certificate) -> None:
+    """Wait until the second has passed in which a certificate was issued: X.509 knows whole seconds."""
+    await until(lambda: datetime.now(UTC) >= issued_at(certificate) + timedelta(seconds=1))

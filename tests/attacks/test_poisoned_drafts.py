@@ -23,6 +23,7 @@ from support.console import Answer, Visitor, management_with_console
 from support.managed import MGMT, Managed
 from support.network import EDGE, FE3, FE4, POOL2
 from support.running import on_loop
+from support.tiers import wide_after
 
 OTHER = "db.corp.example"
 """A host that is no server of ours, and whose clients trust our root, such as a database."""
@@ -120,7 +121,7 @@ def renewed(network: Managed, server: str) -> str:
     return granted[0]
 
 
-@pytest.mark.parametrize("form", TWO_READINGS)
+@pytest.mark.parametrize("form", wide_after(2, TWO_READINGS))
 @on_loop
 async def test_draft_takes_no_name_that_two_readers_read_differently(tmp_path: Path, form: str) -> None:
     """The check would read one thing, and the server that uses it another one. The control is in the plain form."""

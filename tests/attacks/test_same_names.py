@@ -19,6 +19,7 @@ from support.network import EDGE, FE1, PARTNER_EDGE, PARTNER_FE, Network
 from support.peer import HungUpError, Peer
 from support.running import on_loop
 from support.talking import reaches
+from support.tiers import wide_after
 
 DAY = timedelta(days=1)
 
@@ -102,7 +103,7 @@ def add_namesakes(
     example.write()
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("fault", wide_after(3, FAULTS))
 @on_loop
 async def test_faulty_namesake_keeps_no_other_partner_away_and_vouches_for_no_one_else(
     federation: Network, tmp_path: Path, fault: str

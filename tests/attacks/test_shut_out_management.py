@@ -25,6 +25,7 @@ from support.managed import MGMT, MGMT2, Managed, without
 from support.network import EDGE, EXAMPLE, FE1, FE2
 from support.pool import Pool, build_pool
 from support.running import on_loop, until
+from support.tiers import wide_after
 
 
 def stolen_version(managed: Managed, number: int, fencing: int) -> bytes:
@@ -40,7 +41,7 @@ def give(plane: Plane, jws: bytes) -> None:
     plane.exchange()
 
 
-@pytest.mark.parametrize("attack", ["version", "fencing number", "nothing"])
+@pytest.mark.parametrize("attack", wide_after(2, ["version", "nothing", "fencing number"]))
 @on_loop
 async def test_version_that_overtakes_reaches_servers_with_the_highest_numbers(managed: Managed, attack: str) -> None:
     with Plane(managed, FE1, EDGE) as plane:

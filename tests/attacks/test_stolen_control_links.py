@@ -36,6 +36,7 @@ from support.managed import MGMT, Managed, build_published
 from support.network import EDGE, EXAMPLE, FE1, FE2, POOL
 from support.peer import HungUpError, Peer
 from support.running import on_loop, until
+from support.tiers import wide_after
 
 AT = "2026-11-26T12:00:00+00:00"
 
@@ -212,7 +213,7 @@ async def publishes(thief: Peer, event: str, bodies: Iterable[dict[str, object]]
     reading.cancel()
 
 
-@pytest.mark.parametrize("what", ["requests", "large reports", "records"])
+@pytest.mark.parametrize("what", wide_after(1, ["requests", "large reports", "records"]))
 @on_loop
 async def test_reports_without_end_close_the_link_and_others_are_served_meanwhile(managed: Managed, what: str) -> None:
     """Versions are published, and FE2 and the edge get them. Of many signed requests for certificates, few are judged."""

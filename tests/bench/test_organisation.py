@@ -30,9 +30,9 @@ async def say_options(port: int, shown: tuple[Path, Path]) -> int:
 
 
 def checked(topology: Path) -> object:
-    """What `sipmesh topology check` finds."""
+    """What `sipmesh topology check` finds, without the list of what crosses a machine's border."""
     _, printed = forkserver.run(("topology", "check", "--json", "--topology", str(topology)), topology.parent, "")
-    return json.loads(printed)
+    return {key: value for key, value in json.loads(printed).items() if key != "crossings"}
 
 
 def test_topology_is_in_order(topology: Path) -> None:

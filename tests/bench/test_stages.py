@@ -164,6 +164,7 @@ def test_function_that_a_stage_names_is_there(function: str) -> None:
     assert callable(found(function))
 
 
+@pytest.mark.wide
 def test_functions_that_are_marked_as_run_often_are_there() -> None:
     """A part that is not listed was renamed, and lies apart: `python -m bench.stages --often` writes the list again."""
     assert [name for name in OFTEN.read_text().split() if not is_there(MADE_BY_MYPYC.sub("", name))] == []

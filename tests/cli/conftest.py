@@ -10,7 +10,7 @@ import pytest
 from cli.public_ca import ROOTS, TODAY, preset, trust
 from cli.world import EDGE, FE1, FE2, Organisation, sipmesh, uncommented
 from sipmesh.topology.third_party import presets
-from sipmesh.topology.third_party.presets import Presets
+from sipmesh.topology.third_party.presets import Presets, PresetSources
 from support.model_ports import model_port
 
 
@@ -47,7 +47,9 @@ def _system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     file = tmp_path / "system.pem"
     trust(file, *ROOTS[:2])
     monkeypatch.setenv("SSL_CERT_FILE", str(file))
-    monkeypatch.setattr(presets, "presets", lambda: Presets(TODAY, (preset(*ROOTS[1:]),)))
+    monkeypatch.setattr(
+        presets, "presets", lambda: Presets(TODAY, PresetSources("there", "there"), (preset(*ROOTS[1:]),))
+    )
     return file
 
 

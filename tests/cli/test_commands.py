@@ -38,3 +38,16 @@ def test_help_imports_no_command() -> None:
 def test_all_commands_can_be_imported_at_once() -> None:
     load_all()
     assert all("loaded" in vars(command) for command in COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
+def test_default_of_each_option_is_within_its_range(command: DeferredCommand) -> None:
+    """Else the command is refused unless the option is given, as a trace without an end was."""
+    waiting = [command.loaded]
+    while waiting:
+        one = waiting.pop()
+        waiting.extend(getattr(one, "commands", {}).values())
+        for option in one.params:
+            least = getattr(option, "min", None)
+            if least is not None and isinstance(option.default, int | float):
+                assert option.default >= least, (one.name, option.name)

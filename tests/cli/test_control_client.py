@@ -103,6 +103,7 @@ def test_crls_come_into_force_while_the_topology_has_errors(network: Organisatio
     network.file.write_text(good)
 
 
+@pytest.mark.wide
 def test_the_socket_of_a_killed_server_answers_for_no_server(network: Organisation) -> None:
     killed = network.servers.pop(FE2)
     killed.kill()

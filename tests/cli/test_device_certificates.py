@@ -6,6 +6,8 @@ import asyncio
 import time
 from typing import TYPE_CHECKING
 
+import pytest
+
 from cli.world import FE1, Organisation
 from support.peer import Peer
 
@@ -30,6 +32,7 @@ async def logged_in(ours: Organisation, device: str) -> Peer:
     return peer
 
 
+@pytest.mark.wide
 def test_operator_lets_a_device_in_revokes_it_and_removes_the_user(organisation: Organisation) -> None:
     """Management gives the servers the CA by the version, and its CRL by a push."""
     ours = organisation

@@ -87,6 +87,7 @@ def test_a_partners_certificate_is_judged_at_our_edge_by_default(
     assert told.json["verdict"]["peer"] == f"sip.{PARTNER}"
 
 
+@pytest.mark.wide
 def test_a_stranger_is_distinguished_from_a_partner(pair: tuple[Organisation, Organisation]) -> None:
     """At the partner's own address, the server there has to prove the name that was asked for."""
     ours, theirs = pair

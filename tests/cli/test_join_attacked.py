@@ -25,6 +25,7 @@ from sipmesh.storage.management_db import ManagementDb
 from sipmesh.topology.versions.jose import open_signed, sign
 from sipmesh.topology.versions.publication import KIND, Publication
 from sipmesh.trust.x509.certificate import DOCUMENT_SIGNING
+from support.tiers import wide_after
 
 MGMT = f"mgmt.{DOMAIN}"
 NOW = datetime.now(UTC)
@@ -175,14 +176,17 @@ def test_each_root_of_a_change_of_roots_is_confirmed(network: Organisation, far:
 
 @pytest.mark.parametrize(
     "credentials",
-    [
-        front_end,
-        lambda network: signer(front_end(network)),
-        lambda network: signer(Forge(NOW).authority("CA below a leaf", front_end(network))),
-        lambda network: signer(ours(network), names=(MGMT,), dns=()),
-        lambda network: signer(ours(network), ends=timedelta(days=-1), begins=timedelta(days=-9)),
-        lambda network: signer(ours(network), dns=(FE1,)),
-    ],
+    wide_after(
+        3,
+        [
+            front_end,
+            lambda network: signer(front_end(network)),
+            lambda network: signer(Forge(NOW).authority("CA below a leaf", front_end(network))),
+            lambda network: signer(ours(network), names=(MGMT,), dns=()),
+            lambda network: signer(ours(network), ends=timedelta(days=-1), begins=timedelta(days=-9)),
+            lambda network: signer(ours(network), dns=(FE1,)),
+        ],
+    ),
     ids=["front end", "issued by a front end", "CA under a front end", "with a SIP name", "expired", "no manager"],
 )
 def test_topology_that_no_signer_of_management_has_signed_is_not_accepted(

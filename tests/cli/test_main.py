@@ -52,7 +52,7 @@ def test_every_command_explains_itself(command: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [("nothing",), ("init",), ("ca", "issue"), ("ca", "revoke"), ("user", "add", "--bad")]
+    "wrong", [("nothing",), ("trace",), ("ca", "issue"), ("ca", "revoke"), ("user", "add", "--bad")]
 )
 def test_a_command_that_cannot_be_read_leaves_with_two(wrong: tuple[str, ...]) -> None:
     assert sipmesh(*wrong).code == 2

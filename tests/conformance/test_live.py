@@ -19,6 +19,7 @@ from sipmesh.sip.message import Response
 from support.network import FE1, Network
 from support.peer import HungUpError, Peer
 from support.running import on_loop
+from support.tiers import wide_after
 from support.web_peer import WebPeer, open_websocket, web_address
 
 ACTED_ON = {"401", "403", "404", "407", "420", "481", "483"}
@@ -92,7 +93,7 @@ async def test_each_torture_message_gets_its_answer_in_a_websocket_message(examp
             assert (await alice.register()).status == 200
 
 
-@pytest.mark.parametrize("folder", ["sip-kamailio", "sip-fuzz-pjsip", "sip-flows-rtckit"])
+@pytest.mark.parametrize("folder", wide_after(1, ["sip-kamailio", "sip-fuzz-pjsip", "sip-flows-rtckit"]))
 @on_loop
 async def test_seeds_of_other_projects_leave_the_server_as_it_was(example: Organisation, folder: str) -> None:
     """With both line ends, by both ways, before and after a login; after any answer, a user can register."""

@@ -125,6 +125,21 @@ def test_each_certificate_that_we_issue_is_clean(
     assert lint_certificate(issue(ca)) == []
 
 
+def test_certificates_that_name_our_responder_are_clean(tmp_path: Path) -> None:
+    ca = EnterpriseCa.create(
+        tmp_path / "ca", "Example", NOW, crl_base="http://crl.example.test", domains=["example.test"]
+    )
+    ca.publish(is_on=True)
+    made = (
+        ca.issue(NAMES, Role.FRONT_END, NOW).certificate,
+        ca.issue_signer("mg1.example.test", NOW).certificate,
+        ca.issue_operator("ada", NOW).certificate,
+        ca.issue_device(DESK, NOW).certificate,
+    )
+    assert all(one.extensions.get_extension_for_class(x509.AuthorityInformationAccess) for one in made)
+    assert [lint_certificate(one) for one in made] == [[], [], [], []]
+
+
 def test_next_root_and_its_cross_certificate_are_clean(tmp_path: Path) -> None:
     first = EnterpriseCa.create(tmp_path / "ca", "Example", NOW, crl_base="http://crl.example.test")
     coming = CaGenerations(first.folder).prepare(NOW)

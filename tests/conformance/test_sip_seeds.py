@@ -58,10 +58,10 @@ def refused(ask: object) -> None:
         assert 400 <= wrong.status < 600  # noqa: PT017 - not raising is as good an outcome
 
 
-@pytest.mark.parametrize("path", SEEDS, ids=lambda path: path.name)
-def test_no_seed_breaks_the_reader(path: Path) -> None:
-    assert exercise(path.read_bytes())
-    assert exercise(path.read_bytes().replace(b"\r\n", b"\n").replace(b"\n", b"\r\n"))
+def test_no_seed_breaks_the_reader() -> None:
+    for path in SEEDS:
+        assert exercise(path.read_bytes()), path
+        assert exercise(path.read_bytes().replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")), path
 
 
 @pytest.mark.parametrize("path", SEEDS, ids=lambda path: path.name)

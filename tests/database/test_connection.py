@@ -36,6 +36,18 @@ def test_path_and_url_are_the_same_file_which_only_the_owner_can_read(tmp_path: 
     database.close()
 
 
+@pytest.mark.parametrize("name", ["a%20b", "%(here)s", "100%", "a?b=c", "a#b", "a@b:c"])
+def test_folder_of_a_file_may_have_any_name(tmp_path: Path, name: str) -> None:
+    """A URL would end at a question mark, and the file would be created beside the folder of the organisation."""
+    folder = tmp_path / name
+    folder.mkdir()
+    database = Database(f"sqlite:///{folder / 'x.db'}", "things")
+    database.migrate(USERS)
+    database.close()
+    assert [one.name for one in tmp_path.iterdir()] == [name]
+    assert (folder / "x.db").stat().st_size
+
+
 def test_every_connection_is_durable(tmp_path: Path) -> None:
     database = Database(tmp_path / "x.db", "things")
     with database.engine.connect() as db:
@@ -46,9 +58,7 @@ def test_errors_name_the_database_but_no_values(tmp_path: Path) -> None:
     database = Database(tmp_path / "x.db", "things")
     with pytest.raises(OperatorError) as refused, database.border(), database.engine.connect() as db:
         db.execute(sql.text("SELECT :secret FROM nowhere"), {"secret": "hunter2"})
-    assert str(refused.value).startswith(
-        f"the things in sqlite:///{tmp_path}/x.db cannot be used: OperationalError: no such"
-    )
+    assert str(refused.value).startswith(f"the things in sqlite:///{tmp_path}/x.db cannot be used: no such")
     assert "hunter2" not in str(refused.value)
 
 
@@ -66,7 +76,7 @@ def test_password_in_the_url_is_never_shown() -> None:
 
 
 def test_missing_driver_is_an_error_with_the_install_command() -> None:
-    with pytest.raises(OperatorError, match=r"No module named 'psycopg2'; .* pip install '\.\[postgresql\]'"):
+    with pytest.raises(OperatorError, match=r"No module named 'psycopg2'; .* pip install 'psycopg\[binary\]>=3.2'"):
         Database("postgresql+psycopg2://db.example.test/x", "things")
 
 
@@ -268,3 +278,21 @@ def test_stores_that_share_a_database_ask_it_once_for_their_schema(tmp_path: Pat
         database.migrate(USERS)
         assert connections[database] == asked > 0
         database.close()
+
+
+def test_files_share_what_was_compiled_and_keep_their_rows(tmp_path: Path) -> None:
+    """The statement is compiled for the first file alone, and finds the rows of each."""
+    files = [Database(tmp_path / f"{name}.db", name) for name in ("one", "two")]
+    asked: Any = sql.select(sql.literal_column("name").label("name")).select_from(sql.table("held"))
+    for file in files:
+        with file.engine.begin() as db:
+            db.exec_driver_sql("CREATE TABLE held (name TEXT)")
+            db.exec_driver_sql("INSERT INTO held VALUES (?)", (file.what,))
+    found = []
+    for file in files:
+        with file.engine.connect() as db:
+            result: Any = db.execute(asked)
+            found.append((result.context.cache_hit.name, result.scalar()))
+        file.close()
+    assert found == [("CACHE_MISS", "one"), ("CACHE_HIT", "two")]
+    assert files[0].engine.dialect is files[1].engine.dialect

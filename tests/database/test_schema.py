@@ -11,6 +11,7 @@ from sipmesh.database.connection import Database
 from sipmesh.database.schema import LEDGER, MIGRATIONS, SCHEMAS, USERS, Schema
 from sipmesh.errors import OperatorError
 from storage.databases import shell
+from support.tiers import wide_after
 
 
 @pytest.mark.parametrize("schema", SCHEMAS, ids=lambda schema: schema.name)
@@ -34,7 +35,9 @@ def test_tables_without_a_revision_are_not_current(url: str) -> None:
         assert USERS.is_current(db)
 
 
-@pytest.mark.parametrize("found", ["0003", "9999", "abc", "10000", "\u0660\u0660\u0660\u0660", "0000", ""])
+@pytest.mark.parametrize(
+    "found", wide_after(3, ["0004", "9999", "abc", "10000", "\u0660\u0660\u0660\u0660", "0000", ""])
+)
 def test_revision_of_a_newer_release_is_refused_and_stays(url: str, found: str) -> None:
     """The same database with the revision of this release is used."""
     migrate(url, USERS)
@@ -42,12 +45,12 @@ def test_revision_of_a_newer_release_is_refused_and_stays(url: str, found: str) 
         db.execute(sql.text("UPDATE users_schema SET version_num = :found"), {"found": found})
     database = Database(url, "users")
     with pytest.raises(
-        OperatorError, match=f"has revision {found}, and this release of sipmesh knows revisions up to 0002"
+        OperatorError, match=f"has revision {found}, and this release of sipmesh knows revisions up to {USERS.head}"
     ):
         database.migrate(USERS)
     with shell(url) as db:
         assert db.exec_driver_sql("SELECT version_num FROM users_schema").all() == [(found,)]
-        db.execute(sql.text("UPDATE users_schema SET version_num = '0002'"))
+        db.execute(sql.text("UPDATE users_schema SET version_num = '0003'"))
     database.migrate(USERS)
     database.close()
 

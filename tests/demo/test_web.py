@@ -72,6 +72,7 @@ def test_link_to_the_console_logs_a_viewer_in(network: DemoNetwork, runner: asyn
     assert 'id="map"' in runner.run(map_of(network))
 
 
+@pytest.mark.wide
 def test_links_to_the_phones_lead_to_two_front_ends(network: DemoNetwork, runner: asyncio.Runner) -> None:
     async def visit() -> None:
         _, *phones = await printed(network)

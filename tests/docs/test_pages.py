@@ -1,6 +1,7 @@
 """The pages of the site that are made when it is built say what is in the code."""
 
 import re
+import tomllib
 
 import pytest
 
@@ -14,6 +15,7 @@ LONGEST_PAGE = 500
 """Lines of one page of the reference: more is not read, but searched."""
 
 
+@pytest.mark.wide
 def test_pages_that_are_made_from_the_code_are_current() -> None:
     """`make reference` writes them. A page that differs is named."""
     made = reference.pages()
@@ -33,15 +35,19 @@ def test_pages_of_commands_have_a_section_for_each_command() -> None:
 
 
 def test_page_of_the_topology_has_each_key() -> None:
-    page = topology_page.page()
+    page = topology_page.pages()["topology.md"]
     for part in (Topology, Partner):
         assert set(part.model_fields) <= set(re.findall(r"^\| `([a-z_]+)` \|", page, re.MULTILINE))
 
 
-def test_page_of_the_topology_links_to_parts_that_it_has() -> None:
-    page = topology_page.page()
-    heads = {head.lower() for head in re.findall(r"^## (.+)$", page, re.MULTILINE)}
-    assert set(re.findall(r"\]\(#([a-z]+)\)", page)) <= heads
+def test_pages_of_the_topology_link_to_parts_that_they_have() -> None:
+    pages = topology_page.pages()
+    heads = {
+        name: {head.lower() for head in re.findall(r"^## (.+)$", page, re.MULTILINE)} for name, page in pages.items()
+    }
+    for name, page in pages.items():
+        for other, head in re.findall(r"\]\(([a-z.-]*)#([a-z]+)\)", page):
+            assert head in heads[other or name]
 
 
 @pytest.mark.wide
@@ -61,7 +67,12 @@ def test_index_of_decisions_has_each_record_with_its_title() -> None:
 
 
 def test_fragments_of_the_changelog_have_a_type_that_it_knows() -> None:
-    kinds = "added|changed|deprecated|removed|fixed|security"
+    """`make changelog` leaves out a fragment of another type, and all fragments if it does not find them."""
+    changelog = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["towncrier"]
+    assert (changelog["directory"], changelog["filename"]) == ("changes", "CHANGELOG.md")
+    assert changelog["start_string"] in (ROOT / "CHANGELOG.md").read_text()
+    kinds = "|".join(kind["directory"] for kind in changelog["type"])
+    assert kinds == "added|changed|deprecated|removed|fixed|security"
     names = [file.name for file in (ROOT / "changes").iterdir() if file.name != "README.md"]
     assert [name for name in names if not re.fullmatch(rf"[a-z0-9-]+\.({kinds})\.md", name)] == []
 

@@ -112,6 +112,7 @@ def toy(run: Callable[[Any], object]) -> Reader:
     return Reader("toy", 4_000, (Piece(b"", b"{},", b"\n"),), run)
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize(
     ("run", "is_bad"),
     [(lambda data: data.split(b","), False), (lambda data: _many_against_many(data.split(b",")), True)],
@@ -169,6 +170,7 @@ def test_long_names_fill_the_size() -> None:
     assert len(octets_of((Block(PIECE, Names.LONG, Rows.ONE),), 1_000)) in range(900, 1_001)
 
 
+@pytest.mark.wide
 def test_same_seed_tries_the_same() -> None:
     def tried(seed: int) -> list[bytes]:
         seen: list[bytes] = []
@@ -186,6 +188,7 @@ def test_shape_that_is_refused_when_it_is_large_is_judged_where_it_is_worst() ->
     assert found.size <= 4_096
 
 
+@pytest.mark.wide
 def test_command_prints_a_line_for_each_reader(capsys: pytest.CaptureFixture[str]) -> None:
     main(["--worst", "--reader", "claims of a call", "--tries", "1"])
     out = capsys.readouterr().out

@@ -6,6 +6,8 @@ import asyncio
 import itertools
 import json
 import os
+from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -26,6 +28,8 @@ FLAGS = (
     *("--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"),
     *("--autoplay-policy=no-user-gesture-required", "--disable-features=WebRtcHideLocalIpsWithMdns"),
 )
+AXE = BUNDLES / "node_modules" / "axe-core" / "axe.min.js"
+SERIOUS = {"serious", "critical"}
 STORES = (".pki/nssdb", ".local/share/pki/nssdb")
 
 
@@ -33,14 +37,24 @@ class Chromium:
     """One browser in *folder*. It trusts *anchor* and no other CA of ours, and finds the names of *hosts* on this machine.
 
     *origin* is that of its pages: a web server of the test, at the loopback interface. With *loopback* the media of its pages
-    may use that interface too.
+    may use that interface too. *more* are flags of the browser.
     """
 
-    def __init__(self, folder: Path, anchor: Path | None, hosts: tuple[str, ...], *, loopback: bool = True) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        anchor: Path | None,
+        hosts: tuple[str, ...],
+        *,
+        loopback: bool = True,
+        more: Sequence[str] = (),
+    ) -> None:
         self.folder, self._anchor = folder, anchor
         rules = ",".join(f"MAP {host} {HOST}" for host in hosts)
         self._flags = [*FLAGS, f"--host-resolver-rules={rules}", f"--user-data-dir={folder / 'profile'}"]
         self._flags += ["--allow-loopback-in-peer-connection"] if loopback else []
+        self._flags += more
+        self.program: tuple[str, ...] = ("chromium",)
         self._numbers = itertools.count(1)
         self._answers: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self.console: list[str] = []
@@ -63,7 +77,7 @@ class Chromium:
             await self._trust(self.folder / store)
         with (self.folder / "log").open("wb") as log:
             self._process = await asyncio.create_subprocess_exec(
-                "chromium", *self._flags, "about:blank",
+                *self.program, *self._flags, "about:blank",
                 stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=die_with_parent,
                 env={**os.environ, "HOME": str(self.folder)}, cwd=self.folder,
             )  # fmt: skip
@@ -118,10 +132,10 @@ class Chromium:
         await phone.go(f"{self.origin}/{library}/page.html")
         return phone
 
-    async def target(self) -> str:
-        """Open an empty page in a profile of its own; gives its session."""
-        context = (await self.command("Target.createBrowserContext"))["browserContextId"]
-        target = await self.command("Target.createTarget", url="about:blank", browserContextId=context)
+    async def target(self, *, private: bool = True) -> str:
+        """Open an empty page in a profile of its own, or in the profile that sends tickets of Kerberos; gives its session."""
+        created = await self.command("Target.createBrowserContext") if private else {}
+        target = await self.command("Target.createTarget", url="about:blank", **created)
         attached = await self.command("Target.attachToTarget", targetId=target["targetId"], flatten=True)
         session = str(attached["sessionId"])
         for domain in ("Runtime", "Log", "Page"):
@@ -138,6 +152,11 @@ class Chromium:
         await ended(self._process)
         if self._pages is not None:
             await self._pages.cleanup()
+
+
+@cache
+def _axe() -> str:
+    return AXE.read_text()
 
 
 class BrowserPage:
@@ -157,6 +176,16 @@ class BrowserPage:
                 f"{wrong.get('exception', {}).get('description', wrong['text'])} {self._browser.console}"
             )
         return found["result"].get("value")
+
+    async def faults(self) -> list[str]:
+        """What axe-core finds in the page that keeps people from using it."""
+        await self.evaluate(f"{_axe()};undefined")
+        found = await self.evaluate("axe.run().then(found => found.violations)")
+        return [
+            f"{one['id']}: {one['nodes'][0]['html']}: {one['nodes'][0]['failureSummary']}"
+            for one in found
+            if one["impact"] in SERIOUS
+        ]
 
     async def close(self) -> None:
         """Close the page, and with it its connections."""

@@ -4,26 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
-from functools import cache
 from typing import Any
 
-from interop.chromium import BUNDLES, PATIENCE_S, BrowserPage, Chromium
+from interop.chromium import PATIENCE_S, BrowserPage, Chromium
 from support.managed import MGMT, Managed
 
 LOOK_AGAIN_S = 0.02
-AXE = BUNDLES / "node_modules" / "axe-core" / "axe.min.js"
 SHIFT = """new Promise(done => {
   let sum = 0;
   const observer = new PerformanceObserver(list => list.getEntries().forEach(entry => sum += entry.value));
   observer.observe({ type: "layout-shift", buffered: true });
   setTimeout(() => done(sum), 200);
 })"""
-SERIOUS = {"serious", "critical"}
-
-
-@cache
-def _axe() -> str:
-    return AXE.read_text()
 
 
 class ConsolePage(BrowserPage):
@@ -34,11 +26,11 @@ class ConsolePage(BrowserPage):
         self.base = base
 
     @classmethod
-    async def open(cls, browser: Chromium, network: Managed) -> ConsolePage:
+    async def open(cls, browser: Chromium, network: Managed, *, private: bool = True) -> ConsolePage:
         """Open a tab; without a login."""
         console: Any = network.organisation.document["console"]
         port = console["listen"].rpartition(":")[2]
-        return cls(browser, await browser.target(), f"https://{MGMT}:{port}")
+        return cls(browser, await browser.target(private=private), f"https://{MGMT}:{port}")
 
     async def show(self, path: str) -> str:
         """Show a page; gives its text."""
@@ -109,16 +101,6 @@ class ConsolePage(BrowserPage):
             deviceScaleFactor=1,
             mobile=False,
         )
-
-    async def faults(self) -> list[str]:
-        """What axe-core finds in the page that keeps people from using it."""
-        await self.evaluate(f"{_axe()};undefined")
-        found = await self.evaluate("axe.run().then(found => found.violations)")
-        return [
-            f"{one['id']}: {one['nodes'][0]['html']}: {one['nodes'][0]['failureSummary']}"
-            for one in found
-            if one["impact"] in SERIOUS
-        ]
 
     async def overflow(self) -> int:
         """By how many pixels the page is wider than the window."""

@@ -59,7 +59,8 @@ class PhonePage(BrowserPage):
         await self.evaluate(f"document.getElementById({field!r}).value = {json.dumps(text)}, undefined")
 
     async def press(self, button: str) -> None:
-        """Press the button with this id."""
+        """Press the button with this id, once it can be pressed."""
+        await self.until(f"!document.getElementById({button!r}).disabled")
         await self.evaluate(f"document.getElementById({button!r}).click(), undefined")
 
     async def submit(self, form: str) -> None:
@@ -104,6 +105,15 @@ class PhonePage(BrowserPage):
         await self.until(f"{MEDIA}.then(f => f.packetsSent >= {packets} && f.packetsReceived >= {packets})")
         figures: dict[str, Any] = await self.evaluate(MEDIA)
         return figures
+
+    async def allow(self, permission: str) -> None:
+        """Have the user allow the page what browsers ask about."""
+        origin = await self.evaluate("location.origin")
+        target = await self._browser.command("Target.getTargetInfo", self.session)
+        context = target["targetInfo"]["browserContextId"]
+        await self._browser.command(
+            "Browser.grantPermissions", permissions=[permission], origin=origin, browserContextId=context
+        )
 
     async def resize(self, width: int, height: int, *, dark: bool = False) -> None:
         """Set the size of the window, and light or dark colours."""

@@ -36,9 +36,12 @@ PAGES = (
         "/versions",
         "/versions/1",
         "/certificates",
+        "/certificates/enrolment",
+        "/certificates/issued?q=mgmt",
         "/users",
         ALICE,
         "/registrations",
+        "/directory",
     ),
     *(
         "/partners",
@@ -66,6 +69,8 @@ ACTIONS: tuple[tuple[str, str, dict[str, str], str], ...] = (
     (ALICE, "/user/alias/remove", {}, "is without the alias"),
     (ALICE, "/user/password", {"password": "other-one"}, "is given a new password"),
     (ALICE, "/user/move", {"pool": POOL2}, f"to {POOL2}"),
+    (ALICE, "/user/device/password", {"device": "desk"}, "desk of alice@example.test may log in"),
+    (ALICE, "/user/presence", {"watcher": "bob", "rule": "block"}, "is seen by bob@example.test: block"),
     (ALICE, "/user/disable", {}, "is disabled"),
     (ALICE, "/user/enable", {}, "is enabled"),
     (ALICE, "/user/remove", {}, "is removed"),
@@ -133,6 +138,10 @@ async def test_security_officer_does_each_action_by_its_form_and_a_viewer_has_no
             "/add/server",
             "/calls/end",
             "/calls/erase",
+            *("/enrol", "/enrol/withdraw"),
+            *("/group/add", "/group/change", "/group/remove"),
+            *("/user/invite", "/user/invite-all", "/user/invitation/revoke", "/user/device/revoke"),
+            *("/user/rules/change", "/user/rules/clear"),
         }
         assert [line for line in browser.console if "Content Security Policy" in line] == []
 
@@ -234,11 +243,11 @@ async def _agree(tab: ConsolePage, name: str) -> None:
 
 
 @asynccontextmanager
-async def real_provider(place: OpenIdProvider, folder: Path, redirect: str) -> AsyncIterator[None]:
-    """Run oidc-provider at the port, and with the certificate, of *place*."""
+async def real_provider(place: OpenIdProvider, folder: Path, *redirects: str) -> AsyncIterator[None]:
+    """Run oidc-provider at the port, and with the certificate, of *place*; *redirects* are those of its clients."""
     files = (str(folder / f"{place.port}.{kind}") for kind in ("pem", "key"))
     process = await asyncio.create_subprocess_exec(
-        *("node", "openid_provider.js", str(place.port), *files, redirect),
+        *("node", "openid_provider.js", str(place.port), *files, *redirects),
         cwd=BUNDLES, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
     )  # fmt: skip
     assert process.stdout is not None

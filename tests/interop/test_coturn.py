@@ -8,7 +8,7 @@ import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -50,12 +50,12 @@ def _coturn(tmp_path: Path) -> Iterator[Coturn]:
 async def given(peer: Peer) -> Login:
     """Give what a user gets for the TURN server."""
     _, notify = await watch(peer, f"sip:{peer.user}", "ua-profile")
-    return read(notify.body)
+    return read(json.loads(notify.body))
 
 
-def read(profile: bytes) -> Login:
+def read(profile: dict[str, Any]) -> Login:
     """Read the credentials in a profile."""
-    [relay] = json.loads(profile)["iceServers"]
+    [relay] = profile["iceServers"]
     return Login(relay["username"], relay["credential"])
 
 
@@ -63,7 +63,7 @@ def made(network: Network, at: float) -> Login:
     """Make the credentials that front end 1 gives alice at this time, in epoch seconds."""
     log = LimitedLog(Told().log, lambda: 0.0, each=9, total=9, window_s=1.0)
     credentials = TurnCredentials(current_of(load(network.organisations[0].file), FE1), Clock(at), log)
-    return read(credentials.profile("sip:alice@example.test"))
+    return read(credentials.servers("sip:alice@example.test"))
 
 
 async def relayed(coturn: Coturn, *logins: Login) -> list[bool]:

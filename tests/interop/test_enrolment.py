@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from interop.hosts_file import require_namespaces, with_hosts
 from sipmesh.demo.nameserver import NameServer
+from support.console import Visitor
 from support.enrolling import BOT, BOTS, EST, enrolling, new_key, request, run, token, write_pair
 from support.managed import MGMT, Managed
 from support.model_ports import model_port
@@ -184,6 +185,49 @@ async def test_lego_enrols_by_http_01_renews_by_tls_alpn_01_and_revokes(tmp_path
             line.about["because"] for line in lines if line.about.get("protocol") == "acme" and line.act == "issue"
         ]
         assert ["http-01" in issued[0], "tls-alpn-01" in issued[1]] == [True, True]
+
+
+@pytest.mark.wide
+@on_loop
+@pytest.mark.parametrize("client", [pytest.param(one, marks=pytest.mark.peer(one)) for one in ("certbot", "lego")])
+async def test_account_that_was_revoked_orders_nothing_until_a_new_token_makes_another(
+    tmp_path: Path, client: str
+) -> None:
+    """The operator revokes the certificate of the machine; the client has kept the key of its account."""
+    async with machine(tmp_path, "acme") as here:
+        await here.runs(await enrols_by(client, here), **ROOTS)
+        leaf = here.certificate(FILES[client])
+        async with Visitor(here.network, "sona-token") as officer:
+            asked = {"serial": f"{leaf.serial_number:x}"}
+            assert (await officer.ask("POST", "/api/v1/revoke", json=asked)).status == 200
+        told = await here.runs(f"! ({RENEWS[client].format(here=here)}) 2>&1", **ROOTS)
+        assert "the account is revoked" in told
+        await here.runs(f"rm -r {ACCOUNTS[client]}\n{await enrols_by(client, here)}", **ROOTS)
+        assert here.certificate(FILES[client]).serial_number != leaf.serial_number
+
+
+ROOTS = {"REQUESTS_CA_BUNDLE": "root.pem", "LEGO_CA_CERTIFICATES": "root.pem"}
+FILES = {"certbot": f"c/live/{BOT}/fullchain.pem", "lego": f"l/certificates/{BOT}.crt"}
+ACCOUNTS = {"certbot": "c/accounts", "lego": "l/accounts"}
+FOLDERS = "--config-dir c --work-dir w --logs-dir l -n"
+RENEWS = {
+    "certbot": f"certbot renew {FOLDERS} --force-renewal --no-random-sleep-on-renew",
+    "lego": f"lego --server {{here.acme}} --eab --kid x --hmac eA --accept-tos --email ops@example.test --domains {BOT} --path l "
+    "--http --http.port 127.0.0.1:{here.challenge_port} renew --days 90 --no-random-sleep",
+}
+
+
+async def enrols_by(client: str, here: Machine) -> str:
+    """The command with which a client registers with a new token, and gets a certificate by http-01."""
+    made, where = await token(here.network), f"127.0.0.1:{here.challenge_port}"
+    if client == "lego":
+        binding = f"--eab --kid {made['key_id']} --hmac {made['mac_key']}"
+        lego = f"lego --server {here.acme} {binding} --accept-tos --email ops@example.test --domains {BOT} --path l"
+        return f"{lego} --http --http.port {where} run"
+    return f"""certbot certonly {FOLDERS} --standalone --http-01-address 127.0.0.1 --http-01-port {here.challenge_port} \
+        --server {here.acme} --eab-kid {made["key_id"]} --eab-hmac-key {made["mac_key"]} -d {BOT} --cert-name {BOT} \
+        --renew-with-new-domains --force-renewal \
+        --agree-tos --email ops@example.test --no-eff-email"""
 
 
 @on_loop

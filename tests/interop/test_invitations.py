@@ -39,9 +39,9 @@ def _network(tmp_path_factory: pytest.TempPathFactory, runner: asyncio.Runner) -
     runner.run(network.stop())
 
 
-async def taken(network: DemoNetwork, user: str, client: str) -> str:
+async def taken(network: DemoNetwork, user: str, client: str, *options: str) -> str:
     """Invite a user, and take the invitation as a person does who chooses this client; gives the file or the page."""
-    link = await invited(network.example.file, user)
+    link = await invited(network.example.file, user, *options)
     async with Invitee(network.example.root) as person:
         assert (await person.get(link)).status == 200
         answer = await person.take(link, client)
@@ -82,6 +82,7 @@ async def devices(network: DemoNetwork, user: str) -> dict[str, str]:
     return {one["name"]: one["client"] for one in found}
 
 
+@pytest.mark.wide
 def test_baresip_calls_baresip_after_their_invitations(network: DemoNetwork, runner: asyncio.Runner) -> None:
     """A device that is revoked loses its link; the phone of the other user stays."""
 

@@ -13,13 +13,21 @@ from interop.phones import phone
 from sipmesh.client.dialog import Dialog
 from sipmesh.demo.network import FE1, FE2, PARTNER_FE, DemoNetwork
 from sipmesh.demo.ports import HOST
+from sipmesh.sip.message import Request
 from sipmesh.trust.evidence import LinkKind
 from support.descriptions import SDES
 from support.peer import Peer
+from support.running import until
 from support.talking import inside_of
 from support.tiers import wide_after
 
 pytestmark = pytest.mark.peer("baresip", "linphone")
+
+COMPOSING = (
+    b'<?xml version="1.0" encoding="UTF-8"?><isComposing xmlns="urn:ietf:params:xml:ns:im-iscomposing">'
+    b"<state>active</state><refresh>60</refresh></isComposing>"
+)
+TEXT = ("content-type", "text/plain")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -109,3 +117,38 @@ async def user_of(network: DemoNetwork, user: str) -> Peer:
     peer = await Peer.open((HOST, network.example.ports[FE1][LinkKind.CLIENT]), f"{user}@example.test")
     assert (await peer.register()).status == 200
     return peer
+
+
+async def receipt_at(alice: Peer) -> Request:
+    """Wait for a receipt of linphone; the answer to what alice has sent may come before it."""
+    while True:
+        came = await alice.receive()
+        if isinstance(came, Request):
+            await alice.reply(came, 200)
+            return came
+
+
+def test_linphone_gets_typing_and_sends_receipts_that_wait_for_no_phone(
+    network: DemoNetwork, runner: asyncio.Runner
+) -> None:
+    """RFC 3994, RFC 5438. The receipt for a user without a phone is refused, and does not come at the next registration."""
+    dora = linphone(network)
+
+    async def play() -> None:
+        async with dora, await user_of(network, "alice") as alice:
+            await dora.registered()
+            to = f"sip:{dora.user}@example.test"
+            typing = [("content-type", "application/im-iscomposing+xml")]
+            assert (await alice.ask(alice.request("MESSAGE", to, typing, COMPOSING))).status == 200
+            await alice.send(alice.request("MESSAGE", to, [TEXT], b"hello"))
+            receipt = await receipt_at(alice)
+            assert (receipt.first("content-type"), receipt.from_.aor) == ("message/imdn+xml", to)
+            gone = alice.request("REGISTER", "sip:example.test", [("expires", "0")], to=f"<sip:{alice.user}>")
+            assert (await alice.ask(gone)).status == 200
+            assert (await alice.ask(alice.request("MESSAGE", to, [TEXT], b"again"))).status == 200
+            await until(lambda: "SIP/2.0 480" in dora.log)
+            assert (await alice.register()).status == 200
+            await alice.silent()
+
+    runner.run(play())
+    assert "<state>active</state>" in dora.log

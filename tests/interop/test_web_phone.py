@@ -346,7 +346,7 @@ def test_called_user_declines_and_the_caller_sees_it(place: Place, runner: async
         await alice.press("dial")
         await bob.shows("incoming", ALICE)
         await alice.press("hang-up")
-        await bob.shows("status", "The call was ended before it was answered.")
+        await bob.shows("status", "You have missed a call.")
         await left(bob)
         await alice.press("dial")
         await alice.shows("messages", "This user is not there at the moment.")
@@ -554,4 +554,4 @@ def test_built_script_makes_no_html_of_text_and_is_small() -> None:
     pages = read_pages(BUNDLE)
     script = next(page for path, page in pages.items() if path.endswith(".js"))
     assert b"innerHTML" not in gzip.decompress(script.body)
-    assert len(script.body) < 70_000
+    assert len(script.body) < 80_000  # JsSIP is 56,000 of them

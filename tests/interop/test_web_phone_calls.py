@@ -16,12 +16,15 @@ from interop.web_phones import (
     CAROL,
     GINA,
     PACKETS,
+    WHO,
     Place,
     at_phone,
+    dials,
     has_audio,
     left,
     logged_in,
     other_side,
+    speaks,
     takes_call,
 )
 from sipmesh.demo.network import FE2
@@ -33,20 +36,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.soak, pytest.mark.peer("chromium"), pytest.mark.peer("certutil"), pytest.mark.peer("npm")]
 
-WHO = "document.querySelector('#call-proof .who').innerText"
 TITLE = "document.title"
-
-
-async def dials(page: PhonePage, typed: str) -> None:
-    """Call what the user types."""
-    await page.fill("target", typed)
-    await page.submit("dial-form")
-
-
-async def speaks(page: PhonePage, address: str) -> None:
-    """Wait until the page shows the call with *address*, and it is up."""
-    await page.until(f"{WHO} === {json.dumps(address)}")
-    await page.shows("call-state", "Connected")
 
 
 async def talking(place: Place) -> tuple[PhonePage, PhonePage]:

@@ -159,7 +159,7 @@ def test_stranger_displaces_a_stranger_and_never_a_kept_contact() -> None:
     added = """(() => {
         globalThis.localStorage = {getItem: () => JSON.stringify(given[0]), setItem: (_, text) => (globalThis.stored = text)};
         m.Contacts.prototype.show = () => {};
-        const contacts = new m.Contacts("alice@example.test", () => {});
+        const contacts = new m.Contacts("alice@example.test", () => {}, () => {});
         for (const address of given[1]) contacts.add(address, {kept: false});
         contacts.store();
         const canKeep = [given[0][0], "new@example.test"].map((address) => contacts.canKeep(address));
@@ -203,8 +203,163 @@ def test_stored_call_is_read_or_left_out() -> None:
         "x",
         [],
     ]
-    assert evaluated("history.js", "m.readEntry(given[0])", {**call, "more": 1}) == call
+    assert evaluated("history.js", "m.readEntry(given[0])", {**call, "more": 1}) == {**call, "isNew": False}
     assert evaluated("history.js", "given[0].map(m.readEntry)", wrong) == [None] * len(wrong)
+
+
+def test_only_missed_calls_are_new() -> None:
+    """What the user has not seen yet is stored too, so that a reload does not forget it."""
+    call = {"address": BOB, "kind": "missed", "began": 1, "seconds": 0, "text": ""}
+    given = [{**call, "isNew": True}, {**call, "isNew": "x"}, {**call, "kind": "out", "isNew": True}, call]
+    assert evaluated("history.js", "given[0].map(one => m.readEntry(one).isNew)", given) == [True, False, False, False]
+    assert evaluated("history.js", "m.readEntry(given[0])", {**call, "began": 9e15}) is None  # no date
+
+
+def test_what_was_stored_of_devices_and_presence_is_read_or_left_out() -> None:
+    texts = ['{"microphone": "m1", "ringer": 7}', "null", "[1]", "no json", None]
+    empty = {"microphone": "", "speaker": "", "ringer": ""}
+    read = evaluated("devices.js", "given[0].map(m.readChosen)", texts)
+    assert read == [{**empty, "microphone": "m1"}, empty, empty, empty, empty]
+
+
+def test_profile_names_servers_and_users_or_nothing() -> None:
+    profiles = {
+        '{"iceServers": [{"urls": ["stun:x"]}], "callsFor": ["bob@example.test", "<b>x", 7], "ttl": 0}': [1, [BOB]],
+        '{"iceServers": 1, "callsFor": "bob@example.test"}': [0, []],
+        "null": [0, []],
+        "<html>": [0, []],
+    }
+    read = "given[0].map(m.readProfile).map(({servers, callsFor}) => [servers.length, callsFor])"
+    assert evaluated("profile.js", read, list(profiles)) == list(profiles.values())
+    pages = {
+        "https://join.example.test:8445/portal": True,
+        "http://x.test/portal": False,
+        "https://x.test/portal#x": False,
+    }
+    portal = "given[0].map((portal) => m.readProfile(JSON.stringify({portal})).portal === portal)"
+    assert evaluated("profile.js", portal, [*pages, 7, None]) == [*pages.values(), False, False]
+    many = "m.readProfile(JSON.stringify({callsFor: Array(200).fill(given[0])})).callsFor.length"
+    assert evaluated("profile.js", many, BOB) == 100
+
+
+RINGING = {"callId": "a&b@x", "localTag": "l1", "remoteTag": "r1", "address": "+4930@example.test"}
+
+
+def test_call_that_rings_is_written_and_read_again() -> None:
+    read = "m.readDialogs(m.writeDialogs('bob@example.test', 3, given[0]))"
+    assert evaluated("dialog_info.js", read, RINGING) == [RINGING]
+    assert evaluated("dialog_info.js", read, None) == []
+    written = evaluated("dialog_info.js", "m.writeDialogs('bob@example.test', 3, given[0])", RINGING)
+    assert 'version="3" state="full" entity="sip:bob@example.test"' in written
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("early", "confirmed"),
+        ("recipient", "initiator"),
+        ('local-tag="l1"', 'local-tag="l1;x=y"'),
+        ('remote-tag="r1"', 'remote-tag="r1&#13;&#10;X: y"'),
+        ("sip:+4930@example.test", "sip:+4930@example.test&#13;&#10;X: y"),
+        ("sip:+4930@example.test", "nobody"),
+        ("</dialog>", ""),
+    ],
+)
+def test_call_that_does_not_ring_or_cannot_be_named_is_left_out(old: str, new: str) -> None:
+    changed = "m.readDialogs(m.writeDialogs('bob@example.test', 3, given[0]).replace(given[1], given[2]))"
+    assert evaluated("dialog_info.js", changed, RINGING, old, new) == []
+
+
+def test_hostile_dialog_document_takes_no_time() -> None:
+    for part in ("<dialog ", "</dialog>", "<a:", "<remote><identity>", "<state ", "<dialog x='"):
+        assert evaluated("dialog_info.js", "m.readDialogs(given[0].repeat(20000))", part) == []
+
+
+def test_rules_are_sentences_and_what_is_none_is_left_out() -> None:
+    rules = {
+        "always": "never",
+        "busy": "tel:+493012345",
+        "no_answer": "sip:carol@example.test",
+        "ring_s": 20,
+        "also": ["sip:bob@example.test", 7],
+        "callers": {"sip:eve@partner.test": "block", "*": "allow", "anonymous": "block", "x": "y"},
+        "delegates": ["<b>"],
+        "more": 1,
+    }
+    said = evaluated("rules.js", "m.readRules(given[0])", rules)
+    assert said == [
+        ["When you are busy, your calls go to ", ["+493012345"]],
+        ["When you do not answer, your calls go to ", ["carol@example.test"]],
+        ["Your phones ring for 20 seconds.", []],
+        ["At the same time ring: ", ["bob@example.test"]],
+        ["Blocked: ", ["eve@partner.test", "hidden callers"]],
+        ["Let through: ", ["everybody else"]],
+        ["These call for you: ", ["<b>"]],
+    ]
+    assert evaluated("rules.js", "given[0].map(m.readRules)", [None, [], {"busy": 1, "callers": 5}]) == [[], [], []]
+
+
+def test_users_who_were_found_are_read_or_left_out() -> None:
+    found = {
+        "users": [
+            {"address": BOB, "numbers": ["+493012345", 7, "9" * 50], "group": False},
+            {"address": "sales@example.test", "group": True},
+            {"address": "<b>@x"},
+            None,
+        ],
+        "more": True,
+    }
+    read = evaluated("search.js", "m.readFound(given[0])", json.dumps(found))
+    assert read["users"] == [
+        {"address": BOB, "numbers": ["+493012345", "9" * 40], "isGroup": False},
+        {"address": "sales@example.test", "numbers": [], "isGroup": True},
+    ]
+    assert read["more"] is True
+    for body in ("null", "no json", '{"users": 1}'):
+        assert evaluated("search.js", "m.readFound(given[0])", body) == {"users": [], "more": False}
+
+
+def test_what_is_searched_for_is_one_parameter_of_the_event() -> None:
+    typed = {
+        " bob ": "bob",
+        "a;id=1": "a%3Bid%3D1",
+        "(030) 1": "%28030%29%201",
+        "b\r\nX: y": "b%0D%0AX%3A%20y",
+        "\u00e4": "%C3%A4",
+    }
+    assert evaluated("search.js", "given[0].map(m.queryOf)", list(typed)) == list(typed.values())
+
+
+def test_user_who_was_called_first_is_the_first_entry_of_the_history() -> None:
+    fields = {
+        "<sip:bob@Example.test>;index=1, <sip:alice@example.test;cause=302>;index=1.1;mp=1": BOB,
+        "<sip:+493012345@example.test;user=phone>;index=1": "+493012345@example.test",
+        "<sip:alice@example.test>;index=1": "",  # the own user
+        "<tel:+4930>;index=1": "",
+        "<sip:a@b@example.test>;index=1": "",
+        '"<sip:bob@example.test>" <sip:eve@partner.test>;index=1': "",
+        "": "",
+    }
+    first = "given[0].map(value => m.firstCalled({getHeader: () => value}, 'alice@example.test'))"
+    assert evaluated("address.js", first, list(fields)) == list(fields.values())
+    assert evaluated("address.js", "m.firstCalled({getHeader: () => undefined}, given[0])", BOB) == ""
+
+
+def test_keys_are_events_in_the_audio_or_else_requests_if_the_other_side_allows_them() -> None:
+    sdp = "v=0\r\na=rtpmap:111 opus/48000/2\r\n"
+    events = f"{sdp}a=rtpmap:101 telephone-event/8000\r\n"
+    sent = """given[0].map(([sdp, takesInfo]) => {
+        const seen = [], connection = {remoteDescription: {sdp}};
+        const session = {connection, sendDTMF: (key, {transportType}) => seen.push(key, transportType)};
+        return [m.sendKey({session, takesInfo}, "5"), ...seen];
+    })"""
+    rows = [[events, False], [events, True], [sdp, True], [sdp, False]]
+    told = evaluated("tones.js", sent, rows)
+    assert told == [["", "5", "RFC2833"]] * 2 + [["", "5", "INFO"], ["The other side takes no keys."]]
+    allowed = {"INVITE, ACK , info": True, "INVITE, UPDATE": False, "INFOS": False, "": False}
+    read = "given[0].map(value => m.allowsInfo({getHeader: () => value}))"
+    assert evaluated("tones.js", read, list(allowed)) == list(allowed.values())
+    assert evaluated("tones.js", "m.allowsInfo(undefined)") is False
 
 
 def test_call_that_another_device_has_answered_is_not_missed() -> None:

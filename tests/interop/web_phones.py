@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
 from interop.chromium import Chromium
 from interop.matrix.other_side import OtherSide
 from interop.phone_page import PhonePage
 from sipmesh.client.dialog import Dialog
-from sipmesh.demo.network import FE1, DemoNetwork
+from sipmesh.demo.network import FE1, FE2, DemoNetwork
 from sipmesh.trust.evidence import LinkKind
+from support.call_rules import change_rules
 from support.peer import Peer
 from support.talking import inside_of
 from support.web_peer import web_address
@@ -17,6 +19,7 @@ from support.web_peer import web_address
 ALICE, BOB, ERIN, GINA = "alice@example.test", "bob@example.test", "erin@partner.test", "gina@example.test"
 CAROL = "carol@example.test"
 ANSWERED = "Your organisation, example.test. Your server has proved that this user has answered."
+WHO = "document.querySelector('#call-proof .who').innerText"
 PACKETS = 60
 """More than a second of audio in each direction."""
 
@@ -49,6 +52,25 @@ async def other_side(network: DemoNetwork, user: str) -> OtherSide:
     peer = await OtherSide.open(network.example.address(FE1, LinkKind.CLIENT), user)
     assert (await peer.register()).status == 200
     return peer
+
+
+async def changed_rules(network: DemoNetwork, user: str, **asked: object) -> None:
+    """Change the rules of *user*, and let the front ends read them."""
+    await asyncio.to_thread(lambda: change_rules(network.example, user, **asked))
+    for server in (FE1, FE2):
+        await network.ask(server, "users-changed")
+
+
+async def dials(page: PhonePage, typed: str) -> None:
+    """Call what the user types."""
+    await page.fill("target", typed)
+    await page.submit("dial-form")
+
+
+async def speaks(page: PhonePage, address: str) -> None:
+    """Wait until the page shows the call with *address*, and it is up."""
+    await page.until(f"{WHO} === {json.dumps(address)}")
+    await page.shows("call-state", "Connected")
 
 
 async def refers(bob: OtherSide, dialog: Dialog, target: str) -> None:

@@ -6,6 +6,7 @@ import ast
 from pathlib import Path
 
 import hatch_build
+import pytest
 
 from support.checkout import ROOT
 
@@ -17,6 +18,7 @@ def classes(module: Path) -> list[ast.ClassDef]:
     return [item for item in ast.walk(ast.parse(module.read_text())) if isinstance(item, ast.ClassDef)]
 
 
+@pytest.mark.wide
 def test_compiled_classes_inherit_from_our_own_or_from_known_classes() -> None:
     ours = {item.name for module in (ROOT / "src").rglob("*.py") for item in classes(module)}
     foreign = {

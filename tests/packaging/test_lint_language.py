@@ -205,7 +205,7 @@ def test_prose_of_a_module_is_docstrings_comments_and_names_of_tests() -> None:
 
 
 def test_pages_are_read_as_a_whole() -> None:
-    read = {file.relative_to(ROOT).as_posix(): (line, words) for file, line, words in lint_language.prose()}
+    read = {file.relative_to(ROOT).as_posix(): (line, words) for file, line, words in lint_language.pages()}
     assert read["docs/reference/limits.md"] == (1, (ROOT / "docs/reference/limits.md").read_text("utf-8"))
     assert "README.md" in read
     assert "docs/language.md" not in read

@@ -66,6 +66,13 @@ def test_module_below_its_least_percentage_is_a_fault(
     assert (found is None) is (told is None)
 
 
+def test_what_each_message_passes_needs_more() -> None:
+    assert set(mirror.modules()) >= mirror.HEART
+    for module in mirror.HEART:
+        assert mirror.fault(Measured(module, 94.9), None) == "below 95 %"
+        assert mirror.fault(Measured(module, 95.0), None) is None
+
+
 def test_folder_stands_for_all_modules_in_it() -> None:
     known = ["sip/uri.py", "sip/transaction/ack.py", "sipx/a.py"]
     assert mirror.selected(known, []) == known

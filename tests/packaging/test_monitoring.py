@@ -17,6 +17,7 @@ from support.checkout import ROOT
 
 MONITORING = ROOT / "packaging/monitoring"
 RULES = MONITORING / "sipmesh.rules.yml"
+PAGE = ROOT / "docs/howto/alerts.md"
 NEEDS_PROMTOOL = pytest.mark.peer("promtool")
 
 DAY = 86_400
@@ -30,6 +31,7 @@ SICK: dict[str, tuple[tuple[str, str], ...]] = {
     "SipmeshPartnerFault": ((f'sipmesh_network_faults{{{FE1},kind="partner",code="x"}}', "1x20"),),
     "SipmeshStoreFault": ((f'sipmesh_network_faults{{{FE1},kind="store",code="x"}}', "1x20"),),
     "SipmeshCaFault": ((f'sipmesh_network_faults{{{FE1},kind="CA",code="x"}}', "1x20"),),
+    "SipmeshDirectoryNotSynced": ((f"sipmesh_directory_not_synced{{{FE1}}}", "1x20"),),
     "SipmeshManagementUnheard": ((f"sipmesh_management_unheard_seconds{{{FE1}}}", "70x20"),),
     "SipmeshServersBehind": ((f"sipmesh_servers_behind{{{FE1}}}", "1x20"),),
     "SipmeshExpiresSoon": ((f'sipmesh_ends_in_seconds{{{FE1},what="certificate",name="fe1"}}', f"{6 * DAY}x20"),),
@@ -57,6 +59,8 @@ SICK: dict[str, tuple[tuple[str, str], ...]] = {
     "SipmeshRegistrationsNotStored": ((f'sipmesh_registration_store_failures{{{FE1},error="disk full"}}', "1x20"),),
     "SipmeshMessagesNotStored": ((f'sipmesh_messages_stored_total{{{FE1},result="failed"}}', "0+1x20"),),
     "SipmeshCallRecordsLost": ((f"sipmesh_call_records_lost_total{{{FE1}}}", "0+1x20"),),
+    "SipmeshCallBoundReached": ((f'sipmesh_call_bounds_reached_total{{{FE1},bound="minutes"}}', "0+1x20"),),
+    "SipmeshRtpengineAway": ((f"sipmesh_rtpengine_away{{{FE1}}}", "1x20"),),
     "SipmeshWorkersNotServing": ((f'sipmesh_workers{{{FE1},state="ended"}}', "1x20"),),
     "SipmeshWorkersEnd": ((f"sipmesh_worker_starts_total{{{FE1}}}", "0+1x20"),),
     "SipmeshDescriptorsShort": ((f"sipmesh_descriptors_short{{{FE1}}}", "1x20"),),
@@ -79,6 +83,9 @@ WELL = (
     (f'sipmesh_calls_answered_total{{{FE1},class="5xx"}}', "0+1x20"),
     (f"sipmesh_call_records_total{{{FE1}}}", "0+60x20"),
     (f"sipmesh_call_records_lost_total{{{FE1}}}", "3x20"),
+    (f'sipmesh_call_bounds_reached_total{{{FE1},bound="minutes"}}', "3x20"),
+    (f'sipmesh_call_bounds_reached_total{{{FE1},bound="longest-call"}}', "0+1x20"),
+    (f"sipmesh_rtpengine_away{{{FE1}}}", "0x20"),
     (f'sipmesh_workers{{{FE1},state="serving"}}', "2x20"),
     (f'sipmesh_audit_lines{{{FE1},head="a"}}', "90+1x20"),
 )
@@ -103,13 +110,21 @@ def test_rules_and_dashboard_name_metrics_that_servers_show() -> None:
 
 
 def test_each_alert_has_a_section_of_the_page_and_is_tried() -> None:
-    page = (ROOT / "docs/howto/alerts.md").read_text()
+    page = PAGE.read_text()
     names = [rule["alert"] for rule in rules()]
     assert re.findall(r"^## (\w+)$", page, re.MULTILINE) == names
     assert [rule["annotations"]["runbook"] for rule in rules()] == [
         f"docs/howto/alerts.md#{name.lower()}" for name in names
     ]
     assert list(SICK) == names
+
+
+def test_tests_of_remedies_that_the_page_names_exist() -> None:
+    found = re.findall(r"^\| (\w+) \| `(tests/[\w/]+\.py)::(test_\w+)` \|$", PAGE.read_text(), re.MULTILINE)
+    assert {alert for alert, _, _ in found} <= SICK.keys()
+    assert len(found) == len(re.findall(r"^\| \w+ \| `tests/", PAGE.read_text(), re.MULTILINE)) > 0
+    for _, file, test in found:
+        assert f"def {test}(" in (ROOT / file).read_text(), test
 
 
 def test_panels_of_the_dashboard_do_not_overlap() -> None:
@@ -124,23 +139,24 @@ def test_panels_of_the_dashboard_do_not_overlap() -> None:
     assert len({panel["id"] for panel in panels}) == len(panels)
 
 
-def tried(folder: Path, series: tuple[tuple[str, str], ...], alerts: dict[str, bool]) -> str:
-    """Run the rules over *series* for 20 minutes; returns what promtool prints about *alerts* that differ."""
-    tests = [
-        {"eval_time": "19m", "alertname": name, "exp_alerts": [{}] if fires else []} for name, fires in alerts.items()
-    ]
+Series = tuple[tuple[str, str], ...]
+
+
+def tried(folder: Path, *tries: tuple[Series, dict[str, bool]]) -> str:
+    """Run the rules for 20 minutes over each series alone; returns what promtool prints about its alerts that differ."""
     file = folder / "test.yml"
-    content = {
-        "rule_files": [str(RULES)],
-        "evaluation_interval": "1m",
-        "tests": [
-            {
-                "interval": "1m",
-                "input_series": [{"series": name, "values": values} for name, values in series],
-                "alert_rule_test": tests,
-            }
-        ],
-    }
+    tests = [
+        {
+            "interval": "1m",
+            "input_series": [{"series": name, "values": values} for name, values in series],
+            "alert_rule_test": [
+                {"eval_time": "19m", "alertname": name, "exp_alerts": [{}] if fires else []}
+                for name, fires in alerts.items()
+            ],
+        }
+        for series, alerts in tries
+    ]
+    content = {"rule_files": [str(RULES)], "evaluation_interval": "1m", "tests": tests}
     file.write_text(json.dumps(content))
     command = [str(shutil.which("promtool")), "test", "rules", str(file)]
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False).stderr
@@ -154,13 +170,12 @@ def test_promtool_accepts_the_rules() -> None:
 
 
 @NEEDS_PROMTOOL
-@pytest.mark.parametrize("name", SICK)
-def test_alert_fires_for_what_it_is_about(tmp_path: Path, name: str) -> None:
+def test_each_alert_fires_for_what_it_is_about(tmp_path: Path) -> None:
     """An alert that is expected without labels differs from what fires, and promtool prints what has fired."""
-    printed = tried(tmp_path, SICK[name], {name: True})
-    assert re.search(rf'got:\[\s*0:\s*Labels:{{[^}}]*alertname="{name}"', printed), printed
+    printed = tried(tmp_path, *((series, {name: True}) for name, series in SICK.items()))
+    assert re.findall(r'got:\[\s*0:\s*Labels:{[^}]*alertname="(\w+)"', printed) == list(SICK), printed
 
 
 @NEEDS_PROMTOOL
 def test_no_alert_fires_while_all_is_well(tmp_path: Path) -> None:
-    assert tried(tmp_path, WELL, dict.fromkeys(SICK, False)) == ""
+    assert tried(tmp_path, (WELL, dict.fromkeys(SICK, False))) == ""

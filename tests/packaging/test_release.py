@@ -6,13 +6,15 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from support.checkout import ROOT
 
-(VERSION,) = re.findall(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+VERSION = "1.2.3"
+"""The version that the repository here has, and its newest release."""
 FILE = f"sipmesh-{VERSION}-py3-none-any.whl"
 AUTHOR = {f"GIT_{who}_{what}": "release@example.test" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
 
@@ -77,7 +79,7 @@ def verified(release: Path) -> bool:
     (commands,) = re.findall(
         r"^```sh\n(ssh-keygen .*?)^```", (ROOT / "SECURITY.md").read_text(), re.MULTILINE | re.DOTALL
     )
-    return run(release, "sh", "-ec", commands).returncode == 0
+    return run(release, "sh", "-ec", re.sub(r"\bv\d+\.\d+\.\d+$", f"v{VERSION}", commands)).returncode == 0
 
 
 def test_release_of_the_maintainers_is_verified(release: Path) -> None:
@@ -115,11 +117,47 @@ def test_key_is_named_once_and_without_a_person(release: Path) -> None:
     assert line == f'release namespaces="sipmesh-release,git" {(release / "ours.pub").read_text().strip()}'
 
 
+def renamed(folder: Path, signer: str) -> bool:
+    """Replace the key by another one, in a commit that *signer* signs; tell whether a user who knows the first one takes it."""
+    shutil.copy(folder / "packaging/allowed_signers", folder / "sipmesh-signers")
+    (folder / "packaging/allowed_signers").unlink()
+    key(folder, "next")
+    named(folder, "next")
+    run(folder, "git", "add", "packaging")
+    page = (ROOT / "docs/howto/make-a-release.md").read_text()
+    (commit,) = re.findall(r"^(git .* commit -S .*)$", page, re.MULTILINE)
+    assert run(folder, "sh", "-c", commit.replace("$HOME/.ssh/sipmesh-release", signer)).returncode == 0
+    (verify,) = re.findall(r"^(git .* verify-commit .*)$", (ROOT / "SECURITY.md").read_text(), re.MULTILINE)
+    return run(folder, "sh", "-c", verify, HOME=str(folder)).returncode == 0
+
+
+def test_next_key_that_the_key_before_it_names_is_taken(release: Path) -> None:
+    assert renamed(release, "ours")
+
+
+def test_next_key_that_names_itself_is_refused(release: Path) -> None:
+    assert not renamed(release, "next")
+
+
+def test_security_page_has_the_fingerprint_of_the_key_of_releases() -> None:
+    """The line of a key is that of the file of its public part, after its name and namespaces."""
+    (line,) = (ROOT / "packaging/allowed_signers").read_text().splitlines()
+    told = subprocess.run(
+        ("ssh-keygen", "-l", "-f", "-"),
+        input=line.split(" ", 2)[2],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert f"`{told.stdout.split()[1]}`" in (ROOT / "SECURITY.md").read_text()
+
+
 @pytest.fixture(name="clone")
 def _clone(tmp_path: Path) -> Path:
     """Give a repository that has what `tools/release/release` looks at before it builds; it builds nothing here."""
     (tmp_path / "tools/release").mkdir(parents=True)
-    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    in_clone(tmp_path, VERSION)
     shutil.copy(ROOT / "tools/release/release", tmp_path / "tools/release")
     shutil.copy(ROOT / "tools/release/verify", tmp_path / "tools/release")
     for step in ("build", "try"):
@@ -130,6 +168,12 @@ def _clone(tmp_path: Path) -> Path:
     run(tmp_path, "git", "add", "-A")
     run(tmp_path, "git", "commit", "-q", "-m", "first")
     return tmp_path
+
+
+def in_clone(clone: Path, version: str) -> None:
+    """Give the repository this version, after the changes of the newest release."""
+    (clone / "pyproject.toml").write_text(f'version = "{version}"\n')
+    (clone / "CHANGELOG.md").write_text(f"# Changelog\n\n## {VERSION}\n")
 
 
 def made(clone: Path) -> Path:
@@ -234,6 +278,15 @@ def test_commit_after_the_tag_of_its_version_is_refused(clone: Path, keys: Path)
     assert not made(clone).exists()
 
 
+def test_version_between_two_releases_is_signed_by_no_key(clone: Path, keys: Path) -> None:
+    """The control: each test with a key, whose version has a section in CHANGELOG.md."""
+    in_clone(clone, "1.3.0.dev0")
+    run(clone, "git", "commit", "-q", "-a", "-m", "after the release")
+    code, said = released(clone, **named_key(keys))
+    assert (code, "CHANGELOG.md has no section for 1.3.0.dev0" in said) == (1, True)
+    assert not made(clone).exists()
+
+
 @pytest.mark.parametrize("signer", ["nobody", "theirs"])
 def test_release_of_a_tag_that_the_key_has_not_signed_is_refused_before_it_is_built(
     clone: Path, keys: Path, signer: str
@@ -254,9 +307,29 @@ def test_release_is_built_and_tried(clone: Path) -> None:
     assert (made(clone) / "steps").read_text().split() == ["build", "try"]
 
 
+def test_trial_that_runs_in_the_background_ends_what_stays(tmp_path: Path) -> None:
+    """The shell of such a job ignores SIGINT, and hands that on: then Ctrl-C would end no command, and the trial would wait."""
+    typed = "from first_hour import stay; stays = stay('echo ready; exec sleep 59', 'ready'); stays.end(); print(stays.code)"
+    tools = str(ROOT / "tools/release")
+    background = f"trap '' HUP INT QUIT; exec '{sys.executable}' -c \"{typed}\""
+    assert run(tmp_path, "sh", "-c", background, PYTHONPATH=tools, PYTHONDONTWRITEBYTECODE="1").stdout == "-2\n"
+
+
+def test_trial_goes_on_once_each_server_of_a_line_serves(tmp_path: Path) -> None:
+    """The next command reaches the last of them, which serves long after the first one on a busy machine."""
+    line = "echo serving; sleep 0.2; echo both; echo serving; exec sleep 59 # mgmt.example.com fe1.example.com"
+    typed = (
+        f"from first_hour import stay; stays = stay('{line}', 'serving'); print('both' in stays.printed); stays.end()"
+    )
+    settings = {"PYTHONPATH": str(ROOT / "tools/release"), "PYTHONDONTWRITEBYTECODE": "1"}
+    assert run(tmp_path, sys.executable, "-c", typed, **settings).stdout == "True\n"
+
+
 BUILD = f"""#!/bin/sh
 made=$1; shift; mkdir -p "$made"
-echo image >"$made/sipmesh-{VERSION}.oci.tar"
+mkdir "$made/blobs"; echo files >"$made/blobs/root"
+tar -cz --sort=name --mtime=@0 --owner=0 --group=0 -C "$made/blobs" -f "$made/blobs/layer" root; rm "$made/blobs/root"
+tar -c --sort=name --mtime=@0 --owner=0 --group=0 -C "$made" -f "$made/sipmesh-{VERSION}.oci.tar" blobs; rm -r "$made/blobs"
 for python; do echo "$python" >"$made/sipmesh-$python.whl"; done
 (cd "$made" && sha256sum sipmesh* >SHA256SUMS)
 """
@@ -265,7 +338,8 @@ for python; do echo "$python" >"$made/sipmesh-$python.whl"; done
 @pytest.fixture(name="built")
 def _built(clone: Path) -> Path:
     """Give a repository with a tag whose build takes no time, and the release beside it."""
-    shutil.copy(ROOT / "tools/release/reproduce", clone / "tools/release")
+    for tool in ("reproduce", "contents.py"):
+        shutil.copy(ROOT / "tools/release" / tool, clone / "tools/release")
     (clone / "tools/release/build").write_text(BUILD)
     run(clone, "git", "add", "-A")
     run(clone, "git", "commit", "-q", "-m", "build")
@@ -278,6 +352,20 @@ def reproduced(clone: Path, *pythons: str) -> tuple[int, list[str]]:
     """Build again; gives the exit code, and what is said of each file."""
     done = run(clone, "tools/release/reproduce", made(clone), *pythons)
     return done.returncode, [line for line in done.stdout.splitlines() if "  " not in line]
+
+
+def test_file_in_an_image_that_differs_is_named(built: Path, tmp_path: Path) -> None:
+    """It lies in a layer, which is compressed: a comparison of octets says no more than that something differs."""
+    blobs, image = tmp_path / "other/blobs", made(built) / f"sipmesh-{VERSION}.oci.tar"
+    blobs.mkdir(parents=True)
+    (blobs / "root").write_text("other files\n")
+    run(blobs, "tar", "-cz", "-f", "layer", "root")
+    (blobs / "root").unlink()
+    run(blobs.parent, "tar", "-c", "-f", image, "blobs")
+    code, said = reproduced(built, "cp312", "python3")
+    assert code == 1
+    assert len([line for line in said if line.endswith(" root")]) == 2
+    assert len([line for line in said if line.endswith(" blobs/layer")]) == 2
 
 
 def test_release_that_is_built_again_is_compared(built: Path) -> None:

@@ -5,18 +5,24 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import tomllib
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import pytest
+from packaging.version import Version
 from ruamel.yaml import YAML
 
+from sipmesh import __version__
 from support.checkout import ROOT
 
 PACKAGING = ROOT / "packaging"
 METRICS_PORT = 9105
 """The port of `metrics` in the topology of docs/howto/kubernetes.md."""
+WITHOUT = {"docs", "kerberos"}
+"""Extras that the package has not; that for Kerberos is compiled with Cython, and installed beside a wheel."""
 SCRIPTS = sorted(
     path for path in [*PACKAGING.glob("debian/p*"), *(ROOT / "tools/release").iterdir()] if path.suffix != ".py"
 )
@@ -106,21 +112,39 @@ def test_containers_are_given_the_time_that_a_server_takes_to_stop() -> None:
     assert all(service["stop_grace_period"] == "30s" for service in read("oci/compose.yaml")["services"].values())
 
 
-def test_every_place_names_the_image_of_this_version() -> None:
-    (version,) = re.findall(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+def test_every_place_names_the_newest_release() -> None:
+    """Between two releases too: the files of a version between them are nowhere."""
+    newest = re.findall(r"^## (.+)$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)[0]
     images = {container["image"] for pod in pods() for container in containers(pod)}
     images |= {service["image"] for service in read("oci/compose.yaml")["services"].values()}
-    assert images == {f"sipmesh:{version}"}
+    assert images == {f"sipmesh:{newest}"}
+    for page in ("README.md", "SECURITY.md", "docs/howto/install.md", "docs/howto/kubernetes.md"):
+        named = re.findall(r"\b(?:sipmesh[_-]|tag -v v)(\d+\.\d+\.\d+)", (ROOT / page).read_text())
+        assert set(named) == {newest}, page
+    (version,) = re.findall(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+    assert version == newest or (version.endswith(".dev0") and Version(version) > Version(newest))
+    assert version == __version__
+
+
+def test_package_and_image_install_what_their_compiled_library_is_linked_with() -> None:
+    """Only python-ldap is compiled: the other libraries are wheels that bring what they need."""
+    assert re.search(
+        r"^python-ldap==\S+ \\\n +--hash=sha256:\w{64}\n", (PACKAGING / "requirements.txt").read_text(), re.MULTILINE
+    )
+    (depends,) = re.findall(r"^Depends: (.*)$", (PACKAGING / "debian/control").read_text(), re.MULTILINE)
+    assert "libldap2" in re.split(r",\s*", depends)
+    (packages,) = re.findall(r"--include=(\S+)", (ROOT / "tools/release/image").read_text())
+    assert "libldap2" in packages.split(",")
+    (tried,) = re.findall(r"^system deb (.+)$", (ROOT / "tools/release/try").read_text(), re.MULTILINE)
+    assert "libldap2" in tried.split()  # its network reaches no mirror
 
 
 def test_libraries_of_the_package_have_hashes_and_the_bounds_of_the_project() -> None:
     locked = (PACKAGING / "requirements.txt").read_text()
     names = {name.lower().replace("_", "-") for name in re.findall(r"^([\w.-]+)==", locked, re.MULTILINE)}
-    wanted = re.findall(
-        r'^  "([\w-]+)',
-        (ROOT / "pyproject.toml").read_text().partition("dependencies = [")[2].partition("]")[0],
-        re.MULTILINE,
-    )
-    assert {name.lower().replace("_", "-") for name in wanted} <= names
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = {name: wanted for name, wanted in project["optional-dependencies"].items() if name not in WITHOUT}
+    wanted = [re.split(r"[^\w.-]", one)[0] for one in chain(project["dependencies"], *extras.values())]
+    assert {re.sub(r"[_.]", "-", name.lower()) for name in wanted} <= names
     assert len(re.findall(r"^[\w.-]+==", locked, re.MULTILINE)) <= locked.count("--hash=sha256:")
     assert "://" not in locked

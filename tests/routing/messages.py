@@ -10,6 +10,8 @@ from sipmesh.routing.identity.home_rule import HomeRule
 from sipmesh.routing.identity.route_set import Names
 from sipmesh.routing.identity.sender import ClientSender, ServerSender, named_side
 from sipmesh.routing.identity.tokens import Tokens
+from sipmesh.routing.numbers.dial_plan import DialPlan
+from sipmesh.routing.numbers.site_plans import EmergencyGateways, SitePlan, SitePlans
 from sipmesh.routing.outcome import Forward, Outcome
 from sipmesh.routing.registrar.binding import Binding
 from sipmesh.routing.registrar.gruu import Gruus, pool_hash
@@ -123,11 +125,13 @@ FRONT_END = FrontEndFacts(
     pool=POOL,
     entrances=frozenset({POOL, SECOND}),
     applications={BOT: (BOT,), NEWS: (NEWS,)},
+    homes_of_applications={"far.test": SECOND},
     route=ServerChoice(((EDGE, "edge2.example.test"),)),
     partner_domains=PARTNERS,
     trunks=frozenset(),
-    emergency=frozenset({"112"}),
-    emergency_gateways=ServerChoice(((GATEWAY,),)),
+    numbers=SitePlans(SitePlan("", DialPlan(emergency=frozenset({"112"})))),
+    emergency_gateways={"": EmergencyGateways(ServerChoice(((GATEWAY,),)))},
+    gateways={"gw1.example.test": "gw.example.test"},
     blocked=BLOCKED,
     inside=Inside(PEERS, RESERVED, BLOCKED),
     incarnation=INCARNATION,

@@ -20,7 +20,8 @@ ASSERTED = "p-asserted-identity"
         (EDGE, "sip:erin@partner.test", 200),
         (EDGE, "sip:carol@example.test", 403),
         (BOT, "sip:carol@example.test", 403),
-        (BOT, "sip:bot@bot.example.test", 403),
+        (BOT, "sip:bot@bot.example.test", 200),
+        (BOT, "sip:bot@fe1.example.test", 403),
     ],
 )
 @on_loop

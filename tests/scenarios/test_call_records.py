@@ -153,6 +153,7 @@ def tell(run: Run, found: list[dict[str, Any]]) -> None:
     assert not [one for one in found if one["end"] is None and one["call_id"] not in run.risked]
 
 
+@pytest.mark.wide
 @on_loop
 async def test_each_call_has_one_record_over_a_kill_and_a_full_disk(tmp_path: Path) -> None:
     await calls_with_faults(tmp_path, 45)

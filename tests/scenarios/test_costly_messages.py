@@ -25,6 +25,7 @@ from support.network import BOT, FE1, FE2, Network
 from support.peer import Peer
 from support.process import Process, serving
 from support.running import on_loop
+from support.tiers import wide_after
 from support.workers import two_workers
 
 LINKS: Final = 24
@@ -153,7 +154,9 @@ async def test_no_worker_is_killed_and_no_message_of_others_waits_while_one_user
             assert (await other.ask(other.request("OPTIONS", "sip:example.test"))).status == 200
 
 
-@pytest.mark.parametrize(("what", "stolen"), [(costly, None), (ordinary, None), (costly, BOT), (ordinary, BOT)])
+@pytest.mark.parametrize(
+    ("what", "stolen"), wide_after(2, [(costly, None), (ordinary, BOT), (ordinary, None), (costly, BOT)])
+)
 @on_loop
 async def test_pool_mate_and_others_are_served_by_one_process_while_one_peer_sends_much(
     example: Organisation, what: Callable[[Peer], Iterator[bytes]], stolen: str | None

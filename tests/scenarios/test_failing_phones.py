@@ -25,6 +25,7 @@ from support.network import FE1, Network
 from support.peer import Peer
 from support.prepared import answered
 from support.running import PATIENCE_S, until
+from support.tiers import wide_after
 
 Act = Callable[[Network], Awaitable[None]]
 PAGE = Path(__file__).parents[2] / "docs/howto/phones.md"
@@ -166,35 +167,38 @@ def nothing() -> ReloadResult:
 
 @pytest.mark.parametrize(
     ("act", "reason", "remedy"),
-    [
-        (
-            lambda n: sends(n, PLAIN),
-            "plain-sip",
-            "set the transport of the phone to TLS: there is no port for plain SIP",
-        ),
-        (lambda n: sends(n, GET), "plain-http", "an HTTP client without TLS has reached this SIP port"),
-        (lambda n: sends(n, b"\x00" * 64), "not-tls", "what it has sent is not TLS"),
-        (lambda n: says(n, GET), "http-on-sip-port", "an HTTP client has reached the SIP port"),
-        (lambda n: says(n, UPGRADE), "websocket-on-sip-port", "it needs the WebSocket port"),
-        (lambda n: says(n, b"hello\r\n\r\n"), "not-sip", "what the phone has sent is not SIP"),
-        (
-            lambda n: shakes(n, maximum_version=ssl.TLSVersion.TLSv1_2, ciphers="ECDHE-RSA-AES128-GCM-SHA256"),
-            "no-shared-cipher",
-            "no cipher or signature in common",
-        ),
-        (
-            lambda n: shakes(
-                n,
-                minimum_version=ssl.TLSVersion.TLSv1_1,
-                maximum_version=ssl.TLSVersion.TLSv1_1,
-                ciphers="ALL:@SECLEVEL=0",
+    wide_after(
+        4,
+        [
+            (
+                lambda n: sends(n, PLAIN),
+                "plain-sip",
+                "set the transport of the phone to TLS: there is no port for plain SIP",
             ),
-            "protocol-too-old",
-            "allow TLS 1.2 or 1.3",
-        ),
-        (distrusts, "certificate-refused", "install ca/root.pem on the phone"),
-        (shakes, "closed-without-a-byte", "it does not accept the server's certificate"),
-    ],
+            (lambda n: sends(n, GET), "plain-http", "an HTTP client without TLS has reached this SIP port"),
+            (lambda n: sends(n, b"\x00" * 64), "not-tls", "what it has sent is not TLS"),
+            (lambda n: says(n, GET), "http-on-sip-port", "an HTTP client has reached the SIP port"),
+            (lambda n: says(n, UPGRADE), "websocket-on-sip-port", "it needs the WebSocket port"),
+            (lambda n: says(n, b"hello\r\n\r\n"), "not-sip", "what the phone has sent is not SIP"),
+            (
+                lambda n: shakes(n, maximum_version=ssl.TLSVersion.TLSv1_2, ciphers="ECDHE-RSA-AES128-GCM-SHA256"),
+                "no-shared-cipher",
+                "no cipher or signature in common",
+            ),
+            (
+                lambda n: shakes(
+                    n,
+                    minimum_version=ssl.TLSVersion.TLSv1_1,
+                    maximum_version=ssl.TLSVersion.TLSv1_1,
+                    ciphers="ALL:@SECLEVEL=0",
+                ),
+                "protocol-too-old",
+                "allow TLS 1.2 or 1.3",
+            ),
+            (distrusts, "certificate-refused", "install ca/root.pem on the phone"),
+            (shakes, "closed-without-a-byte", "it does not accept the server's certificate"),
+        ],
+    ),
 )
 @pytest.mark.filterwarnings("ignore:ssl.TLSVersion")
 def test_phone_that_gets_no_link_is_explained_with_its_remedy(
@@ -209,22 +213,25 @@ def test_phone_that_gets_no_link_is_explained_with_its_remedy(
 
 @pytest.mark.parametrize(
     ("act", "why", "remedy"),
-    [
-        (lambda n: logs_in(n, "alice", "wrong"), "wrong password", "sipmesh user password alice@example.test"),
-        (lambda n: logs_in(n, "alice.smith", "alice-secret"), "user name is not", "set it to alice"),
-        (lambda n: logs_in(n, "alice", "alice-secret", nonce=", qop=auth"), "malformed", "update its firmware"),
-        (lambda n: logs_in(n, "alice", "alice-secret", nonce=", userhash=true"), "userhash", "update its firmware"),
-        (
-            lambda n: logs_in(n, "alice", "alice-secret", says=("qop=auth", "qop=auth-int")),
-            "qop",
-            "update its firmware",
-        ),
-        (
-            lambda n: logs_in(n, "alice", "alice-secret", says=("algorithm=SHA-256", "algorithm=SHA-512-256")),
-            "the digest algorithm was not offered",
-            "offer the digest algorithms that the phone supports",
-        ),
-    ],
+    wide_after(
+        3,
+        [
+            (lambda n: logs_in(n, "alice", "wrong"), "wrong password", "sipmesh user password alice@example.test"),
+            (lambda n: logs_in(n, "alice.smith", "alice-secret"), "user name is not", "set it to alice"),
+            (lambda n: logs_in(n, "alice", "alice-secret", nonce=", qop=auth"), "malformed", "update its firmware"),
+            (lambda n: logs_in(n, "alice", "alice-secret", nonce=", userhash=true"), "userhash", "update its firmware"),
+            (
+                lambda n: logs_in(n, "alice", "alice-secret", says=("qop=auth", "qop=auth-int")),
+                "qop",
+                "update its firmware",
+            ),
+            (
+                lambda n: logs_in(n, "alice", "alice-secret", says=("algorithm=SHA-256", "algorithm=SHA-512-256")),
+                "the digest algorithm was not offered",
+                "offer the digest algorithms that the phone supports",
+            ),
+        ],
+    ),
 )
 def test_phone_that_cannot_log_in_is_explained_with_its_remedy(home: Network, act: Act, why: str, remedy: str) -> None:
     told, _ = explained(home, act, TITLES[why])

@@ -127,6 +127,7 @@ async def test_server_that_stops_is_one_fault_until_it_is_started(managed: Manag
         await here.well()
 
 
+@pytest.mark.wide
 @on_loop
 async def test_edge_that_stops_is_reported_by_front_ends_at_once(managed: Managed, partner: Organisation) -> None:
     """Management has no link to an edge: its last report is still fresh."""
@@ -138,6 +139,7 @@ async def test_edge_that_stops_is_reported_by_front_ends_at_once(managed: Manage
         await here.well()
 
 
+@pytest.mark.wide
 @on_loop
 async def test_partner_that_blocks_us_is_a_fault_until_it_unblocks_us(managed: Managed, partner: Organisation) -> None:
     async with bed(managed, partner) as here:
@@ -148,6 +150,7 @@ async def test_partner_that_blocks_us_is_a_fault_until_it_unblocks_us(managed: M
         await here.well()
 
 
+@pytest.mark.wide
 @on_loop
 async def test_partner_whose_port_refuses_is_a_fault_until_its_edge_runs(
     managed: Managed, partner: Organisation
@@ -160,6 +163,7 @@ async def test_partner_whose_port_refuses_is_a_fault_until_its_edge_runs(
         await here.well()
 
 
+@pytest.mark.wide
 @on_loop
 async def test_wrong_name_of_a_partners_edge_is_a_fault_until_it_is_corrected(
     managed: Managed, partner: Organisation

@@ -135,14 +135,17 @@ async def test_register_over_the_partner_port_is_refused(federation: Network) ->
 
 @pytest.mark.parametrize(
     ("uri", "route"),
-    [
-        ("sip:bob@other.test", None),
-        ("sip:erin@partner.test", None),
-        (f"sip:alice@{FE1}", None),
-        ("sip:example.test", None),
-        ("sip:alice@example.test", f"<sip:{FE1};lr>"),
-        ("sip:alice@example.test", f"<sip:{EDGES};lr>, <sip:victim.example.net;lr>"),
-    ],
+    wide_after(
+        3,
+        [
+            ("sip:bob@other.test", None),
+            ("sip:erin@partner.test", None),
+            (f"sip:alice@{FE1}", None),
+            ("sip:example.test", None),
+            ("sip:alice@example.test", f"<sip:{FE1};lr>"),
+            ("sip:alice@example.test", f"<sip:{EDGES};lr>, <sip:victim.example.net;lr>"),
+        ],
+    ),
 )
 @on_loop
 async def test_partner_reaches_our_users_and_nothing_beyond(federation: Network, uri: str, route: str | None) -> None:

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from sipmesh.demo.organisation import Organisation
-from sipmesh.routing.proxy.response_context import SILENT_S
+from sipmesh.routing.proxy.branch_kinds import SILENT_S
 from sipmesh.routing.registrar.binding import Binding
 from support.bindings import bound, until_bound
 from support.network import BOT, FE1, FE2, Network

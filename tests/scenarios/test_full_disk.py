@@ -26,6 +26,7 @@ def with_another_domain(document: dict[str, Any]) -> None:
     document["sip_domains"] = [*document["sip_domains"], f"more.{EXAMPLE}"]
 
 
+@pytest.mark.usefixtures("reserve")
 @on_loop
 @pytest.mark.wide
 async def test_server_works_on_a_full_disk_and_catches_up_by_itself(managed: Managed) -> None:
@@ -55,6 +56,7 @@ async def test_server_works_on_a_full_disk_and_catches_up_by_itself(managed: Man
             await managed.stop(FE1)
 
 
+@pytest.mark.usefixtures("reserve")
 @on_loop
 async def test_server_that_cannot_start_names_the_file_and_the_remedy(managed: Managed) -> None:
     """Without its key there is nothing to sign tokens with; the same server starts when there is room."""

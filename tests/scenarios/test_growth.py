@@ -168,14 +168,17 @@ async def passes(caller: Peer, callee: Peer, info: Request) -> Request:
 
 @pytest.mark.parametrize(
     "route",
-    [
-        "<sip:boss@fe2.example.test?Replaces=x&Subject=y>",
-        "<sip:x@evil.test>",
-        "<sip:proxy.of.bob>",
-        "<sip:proxy.of.bob;lr?Subject=y>",
-        "<sip:OTHER;lr>",
-        "<tel:+4930>",
-    ],
+    wide_after(
+        3,
+        [
+            "<sip:boss@fe2.example.test?Replaces=x&Subject=y>",
+            "<sip:x@evil.test>",
+            "<sip:proxy.of.bob>",
+            "<sip:proxy.of.bob;lr?Subject=y>",
+            "<sip:OTHER;lr>",
+            "<tel:+4930>",
+        ],
+    ),
 )
 @pytest.mark.parametrize("server", wide_after(1, [FE1, FE2]))
 @on_loop

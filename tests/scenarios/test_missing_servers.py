@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from support.managed import MGMT, Managed
 from support.network import EDGE, FE1, FE2
 from support.running import on_loop, until
@@ -17,6 +19,7 @@ async def published(managed: Managed, days: int) -> dict[str, Any]:
     return dict(await managed.ask(MGMT, "acknowledged", version=version, wait_s=WAIT_S))
 
 
+@pytest.mark.wide
 @on_loop
 async def test_publication_waits_for_no_server_that_was_never_started(managed: Managed) -> None:
     """Management dials FE2 at once, and FE1 the edge: both ports refuse."""
@@ -25,6 +28,7 @@ async def test_publication_waits_for_no_server_that_was_never_started(managed: M
         assert {FE2, EDGE} <= set((await published(managed, 10))["missing"])
 
 
+@pytest.mark.wide
 @on_loop
 async def test_server_that_has_just_started_is_not_missing(managed: Managed) -> None:
     """The dial before has failed, and the next one was seconds away."""

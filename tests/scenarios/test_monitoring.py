@@ -26,13 +26,15 @@ pytestmark = [pytest.mark.peer("promtool"), pytest.mark.wide]
 MONITORING = ROOT / "packaging/monitoring"
 LATER = {
     "sipmesh_client_links_failed_total",
+    "sipmesh_directory_not_synced",
     "sipmesh_messages_refused_total",
     "sipmesh_requests_limited_total",
+    "sipmesh_rtpengine_away",
     "sipmesh_source_failing_seconds",
     "sipmesh_worker_starts_total",
     "sipmesh_workers",
 }
-"""Series that begin with the first refusal, with CRLs by URL, or with workers."""
+"""Series that begin with the first refusal, a directory, CRLs by URL, rtpengine, or workers."""
 YAML_BLOCK = re.compile(r"^```yaml\n(receivers:.*?)^```", re.MULTILINE | re.DOTALL)
 
 
@@ -79,10 +81,10 @@ async def asked(api: str, expression: str) -> list[Any]:
         return list(told["data"]["result"])
 
 
-async def is_read(api: str, count: int) -> bool:
-    """Tell whether Prometheus runs, and has read *count* servers."""
+async def is_read(api: str, count: int, job: str = "sipmesh") -> bool:
+    """Tell whether Prometheus runs, and has read *count* servers of a *job*."""
     try:
-        return len(await asked(api, 'up{job="sipmesh"} == 1')) == count
+        return len(await asked(api, f'up{{job="{job}"}} == 1')) == count
     except aiohttp.ClientError:
         return False
 

@@ -18,6 +18,7 @@ from support.managed import MGMT, Managed
 from support.network import FE1, FE3, POOL, POOL2, Network, copied
 from support.postgres import OWNER, PASSWORD, Cluster
 from support.running import on_loop, until
+from support.tiers import wide_after
 
 pytestmark = pytest.mark.peer("postgresql")
 SINCE_KNOWN = "user database cannot be read: the known users stay in force"
@@ -73,6 +74,7 @@ async def test_user_who_is_added_on_the_command_line_logs_in_until_the_password_
         assert (await (await managed.phone(FE1, "dora")).register(password="another-one")).status == 200
 
 
+@pytest.mark.wide
 @on_loop
 async def test_network_goes_on_while_the_database_of_management_is_away(managed: Managed, cluster: Cluster) -> None:
     """A known user logs in; the log tells the operator; a pool that comes meanwhile gets its users afterwards."""
@@ -128,15 +130,18 @@ def with_tls(server: Forged) -> Iterator[tuple[Cluster, str]]:
 
 @pytest.mark.parametrize(
     ("name", "root", "reason"),
-    [
-        ("db.example.test", "theirs", ""),
-        (
-            "db.other.test",
-            "theirs",
-            'server certificate for "db.other.test" does not match host name "db.example.test"',
-        ),
-        ("db.example.test", "another", "certificate verify failed"),
-    ],
+    wide_after(
+        2,
+        [
+            ("db.example.test", "theirs", ""),
+            (
+                "db.other.test",
+                "theirs",
+                'server certificate for "db.other.test" does not match host name "db.example.test"',
+            ),
+            ("db.example.test", "another", "certificate verify failed"),
+        ],
+    ),
 )
 def test_database_elsewhere_is_used_under_the_root_that_the_topology_names(
     example: Organisation, monkeypatch: pytest.MonkeyPatch, name: str, root: str, reason: str

@@ -25,6 +25,7 @@ from support.network import (
     ringing,
     text,
 )
+from support.openid_provider import OpenIdProvider
 from support.peer import Peer
 from support.running import on_loop, until
 from support.talking import call_is_taken_back, inside_of, talking
@@ -175,3 +176,30 @@ async def test_loss_of_the_pool_behind_the_edge_closes_its_remote_users(remote: 
             await remote.stop(name)
         await bob.hung_up()
         await until(lambda: not bindings(remote))
+
+
+@pytest.mark.parametrize("user", ["alice", "bob"])
+@on_loop
+async def test_access_token_is_judged_by_the_home_pool_and_its_end_closes_the_link_at_the_edge(
+    remote: Network, tmp_path: Path, user: str
+) -> None:
+    """Alice is at home behind the edge, and bob in the second pool. The token counts on this link alone."""
+    organisation = remote.organisations[0]
+    async with OpenIdProvider(organisation.folder / "ca", tmp_path) as provider:
+        organisation.document["oauth"] = provider.oauth()
+        organisation.write()
+        async with remote:
+            address = f"{user}@example.test"
+            phone, thief = [
+                await remote._stack.enter_async_context(await Peer.open(remote.address(EDGE), address))
+                for _ in range(2)
+            ]
+            challenged = await phone.ask(phone._register(()))
+            assert f'authz_server="{provider.issuer}"' in challenged.values("www-authenticate")[-1]
+            assert (await phone.register_by(provider.access_token(address, aud="mail"))).status == 401
+            token = provider.access_token(address, lifetime_s=10)
+            assert (await phone.register_by(token)).status == 200
+            assert (await thief.register_by(token)).status == 403
+            await phone.hung_up()
+            await until(lambda: not bindings(remote))
+            assert (await thief.register_by(provider.access_token(address))).status == 200

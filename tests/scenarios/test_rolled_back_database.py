@@ -82,7 +82,7 @@ class Rolled:
 
     def told(self) -> list[str]:
         """The faults of the database, as `sipmesh status` shows them."""
-        return [fault.what for fault in self.pool.controller(self.leader).pool_faults() if fault.remedy == GO_ON]
+        return [fault.what for fault in self.pool.controller(self.leader).own_faults.of_pool() if fault.remedy == GO_ON]
 
     async def typed(self, *arguments: str, typed: str = "") -> tuple[int, str]:
         """Run a command on the host of the leader; gives its status and, if it fails, what it says."""

@@ -30,6 +30,7 @@ def with_valkey(managed: Managed, valkey: ValkeyServer, document: dict[str, Any]
     pool_entry(managed.organisation, POOL)["storage"] = {"bindings": url_of(valkey)}
 
 
+@pytest.mark.wide
 @pytest.mark.peer("valkey")
 @on_loop
 async def test_stopped_valkey_is_one_fault_of_the_registrations_until_it_runs(
@@ -52,6 +53,7 @@ async def test_stopped_valkey_is_one_fault_of_the_registrations_until_it_runs(
         await here.well()
 
 
+@pytest.mark.wide
 @pytest.mark.peer("valkey")
 @on_loop
 async def test_remedy_for_different_keys_of_a_pool_is_to_copy_one_of_them(
@@ -72,6 +74,7 @@ async def test_remedy_for_different_keys_of_a_pool_is_to_copy_one_of_them(
         await here.well()
 
 
+@pytest.mark.wide
 @pytest.mark.peer("postgresql")
 @on_loop
 async def test_stopped_postgresql_is_one_fault_of_the_management_database_until_it_runs(

@@ -10,10 +10,13 @@ import pytest
 
 from sipmesh.client.dialog import Dialog
 from sipmesh.demo.organisation import Organisation
-from sipmesh.routing.proxy.response_context import SILENT_S
+from sipmesh.routing.proxy.branch_kinds import SILENT_S
+from sipmesh.server.proxy.calls import call_bounds
 from sipmesh.sip.message import Request, Response
+from sipmesh.storage.users.user_database import Users
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.role import Role
+from support.call_rules import rules
 from support.descriptions import SDES, SDP
 from support.network import BEGAN, EXAMPLE, FE1, Network
 from support.peer import HungUpError, Peer
@@ -29,7 +32,6 @@ from support.trunks import (
     PBX,
     PROVIDER,
     PlayedTrunk,
-    build_models,
     with_trunks,
 )
 
@@ -37,26 +39,9 @@ OFFER = [("content-type", SDP)]
 TO_ALICE = f"sip:{ALICE}@{GATEWAYS}"
 
 
-@pytest.fixture(name="models", scope="module")
-def _models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Organisation]:
-    return build_models(tmp_path_factory.mktemp("trunks"))
-
-
-@pytest.fixture(name="provider")
-def _provider(models: dict[str, Organisation]) -> PlayedTrunk:
-    """A provider that asserts and carries all numbers."""
-    return PlayedTrunk(PROVIDER, models[PROVIDER])
-
-
-@pytest.fixture(name="pbx")
-def _pbx(models: dict[str, Organisation]) -> PlayedTrunk:
-    """A PBX that has the numbers from +4989 on."""
-    return PlayedTrunk(PBX, models[PBX])
-
-
 @pytest.fixture(name="network")
-def _network(models: dict[str, Organisation], provider: PlayedTrunk, pbx: PlayedTrunk, tmp_path: Path) -> Network:
-    example = with_trunks(models[EXAMPLE], provider, pbx, tmp_path / "example")
+def _network(trunk_models: dict[str, Organisation], provider: PlayedTrunk, pbx: PlayedTrunk, tmp_path: Path) -> Network:
+    example = with_trunks(trunk_models[EXAMPLE], provider, pbx, tmp_path / "example")
     return Network((example,), starts=(FE1, GATEWAY))
 
 
@@ -511,3 +496,168 @@ async def test_flood_of_a_trunk_is_bounded_by_the_second_and_leaves_the_other_tr
         await talk(other, alice, await invited(other, TO_ALICE, f"<sip:{OF_PBX}@{PBX}>"))
         await asyncio.sleep(1)
         await talk(trunk, alice, await invited(trunk, TO_ALICE, f"<sip:{OUTSIDE}@{PROVIDER}>"))
+
+
+# Calls that a user of ours forwards
+
+
+@pytest.mark.parametrize("uri", [f"sip:alice@{EXAMPLE}", f"sip:{ALICE}@{EXAMPLE}"])
+@on_loop
+async def test_forwarded_call_leaves_with_the_number_of_the_user_who_forwards(
+    network: Network, provider: PlayedTrunk, uri: str
+) -> None:
+    """The trunk learns neither the caller nor a name of a user."""
+    async with network, provider:
+        bob = await network.phone("bob", FE1)
+        await rules(network, "alice", away=OUTSIDE)
+        invite = await invited(bob, uri, f"<sip:bob@{EXAMPLE}>")
+        came, final = await talk(bob, await provider.links.get(), invite)
+        assert came.ruri.aor == f"sip:{OUTSIDE}@{PROVIDER}"
+        assert came.from_.uri == f"sip:{ALICE}@{GATEWAYS};user=phone"
+        assert came.values("p-asserted-identity") == [f"<sip:{ALICE}@{GATEWAYS};user=phone>"]
+        assert came.items("diversion") == [f"<sip:{ALICE}@{GATEWAYS};user=phone>;reason=away;counter=1"]
+        shown = b"".join(came.lines)
+        assert (b"bob" in shown, b"alice" in shown, BOB.encode() in shown) == (False, False, False)
+        assert final.to.uri == invite.to.uri
+
+
+@on_loop
+async def test_call_of_a_trunk_is_forwarded_to_a_trunk(
+    network: Network, provider: PlayedTrunk, pbx: PlayedTrunk
+) -> None:
+    async with network, provider, pbx:
+        await rules(network, "alice", always=OF_PBX)
+        trunk = await provider.opens(network)
+        invite = await invited(trunk, TO_ALICE, f"<sip:{OUTSIDE}@198.51.100.7>")
+        came, _ = await talk(trunk, await pbx.links.get(), invite)
+        assert (came.ruri.aor, came.from_.uri) == (f"sip:{OF_PBX}@{PBX}", f"sip:{ALICE}@{GATEWAYS};user=phone")
+        assert OUTSIDE.encode() not in b"".join(came.lines)
+
+
+@on_loop
+async def test_trunk_that_sends_a_forwarded_call_back_is_refused(network: Network, provider: PlayedTrunk) -> None:
+    """It shows the number of the user who has forwarded, which no trunk may assert. So no call goes in a circle."""
+    async with network, provider:
+        await rules(network, "alice", always=OUTSIDE)
+        bob = await network.phone("bob", FE1)
+        await invited(bob, f"sip:alice@{EXAMPLE}", f"<sip:bob@{EXAMPLE}>")
+        there = await provider.links.get()
+        came = await there.request_in("INVITE")
+        back = await provider.opens(network)
+        assert await refused(back, TO_ALICE, came.from_.uri and f"<{came.from_.uri}>") == 403
+        await there.reply(came, 486)
+        assert (await bob.final()).status == 486
+
+
+@on_loop
+async def test_trunk_gets_the_number_of_the_user_for_whom_a_delegate_calls(
+    network: Network, provider: PlayedTrunk
+) -> None:
+    async with network, provider:
+        bob, for_alice = await network.phone("bob", FE1), ("p-preferred-identity", f"<sip:alice@{EXAMPLE}>")
+        await invited(bob, f"sip:{OUTSIDE}@{EXAMPLE}", f"<sip:bob@{EXAMPLE}>", for_alice)
+        assert (await bob.final()).status == 403
+        await rules(network, "alice", delegates=("bob",))
+        await invited(bob, f"sip:{OUTSIDE}@{EXAMPLE}", f"<sip:bob@{EXAMPLE}>", for_alice)
+        came = await (await provider.links.get()).request_in("INVITE")
+        assert came.from_.uri == f"sip:{ALICE}@{GATEWAYS};user=phone"
+        assert b"bob" not in b"".join(came.lines)
+
+
+@on_loop
+async def test_trunk_that_hides_a_circle_ends_it_at_the_bound_of_forwarded_calls(
+    network: Network, provider: PlayedTrunk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It drops Diversion, and shows another caller. Calls that the user makes are not bounded by it."""
+    monkeypatch.setattr(call_bounds, "MOST_FORWARDED", 2)
+    async with network, provider:
+        await rules(network, "alice", always=OUTSIDE)
+        alice, bob = await network.phone("alice", FE1), await network.phone("bob", FE1)
+        await invited(bob, f"sip:alice@{EXAMPLE}", f"<sip:bob@{EXAMPLE}>")
+        there = await provider.links.get()
+        await there.request_in("INVITE")
+        back = await provider.opens(network)
+        await invited(back, TO_ALICE, f"<sip:{OUTSIDE[:-1]}6@198.51.100.7>")
+        trying = await back.receive()
+        assert isinstance(trying, Response)
+        await back.request_in("INVITE")  # on the newest link
+        assert await refused(back, TO_ALICE, f"<sip:{OUTSIDE[:-1]}7@198.51.100.7>") == 403
+        await invited(alice, f"sip:{OUTSIDE}@{EXAMPLE}", f"<sip:alice@{EXAMPLE}>")
+        await back.request_in("INVITE")
+
+
+@on_loop
+async def test_no_rule_and_no_alias_keeps_an_emergency_call_back(network: Network, provider: PlayedTrunk) -> None:
+    """The user who has the number as an alias gets no call to it; with another alias, the user does."""
+    users = Users(network.organisations[0].load().users_url)
+    for alias in ("112", "113"):
+        users.add_alias(f"alice@{EXAMPLE}", alias)
+    users.close()
+    partners: Any = network.organisations[0].document["federation"]
+    partners["partners"][0]["trunk"] = {"gateway": GATEWAYS, "emergency": True}
+    network.organisations[0].document["call_rules"] = [{"block": [f"bob@{EXAMPLE}", "anonymous"]}]
+    with_numbers(network, emergency=["112"], country="49")
+    async with network, provider:
+        alice, bob = await network.phone("alice", FE1), await network.phone("bob", FE1)
+        await rules(network, "alice", callers={"bob": "allow"}, delegates=("bob",))
+        await rules(network, "bob", do_not_disturb=True, always="alice", callers={"*": "block"})
+        for_alice = ("p-preferred-identity", f"<sip:alice@{EXAMPLE}>")
+        await invited(bob, f"sip:112@{EXAMPLE}", f"<sip:bob@{EXAMPLE}>", for_alice)
+        came = await (await provider.links.get()).request_in("INVITE")
+        assert (came.ruri.user, came.from_.uri) == ("112", f"sip:{BOB}@{GATEWAYS};user=phone")
+        await alice.silent()
+        await invited(bob, f"sip:113@{EXAMPLE}", f"<sip:bob@{EXAMPLE}>")
+        await alice.request_in("INVITE")
+
+
+@on_loop
+async def test_number_that_a_user_blocks_is_declined_and_others_ring(network: Network, provider: PlayedTrunk) -> None:
+    async with network, provider:
+        alice, trunk = await network.phone("alice", FE1), await provider.opens(network)
+        await rules(network, "alice", callers={OUTSIDE: "block"})
+        assert await refused(trunk, TO_ALICE, f"<sip:{OUTSIDE}@198.51.100.7>") == 603
+        await invited(trunk, TO_ALICE, f"<sip:{OUTSIDE[:-1]}1@198.51.100.7>")
+        await alice.request_in("INVITE")
+
+
+BY_COUNTRY = {
+    "emergency": ["112"],
+    "classes": [
+        {"name": "premium", "kinds": ["premium"]},
+        {"name": "america", "numbers": ["+1"], "everyone": True},
+        {"name": "caribbean", "countries": ["JM"], "users": [f"bob@{EXAMPLE}"]},
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("user", "number", "status"),
+    [
+        ("alice", "+18765551234", 403),
+        ("bob", "+18765551234", 486),
+        ("alice", "+187655512345", 403),
+        ("alice", "+12025550123", 486),
+        ("alice", "+19005551234", 403),
+        ("bob", "+4990012345678", 403),
+        ("alice", "+9991234567", 403),
+        ("alice", "112", 486),
+    ],
+)
+@on_loop
+async def test_country_and_kind_of_a_number_decide_who_may_call_it(
+    network: Network, provider: PlayedTrunk, user: str, number: str, status: int
+) -> None:
+    """Jamaica and the United States share +1. An emergency call is of no class."""
+    document: Any = network.organisations[0].document
+    document["numbers"] = BY_COUNTRY
+    document["federation"]["partners"][0]["trunk"]["emergency"] = True
+    network.organisations[0].write()
+    async with network, provider:
+        phone = await network.phone(user, FE1)
+        await invited(phone, f"sip:{number}@{EXAMPLE}", f"<sip:{user}@{EXAMPLE}>")
+        if status == 486:
+            trunk = await provider.links.get()
+            came = await trunk.request_in("INVITE")
+            assert came.ruri.user == number
+            await trunk.reply(came, 486)
+        assert (await phone.final()).status == status

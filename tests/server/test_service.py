@@ -102,6 +102,19 @@ async def test_other_users_cannot_write_to_the_state_of_a_server_and_no_database
 
 
 @on_loop
+async def test_replicated_users_that_others_may_have_read_are_not_used(example: Organisation) -> None:
+    """The hashes of passwords are for the server alone. With the remedy, it starts."""
+    users = example.folder / STATE / f"{FE1}.users"
+    users.touch()
+    users.chmod(0o644)
+    with pytest.raises(OperatorError, match=rf"{users}: has mode 0644.*`chmod 600 {users}`.*sipmesh user password"):
+        await Service(example.file, FE1, Told().log).serve()
+    users.chmod(0o600)
+    async with serving_here(example, Told()) as node:
+        assert node.users
+
+
+@on_loop
 async def test_lack_of_descriptors_is_one_line_for_any_number_of_reports_of_asyncio(example: Organisation) -> None:
     """Its own listeners, such as that of the metrics, report each try; any other fault is a line of its own."""
     told, loop = Told(), asyncio.get_running_loop()

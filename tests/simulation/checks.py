@@ -220,7 +220,7 @@ class Checks:
             self.world.violated("a call can be ended", f"{status} to the BYE of {phone.name} for {request.to.aor}")
         key = short_key(request.call_id)
         for server, node in self.world.nodes():
-            if status < 300 and key in node.relay.calls._calls:
+            if status < 300 and key in node.relay.calls.table._calls:
                 self.world.violated("an ended call is forgotten", f"{request.call_id} on {server.name}")
 
     def must_be_acknowledged(self, phone: Phone, sock: object, call_id: str, at: float) -> None:

@@ -335,16 +335,16 @@ SOURCE_MUTATIONS: Final[dict[str, SourceMutation]] = {
     "answer-has-no-token": SourceMutation(
         "dialogs",
         "the initiator of a dialog gets no token for it, so that its BYE finds no way",
-        "server/proxy/relay.py",
-        "            self.requests.bind_answer(sent, response)\n",
+        "server/proxy/response_admission.py",
+        "            self._requests.bind_answer(sent, response)\n",
         '            response.remove("record-route")\n',
     ),
     "ended-calls-stay": SourceMutation(
         "dialogs",
         "a call stays in the table after its BYE",
-        "server/proxy/relay.py",
-        "            self.calls.ended(proxied.request.call_id)\n",
-        "            pass\n",
+        "server/proxy/transactions/server_transactions.py",
+        "                self._calls.ended(dialog, proxied.request.call_id)\n",
+        "                pass\n",
     ),
     # Keepalives, outages, takeovers
     "silent-link-stays": SourceMutation(

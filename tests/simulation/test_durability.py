@@ -212,6 +212,7 @@ def test_each_fsync_has_an_act() -> None:
     assert set(_sites()) == ACTS.keys()
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("site", ACTS)
 def test_an_fsync_that_is_left_out_is_found(tmp_path: Path, site: Site) -> None:
     assert _losses(tmp_path, *ACTS[site], site) > 0
@@ -229,6 +230,7 @@ NAMED: Final = (
 )
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("named", NAMED)
 def test_a_new_name_is_lost_without_the_fsync_of_its_folder(tmp_path: Path, named: Site) -> None:
     """The content alone is not enough: a power cut would take the key, the backup or the passwords with its name."""

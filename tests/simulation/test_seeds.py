@@ -35,6 +35,7 @@ def test_a_seed_is_one_run(folders: Folders) -> None:
     assert len(again.lines) == again.events
 
 
+@pytest.mark.wide
 def test_model_does_not_depend_on_what_the_process_did_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The first free port that a process looks for costs random octets. A run has ports of its own."""
     contents = []

@@ -79,12 +79,12 @@ def test_mangled_edges_of_a_field_are_refused_or_both_parsers_agree(
     assert_read_alike(message.replace(HEAD[row], name + before + b":" + after + value + behind, 1))
 
 
-@pytest.mark.parametrize("mangle", MANGLES)
 @pytest.mark.parametrize("message", [REQUEST, RESPONSE])
-def test_text_around_content_length_does_not_change_it(message: bytes, mangle: bytes) -> None:
+def test_text_around_content_length_does_not_change_it(message: bytes) -> None:
     length = b"%d" % len(BODY)
-    for value in (mangle + length, length + mangle, length[:1] + mangle + length[1:]):
-        assert_read_alike(message.replace(b"Content-Length: " + length, b"Content-Length: " + value))
+    for mangle in MANGLES:
+        for value in (mangle + length, length + mangle, length[:1] + mangle + length[1:]):
+            assert_read_alike(message.replace(b"Content-Length: " + length, b"Content-Length: " + value))
 
 
 LENGTH = b"Content-Length: %d" % len(BODY)

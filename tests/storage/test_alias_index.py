@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from sipmesh.storage.alias_index import AliasIndex
 
 ALICE, BOB = "sip:alice@example.test", "sip:bob@example.test"
@@ -40,3 +42,14 @@ def test_copy_is_independent() -> None:
     index.put(ALICE, [ONE])
     index.copy().put(ALICE, [])
     assert index.owner(ONE) == ALICE
+
+
+@pytest.mark.parametrize(
+    ("word", "found"),
+    [("li", [ALICE]), ("4930", [ALICE]), ("sip", []), ("tel", []), ("phone", []), ("example", []), ("desk", [BOB])],
+)
+def test_names_and_aliases_are_searched_without_what_all_of_them_have(word: str, found: list[str]) -> None:
+    index = AliasIndex()
+    index.put(ALICE, ["tel:+493012345"])
+    index.put(BOB, ["sip:desk@example.test", "tel:77;phone-context=example.test"])
+    assert list(index.matching([ALICE, BOB], word, ["example.test"])) == found

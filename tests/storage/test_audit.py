@@ -10,7 +10,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
-from sqlalchemy import make_url
+from sqlalchemy import event, make_url
 from sqlalchemy.exc import IntegrityError
 
 from sipmesh.database.connection import Database
@@ -28,8 +28,8 @@ DROPPING = {
     POSTGRESQL: "CREATE RULE t AS ON INSERT TO audit DO INSTEAD NOTHING",
 }
 """With this, a database takes a line and does not store it."""
-IMPATIENT = {SQLITE: "?timeout=0", POSTGRESQL: "&options=-clock_timeout%3D1"}
-"""Appended to a URL, this makes a statement fail at once instead of waiting for a lock."""
+IMPATIENT = {SQLITE: "", POSTGRESQL: "&options=-clock_timeout%3D1"}
+"""Appended to a URL, this makes a statement fail at once instead of waiting for a lock; SQLite has a pragma for it."""
 
 
 @pytest.fixture(name="audit")
@@ -211,6 +211,8 @@ def test_instants_need_a_timezone(audit: Audit) -> None:
 
 def test_log_that_stays_locked_is_an_operator_error(url: str, audit: Audit) -> None:
     database = Database(f"{url}{IMPATIENT[make_url(url).get_backend_name()]}", "audit log")
+    if database.file is not None:
+        event.listen(database.engine, "connect", lambda raw, _: raw.execute("PRAGMA busy_timeout = 0"))
     other = Audit(database, Lease(database))
     with audit.changing() as db:
         audit.add(db, "ada", AuditAct.BLOCK, {}, at=NOON)

@@ -125,7 +125,7 @@ class AcmeClient:
         """The order once it is not pending any more."""
         async with asyncio.timeout(30):
             while (found := (await self.post(order)).json)["status"] == "pending":
-                await asyncio.sleep(0.02)
+                await asyncio.sleep(0.1)
         return found
 
     async def finalized(self, order: Any, der: bytes) -> Answer:

@@ -75,6 +75,9 @@ class Visitor:
     It shows the certificate of its *credentials*, chain and key, where it is asked for one. *source* is its address.
     """
 
+    part = "console"
+    """Of the topology, with the port."""
+
     def __init__(
         self, network: Managed, token: str = "", credentials: Credentials | None = None, source: str = HOST
     ) -> None:
@@ -83,8 +86,8 @@ class Visitor:
         self.form_token = ""
 
     async def __aenter__(self) -> Self:
-        console: Any = self._network.organisation.document["console"]
-        self.port = int(console["listen"].rpartition(":")[2])
+        pages: Any = self._network.organisation.document[self.part]
+        self.port = int(pages["listen"].rpartition(":")[2])
         context = ssl.create_default_context(cafile=str(self._network.organisation.root))
         if self._credentials is not None:
             context.load_cert_chain(*self._credentials)

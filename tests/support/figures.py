@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
@@ -12,11 +13,15 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from sipmesh.demo.organisation import Organisation
 from sipmesh.demo.ports import free_port
-from sipmesh.server.admin.metrics.page import MetricsPage, Workers
+from sipmesh.server.admin.metrics.figures import Workers
+from sipmesh.server.admin.metrics.page import MetricsPage
 from sipmesh.server.admin.replies import WorkerReply, WorkerState
 from support.network import FE1, Network
 
 MINUTE = timedelta(minutes=1)
+LOOK_AGAIN_S = 0.25
+"""The page is a second old at most, and an address that asks 600 times a minute gets 429."""
+
 Figures = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 
@@ -66,6 +71,13 @@ async def figures(port: int) -> Figures:
     assert status == 200
     families = text_string_to_metric_families(text)
     return {(one.name, frozenset(one.labels.items())): one.value for family in families for one in family.samples}
+
+
+async def figures_with(port: int, holds: Callable[[Figures], bool]) -> Figures:
+    """Wait until *holds* is true of the figures; returns all of them."""
+    while not holds(found := await figures(port)):
+        await asyncio.sleep(LOOK_AGAIN_S)
+    return found
 
 
 def labelled(name: str, /, **labels: str) -> tuple[str, frozenset[tuple[str, str]]]:

@@ -29,7 +29,7 @@ class Answer:
 async def sipmesh(file: Path, *arguments: str) -> str:
     """Run a command on the machine of management, and give what it prints; a failure is an error."""
     code, out, fault = await ran(file, *arguments)
-    assert code == 0, fault
+    assert code == 0, f"{fault}{out}"
     return out
 
 

@@ -14,6 +14,7 @@ from support.console import TOKENS, Visitor
 from support.invited import Invitee
 from support.managed import MGMT, Managed, build_published
 from support.model_ports import model_port
+from support.network import FE1
 
 
 @cache
@@ -36,6 +37,17 @@ async def management_with_invitations(folder: Path, **pages: Any) -> AsyncIterat
     async with Managed(organisation, folder / "s") as network:
         await network.start(MGMT)
         yield network
+
+
+async def with_certificates(network: Managed) -> None:
+    """Make the device issuing CA, and publish that the first front end takes certificates of devices."""
+    organisation = network.organisation
+    organisation.certify_devices()
+    document: Any = organisation.document
+    servers = (server for pool in document["pools"] for server in pool["servers"])
+    next(server for server in servers if server["name"] == FE1)["client_auth"] = "either"
+    organisation.write()
+    await network.publish()
 
 
 async def invite(managed: Managed, user: str = "alice", /, **given: Any) -> str:

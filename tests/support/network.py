@@ -242,10 +242,14 @@ class Network:
 
     def let_application_speak(self) -> None:
         """Let the application of the first organisation assert users of its domain; before the start."""
+        self.set_application(speaks_for=[self.organisations[0].domain])
+
+    def set_application(self, **keys: object) -> None:
+        """Set *keys* of the application of the first organisation; before the start."""
         organisation = self.organisations[0]
         pools = organisation.document["pools"]
         assert isinstance(pools, list)
-        next(one for one in pools if one["name"] == BOT)["speaks_for"] = [organisation.domain]
+        next(one for one in pools if one["name"] == BOT).update(keys)
         organisation.write()
 
     async def peer(self, server: str, user: str = "nobody", credentials: str | None = None) -> Peer:

@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
-from sipmesh.sip.digest import answer, parse_challenge
+from sipmesh.sip.digest import answer, is_digest, parse_challenge
 from sipmesh.sip.framing import Keepalive, MessageReader, ReadLimits
 from sipmesh.sip.message import Request, Response, build_request, respond
 
@@ -180,6 +180,10 @@ class Peer:
         first = await self.ask(self._register(headers))
         return first if first.status != 401 else await self.ask(self._answered(first, headers, password))
 
+    async def register_by(self, token: str, headers: Headers = ()) -> Response:
+        """Register with an access token (RFC 8898)."""
+        return await self.ask(self._register([("authorization", f"Bearer {token}"), *headers]))
+
     async def with_credentials(self) -> Request:
         """Have the server challenge us; gives the REGISTER with credentials that is to be sent next."""
         challenged = await self.ask(self._register(()))
@@ -192,7 +196,7 @@ class Peer:
     def _answered(self, first: Response, headers: Headers, password: str | None) -> Request:
         name, _, domain = self.user.partition("@")
         uri = f"sip:{domain}"
-        challenges = [parse_challenge(value) for value in first.values("www-authenticate")]
+        challenges = [parse_challenge(value) for value in first.values("www-authenticate") if is_digest(value)]
         secret = f"{name}-secret" if password is None else password
         credentials = answer(challenges, self.login or name, secret, "REGISTER", uri, "cnonce", 1)
         return self._register([("authorization", credentials), *headers])

@@ -111,6 +111,7 @@ class Responder:
     ends: timedelta = timedelta(hours=4)
     about: x509.Certificate | None = None  # whom it speaks of, for each question
     sha1_alone: bool = False
+    beside: list[x509.Certificate] = field(default_factory=list)  # certificates of no use
     known: list[x509.Certificate] = field(default_factory=list)
     asked: list[ocsp.OCSPRequest] = field(default_factory=list)
 
@@ -143,6 +144,7 @@ class Responder:
             )
             .responder_id(ocsp.OCSPResponderEncoding.HASH, signer.certificate)
         )
-        if self.signer is not None:
-            builder = builder.certificates([self.signer.certificate])
+        attached = [*([self.signer.certificate] if self.signer is not None else []), *self.beside]
+        if attached:
+            builder = builder.certificates(attached)
         return builder.sign(signer.key, hashes.SHA256()).public_bytes(Encoding.DER)

@@ -24,14 +24,14 @@ def with_records(network: Network, **keys: object) -> Network:
 
 def silent_recorder(node: RunningServer) -> CallRecorder:
     """Give the recorder of a server that makes no records, for parts that a test builds itself."""
-    recorder = node.relay.records
+    recorder = node.relay.calls.records
     assert not recorder.is_on
     return recorder
 
 
 def made_at(network: Network, server: str) -> list[CallRecord]:
     """Give the records that *server* has made since the last call, before they are written."""
-    lines = [entry.line for entry in network.nodes[server].relay.records.buffer.take()]
+    lines = [entry.line for entry in network.nodes[server].relay.calls.records.buffer.take()]
     return [record for line in lines if (record := record_in(line)) is not None]
 
 

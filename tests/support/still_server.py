@@ -11,6 +11,7 @@ from typing import Any, Final, cast
 
 from sipmesh.demo.organisation import Organisation
 from sipmesh.routing.events.notifier_choice import notifier_of
+from sipmesh.routing.identity.route_set import take_place
 from sipmesh.routing.outcome import Forward
 from sipmesh.routing.registrar.binding import Binding
 from sipmesh.routing.target import FlowTarget, Target
@@ -22,7 +23,7 @@ from sipmesh.server.proxy.serving.events import Event
 from sipmesh.server.proxy.serving.state import ServingState
 from sipmesh.server.proxy.serving.step import step
 from sipmesh.sip.framing import MessageReader
-from sipmesh.sip.message import Request, Response, build_request
+from sipmesh.sip.message import Request, Response, build_request, respond
 from sipmesh.sip.transaction.key import server_key
 from sipmesh.storage.location_service.locations import WriteResult
 from sipmesh.storage.location_service.sqlite_locations import SqliteLocations
@@ -30,8 +31,9 @@ from sipmesh.transport.hop import Hop
 from sipmesh.transport.link.link import Link
 from sipmesh.transport.link.peer import LinkPeer
 from sipmesh.transport.link.state import LinkState
-from sipmesh.trust.evidence import LinkKind
+from sipmesh.trust.evidence import LinkKind, PeerEvidence
 from sipmesh.trust.trusted_peer import TrustedPeer
+from support.descriptions import put_body
 from support.network import FE1
 from support.server_parts import ServerParts, server_parts
 
@@ -58,6 +60,8 @@ class StillLink:
         self.remote, self.local = (f"192.0.2.{self.number % 250 + 1}", 40_000), ("127.0.0.1", 5061)
         self.flow: object | None = None
         self.peer, self.authenticated, self.usable, self.room = LinkPeer(confirmed=True), False, True, 1 << 20
+        if peer is not None:
+            self.peer.evidence = cast("PeerEvidence", SimpleNamespace(presented=(b"a certificate",)))
         self.written: list[Request | Response] = []
         self.closed: list[str] = []
 
@@ -189,8 +193,10 @@ class StillServer:
         locations._reading.versions.mark_all()
 
     def received(self, flow: Flow, request: Request) -> ReceivedRequest:
-        """The *request* as it has arrived on *flow*."""
-        return ReceivedRequest(flow, request, server_key(request), self.core)
+        """The *request* as it has arrived on *flow*, with a Route that this server has recorded, or none."""
+        received = ReceivedRequest(flow, request, server_key(request), self.core)
+        received.place = take_place(request.copy(), self.parts.setup.current.value.names, self.state.tokens)
+        return received
 
     def step(self, event: Event) -> Effect:
         """What follows from *event*."""
@@ -261,6 +267,33 @@ def forward(server: StillServer, came_on: Flow, request: Request, *targets: Targ
     """Have a request of *came_on* forwarded to *targets*."""
     proxied = server.core._transactions.begin(server.received(came_on, request))
     server.parts.relays.relay.forward(proxied, Forward(targets, "sip:alice@example.test"))
+
+
+def sent_to(server: StillServer, came_on: Flow, request: Request, flow: Flow) -> Request:
+    """Have a request of *came_on* forwarded to the phone of *flow*; gives what the phone receives."""
+    forward(server, came_on, request, to(flow))
+    sent = written_on(flow)[-1]
+    assert isinstance(sent, Request)
+    return sent
+
+
+def answer(
+    server: StillServer, flow: Flow, came: Request, status: int, *headers: tuple[str, str], body: bytes = b""
+) -> bool:
+    """Have the peer of *flow* answer; tells whether a branch matches."""
+    routes = [("record-route", value) for value in came.values("record-route")]
+    response = respond(came, status, to_tag="2", headers=(*routes, *headers))
+    if body:
+        put_body(response, body)
+    return server.parts.relays.relay.responded(flow, response)
+
+
+def bye_of(invite: Request, caller: Flow) -> Request:
+    """The BYE of *caller*, with the route of the 2xx that it has got."""
+    routes = [("route", value) for value in written_on(caller)[-1].values("record-route")]
+    bye = asked("BYE", invite.uri, ("call-id", invite.call_id), *routes, tag="2")
+    bye.replace("from", invite.first("from") or "")
+    return bye
 
 
 @asynccontextmanager

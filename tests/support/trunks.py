@@ -113,6 +113,13 @@ def build_models(folder: Path) -> dict[str, Organisation]:
     }
 
 
+def premium_for(user: str) -> dict[str, Any]:
+    """Numbers of which all users may call those of the country, and *user* alone those at a premium."""
+    home = {"name": "home", "numbers": ["+49"], "everyone": True}
+    premium = {"name": "premium", "numbers": ["+49900"], "users": [f"{user}@{EXAMPLE}"]}
+    return {"country": "49", "classes": [home, premium]}
+
+
 def with_trunks(model: Organisation, provider: PlayedTrunk, pbx: PlayedTrunk, folder: Path) -> Organisation:
     """A copy of *model* with a provider that asserts and carries all numbers, and a PBX with the numbers from +4989 on."""
     example = copied(model, folder)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from sipmesh.demo.organisation import Organisation
@@ -18,6 +20,14 @@ from support.running import LOOK_AGAIN_S
 
 MOST_TRIES = 40
 """Connections that are opened until one is at the wanted worker: the kernel spreads them evenly."""
+
+
+def is_running(pid: int) -> bool:
+    """Tell whether process *pid* has not ended: it has its files, and is no zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in {"Z", "X"}
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 @dataclass
@@ -59,8 +69,11 @@ class Workers:
         return next(int(one["pid"]) for one in await self.workers() if one["number"] == worker)
 
     async def signal(self, worker: int, number: int) -> None:
-        """Send a signal to *worker*."""
-        os.kill(await self.pid(worker), number)
+        """Send a signal to *worker*. After SIGKILL its port has no listener of it any more: a connection would be lost."""
+        pid = await self.pid(worker)
+        os.kill(pid, number)
+        while number == signal.SIGKILL and is_running(pid):
+            await asyncio.sleep(LOOK_AGAIN_S)
 
     async def replaced(self, worker: int) -> None:
         """Wait until *worker* serves after another start."""

@@ -85,3 +85,22 @@ def test_names_of_others_lead_to_public_addresses_but_not_to_our_own(address: st
         assert reachable.refused(host, "8.8.4.4", nowhere)
         assert reachable.refused(host, "::ffff:8.8.4.4", nowhere)
         assert reachable.refused(host, "127.0.0.1", nowhere)
+
+
+@pytest.mark.parametrize(
+    ("host", "address", "refused"),
+    [
+        ("crl.example.test", "192.0.2.1", False),
+        ("crl.example.test", "10.0.0.8", False),
+        ("crl.example.test", "127.0.0.1", True),
+        ("crl.example.test", "169.254.169.254", True),
+        ("crl.other.test", "192.0.2.1", True),
+        ("crl.other.test", "10.0.0.8", True),
+    ],
+)
+def test_responder_of_our_ca_may_be_at_one_of_our_servers_and_not_at_special_addresses(
+    host: str, address: str, *, refused: bool
+) -> None:
+    ours = frozenset(map(ip_address, ("192.0.2.1", "127.0.0.1")))
+    reachable = ReachableAddresses(ours=ours, responders=frozenset({"crl.example.test"}))
+    assert bool(reachable.refused(host, address, nowhere)) is refused

@@ -9,7 +9,7 @@ import pytest
 from sipmesh.errors import OperatorError
 from sipmesh.topology.view import ServerView, certificate_names, invitation_hosts, view
 from sipmesh.trust.evidence import LinkKind
-from sipmesh.trust.role import ClientUsage, Role
+from sipmesh.trust.role import Role
 from support.managed import MGMT, build_managed
 
 if TYPE_CHECKING:
@@ -63,43 +63,6 @@ def test_only_edges_have_partner_links(views: dict[str, ServerView], name: str) 
 def test_client_links_have_no_trusted_peers(views: dict[str, ServerView], name: str) -> None:
     assert views[name].accept_policy(LinkKind.CLIENT).may_open == frozenset()
     assert views[name].anchors(LinkKind.CLIENT) == ()
-
-
-@pytest.mark.parametrize(
-    ("peer", "asserts"),
-    [
-        (FE1, {"example.test"}),
-        (FE3, {"example.test"}),
-        (EDGE, {"partner.test", "other.test", "second.test"}),
-        (BOT, {"example.test"}),
-    ],
-)
-def test_each_server_asserts_what_the_table_says(views: dict[str, ServerView], peer: str, asserts: set[str]) -> None:
-    assert views[FE2].trusted[peer].asserts == asserts
-
-
-@pytest.mark.parametrize(("workers", "processes"), [("1", 1), ("2", 3), ("64", 65), ("auto", 65)])
-def test_peer_may_open_links_from_each_of_its_processes(place: Place, workers: str, processes: int) -> None:
-    """Its workers and their supervisor; ``auto`` may be any number."""
-    place.spoil(("servers: [edge1.example.test]", f"servers: [{{name: edge1.example.test, workers: {workers}}}]"))
-    loaded = place.load()
-    assert view(loaded, FE1).trusted[EDGE].processes == processes
-    assert view(loaded, EDGE).workers == (workers if workers == "auto" else int(workers))
-
-
-def test_an_application_asserts_nothing_by_default(place: Place) -> None:
-    place.spoil(("speaks_for: [example.test]", "speaks_for: []"))
-    assert view(place.load(), FE1).trusted[BOT].asserts == frozenset()
-
-
-def test_a_partner_asserts_its_own_domains_under_its_own_authority(views: dict[str, ServerView]) -> None:
-    first, second = views[EDGE].partners
-    assert first.peer.asserts == {"partner.test"}
-    assert first.peer.identity == first.peer.names == {"partner.test", "sip.partner.test"}
-    assert first.peer.role is None
-    assert first.peer.authority.name == "partner.test"
-    assert second.peer.client_usage is ClientUsage.SERVER_OK
-    assert second.peer.name == "other.test"
 
 
 def test_our_servers_are_known_by_their_own_names_alone(views: dict[str, ServerView]) -> None:

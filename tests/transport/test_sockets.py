@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import socket
+from typing import Any
 
 from sipmesh.transport.sockets import (
+    IP_BIND_ADDRESS_NO_PORT,
     KEEPALIVE_IDLE_S,
     PROBE_IDLE_S,
     UNACKNOWLEDGED_MS,
     UNANSWERED_MS,
     address_of,
+    bind_source,
     close_quietly,
     keep_alive,
     peeked,
@@ -34,6 +38,24 @@ def test_socket_between_servers_probes_each_second() -> None:
         assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == PROBE_IDLE_S
         assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL) == PROBE_IDLE_S
         assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == UNANSWERED_MS
+
+
+class OfAnEmulator(socket.socket):
+    """A socket of a kernel that does not choose a port late, such as that of qemu-user."""
+
+    def setsockopt(self, level: int, option: int, value: Any) -> None:  # type: ignore[override]
+        if option == IP_BIND_ADDRESS_NO_PORT:
+            raise OSError(errno.ENOPROTOOPT, "Protocol not available")
+        super().setsockopt(level, option, value)
+
+
+def test_source_is_chosen_also_where_the_kernel_chooses_no_port_late() -> None:
+    with socket.socket() as late, OfAnEmulator() as at_once:
+        for sock in (late, at_once):
+            bind_source(sock, "127.0.0.2", "127.0.0.1")
+        assert late.getsockname() == ("127.0.0.2", 0)
+        assert at_once.getsockname()[0] == "127.0.0.2"
+        assert at_once.getsockname()[1]
 
 
 def test_address_is_host_and_port_in_either_family() -> None:

@@ -96,6 +96,7 @@ class Wish:
         if isinstance(key, rsa.RSAPrivateKey):
             signature = key.sign(tbs, padding.PKCS1v15(), self.hashed)
         else:
+            assert isinstance(key, ec.EllipticCurvePrivateKey), "SIGNATURES has no ML-DSA"
             signature = key.sign(tbs, ec.ECDSA(self.hashed))
         kind = SIGNATURES[isinstance(key, ec.EllipticCurvePrivateKey), self.hashed.name]
         held = [one.certificate.public_bytes(Encoding.DER) for one in self.certificates]

@@ -57,6 +57,10 @@ def test_ipv6_address_is_written_in_brackets() -> None:
     assert tell_address(("127.0.0.1", 5061)) == "127.0.0.1:5061"
 
 
+def test_file_is_written_without_a_port() -> None:
+    assert tell_address(("impostor.pem", 0)) == "impostor.pem"
+
+
 @pytest.mark.parametrize(
     ("seconds", "told"),
     [

@@ -77,11 +77,11 @@ def test_verdicts_show_themselves_and_can_be_changed_by_copy_only() -> None:
 def test_codes_are_the_published_words() -> None:
     published = """accepted not-tls handshake-failed handshake-timeout too-many-handshakes protocol-too-old no-certificate
         untrusted-issuer issuer-not-for-this-name expired not-yet-valid revoked revocation-unknown staple-missing
-        not-logged dane-mismatch dane-unknown
+        not-logged dane-mismatch dane-unknown dane-required
         wrong-usage
         weak-key not-a-leaf malformed-certificate no-sip-identity name-mismatch ambiguous-identity not-in-topology
         role-not-allowed partner-unknown partner-blocked refused-by-peer device-certificate
         not-a-device
         from-not-allowed assertion-not-allowed not-authenticated no-route other-home
-        media-not-encrypted media-unreadable identity-missing identity-invalid"""
+        media-not-encrypted media-unreadable media-not-bridged identity-missing identity-invalid"""
     assert [str(code) for code in Code] == published.split()

@@ -39,7 +39,7 @@ FE1, FE2, EDGE = (f"{host}.example.com" for host in ("fe1", "fe2", "edge1"))
 PARTNERS: Final = {"com": "127.0.0.1", "org": "127.0.0.2"}
 USERS: Final = {"com": {"alice": "sha-256", "bob": "md5"}, "org": {"carol": "sha-256"}}
 TYPED: Final = {name: f"{name}-has-this-password" for users in USERS.values() for name in users}
-READY_S: Final = 60.0
+READY_S: Final = 180.0
 ALICE, BOB, CAROL = "alice@example.com", "bob@example.com", "carol@example.org"
 
 

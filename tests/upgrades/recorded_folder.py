@@ -91,7 +91,7 @@ def record(release: str, folder: Path) -> None:
 
 
 def commit_of(release: str) -> str:
-    """Give the commit from which the folders of *release* were recorded."""
+    """Give the commit of *release*, whose sources run in the tests."""
     return _commit_file(release).read_text().strip()
 
 

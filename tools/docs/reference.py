@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Write the pages of docs/reference that are made from the code: commands, and log events.
+"""Write the pages of docs/reference that are made from the code: commands, log events, topology, header fields at trunks.
 
 Usage: reference.py [--check]. With ``--check`` nothing is written; exit code 1 if a page is not current.
 """
@@ -14,12 +14,17 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 REFERENCE: Final = ROOT / "docs" / "reference"
 sys.path.insert(0, str(ROOT))
 
-from tools.docs import cli_page, log_page  # noqa: E402 - the tool runs from any folder
+from tools.docs import cli_page, log_page, topology_page, trunk_page  # noqa: E402 - the tool runs from any folder
 
 
 def pages() -> dict[str, str]:
     """Give each page by its path below docs/reference."""
-    return {**cli_page.pages(), "log-events.md": log_page.page()}
+    return {
+        **cli_page.pages(),
+        "log-events.md": log_page.page(),
+        "trunk-messages.md": trunk_page.page(),
+        **topology_page.pages(),
+    }
 
 
 def outdated(made: dict[str, str]) -> list[str]:

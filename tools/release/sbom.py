@@ -42,9 +42,7 @@ def of_web_phone() -> Iterator[dict[str, Any]]:
             method, _, digest = package["integrity"].partition("-")
             hashes = [{"alg": method.upper().replace("SHA", "SHA-"), "content": b64decode(digest).hex()}]
             purl = f"pkg:npm/{name}@{package['version']}"
-            url = f"https://registry.npmjs.org/{name}/-/{name}-{package['version']}.tgz"
-            files = [{"type": "distribution", "url": url, "hashes": hashes}]
-            yield component(purl, name, package["version"], externalReferences=files)
+            yield component(purl, name, package["version"], hashes=hashes)
 
 
 def of_image(archive: Path) -> Iterator[dict[str, Any]]:

@@ -91,6 +91,8 @@ COMMANDS: Final[tuple[DeferredCommand, ...]] = (
     ),
     deferred_group("ca", "Your certificate authority.", groups.ca),
     deferred_group("user", "The users of your SIP domains.", groups.user),
+    deferred_group("group", "Groups: addresses whose calls ring at several users.", groups.group),
+    deferred_group("directory", "Users from your LDAP directory, Active Directory, or SCIM clients.", groups.directory),
     deferred_group("partner", "Partners: other organisations that you federate with.", groups.partner),
     deferred_group("join", "Add a server on another machine to the network.", groups.join),
     deferred_group("management", "The database of management, and the servers that share it.", groups.management),

@@ -66,10 +66,11 @@ def ca() -> typer.Typer:
 
 def user() -> typer.Typer:
     """Return the commands `sipmesh user`."""
-    from sipmesh.cli.users import accounts, aliases, devices, erase, invite, presence, user_state, user_table
+    from sipmesh.cli.users import accounts, aliases, devices, erase, invite, presence, rules, user_state, user_table
 
     accounts.app.add_typer(aliases.app, name="alias")
     accounts.app.add_typer(presence.app, name="presence")
+    accounts.app.add_typer(rules.app, name="rules")
     accounts.app.command("disable")(user_state.disable)
     accounts.app.command("enable")(user_state.enable)
     accounts.app.command("export")(user_table.export)
@@ -78,6 +79,24 @@ def user() -> typer.Typer:
     accounts.app.command("invitations")(invite.invitations)
     accounts.app.command("devices")(devices.devices)
     return accounts.app
+
+
+def group() -> typer.Typer:
+    """Return the commands `sipmesh group`."""
+    from sipmesh.cli.users import groups
+
+    return groups.app
+
+
+def directory() -> typer.Typer:
+    """Return the commands `sipmesh directory`."""
+    from sipmesh.cli.directory import adopt, explain, status, sync, token
+
+    sync.app.command("token")(token.token)
+    sync.app.command("status")(status.status)
+    sync.app.command("explain")(explain.explain)
+    sync.app.command("adopt")(adopt.adopt)
+    return sync.app
 
 
 def partner() -> typer.Typer:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sipmesh.cli.owner import for_owner_of
 from sipmesh.errors import OperatorError, Problem
 
 if TYPE_CHECKING:
@@ -26,7 +27,15 @@ HERE = Path("topology.yaml")
 CA = "ca"
 
 TopologyFile = Annotated[
-    Path, typer.Option("--topology", "-t", envvar="SIPMESH_TOPOLOGY", metavar="FILE", help="The topology file.")
+    Path,
+    typer.Option(
+        "--topology",
+        "-t",
+        envvar="SIPMESH_TOPOLOGY",
+        metavar="FILE",
+        help="The topology file.",
+        callback=for_owner_of,
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 

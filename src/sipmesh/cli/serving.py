@@ -45,8 +45,13 @@ class Serving:
 
     def run(self) -> None:
         """Run the servers until a signal stops them; raises `SipmeshError` if one cannot start."""
+        from sipmesh.cli.owner import for_owner_of
         from sipmesh.server.log import configure, get_log
         from sipmesh.server.service import serve
 
         configure(level=self.level)
-        serve(self.topology, list(dict.fromkeys(map(str.lower, self.names))), lambda name: get_log(server=name))
+        serve(
+            for_owner_of(self.topology),
+            list(dict.fromkeys(map(str.lower, self.names))),
+            lambda name: get_log(server=name),
+        )

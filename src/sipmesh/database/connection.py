@@ -13,7 +13,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -36,6 +36,9 @@ _REMEDIES: Final = {
 """What the operator does, by the words of PostgreSQL."""
 OPENING_S: Final = 5.0
 """Seconds to wait for another process that writes the file."""
+
+STATEMENTS: Final = 500
+"""How many compiled statements a process keeps for its SQLite files."""
 
 _SLOW = ("timeout", "did not answer")
 
@@ -119,8 +122,9 @@ class Database:
         self.engine.dispose()
 
     def _parsed(self, url: str | Path) -> sql.URL:
-        if isinstance(url, Path):
-            return sql.URL.create("sqlite", database=str(url))
+        """Read a URL. The path of an SQLite file is taken as it is, with any characters, such as ``?`` and ``%``."""
+        if isinstance(url, Path) or url.startswith(SQLITE_FILE):
+            return sql.URL.create("sqlite", database=str(url).removeprefix(SQLITE_FILE))
         try:
             return sql.make_url(url)
         except sql.exc.ArgumentError as wrong:
@@ -133,16 +137,18 @@ class Database:
             self._must_be_ours(self.file)
         # A new connection for each use, about one a second. A pooled connection could stay open after a `close` during another
         # use, and would not notice that the database server was restarted.
+        if self.file is not None:
+            return _engine_of_file(parsed)
         try:
             engine = sql.create_engine(self._bounded(parsed), hide_parameters=True, poolclass=sql.NullPool)
         except ImportError as wrong:
-            remedy = "write the URL as postgresql+psycopg://…, and install the driver: pip install '.[postgresql]'"
+            remedy = (
+                "write the URL as postgresql+psycopg://…, and install the driver: pip install 'psycopg[binary]>=3.2'"
+            )
             raise OperatorError(f"the {self.what} in {self.where} cannot be used: {wrong}; {remedy}") from wrong
         except sql.exc.SQLAlchemyError as wrong:
             raise self._unusable(self.where, wrong) from wrong
-        if parsed.get_backend_name() == "sqlite":
-            sql.event.listen(engine, "connect", _set_up_sqlite)
-        elif parsed.drivername == _PSYCOPG:
+        if parsed.drivername == _PSYCOPG:
             # Before all others: with the first connection, SQLAlchemy asks the server what it is and which types it has.
             sql.event.listen(engine, "connect", self._begin_use, insert=True)
             sql.event.listen(engine, "close", _end_use)
@@ -193,11 +199,11 @@ class Database:
         must_be_ours(names, f"{self.what} database {path}")
 
     def _unusable(self, where: str, wrong: Exception) -> OperatorError:
-        reason = f"{type(wrong).__name__}: {' '.join(str(getattr(wrong, 'orig', None) or wrong).split())}"
+        reason = " ".join(str(getattr(wrong, "orig", None) or wrong).split())
         ended: threading.Event | None = getattr(self._late, "ended", None)
         self._late.ended = None
         if ended is not None and ended.is_set():
-            reason = f"{type(wrong).__name__}: it did not answer within {self._timeouts.use_s:g} s"
+            reason = f"it did not answer within {self._timeouts.use_s:g} s"
         remedy = self._remedy(reason)
         return OperatorError(f"the {self.what} in {where} cannot be used: {reason}; {remedy}")
 
@@ -223,6 +229,25 @@ def _is_denied(file: Path) -> bool:
         return not allows(file, os.R_OK | os.W_OK)
     nearest = next(folder for folder in file.absolute().parents if allows(folder, os.F_OK))
     return not allows(nearest, os.X_OK | (os.W_OK if nearest == file.absolute().parent else 0))
+
+
+@cache
+def _sqlite() -> tuple[sql.Dialect, sql.util.LRUCache[Any, Any]]:
+    """Return what the SQLite files of a process share: the dialect, and the statements that were compiled for it.
+
+    An engine has both for itself otherwise, and compiles each statement again: this costs more than the statement does.
+    """
+    engine = sql.create_engine("sqlite://", poolclass=sql.NullPool)
+    engine.connect().close()  # with its first connection, a dialect asks SQLite what it can do
+    return engine.dialect, sql.util.LRUCache(STATEMENTS)
+
+
+def _engine_of_file(url: sql.URL) -> sql.Engine:
+    dialect, compiled = _sqlite()
+    arguments, options = dialect.create_connect_args(url)
+    pool = sql.NullPool(partial(dialect.connect, *arguments, **options), dialect=dialect)
+    sql.event.listen(pool, "connect", _set_up_sqlite)
+    return sql.Engine(pool, dialect, url, hide_parameters=True, execution_options={"compiled_cache": compiled})
 
 
 def _set_up_sqlite(connection: Any, _: object) -> None:

@@ -77,15 +77,20 @@ class Schema:
 
 
 MANAGEMENT: Final = Schema("management", "0001", MIGRATIONS / "management")
-USERS: Final = Schema("users", "0002", MIGRATIONS / "users")
-DEVICES: Final = Schema("devices", "0001", MIGRATIONS / "devices")
+USERS: Final = Schema("users", "0003", MIGRATIONS / "users")
+DEVICES: Final = Schema("devices", "0002", MIGRATIONS / "devices")
+DIRECTORY: Final = Schema("directory", "0001", MIGRATIONS / "directory")
+LOGOUTS: Final = Schema("logouts", "0001", MIGRATIONS / "logouts")
+SCIM: Final = Schema("scim", "0001", MIGRATIONS / "scim")
+"""Apart from the tables of devices and of the directory: the release before serves a folder that has these tables."""
+
 MESSAGES: Final = Schema("messages", "0002", MIGRATIONS / "messages")
 LEDGER: Final = Schema("ledger", "0001", MIGRATIONS / "ledger")
 ENROLMENT: Final = Schema("enrolment", "0001", MIGRATIONS / "enrolment")
 """Beside the tables of management, and apart from them: an earlier release serves a folder that has these tables."""
 
 CALLS: Final = Schema("calls", "0001", MIGRATIONS / "calls")
-SCHEMAS: Final = (MANAGEMENT, USERS, MESSAGES, LEDGER, CALLS, ENROLMENT, DEVICES)
+SCHEMAS: Final = (MANAGEMENT, USERS, MESSAGES, LEDGER, CALLS, ENROLMENT, DEVICES, DIRECTORY, LOGOUTS, SCIM)
 """All schemas."""
 
 _OURS: Final = re.compile(r"(?:ca\d+_)?[a-z]+_schema|ca\d+_facts|stored_messages|users\.ha1_sha256")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from OpenSSL import SSL
 
 from sipmesh.demo.forge import Forged
+from sipmesh.transport.tls.contexts import use_key
 
 PATIENCE_S = 5.0
 READ_SIZE = 65_536
@@ -98,7 +99,7 @@ def _context(credentials: Forged | None, highest: int | None) -> SSL.Context:
         context.use_certificate(leaf)
         for certificate in others:
             context.add_extra_chain_cert(certificate)
-        context.use_privatekey(credentials.key)
+        use_key(context, credentials.key)
     return context
 
 

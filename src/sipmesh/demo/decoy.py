@@ -13,6 +13,7 @@ from OpenSSL import SSL
 from sipmesh.demo.forge import Forged
 from sipmesh.sip.framing import MessageReader, ReadLimits
 from sipmesh.sip.message import Request, respond
+from sipmesh.transport.tls.contexts import use_key
 
 READ_SIZE = 65_536
 FAREWELL_S = 2.0
@@ -82,7 +83,7 @@ def _context(credentials: Forged, *, mutual: bool) -> SSL.Context:
     context.use_certificate(leaf)
     for certificate in others:
         context.add_extra_chain_cert(certificate)
-    context.use_privatekey(credentials.key)
+    use_key(context, credentials.key)
     if mutual:
         context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, lambda *_: True)
     return context

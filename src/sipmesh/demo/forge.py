@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, mldsa, rsa
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | mldsa.MLDSA44PrivateKey
 
 SERVER_AUTH = ExtendedKeyUsageOID.SERVER_AUTH
 CLIENT_AUTH = ExtendedKeyUsageOID.CLIENT_AUTH
@@ -41,11 +41,14 @@ class KeyKind(Enum):
     EC_P256 = "ec-p256"
     RSA_1024 = "rsa-1024"
     RSA_2048 = "rsa-2048"
+    ML_DSA_44 = "ml-dsa-44"
 
     def make(self) -> Key:
         """Return a new key of this kind."""
         if self is KeyKind.EC_P256:
             return ec.generate_private_key(ec.SECP256R1())
+        if self is KeyKind.ML_DSA_44:
+            return mldsa.MLDSA44PrivateKey.generate()
         bits = 1024 if self is KeyKind.RSA_1024 else 2048
         return rsa.generate_private_key(public_exponent=65537, key_size=bits)
 
@@ -172,7 +175,7 @@ class Forge:
         for extension, critical in _extensions(wish, key, above):
             builder = builder.add_extension(extension, critical)
         self.made += 1
-        return Forged(builder.sign(above, hashes.SHA256()), key, issuer)
+        return Forged(builder.sign(above, digest_of(above)), key, issuer)
 
     def revocations(
         self,
@@ -205,12 +208,18 @@ class Forge:
             )
             entry = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(self.at + begins)
             builder = builder.add_revoked_certificate(entry.build())
-        return builder.sign(key or issuer.key, hashes.SHA256()).public_bytes(Encoding.PEM)
+        by = key or issuer.key
+        return builder.sign(by, digest_of(by)).public_bytes(Encoding.PEM)
 
     def _leaf_key(self, kind: KeyKind) -> Key:
         if kind not in self._keys:
             self._keys[kind] = kind.make()
         return self._keys[kind]
+
+
+def digest_of(key: Key) -> hashes.SHA256 | None:
+    """The hash algorithm of signatures by *key*; ML-DSA hashes by itself."""
+    return hashes.SHA256() if isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) else None
 
 
 def _extensions(wish: Wish, key: Key, above: Key) -> Iterable[tuple[x509.ExtensionType, bool]]:

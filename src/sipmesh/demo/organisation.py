@@ -139,7 +139,7 @@ class Organisation:
         """
         federation: Any = self.document.get("federation") or {}
         for partner in federation.get("partners", ()):
-            for key in ("anchors", "crls"):
+            for key in {"anchors", "crls"} & partner.keys():
                 partner[key] = [self._linked(name, partner["domains"][0]) for name in partner[key]]
         draft = self.file.with_suffix(".new")
         with draft.open("w") as stream:

@@ -34,7 +34,7 @@ from sipmesh.pki.issuance.profiles import CA_KINDS, CertificateKind, Certificate
 from sipmesh.pki.issuance.signer import CaSigner
 from sipmesh.pki.issued import Certified, Issued, IssuedToPerson
 from sipmesh.pki.ledger.checked_records import CheckedRecords
-from sipmesh.pki.ledger.ledger import CRLS, FILE, OTHER, ROOT, Ledger
+from sipmesh.pki.ledger.ledger import CRLS, FILE, OTHER, PUBLISHED, ROOT, YES, Ledger
 from sipmesh.pki.lock import ca_lock
 from sipmesh.pki.offline.cross_certificate import CROSS, CROSS_OVER, cross_wish
 from sipmesh.pki.offline.root import OfflineRoot
@@ -192,6 +192,17 @@ class EnterpriseCa:
         """The URL below which the CRLs are published."""
         return self._facts["crl_base"]
 
+    @property
+    def is_published(self) -> bool:
+        """Whether OCSP and the CA certificates are served below `crl_base`, so that new certificates name them."""
+        return self._facts.get(PUBLISHED) == YES
+
+    def publish(self, *, is_on: bool) -> None:
+        """Let the certificates from now on name our OCSP responder and the certificate of their issuer, or not any more."""
+        if is_on != self.is_published:
+            self._ledger.replace_fact(PUBLISHED, YES if is_on else "")
+            self._facts = self._ledger.facts()
+
     def cross_certify(self, other: EnterpriseCa, at: datetime) -> bytes:
         """Sign a cross-certificate for the issuing CA of the next generation with our root; returns PEM.
 
@@ -331,10 +342,11 @@ class EnterpriseCa:
         lifetime: timedelta = profiles.DEVICE_LIFETIME,
         *,
         rsa: bool = False,
+        check: Callable[[], None] = _no_check,
     ) -> IssuedToPerson:
-        """Issue the certificate and a new key of a device, for its user to install; raises as `certify_device` does."""
+        """Issue the certificate and a new key of a device, for its user to install; *check* and errors as in `certify_device`."""
         devices, key = self._device_ca(), files.new_rsa_key() if rsa else files.new_key()
-        made = self._certify(CertificateKind.DEVICE, _names_of(identity), key.public_key(), at, lifetime)
+        made = self._certify(CertificateKind.DEVICE, _names_of(identity), key.public_key(), at, lifetime, check=check)
         return IssuedToPerson(made, (devices,), key)
 
     def _device_ca(self) -> x509.Certificate:
@@ -429,7 +441,9 @@ class EnterpriseCa:
             key=key,
             not_before=max(begin, issuer.not_valid_before_utc),
             not_after=end,
-            crl_url=f"{self._facts['crl_base']}/{kind.issuer}.crl",
+            crl_url=f"{self.crl_base}/{kind.issuer}.crl",
+            ocsp_url=f"{self.crl_base}/ocsp" if self.is_published else "",
+            issuer_url=f"{self.crl_base}/{kind.issuer}.crt" if self.is_published else "",
         )
 
     def _sign(self, wish: CertificateProfile, at: datetime) -> x509.Certificate:

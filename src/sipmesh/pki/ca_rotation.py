@@ -21,6 +21,7 @@ from sipmesh.pki.device_ca import device_domains
 from sipmesh.pki.issuance.profiles import CertificateKind
 from sipmesh.pki.ledger.ledger import Ledger
 from sipmesh.pki.ledger.refusals import UnrecordedRevocationError
+from sipmesh.pki.lock import ca_lock
 from sipmesh.pki.offline.cross_certificate import CROSS, CROSS_OVER
 from sipmesh.pki.revoker import NOTHING_LOST
 from sipmesh.pki.tokens.key_place import token_of
@@ -92,6 +93,10 @@ class CaGenerations:
         """Give the folder of a generation."""
         return self.folder if number == 1 else self.folder / str(number)
 
+    def crl_base_of(self, number: int) -> str:
+        """Give the URL for what a new generation publishes, below that of the first."""
+        return f"{self.open(1).crl_base}/{number}"
+
     def open(self, number: int) -> EnterpriseCa:
         """Open one generation; raises `OperatorError` if it is incomplete."""
         return EnterpriseCa.open(self.folder_of(number))
@@ -133,15 +138,17 @@ class CaGenerations:
         now = self.current
         kinds = (CertificateKind.ROOT, CertificateKind.ISSUING)
         tokens = {kind: token or token_of(now.folder / f"{kind}.key") for kind in kinds}
-        return EnterpriseCa.create(
+        made = EnterpriseCa.create(
             self.folder_of(number),
             now.organisation,
             at,
-            crl_base=f"{now.crl_base}/{number}",
+            crl_base=self.crl_base_of(number),
             generation=number,
             domains=device_domains(now.devices),
             tokens={kind: one for kind, one in tokens.items() if one is not None},
         )
+        made.publish(is_on=now.is_published)
+        return made
 
     def activate(self) -> EnterpriseCa:
         """Let the prepared generation issue from now on; raises `OperatorError` if it is not ready."""
@@ -202,6 +209,11 @@ class CaGenerations:
         """Sign and publish the CRLs that are due; returns their files."""
         return [file for ca in self.alive for file in ca.crls.reissue(at)]
 
+    def publish(self, *, is_on: bool) -> None:
+        """Let new certificates of all generations name our OCSP responder and their issuer, or not any more."""
+        for ca in self.alive:
+            ca.publish(is_on=is_on)
+
     @property
     def signed_last(self) -> datetime | None:
         """When the newest CRL of all generations was signed, or None."""
@@ -230,6 +242,12 @@ class CaGenerations:
     def has_signed(self, certificate: x509.Certificate) -> bool:
         """Tell whether one of our CAs for servers has signed a certificate, revoked or not."""
         return any(issued_by(certificate, ca.issuing) for ca in self.alive)
+
+    def wait_for_issuing(self) -> None:
+        """Wait until what is being issued now is in the ledger: it was allowed before, and may be the next to be revoked."""
+        for ca in self.alive:
+            with ca_lock(ca.folder):
+                pass
 
     def records(self) -> list[Record]:
         """Give all certificates that were ever issued, by generation, without rows that were changed."""

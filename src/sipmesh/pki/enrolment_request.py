@@ -42,6 +42,7 @@ _WRITTEN_BY_US: Final = frozenset(
         ExtensionOID.SUBJECT_KEY_IDENTIFIER,
         ExtensionOID.AUTHORITY_KEY_IDENTIFIER,
         ExtensionOID.CRL_DISTRIBUTION_POINTS,
+        ExtensionOID.AUTHORITY_INFORMATION_ACCESS,
     }
 )
 """Extensions whose content in a request is passed over: libest's client copies all of its present certificate."""

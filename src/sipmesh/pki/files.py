@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 PUBLIC = 0o644
 SECRET = 0o600
+NEW_KEY: Final = "revoke the certificate and issue a new certificate"
 FOLDER = 0o700
 READABLE_FOLDER = 0o755
 RSA_BITS = 3072  # as strong as P-256 (NIST SP 800-57 part 1, table 2)
@@ -184,11 +185,14 @@ def read_private(file: Path) -> bytes:
         raise _unusable(file, f"cannot be read ({wrong.strerror})", remedy) from None
 
 
-def must_be_private(keys: Iterable[Path]) -> None:
-    """Raise `OperatorError` for the first existing file of *keys* that users other than its owner can read or write."""
-    for file in keys:
+def must_be_private(secrets: Iterable[Path], otherwise: str = NEW_KEY) -> None:
+    """Raise `OperatorError` for the first existing file of *secrets* that users other than its owner can read or write.
+
+    *otherwise* is what to do if they may have read it.
+    """
+    for file in secrets:
         with suppress(OSError):  # the code that needs a missing file reports it
-            _must_be_private(file, stat.S_IMODE(file.stat().st_mode))
+            _must_be_private(file, stat.S_IMODE(file.stat().st_mode), otherwise)
 
 
 def keep_private(folder: Path) -> Sequence[Path]:
@@ -225,9 +229,9 @@ def _take_from_others(path: Path, mode: int) -> None:
         raise OperatorError("a folder of a server is not private", (problem,)) from None
 
 
-def _must_be_private(file: Path, mode: int) -> None:
+def _must_be_private(file: Path, mode: int, otherwise: str = NEW_KEY) -> None:
     if mode & _OTHERS:
-        remedy = f"run `chmod 600 {file}`; if other users may have read it, revoke the certificate and issue a new certificate"
+        remedy = f"run `chmod 600 {file}`; if other users may have read it, {otherwise}"
         raise _unusable(file, f"has mode {mode:04o}: users other than its owner can read or write it", remedy)
 
 

@@ -28,9 +28,13 @@ class PublishedFile(NamedTuple):
 
 
 def published_files(generations: CaGenerations) -> Iterator[PublishedFile]:
-    """Yield the CRL and the certificate of each CA that is not retired; a CRL that cannot be read is left out."""
+    """Yield the CRL and the certificate of each CA that is not retired; a CRL that cannot be read is left out.
+
+    The path is that in the certificates of the CA: 0.1.0 has made ``2/3/`` for a third generation.
+    """
+    base = generations.open(1).crl_base
     for ca in generations.alive:
-        below = "" if ca.folder == generations.folder else f"{ca.folder.name}/"
+        below = f"{ca.crl_base.removeprefix(base)}/".removeprefix("/")
         for kind in ca.crls.kinds:
             if (crl := ca.crls.readable(kind)) is not None:
                 yield PublishedFile(f"{below}{kind}.crl", CRL_TYPE, crl.public_bytes(Encoding.DER))

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from sipmesh.routing.call_rules.diversion import NOT_DIVERTED, Chain
+from sipmesh.routing.call_rules.handling import CallHandling
 from sipmesh.routing.registrar.device import Device, RegisteredContact
 from sipmesh.routing.target import Target
 from sipmesh.trust.code import Code
@@ -62,17 +64,25 @@ class ToUser:
     """Look up the bindings of *aor*, and fork to them. *identity* is the sender as ``sip:user@domain``, or None.
 
     *device* restricts the fork to one device. *instead* is what to do if the device has no binding; None answers 480.
+    *chain* says who has forwarded the call to *aor*.
     """
 
     aor: str
     identity: str | None
     device: Device | None
     instead: Forward | None
+    chain: Chain
 
     def __init__(
-        self, aor: str, identity: str | None, device: Device | None = None, instead: Forward | None = None
+        self,
+        aor: str,
+        identity: str | None,
+        device: Device | None = None,
+        instead: Forward | None = None,
+        chain: Chain = NOT_DIVERTED,
     ) -> None:
         self.aor, self.identity, self.device, self.instead = aor, identity, device, instead
+        self.chain = chain
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,15 +102,15 @@ class ToContact:
 class Forward:
     """Forward the request to *targets*. *identity* is the identity that its sender may assert, or None.
 
-    *unreached* is what to do with a MESSAGE if no target can be reached.
+    *otherwise* is what to do with a MESSAGE if no target can be reached, or what the rules of the callee say of a call.
     """
 
     targets: tuple[Target, ...]
     identity: str | None
-    unreached: Store | None
+    otherwise: Otherwise
 
-    def __init__(self, targets: tuple[Target, ...], identity: str | None, unreached: Store | None = None) -> None:
-        self.targets, self.identity, self.unreached = targets, identity, unreached
+    def __init__(self, targets: tuple[Target, ...], identity: str | None, otherwise: Otherwise = None) -> None:
+        self.targets, self.identity, self.otherwise = targets, identity, otherwise
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +122,20 @@ class Store:
 
 
 @dataclass(frozen=True, slots=True)
+class ToMembers:
+    """Send the MESSAGE of *identity* to each of *members*, the users in the group *aor*."""
+
+    aor: str
+    identity: str
+    members: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Serve:
-    """Give a SUBSCRIBE or PUBLISH for *aor* to the notifier. *identity* is the sender as ``sip:user@domain``, or None."""
+    """Give a SUBSCRIBE, PUBLISH or message summary for *aor* to the notifier.
+
+    *identity* is the sender as ``sip:user@domain``, or None.
+    """
 
     aor: str
     identity: str | None
@@ -126,7 +148,8 @@ class Drop:
     why: str
 
 
-Outcome = Answer | Prove | Register | ToUser | ToContact | Forward | Store | Serve | Drop
+Otherwise = Store | CallHandling | None
+Outcome = Answer | Prove | Register | ToUser | ToContact | Forward | Store | ToMembers | Serve | Drop
 
 
 def attributed(outcome: Outcome, who: str | None) -> Outcome:

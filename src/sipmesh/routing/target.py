@@ -107,7 +107,8 @@ class ServerTarget:
     asked for a device that they may not know. Then their 404 counts only if no other server answers, and so does their
     absence.
     *carries*: the request is of a user who has logged in there, by us. *again* is what to decide again if none of the servers
-    can be reached.
+    can be reached. *pools*: for a call to a telephone number, the gateway pool of each server: the next pool is tried if the
+    trunks of a pool have failed. Of trunks, they are the pools whose trunks carry the number.
     """
 
     names: tuple[str, ...]
@@ -118,6 +119,7 @@ class ServerTarget:
     asks: bool
     carries: Carriage | None
     again: AnotherNotifier | None
+    pools: tuple[str, ...]
 
     def __init__(
         self,
@@ -130,9 +132,10 @@ class ServerTarget:
         asks: bool = False,
         carries: Carriage | None = None,
         again: AnotherNotifier | None = None,
+        pools: tuple[str, ...] = (),
     ) -> None:
         self.names, self.kind, self.uri, self.q, self.instead, self.asks = names, kind, uri, q, instead, asks
-        self.carries, self.again = carries, again
+        self.carries, self.again, self.pools = carries, again, pools
 
 
 Target = FlowTarget | RemoteFlowTarget | ServerTarget

@@ -64,7 +64,7 @@ class Draining:
         node.listening.close()
         node.core.drain()
         self._per_s = max(self._per_s, len(self._phones()) / node.limits.stop_s)
-        calls = node.relay.calls.up()
+        calls = node.relay.calls.table.up()
         named = [f"{call.caller} to {call.callee}" for call in calls[-MOST_NAMED:]]
         self._log.info("draining", links=len(node.pool.all()), waiting=node.relay.load, calls=len(calls), up=named)
 
@@ -75,7 +75,7 @@ class Draining:
         elsewhere over some time, and not all at once.
         """
         now, relay = self._node.loop.time(), self._node.relay
-        acks = relay.calls.unacknowledged(now - ACK_S)
+        acks = relay.calls.table.unacknowledged(now - ACK_S)
         phones = self._phones()
         idle = [link for link in phones if link.usable and link.number not in acks and not self._is_busy(link)]
         for link in idle[: int(self._per_s * (now - self._began + STEP_S)) - self._released]:

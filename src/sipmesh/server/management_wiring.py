@@ -11,8 +11,10 @@ from sipmesh.server.console.commands import ConsoleCommands
 from sipmesh.server.console.console_server import ConsoleServer
 from sipmesh.server.console.device_commands import DeviceCommands
 from sipmesh.server.console.draft_commands import DraftCommands
+from sipmesh.server.console.enrolment_commands import EnrolmentCommands
 from sipmesh.server.console.live_commands import LiveCommands
 from sipmesh.server.console.partner_commands import PartnerCommands
+from sipmesh.server.console.scim_server import ScimServer
 from sipmesh.server.console.search import SearchCommand
 from sipmesh.server.console.user_commands import UserCommands
 from sipmesh.server.enrolment.enrolment_host import EnrolmentHost
@@ -23,6 +25,7 @@ from sipmesh.server.invitations.taking import Taking
 from sipmesh.server.management.commands import ManagementCommands
 from sipmesh.server.management.controller import Controller
 from sipmesh.server.management.replies import USERS_IN_FORCE
+from sipmesh.server.portal.portal import Portal
 from sipmesh.storage.seen_users import SeenUsers
 from sipmesh.storage.users.user_database import Users
 
@@ -50,20 +53,27 @@ def with_management(own: Mapping[str, Command], controller: Controller) -> dict[
     return {**own, **ManagementCommands(controller).commands()}
 
 
-def invitations_with(
-    node: RunningServer, controller: Controller, commands: Mapping[str, Command], log: Log
-) -> InvitationServer:
-    """Make the pages at which devices take invitations, of *node*, which has *commands*."""
-    return InvitationServer(node, Taking(node, controller.management_db, commands[USERS_IN_FORCE.name]), log)
-
-
-def console_with(
+def pages_with(
     node: RunningServer, controller: Controller, commands: Mapping[str, Command], reloader: Reloader, log: Log
-) -> ConsoleServer:
-    """Make the console of *node*, which has *commands*, those of the control socket, and more of its own."""
+) -> tuple[ConsoleServer, InvitationServer]:
+    """Make the console of *node* and its pages for users; *commands* are those of the control socket: both have more."""
+    table = _console_commands(node, controller, commands, reloader)
+    console = _console(node, controller, table, reloader, log)
+    taking = Taking(node, controller.management_db, commands[USERS_IN_FORCE.name])
+
+    def leader() -> str:
+        return controller.leadership.leader
+
+    return console, InvitationServer(node, taking, Portal(node, table, leader, log), leader, log)
+
+
+def _console_commands(
+    node: RunningServer, controller: Controller, commands: Mapping[str, Command], reloader: Reloader
+) -> Mapping[str, Command]:
     management_db = controller.management_db
     further = (
         ConsoleCommands(node, management_db, reloader.look),
+        EnrolmentCommands(node, management_db),
         UserCommands(node, management_db, commands[USERS_IN_FORCE.name]),
         DeviceCommands(node, management_db, commands[USERS_IN_FORCE.name]),
         LiveCommands(node),
@@ -74,9 +84,15 @@ def console_with(
     )
     for part in further:
         table.update(part.commands())
+    return table
+
+
+def _console(
+    node: RunningServer, controller: Controller, table: Mapping[str, Command], reloader: Reloader, log: Log
+) -> ConsoleServer:
     host = EnrolmentHost(
         view=lambda: node.view,
-        management_db=management_db,
+        management_db=controller.management_db,
         now=node.gatekeeper.clock,
         steady=node.loop.time,
         leads=lambda: controller.leadership.leads,
@@ -84,4 +100,4 @@ def console_with(
         count=node.counters.enrolled,
         log=log,
     )
-    return ConsoleServer(node, table, EnrolmentServer(host), log)
+    return ConsoleServer(node, table, EnrolmentServer(host), ScimServer(host, controller.directory), log)

@@ -12,7 +12,7 @@ import signal
 from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from sipmesh.pki.files import keep_private, must_be_private
 from sipmesh.server.admin.commands import AdminCommands
@@ -25,6 +25,7 @@ from sipmesh.server.process.crl_reissue import CrlReissue
 from sipmesh.server.process.gc_tuning import GcTuning
 from sipmesh.server.process.owned_state import owned_state
 from sipmesh.server.process.service_manager import READY, STOPPING, notify
+from sipmesh.server.public_certificates.on_demand import OrderOnDemand
 from sipmesh.server.refresh.on_demand import FetchOnDemand
 from sipmesh.server.refresh.reloader import Reloader
 from sipmesh.server.replication.topology_source import source_of
@@ -41,6 +42,7 @@ from sipmesh.trust.role import Role
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
+    from sipmesh.server.admin.metrics.page import Protection
     from sipmesh.server.agent.agent import Agent
     from sipmesh.server.console.console_server import ConsoleServer
     from sipmesh.server.control_socket import Command
@@ -181,6 +183,7 @@ class Service:
         self._source = source_of(self._file, self._name)
         self._loaded = self._source.load()
         must_be_private(key_files_of(self._loaded, ascii_lower(self._name)))
+        must_be_private([state / f"{ascii_lower(self._name)}.users"], NEW_PASSWORDS)
 
     def build(self) -> None:
         """Build the server; nothing listens yet."""
@@ -197,7 +200,11 @@ class Service:
         self._open.push_async_callback(self.fetching.close)
         self._reading = reading = Reloader(node, self._source, loop, self._log)
         self._open.callback(reading.close)
-        self.crl_reissue = CrlReissue(node.view.loaded.folder / "ca", self._follows, self._clocks_s, loop, self._log)
+        self._public_ca = OrderOnDemand(node, self._look, self._log)
+        self._open.push_async_callback(self._public_ca.close)
+        self.crl_reissue = CrlReissue(
+            node.view.loaded.folder / "ca", self._follows, self._publishes, self._clocks_s, loop, self._log
+        )
         self._attach(node)
 
     def _place_of(self) -> WorkerPlace:
@@ -243,12 +250,11 @@ class Service:
         own = AdminCommands(*parts)
         if self._controller is None:
             return own.commands()
-        from sipmesh.server.management_wiring import console_with, invitations_with, with_management
+        from sipmesh.server.management_wiring import pages_with, with_management
 
         commands = with_management(own.commands(), self._controller)
-        console = console_with(self._node, self._controller, commands, self._reading, self._log)
-        self._pages = (console, invitations_with(self._node, self._controller, commands, self._log))
-        return {**commands, **console.commands()}
+        self._pages = pages = pages_with(self._node, self._controller, commands, self._reading, self._log)
+        return {**commands, **pages[0].commands()}
 
     @property
     def control_plane(self) -> Controller | Agent | None:
@@ -302,7 +308,7 @@ class Service:
         if node.view.metrics is not None:
             from sipmesh.server.admin.metrics.page import MetricsPage
 
-            page = MetricsPage(node, self._supervisor)
+            page = MetricsPage(node, self._supervisor, protection=self._protection(node))
             self._open.push_async_callback(page.close)
             await page.open()
         if node.view.publish_lists is not None:
@@ -313,6 +319,13 @@ class Service:
             )
             self._open.push_async_callback(lists.close)
             await lists.open()
+
+    def _protection(self, node: RunningServer) -> Protection | None:
+        if not node.view.metrics_tls:
+            return None
+        from sipmesh.server.console.operators_only import OperatorsOnly
+
+        return OperatorsOnly(node)
 
     def fault(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """Log a bug of ours; only the work that it happened in is lost. asyncio reports each failed accept of its own."""
@@ -365,6 +378,7 @@ class Service:
                 await self._controller.replicate()
             for pages in self._pages:
                 await pages.follow()
+            self._public_ca.follow()
             await _pause(self._drained)
 
     async def _keeping_lease(self) -> None:
@@ -412,6 +426,9 @@ class Service:
         for entry in concerning(self._node, self._expiry_warnings.due(stock_of(self._node, at))):
             tell(self._log, entry, at)
 
+    def _publishes(self) -> bool:
+        return any(server.publish_lists for server in self._node.view.loaded.topology.servers)
+
     def _follows(self) -> bool:
         """Return whether this server of management follows another one, which leads."""
         return self._controller is not None and not self._controller.leadership.leads
@@ -426,6 +443,9 @@ def workers_of(loaded: Loaded, name: str) -> int:
     server = loaded.topology.server(name)
     asked = server.workers if server is not None else 1
     return len(os.sched_getaffinity(0)) if asked == "auto" else asked
+
+
+NEW_PASSWORDS: Final = "give its users new passwords: sipmesh user password NAME"
 
 
 def key_files_of(loaded: Loaded, name: str) -> list[Path]:

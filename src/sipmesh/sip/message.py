@@ -115,6 +115,12 @@ class Response(Message):
         self._copy_rows_into(other)
         return other
 
+    def without_body(self) -> Response:
+        """Give a copy to keep for as long as a call is up: the body may have megabytes."""
+        other = self.copy()
+        other.body = b""
+        return other
+
 
 def parse_head(head: bytes) -> Request | Response:
     """Parse a start line and header rows, without the empty line at their end, into a message without a body.

@@ -167,6 +167,7 @@ GUARDED_NAMES: Final = frozenset(
         "attestation-info",
         "call-info",
         "cc-diversion",
+        "number-verification",
         "origination-id",
         "p-auto-answer",
         "p-dcs-billing-info",

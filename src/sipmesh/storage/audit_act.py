@@ -27,6 +27,8 @@ class AuditAct(StrEnum):
     ALIAS = "alias"
     MOVE = "move"
     PRESENCE = "presence"
+    RULES = "rules"
+    GROUP = "group"
     USER = "user"
     TRACE = "trace"
     CALLS = "calls"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from sipmesh.errors import OperatorError
 from sipmesh.topology.document.report import did_you_mean
 from sipmesh.trust.formatting import tell_list
-from sipmesh.trust.role import Role
+from sipmesh.trust.role import ClientAuth, Role
 
 if TYPE_CHECKING:
     from sipmesh.topology.document.model import Topology
@@ -24,6 +24,12 @@ def home_by_default(topology: Topology) -> str:
     A pool that is added after it changes no user's home pool. "" if the topology has no front end.
     """
     return next(iter(front_end_pools(topology)), "")
+
+
+def servers_with_certificates(topology: Topology, home: str) -> tuple[str, ...]:
+    """Give the servers of a home pool at which the certificate of a device proves its user, without a password."""
+    servers = (server for pool in topology.pools if pool.name == home for server in pool.servers)
+    return tuple(server.name for server in servers if server.client_auth is not ClientAuth.PASSWORD)
 
 
 def backup_pools(topology: Topology) -> dict[str, str]:

@@ -36,12 +36,14 @@ class ReachableAddresses:
     """The addresses to which names of others may lead: public addresses, and those of *networks* that the topology names.
 
     *ours* are the addresses of our own servers. *hosts* are names of our own authority, whose DNS is ours: they may lead into
-    private networks too.
+    private networks too. *responders* are names of the OCSP responders of our own CA, as our certificates have them: they may
+    lead to our servers too, since management answers OCSP.
     """
 
     networks: tuple[IPv4Network | IPv6Network, ...] = ()
     ours: frozenset[IPv4Address | IPv6Address] = frozenset()
     hosts: frozenset[str] = frozenset()
+    responders: frozenset[str] = frozenset()
 
     def refused(self, host: str, address: str, is_here: Callable[[str], bool]) -> str:
         """Say what is wrong with an *address* that DNS gives for *host*; "" if it may be contacted.
@@ -51,9 +53,11 @@ class ReachableAddresses:
         found = _read(address)
         if any(found in network for network in self.networks):
             return ""
+        if host in self.responders and found in self.ours and not is_special(address):
+            return ""
         if found in self.ours or is_special(address) or is_here(address):
             return f"{address}, on this machine, its link or one of our servers"
-        if host in self.hosts or (found.is_global and found not in _SITE_LOCAL):
+        if host in self.hosts | self.responders or (found.is_global and found not in _SITE_LOCAL):
             return ""
         return f"{address}, in a private network"
 

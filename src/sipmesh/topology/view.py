@@ -5,27 +5,28 @@ It implements the table of links: which role may open which link, and which iden
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
 from sipmesh.errors import OperatorError, Problem
-from sipmesh.topology.document.identity_policy import IdentityPolicy
+from sipmesh.topology.document.acme_orders import challenge_host, names_at_public_ca
 from sipmesh.topology.document.listeners import ListenerSpec, listeners
 from sipmesh.topology.document.media_policy import MediaPolicy
 from sipmesh.topology.document.names import is_url, split_port
+from sipmesh.topology.document.parts.acme import ACME
 from sipmesh.topology.document.parts.invitations import HTTPS_PORT
-from sipmesh.topology.document.parts.server import MOST_WORKERS, PARTNER_PORT
 from sipmesh.topology.document.report import did_you_mean
 from sipmesh.topology.document.storage.valkey_url import ValkeyUrl, valkey_url
+from sipmesh.topology.entries import PartnerView, PoolView, TopologyEntries, names_in, pool_view
 from sipmesh.topology.reachable_addresses import reachable_addresses
 from sipmesh.topology.server_choice import NO_SERVERS, ServerChoice
-from sipmesh.trust.authority import Authority
+from sipmesh.topology.server_files import AcmeOrder, ClientFiles, PartnerFiles
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.policy import LinkPolicy
 from sipmesh.trust.revocation.revocation_source import RevocationSource
-from sipmesh.trust.role import BORDERS, ClientAuth, ClientUsage, Role
+from sipmesh.trust.role import BORDERS, ClientAuth, Role
 from sipmesh.trust.topology_version import TopologyVersion
 from sipmesh.trust.trusted_peer import TrustedPeer
 from sipmesh.trust.trusted_peers import TrustedPeers
@@ -38,78 +39,8 @@ if TYPE_CHECKING:
 
     from sipmesh.topology.document.load import Loaded
     from sipmesh.topology.document.model import Topology
-    from sipmesh.topology.document.parts.federation import Partner
     from sipmesh.topology.document.parts.pool import Pool
-    from sipmesh.topology.document.parts.server import ClientPort, Server
     from sipmesh.topology.document.parts.stores import PoolStorage
-    from sipmesh.topology.document.parts.trunk import Trunk
-
-
-@dataclass(frozen=True, slots=True)
-class PartnerFiles:
-    """A certificate chain for one partner, with its key; *names* are the domains and the edge of the partner."""
-
-    partner: str
-    names: frozenset[str]
-    certificate: Path
-    key: Path
-
-
-@dataclass(frozen=True, slots=True)
-class ClientFiles:
-    """A certificate chain for clients with its key: the *port* that presents it, None for both, and the *names* that get it.
-
-    Without *names*, each name that it holds gets it.
-    """
-
-    certificate: Path
-    key: Path
-    port: ClientPort | None = None
-    names: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True, slots=True)
-class PoolView:
-    """A pool from the view of its neighbours. *servers* are FQDNs."""
-
-    name: str
-    role: Role
-    servers: tuple[str, ...]
-    next_hop: str | None
-    speaks_for: frozenset[str]
-    remote_users: bool = False
-    backup_pool: str = ""
-    takeover_after_s: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class PartnerView:
-    """Another organisation.
-
-    *edge* is host and port of its edge; None if it is found by SRV. Its port is None for the default port. *address* is the IP
-    address of the edge; None if DNS is used.
-    """
-
-    name: str
-    domains: frozenset[str]
-    edge: tuple[str, int | None] | None
-    address: str | None
-    peer: TrustedPeer
-    media: MediaPolicy | None = None
-    identity_policy: IdentityPolicy | None = None
-    trunk: Trunk | None = None
-
-    @property
-    def addresses(self) -> tuple[tuple[str, int], ...] | None:
-        """Host and port of its edge; None if SRV is used. The host is a name if DNS is used for its address."""
-        if self.edge is None:
-            return ((self.address, PARTNER_PORT),) if self.address else None
-        host, port = self.edge
-        return ((self.address or host, port or PARTNER_PORT),)
-
-    def meant_name(self, domain: str) -> str:
-        """Give the reference identity of a link for *domain*: the configured edge, or else the domain itself (R9)."""
-        return self.edge[0] if self.edge else domain
 
 
 def web_origins(topology: Topology) -> frozenset[str]:
@@ -144,15 +75,7 @@ def certificate_names(topology: Topology, server: str) -> tuple[str, ...]:
     pool = topology.pool_of(server)
     if pool is None:
         raise unknown_server(topology, server)
-    return _names_in(topology, pool, server)
-
-
-def _names_in(topology: Topology, pool: Pool, server: str) -> tuple[str, ...]:
-    """Give the same if the pool is known. A search for each server would take quadratic time."""
-    names = [server, pool.name]
-    names += [pool.internal_name] if pool.internal_name else []
-    names += topology.sip_domains if pool.role in (Role.FRONT_END, Role.EDGE) else ()
-    return tuple(dict.fromkeys(names))
+    return names_in(topology, pool, server)
 
 
 def unknown_server(topology: Topology, name: str, file: Path | None = None) -> OperatorError:
@@ -161,70 +84,6 @@ def unknown_server(topology: Topology, name: str, file: Path | None = None) -> O
     remedy = did_you_mean(name, known, f"the topology has: {', '.join(known)}")
     problems = (Problem(file, 0, "pools", f"no server is named {name!r}", remedy),) if file else ()
     return OperatorError(f"{name!r} is not a server of the topology; {remedy}", problems)
-
-
-class TopologyEntries:
-    """All entries of one topology for the judge: one `TrustedPeer` for each server and each partner."""
-
-    def __init__(self, loaded: Loaded) -> None:
-        topology = loaded.topology
-        self.sip_domains = frozenset(topology.sip_domains)
-        self.partner_domains = frozenset(name for p in topology.federation.organisations for name in p.domains)
-        self.servers: dict[str, TrustedPeer] = {
-            server.name: self._server(topology, pool, server, loaded.authority)
-            for pool in topology.pools
-            for server in pool.servers
-        }
-        self.partners = tuple(
-            _partner(partner, authority)
-            for partner, authority in zip(topology.federation.partners, loaded.partners, strict=True)
-        )
-        self.peers = TrustedPeers([*self.servers.values(), *(partner.peer for partner in self.partners)])
-
-    def _server(self, topology: Topology, pool: Pool, server: Server, authority: Authority) -> TrustedPeer:
-        asserts = {
-            Role.FRONT_END: self.sip_domains,
-            Role.EDGE: self.partner_domains,
-            Role.APPLICATION: frozenset(pool.speaks_for),
-            Role.MANAGEMENT: frozenset(),
-            Role.GATEWAY: frozenset(trunk.name for trunk in topology.federation.trunks_of(pool.name)),
-        }
-        return TrustedPeer(
-            name=server.name,
-            role=pool.role,
-            pool=pool.name,
-            names=frozenset(_names_in(topology, pool, server.name)),
-            identity=frozenset({server.name}),
-            asserts=asserts[pool.role],
-            authority=authority,
-            client_usage=ClientUsage.STRICT,
-            processes=processes_of(server),
-        )
-
-
-def processes_of(server: Server) -> int:
-    """Tell how many processes a server has at most: its workers, and their supervisor."""
-    if server.workers == 1:
-        return 1
-    return 1 + (MOST_WORKERS if server.workers == "auto" else server.workers)
-
-
-def _partner(partner: Partner, authority: Authority) -> PartnerView:
-    names = frozenset(partner.identities)
-    peer = TrustedPeer(
-        name=partner.edge_address[0] if partner.edge_address else partner.name,
-        role=None,
-        pool=None,
-        names=names,
-        identity=names,
-        asserts=frozenset(partner.domains),
-        authority=authority,
-        client_usage=partner.client_usage,
-        is_trunk=partner.trunk is not None,
-    )
-    domains = frozenset(partner.domains)
-    found = partner.edge_address, partner.address, peer, partner.media, partner.identity, partner.trunk
-    return PartnerView(partner.name, domains, *found)
 
 
 class ServerView:
@@ -243,7 +102,7 @@ class ServerView:
         self.organisation = topology.organisation
         self.client_auth = self._server.client_auth
         self.sip_domains = frozenset(topology.sip_domains)
-        self.pools: Mapping[str, PoolView] = MappingProxyType({p.name: _pool_view(p) for p in topology.pools})
+        self.pools: Mapping[str, PoolView] = MappingProxyType({p.name: pool_view(p) for p in topology.pools})
         self.pool = self.pools[pool.name]
         self.pool_mates = tuple(server.name for server in pool.servers if server.name != self.name)
         self.next_hop = pool.next_hop
@@ -298,6 +157,11 @@ class ServerView:
         """The address and port of this server's metrics, or None."""
         host, port = split_port(self._server.metrics) if self._server.metrics else ("", None)
         return (host, port) if port is not None else None
+
+    @property
+    def metrics_tls(self) -> bool:
+        """Whether the metrics are served over TLS, to operators alone."""
+        return self._server.metrics_tls
 
     @property
     def console(self) -> tuple[str, int] | None:
@@ -383,7 +247,13 @@ class ServerView:
         folder = self.loaded.folder
         partners = self.loaded.topology.federation.partners
         return tuple(
-            PartnerFiles(partner.name, frozenset(partner.identities), folder / one.certificate, folder / one.key)
+            PartnerFiles(
+                partner.name,
+                frozenset(partner.identities),
+                folder / one.certificate,
+                folder / one.key,
+                (partner.trunk.host or "") if partner.trunk is not None else "",
+            )
             for one in self._server.partner_certificates
             for partner in partners
             if one.partner in partner.domains
@@ -395,8 +265,19 @@ class ServerView:
         folder = self.loaded.folder
         return tuple(
             ClientFiles(folder / one.certificate, folder / one.key, one.port, frozenset(one.names or ()))
-            for one in self._server.client_certificates
+            for one in self._server.files_for_clients
         )
+
+    @property
+    def acme_order(self) -> AcmeOrder | None:
+        """The certificate that this server orders from the public CA of the topology; None if it orders none."""
+        topology, server = self.loaded.topology, self._server
+        if topology.acme is None or server.client_certificates != ACME:
+            return None
+        [files] = self.client_certificates
+        names = names_at_public_ca(topology, self._pool, server, topology.acme)
+        host = challenge_host(self._pool, server, topology.acme)
+        return AcmeOrder(topology.acme, files.certificate, files.key, names, host)
 
     def partner_for(self, domain: str) -> PartnerView | None:
         """Give the partner that owns *domain*; None for our own, unknown and blocked domains."""
@@ -405,6 +286,18 @@ class ServerView:
     def partner_named(self, name: str) -> PartnerView | None:
         """Give the partner with *name*, which is one of its domains or its edge, or None."""
         return next((partner for partner in self.partners if name.lower() in partner.peer.identity), None)
+
+    @cached_property
+    def hosts_at_trunks(self) -> Mapping[str, str]:
+        """The names of this gateway at its trunks, by the key of our port and name; none on other servers."""
+        if self.role is not Role.GATEWAY:
+            return MappingProxyType({})
+        named = [(one.listener, one.trunk.host) for one in self.partners if one.trunk is not None]
+        return MappingProxyType({key: host for key, host in named if host})
+
+    def listener_for(self, partner: str) -> str:
+        """Give the key of our port and name for a partner or trunk, by the name of its entry."""
+        return next((one.listener for one in self.partners if one.peer.name == partner), str(LinkKind.PARTNER))
 
     def backup_of(self, pool: str) -> str:
         """Give the pool that serves the users of *pool* while none of its servers answers; "" if there is none."""
@@ -450,12 +343,29 @@ class ServerView:
         return self.client_auth if port == LinkKind.CLIENT else ClientAuth.PASSWORD
 
     def accept_policy(self, kind: LinkKind, port: str = "") -> LinkPolicy:
-        """Give the policy for links that our listener of *kind* accepts; *port* is that of a client, a key of `ports`."""
+        """Give the policy for links that our listener of *kind* accepts; *port* is its key, "" for all of this kind."""
+        if kind is LinkKind.PARTNER:
+            return self._accept_at(port)
         asks = self.client_auth_at(port)
         if kind is not LinkKind.CLIENT or asks is ClientAuth.PASSWORD:
             return self._accept[kind]
         authority = self.loaded.authority
         return replace(self._accept[kind], client_auth=asks, devices=authority, domains=self.sip_domains)
+
+    def _accept_at(self, port: str) -> LinkPolicy:
+        """Give the policy for links of partners or trunks at *port*: a trunk with a port of its own may open them there alone."""
+        policy, partner = self._accept[LinkKind.PARTNER], self.trunk_at(port)
+        if port == LinkKind.PARTNER:
+            common = (one.peer.name for one in self.partners if one.trunk is None or one.trunk.port is None)
+            return replace(policy, may_open=frozenset(common))
+        if partner is None or partner.trunk is None:
+            return policy
+        own, challenge = replace(policy, may_open=frozenset({partner.peer.name})), partner.trunk.challenge
+        return own if challenge is None else replace(own, challenged=partner.peer, networks=challenge.networks)
+
+    def trunk_at(self, port: str) -> PartnerView | None:
+        """Give the trunk that has the port or name with this key for itself; None for other keys."""
+        return next((one for one in self.partners if one.listener == port != LinkKind.PARTNER), None)
 
     def open_policy(self, kind: LinkKind, meant_name: str) -> LinkPolicy:
         """Give the policy for a link of *kind* that we open to *meant_name*, from configuration or a SIP URI (R9)."""
@@ -472,16 +382,17 @@ class ServerView:
             edition=self.edition,
         )
 
-    def policy_on_us(self, kind: LinkKind) -> LinkPolicy:
+    def policy_on_us(self, kind: LinkKind, host: str = "") -> LinkPolicy:
         """Give the policy with which the peers of our links of *kind* judge us, for opened and accepted links.
 
         Our servers use this topology. Partners use the names by which they know us, here with the anchors of our own CA, because
-        their anchors for us are not known.
+        their anchors for us are not known. *host* is the name by which one trunk knows us.
         """
         us = self.trusted[self.name]
         if kind is LinkKind.PARTNER:
             names = (self.sip_domains if self.role is Role.EDGE else frozenset()) | {self.pool.name}
-            us = replace(us, name=self.pool.name, role=None, pool=None, names=names, identity=names)
+            names = names.union(self.hosts_at_trunks.values())
+            us = replace(us, name=host or self.pool.name, role=None, pool=None, names=names, identity=names)
         return LinkPolicy(
             kind=kind,
             here=self.name,
@@ -504,15 +415,20 @@ class ServerView:
         found = {anchor: None for authority in authorities[kind] for anchor in authority.anchors}
         return tuple(found)
 
+    @property
+    def has_dane_only(self) -> bool:
+        """Whether TLSA records count in place of the CA of a partner."""
+        return any(authority.by_dane for authority in self.loaded.partners)
+
     def needs_post_quantum(self, kind: LinkKind) -> bool:
         """Tell whether links of *kind* need a post-quantum key exchange: those between our servers, if the topology says so."""
         return kind is LinkKind.SERVER and self.loaded.topology.post_quantum
 
     def asks_for_staple(self, kind: LinkKind, name: str) -> bool:
-        """Tell whether the peer of a link that we open is asked to staple its OCSP response: OCSP counts for it."""
+        """Tell whether the peer of a link that we open is asked to staple its OCSP response: OCSP or SCTs count for it."""
         partner = self.partner_named(name) if kind is LinkKind.PARTNER else None
         authority = partner.peer.authority if partner is not None else self.loaded.authority
-        return authority.source is not RevocationSource.LISTS
+        return authority.source is not RevocationSource.LISTS or authority.transparency is not None
 
     @cached_property
     def _accept(self) -> Mapping[LinkKind, LinkPolicy]:
@@ -575,14 +491,6 @@ def _is_met(partner: PartnerView, pool: Pool) -> bool:
     if pool.role is Role.GATEWAY:
         return partner.trunk is not None and partner.trunk.gateway == pool.name
     return partner.trunk is None or pool.role is not Role.EDGE
-
-
-def _pool_view(pool: Pool) -> PoolView:
-    names = tuple(server.name for server in pool.servers)
-    speaks_for, backup = frozenset(pool.speaks_for), pool.backup_pool or ""
-    return PoolView(
-        pool.name, pool.role, names, pool.next_hop, speaks_for, pool.remote_users, backup, float(pool.takeover_after)
-    )
 
 
 def view(loaded: Loaded, server: str) -> ServerView:

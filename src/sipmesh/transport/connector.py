@@ -14,7 +14,14 @@ from sipmesh.transport.handshake import Handshake
 from sipmesh.transport.link.link import Link
 from sipmesh.transport.link.state import LinkInput, LinkState
 from sipmesh.transport.resolver import NoResolver, Resolver, locate
-from sipmesh.transport.sockets import address_of, close_quietly, is_of_this_machine, keep_alive, probe_often
+from sipmesh.transport.sockets import (
+    address_of,
+    bind_source,
+    close_quietly,
+    is_of_this_machine,
+    keep_alive,
+    probe_often,
+)
 from sipmesh.transport.tls.application_protocol import offered_to
 from sipmesh.transport.watched import READ, WRITE
 from sipmesh.trust.evidence import Direction, HandshakeFailure, LinkKind
@@ -33,6 +40,11 @@ if TYPE_CHECKING:
 NOBODY: Final = "no address was found"
 
 
+def chosen_by_kernel(_hop: Hop) -> str:
+    """Give "": the kernel chooses the address from which a hop is dialled."""
+    return ""
+
+
 class DialFailure(NamedTuple):
     """The reason why a dial failed; dials until loop time *until* (in seconds) fail with the same reason."""
 
@@ -44,8 +56,9 @@ class DialFailure(NamedTuple):
 class Connector:
     """Dials hops.
 
-    *context_for* gives the TLS context of a link: what we present, and which anchors we trust. *source* is the local
-    address to bind, or None. *reachable* gives where the DNS names of partners may lead; None means anywhere.
+    *context_for* gives the TLS context of a link: what we present, and which anchors we trust. *source* gives the address from
+    which a hop is dialled, "" if the kernel chooses. *reachable* gives where the DNS names of partners may lead; None means
+    anywhere.
     """
 
     def __init__(
@@ -56,7 +69,7 @@ class Connector:
         resolver: Resolver | None = None,
         *,
         limits: Limits | None = None,
-        source: str | None = None,
+        source: Callable[[Hop], str] = chosen_by_kernel,
         reachable: Callable[[], ReachableAddresses] | None = None,
     ) -> None:
         self._reachable = reachable
@@ -77,7 +90,7 @@ class Connector:
         The link accepts messages at once. ``link_up`` or ``link_down`` follows later. Within ``redial_s`` after a failed
         dial of the same hop, the link fails with the same reason.
         """
-        link = Link(self.reactor, self.events, hop.kind, Direction.OPENED)
+        link = Link(self.reactor, self.events, hop.kind, Direction.OPENED, hop.listener)
         link.hop, link.names, link.opener, link.is_control = hop, (hop.name,), self, hop.control
         self.reactor.links.add(link, link.names)
         refusal = self._refusals.get((hop.name, hop.kind))
@@ -226,8 +239,7 @@ class Dial:
             keep_alive(sock)
             if self._hop.kind is not LinkKind.CLIENT:
                 probe_often(sock)
-            if self._connector.source is not None and (":" in self._connector.source) == (":" in address[0]):
-                sock.bind((self._connector.source, 0))
+            bind_source(sock, self._connector.source(self._hop), address[0])
             sock.connect(address)
         except BlockingIOError:
             pass  # in progress: epoll reports the result

@@ -14,7 +14,8 @@ class Hop:
     *name* is what the configuration or the SIP URI asked for, never what DNS returned (RFC 5922 4). *addresses* are
     (host, port) and tried in order. DNS is asked for a host that is no IP address, and for *name* if the host is None.
     Without *addresses*, DNS locates the hop by *service* (``sips`` or ``sipfederationtls``) and by *port* (RFC 3263 4.2).
-    *control*: the link is for the control plane alone, and says so.
+    *control*: the link is for the control plane alone, and says so. *listener* is the key of the port whose name and number we
+    have for the peer; empty for that of *kind*.
     """
 
     name: str
@@ -23,6 +24,7 @@ class Hop:
     service: str | None = None
     port: int | None = None
     control: bool = False
+    listener: str = ""
 
     def for_control(self) -> Hop:
         """Return the same hop, for a link for the control plane alone."""

@@ -98,7 +98,9 @@ class Limits:
         10_000,
         "calls that are up are kept for status and log; beyond, and beyond the branches of its caller, the oldest is forgotten",
     )
-    authenticate_s: float = _limit(60.0, "a client that has not authenticated occupies memory")
+    authenticate_s: float = _limit(
+        60.0, "a client, or a trunk without a certificate, that has not authenticated occupies memory"
+    )
     keepalive_s: float = _limit(
         240.0, "a client that has sent keepalives promised one every two minutes (RFC 5626 4.4.1)"
     )

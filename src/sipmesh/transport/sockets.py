@@ -18,6 +18,7 @@ PROBE_IDLE_S: Final = 1
 UNANSWERED_MS: Final = 4_000
 """Between servers: how long the peer's kernel may acknowledge nothing, neither octets nor probes."""
 
+IP_BIND_ADDRESS_NO_PORT: Final = 24  # of linux/in.h; Python has no name for it
 DISCARD_PORT: Final = 9
 COUNT_BYTES: Final = 4  # of a C int
 PEEKED: Final = 512
@@ -29,6 +30,26 @@ def keep_alive(sock: socket.socket) -> None:
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_IDLE_S)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNACKNOWLEDGED_MS)
+
+
+def bind_source(sock: socket.socket, source: str, target: str) -> None:
+    """Have *sock* connect from the address *source*; the kernel chooses it where this machine does not have that address.
+
+    It chooses too if *target* cannot be reached from *source*: by another IP version, or outside of the loopback network. The
+    port is chosen when *sock* connects, so that it counts for this target alone. Emulators of a kernel do not have that option:
+    there it is chosen at once.
+    """
+    if not source or (":" in source) != (":" in target) or (is_loopback(source) and not is_loopback(target)):
+        return
+    with suppress(OSError):
+        sock.setsockopt(socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
+    with suppress(OSError):
+        sock.bind((source, 0))
+
+
+def is_loopback(address: str) -> bool:
+    """Tell whether an IP address is of the loopback network."""
+    return address.startswith("127.") or address == "::1"
 
 
 def is_of_this_machine(address: str) -> bool:

@@ -26,7 +26,9 @@ class Authority:
 
     *name* is the organisation or the partner, as an operator reads it. *source* says whether a CRL, an OCSP response or both
     must confirm a certificate. *grace* is how long a CRL or response is accepted after its next update. Without anchors, no
-    certificate is accepted. *devices* are CAs below the anchors: a device may present its own certificate alone.
+    certificate is accepted. *devices* are CAs below the anchors: a device may present its own certificate alone. With
+    *by_dane* there are no anchors: a path ends at a certificate that a TLSA record names. *known* are then CAs that a peer need
+    not present.
 
     An authority exists as long as its topology version. Only *lists*, *answers* and *tlsa* are replaced during that time. The
     other fields decide whether two authorities are equal.
@@ -40,6 +42,8 @@ class Authority:
     grace: timedelta = timedelta(0)
     transparency: CtPolicy | None = None  # None: nothing is asked of logs
     devices: tuple[x509.Certificate, ...] = ()
+    by_dane: bool = False
+    known: tuple[x509.Certificate, ...] = ()
     tlsa: TlsaAnswer | None = field(default=None, compare=False)  # None: DNS is not asked
     store: Store | None = field(
         init=False, repr=False, compare=False

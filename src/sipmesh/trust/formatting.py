@@ -53,6 +53,8 @@ _UNITS = ((86_400, 1 << 62, "d"), (3_600, 24, "h"), (60, 60, "min"), (1, 60, "s"
 
 
 def tell_address(remote: tuple[str, int]) -> str:
-    """Write an address with its port; an IPv6 address in brackets."""
+    """Write an address with its port; an IPv6 address in brackets. A file has a name and no port."""
     host, port = remote
+    if not port:
+        return host
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import timedelta
+from ipaddress import IPv4Network, IPv6Network
 from typing import TYPE_CHECKING
 
 from sipmesh.trust.role import ClientAuth
@@ -33,6 +34,8 @@ class LinkPolicy:
     *client_auth* says how clients prove their users on an accepted client link. *devices* is the authority of their
     certificates, and *domains* are the SIP domains of users.
 
+    *challenged* is the trunk that may open the link without a certificate, from one of its *networks*: it logs in by digest.
+
     *edition* is the version of the topology from which the policy was made, and the newest version known.
     """
 
@@ -46,6 +49,8 @@ class LinkPolicy:
     client_auth: ClientAuth = ClientAuth.PASSWORD
     devices: Authority | None = None
     domains: frozenset[str] = frozenset()
+    challenged: TrustedPeer | None = None
+    networks: tuple[IPv4Network | IPv6Network, ...] = ()
     grace: timedelta = timedelta(0)  # how long an expired CRL is accepted; the authority may say longer
     edition: TopologyVersion = field(default=NO_EDITION, compare=False)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sipmesh.trust.authority import Authority
+from sipmesh.trust.own_names import OwnNames
 from sipmesh.trust.role import ClientUsage, Role
 
 
@@ -24,6 +25,7 @@ class TrustedPeer:
     authority: Authority
     client_usage: ClientUsage = ClientUsage.STRICT
     is_trunk: bool = False  # its users are numbers, and a gateway has the links to it
+    own: OwnNames | None = None  # of an application: what it may assert besides
     processes: int = 1  # each of them may open as many links as a server of one process
 
     @property

@@ -65,6 +65,11 @@ class Verdict:
         object.__setattr__(self, "accepted", self.code is Code.ACCEPTED and passed)
 
     @property
+    def processes(self) -> int:
+        """How many processes the peer has; each may have a link of its own."""
+        return self.peer.processes if self.peer is not None else 1
+
+    @property
     def failed(self) -> tuple[Finding, ...]:
         """The findings that refuse; those whose check could run come first."""
         wrong = [finding for finding in self.findings if not finding.passed]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from cli.world import EDGE, Organisation
 from sipmesh.cli.ca.ask_first import ask_first
 from sipmesh.cli.place import Place
@@ -31,6 +33,7 @@ def test_with_yes_nothing_is_tried(organisation: Organisation) -> None:
     ask_first(Place(organisation.file), ["all of it"], yes=True)
 
 
+@pytest.mark.wide
 def test_link_with_a_partner_that_fails_is_shown_before_the_question(organisation: Organisation) -> None:
     assert organisation.type("topology", "add", "pool", "--role", "edge").code == 0
     assert organisation.type("ca", "issue", EDGE).code == 0

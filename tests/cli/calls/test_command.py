@@ -111,6 +111,7 @@ def test_end_of_an_unknown_call_is_refused(organisation: Organisation) -> None:
     assert (result.code, "no server of this machine has a call x; see: sipmesh calls --up" in result.err) == (1, True)
 
 
+@pytest.mark.wide
 @on_loop
 async def test_operator_sees_a_call_at_management_and_ends_it(tmp_path: Path) -> None:
     network = Managed(build_published(tmp_path / "m", second_pool(), call_records={}), tmp_path)

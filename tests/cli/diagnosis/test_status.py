@@ -15,7 +15,7 @@ from sipmesh.cli.place import Place
 from sipmesh.errors import OperatorError
 from sipmesh.server.management.replies import ManagerReply, MemberReply, NetworkReply, PeerReply, ServerReply
 from sipmesh.server.management.server_faults import Fault
-from sipmesh.server.replication.server_status import PeerKind, ShownCertificate
+from sipmesh.server.replication.server_status import CallerUse, PeerKind, ShownCertificate, TrunkUse
 from sipmesh.trust.role import Role
 from support.managed import MGMT, Managed
 from support.network import EDGE, FE1, FE2
@@ -138,6 +138,16 @@ def test_refusals_are_shown_on_request(place: Place, capsys: pytest.CaptureFixtu
     printed = capsys.readouterr().out
     assert (f"{FE1} refused recently:\n  expired: x.example.test\n" in printed) is links
     assert f"{FE2} refused" not in printed
+
+
+def test_use_of_trunks_and_users_near_a_bound_are_shown(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    trunks = (TrunkUse(trunk="sbc.provider.test", calls=7, minutes=411), TrunkUse(trunk="b.test", calls=1, fails=True))
+    caller = CallerUse(user="alice@example.test", calls=2, minutes=60, most_minutes=100)
+    shown(place, member(FE1, trunks=trunks, callers=(caller,)))
+    said = " ".join(capsys.readouterr().out.split())
+    assert "trunk sbc.provider.test has 7 calls, 411 minutes of our users in 24 hours." in said
+    assert "trunk b.test has 1 call, 0 minutes of our users in 24 hours, and fails." in said
+    assert "alice@example.test has used 60 of 100 minutes in 24 hours." in said
 
 
 @pytest.mark.parametrize("faults", [(), (CUT_OFF,)])

@@ -6,6 +6,8 @@ import shlex
 import socket
 from pathlib import Path
 
+import pytest
+
 from cli.world import FE1, FE2, MGMT, Organisation, Result, name_server, sipmesh
 from upgrades.conftest import give_lists, until_good, until_told
 from upgrades.recorded_folder import recorded
@@ -47,6 +49,7 @@ def test_fault_of_the_network_is_reported_once_at_its_cause(organisation: Organi
     assert wrong(said) == {"servers": f"start: sipmesh serve {FE1}"}
 
 
+@pytest.mark.wide
 def test_everything_that_has_expired_is_reported_and_the_remedies_work(tmp_path: Path) -> None:
     """The folder of a release whose servers were off for long: each remedy is typed as it stands; the partner sends its CRLs."""
     organisation, partner = Organisation(tmp_path / "com"), Organisation(tmp_path / "org", "example.org")
@@ -68,6 +71,7 @@ def expired(organisation: Organisation) -> set[str]:
     return {check["remedy"] for check in checks if check["name"] == "expiry" and check["state"] == "bad"}
 
 
+@pytest.mark.wide
 def test_certificate_that_was_revoked_is_one_fault_and_its_remedy_repairs_it(organisation: Organisation) -> None:
     organisation.serve(MGMT, FE1)
     until_good(organisation)

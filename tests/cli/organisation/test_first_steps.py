@@ -8,6 +8,7 @@ from cli.world import sipmesh
 from sipmesh.cli.organisation.first_steps import findings_of, servers_of, steps
 from sipmesh.cli.organisation.layout import Layout
 from sipmesh.cli.place import Place
+from sipmesh.cli.typed_commands import PACKAGE, TypedCommands
 from sipmesh.topology.document.load import load
 
 HERE, THERE = "192.0.2.10", "192.0.2.11"
@@ -33,7 +34,7 @@ def test_keys_of_servers_on_other_hosts_are_not_made_here(tmp_path: Path) -> Non
 
 def test_steps_are_commands_in_the_order_of_their_use(tmp_path: Path) -> None:
     loaded = load(made(tmp_path / "o"))
-    assert list(steps(tmp_path / "o", LAYOUT, loaded, ""))[1:] == [
+    assert list(steps(tmp_path / "o", LAYOUT, loaded, "", TypedCommands(packaged=False)))[1:] == [
         "sipmesh console certificate ada --role security-officer",
         "sipmesh serve mgmt.example.com fe1.example.com",
         f"on {THERE}, in an empty folder:  sipmesh join request fe2.example.com",
@@ -42,6 +43,22 @@ def test_steps_are_commands_in_the_order_of_their_use(tmp_path: Path) -> None:
         "sipmesh user add alice@example.com --pool pool1.example.com",
         "sipmesh topology dns        # the records that DNS needs",
         "sipmesh doctor              # until it finds nothing that is to be done",
+    ]
+
+
+def test_steps_of_the_package_name_its_units_and_its_user(tmp_path: Path) -> None:
+    loaded = load(made(tmp_path / "o"))
+    accept = "runuser -u sipmesh -- sipmesh join accept fe2.example.com.join"
+    assert list(steps(PACKAGE, LAYOUT, loaded, "", TypedCommands(packaged=True))) == [
+        "cd /var/lib/sipmesh",
+        "runuser -u sipmesh -- sipmesh console certificate ada --role security-officer",
+        "systemctl enable --now sipmesh@mgmt.example.com sipmesh@fe1.example.com",
+        f"on {THERE}, in /var/lib/sipmesh:  runuser -u sipmesh -- sipmesh join request fe2.example.com",
+        "here, with that file:  runuser -u sipmesh -- sipmesh join grant fe2.example.com.csr",
+        f"on {THERE}, with that file:  {accept} && systemctl enable --now sipmesh@fe2.example.com",
+        "runuser -u sipmesh -- sipmesh user add alice@example.com --pool pool1.example.com",
+        "runuser -u sipmesh -- sipmesh topology dns        # the records that DNS needs",
+        "runuser -u sipmesh -- sipmesh doctor              # until it finds nothing that is to be done",
     ]
 
 

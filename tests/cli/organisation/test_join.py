@@ -98,6 +98,7 @@ def test_a_server_that_runs_takes_what_it_is_granted_again_by_itself(
     assert other.type("explain", other.address(FE2)).code == 0
 
 
+@pytest.mark.wide
 def test_a_grant_from_before_takes_nothing_back(network: Organisation, other: Organisation, tmp_path: Path) -> None:
     """Neither the version nor a list: an old grant may lie in a mailbox."""
     old = tmp_path / "old"

@@ -59,3 +59,13 @@ def test_server_on_loopback_is_reached_by_no_other_host() -> None:
         Layout("example.com", HERE, ())
     assert not Layout("example.com").is_reached
     assert Layout("example.com", HERE, (HERE,)).is_reached
+
+
+def test_front_ends_of_a_network_with_a_public_ca_order_from_it(tmp_path: Path) -> None:
+    directory = "https://ca.test/dir"
+    topology = topology_of(Layout("example.com", HERE, (HERE, HERE, THERE), directory=directory), tmp_path)
+    assert topology.acme is not None
+    assert topology.acme.directory == directory
+    found = {server.name: server.client_certificates for server in topology.servers}
+    orders = ("fe1.example.com", "fe2.example.com", "fe3.example.com")
+    assert found == {"mgmt.example.com": (), **dict.fromkeys(orders, "acme")}

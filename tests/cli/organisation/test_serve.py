@@ -6,6 +6,7 @@ import socket
 import pytest
 
 from cli.world import FE1, MGMT, Organisation, end
+from support.tiers import wide_after
 
 
 def test_an_unknown_server_names_the_nearest(organisation: Organisation) -> None:
@@ -23,13 +24,16 @@ def test_without_a_certificate_the_command_that_issues_one_is_reported(organisat
 
 @pytest.mark.parametrize(
     ("server", "key"),
-    [
-        (FE1, f"servers/{FE1}.key"),
-        (MGMT, f"servers/{MGMT}.key"),
-        (MGMT, f"servers/{MGMT}.signer.key"),
-        (MGMT, "ca/root.key"),
-        (MGMT, "ca/issuing.key"),
-    ],
+    wide_after(
+        2,
+        [
+            (FE1, f"servers/{FE1}.key"),
+            (MGMT, f"servers/{MGMT}.key"),
+            (MGMT, f"servers/{MGMT}.signer.key"),
+            (MGMT, "ca/root.key"),
+            (MGMT, "ca/issuing.key"),
+        ],
+    ),
 )
 def test_a_key_that_others_can_read_is_refused_at_the_start(organisation: Organisation, server: str, key: str) -> None:
     """The server names the file, its mode and the command; with that done it starts."""

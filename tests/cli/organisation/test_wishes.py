@@ -44,6 +44,7 @@ def test_what_options_leave_out_is_derived_from_the_others(
         (Wishes(edges=(THERE,)), "--address"),
         (Wishes(address="fe1"), "not an IP address"),
         (Wishes(administrator="Ada Lovelace"), "not a name of an operator"),
+        (Wishes(public_ca="http://ca.test/dir"), "is no public CA: name letsencrypt"),
         (Wishes(front_ends=("127.0.0.1",), edges=(THERE,)), "--management"),
     ],
 )
@@ -52,15 +53,15 @@ def test_what_is_missing_or_wrong_is_reported_with_its_option(wishes: Wishes, na
         wishes.layout("example.com")
 
 
-def type_at_a_terminal(folder: Path, *answers: str) -> str:
+def type_at_a_terminal(folder: Path, *answers: str, domain: tuple[str, ...] = ("example.com",)) -> str:
     """Type *answers* to `sipmesh init`, one after each question; returns all that is on the screen."""
-    command = [sys.executable, "-m", "sipmesh", "init", "example.com", "--dir", str(folder)]
+    command = [sys.executable, "-m", "sipmesh", "init", *domain, "--dir", str(folder)]
     outer, inner = pty.openpty()
     with subprocess.Popen(command, stdin=inner, stdout=inner, stderr=inner, env=environment()) as process:
         os.close(inner)
         screen = ""
         for answer in answers:
-            screen += _up_to(outer, "): ")
+            screen += _up_to(outer, ": ")
             os.write(outer, f"{answer}\n".encode())
         screen += _up_to(outer, "")
         assert process.wait() == 0, screen
@@ -81,8 +82,10 @@ def _up_to(terminal: int, end: str) -> str:
 
 @reached
 def test_terminal_is_asked_for_what_the_machine_cannot_know(tmp_path: Path) -> None:
-    """An answer that is no address is asked for again."""
-    screen = type_at_a_terminal(tmp_path / "o", "fe1", HERE, f"{HERE} {THERE}", "", "ada")
+    """An answer that is no domain, or no address, is asked for again."""
+    answers = ("", "short", "example.com", "fe1", HERE, f"{HERE} {THERE}", "", "ada")
+    screen = type_at_a_terminal(tmp_path / "o", *answers, domain=())
+    assert "short name" in screen
     assert own_addresses()[0] in screen
     assert "not an IP address" in screen
     assert f"on {THERE}, in an empty folder:  sipmesh join request fe2.example.com" in screen
@@ -91,6 +94,7 @@ def test_terminal_is_asked_for_what_the_machine_cannot_know(tmp_path: Path) -> N
     assert topology.console is not None
 
 
+@pytest.mark.wide
 @reached
 def test_empty_answer_is_a_network_for_this_machine_alone(tmp_path: Path) -> None:
     screen = type_at_a_terminal(tmp_path / "o", "")

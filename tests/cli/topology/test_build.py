@@ -9,6 +9,7 @@ import pytest
 from cli.world import FE1, Organisation
 from sipmesh.topology.document.load import load
 from sipmesh.topology.document.model import Topology
+from support.tiers import wide_after
 
 
 def topology(organisation: Organisation) -> Topology:
@@ -86,6 +87,11 @@ def test_json_says_what_was_written(organisation: Organisation) -> None:
         ("change fe1.example.com address=example.com", "is not an IP address"),
         ("remove pool1.example.com --kind pool", "sipmesh topology remove"),
         ("rename fe1.example.com example.com", "is a SIP domain"),
+        ("rename fe1.example.com mgmt.example.com.signer", "is one of 'mgmt.example.com' already"),
+        (
+            "change fe1.example.com certificate=servers/mgmt.example.com.signer.pem",
+            "is one of 'mgmt.example.com' already",
+        ),
     ],
 )
 def test_what_validation_refuses_is_refused_with_the_same_sentence(
@@ -102,9 +108,25 @@ def test_what_validation_refuses_is_refused_with_the_same_sentence(
     assert organisation.file.read_bytes() == before
 
 
+def test_no_server_gets_a_certificate_in_place_of_that_of_the_signer_of_publications(
+    organisation: Organisation,
+) -> None:
+    """Management could sign nothing afterwards. The control is a name that no file has."""
+    signer = organisation.folder / "servers/mgmt.example.com.signer.key"
+    text, before = organisation.file.read_text(), signer.read_bytes()
+    organisation.file.write_text(text.replace("fe1.example.com", "mgmt.example.com.signer"))
+    refused = organisation.type("ca", "issue", "mgmt.example.com.signer")
+    assert (refused.code, signer.read_bytes()) == (1, before)
+    assert "is one of 'mgmt.example.com' already" in refused.err
+    organisation.file.write_text(text.replace("fe1.example.com", "fe9.example.com"))
+    assert organisation.type("ca", "issue", "fe9.example.com").code == 0
+
+
 @pytest.mark.parametrize(
     "name",
-    ["x: [y", "a.test]\nsip_domains: [x.test", "*", "\x1b[2J", "a.test\u2028b: c", "{a: b}", "!!python/object x"],
+    wide_after(
+        3, ["x: [y", "a.test]\nsip_domains: [x.test", "*", "\x1b[2J", "a.test\u2028b: c", "{a: b}", "!!python/object x"]
+    ),
 )
 def test_text_that_is_no_name_changes_nothing(organisation: Organisation, name: str) -> None:
     """A name is written as one YAML value, with any characters."""

@@ -31,6 +31,43 @@ def test_trunk_is_added_behind_its_gateway(open_: Organisation, theirs: Path) ->
     assert (trunk.trunk.asserts, trunk.trunk.carries) == (("+49",), ("+", "+4989"))
 
 
+def test_trunk_is_added_with_each_key_that_was_said_and_changed_later(open_: Organisation, theirs: Path) -> None:
+    assert open_.type("topology", "add", "pool", "--role", "gateway", "--address", "127.0.0.1").code == 0
+    given = (
+        "channels=30",
+        "ping=30",
+        "login.user='493012340'",
+        "login.realm=provider.example",
+        "main_number=+493012345",
+    )
+    keys = [word for one in (*given, "login.secret_file=secrets/provider") for word in ("--set", f"trunk.{one}")]
+    added = open_.type("partner", "add", "sbc.test", "--gateway", "gw.example.com", *keys, *credentials(theirs))
+    assert "sbc.test is a trunk" in added.out
+    changed = open_.type("partner", "change", "sbc.test", "trunk.channels=20", "trunk.carries+=+4989", "trunk.ping=")
+    assert "sbc.test is changed" in changed.out
+    [partner] = load(open_.file).topology.federation.trunks_of("gw.example.com")
+    trunk = partner.trunk
+    assert trunk is not None
+    assert (trunk.channels, trunk.ping, trunk.carries, trunk.main_number) == (20, None, ("+4989",), "+493012345")
+    assert trunk.login is not None
+    assert (trunk.login.user, trunk.login.realm) == ("493012340", "provider.example")
+
+
+@pytest.mark.parametrize(
+    ("key", "says"), [("trunk.chanels=3", "channels"), ("tunk.channels=3", "trunk"), ("trunk.channels", "KEY=VALUE")]
+)
+def test_wrong_key_of_a_trunk_changes_nothing_and_the_nearest_is_named(
+    open_: Organisation, theirs: Path, key: str, says: str
+) -> None:
+    assert open_.type("topology", "add", "pool", "--role", "gateway", "--address", "127.0.0.1").code == 0
+    before = open_.file.read_text()
+    options = ("--gateway", "gw.example.com", "--set", key)
+    left = open_.type("partner", "add", "sbc.test", *options, *credentials(theirs))
+    assert left.code != 0
+    assert says in left.err
+    assert open_.file.read_text() == before
+
+
 @pytest.mark.wide
 def test_a_partner_is_added_with_all_that_was_said(open_: Organisation, theirs: Path) -> None:
     options = ("--edge", "sip.partner.test:5061", "--client-usage", "server-ok")

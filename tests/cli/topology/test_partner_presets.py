@@ -12,6 +12,7 @@ from cli.world import Organisation, sipmesh
 def test_presets_are_listed_without_a_topology(tmp_path: Path, system: Path) -> None:
     listed = sipmesh("partner", "presets", "--json", topology=tmp_path / "topology.yaml")
     assert listed.code == 0
+    assert listed.json["sources"] == {"roots": "there", "crl_hosts": "there"}
     (preset,) = listed.json["presets"]
     assert (preset["name"], preset["missing"], preset["crl_hosts"]) == (
         "public",

@@ -1,4 +1,4 @@
-"""A trace in pcap and HEP, read octet by octet; tests/interop has tshark read the file."""
+"""A trace in pcap and HEP, read octet by octet; tests/cli/trace and tests/scenarios have tshark read the file."""
 
 from __future__ import annotations
 

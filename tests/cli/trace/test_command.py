@@ -15,6 +15,7 @@ from support.network import FE1
 from support.running import LOOK_AGAIN_S, on_loop
 
 
+@pytest.mark.wide
 @on_loop
 async def test_what_passes_is_printed_as_it_passes(managed: Managed, tmp_path: Path) -> None:
     """The file and JSON have the same messages."""

@@ -3,6 +3,7 @@
 import pytest
 
 from cli.world import DOMAIN, FE1, MGMT, Organisation, end
+from support.tiers import wide_after
 
 
 def test_a_user_may_be_named_without_the_only_domain(organisation: Organisation) -> None:
@@ -78,14 +79,17 @@ def test_a_new_password_keeps_the_digest_without_the_option(organisation: Organi
 
 @pytest.mark.parametrize(
     ("arguments", "typed", "why"),
-    [
-        (("add", "alice@elsewhere.com"), "secret-one\n", "not a SIP domain of the topology"),
-        (("add", "bob"), "", "no password"),
-        (("add", "bob"), "\n", "no password"),
-        (("password", "nobody"), "secret-one\n", "sipmesh user list"),
-        (("add", "bob"), "secret\n", "has 6 characters; at least 8 are needed"),
-        (("add", "alexander"), "Alexander\n", "is the name of the user"),
-    ],
+    wide_after(
+        2,
+        [
+            (("add", "alice@elsewhere.com"), "secret-one\n", "not a SIP domain of the topology"),
+            (("add", "bob"), "", "no password"),
+            (("add", "bob"), "\n", "no password"),
+            (("password", "nobody"), "secret-one\n", "sipmesh user list"),
+            (("add", "bob"), "secret\n", "has 6 characters; at least 8 are needed"),
+            (("add", "alexander"), "Alexander\n", "is the name of the user"),
+        ],
+    ),
 )
 def test_what_cannot_be_a_user_is_refused(
     organisation: Organisation, arguments: tuple[str, ...], typed: str, why: str

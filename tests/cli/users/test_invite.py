@@ -10,6 +10,7 @@ import pytest
 
 from cli.world import sipmesh
 from support.managed import build_published
+from support.tiers import wide_after
 
 ALICE = "alice@example.test"
 
@@ -41,16 +42,19 @@ def test_link_is_never_listed_again(file: Path) -> None:
 
 @pytest.mark.parametrize(
     ("options", "why"),
-    [
-        ((), "name a user"),
-        (("carol",), "is not a user"),
-        (("alice", "--for", "31d"), "30 days"),
-        (("alice", "--for", "soon"), "30 days"),
-        (("alice", "--mac", "001565aabbcc"), "desk phone"),
-        (("alice", "--phone", "yealink"), "desk phone"),
-        (("alice", "--csv", "x.csv", "--to", "y.csv"), "and no user"),
-        (("--csv", "nothing.csv", "--to", "y.csv"), "the table cannot be read"),
-    ],
+    wide_after(
+        3,
+        [
+            ((), "name a user"),
+            (("carol",), "is not a user"),
+            (("alice", "--for", "31d"), "30 days"),
+            (("alice", "--for", "soon"), "30 days"),
+            (("alice", "--mac", "001565aabbcc"), "desk phone"),
+            (("alice", "--phone", "yealink"), "desk phone"),
+            (("alice", "--csv", "x.csv", "--to", "y.csv"), "and no user"),
+            (("--csv", "nothing.csv", "--to", "y.csv"), "the table cannot be read"),
+        ],
+    ),
 )
 def test_wrong_use_names_what_is_wrong_and_makes_no_invitation(file: Path, options: tuple[str, ...], why: str) -> None:
     refused = sipmesh("user", "invite", *options, "--topology", file)

@@ -53,7 +53,7 @@ def test_name_with_a_comma_stays_one_column_beside_its_password(organisation: Or
     assert (row["user"], len(row["password"])) == (f"a,b@{DOMAIN}", 20)
 
 
-@pytest.mark.parametrize("sign", [",", ";", "\t"])
+@pytest.mark.parametrize("sign", wide_after(2, [",", ";", "\t"]))
 def test_table_of_any_spreadsheet_is_imported(organisation: Organisation, tmp_path: Path, sign: str) -> None:
     text = sign.join(("user", "digest", "aliases")) + "\n" + sign.join(("carol", "md5", "+493012345")) + "\n"
     assert organisation.type("user", "import", table(tmp_path, text), "--passwords", tmp_path / "p.csv").code == 0
@@ -61,19 +61,20 @@ def test_table_of_any_spreadsheet_is_imported(organisation: Organisation, tmp_pa
     assert (carol["user"], carol["digest"], carol["aliases"]) == (f"carol@{DOMAIN}", ["MD5"], ["tel:+493012345"])
 
 
-@pytest.mark.parametrize("name", ["=1+1", "+1+cmd", "-2", "'=1+1", "''+1", "'x", "x=1"])
-def test_no_cell_is_a_formula_and_each_name_comes_back(organisation: Organisation, tmp_path: Path, name: str) -> None:
+def test_no_cell_is_a_formula_and_each_name_comes_back(organisation: Organisation, tmp_path: Path) -> None:
     """A spreadsheet calculates what begins like a formula, and SIP permits such names."""
-    address = f"{name}@{DOMAIN}"
-    assert organisation.type("user", "add", "--password-stdin", "--", address, typed="secret-one\n").code == 0
+    addresses = {f"{name}@{DOMAIN}" for name in ("=1+1", "+1+cmd", "-2", "'=1+1", "''+1", "'x", "x=1")}
+    for address in addresses:
+        assert organisation.type("user", "add", "--password-stdin", "--", address, typed="secret-one\n").code == 0
     printed = organisation.type("user", "export").out
     cells = [cell for row in csv.reader(printed.splitlines()) for cell in row]
     assert not any(cell.startswith(("=", "+", "-", "@")) for cell in cells)
-    assert organisation.type("user", "remove", "--", address).code == 0
+    for address in addresses:
+        assert organisation.type("user", "remove", "--", address).code == 0
     passwords = tmp_path / "p.csv"
     assert organisation.type("user", "import", table(tmp_path, printed), "--passwords", passwords).code == 0
-    assert list(users(organisation)) == [address]
-    assert not passwords.read_text().splitlines()[1].startswith(("=", "+", "-", "@"))
+    assert users(organisation).keys() == addresses
+    assert not any(line.startswith(("=", "+", "-", "@")) for line in passwords.read_text().splitlines())
 
 
 def test_exported_table_is_imported_with_new_passwords(organisation: Organisation, tmp_path: Path) -> None:

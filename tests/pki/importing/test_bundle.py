@@ -12,6 +12,7 @@ from pki.importing.conftest import EC
 from sipmesh.errors import OperatorError
 from sipmesh.pki.importing.bundle import LARGEST, MOST_CERTIFICATES, Bundle, read_bundle
 from support.other_ca import ROOT, OtherCa, bundled, openssl
+from support.tiers import wide_after
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -74,12 +75,15 @@ def test_certificates_are_read_in_each_form(corp: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("options", "is_old"),
-    [
-        ((), False),
-        (("-legacy",), True),
-        (("-certpbe", "PBE-SHA1-3DES", "-keypbe", "PBE-SHA1-3DES", "-macalg", "sha1"), True),
-        (("-nomac",), False),
-    ],
+    wide_after(
+        2,
+        [
+            ((), False),
+            (("-legacy",), True),
+            (("-certpbe", "PBE-SHA1-3DES", "-keypbe", "PBE-SHA1-3DES", "-macalg", "sha1"), True),
+            (("-nomac",), False),
+        ],
+    ),
     ids=["AES", "RC2", "3DES", "no MAC"],
 )
 def test_pkcs12_of_openssl_is_read(corp: Path, tmp_path: Path, options: tuple[str, ...], *, is_old: bool) -> None:
@@ -100,6 +104,7 @@ def test_pkcs12_of_gnutls_is_read(corp: Path, tmp_path: Path) -> None:
     assert len(bundle.certificates) == 1
 
 
+@pytest.mark.wide
 @pytest.mark.skipif(shutil.which("keytool") is None, reason="keytool of a Java runtime is not installed")
 def test_key_store_of_java_is_read_as_pkcs12_alone(tmp_path: Path) -> None:
 

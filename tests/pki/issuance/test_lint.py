@@ -10,7 +10,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.x509.oid import ExtendedKeyUsageOID
+from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID
 
 from sipmesh.pki.files import new_key, read_key
 from sipmesh.pki.issuance import profiles
@@ -75,6 +75,30 @@ def made(
 
 def test_the_profile_passes(ca: EnterpriseCa, wish: CertificateProfile) -> None:
     assert lint(made(wish, ca), wish, ca.issuing) == []
+
+
+def access(*urls: str) -> x509.AuthorityInformationAccess:
+    methods = (AuthorityInformationAccessOID.OCSP, AuthorityInformationAccessOID.CA_ISSUERS)
+    return x509.AuthorityInformationAccess(
+        [
+            x509.AccessDescription(method, x509.UniformResourceIdentifier(url))
+            for method, url in zip(methods, urls, strict=True)
+        ]
+    )
+
+
+def test_information_access_is_that_of_the_ca_alone(ca: EnterpriseCa, wish: CertificateProfile) -> None:
+    ocsp, issuer = "http://crl.example.test/ocsp", "http://crl.example.test/issuing.crt"
+    served = replace(wish, ocsp_url=ocsp, issuer_url=issuer)
+    assert lint(made(served, ca), served, ca.issuing) == []
+    assert lint(made(wish, ca), served, ca.issuing) == ["extension 1.3.6.1.5.5.7.1.1 is missing"]
+    assert "not of the profile" in lint(made(served, ca), wish, ca.issuing)[0]
+    fault = ["its authority information access is not that of the CA"]
+    for urls in (("http://other.test/ocsp", issuer), (ocsp, "http://other.test/issuing.crt"), (issuer, ocsp)):
+        instead = ((access(*urls), False),)
+        assert lint(made(served, ca, instead=instead), served, ca.issuing) == fault
+        wrong = replace(wish, ocsp_url=urls[0], issuer_url=urls[1])
+        assert lint(made(wrong, ca), wrong, ca.issuing) == fault
 
 
 @pytest.mark.parametrize(("bits", "passes"), [(63, False), (64, True), (159, True), (160, False)])

@@ -11,12 +11,15 @@ from sipmesh.database.shared import SharedDatabase
 from sipmesh.errors import LocalError, NotLeadingError, OperatorError
 from sipmesh.pki.issuance.profiles import CertificateKind
 from sipmesh.pki.ledger.ledger import FENCED, Ledger
+from support.tiers import wide_after
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-@pytest.fixture(name="ledger", params=["file", pytest.param("shared", marks=pytest.mark.peer("postgresql"))])
+@pytest.fixture(
+    name="ledger", params=wide_after(1, ["file", pytest.param("shared", marks=pytest.mark.peer("postgresql"))])
+)
 def _ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Ledger:
     """A ledger in a file, and one in the database of a management pool."""
     made = Ledger.create(tmp_path, {"organisation": "Example"})
@@ -132,14 +135,17 @@ def test_a_very_large_serial_is_kept(ledger: Ledger, noon: datetime) -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [
-        "names = '[]'",
-        "names = 'x'",
-        "not_before = 'x'",
-        "not_after = '2026-01-01'",
-        "not_after = '9999-12-31T23:59:59+00:00'",
-        "revoked_at = '0001-01-01T00:00:00+00:00'",
-    ],
+    wide_after(
+        3,
+        [
+            "names = '[]'",
+            "names = 'x'",
+            "not_before = 'x'",
+            "not_after = '2026-01-01'",
+            "not_after = '9999-12-31T23:59:59+00:00'",
+            "revoked_at = '0001-01-01T00:00:00+00:00'",
+        ],
+    ),
 )
 def test_row_that_cannot_be_read_is_passed_over_and_named(ledger: Ledger, noon: datetime, change: str) -> None:
     reserve(ledger, 0xABC, noon)
@@ -151,7 +157,7 @@ def test_row_that_cannot_be_read_is_passed_over_and_named(ledger: Ledger, noon: 
     assert "the certificate abc cannot be read" in row.reason
 
 
-@pytest.mark.parametrize("serial", ["zz", "-5", "0", "f" * 40])
+@pytest.mark.parametrize("serial", wide_after(2, ["zz", "-5", "0", "f" * 40]))
 def test_serial_that_no_certificate_has_is_passed_over_and_named(ledger: Ledger, noon: datetime, serial: str) -> None:
     reserve(ledger, 0xABC, noon)
     with ledger._writing() as db:

@@ -151,11 +151,28 @@ def test_module_that_others_can_write_is_not_loaded(
     other = tmp_path / "module.so"
     other.write_bytes(MODULE.read_bytes())
     other.chmod(0o666)
-    assert why(replace(uri, module_path=str(other))) == "is no file that only root or the user of sipmesh can write"
-    assert why(replace(uri, module_path=str(tmp_path))) == "is no file that only root or the user of sipmesh can write"
+    refusal = "is no file that only root or the user of sipmesh can change"
+    assert why(replace(uri, module_path=str(other))) == f"{refusal}: others can change {other}"
+    assert why(replace(uri, module_path=str(tmp_path))) == refusal
     assert why(replace(uri, module_path="/nonexistent.so")).startswith("cannot be read")
     (tmp_path / "text.so").write_text("not a module")
     assert why(replace(uri, module_path=str(tmp_path / "text.so"))).startswith("is no PKCS #11 module")
+    assert Token(uri).sign(DIGEST)
+
+
+def test_module_in_a_folder_that_others_can_write_is_not_loaded(
+    key: tuple[TokenUri, ec.EllipticCurvePublicKey], tmp_path: Path
+) -> None:
+    """Who can write the folder puts another module in its place."""
+    uri, folder = key[0], tmp_path / "lib"
+    inner = folder / "softhsm"
+    inner.mkdir(parents=True)
+    (inner / "module.so").symlink_to(MODULE)
+    named = replace(uri, module_path=str(inner / "module.so"))
+    folder.chmod(0o777)
+    assert why(named).endswith(f"others can change {folder}")
+    folder.chmod(0o755)
+    assert "already initialized" in why(named)  # it is loaded: a process can have this module once
     assert Token(uri).sign(DIGEST)
 
 

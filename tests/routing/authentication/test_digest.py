@@ -358,7 +358,7 @@ def test_device_proves_its_user_by_its_own_password(offered: Sequence[Algorithm]
     server = Server(with_device(offered))
     challenge = server.challenge()
     assert algorithms(challenge) == list(map(str, offered))
-    assert server.ask(answered(challenge, "desk", user=DEVICE)) == Proved(ALICE, 9, offered[0])
+    assert server.ask(answered(challenge, "desk", user=DEVICE)) == Proved(ALICE, 9, offered[0], "desk")
     assert server.ask(answered(server.challenge())) == Proved(ALICE, 3, offered[0])
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from defusedxml.ElementTree import fromstring
 
 from routing.messages import BOB
-from sipmesh.routing.events.reginfo import message_summary, reginfo
+from sipmesh.routing.events.reginfo import reginfo
 from sipmesh.routing.registrar.binding import Binding
 
 SPACE = "{urn:ietf:params:xml:ns:reginfo}"
@@ -33,11 +33,3 @@ def test_user_without_contacts_is_terminated() -> None:
 
 def test_octets_that_are_not_utf_8_do_not_break_the_document() -> None:
     fromstring(reginfo(BOB, [row("sip:caf\udce9@192.0.2.1")], 0))
-
-
-def test_summary_counts_text_messages() -> None:
-    """RFC 3842 section 5.2; all of them are new."""
-    assert message_summary(BOB, 2) == (
-        b"Messages-Waiting: yes\r\nMessage-Account: sip:bob@example.test\r\nText-Message: 2/0\r\n"
-    )
-    assert message_summary(BOB, 0).startswith(b"Messages-Waiting: no\r\n")

@@ -36,7 +36,7 @@ def message(*headers: tuple[str, str], body: bytes = b"hello") -> Request:
     [
         ((TEXT,), True),
         ((("content-type", "message/cpim"),), True),
-        ((("content-type", "message/imdn+xml"),), True),
+        ((("content-type", "message/imdn+xml"),), False),
         ((("content-type", "application/im-iscomposing+xml; charset=utf-8"),), False),
         ((TEXT, ("require", "recipient-list-message")), False),
         ((TEXT, ("expires", "0")), False),
@@ -137,6 +137,7 @@ CPIM = ("content-type", "Message/CPIM")
         ((CPIM,), b"From: <sip:a@b>\n\ncontent-type : message/IMDN+xml;x=1\n\n<imdn/>", True),
         ((CPIM,), b"From: <sip:a@b>\r\n\r\nContent-Type: text/plain\r\n\r\nContent-Type: message/imdn+xml", False),
         ((CPIM,), b"Content-Type: message/imdn+xml\r\n\r\nContent-Type: text/plain\r\n\r\nhello", False),
+        ((CPIM,), b"From: <sip:a@b>\n\nContent-Type: application/im-iscomposing+xml\n\n<isComposing/>", True),
         ((CPIM,), b"", False),
         ((TEXT,), b"\r\n\r\nContent-Type: message/imdn+xml\r\n\r\n", False),
         ((), b"", False),
@@ -145,4 +146,6 @@ CPIM = ("content-type", "Message/CPIM")
 def test_receipt_is_known_by_the_type_of_its_content(
     headers: tuple[tuple[str, str], ...], body: bytes, *, receipt: bool
 ) -> None:
-    assert is_receipt(stored_octets(message(*headers, body=body), ALICE, AT)) is receipt
+    sent = message(*headers, body=body)
+    assert is_receipt(stored_octets(sent, ALICE, AT)) is receipt
+    assert is_storable(sent) is not receipt

@@ -98,3 +98,12 @@ def test_user_whose_home_pool_has_that_backup_pool_passes_and_no_other() -> None
 
 def test_nothing_is_refused_while_no_user_is_known() -> None:
     assert HomeRule(POOL, OURS, unknown).refused(request("MESSAGE", BOB, sender=ALICE), sender()) is None
+
+
+@pytest.mark.parametrize("method", ["INVITE", "MESSAGE", "SUBSCRIBE", "PUBLISH", "REFER"])
+def test_home_pool_of_a_delegate_asserts_the_other_user_at_the_begin_of_a_call_only(method: str) -> None:
+    rule = HomeRule(POOL, OURS, home_of, is_delegate=lambda user, boss: (user, boss) == (BOB, ALICE))
+    asked = request(method, ALICE, *asserting(ALICE), sender=BOB)
+    assert (rule.refused(asked, sender()) is None) == (method == "INVITE")
+    asked.replace("to", f"<{ALICE}>;tag=in-a-call")
+    assert rule.refused(asked, sender()) is not None

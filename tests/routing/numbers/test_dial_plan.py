@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
-from sipmesh.routing.numbers.dial_plan import DialPlan, NumberClass, local_digits
+from sipmesh.routing.numbers.dial_plan import DialPlan, ExtensionRange, NumberClass, local_digits
 from sipmesh.sip.message import build_request
 from sipmesh.sip.uri import SipUri
+from sipmesh.topology.document.parts.number_kind import NumberKind
 
 ALICE, BOB = "sip:alice@example.test", "sip:bob@example.test"
 PLAN = DialPlan(
@@ -111,3 +114,87 @@ def test_other_names_have_no_digits(text: str) -> None:
 )
 def test_number_has_no_national_prefix_behind_our_country(plan: DialPlan, typed: str, number: str) -> None:
     assert plan.whole_number(uri(typed)) == number
+
+
+OFFICE = DialPlan(
+    country="49",
+    outside_line="0",
+    extensions=(ExtensionRange("", 3, "+4930123"), ExtensionRange("8", 4, "+4989456")),
+    emergency=frozenset({"112"}),
+)
+
+
+@pytest.mark.parametrize(
+    ("typed", "number"),
+    [
+        ("042", "+4930123042"),
+        ("84321", "+49894564321"),
+        ("0112", ""),
+        ("00301234567", "+49301234567"),
+        ("000431234567", "+431234567"),
+        ("0301234567", ""),
+        ("00431234567", "+49431234567"),
+        ("+431234567", "+431234567"),
+        ("8432", ""),
+        ("0", ""),
+    ],
+)
+def test_extensions_and_an_outside_line_leave_nothing_to_guess(typed: str, number: str) -> None:
+    """With an outside line, a prefix counts behind it only: `0043…` is a national number there."""
+    assert OFFICE.whole_number(uri(typed)) == number
+
+
+@pytest.mark.parametrize(("typed", "number"), [("112", "112"), ("0112", "112"), ("00112", ""), ("11", "")])
+def test_emergency_number_needs_no_outside_line_and_may_have_one(typed: str, number: str) -> None:
+    assert OFFICE.emergency_number(uri(typed)) == number
+
+
+BY_COUNTRY = DialPlan(
+    classes=(
+        NumberClass("premium", (), everyone=False, users=frozenset({ALICE}), kinds=frozenset({NumberKind.PREMIUM})),
+        NumberClass("america", ("+1",), everyone=True, users=frozenset()),
+        NumberClass("caribbean", (), everyone=False, users=frozenset(), countries=frozenset({"JM", "DO"})),
+        NumberClass("hotel", ("+1876555",), everyone=True, users=frozenset()),
+        NumberClass("neighbours", (), everyone=True, users=frozenset(), countries=frozenset({"AT", "DE"})),
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    ("number", "name"),
+    [
+        ("+12025550123", "america"),
+        ("+18769991234", "caribbean"),
+        ("+18765551234", "hotel"),
+        ("+19005551234", "premium"),
+        ("+499001234567", "premium"),
+        ("+49900123456789", "premium"),
+        ("+4312345678", "neighbours"),
+        ("+33123456789", None),
+    ],
+)
+def test_country_counts_more_than_its_code_and_a_kind_more_than_all_digits(number: str, name: str | None) -> None:
+    found = BY_COUNTRY.class_of(number)
+    assert (found.name if found is not None else None) == name
+
+
+@pytest.mark.parametrize(
+    ("number", "may"),
+    [
+        ("+33123456789", True),
+        ("+9991234567", False),
+        ("+18769991234", False),
+        ("+187699912340", False),
+        ("+12025550123", True),
+        ("+4312345678", True),
+    ],
+)
+def test_number_whose_country_is_not_known_is_refused_where_countries_count(number: str, may: bool) -> None:  # noqa: FBT001
+    """Nothing is guessed: it may be of a country that the user may not call."""
+    assert (BY_COUNTRY.refusal(number, BOB) == "") is may
+
+
+def test_plans_without_countries_or_kinds_load_no_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "phonenumbers", None)  # its import would fail
+    assert PLAN.refusal("+49900777777", BOB)
+    assert not PLAN.refusal("+9991234567", ALICE)

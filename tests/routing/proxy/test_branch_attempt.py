@@ -31,6 +31,6 @@ def test_the_ways_to_a_device_are_its_flows() -> None:
 
 
 def test_branch_begins_without_a_response_and_in_time() -> None:
-    branch = Branch(PHONE, ((DESK, ""),))
+    branch = Branch((PHONE, ""), ((DESK, ""),))
     assert (branch.target, branch.ways) == (PHONE, ((DESK, ""),))
     assert (branch.state, branch.late) == (BranchState.CALLING, False)

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from routing.messages import BOB, CONTACT, FE2, request, response, row
 from sipmesh.errors import LocalError
 from sipmesh.routing.proxy.branch_attempt import BranchState, ways_to
+from sipmesh.routing.proxy.branch_kinds import ELSEWHERE
 from sipmesh.routing.proxy.effects import AwaitSilent, Cancel, DecideAgain, Effect, Forget, SendResponse, Silence, Start
-from sipmesh.routing.proxy.response_context import ELSEWHERE, ResponseContext
+from sipmesh.routing.proxy.response_context import ResponseContext
 from sipmesh.routing.target import AnotherNotifier, FlowTarget, Found, RemoteFlowTarget, ServerTarget, Target
 from sipmesh.trust.evidence import LinkKind
 

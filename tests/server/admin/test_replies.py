@@ -70,6 +70,7 @@ def test_keys_of_what_expires_are_stable() -> None:
         "chain": [document["anchors"][0]],
         "fault": "",
         "partner": "",
+        "renewal": None,
     }
     assert document["anchors"][0] == {
         "subject": "CN=fe1",

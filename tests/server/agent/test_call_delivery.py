@@ -19,11 +19,12 @@ def _recording(tmp_path: Path) -> Managed:
     return Managed(build_published(tmp_path / "m", second_pool(), call_records={}), tmp_path)
 
 
+@pytest.mark.wide
 @on_loop
 async def test_edge_keeps_its_records_until_a_front_end_has_them_on_its_disk(recording: Managed) -> None:
     async with recording:
         await recording.start(EDGE)
-        recording.nodes[EDGE].relay.records.buffer.add(entry(id="e", server=EDGE))
+        recording.nodes[EDGE].relay.calls.records.buffer.add(entry(id="e", server=EDGE))
         await until(lambda: recording.nodes[EDGE].records.written)
         await recording.start(FE1)
         await until(lambda: recording.nodes[FE1].records.written)

@@ -22,6 +22,7 @@ from sipmesh.trust.evidence import Direction, LinkKind
 from sipmesh.trust.role import Role
 from support.network import BOT, EDGE, FE1, FE2, Network, text
 from support.running import on_jumping_loop, on_loop, until
+from support.tiers import wide_after
 
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 
@@ -73,14 +74,17 @@ def revoked(example: Organisation) -> None:
 
 @pytest.mark.parametrize(
     ("lay", "reason"),
-    [
-        (with_another_key, "the key does not belong to the certificate"),
-        (of_another_name, "name-mismatch"),
-        (ended, "expired"),
-        (not_begun, "not-yet-valid"),
-        (of_a_stranger, "untrusted-issuer"),
-        (revoked, "revoked"),
-    ],
+    wide_after(
+        3,
+        [
+            (with_another_key, "the key does not belong to the certificate"),
+            (of_another_name, "name-mismatch"),
+            (ended, "expired"),
+            (not_begun, "not-yet-valid"),
+            (of_a_stranger, "untrusted-issuer"),
+            (revoked, "revoked"),
+        ],
+    ),
 )
 @on_loop
 async def test_certificate_that_peers_would_refuse_is_not_presented_and_a_good_one_is(

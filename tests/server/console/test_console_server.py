@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 
+from sipmesh.demo.forge import Forge
 from sipmesh.demo.ports import HOST, free_port
 from sipmesh.errors import OperatorError
+from sipmesh.pki.files import certificates_pem
 from support.console import Visitor, management_with_console, operator_credentials
 from support.managed import MGMT, Managed, build_managed
 from support.running import on_loop, until
@@ -79,3 +83,33 @@ async def test_console_asks_for_certificates_when_a_version_says_so_and_all_sess
         credentials = operator_credentials(network, "vera", tmp_path)
         async with Visitor(network, credentials=credentials) as vera:
             assert (await vera.get("/api/v1/status")).status == 200
+
+
+@on_loop
+async def test_browser_that_knows_the_public_ca_alone_is_shown_its_certificate(tmp_path: Path) -> None:
+    """By the name; a program that knows our root gets our own certificate at another name of the server."""
+    async with management_with_console(tmp_path) as network:
+        folder, forge = network.organisation.folder, Forge(datetime.now(UTC))
+        public = forge.organisation("a public CA")
+        assert public.issuer is not None
+        forge.server(public, dns=(MGMT,)).write(folder / "servers", f"{MGMT}.public")
+        (folder / "public.pem").write_bytes(certificates_pem([public.issuer.certificate]))
+
+        def present(document: dict[str, Any]) -> None:
+            files = {"certificate": f"servers/{MGMT}.public.pem", "key": f"servers/{MGMT}.public.key"}
+            for server in (server for pool in document["pools"] for server in pool["servers"]):
+                if server["name"] == MGMT:
+                    server["client_certificates"] = [files]
+
+        host, port = network.nodes[MGMT].view.console or ("", 0)
+        public_only = ssl.create_default_context(cafile=str(folder / "public.pem"))
+        with pytest.raises(ssl.SSLError):
+            await asyncio.open_connection(host, port, ssl=public_only, server_hostname=MGMT)
+        await network.publish(present)
+        await until(lambda: len([*network.told[MGMT].events("console")]) == 2)
+        _, writer = await asyncio.open_connection(host, port, ssl=public_only, server_hostname=MGMT)
+        writer.close()
+        ours = ssl.create_default_context(cafile=str(network.organisation.root))
+        ours.check_hostname = False
+        _, writer = await asyncio.open_connection(host, port, ssl=ours, server_hostname="other.example.test")
+        writer.close()

@@ -123,13 +123,19 @@ def test_state_of_a_server_is_that_of_its_report() -> None:
     assert "it does not answer" in found["fe3.example.test"].about
 
 
-def test_partner_with_a_fault_is_bad_and_its_fault_is_reported() -> None:
-    """The control without one is good."""
+def test_partner_is_good_with_a_link_bad_with_a_fault_and_unknown_without_a_link() -> None:
+    """The control without one is good if a server has a link to it; without a link its state is unknown."""
     fault = Fault("no link to it works: name-mismatch", "correct its entry")
-    for faults, state in (((fault,), State.BAD), ((), State.GOOD)):
-        status = replace(network(), peers=(PeerReply("partner.test", PeerKind.PARTNER, faults),))
+    linked = report(EDGE, pool="sip.example.test", neighbours=({"peer": "partner.test", "kind": "partner"},))
+    for members, faults, state, about in (
+        ((linked,), (fault,), State.BAD, [fault.what]),
+        ((linked,), (), State.GOOD, []),
+        ((), (), State.UNKNOWN, ["no link now"]),
+        ((), (fault,), State.BAD, ["no link now", fault.what]),
+    ):
+        status = replace(network(*members), peers=(PeerReply("partner.test", PeerKind.PARTNER, faults),))
         partner = servers_of(network_map(topology(), status))["partner.test"]
-        assert (partner.state, partner.about[2:]) == (state, [one.what for one in faults])
+        assert (partner.state, partner.about[2:]) == (state, about)
 
 
 def test_place_of_a_server_names_its_site() -> None:

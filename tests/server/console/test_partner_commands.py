@@ -19,7 +19,7 @@ from sipmesh.topology.document.changes import PARTNER_FILES
 from sipmesh.trust.x509.certificate import fingerprint
 from support.console import Answer, Visitor, management_with_console
 from support.managed import MGMT, Managed
-from support.network import EDGES, PARTNER, PARTNER_EDGES
+from support.network import EDGES, PARTNER, PARTNER_EDGES, POOL
 from support.running import on_loop
 
 CRL = "http://crl.partner.test/issuing.crl"
@@ -81,6 +81,20 @@ async def test_partner_comes_changes_and_goes_each_in_a_version(tmp_path: Path, 
         assert [(one["by"], one["why"]) for one in history][2:5] == [
             ("otto (API)" if path == "remove" else "sona (API)", what) for path, _, what in steps
         ]
+
+
+@on_loop
+async def test_trunk_is_added_with_its_keys(tmp_path: Path, pem: str) -> None:
+    """A wrong key is refused, and named."""
+    async with network_with_route(tmp_path) as network, Visitor(network, "sona-token") as officer:
+        pool = {"role": "gateway", "name": "gw.example.test", "next_hop": POOL}
+        await network.publish(lambda document: document["pools"].append(pool | {"servers": ["gw1.example.test"]}))
+        keys = ["trunk.gateway=gw.example.test", 'trunk.carries=["+"]', "trunk.channels=30"]
+        wrong = await ask(officer, "add", **to_add(pem, domains=["sbc.test"], changes=[*keys, "trunk.chanels=3"]))
+        assert (wrong.status, "channels" in str(wrong.json)) == (409, True)
+        added = await ask(officer, "add", **to_add(pem, domains=["sbc.test"], changes=keys))
+        assert added.status == 200, added.json
+        assert "channels: 30" in network.organisation.file.read_text()
 
 
 @on_loop
@@ -161,13 +175,13 @@ async def test_partner_has_a_page_and_a_name_that_is_none_has_not(tmp_path: Path
         Visitor(network) as viewer,
     ):
         await viewer.log_in("viewer")
-        assert (await viewer.get(f"/partners/{PARTNER}")).status == 409
+        assert (await viewer.get(f"/partners/{PARTNER}")).status == 404
         assert (await ask(officer, "add", **to_add(pem))).status == 200
         for name in (PARTNER, PARTNER_EDGES, PARTNER.upper()):
             page = await viewer.get(f"/partners/{name}")
             assert (page.status, CRL in page.text, "Their verdict on us" in page.text) == (200, True, True)
         assert f'href="/partners/{PARTNER}"' in (await viewer.get("/partners")).text
-        assert (await viewer.get("/partners/evil.test")).status == 409
+        assert (await viewer.get("/partners/evil.test")).status == 404
 
 
 @on_loop

@@ -22,6 +22,11 @@ CHANGES = (
     ("user/enable", ALICE),
     ("user/alias/add", {**ALICE, "alias": "+4930123"}),
     ("user/alias/remove", {**ALICE, "alias": "+4930123"}),
+    ("user/rules/change", {**ALICE, "no_answer": "bob", "callers": {"*": "block"}}),
+    ("user/rules/clear", ALICE),
+    ("group/add", {"user": "sales", "add": ["alice"], "order": "in-turn"}),
+    ("group/change", {"user": "sales", "add": ["bob"], "overflow": "bob"}),
+    ("group/remove", {"user": "sales"}),
     ("user/remove", ALICE),
 )
 
@@ -91,11 +96,24 @@ async def test_operator_changes_a_user_by_the_forms_of_the_page_of_the_user(tmp_
         assert "Add the user" not in (await viewer.get("/users")).text
         assert "Change this user" not in (await viewer.get("/users/alice@example.test")).text
         assert (await viewer.post("/user/disable", user="alice", sure="yes")).status == 403
+        for path, given in (
+            ("/user/rules/change", {"user": "alice", "no_answer": "bob"}),
+            ("/group/add", {"user": "sales", "add": "alice"}),
+            ("/group/change", {"user": "sales", "overflow": "bob"}),
+        ):
+            assert (await viewer.post(path, sure="yes", **given)).status == 403
+            assert (await operator.post(path, sure="yes", **given)).status == 200
+        assert "Change the group" in (await operator.get("/users/sales@example.test")).text
         assert (await operator.post("/user/disable", user="alice")).status == 409  # the box is not ticked
         done = await operator.post("/user/disable", user="alice", sure="yes")
         assert "alice@example.test is disabled." in done.text
         assert 'href="/users/alice%40example.test"' in done.text
         assert "Enable alice@example.test" in (await operator.get("/users/alice%40example.test")).text
         assert "is enabled" in (await operator.post("/user/enable", user="alice")).text
-        odd = await operator.post("/user/add", user='<b>"x"</b>', password="p")
-        assert (odd.status, "<b>" in odd.text) == (409, False)
+        for odd in (
+            await operator.post("/user/add", user='<b>"x"</b>', password="p"),
+            await operator.post("/group/add", user='<b>"x"</b>', add="alice"),
+            await operator.post("/group/change", user="sales", add='<b>"x"</b>'),
+            await operator.post("/user/rules/change", user="alice", no_answer='<b>"x"</b>'),
+        ):
+            assert (odd.status, "<b>" in odd.text) == (409, False)

@@ -9,7 +9,8 @@ import pytest
 
 from sipmesh.database.shared import DATABASE
 from sipmesh.errors import OperatorError
-from sipmesh.server.enrolment.new_token import FILE, MacSecret
+from sipmesh.server.enrolment.new_token import FILE, MacSecret, new_account_key, new_password
+from sipmesh.sip import base64url
 from support.console import Visitor
 from support.enrolling import BOT, enrolling, token
 from support.running import on_loop
@@ -25,6 +26,15 @@ def test_secret_is_made_once_and_gives_each_token_its_own_key(tmp_path: Path) ->
     (tmp_path / FILE).write_text("{")
     with pytest.raises(OperatorError, match="cannot be read"):
         MacSecret.read_or_made(tmp_path)
+
+
+def test_no_secret_of_a_token_looks_like_an_option_of_a_command(tmp_path: Path) -> None:
+    """As ``certbot --eab-hmac-key -x``. The control: of the MAC keys of other ids, some do."""
+    secret = MacSecret.read_or_made(tmp_path)
+    assert any(base64url.encode(secret.mac_key(str(number))).startswith("-") for number in range(2_000))
+    made = [new_account_key(secret) for _ in range(600)]
+    assert all(base64url.encode(secret.mac_key(key_id)) == key for key_id, key in made)
+    assert not any(word.startswith("-") for word in (*(key for _, key in made), *(new_password() for _ in range(600))))
 
 
 @on_loop

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from sipmesh.demo.organisation import Organisation
-from sipmesh.server.in_force.trunk_rules import dial_plan, emergency_gateways, gateway_pools, trunk_names, trunk_table
+from sipmesh.routing.numbers.site_plans import site_plans_of
+from sipmesh.server.in_force.trunk_rules import emergency_gateways, told_numbers, trunk_names, trunk_table
 from sipmesh.topology.view import ServerView, view
-from support.network import EDGE, FE1, Network
+from support.network import BOT, EDGE, FE1, Network
 from support.trunks import GATEWAY, GATEWAYS, PROVIDER, PlayedTrunk, build_gateway, build_trunk, join_trunks
 
 
@@ -45,14 +46,20 @@ def test_gateway_names_the_parties_and_a_front_end_names_the_gateways(trunked: O
     assert names is not None
     assert (names.host, names.domain) == (GATEWAYS, "example.test")
     assert trunk_names(seen(trunked, FE1)) is None
-    assert gateway_pools(seen(trunked, FE1)) == {GATEWAYS}
-    assert gateway_pools(seen(trunked, GATEWAY)) == frozenset()
+    assert told_numbers(seen(trunked, FE1)) == {GATEWAYS}
+    assert told_numbers(seen(trunked, GATEWAY)) == frozenset()
 
 
 def test_topology_without_trunks_has_no_table(federation: Network) -> None:
     for server in (FE1, EDGE):
         here = view(federation.of(server).load(), server)
-        assert (trunk_table(here), trunk_names(here), gateway_pools(here)) == (None, None, frozenset())
+        assert (trunk_table(here), trunk_names(here)) == (None, None)
+
+
+def test_front_end_tells_applications_the_number_of_a_caller(federation: Network) -> None:
+    here = view(federation.of(FE1).load(), FE1)
+    assert told_numbers(here) == {BOT}
+    assert told_numbers(view(federation.of(EDGE).load(), EDGE)) == frozenset()
 
 
 def test_trunk_belongs_to_its_gateway_and_not_to_edges(trunked: Organisation) -> None:
@@ -63,7 +70,7 @@ def test_trunk_belongs_to_its_gateway_and_not_to_edges(trunked: Organisation) ->
 
 
 def test_numbers_are_dialled_by_the_rules_of_the_organisation(trunked: Organisation) -> None:
-    plan = dial_plan(seen(trunked, FE1))
+    plan = site_plans_of(seen(trunked, FE1).loaded.topology).general.plan
     assert (plan.country, plan.national, plan.international, plan.emergency) == ("49", "0", "00", frozenset({"112"}))
     [premium] = plan.classes
     assert (premium.name, premium.numbers, premium.users) == (
@@ -76,5 +83,6 @@ def test_numbers_are_dialled_by_the_rules_of_the_organisation(trunked: Organisat
 def test_emergency_calls_go_to_the_gateways_of_the_trunks_that_take_them(
     trunked: Organisation, federation: Network
 ) -> None:
-    assert tuple(emergency_gateways(seen(trunked, FE1))) == (GATEWAY,)
+    [(site, gateways)] = emergency_gateways(seen(trunked, FE1)).items()
+    assert (site, tuple(gateways.servers), gateways.trunks) == ("", (GATEWAY,), ())
     assert not emergency_gateways(view(federation.of(FE1).load(), FE1))

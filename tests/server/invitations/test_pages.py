@@ -19,6 +19,7 @@ from support.console import Visitor
 from support.invited import Answer
 from support.management_with_invitations import devices, invite, invitee, management_with_invitations
 from support.running import on_loop
+from support.tiers import wide_after
 
 NOT_OPEN = "This link is not valid"
 RACERS = 4
@@ -46,7 +47,7 @@ async def test_mail_scanners_that_open_the_link_do_not_use_it_up(tmp_path: Path)
         assert json.loads((await alice.take(link, "json")).text)["account"]["auth_username"] == "alice+json"
 
 
-@pytest.mark.parametrize("client", [kind for kind in CHOICES if kind is not ClientKind.WEB])
+@pytest.mark.parametrize("client", wide_after(2, [kind for kind in CHOICES if kind is not ClientKind.WEB]))
 @on_loop
 async def test_link_is_worth_nothing_after_its_use(tmp_path: Path, client: str) -> None:
     """As from the log of a proxy, or from the history of the browser."""
@@ -94,7 +95,7 @@ async def test_another_site_cannot_make_a_browser_take_an_invitation(tmp_path: P
         assert (await browser.take(link, "json", headers={"Sec-Fetch-Site": "same-origin"})).status == 200
 
 
-@pytest.mark.parametrize("kind", [*DESK, "polycom"])
+@pytest.mark.parametrize("kind", wide_after(2, [*DESK, "polycom"]))
 @on_loop
 async def test_desk_phone_gets_its_file_by_secret_and_mac_together_once(tmp_path: Path, kind: str) -> None:
     """A stranger who tries MAC addresses, or who has the link without the MAC address, gets nothing and uses up nothing."""

@@ -7,7 +7,9 @@ import base64
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import aiohttp
@@ -20,11 +22,13 @@ from yarl import URL
 
 from sipmesh.demo.ports import free_port
 from sipmesh.pki.authority import EnterpriseCa
+from sipmesh.pki.ca_rotation import CaGenerations
 from sipmesh.pki.crl.builder import Reason
 from sipmesh.server.management import ca_publication
 from sipmesh.server.management.ca_publication import CaPublication
 from sipmesh.trust.role import Role
-from support.running import on_loop
+from support.managed import MGMT, Managed, servers_of
+from support.running import on_loop, until
 from support.telling import Told
 
 NAME = "fe1.example.test"
@@ -36,8 +40,8 @@ def _ca(tmp_path: Path) -> EnterpriseCa:
 
 
 @asynccontextmanager
-async def published(ca: EnterpriseCa) -> AsyncIterator[str]:
-    port = free_port()
+async def published(ca: EnterpriseCa | CaGenerations, port: int = 0) -> AsyncIterator[str]:
+    port = port or free_port()
     page = CaPublication(ca.folder, ("127.0.0.1", port), lambda: datetime.now(UTC), Told().log)
     await page.open()
     try:
@@ -131,14 +135,66 @@ async def test_openssl_asks_and_is_answered(ca: EnterpriseCa, tmp_path: Path) ->
     for name, certificate in {"leaf": issued, "issuing": ca.issuing, "root": ca.root}.items():
         (tmp_path / f"{name}.pem").write_bytes(certificate.public_bytes(Encoding.PEM))
     async with published(ca) as base:
-        trust = "-CAfile root.pem -verify_other issuing.pem"
-        command = f"openssl ocsp -issuer issuing.pem -cert leaf.pem -url {base}/ocsp -nonce {trust}".split()
-        for expected in ("leaf.pem: good", "leaf.pem: revoked"):
-            pipe = asyncio.subprocess.PIPE
-            done = await asyncio.create_subprocess_exec(*command, cwd=tmp_path, stdout=pipe, stderr=pipe)
-            out, err = await done.communicate()
-            assert b"Response verify OK" in err, err
-            assert b"no nonce" not in err
-            assert expected in out.decode()
-            if "good" in expected:
-                ca.revoke(issued.serial_number, Reason.KEY_COMPROMISE, datetime.now(UTC))
+        assert await asked_by_openssl(tmp_path, f"{base}/ocsp") == "leaf.pem: good"
+        ca.revoke(issued.serial_number, Reason.KEY_COMPROMISE, datetime.now(UTC))
+        assert await asked_by_openssl(tmp_path, f"{base}/ocsp") == "leaf.pem: revoked"
+
+
+@pytest.mark.parametrize("generations", [1, 3])
+@on_loop
+async def test_openssl_follows_the_access_information_of_a_certificate(tmp_path: Path, generations: int) -> None:
+    """The URLs are those in the certificate, as an application of a stranger takes them; an earlier certificate stays good."""
+    port, at = free_port(), datetime.now(UTC)
+    ca = EnterpriseCa.create(tmp_path / "ca", "Example", at, crl_base=f"http://127.0.0.1:{port}")
+    earlier = ca.issue((NAME,), Role.FRONT_END, at).certificate
+    ca.publish(is_on=True)
+    all_of_them = CaGenerations(ca.folder)
+    for _ in range(1, generations):
+        all_of_them.prepare(at)
+        all_of_them.activate()
+    ca = all_of_them.current
+    leaf = ca.issue((NAME,), Role.FRONT_END, at).certificate
+    ocsp_url, issuer_url = (
+        str(one.access_location.value)
+        for one in leaf.extensions.get_extension_for_class(x509.AuthorityInformationAccess).value
+    )
+    for name, certificate in {"leaf": leaf, "issuing": ca.issuing, "root": ca.root}.items():
+        (tmp_path / f"{name}.pem").write_bytes(certificate.public_bytes(Encoding.PEM))
+    async with published(all_of_them, port):
+        assert x509.load_der_x509_certificate((await got(issuer_url))[1]) == ca.issuing
+        assert await asked_by_openssl(tmp_path, ocsp_url) == "leaf.pem: good"
+        assert all_of_them.has_issued(earlier)
+        ca.revoke(leaf.serial_number, Reason.KEY_COMPROMISE, datetime.now(UTC))
+        assert await asked_by_openssl(tmp_path, ocsp_url) == "leaf.pem: revoked"
+
+
+async def asked_by_openssl(folder: Path, url: str) -> str:
+    """Return what OpenSSL says of the leaf in *folder*, after it has verified the response and its nonce."""
+    trust = "-CAfile root.pem -verify_other issuing.pem"
+    command = f"openssl ocsp -issuer issuing.pem -cert leaf.pem -url {url} -nonce {trust}".split()
+    pipe = asyncio.subprocess.PIPE
+    done = await asyncio.create_subprocess_exec(*command, cwd=folder, stdout=pipe, stderr=pipe)
+    out, err = await done.communicate()
+    assert b"Response verify OK" in err, err
+    assert b"no nonce" not in err
+    return out.decode().splitlines()[0]
+
+
+@on_loop
+async def test_certificates_name_the_responder_while_the_version_in_force_has_one(managed: Managed) -> None:
+    """Management writes it into the ledger of the CA for each version."""
+    port, folder = free_port(), managed.organisation.folder / "ca"
+    async with managed:
+        await managed.start(MGMT)
+        await managed.publish(partial(publish_at, port), force=True)
+        await until(lambda: EnterpriseCa.open(folder).is_published)
+        await managed.publish(partial(publish_at, None), force=True)
+        await until(lambda: not EnterpriseCa.open(folder).is_published)
+
+
+def publish_at(port: int | None, document: dict[str, Any]) -> None:
+    """Let management publish at a port, or not any more."""
+    for server in servers_of(document, MGMT):
+        server.pop("publish_lists", None)
+        if port is not None:
+            server["publish_lists"] = port

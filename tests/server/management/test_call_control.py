@@ -41,7 +41,7 @@ async def test_call_over_two_servers_is_ended_for_both_phones(recording: Managed
             "alice@example.test",
             "bob@example.test",
         )
-        assert not recording.nodes[FE1].relay.calls
+        assert not recording.nodes[FE1].relay.calls.table
         assert not (await recording.ask(MGMT, "calls", up=True))["records"]
         with pytest.raises(SipmeshError, match="is up; to list the calls that are up"):
             await recording.ask(MGMT, "end-network-call", id=up["id"])
@@ -66,7 +66,7 @@ async def test_user_is_erased_everywhere_and_what_is_not_linked_is_named(recordi
     async with recording:
         await recording.start(MGMT, FE1)
         await recording.acknowledged(1)
-        recording.nodes[FE1].relay.records.buffer.add(entry(id="a"))
+        recording.nodes[FE1].relay.calls.records.buffer.add(entry(id="a"))
         await calls(recording, 1)
         reply = await recording.ask(MGMT, "erase-calls", user="bob")
         assert (reply["user"], reply["records"]) == ("bob@example.test", 1)

@@ -15,7 +15,6 @@ from sipmesh.server.management.controller import AGAIN_EVERY_S, Controller
 from sipmesh.server.management.network_reply import network_reply
 from sipmesh.server.management.replies import Acknowledgement, MemberReply
 from sipmesh.server.management.server_faults import BEHIND_TOO_LONG
-from sipmesh.server.replication.crl_store import LARGEST_GIVEN
 from sipmesh.sip.message import Request, Response
 from sipmesh.storage.audit_act import AuditAct
 from sipmesh.storage.history import Slot
@@ -177,25 +176,11 @@ async def test_server_that_follows_refuses_a_version_without_the_approvals_of_op
             await plane.controller.follow()
             await plane.controller.follow()
             assert plane.number(MGMT) == 2
-            assert "is not approved" in plane.controller.pool_faults()[-1].what
+            assert "is not approved" in plane.controller.own_faults.of_pool()[-1].what
         assert len([*plane.hosts[MGMT].told.events("a version of the management database is refused")]) == 2
         _store(plane, approvals={operator.name: operator.signs(octets) for operator in (ada, ben)})
         await plane.controller.follow()
-        assert (plane.number(MGMT), plane.controller.pool_faults()) == (5, [])
-
-
-@on_loop
-async def test_crl_that_is_too_large_to_be_sent_is_a_fault(managed: Managed) -> None:
-    with Plane(managed) as plane:
-        file = managed.organisation.folder / "ca" / "root.crl"
-        with file.open("ab") as opened:
-            opened.truncate(LARGEST_GIVEN)
-        assert plane.controller.pool_faults() == []
-        with file.open("ab") as opened:
-            opened.truncate(LARGEST_GIVEN + 1)
-        [fault] = plane.controller.pool_faults()
-        assert "ca/root.crl has 4,900,001 octets, and is not sent to servers" in fault.what
-        assert "name its URL in `crls`" in fault.remedy
+        assert (plane.number(MGMT), plane.controller.own_faults.of_pool()) == (5, [])
 
 
 def _store(plane: Plane, **changes: Any) -> None:

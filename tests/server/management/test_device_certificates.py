@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,16 +14,18 @@ from sipmesh.errors import OperatorError
 from sipmesh.pki import files
 from sipmesh.pki.ca_rotation import CaGenerations
 from sipmesh.pki.crl.builder import Reason
+from sipmesh.pki.issuance.profiles import CertificateKind
+from sipmesh.pki.lock import ca_lock
 from sipmesh.server.management.device_certificates import DeviceIssuing, device_certificates, revoke_devices
 from sipmesh.server.management.revoking import is_listed
 from sipmesh.storage.audit_act import AuditAct
 from sipmesh.storage.users.user_database import Users
 from sipmesh.trust.x509.device_identity import DeviceIdentity, device_identity
 from support.network import copied
+from support.running import on_loop, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 NOW = datetime.now(UTC)
 Lines = list[tuple[AuditAct, dict[str, object]]]
@@ -87,6 +91,27 @@ def test_user_who_is_disabled_while_the_proof_is_used_gets_none(example: Organis
     assert len(example.ca.certificates) == before
 
 
+@on_loop
+async def test_user_who_is_disabled_while_the_ca_is_busy_gets_none(example: Organisation, users: Users) -> None:
+    """The CA makes the key, as for `sipmesh ca issue --user`, and the operator disables the user in this moment."""
+    maker, before = issuing(example, users, []), len(example.ca.certificates)
+    with ca_lock(example.folder / "ca"):
+        asked = asyncio.create_task(asyncio.to_thread(maker.issue, "alice", "desk", NOW))
+        await until(lambda: waits_for(example.folder / "ca" / ".lock"))
+        users.disable("sip:alice@example.test", NOW)
+    with pytest.raises(OperatorError, match="is disabled"):
+        await asked
+    assert len(example.ca.certificates) == before
+    users.enable("sip:alice@example.test")
+    assert maker.issue("alice", "desk", NOW)
+
+
+def waits_for(lock: Path) -> bool:
+    """Tell whether a thread waits for a lock."""
+    inode = f":{lock.stat().st_ino} "
+    return any("->" in line and inode in line for line in Path("/proc/locks").read_text().splitlines())
+
+
 def test_disabled_user_gets_none_until_enabled(example: Organisation, users: Users) -> None:
     users.disable("sip:alice@example.test", NOW)
     with pytest.raises(OperatorError, match="sipmesh user enable"):
@@ -103,12 +128,24 @@ def test_devices_of_one_user_are_revoked_all_or_one(example: Organisation, users
     def note(act: AuditAct, /, **about: object) -> None:
         lines.append((act, about))
 
-    (one,) = revoke_devices(generations, "alice@example.test", Reason.UNSPECIFIED, NOW, note, "mobile")
+    (one,) = revoke_devices(generations, ("alice@example.test",), Reason.UNSPECIFIED, NOW, note, "mobile")
     assert one.serial == mobile.certificate.serial_number
     assert not is_listed(generations, desk.certificate.serial_number)
-    (other,) = revoke_devices(generations, "Alice@example.test", Reason.CESSATION_OF_OPERATION, NOW, note)
+    (other,) = revoke_devices(generations, ("Alice@example.test",), Reason.CESSATION_OF_OPERATION, NOW, note)
     assert other.serial == desk.certificate.serial_number
-    assert revoke_devices(generations, "alice@example.test", Reason.UNSPECIFIED, NOW, note) == []
+    assert revoke_devices(generations, ("alice@example.test",), Reason.UNSPECIFIED, NOW, note) == []
     assert is_listed(generations, desk.certificate.serial_number)
     assert not is_listed(generations, bob.certificate.serial_number)
     assert [about["device"] for _act, about in lines] == ["mobile", "desk"]
+
+
+def test_devices_of_many_users_are_revoked_by_one_crl(example: Organisation, users: Users) -> None:
+    made = issuing(example, users, [])
+    serials = [made.issue(user, "desk", NOW).certificate.serial_number for user in ("alice", "bob")]
+    generations = CaGenerations(example.folder / "ca")
+    crls, kind = generations.current.crls, CertificateKind.DEVICES
+    before = crls.in_force(kind).number
+    both = ("alice@example.test", "BOB@example.test")
+    revoked = revoke_devices(generations, both, Reason.CESSATION_OF_OPERATION, NOW, lambda *_, **__: None)
+    assert [one.serial for one in revoked] == serials
+    assert crls.in_force(kind).number == before + 1

@@ -26,6 +26,7 @@ from sipmesh.topology.document.named_files.trust_anchors import read_certificate
 from sipmesh.topology.versions.jose import sign
 from sipmesh.trust.role import Role
 from support.renewing import DUE, EDGE, FE1, FE2, MGMT, NOW, TOPOLOGY, Place
+from support.tiers import wide_after
 
 
 @pytest.fixture(name="place")
@@ -105,12 +106,15 @@ def test_names_in_the_ledger_make_no_certificate_that_of_another_server(place: P
 
 @pytest.mark.parametrize(
     "statement",
-    [
-        "UPDATE certificates SET serial = 'zz' WHERE serial = ?",
-        "UPDATE certificates SET names = 'no JSON' WHERE serial = ?",
-        "UPDATE certificates SET der = x'00' WHERE serial = ?",
-        "DELETE FROM certificates WHERE serial = ?",
-    ],
+    wide_after(
+        3,
+        [
+            "UPDATE certificates SET serial = 'zz' WHERE serial = ?",
+            "UPDATE certificates SET der = x'00' WHERE serial = ?",
+            "DELETE FROM certificates WHERE serial = ?",
+            "UPDATE certificates SET names = 'no JSON' WHERE serial = ?",
+        ],
+    ),
 )
 @pytest.mark.parametrize("whose", [FE1, "issuing CA"])
 def test_changed_row_keeps_no_server_from_renewal(place: Place, statement: str, whose: str) -> None:

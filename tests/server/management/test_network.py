@@ -7,12 +7,14 @@ import json
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from typing import cast
 
 import pytest
 
 from sipmesh.demo.organisation import Organisation
 from sipmesh.server.management.network import Member, Network, Snapshot
 from sipmesh.server.management.network_reply import encoded_status, network_reply
+from sipmesh.server.management.own_faults import OwnFaults
 from sipmesh.server.management.peer_statuses import MANAGEMENT_DATABASE, registrations_of
 from sipmesh.server.management.replies import Acknowledgement, ManagerReply
 from sipmesh.server.management.server_faults import Fault, Known
@@ -28,6 +30,22 @@ from support.network import EDGE, EDGES, FE1, FE2, POOL
 from support.running import on_loop
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
+
+
+class NoFaults:
+    """What is wrong with the only management server: nothing."""
+
+    def managers(self) -> list[ManagerReply]:
+        """There is no pool."""
+        return []
+
+    def of_pool(self) -> list[Fault]:
+        """See `OwnFaults`."""
+        return []
+
+    def of_databases(self) -> dict[str, Fault]:
+        """See `OwnFaults`."""
+        return {}
 
 
 @dataclass
@@ -46,17 +64,10 @@ class Links:
         """Return why there is no link; management keeps none to an edge."""
         return None if server in (*self.linked, EDGE) else LinkFault("connection refused", Cause.PORT_REFUSES)
 
-    def managers(self) -> list[ManagerReply]:
-        """Return nothing: there is one management server."""
-        return []
-
-    def pool_faults(self) -> list[Fault]:
-        """Return nothing, as `managers`."""
-        return []
-
-    def database_faults(self) -> dict[str, Fault]:
-        """Return nothing, as `managers`."""
-        return {}
+    @property
+    def own_faults(self) -> OwnFaults:
+        """Nothing is wrong with management."""
+        return cast("OwnFaults", NoFaults())
 
 
 @dataclass
@@ -216,7 +227,9 @@ async def test_server_with_a_wrong_clock_says_nothing_of_crls(manager: Manager) 
             for name, one in statuses.items()
         ]
         peers = [("example.test", PeerKind.CA)]
-        return Snapshot(2, NOON, MGMT, ServerStatus(number=2), known, peers=peers).status().faulty
+        clocks_s = [one.report.clock_s or 0.0 for _, one in known if one.report is not None]
+        ours = ServerStatus(number=2)
+        return Snapshot(2, NOON, MGMT, ours, known, peers=peers, clocks_s=clocks_s).status().faulty
 
     assert status(FE1) == [(PeerKind.SERVER, Cause.CLOCK)]
     assert (PeerKind.CA, Cause.CRL_EXPIRED) in status(FE1, FE2, EDGE)  # then our clock is behind: the CRL has expired

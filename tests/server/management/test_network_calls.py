@@ -93,7 +93,7 @@ async def test_records_of_an_edge_come_through_a_front_end(recording: Managed) -
     async with recording:
         await recording.start(EDGE, MGMT, FE1)
         await recording.acknowledged(1)
-        recording.nodes[EDGE].relay.records.buffer.add(entry(id="e", server=EDGE))
+        recording.nodes[EDGE].relay.calls.records.buffer.add(entry(id="e", server=EDGE))
         (found,) = await calls(recording, 1)
         assert (found["id"], found["server"]) == ("e", EDGE)
         assert "e" in [one.id for one in recording.nodes[FE1].records.journal.everything()]
@@ -120,7 +120,7 @@ async def test_records_wait_at_the_servers_while_management_is_away(recording: M
         await recording.start(MGMT, FE1)
         await recording.acknowledged(1)
         await recording.stop(MGMT)
-        recording.nodes[FE1].relay.records.buffer.add(entry(id="a"))
+        recording.nodes[FE1].relay.calls.records.buffer.add(entry(id="a"))
         await until(lambda: recording.nodes[FE1].records.written)
         await recording.start(MGMT)
         assert [one["id"] for one in await calls(recording, 1)] == ["a"]
@@ -136,17 +136,18 @@ def without(file: Path) -> Iterator[None]:
         file.rmdir()
 
 
+@pytest.mark.wide
 @on_loop
 async def test_records_wait_at_the_servers_while_the_database_is_away(recording: Managed) -> None:
     async with recording:
         with without(recording.folder(MGMT) / "state" / "calls.db"):
             await recording.start(MGMT, FE1)
-            recording.nodes[FE1].relay.records.buffer.add(entry(id="a"))
+            recording.nodes[FE1].relay.calls.records.buffer.add(entry(id="a"))
             await until(lambda: recording.master.calls.store_fault)
-            (fault,) = recording.master.database_faults().values()
+            (fault,) = recording.master.own_faults.of_databases().values()
             assert fault.remedy.endswith("; the servers keep the records, and deliver them by themselves")
         assert [one["id"] for one in await calls(recording, 1)] == ["a"]
-        assert not recording.master.database_faults()
+        assert not recording.master.own_faults.of_databases()
 
 
 @on_loop
@@ -158,7 +159,7 @@ async def test_old_records_are_removed(recording: Managed) -> None:
             record(id="now", start=datetime.now(UTC)),
             record(id="old", start=record().start.replace(year=2020)),
         ):
-            recording.nodes[FE1].relay.records.buffer.add(made.entry())
+            recording.nodes[FE1].relay.calls.records.buffer.add(made.entry())
         await calls(recording, 2)
         recording.master.calls.remove_old()
         while [one["id"] for one in await calls(recording, 1)] != ["now"]:

@@ -29,7 +29,7 @@ STATUS = ServerStatus(number=3, at=NOON, certificate=SHOWN, links={"server": 2},
 def network() -> NetworkStatus:
     """Management, a front end that has reported, and a front end that has not."""
     report = StatusReport(STATUS, NOON - timedelta(seconds=4), FE2, behind_since=NOON - timedelta(seconds=9))
-    heard = Known(FE1, POOL, report, linked=True, unreadable={})
+    heard = Known(FE1, POOL, report, linked=True, unreadable={}, silent_s=4.0)
     silent = Known(FE2, POOL, None, linked=False, unreadable={}, fault=LinkFault("refused", "revoked"))
     fault = Fault("no report from it yet: refused", "start it")
     members = [MemberStatus(heard, Role.FRONT_END, []), MemberStatus(silent, Role.FRONT_END, [fault])]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from sipmesh.server.management.server_faults import BEHIND_TOO_LONG
-from sipmesh.server.management.server_reports import ServerReports
+from sipmesh.server.management.server_reports import SILENT_S, ServerReports
 from sipmesh.server.replication.server_status import ServerStatus
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -44,6 +44,21 @@ def test_clock_is_compared_only_in_a_report_of_the_server_itself() -> None:
     assert reports.reports[EDGE].clock_s is None
     reports.record(FE1, ServerStatus(number=1), NOON + timedelta(seconds=1), newest=1)
     assert reports.reports[FE1].clock_s is None
+
+
+def test_clocks_are_those_of_fresh_reports_of_the_servers_themselves() -> None:
+    """A report of before and a relayed report prove nothing. The age of a report does not follow a clock that is set."""
+    now = [100.0]
+    reports = ServerReports(steady=lambda: now[0])
+    ahead = ServerStatus(number=1, at=NOON + timedelta(hours=1))
+    reports.record(FE1, ahead, NOON, newest=1)
+    reports.record(EDGE, ahead, NOON, newest=1, by=FE1)
+    now[0] += SILENT_S
+    reports.record(FE2, ahead, NOON + timedelta(days=9), newest=1)
+    assert reports.clocks_s() == (3_600.0, (timedelta(hours=1) - timedelta(days=9)).total_seconds())
+    assert reports.silent_s(reports.reports[FE1]) == SILENT_S
+    now[0] += 1
+    assert len(reports.clocks_s()) == 1
 
 
 def test_unreadable_report_is_recorded_by_deliverer_until_a_good_one_arrives() -> None:

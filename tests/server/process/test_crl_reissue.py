@@ -25,10 +25,15 @@ class Reissuing:
     """The reissue of one server; *tries* are the loop times at which it has looked at the CRLs."""
 
     def __init__(self, folder: Path, *, follows: bool = False) -> None:
-        self.told, self.follows, self.looks = Told(), follows, 0
+        self.told, self.follows, self.looks, self.publishes = Told(), follows, 0, False
         self.others_s: tuple[float, ...] = ()
         self.reissue = CrlReissue(
-            folder, self._follows, lambda: self.others_s, asyncio.get_running_loop(), self.told.log
+            folder,
+            self._follows,
+            lambda: self.publishes,
+            lambda: self.others_s,
+            asyncio.get_running_loop(),
+            self.told.log,
         )
 
     def _follows(self) -> bool:
@@ -60,6 +65,18 @@ async def test_crl_that_is_due_is_signed_and_reported(example: Organisation, mon
     one = Reissuing(example.folder / "ca")
     await one.tick(BEGAN_S, datetime.now(UTC))
     assert one.told.last("CRLs reissued")["lists"] == ["issuing.crl"]
+
+
+@on_loop
+async def test_ca_names_its_responder_as_soon_as_the_topology_has_a_server_that_publishes(
+    example: Organisation,
+) -> None:
+    one, at = Reissuing(example.folder / "ca"), datetime.now(UTC)
+    await one.tick(BEGAN_S, at)
+    for publishes in (True, False):
+        one.publishes = publishes
+        await one.tick(BEGAN_S + 1, at)
+        assert CaGenerations(example.folder / "ca").current.is_published is publishes
 
 
 @on_loop

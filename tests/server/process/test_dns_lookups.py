@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import Iterator
+from typing import Any
 
+import dns.flags
+import dns.message
 import pytest
 
 from cli.topology.dns.dns_world import BOGUS, PLAIN, SECURE, knot, unbound
 from sipmesh.demo.ports import HOST
 from sipmesh.errors import OperatorError
 from sipmesh.server.process import dns_lookups
-from sipmesh.server.process.dns_lookups import look_up, name_servers
+from sipmesh.server.process.dns_lookups import asked, look_up, name_servers, proved
 from sipmesh.topology.builder.dns_findings import DnsAnswer, Dnssec
+from sipmesh.transport.dnssec.trust_anchor import anchors_of
+from support.running import on_loop
 
 ZONES = {zone: [f"a.{zone}. 60 A 192.0.2.1", f"c.{zone}. 60 CNAME a.{zone}."] for zone in (SECURE, BOGUS, PLAIN)}
 
@@ -64,3 +70,36 @@ def test_silent_server_is_reported_and_the_next_one_is_asked(monkeypatch: pytest
         fault = look_up([key], [silent.getsockname()])[key].fault
     assert "does not answer" in fault
     assert look_up([key], [])[key].fault == "no DNS server is known"
+
+
+class _Truncating(asyncio.DatagramProtocol):
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport: Any = transport
+
+    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        answer = dns.message.make_response(dns.message.from_wire(data))
+        answer.flags |= dns.flags.TC
+        self._transport.sendto(answer.to_wire(), addr)
+
+
+async def _hangs_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.read(2)
+    writer.close()
+
+
+@pytest.mark.peer("knot")
+@pytest.mark.peer("unbound")
+@on_loop
+async def test_server_that_closes_tcp_within_an_answer_is_reported_and_the_next_one_is_asked(
+    ports: tuple[int, int],
+) -> None:
+    """Who asks again and again must not end by it, whether the answer is validated here or not."""
+    key, anchors = (f"a.{PLAIN}", "A"), anchors_of([f"{PLAIN}. 1 13 2 {'00' * 32}"])
+    tcp = await asyncio.start_server(_hangs_up, HOST, 0)
+    port = tcp.sockets[0].getsockname()[1]
+    udp, _ = await asyncio.get_running_loop().create_datagram_endpoint(_Truncating, (HOST, port))
+    async with tcp:
+        assert "Connection reset" in (await asked([key], [(HOST, port)]))[key].fault
+        assert "Connection reset by peer" in (await proved(key, anchors, [(HOST, port)], 0)).fault
+        assert (await asked([key], [(HOST, port), (HOST, ports[0])]))[key].data == ["192.0.2.1"]
+    udp.close()

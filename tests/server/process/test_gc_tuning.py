@@ -60,6 +60,7 @@ def _looks() -> Iterator[list[int]]:
         gc.set_threshold(*before)
 
 
+@pytest.mark.wide
 def test_objects_of_the_start_are_excluded(looks: list[int]) -> None:
     made = [list[int]() for _ in range(YOUNG)]
     before = gc.get_freeze_count()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -17,44 +18,43 @@ from sipmesh.sip.transaction.ack import ack_for, cancel_for
 from support.network import FE1, FE2, Network
 from support.peer import HungUpError
 from support.running import on_loop, until
-from support.still_server import StillServer, asked, methods, statuses, still_server, written_on
+from support.still_server import StillServer, asked, closed, methods, statuses, still_server, written_on
 
 still = pytest.mark.skipif(built() == "compiled", reason="what stands for a link is no object of a compiled class")
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "status"),
-    [
-        (b"Max-Forwards: 70", b"Max-Forwards: 0", 483),
-        (b"Max-Forwards: 70", b"Max-Forwards: many", 400),
-        (b"Max-Forwards: 70", b"Max-Forwards: 70\r\nProxy-Require: teleport", 420),
-        (b"MESSAGE sip:bob@example.test", b"MESSAGE im:bob@example.test", 416),
-        (b"MESSAGE sip:bob@example.test", b"MESSAGE tel:42;phone-context=example.test;i=%ua", 400),
-        (b"Max-Forwards: 70", b"Max-Forwards: 70\r\nMax-Breadth: 0", 440),
-        (b"Max-Forwards: 70", b"Max-Forwards: 70\r\nMax-Breadth: wide", 400),
-        (b"Max-Forwards: 70", b"Max-Forwards: 70\r\nMax-Breadth: 9\r\nMax-Breadth: 9", 400),
-        (b"MESSAGE sip:bob@example.test", b"MESSAGE <sip:bob@example.test>", 400),
-        (b"MESSAGE sip:bob@example.test", b"MESSAGE sip:bob@example.test?Route=%3Csip:x%3E", 400),
-        (b" SIP/2.0\r\nVia", b" SIP/7.0\r\nVia", 505),
-        (b"From: <", b'From: "broken <', 400),
-        (b"From: ", b"From: <sip:x@example.test>;tag=2\r\nFrom: ", 400),
-        (b"CSeq: 4 MESSAGE", b"CSeq: 4 INVITE", 400),
-        (b"Contact: ", b"Route: <sip:\r\nContact: ", 400),
-        (b"Contact: ", b"Route: ,<sip:example.test;lr>\r\nContact: ", 400),
-    ],
+MALFORMED = (
+    (b"Max-Forwards: 70", b"Max-Forwards: 0", 483),
+    (b"Max-Forwards: 70", b"Max-Forwards: many", 400),
+    (b"Max-Forwards: 70", b"Max-Forwards: 70\r\nProxy-Require: teleport", 420),
+    (b"MESSAGE sip:bob@example.test", b"MESSAGE im:bob@example.test", 416),
+    (b"MESSAGE sip:bob@example.test", b"MESSAGE tel:42;phone-context=example.test;i=%ua", 400),
+    (b"Max-Forwards: 70", b"Max-Forwards: 70\r\nMax-Breadth: 0", 440),
+    (b"Max-Forwards: 70", b"Max-Forwards: 70\r\nMax-Breadth: wide", 400),
+    (b"Max-Forwards: 70", b"Max-Forwards: 70\r\nMax-Breadth: 9\r\nMax-Breadth: 9", 400),
+    (b"MESSAGE sip:bob@example.test", b"MESSAGE <sip:bob@example.test>", 400),
+    (b"MESSAGE sip:bob@example.test", b"MESSAGE sip:bob@example.test?Route=%3Csip:x%3E", 400),
+    (b" SIP/2.0\r\nVia", b" SIP/7.0\r\nVia", 505),
+    (b"From: <", b'From: "broken <', 400),
+    (b"From: ", b"From: <sip:x@example.test>;tag=2\r\nFrom: ", 400),
+    (b"CSeq: 4 MESSAGE", b"CSeq: 4 INVITE", 400),
+    (b"Contact: ", b"Route: <sip:\r\nContact: ", 400),
+    (b"Contact: ", b"Route: ,<sip:example.test;lr>\r\nContact: ", 400),
 )
+"""What is replaced in a good MESSAGE, by what, and the status that follows."""
+
+
 @on_loop
-async def test_malformed_request_gets_the_status_for_its_fault(
-    home: Network, old: bytes, new: bytes, status: int
-) -> None:
+async def test_malformed_request_gets_the_status_for_its_fault(home: Network) -> None:
     async with home:
         alice = await home.phone("alice", FE1)
-        good = alice.request("MESSAGE", "sip:bob@example.test", cseq=4)
-        wrong = good.encode().replace(old, new, 1)
-        assert wrong != good.encode()
-        await alice.write(wrong)
-        assert (await alice.final()).status == status
-        assert (await alice.ask(alice.request("MESSAGE", "sip:bob@example.test"))).status == 202
+        for number, (old, new, status) in enumerate(MALFORMED):
+            good = alice.request("MESSAGE", "sip:bob@example.test", cseq=4).encode()
+            wrong = good.replace(old, new, 1)
+            assert wrong != good
+            await alice.write(wrong)
+            assert ((await alice.final()).status, number) == (status, number)
+            assert (await alice.ask(alice.request("MESSAGE", "sip:bob@example.test"))).status == 202
 
 
 @pytest.mark.parametrize(
@@ -321,3 +321,31 @@ async def test_register_that_repeats_is_learned(home: Network, monkeypatch: pyte
         again.replace("cseq", "2 REGISTER")
         handed(server, alice, again)
         assert learned == [again]
+
+
+@still
+@on_loop
+async def test_bug_that_one_message_meets_leaves_the_link_of_a_server_to_the_others(
+    home: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The link of a client has no messages of others: it closes, as the error leaves the dispatch."""
+    told: list[BaseException] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context["exception"]))
+    async with still_server(home.organisations[0]) as server:
+        dispatch, mate, phone = server.parts.decisions.dispatch, server.server(FE2), server.phone()
+
+        def fails(*_: object) -> None:
+            raise UnicodeEncodeError("utf-8", "\udcff", 0, 1, "a bug")
+
+        monkeypatch.setattr(type(dispatch), "_request", fails)
+        monkeypatch.setattr(type(server.parts.relays.relay), "responded", fails)
+        request = asked("MESSAGE")
+        dispatch.arrived(mate.link, request)
+        dispatch.arrived(mate.link, respond(request, 200, to_tag="2"))
+        assert (statuses(mate), closed(mate), len(told)) == ([500], [], 2)
+        for message in (asked("MESSAGE"), respond(request, 200, to_tag="2")):
+            with pytest.raises(UnicodeEncodeError):
+                dispatch.arrived(phone.link, message)
+        monkeypatch.undo()
+        dispatch.arrived(mate.link, asked("OPTIONS", "sip:example.test"))
+        assert statuses(mate)[-1] == 200

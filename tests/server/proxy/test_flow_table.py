@@ -15,7 +15,7 @@ from sipmesh.server.proxy.outside import Outside
 from sipmesh.server.running.running_server import RunningServer
 from sipmesh.trust.evidence import LinkKind
 from support.in_force import current_of
-from support.network import EDGE, EDGES, FE1, FE2, PARTNER, PARTNER_EDGES, POOL, Network
+from support.network import BOT, EDGE, EDGES, FE1, FE2, PARTNER, PARTNER_EDGES, POOL, Network
 from support.running import on_loop, until
 
 ALICE, BOB, URI = "sip:alice@example.test", "sip:bob@example.test", "sip:alice@192.0.2.9"
@@ -66,9 +66,9 @@ async def test_only_our_own_servers_are_found_by_name(pool: Network) -> None:
         assert found(node, RemoteFlowTarget(row(server=FE2), BOB)) is flow
         assert found(node, ServerTarget(("fe9.example.test",), LinkKind.SERVER, BOB), "fe9.example.test") is None
         assert node.flow_table.side_name(flow.link) == POOL
-        assert node.flow_table.domains_of(flow) == {"example.test"}
+        assert node.flow_table.domains_of(flow) == {"example.test", BOT}
         await until(lambda: flow.sender)
-        assert node.flow_table.domains_of(flow) == {"example.test"}
+        assert node.flow_table.domains_of(flow) == {"example.test", BOT}
         node.flow_table.judged_anew()
         assert flow in node.flow_table.sessions()
 

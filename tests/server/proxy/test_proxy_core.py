@@ -9,10 +9,13 @@ import pytest
 
 from sipmesh.cli.versions import built
 from sipmesh.errors import LocalError, RemoteError
-from sipmesh.routing.outcome import Answer, Drop, Forward, Prove, Register, Serve, Store
+from sipmesh.routing.outcome import Answer, Drop, Forward, Prove, Register, Serve, Store, ToMembers, ToUser
+from sipmesh.routing.proxy.effects import Divert
 from sipmesh.routing.target import AnotherNotifier, ServerTarget
-from sipmesh.server.proxy.flow import Flow, ReceivedRequest
+from sipmesh.server.proxy import proxy_core
+from sipmesh.server.proxy.flow import Flow, ProxiedRequest, ReceivedRequest
 from sipmesh.server.proxy.login.login_waits import PendingLogin
+from sipmesh.server.proxy.proxy_core import AwaitedTarget
 from sipmesh.server.proxy.serving.effects import (
     AskControlPlane,
     AwaitLogin,
@@ -28,13 +31,15 @@ from sipmesh.server.proxy.serving.effects import (
     RefuseForUsers,
     RefuseUnstored,
 )
-from sipmesh.server.proxy.serving.events import IdentityJudged, LoggedIn, LoginDue, NotOfControlPlane
+from sipmesh.server.proxy.serving.events import Diverting, IdentityJudged, LoggedIn, LoginDue, NotOfControlPlane
 from sipmesh.sip.digest import answer, parse_challenge
+from sipmesh.sip.message import Request, respond
 from sipmesh.storage.location_service.sqlite_locations import SqliteLocations
 from sipmesh.storage.messages import Storing
 from sipmesh.transport.limits import Limits
 from sipmesh.trust.evidence import LinkKind
 from support.network import BOT, FE1, FE2, Network
+from support.recording import with_records
 from support.running import on_loop, until
 from support.still_server import StillServer, asked, closed, methods, statuses, still_server, written_on
 
@@ -164,7 +169,7 @@ async def test_message_of_a_closed_link_is_stored_all_the_same(home: Network) ->
     async with still_server(home.organisations[0]) as server:
         alice = server.phone()
         act(server, server.received(alice, asked("MESSAGE")), Store(BOB, ALICE))
-        server.parts.relays.removal.link_down(alice)
+        server.parts.relays.removal.link_down(alice, "the test ends it")
         await until(lambda: BOB in server.parts.events._stored_since)
         assert statuses(alice) == []
 
@@ -326,3 +331,114 @@ async def test_requests_that_wait_for_the_store_are_branches_of_their_sender(
         assert node.accounts.refused == ({"user": 1} if refused else {})
         monkeypatch.undo()
         assert (await alice.ask(alice.request("MESSAGE", CAROL))).status == 202
+
+
+def ringing_at(server: StillServer, bob: Flow) -> tuple[Flow, ProxiedRequest]:
+    """Alice calls Bob, whose phone *bob* rings; gives her phone and the call."""
+    alice = server.phone()
+    received = server.received(alice, asked("INVITE"))
+    server.core.take(received, received)
+    [proxied] = alice.served.values()
+    assert methods(bob) == ["INVITE"]
+    return alice, proxied
+
+
+def moves_to(server: StillServer, phone: Flow, contact: str) -> None:
+    """The phone that rings answers 302."""
+    [invite, *_] = written_on(phone)
+    assert isinstance(invite, Request)
+    moved = respond(invite, 302, headers=[("contact", f"<{contact}>")], to_tag="2")
+    assert server.parts.relays.relay.responded(phone, moved)
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+@still
+@on_loop
+async def test_call_is_forwarded_to_a_user_whose_registrations_may_have_to_be_read(
+    home: Network, *, is_known: bool
+) -> None:
+    async with still_server(home.organisations[0]) as server:
+        bob, carol = server.registered("bob"), server.phone("carol")
+        headers = ("contact", "<sip:carol@192.0.2.9;transport=tls>"), ("expires", "600")
+        register = asked("REGISTER", "sip:example.test", *headers, sender=CAROL, to=CAROL)
+        act(server, server.received(carol, register), Register(CAROL))
+        await until(lambda: statuses(carol) == [200])
+        ringing_at(server, bob)
+        if not is_known:
+            server.forget()
+        moves_to(server, bob, CAROL)
+        await until(lambda: "INVITE" in methods(carol))
+
+
+@pytest.mark.parametrize(("contact", "status"), [("sip:nobody@elsewhere.test", 302), (BOB, 482), (CAROL, 480)])
+@still
+@on_loop
+async def test_redirection_that_leads_nowhere_ends_the_call(home: Network, contact: str, status: int) -> None:
+    """Elsewhere is none of ours, Bob is a loop, and Carol has no phone."""
+    async with still_server(home.organisations[0]) as server:
+        bob = server.registered("bob")
+        alice, _ = ringing_at(server, bob)
+        moves_to(server, bob, contact)
+        await until(lambda: statuses(alice)[-1:] == [status])
+
+
+@still
+@on_loop
+async def test_target_that_breaks_a_rule_is_not_called(home: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with still_server(home.organisations[0]) as server:
+        bob = server.registered("bob")
+        alice, proxied = ringing_at(server, bob)
+
+        def fails(*_: object) -> None:
+            raise RemoteError("bad", rule="a rule", status=400)
+
+        monkeypatch.setattr(proxy_core, "step", fails)
+        moves_to(server, bob, CAROL)
+        assert statuses(alice)[-1] == 480
+        assert repr(
+            AwaitedTarget(server.core, proxied, Diverting(proxied.received, None, Divert(())), ToUser(BOB, None))
+        )
+
+
+@still
+@on_loop
+async def test_report_of_quality_is_no_state_of_a_notifier(home: Network) -> None:
+    """Without a login it is refused; a user's own body is judged."""
+    [organisation] = with_records(home).organisations[:1]
+    async with still_server(organisation) as server:
+        alice = server.phone()
+        for identity in (None, ALICE):
+            report = asked("PUBLISH", "sip:example.test", ("event", "vq-rtcpxr"), ("content-type", "text/plain"))
+            act(server, server.received(alice, report), Serve(ALICE, identity))
+        assert statuses(alice) == [403, 415]
+
+
+@still
+@on_loop
+async def test_message_to_a_group_is_answered_once_it_has_ended_for_each_member(
+    home: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with still_server(home.organisations[0]) as server:
+        alice, groups = server.phone(), type(server.core._events.groups)
+        effect = ToMembers("sip:sales@example.test", ALICE, (BOB, CAROL))
+        reached: list[Callable[[int], None]] = []
+        monkeypatch.setattr(groups, "send", lambda *given: reached.append(given[-1]))
+        for missed in (0, 1):
+            act(server, server.received(alice, asked("MESSAGE")), effect)
+            reached[-1](missed)
+        full = Answer(503, why="too many messages to groups")
+        monkeypatch.setattr(groups, "refused", lambda *_: full)
+        act(server, server.received(alice, asked("MESSAGE")), effect)
+        assert (statuses(alice), len(reached)) == ([202, 480, 503], 2)
+
+
+@still
+@on_loop
+async def test_credentials_that_a_provider_judges_are_asked_for(home: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with still_server(home.organisations[0]) as server:
+        asked_for: list[object] = []
+        monkeypatch.setattr(type(server.core._logins), "check", lambda *_: None)
+        monkeypatch.setattr(type(server.core._logins.bearer), "ask", lambda _, pending: asked_for.append(pending))
+        phone = server.flow()
+        assert act(server, server.received(phone, asked("REGISTER")), Prove(ALICE, 401)) is None
+        assert (len(asked_for), statuses(phone)) == (1, [])

@@ -12,31 +12,41 @@ import pytest
 
 from sipmesh.cli.versions import built
 from sipmesh.errors import RemoteError
+from sipmesh.routing.call_rules.call_rules import CallRules
+from sipmesh.routing.call_rules.diversion import NOT_DIVERTED
+from sipmesh.routing.call_rules.handling import CallHandling
+from sipmesh.routing.media.bridging.leg import Leg
 from sipmesh.routing.media.rules import MediaRules
 from sipmesh.routing.outcome import Forward, Store
+from sipmesh.routing.proxy.effects import Divert
 from sipmesh.routing.registrar.registrar import RegistrarLimits
 from sipmesh.routing.target import Carriage, FlowTarget, Found, RemoteFlowTarget, ServerTarget
-from sipmesh.server.proxy.flow import MOST_RESPONSES, Flow, SentBranch
+from sipmesh.server.proxy.flow import MOST_FORWARDED, MOST_RESPONSES, SentBranch
 from sipmesh.server.proxy.relay import FORGOTTEN_AT_ONCE
+from sipmesh.server.proxy.rtpengine.bridge import Bridge
+from sipmesh.server.proxy.rtpengine.control_socket import AwaitedReply, Fault
 from sipmesh.server.proxy.timeout_queue import TimeoutQueue
 from sipmesh.server.running.running_server import RunningServer
-from sipmesh.sip.message import Request, respond
+from sipmesh.sip.message import Request, Response, respond
 from sipmesh.sip.transaction.timers import Timer
 from sipmesh.topology.document.media_policy import MediaPolicy
 from sipmesh.trust.evidence import LinkKind
 from support.bindings import bound
-from support.descriptions import CLEAR, SDES, put_body, with_body
+from support.descriptions import CLEAR, SDES, SDP, with_body
 from support.memory_locations import Gate, MemoryLocations, MemoryStore
 from support.network import BOT, EDGE, FE1, FE2, FE3, FE4, Network
 from support.peer import Peer
+from support.recording import with_records
 from support.running import on_jumping_loop, on_loop, until
 from support.still_server import (
     StillServer,
+    answer,
     asked,
     closed,
     forward,
     methods,
     partner,
+    sent_to,
     statuses,
     still_server,
     to,
@@ -212,18 +222,6 @@ async def test_invite_that_waits_for_the_store_is_cancelled(home: Network) -> No
         assert statuses(alice) == [487]
 
 
-@still
-@on_loop
-async def test_call_begins_and_ends(home: Network) -> None:
-    async with still_server(home.organisations[0]) as server:
-        alice, bob = server.phone(), server.registered("bob")
-        came = sent_to(server, alice, with_body(asked("INVITE"), SDES), bob)
-        answer(server, bob, came, 200, ("contact", "<sip:bob@192.0.2.9>"))
-        assert len(server.parts.relays.relay.calls) == 1
-        sent_to(server, alice, asked("BYE", BOB, ("call-id", came.call_id)), bob)
-        assert len(server.parts.relays.relay.calls) == 0
-
-
 @pytest.mark.parametrize(
     ("policy", "status", "ended"),
     [(MediaPolicy.REQUIRED, 200, ["ACK", "BYE"]), (MediaPolicy.REQUIRED, 183, ["CANCEL"])],
@@ -305,17 +303,6 @@ async def test_malformed_refusal_is_acknowledged(home: Network) -> None:
             relay.malformed(bob, respond(came, 486, to_tag="2"))
         assert statuses(alice) == [100, 502]
         assert methods(bob) == ["INVITE", "ACK"]
-
-
-@still
-@on_loop
-async def test_response_on_a_link_without_a_sender_is_refused(home: Network) -> None:
-    async with still_server(home.organisations[0]) as server:
-        alice, bob = server.phone(), server.registered("bob")
-        came = sent_to(server, alice, asked("MESSAGE"), bob)
-        bob.sender = None
-        with pytest.raises(RemoteError):
-            answer(server, bob, came, 200)
 
 
 @still
@@ -476,20 +463,226 @@ async def test_server_that_ends_gives_up_each_request(home: Network) -> None:
         assert repr(relay).startswith("<Relay ")
 
 
-def sent_to(server: StillServer, came_on: Flow, request: Request, flow: Flow) -> Request:
-    """Have a request of *came_on* forwarded to the phone of *flow*; gives what the phone receives."""
-    forward(server, came_on, request, to(flow))
-    sent = written_on(flow)[-1]
-    assert isinstance(sent, Request)
-    return sent
+@still
+@on_loop
+async def test_responses_without_end_are_dropped_but_for_the_first_final_one(home: Network) -> None:
+    async with still_server(home.organisations[0]) as server:
+        alice, bob = server.phone(), server.registered("bob")
+        came = sent_to(server, alice, asked("INVITE"), bob)
+        for _ in range(MOST_FORWARDED + 5):
+            answer(server, bob, came, 180)
+        answer(server, bob, came, 200, ("contact", "<sip:bob@192.0.2.9>"))
+        answer(server, bob, came, 200, ("contact", "<sip:bob@192.0.2.9>"))
+        assert statuses(alice) == [100, *[180] * MOST_FORWARDED, 200]
 
 
-def answer(
-    server: StillServer, flow: Flow, came: Request, status: int, *headers: tuple[str, str], body: bytes = b""
-) -> bool:
-    """Have the peer of *flow* answer."""
-    routes = [("record-route", value) for value in came.values("record-route")]
-    response = respond(came, status, to_tag="2", headers=(*routes, *headers))
-    if body:
-        put_body(response, body)
-    return server.parts.relays.relay.responded(flow, response)
+@still
+@on_loop
+async def test_carried_phone_that_is_gone_at_its_server_ends_here(two_pools: Network) -> None:
+    async with still_server(two_pools.organisations[0]) as server:
+        alice, carried = server.phone(), server.phone("bob")
+        carried.carried_by(server.server(FE4), "<sip:x@fe4.example.test;lr>")
+        came = sent_to(server, alice, asked("MESSAGE"), carried)
+        answer(server, carried, came, 430)
+        assert closed(carried) != []
+
+
+@still
+@on_loop
+async def test_request_that_does_not_fit_into_the_link_of_a_phone_is_answered(home: Network) -> None:
+    """413 if its link can never have room; a phone whose link is full now cannot be reached."""
+    async with still_server(home.organisations[0]) as server:
+        alice, bob = server.phone(), server.registered("bob")
+        link: Any = bob.link
+        link.room = 0
+        forward(server, alice, asked("MESSAGE"), to(bob))
+        link.can_hold = lambda _size: True
+        forward(server, alice, asked("MESSAGE"), to(bob))
+        assert (statuses(alice), methods(bob)) == ([413, 480], [])
+
+
+@still
+@on_loop
+async def test_malformed_response_after_the_final_one_changes_nothing(home: Network) -> None:
+    async with still_server(home.organisations[0]) as server:
+        alice, bob = server.phone(), server.registered("bob")
+        came = sent_to(server, alice, asked("INVITE"), bob)
+        answer(server, bob, came, 200, ("contact", "<sip:bob@192.0.2.9>"))
+        server.parts.relays.relay.malformed(bob, respond(came, 486, to_tag="3"))
+        assert statuses(alice) == [100, 200]
+
+
+@still
+@on_loop
+async def test_forked_and_abandoned_calls_have_records(home: Network) -> None:
+    async with still_server(with_records(home).organisations[0]) as server:
+        alice, bob, relay = server.phone(), server.registered("bob"), server.parts.relays.relay
+        carol = server.registered("carol")
+        forward(server, alice, asked("INVITE"), to(bob), to(carol))
+        for flow in (bob, carol):
+            came = next(one for one in written_on(flow) if isinstance(one, Request))
+            answer(server, flow, came, 200, ("contact", "<sip:x@192.0.2.9>"))
+        [call] = relay.calls.records.up
+        assert len(call.dialogs) == 2
+        sent_to(server, alice, asked("INVITE"), bob)
+        relay.link_down(alice)
+        assert relay.calls.records.buffer
+
+
+@still
+@on_loop
+async def test_what_is_left_of_closed_links_is_forgotten_by_the_sweeps_that_follow(home: Network) -> None:
+    async with still_server(home.organisations[0]) as server:
+        alice, bob, relay = server.phone(), server.registered("bob"), server.parts.relays.relay
+        for _ in range(FORGOTTEN_AT_ONCE + 2):
+            came = sent_to(server, alice, asked("INVITE"), bob)
+            answer(server, bob, came, 200, ("contact", "<sip:bob@192.0.2.9>"))
+        for flow in (alice, bob):
+            relay.link_down(flow)
+        assert relay.sweep(1)
+        while relay.sweep(10):
+            pass
+        assert (len(relay.client_transactions.lingering), alice.served, bob.sent) == (0, {}, {})
+
+
+@pytest.mark.parametrize(("target", "follows"), [("sip:carol@example.test", ["INVITE"]), ("sip:x@example.test", [])])
+@still
+@on_loop
+async def test_call_that_has_rung_goes_where_the_rules_of_its_callee_say(
+    home: Network, monkeypatch: pytest.MonkeyPatch, target: str, follows: list[str]
+) -> None:
+    async with still_server(home.organisations[0]) as server:
+        alice, bob, carol = server.phone(), server.registered("bob"), server.registered("carol")
+        relay = server.parts.relays.relay
+        proxied = server.core._transactions.begin(server.received(alice, asked("INVITE")))
+        handling = CallHandling(BOB, CallRules(no_answer=target, ring_s=20))
+        relay.forward(proxied, Forward((to(bob),), ALICE, handling))
+        came = written_on(bob)[-1]
+        assert isinstance(came, Request)
+        answer(server, bob, came, 180)
+        begun = relay._clock()
+        late: Any = lambda: begun + 21  # noqa: E731 - a clock
+        monkeypatch.setattr(relay, "_clock", late)
+        while relay.sweep(1):
+            pass
+        assert methods(bob) == ["INVITE", "CANCEL"]
+        assert methods(carol) == follows
+
+
+def answer_to(invite: Request) -> Response:
+    """A 200 with a session description."""
+    return respond(invite, 200, headers=[("content-type", SDP)], to_tag="2", body=SDES)
+
+
+class PlayedRtpengine:
+    """What rtpengine was asked for the branches of one server, by *held*; each is answered when a test wants it."""
+
+    def __init__(self, server: StillServer, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.relay = server.parts.relays.relay
+        self.held: list[AwaitedReply] = []
+        self.deleted = 0
+        bridges = self.relay.calls.bridges
+        self.bridge = Bridge("key", Leg.SDES, Leg.SDES, "1", bridges.control)
+        monkeypatch.setattr(type(bridges.control), "port", property(lambda _: 1))
+        monkeypatch.setattr(type(bridges.control), "ask", self.asked)
+        monkeypatch.setattr(type(bridges), "between", lambda *_: self.bridge)
+        monkeypatch.setattr(type(bridges), "offer", lambda *given: self.held.append(given[-1]))
+        monkeypatch.setattr(type(bridges), "answer", lambda *given: self.held.append(given[-1]))
+
+    def asked(self, *_: object) -> None:
+        """The call is ended in rtpengine."""
+        self.deleted += 1
+
+    def replies(self, sdp: bytes = SDES, fault: Fault | None = None) -> None:
+        """Answer the oldest question."""
+        self.held.pop(0).replied(sdp, fault)
+
+
+@still
+@on_loop
+async def test_branch_waits_for_rtpengine_and_so_does_its_answer(
+    home: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A dialog that begins is one of its bridge; rtpengine that has lost it ends the call on both sides."""
+    async with still_server(home.organisations[0]) as server:
+        rtpengine, alice, bob = PlayedRtpengine(server, monkeypatch), server.phone(), server.phone("bob")
+        forward(
+            server,
+            alice,
+            with_body(asked("INVITE", BOB, ("contact", "<sip:alice@192.0.2.9;transport=tls>")), SDES),
+            to(bob),
+        )
+        assert methods(bob) == []
+        rtpengine.replies()
+        [came] = written_on(bob)
+        assert isinstance(came, Request)
+        rtpengine.relay.responded(bob, answer_to(came))
+        assert statuses(alice) == [100]
+        rtpengine.replies()
+        assert statuses(alice) == [100, 200]
+        assert len(rtpengine.relay.calls.bridges) == 1
+        lost = [next(iter(rtpengine.relay.calls.bridges._up.values()))]
+        monkeypatch.setattr(type(rtpengine.relay.calls.bridges), "lost", lambda *_: lost)
+        rtpengine.relay.sweep(1)
+        assert (methods(alice), methods(bob)[-1]) == (["BYE"], "BYE")
+
+
+@still
+@on_loop
+async def test_branch_that_rtpengine_cannot_carry_is_refused_with_a_reference(
+    home: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with still_server(home.organisations[0]) as server:
+        rtpengine, alice, bob = PlayedRtpengine(server, monkeypatch), server.phone(), server.phone("bob")
+        forward(server, alice, with_body(asked("INVITE"), SDES), to(bob))
+        rtpengine.replies(b"", Fault("it does not answer"))
+        assert (statuses(alice), methods(bob)) == ([100, 500], [])
+        [told] = server.core.responder.refusals.newest
+        assert told.why == "it does not answer"
+
+
+@still
+@on_loop
+async def test_answer_that_rtpengine_cannot_carry_ends_the_call(home: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with still_server(home.organisations[0]) as server:
+        rtpengine, alice, bob = PlayedRtpengine(server, monkeypatch), server.phone(), server.phone("bob")
+        forward(server, alice, with_body(asked("INVITE"), SDES), to(bob))
+        rtpengine.replies()
+        [came] = written_on(bob)
+        assert isinstance(came, Request)
+        rtpengine.relay.responded(bob, answer_to(came))
+        rtpengine.replies(b"", Fault("no such call"))
+        assert statuses(alice) == [100, 500]
+        assert methods(bob) == ["INVITE", "ACK", "BYE"]
+
+
+@pytest.mark.parametrize("is_reachable", [True, False])
+@still
+@on_loop
+async def test_branch_that_is_not_sent_leaves_no_call_in_rtpengine(
+    home: Network, monkeypatch: pytest.MonkeyPatch, *, is_reachable: bool
+) -> None:
+    """The phone of the callee has gone meanwhile, or the caller has."""
+    async with still_server(home.organisations[0]) as server:
+        rtpengine, alice, bob = PlayedRtpengine(server, monkeypatch), server.phone(), server.phone("bob")
+        forward(server, alice, with_body(asked("INVITE"), SDES), to(bob))
+        if is_reachable:
+            [proxied] = alice.served.values()
+            rtpengine.relay.cancel(proxied, ())
+        else:
+            bob.link.close("gone")
+            server.parts.relays.removal.link_down(bob, "gone")
+        rtpengine.replies()
+        assert (methods(bob), rtpengine.deleted) == ([], 1)
+        assert statuses(alice)[-1:] == ([487] if is_reachable else [480])
+
+
+@still
+@on_loop
+async def test_call_that_has_not_begun_has_no_further_targets(home: Network) -> None:
+    async with still_server(home.organisations[0]) as server:
+        alice, bob, relay = server.phone(), server.registered("bob"), server.parts.relays.relay
+        waiting = server.core._transactions.begin(server.received(alice, asked("INVITE")))
+        relay.diverted(waiting, Forward((to(bob),), ALICE))
+        relay.not_diverted(waiting, Divert(NOT_DIVERTED), respond(waiting.request, 480))
+        assert (statuses(alice), methods(bob)) == ([], [])

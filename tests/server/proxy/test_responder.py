@@ -14,6 +14,7 @@ from sipmesh.sip.transaction.ack import ack_for, cancel_for
 from sipmesh.storage.messages import Storing
 from sipmesh.trust.code import Code
 from support.network import FE1, Network
+from support.recording import with_records
 from support.running import on_loop, until
 from support.still_server import asked, closed, statuses, still_server, written_on
 
@@ -134,3 +135,30 @@ async def test_limits_are_counted_and_logged(home: Network) -> None:
 
 def unanswerable(*_: object) -> None:
     raise RemoteError("no response fits", rule="a rule")
+
+
+@still
+@on_loop
+async def test_refusal_of_the_next_target_of_a_call_is_recorded_with_its_reason(home: Network) -> None:
+    """A code is for the operator: the phone gets its class and a reference."""
+    async with still_server(home.organisations[0]) as server:
+        alice = server.phone()
+        proxied = server.core.begin(server.received(alice, asked("INVITE")))
+        plain = server.core.responder.refusal(proxied, Answer(480, why="no phone"))
+        coded = server.core.responder.refusal(proxied, Answer(404, code=Code.NO_ROUTE, why="inside"))
+        assert [(one.status, one.has("warning")) for one in (plain, coded)] == [(480, False), (404, True)]
+        assert b"inside" not in coded.encode()
+        [told] = server.core.responder.refusals.newest
+        assert (told.code, told.why) == (Code.NO_ROUTE, "inside")
+
+
+@still
+@on_loop
+async def test_refused_call_has_a_record(home: Network) -> None:
+    with_records(home)
+    async with still_server(home.organisations[0]) as server:
+        alice = server.phone()
+        server.core.responder.answer(
+            server.received(alice, asked("INVITE")), Answer(404, code=Code.NO_ROUTE, why="inside")
+        )
+        assert statuses(alice) == [404]

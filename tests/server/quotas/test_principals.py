@@ -512,7 +512,7 @@ async def test_lines_that_one_peer_causes_are_summed_and_those_of_another_are_wr
 async def test_compromised_front_end_cannot_fill_the_audit_log(
     managed: Managed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Forty reports over its link to management, each with a refused request, for itself and for the edge.
+    """A dozen reports over its link to management, each with a refused request, for itself and for the edge.
 
     Management judges each request, as if the thief had waited for `REQUEST_REST_S` before each.
     """
@@ -524,7 +524,7 @@ async def test_compromised_front_end_cannot_fill_the_audit_log(
         credentials = read_certificates(shown.certificate), files.read_key(shown.key)
         early = sign(request_for(FE1, files.new_key()), REQUEST, *credentials).decode()
         thief, kept = managed.member(FE1), managed.master._receiver._not_granted._last
-        for number in range(1, 40):
+        for number in range(1, 13):
             request = early if number % 2 else "nonsense"  # so that each reason differs from the reason before
             thief.reporter._relayed[EDGE] = (0.0, ServerStatus(number=1, request=request))
             thief._applicant.request = asking(request)  # type: ignore[method-assign]

@@ -18,6 +18,7 @@ from sipmesh.trust.evidence import LinkKind
 from support.network import EDGE, Network
 from support.publisher import Page, content, moved
 from support.running import on_loop, until
+from support.tiers import wide_after
 
 FAILED = "fetch failed: the stored CRL or answer stays in force"
 
@@ -80,7 +81,7 @@ WRONG_CRLS: dict[str, tuple[Callable[[ShardedCa], bytes], str]] = {
 }
 
 
-@pytest.mark.parametrize("what", WRONG_CRLS)
+@pytest.mark.parametrize("what", wide_after(2, WRONG_CRLS))
 @on_loop
 async def test_crl_of_another_url_is_refused(federation: Network, what: str) -> None:
     """The control is the right CRL, which comes next and is not kept out."""
@@ -137,7 +138,7 @@ ELSEWHERE = {
 }
 
 
-@pytest.mark.parametrize("what", ELSEWHERE)
+@pytest.mark.parametrize("what", wide_after(4, ELSEWHERE))
 @on_loop
 async def test_url_elsewhere_in_a_certificate_is_not_contacted(federation: Network, what: str) -> None:
     """The control: a certificate of the same CA whose URL is allowed, at the same publisher."""
@@ -202,13 +203,16 @@ async def _endless(request: web.Request) -> web.StreamResponse:
 
 @pytest.mark.parametrize(
     ("page", "why"),
-    [
-        (moved("http://169.254.169.254/7.crl"), "redirects to http://169.254.169.254"),
-        (moved("http://127.0.0.1/7.crl"), "redirects to http://127.0.0.1"),
-        (moved("file:///etc/passwd"), "redirects to the scheme file"),
-        (_of_5_gb, "is larger than 8388608 octets"),
-        (_endless, "is larger than 8388608 octets"),
-    ],
+    wide_after(
+        2,
+        [
+            (moved("http://169.254.169.254/7.crl"), "redirects to http://169.254.169.254"),
+            (moved("http://127.0.0.1/7.crl"), "redirects to http://127.0.0.1"),
+            (moved("file:///etc/passwd"), "redirects to the scheme file"),
+            (_of_5_gb, "is larger than 8388608 octets"),
+            (_endless, "is larger than 8388608 octets"),
+        ],
+    ),
 )
 @on_loop
 async def test_answer_of_an_allowed_host_leads_nowhere_else_and_is_bounded(

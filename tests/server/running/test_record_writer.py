@@ -15,7 +15,7 @@ from support.talking import inside_of, reaches, talking
 
 async def written(node: RunningServer) -> list[CallRecord]:
     """Have all records written, and read them."""
-    while len(node.relay.records.buffer):
+    while len(node.relay.calls.records.buffer):
         node.records.tick()
         await asyncio.sleep(0)
     await until(lambda: node.records.is_idle)
@@ -36,10 +36,10 @@ async def test_full_disk_delays_records_and_loses_none(home: Network) -> None:
     async with with_records(home):
         node = home.nodes[FE1]
         with limited_to(0):
-            node.relay.records.buffer.add(entry(id="a"))
+            node.relay.calls.records.buffer.add(entry(id="a"))
             node.records.tick()
             await until(lambda: node.records.fault)
-            node.relay.records.buffer.add(entry(id="b"))
+            node.relay.calls.records.buffer.add(entry(id="b"))
         assert "cannot be written" in node.records.fault
         assert [one.id for one in await written(node)] == ["a", "b"]
         assert (node.records.fault, node.records.left_out) == ("", 0)
@@ -58,7 +58,8 @@ async def test_call_over_a_restart_of_its_server_has_its_end(home: Network) -> N
         home.start(FE1)
         alice, bob = await home.phone("alice", FE1), await home.phone("bob", FE1)
         await alice.send(inside_of(dialog, alice, "BYE"))
-        await bob.request_in("BYE")
+        await bob.reply(await bob.request_in("BYE"), 200)
+        assert (await alice.final(method="BYE")).status == 200
         after = (await written(home.nodes[FE1]))[-1]
         assert (after.id, after.why, after.is_up) == (before.id, "ended by BYE", False)
 

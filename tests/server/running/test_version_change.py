@@ -57,11 +57,15 @@ async def test_addresses_and_workers_of_another_version_need_a_restart(home: Net
             for server in pool["servers"]:
                 if server["name"] == FE1:
                     server["ports"]["client"], server["workers"] = free_port(), 2
+        before = example.load()
         example.write()
         assert node.put_in_force(example.load()) == []
+        assert node.awaits_restart == "published addresses or ports differ; the published number of workers differs"
         warnings = [line["event"] for line in home.told[FE1].lines if line["level"] == "warning"]
         assert "published addresses or ports differ: restart this server to use them" in warnings
         assert "the published number of workers differs: restart this server to use it" in warnings
+        node.put_in_force(before)
+        assert node.awaits_restart == ""
 
 
 @on_loop

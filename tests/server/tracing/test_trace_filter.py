@@ -83,6 +83,34 @@ def test_calls_that_are_remembered_are_bounded() -> None:
     assert trace.takes(AnyLink(), read(other.replace("c1@a", f"n{MOST_CALLS}")))  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        INVITE.format(more=""),
+        INVITE.format(more="").replace("alice", "ALICE"),
+        INVITE.format(more="").replace("alice", "carol"),
+        INVITE.format(more="").replace("alice", "carol").replace("Call-ID: ", "i:"),
+        INVITE.format(more="").replace("alice", "carol").replace("Call-ID: ", "CALL-ID :\r\n "),
+        INVITE.format(more="").replace("alice", "carol").replace("c1@a", "c2@a") + INVITE.format(more=""),
+    ],
+)
+def test_octets_of_each_message_that_is_taken_are_not_passed_over(text: str) -> None:
+    """All name alice, or have the Call-ID of a call of alice. The other messages need no parsing."""
+    trace = TraceFilter("alice")
+    assert trace.takes(AnyLink(), read(INVITE.format(more="")))  # type: ignore[arg-type]
+    assert trace.may_take(AnyLink(), text.encode())  # type: ignore[arg-type]
+
+
+def test_octets_that_name_another_user_in_another_call_are_passed_over_unless_the_link_is_meant() -> None:
+    other = INVITE.format(more="").replace("alice", "carol").replace("c1@a", "c2@a").encode()
+    trace = TraceFilter("alice")
+    assert not trace.may_take(AnyLink(), other)  # type: ignore[arg-type]
+    assert trace.takes(AnyLink(), read(INVITE.format(more="")))  # type: ignore[arg-type]
+    assert not trace.may_take(AnyLink(), other)  # type: ignore[arg-type]
+    assert TraceFilter("c7").may_take(AnyLink(), other)  # type: ignore[arg-type]
+    assert TraceFilter("c2@a").may_take(AnyLink(), other)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("event", ["sipmesh", "sipmesh-status", "sipmesh-trace", "SIPMESH.winfo"])
 def test_control_plane_is_never_taken(event: str) -> None:
     """Its documents have what users log in with. An event package of phones is taken."""

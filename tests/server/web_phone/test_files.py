@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import gzip
+import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from sipmesh.server.web_phone.files import LICENCES, NAMED_BY_HASH, NOT_BUILT, read_pages
+from sipmesh.server.web_phone.files import LICENCES, NAMED_BY_HASH, NOT_BUILT, read_pages, sign_in_of, web_phone
+from sipmesh.topology.document.model import Topology
 from sipmesh.transport.websocket.pages import CHECKED, FOREVER, Pages
 from support.checkout import ROOT
 
@@ -88,3 +91,45 @@ def test_page_alone_names_the_pages_of_invitations(built: Path) -> None:
     pages = read_pages(built, ("https://join.example.test",))
     naming = {path for path, page in pages.items() if page.connects}
     assert naming == {"/phone", "/phone/"}
+
+
+OAUTH: dict[str, Any] = {
+    "issuer": "https://id.example.com/realms/voice",
+    "audience": "sip",
+    "web_phone": {"client_id": "phone", "scopes": ["offline_access"], "resource": "urn:example:sip"},
+}
+
+
+def topology(*domains: str, **parts: Any) -> Topology:
+    pool = {"name": "pool1.example.test", "role": "front-end", "servers": ["fe1.example.test"]}
+    return Topology.model_validate(
+        {
+            "sipmesh": 1,
+            "organisation": "Example",
+            "sip_domains": domains,
+            "authority": {"anchors": ["root.pem"], "crls": ["root.crl"]},
+            "pools": [pool],
+            **parts,
+        }
+    )
+
+
+@pytest.mark.parametrize("domains", [("example.test",), ("example.test", "other.test")])
+def test_page_learns_the_provider(domains: tuple[str, ...]) -> None:
+    """A user part is completed by the SIP domain only where there is one."""
+    text = sign_in_of(topology(*domains, oauth=OAUTH))
+    assert json.loads(text) == {
+        "issuer": "https://id.example.com/realms/voice",
+        "claim": "sub",
+        "domain": "example.test" if len(domains) == 1 else "",
+        "client_id": "phone",
+        "scopes": ["offline_access"],
+        "resource": "urn:example:sip",
+    }
+    assert gzip.decompress(web_phone((), text)["/phone/sign-in.json"].body).decode() == text
+
+
+def test_page_of_a_topology_without_a_client_at_the_provider_offers_no_sign_in() -> None:
+    assert sign_in_of(topology("example.test")) == ""
+    assert sign_in_of(topology("example.test", oauth={**OAUTH, "web_phone": None})) == ""
+    assert "/phone/sign-in.json" not in web_phone((), "")

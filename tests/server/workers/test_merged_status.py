@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sipmesh.server.replication.server_status import MOST_NEIGHBOURS, MOST_REFUSALS, Neighbour, ServerStatus
+from sipmesh.server.replication.server_status import MOST_NEIGHBOURS, MOST_REFUSALS, Neighbour, ServerStatus, TrunkUse
 from sipmesh.server.workers.merged_status import merged_status
 
 
@@ -19,6 +19,7 @@ def test_report_has_the_links_and_the_peers_of_all_processes() -> None:
             bindings_fault="no space",
             messages_fault="no login",
             records_fault="no room",
+            rtpengine_fault="no answer",
         ),
     ]
     merged = merged_status(own, others)
@@ -29,7 +30,7 @@ def test_report_has_the_links_and_the_peers_of_all_processes() -> None:
     assert (merged.number, merged.bindings) == (3, "ff")
     assert (merged.certificate_fault, merged.bindings_fault) == ("no key", "no space")
     assert merged.messages_fault == "no login"
-    assert merged.records_fault == "no room"
+    assert (merged.records_fault, merged.rtpengine_fault) == ("no room", "no answer")
 
 
 def test_report_sums_what_the_processes_have_counted() -> None:
@@ -37,6 +38,16 @@ def test_report_sums_what_the_processes_have_counted() -> None:
     others = [ServerStatus(number=1, messages=7, refusals={"revoked": 2, "not-tls": 1}), ServerStatus(number=1)]
     merged = merged_status(own, others)
     assert (merged.messages, merged.refusals) == (12, {"revoked": 3, "not-tls": 1})
+
+
+def test_report_sums_the_calls_of_each_trunk_and_says_that_it_fails_if_it_fails_for_one_process() -> None:
+    one, other = TrunkUse(trunk="a.test", calls=2, minutes=3), TrunkUse(trunk="b.test")
+    own = ServerStatus(number=1, trunks=(TrunkUse(trunk="a.test"), other))
+    others = [
+        ServerStatus(number=1, trunks=(one, other)),
+        ServerStatus(number=1, trunks=(one.model_copy(update={"fails": True}),)),
+    ]
+    assert merged_status(own, others).trunks == (TrunkUse(trunk="a.test", calls=4, fails=True, minutes=6), other)
 
 
 def test_report_has_the_busiest_links_of_all_processes() -> None:

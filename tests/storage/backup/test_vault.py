@@ -122,6 +122,7 @@ def test_header_with_too_large_parameters_is_refused_before_any_work(log_n: int,
         opened(VAULT[:16] + bytes((log_n, r, p)) + VAULT[19:])
 
 
+@pytest.mark.wide
 def test_default_key_derivation_is_expensive() -> None:
     stream = io.BytesIO()
     Sealing(stream, PASSPHRASE, ENTROPY).finish()

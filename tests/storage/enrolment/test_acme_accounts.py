@@ -50,7 +50,13 @@ def test_number_of_valid_accounts_of_a_name_is_bounded(database: Database) -> No
     accounts.add(account(9, OTHER), token(9, OTHER))
     accounts.change("a0", status=str(AccountStatus.DEACTIVATED))
     accounts.add(account(8), token(8))
-    assert accounts.count() == MOST_OF_NAME + 1
+    assert [one.id for one in accounts.valid_accounts()] == [*(f"a{number}" for number in (1, 2, 3, 8)), "a9"]
+    assert [accounts.revoke(account(8)), accounts.revoke(account(8)), accounts.revoke(account(0))] == [
+        True,
+        False,
+        False,
+    ]
+    assert len(accounts.valid_accounts()) == MOST_OF_NAME
 
 
 def test_key_of_another_account_is_refused(database: Database) -> None:

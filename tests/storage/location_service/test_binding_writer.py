@@ -112,6 +112,7 @@ def test_locked_file_loses_nothing_and_is_reported_once(bench: Bench, lock: Call
     assert bench.writer.health.failing_since is None
 
 
+@pytest.mark.usefixtures("reserve")
 def test_full_disk_is_reported_with_file_and_remedy(bench: Bench) -> None:
     """The pages of the file are limited here, which SQLite reports as it does a full disk."""
     bench.store._db.execute("VACUUM")  # the file has room for more registrations from the start

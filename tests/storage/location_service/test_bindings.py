@@ -283,6 +283,7 @@ def test_store_has_one_identity_for_all_that_open_it(tmp_path: Path) -> None:
     later.close()
 
 
+@pytest.mark.usefixtures("reserve")
 def test_full_disk_refuses_no_registration_as_long_as_the_room_lasts(tmp_path: Path) -> None:
     """The control has no room from the start: its disk is too small for that."""
     for octets, stored in ((24 << 20, True), (2 << 20, False)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -87,3 +88,24 @@ def test_nothing_is_changed_where_the_audit_log_stores_no_line(tmp_path: Path, n
     assert [user.aor for user in users.list()] == ["sip:alice@example.test", "sip:bob@example.test"]
     assert noted == []
     users.close()
+
+
+def _number(users_url: str) -> int:
+    """Give the number of the last change, as a process that starts now sees it."""
+    with closing(Users(users_url)) as users:
+        return users.number
+
+
+def test_group_is_one_change_with_its_rules_and_a_refused_one_is_none(
+    accounts: Accounts, noted: Noted, tmp_path: Path
+) -> None:
+    """A process that ends in the middle leaves no account without the rules of a group: there is no such instant."""
+    url = str(build_managed(tmp_path, second_pool()).load().users_url)
+    before = _number(url)
+    with pytest.raises(OperatorError, match="stranger is not a user"):
+        accounts.add_group("sales", {"add": ["stranger"]}, POOL)
+    assert _number(url) == before
+    aor, rules = accounts.add_group("sales", {"add": ["alice"]}, POOL)
+    assert (aor, rules.members) == ("sales@example.test", ("sip:alice@example.test",))
+    assert _number(url) == before + 1
+    assert noted == [(AuditAct.GROUP, {"added": aor, "add": ["alice"]})]

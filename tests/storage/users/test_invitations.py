@@ -10,7 +10,9 @@ import pytest
 
 from sipmesh.errors import OperatorError
 from sipmesh.routing.authentication.verifier import Verifier
+from sipmesh.routing.call_rules.call_rules import CallRules, GroupOrder
 from sipmesh.sip.digest import Algorithm, ha1
+from sipmesh.storage.users.call_rule_rows import set_call_rules
 from sipmesh.storage.users.device_rows import MOST_DEVICES
 from sipmesh.storage.users.invitation import Invitation
 from sipmesh.storage.users.invitations import MOST_OPEN, TICKET_LIFETIME, Invitations, NotOpenError, Taken
@@ -30,6 +32,15 @@ def wanted(aor: str = ALICE, *, device: str = "", network: str = "", hours: int 
 def _invitations(users: Users) -> Invitations:
     users.add(ALICE, "alice-pw")
     return Invitations(users)
+
+
+def test_group_has_no_invitations(invitations: Invitations, users: Users) -> None:
+    users.add("sales@example.test", "some-pw")
+    with users.changing("sip:sales@example.test") as (db, _):
+        set_call_rules(db, "sip:sales@example.test", CallRules(order=GroupOrder.ALL))
+    with pytest.raises(OperatorError, match="no device logs in as one"):
+        invitations.invite(wanted("sip:sales@example.test"))
+    invitations.invite(wanted())
 
 
 def known(server: Users) -> Verifier:

@@ -9,6 +9,7 @@ from sipmesh.routing.events.watcher_rules import NO_RULES
 from sipmesh.sip.digest import Algorithm
 from sipmesh.storage.alias_index import AliasIndex
 from sipmesh.storage.users.known_users import KnownUsers
+from sipmesh.storage.users.stored_users import StoredUsers
 from sipmesh.topology.document.watching import Watching
 
 ALICE, BOB = "sip:alice@example.test", "sip:bob@example.test"
@@ -25,7 +26,7 @@ def row(aor: str, pool: str | None = None) -> dict[str, object]:
 def known() -> KnownUsers:
     users, aliases = KnownUsers(), AliasIndex()
     aliases.put(ALICE, (NUMBER,))
-    users.replace(frozenset(), [row(ALICE, "pool1"), row(BOB)], aliases, RULES, 7, KEY)
+    users.replace(frozenset(), StoredUsers([row(ALICE, "pool1"), row(BOB)], aliases, RULES), 7, KEY)
     return users
 
 
@@ -52,19 +53,19 @@ def test_everything_about_a_user_is_found_by_address_and_alias() -> None:
 
 def test_user_who_moves_and_one_who_is_gone_are_not_known_where_they_were() -> None:
     users = known()
-    users.replace(frozenset({ALICE, BOB}), [row(ALICE, "pool2")], AliasIndex(), {}, 8, KEY)
+    users.replace(frozenset({ALICE, BOB}), StoredUsers([row(ALICE, "pool2")], AliasIndex(), {}), 8, KEY)
     assert (users.kind(ALICE), users.kind(BOB)) == (("pool2", OLD), None)
     assert users.sets.alike(bytes(8)) == users.sets.alike(b"\xff" * 8) == ("pool2", OLD)
 
 
 def test_row_that_cannot_be_read_is_passed_over() -> None:
     users = known()
-    users.replace(frozenset({BOB}), [{**row(BOB), "ha1_md5": "secret"}], AliasIndex(), {}, 8, KEY)
+    users.replace(frozenset({BOB}), StoredUsers([{**row(BOB), "ha1_md5": "secret"}], AliasIndex(), {}), 8, KEY)
     assert (users.verifier(BOB), users.verifier(ALICE) is None, users.number) == (None, False, 8)
 
 
 def test_changed_user_without_a_row_is_gone() -> None:
     users = known()
-    users.replace(frozenset({ALICE, BOB}), [row(BOB, "pool2")], AliasIndex(), {}, 8, KEY)
+    users.replace(frozenset({ALICE, BOB}), StoredUsers([row(BOB, "pool2")], AliasIndex(), {}), 8, KEY)
     assert (users.verifier(ALICE), users.home(ALICE), users.owner(NUMBER)) == (None, None, "")
     assert (users.watcher_rules(ALICE), users.home(BOB), users.number) == (NO_RULES, "pool2", 8)

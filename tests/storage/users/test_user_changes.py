@@ -11,6 +11,7 @@ from sipmesh.storage.users.user_document import UserDocument
 from sipmesh.storage.users.user_rows import MOST_ALIASES
 from sipmesh.topology.document.watching import Watching
 from storage.databases import POSTGRESQL, SQLITE, only_sqlite, run, shell
+from support.tiers import wide_after
 
 ALICE = "sip:alice@example.test"
 CAROL, NUMBER = "sip:carol@partner.test", "tel:+4930123"
@@ -81,8 +82,8 @@ FILLED = [
     "INSERT INTO users_aliases SELECT 'tel:+49' || n, 'sip:bob@example.test', created FROM users, n WHERE users.aor LIKE '%bob%'",
     "INSERT INTO users_watchers SELECT 'sip:bob@example.test', 'sip:w' || n || '@example.test', 'block' FROM n",
     (
-        "INSERT INTO users SELECT 'sip:' || n || hex(zeroblob(2000)) || '@example.test', ha1_sha256, ha1_md5, 1, created, 'pool2'"
-        " FROM users, n WHERE users.aor LIKE '%bob%'"
+        "INSERT INTO users SELECT 'sip:' || n || hex(zeroblob(2000)) || '@example.test', ha1_sha256, ha1_md5, 1, created,"
+        " 'pool2', NULL FROM users, n WHERE users.aor LIKE '%bob%'"
     ),
     "UPDATE users_aliases SET alias = hex(zeroblob(4000000))",
     "UPDATE users SET pool = hex(zeroblob(4000000)) WHERE aor LIKE '%bob%'",
@@ -90,7 +91,7 @@ FILLED = [
 
 
 @only_sqlite
-@pytest.mark.parametrize("statement", FILLED)
+@pytest.mark.parametrize("statement", wide_after(2, FILLED))
 def test_rows_without_number_or_length_make_no_document_that_a_server_cannot_receive(
     users: Users, url: str, statement: str
 ) -> None:
@@ -120,10 +121,13 @@ BAD_INSTANTS = [
 
 @pytest.mark.parametrize(
     ("url", "value"),
-    [
-        pytest.param(kind, value, marks=[pytest.mark.peer(kind)] if kind == POSTGRESQL else [])
-        for kind, value in BAD_INSTANTS
-    ],
+    wide_after(
+        3,
+        [
+            pytest.param(kind, value, marks=[pytest.mark.peer(kind)] if kind == POSTGRESQL else [])
+            for kind, value in BAD_INSTANTS
+        ],
+    ),
     indirect=["url"],
 )
 def test_time_that_cannot_be_read_is_unknown_and_hides_no_row(users: Users, url: str, value: str) -> None:

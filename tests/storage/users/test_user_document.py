@@ -149,3 +149,13 @@ def test_device_without_a_password_is_refused(device: dict[str, Any]) -> None:
     row = {"aor": "alice@example.test", "generation": 1, "md5": MD5, "devices": {"desk": device}}
     with pytest.raises(OperatorError):
         UserDocument.decode(told(users=[row]))
+
+
+def test_document_says_who_is_disabled_and_one_of_an_earlier_release_does_not() -> None:
+    """An access token needs no password, so a random hash does not keep a disabled user out."""
+    off = replace(ALICE, is_disabled=True)
+    read = UserDocument.decode(UserDocument("E", "p", 9, verifiers={off.aor: off}).encode())
+    assert read.verifiers == {off.aor: off}
+    plain = UserDocument("E", "p", 9, verifiers={ALICE.aor: ALICE}).encode()
+    assert b"disabled" not in plain
+    assert not UserDocument.decode(plain).verifiers[ALICE.aor].is_disabled

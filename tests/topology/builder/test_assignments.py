@@ -88,3 +88,17 @@ def test_partner_is_changed_by_its_entry() -> None:
     assert "    - domains: [other.test, second.test, third.test]\n" in after
     assert "server-ok" not in after
     assert "# our oldest friend" in after
+
+
+@pytest.mark.parametrize("key", ["users", "management"])
+def test_databases_are_changed_one_at_a_time(key: str) -> None:
+    """Each key of `storage` is one change: the other database stays where it is."""
+    url = f"postgresql+psycopg://sipmesh@127.0.0.1/{key}"
+    added = changed(NETWORK, f"storage.{key}={url}")
+    assert [line for line in added if key in line] == [f'{key}: "{url}"']
+    assert not [line for line in added if {"users": "management", "management": "users"}[key] in line]
+
+
+def test_key_of_the_network_in_place_of_a_name_is_refused_with_the_command_to_type() -> None:
+    with pytest.raises(OperatorError, match=r"write: sipmesh topology change network storage\.users=VALUE$"):
+        changed("storage", "users=sqlite:///other.db")

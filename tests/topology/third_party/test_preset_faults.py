@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from sipmesh.demo.organisation import Organisation
 from sipmesh.topology.third_party.preset_faults import preset_faults
-from sipmesh.topology.third_party.presets import Preset, PresetRoot, Presets
+from sipmesh.topology.third_party.presets import Preset, PresetRoot, Presets, PresetSources
 from sipmesh.trust.x509.certificate import fingerprint
 from support.network import Network
 
@@ -14,9 +14,8 @@ NOW = datetime(2026, 12, 1, tzinfo=UTC)
 
 
 def known(mark: str) -> Presets:
-    return Presets(
-        "2026-12-01", (Preset("public", (PresetRoot("A root", mark),), ("crl.test",), server_auth_only=True),)
-    )
+    preset = Preset("public", (PresetRoot("A root", mark),), ("crl.test",), server_auth_only=True)
+    return Presets("2026-12-01", PresetSources("there", "there"), (preset,))
 
 
 def mark_of(organisation: Organisation) -> str:

@@ -6,10 +6,13 @@ import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from cryptography import x509
 
 from sipmesh.errors import OperatorError
 from sipmesh.topology.document.names import crl_host
 from sipmesh.topology.third_party.presets import presets
+from sipmesh.topology.third_party.system_roots import system_roots
+from sipmesh.trust.x509.certificate import extension
 
 
 def test_each_preset_has_roots_by_sha256_and_hosts_of_the_schema() -> None:
@@ -37,3 +40,13 @@ def test_unknown_name_is_refused_with_the_known_names() -> None:
     assert presets().named("google").name == "google"
     with pytest.raises(OperatorError, match="letsencrypt, google"):
         presets().named("Google")
+
+
+def test_sources_say_with_a_date_that_hosts_of_crls_were_compared_with_nothing() -> None:
+    """The roots of a system name no CRL of the certificates below them: the CAs below them do, and are not in the store."""
+    for source in (presets().sources.roots, presets().sources.crl_hosts):
+        assert presets().date in source
+    assert "compared with no certificate" in presets().sources.crl_hosts
+    here, wanted = system_roots(), [root.sha256 for preset in presets().presets for root in preset.roots]
+    known = [here[sha256] for sha256 in wanted if sha256 in here]
+    assert [root for root in known if extension(root, x509.CRLDistributionPoints) is not None] == []

@@ -339,6 +339,16 @@ RICH = {
     "dns": {"servers": ["192.0.2.53", "192.0.2.54"]},
     "dane": True,
     "post_quantum": True,
+    "acme": {
+        "directory": "https://ca.test/dir",
+        "challenge": "dns-01",
+        "contacts": ["mailto:a@example.test", "mailto:b@example.test"],
+        "anchors": ["anchors/a.pem", "anchors/b.pem"],
+        "bind": "192.0.2.80",
+        "port": 8080,
+        "dns": {"server": "192.0.2.53", "zone": "example.test", "key_file": "secrets/tsig", "wait_s": 20},
+        "external_account": {"id": "kid-1", "key_file": "secrets/mac"},
+    },
     "media": {"default": "encrypted", "domains": {"example.test": "any"}},
     "websocket": {"origins": ["https://phone.example.test", "http://localhost:8080"], "phone": True},
     "storage": {
@@ -350,6 +360,17 @@ RICH = {
     },
     "messages": {"per_user": 10, "per_sender": 5, "lifetime_days": 3},
     "presence": {"inside": "polite-block", "partners": "allow"},
+    "user_search": "domain",
+    "call_rules": [
+        {
+            "pool": "fe.example.test",
+            "ring_s": 30,
+            "busy": "desk@example.test",
+            "no_answer": "desk@example.test",
+            "away": "+493012345",
+            "block": ["anonymous", "@spam.test"],
+        }
+    ],
     "call_records": {
         "days": 10,
         "megabytes": 64,
@@ -388,6 +409,14 @@ RICH = {
             "scopes": ["profile", "groups"],
             "authority": "enterprise",
         },
+        "kerberos": {
+            "realm": "CORP.EXAMPLE.TEST",
+            "keytab": "secrets/console.keytab",
+            "roles": [
+                {"principal": "ada@CORP.EXAMPLE.TEST", "role": "operator"},
+                {"principal": "ben@CORP.EXAMPLE.TEST", "role": "viewer"},
+            ],
+        },
     },
     "invitations": {
         "listen": "127.0.0.1:8445",
@@ -396,13 +425,64 @@ RICH = {
         "certificate": "join.pem",
         "key": "join.key",
     },
+    "oauth": {
+        "issuer": "https://id.example.test",
+        "audience": "sip",
+        "claim": "sub",
+        "authority": "enterprise",
+        "web_phone": {"client_id": "phone", "scopes": ["offline_access"], "resource": "urn:example:sip"},
+        "portal": {"client_id": "portal", "scopes": ["profile"]},
+        "introspection": {"client_id": "servers", "secret_file": "s/introspection"},
+    },
+    "scim": {
+        "tokens": [{"name": "entra", "token_sha256": "0" * 64}, {"name": "okta", "token_sha256": "1" * 64}],
+        "pools": [{"group": "9d41", "pool": "pool1.example.test"}],
+        "most_loss": 30,
+    },
+    "directory": {
+        "kind": "openldap",
+        "servers": ["dc1.example.test", {"name": "dc2.example.test", "address": "192.0.2.66"}],
+        "tls": "ldaps",
+        "anchors": ["corp.pem"],
+        "crls": ["corp.crl"],
+        "bind": "cn=sipmesh",
+        "password_file": "s/directory",
+        "base": "ou=people",
+        "filter": "(uid=*)",
+        "user": "uid",
+        "name": "cn",
+        "mail": "mail",
+        "numbers": "mobile",
+        "group_base": "ou=groups",
+        "pools": [{"group": "cn=a", "pool": "pool1.example.test"}],
+        "most_loss": 20,
+    },
 }
 RIGHT = Topology.model_validate(RICH)
 WORDS: list[Any] = [
+    "eve@CORP.EXAMPLE.TEST",
+    "echo@example.test",
+    "organisation",
+    ". 20326 8 2 " + "ab" * 32,
+    "+4930",
+    "Europe/Berlin",
+    {"calls": 3},
+    {"ring_s": 20},
+    "ou=new",
+    "(uid=a)",
+    "active-directory",
+    "starttls",
+    {"group": "cn=b", "pool": "pool1.example.test"},
     "112",
     {"name": "premium", "numbers": ["+49900"]},
+    {"digits": 3, "numbers": "+4930"},
+    {"site": "paris", "country": "33"},
+    {"name": "night", "numbers": ["+"], "trunks": ["sbc.test"]},
     {"gateway": "gw.example.test", "asserts": ["+49"]},
     "acme",
+    "http-01",
+    "mailto:c@example.test",
+    "https://other.test/dir",
     "stun:new.example.test",
     "report",
     "check",
@@ -498,9 +578,10 @@ def test_every_change_is_listed(path: tuple[str | int, ...], change: Any) -> Non
         return
     names = [pool.name for pool in other.pools]
     servers = [server.name for pool in other.pools for server in pool.servers]
+    clients = [token.name for token in other.scim.tokens] if other.scim is not None else []
     operators = [operator.name for operator in other.console.operators] if other.console is not None else []
     approvers = [operator.name for operator in other.approvals.operators] if other.approvals is not None else []
-    if any(len(set(unique)) < len(unique) for unique in (names, servers, operators, approvers)):
+    if any(len(set(unique)) < len(unique) for unique in (names, servers, clients, operators, approvers)):
         return  # no such topology is ever loaded
     for old, new in ((RIGHT, other), (other, RIGHT)):
         assert bool(difference(taken(old), taken(new))) is (old != new)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, mldsa, rsa
 from OpenSSL import crypto
 
 from sipmesh.demo.forge import Forge
@@ -21,6 +21,8 @@ PrivateKey = (
     | ec.EllipticCurvePrivateKey
     | ed448.Ed448PrivateKey
     | ed25519.Ed25519PrivateKey
+    | mldsa.MLDSA44PrivateKey
+    | mldsa.MLDSA65PrivateKey
     | rsa.RSAPrivateKey
 )
 
@@ -43,8 +45,9 @@ def with_key(key: PrivateKey) -> crypto.X509:
         ec.generate_private_key(ec.SECP521R1()),
         ed25519.Ed25519PrivateKey.generate(),
         ed448.Ed448PrivateKey.generate(),
+        mldsa.MLDSA44PrivateKey.generate(),
     ],
-    ids=["RSA-7640", "exponent of 32 bits", "P-256", "P-384", "P-521", "Ed25519", "Ed448"],
+    ids=["RSA-7640", "exponent of 32 bits", "P-256", "P-384", "P-521", "Ed25519", "Ed448", "ML-DSA-44"],
 )
 def test_signature_is_verified_with_a_usual_key(key: PrivateKey) -> None:
     assert key_fault(with_key(key)) == ""
@@ -58,8 +61,9 @@ def test_signature_is_verified_with_a_usual_key(key: PrivateKey) -> None:
         (rsa_key(607, 2203, (1 << 32) + 1), "an RSA key with an exponent of 33 bits, more than 32"),
         (ec.generate_private_key(ec.BrainpoolP512R1()), "an EC key of 512 bits"),
         (dsa.generate_private_key(2048), UNKNOWN),
+        (mldsa.MLDSA65PrivateKey.generate(), UNKNOWN),
     ],
-    ids=["RSA-15636", "exponent of 2701 bits", "exponent of 33 bits", "brainpoolP512r1", "DSA"],
+    ids=["RSA-15636", "exponent of 2701 bits", "exponent of 33 bits", "brainpoolP512r1", "DSA", "ML-DSA-65"],
 )
 def test_no_signature_is_verified_with_a_large_or_unusual_key(key: PrivateKey, fault: str) -> None:
     assert key_fault(with_key(key)) == fault

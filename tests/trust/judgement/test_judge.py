@@ -500,6 +500,7 @@ def test_more_certificates_than_any_chain_has_are_refused(net: Network) -> None:
 def test_every_refusal_code_is_in_the_priority() -> None:
     of_messages = {Code.FROM_NOT_ALLOWED, Code.ASSERTION_NOT_ALLOWED, Code.NOT_AUTHENTICATED}
     of_messages |= {Code.NO_ROUTE, Code.OTHER_HOME, Code.MEDIA_NOT_ENCRYPTED, Code.MEDIA_UNREADABLE}
+    of_messages |= {Code.MEDIA_NOT_BRIDGED}
     of_messages |= {Code.IDENTITY_MISSING, Code.IDENTITY_INVALID}
     assert set(PRIORITY) == set(Code) - of_messages - {Code.ACCEPTED}
 

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from sipmesh.demo.forge import Forge
 from sipmesh.trust.transparency.sct import MOST_SCTS, logged_by
-from trust.ct import SigningLog, logged, with_scts
+from trust.ct import SigningLog, logged, stapled, with_scts
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 FORGE = Forge(NOW)
@@ -88,3 +88,37 @@ def test_number_of_scts_that_are_verified_is_bounded() -> None:
     for before, counts in ((MOST_SCTS - 1, True), (MOST_SCTS, False)):
         made = with_scts(FORGE, CA, NAME, scts=[*[evil] * before, good])
         assert bool(logged_by(made.certificate, CA.certificate, LOGS, NOW).operators) is counts
+
+
+def test_scts_of_a_stapled_ocsp_response_count_beside_those_in_the_certificate() -> None:
+    made = logged(FORGE, CA, NAME, by=(ONE,))
+    staple = stapled(made.certificate, TWO.sct_of(made.certificate, NOW))
+    assert logged_by(made.certificate, CA.certificate, LOGS, NOW, staple) == (("Google", "Cloudflare"), ())
+    assert logged_by(made.certificate, CA.certificate, LOGS, NOW).operators == ("Google",)
+
+
+def test_stapled_scts_of_another_certificate_or_log_do_not_count() -> None:
+    """A peer chooses what it staples: it can copy a response about any certificate of the web."""
+    made, other = FORGE.server(CA, NAME), FORGE.server(CA, "other.test", serial=7)
+    copied = [log.sct_of(other.certificate, NOW) for log in (ONE, TWO)]
+    as_precertificate = ONE.sct(made.certificate.tbs_certificate_bytes, CA.certificate, NOW)
+    unknown = SigningLog("Evil").sct_of(made.certificate, NOW)
+    for scts in (copied, [as_precertificate], [unknown], []):
+        for about in (made.certificate, other.certificate):
+            found = logged_by(made.certificate, CA.certificate, LOGS, NOW, stapled(about, *scts))
+            assert found.operators == ()
+    right = stapled(made.certificate, *(log.sct_of(made.certificate, NOW) for log in (ONE, TWO)))
+    assert logged_by(made.certificate, CA.certificate, LOGS, NOW, right).operators == ("Google", "Cloudflare")
+
+
+@pytest.mark.parametrize("staple", [b"", b"\x30\x00", b"\x30\x03\x0a\x01\x06", b"not DER", b"\x30\x84\xff\xff\xff\xff"])
+def test_staple_that_cannot_be_read_takes_nothing_from_the_certificate(staple: bytes) -> None:
+    made = logged(FORGE, CA, NAME, by=(ONE, TWO))
+    assert logged_by(made.certificate, CA.certificate, LOGS, NOW, staple).operators == ("Google", "Cloudflare")
+
+
+def test_number_of_stapled_scts_is_bounded() -> None:
+    made = FORGE.server(CA, NAME)
+    many = [SigningLog("Evil").sct_of(made.certificate, NOW)] * MOST_SCTS
+    staple = stapled(made.certificate, *many, ONE.sct_of(made.certificate, NOW))
+    assert logged_by(made.certificate, CA.certificate, LOGS, NOW, staple).operators == ()

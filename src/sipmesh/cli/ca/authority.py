@@ -223,7 +223,7 @@ def issue_for_clients(place: Place, name: str, key: KeyType, addresses: Sequence
     number = f"{issued.certificate.serial_number:x}"
     note(place, AuditAct.ISSUE, server=name, serial=number, days=days)
     say(f"{name}: serial {number}, for clients, valid for {plural(days, 'day')}: {files[0]}", style=GOOD)
-    if files in [(pair.certificate, pair.key) for pair in server.client_certificates]:
+    if files in [(pair.certificate, pair.key) for pair in server.files_for_clients]:
         say_reloaded(reload(place, before))
         return
     say(
@@ -268,7 +268,8 @@ def revoke(
 ) -> None:
     """Revoke certificates: sign a new CRL, send it to all running servers, and close the links.
 
-    Without a serial, the one-time tokens of the name for EST and ACME are withdrawn too.
+    The one-time tokens and the ACME accounts of the name end too, and it renews no earlier certificate by EST. For the next
+    certificate it needs a new token.
 
     If the serial is that of an issuing CA, the command says what it ends, tries the links with partners, and asks.
 
@@ -277,12 +278,13 @@ def revoke(
     if not server and not serial:
         raise typer.BadParameter("name a server, or give a --serial")
     from sipmesh.pki.ledger.refusals import UnrecordedRevocationError
+    from sipmesh.server.management.revoking import owner_of
     from sipmesh.server.management.revoking import revoke as revoke_certificate
 
     place, name = Place(topology), server if "@" in server else server.lower()
     generations, now, faults = place.generations(), datetime.now(UTC), list[OperatorError]()
-    if not serial:
-        _withdraw_tokens_if_possible(place, name, now, device, faults)
+    for owner, owned in [owner_of(generations, _read_serial(serial), name)] if serial else [(name, device)]:
+        _end_enrolment_if_possible(place, owner, now, owned, faults)
     serials = {_read_serial(serial): name} if serial else _certificates_of(place, generations, name, now, device)
     _ask_before_a_ca_ends(place, generations, serials, yes=yes)
     before = links_of(place)
@@ -327,14 +329,15 @@ def _note_if_possible(place: Place, faults: list[OperatorError], act: AuditAct, 
         faults.append(wrong)
 
 
-def _withdraw_tokens_if_possible(
+def _end_enrolment_if_possible(
     place: Place, name: str, now: datetime, device: str, faults: list[OperatorError]
 ) -> None:
-    """Withdraw the one-time tokens of a name; an error becomes one of *faults*, as that of a line in the audit log does."""
-    from sipmesh.cli.ca.devices import withdraw_tokens_of
+    """End the enrolment of a name, "" for none; an error becomes one of *faults*, as that of a line in the audit log does."""
+    from sipmesh.cli.ca.devices import end_enrolment_of
 
     try:
-        withdraw_tokens_of(place, name, now, device)
+        if name:
+            end_enrolment_of(place, name, now, device)
     except OperatorError as wrong:
         faults.append(wrong)
 
@@ -394,6 +397,7 @@ def _certificates_of(
     """
     from sipmesh.server.management.revoking import lost_certificates
 
+    generations.wait_for_issuing()
     issued = [one for one in generations.records() if not CertificateKind(one.kind).is_ca and name in one.names[:1]]
     issued = [one for one in issued if not device or device in one.names[1:]]
     valid = [record.serial for record in issued if record.may_be_valid(now)]

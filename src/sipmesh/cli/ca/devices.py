@@ -75,8 +75,8 @@ def devices(topology: TopologyFile = HERE) -> None:
     say_reloaded(reload(place, before, changed_only=True))
 
 
-def revoke_devices_of(place: Place, user: str) -> None:
-    """Revoke the certificates of all devices of a *user* who may not log in any more, and put the CRL in force."""
+def revoke_devices_of(place: Place, user: str, device: str = "") -> None:
+    """Revoke the certificates of all devices of a *user*, or of one *device*, and put the CRL in force."""
     from sipmesh.cli.topology.remote_servers import say_given
     from sipmesh.pki.ca_rotation import CaGenerations
     from sipmesh.pki.crl.builder import Reason
@@ -86,9 +86,9 @@ def revoke_devices_of(place: Place, user: str) -> None:
         return
     before, at, reason = links_of(place), datetime.now(UTC), Reason.CESSATION_OF_OPERATION
     try:
-        withdraw_tokens_of(place, user, at)
+        end_enrolment_of(place, user, at, device)
     finally:  # the certificates are revoked also if the tokens cannot be withdrawn
-        revoked = revoke_devices(place.generations(), user, reason, at, partial(note, place))
+        revoked = revoke_devices(place.generations(), (user,), reason, at, partial(note, place), device)
     for record in revoked:
         say(f"Revoked: serial {record.serial_hex} of {' '.join(record.names[1:])} of {record.names[0]}.", style=GOOD)
     if revoked:
@@ -97,18 +97,18 @@ def revoke_devices_of(place: Place, user: str) -> None:
         say_given(place, reloaded.servers)
 
 
-def withdraw_tokens_of(place: Place, name: str, at: datetime, device: str = "") -> None:
-    """Make the one-time tokens of a server or a user unusable, as `withdraw_of` does: their certificates end."""
+def end_enrolment_of(place: Place, name: str, at: datetime, device: str = "") -> None:
+    """End the one-time tokens and ACME accounts of a server or a user, as `end_enrolment` does: their certificates end."""
     from sipmesh.database.shared import has_management_db
-    from sipmesh.storage.enrolment.enrolment_tokens import withdraw_of
+    from sipmesh.storage.enrolment.end_enrolment import end_enrolment
     from sipmesh.storage.management_db import ManagementDb
 
     if not has_management_db(place.folder):
         return
     management_db = ManagementDb(place.folder)
     try:
-        for token in withdraw_of(management_db.enrolment_tokens, name, at, partial(note, place), device):
-            say(f"Withdrawn: the token {token.id} of {token.server}.", style=GOOD)
+        for one in end_enrolment(management_db, name, at, partial(note, place), device):
+            say(f"Withdrawn: the {one.kind} {one.id} of {one.name}.", style=GOOD)
     finally:
         management_db.close()
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sipmesh.cli.output import GOOD, cell, plural, say, say_json, show, table
+from sipmesh.cli.output import GOOD, cell, say, say_json, show, table
 from sipmesh.cli.place import HERE, AsJson, Place, TopologyFile
 from sipmesh.cli.topology.remote_servers import must_lead, note
 from sipmesh.errors import OperatorError
@@ -29,22 +29,25 @@ def enrol(
     hours: Annotated[int, typer.Option(min=1, max=168, help="How long the token can be used.")] = 24,
     withdraw: Annotated[
         str,
-        typer.Option(metavar="KEY-ID", help="Make a token unusable, for example after it was sent to a wrong person."),
+        typer.Option(
+            metavar="ID", help="End a token or an ACME account, for example after it was sent to a wrong person."
+        ),
     ] = "",
     topology: TopologyFile = HERE,
     as_json: AsJson = False,
 ) -> None:
     """Make a one-time token with which a server, or a device of a user, gets its first certificate, and print it once.
 
-    A server uses EST or ACME, a device EST. Without a name, the command lists the tokens that can be used.
+    A server uses EST or ACME, a device EST. Without a name, the command lists the tokens that can be used, and the ACME accounts
+    that can order certificates.
 
     The token is bound to this name, and the first of the two protocols that succeeds uses it. The CA takes names and usages
     from the topology and the user store, never from the request. Certificates that the server has stay valid.
     """
     from sipmesh.server.control_socket import this_operator
     from sipmesh.server.enrolment.enrolment_status import EnrolmentStatus
-    from sipmesh.server.enrolment.enrolment_status import withdraw as withdraw_token
     from sipmesh.server.enrolment.token_report import checked_name, token_for
+    from sipmesh.storage.enrolment.end_enrolment import withdraw as withdraw_one
 
     place, at = Place(topology), datetime.now(UTC)
     must_lead(place)
@@ -52,8 +55,8 @@ def enrol(
     view, noting = place.view(_manager(place)), partial(note, place)
     with _opened(place) as management_db:
         if withdraw:
-            gone = withdraw_token(management_db, withdraw, at, noting)
-            say(f"The token {gone.key_id} of {gone.name} cannot be used any more.", style=GOOD)
+            gone = withdraw_one(management_db, withdraw, at, noting)
+            say(f"The {gone.kind} {gone.id} of {gone.name} cannot be used any more.", style=GOOD)
             return
         if not (server or user or device):
             _show(EnrolmentStatus.read(management_db, at), as_json=as_json)
@@ -89,7 +92,12 @@ def _show(status: EnrolmentStatus, *, as_json: bool) -> None:
     for token in status.tokens:
         made.add_row(cell(token.name), cell(token.key_id), cell(token.made_by), cell(f"{token.ends:%Y-%m-%d %H:%M}Z"))
     show(made)
-    say(f"{plural(status.accounts, 'ACME account')} can order certificates.")
+    accounts = table("ACME accounts that can order certificates", "for", "account", "made", "by the token", "contact")
+    for one in status.accounts:
+        named = cell(one.name), cell(one.id), cell(f"{one.made:%Y-%m-%d %H:%M}Z")
+        accounts.add_row(*named, cell(one.token), cell(", ".join(one.contact)))
+    show(accounts)
+    say("To end one of them: sipmesh ca enrol --withdraw ID", style="dim")
 
 
 def _manager(place: Place) -> str:

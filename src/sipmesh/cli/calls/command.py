@@ -119,19 +119,17 @@ def _found(place: Place, question: CallQuestion, most: int) -> tuple[list[CallRe
     from sipmesh.cli.control_client import ask_one
     from sipmesh.cli.management_socket import running_management
     from sipmesh.server.management.replies import CALLS
-    from sipmesh.storage.call_records.call_query import MOST_ON_PAGE
+    from sipmesh.storage.call_records.call_pages import CallPages
 
     place.in_force()
     socket = running_management(place)
     if socket is None:
         return _found_here(place, question, most)
-    found: list[CallRecord] = []
-    while True:
-        page = {"most": min(most - len(found), MOST_ON_PAGE), "before": found[-1].id if found else ""}
-        reply = ask_one(socket, CALLS, ASK_S, **(question.model_dump(mode="json") | page))
-        found += reply.records
-        if len(found) >= most or not reply.has_more:
-            return found, reply.has_more
+    asked, pages = question.model_dump(mode="json"), CallPages(most)
+    while not pages.is_complete:
+        reply = ask_one(socket, CALLS, ASK_S, **{**asked, **pages.wanted})
+        pages.add(reply.records, has_more=reply.has_more)
+    return pages.records, pages.has_more
 
 
 def _found_here(place: Place, question: CallQuestion, most: int) -> tuple[list[CallRecord], bool]:

@@ -76,10 +76,14 @@ def explain(
     For a user (bob@example.com, or an alias) it shows the home pool, the aliases, the registrations, and the last logins.
     It also shows the logins and links that failed, each with its reason, and the remedies.
 
+    For servers/NAME.acme.pem it shows what has come of the last order at the public CA.
+
     Exit codes: 0 if the peer is accepted or the user is registered, 1 otherwise.
     """
     place = Place(topology)
-    if Path(what).is_file():
+    if what.endswith(".acme.pem"):
+        good = _public(Path(what), place, as_json=as_json)
+    elif Path(what).is_file():
         good = _file(Path(what), speaker, server, place, as_json=as_json)
     elif LINK.fullmatch(what):
         good = _link(what, server, place, as_json=as_json)
@@ -169,6 +173,12 @@ def _file(file: Path, speaker: str, server: str, place: Place, *, as_json: bool)
     if judged.surprise:
         say(f"  {judged.surprise}", style=WARN)
     return judged.good
+
+
+def _public(file: Path, place: Place, *, as_json: bool) -> bool:
+    from sipmesh.cli.diagnosis.public_certificate import explain_public_certificate
+
+    return explain_public_certificate(file, place, as_json=as_json)
 
 
 def _connects_as(speaker: str) -> ConnectsAs | None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from sipmesh.cli.diagnosis.tlsa_look_up import ask_for_tlsa
 from sipmesh.errors import OperatorError, Problem
 from sipmesh.topology.document.named_files.read import UnusableFileError
 from sipmesh.topology.document.named_files.trust_anchors import read_certificates
@@ -68,6 +69,8 @@ def judge_file(file: Path, loaded: Loaded, comes_as: ConnectsAs | None, server: 
     judging = view(loaded, server or _server_for(chain, loaded, connects_as))
     kind = connects_as.kind
     policy, at = judging.accept_policy(kind), datetime.now(UTC)
+    if kind is LinkKind.PARTNER:
+        ask_for_tlsa(loaded, identities(chain[0]).usable, at)
     verdict = judge(recheck_path(_evidence(file, chain, judging, kind), policy, at), policy, at=at)
     return JudgedFile(judging.name, kind, verdict, _surprise(verdict, comes_as))
 

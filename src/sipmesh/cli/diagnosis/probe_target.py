@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from sipmesh.cli.client.server_discovery import name_servers, trust_of
 from sipmesh.cli.diagnosis.edges_here import edges_of
 from sipmesh.cli.diagnosis.probe import Aim
+from sipmesh.cli.diagnosis.tlsa_look_up import ask_for_tlsa
 from sipmesh.cli.diagnosis.websocket_probe import WebSocketAim
 from sipmesh.cli.place import Place
 from sipmesh.client.judge import judge_server
@@ -28,7 +29,7 @@ from sipmesh.transport.tls.contexts import Identity, client_context, mutual_cont
 from sipmesh.transport.tls.path_check import recheck_path
 from sipmesh.trust.evidence import LinkKind, PeerEvidence
 from sipmesh.trust.judgement.judge import judge
-from sipmesh.trust.role import Role
+from sipmesh.trust.role import BORDERS, Role
 from sipmesh.trust.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -85,11 +86,11 @@ def aim(target: Target, place: Place) -> tuple[Aim, str]:
 
 
 def _edge_to(host: str, loaded: Loaded | None, target: Target) -> str:
-    """Return our edge, with its key on this machine, that links with the partner *host*; empty for another host."""
+    """Return our edge or gateway, with its key on this machine, that links with the partner *host*; empty for another host."""
     if loaded is None or target.anchors or not loaded.topology.federation.partners:
         return ""
     names = {name for partner in loaded.topology.federation.partners for name in partner.identities}
-    return edges_of(loaded, "")[0][0] if host in names else ""
+    return edges_of(loaded, "", host)[0][0] if host in names else ""
 
 
 def known_at(loaded: Loaded, host: str, port: int | None) -> KnownListener | None:
@@ -180,8 +181,12 @@ def _as_server(target: Target, view: ServerView) -> tuple[Aim, str]:
         return judge(recheck_path(evidence, policy, at), policy, at=at)
 
     of_many = hop.kind is LinkKind.PARTNER
+    if of_many:
+        ask_for_tlsa(view.loaded, [hop.name], datetime.now(UTC))
     identity, staples = Identity.load(*view.identity(hop.kind, hop.name)), view.asks_for_staple(hop.kind, hop.name)
-    context = mutual_context(identity, view.anchors(hop.kind), of_many=of_many, staples=staples)
+    context = mutual_context(
+        identity, view.anchors(hop.kind), of_many=of_many, by_dane=of_many and view.has_dane_only, staples=staples
+    )
     resolver = _resolver(hop.addresses or (), view.loaded, service=hop.service)
     aimed = Aim(hop, context, decide, min(view.sip_domains), resolver)
     return aimed, f"{target.what} ({hop.kind} link to {hop.name}), as {view.name}"
@@ -192,9 +197,9 @@ def _inside(target: Target, known: KnownListener) -> Hop:
 
 
 def _outside(target: Target, view: ServerView, host: str, port: int | None) -> Hop:
-    """Return a hop to a partner, or from any server but an edge to a server; the judge decides about the identity there."""
+    """Return a hop to a partner, or to a server from a server that is no border; the judge decides about the name."""
     partner = view.partner_named(host)
-    kind = LinkKind.PARTNER if view.role is Role.EDGE else LinkKind.SERVER
+    kind = LinkKind.PARTNER if view.role in BORDERS else LinkKind.SERVER
     if partner is None or port is not None:
         meant = target.names[0] if target.names else host.lower()
         return Hop(meant, kind, addresses=((host, port or PARTNER_PORT),))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from sipmesh.cli.diagnosis.probe import Stage
     from sipmesh.server.admin.replies import ClientRefusalReply, LoginFailureReply
     from sipmesh.server.proxy.refused_message import RefusedMessage
+    from sipmesh.topology.expiry.validity import RenewalFault
     from sipmesh.trust.judgement.verdict_report import VerdictReport
 
 
@@ -36,6 +38,19 @@ class FileReport:
     server: str
     surprise: str
     verdict: VerdictReport
+
+
+@dataclass(frozen=True, slots=True)
+class PublicCertificateReport:
+    """What ``sipmesh explain servers/NAME.acme.pem --json`` prints: *ends* is None if *server* has no certificate yet.
+
+    *renewal* says why the last order has failed; None if it went well.
+    """
+
+    server: str
+    file: Path
+    ends: datetime | None
+    renewal: RenewalFault | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,9 +87,25 @@ def _show(network: NetworkReply, servers: Sequence[ServerReply]) -> None:
     for manager in network.managers:
         part = f"leads the management pool, with fencing number {manager.fencing}" if manager.fencing else "follows"
         say(f"{manager.server} {part}: version {manager.version}, last report {manager.heard_s:.0f} s ago.")
+    for server in servers:
+        _say_trunks(server)
     _count("server", [server.faults for server in servers])
     for kind in PeerKind:
         _count(kind, [peer.faults for peer in network.peers if peer.kind is kind])
+
+
+def _say_trunks(server: ServerReply) -> None:
+    """Print what is used of each trunk of a gateway, and the users who have used half of a bound."""
+    for one in server.trunks:
+        used = f"{plural(one.calls, 'call')}, {plural(one.minutes, 'minute')} of our users in 24 hours"
+        say(f"{server.server}: trunk {one.trunk} has {used}{', and fails' if one.fails else ''}.")
+    for caller in server.callers:
+        bounds = (
+            ("calls", caller.calls, caller.most_calls),
+            ("minutes in 24 hours", caller.minutes, caller.most_minutes),
+        )
+        used = ", ".join(f"{count} of {most} {what}" for what, count, most in bounds if most is not None)
+        say(f"{server.server}: {caller.user} has used {used}.")
 
 
 def _count(what: str, faults: Sequence[Sequence[Fault]]) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from sipmesh import __version__
 from sipmesh.cli.doctor import expiry, folder, machine, names, network, ports, releases, stores, third_party, units
 from sipmesh.cli.doctor.check import bad
+from sipmesh.cli.typed_commands import TypedCommands
 from sipmesh.errors import OperatorError, Problem
 from sipmesh.trust.role import Role
 
@@ -62,7 +63,7 @@ class Host:
         yield from third_party.preset_checks(self.loaded, self.at)
         yield from _releases(self)
         yield from _stores(self)
-        yield from network.server_checks(self.servers, self.running)
+        yield from network.server_checks(self.servers, self.running, TypedCommands.in_folder(self.place.folder))
         yield from ports.port_checks(_ports(self))
         yield from units.unit_checks(self.servers, frozenset(self.running))
         yield from dns_of(self)
@@ -120,6 +121,7 @@ def _files(host: Host) -> Iterator[Check]:
         *host.place.state.glob("*.db"),
         *(host.place.folder / "ca").glob("*.db"),
     ]
+    keys |= {*host.place.state.glob("*.users")}
     keys |= {file.with_name(file.name + end) for file in databases for end in BESIDE}
     shared = others_can_write_to(host.place.state) if host.place.state.exists() else ()
     yield from folder.file_checks(sorted(keys), shared)

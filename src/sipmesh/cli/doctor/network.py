@@ -11,18 +11,19 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from sipmesh.cli.doctor.check import Check
+    from sipmesh.cli.typed_commands import TypedCommands
     from sipmesh.server.management.server_faults import Fault
 
 NETWORK: Final = "network"
 SERVERS: Final = "servers"
 
 
-def server_checks(here: Sequence[str], running: Collection[str]) -> Iterator[Check]:
+def server_checks(here: Sequence[str], running: Collection[str], typed: TypedCommands) -> Iterator[Check]:
     """Tell which servers whose keys are on this host do not run."""
     stopped = [server for server in here if server not in running]
     if stopped:
         verb = "does" if len(stopped) == 1 else "do"
-        yield bad(SERVERS, f"{', '.join(stopped)} {verb} not run here", f"start: sipmesh serve {' '.join(stopped)}")
+        yield bad(SERVERS, f"{', '.join(stopped)} {verb} not run here", f"start: {typed.start(stopped)}")
     elif here:
         yield good(SERVERS, f"all {len(here)} servers of this host run" if len(here) > 1 else f"{here[0]} runs")
 

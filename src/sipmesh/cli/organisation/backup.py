@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sipmesh.cli.output import GOOD, WARN, say
+from sipmesh.cli.owner import for_owner
 from sipmesh.cli.place import HERE, Place, TopologyFile
 from sipmesh.cli.secret_prompt import prompt_secret
 from sipmesh.errors import OperatorError, Problem
@@ -63,7 +64,13 @@ def restore(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The backup file.")],
     *,
     folder: Annotated[
-        Path, typer.Option("--dir", metavar="DIR", help="The folder to restore to. It must be empty, or not exist yet.")
+        Path,
+        typer.Option(
+            "--dir",
+            metavar="DIR",
+            help="The folder to restore to. It must be empty, or not exist yet.",
+            callback=for_owner,
+        ),
     ],
     address: Annotated[
         str,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from sipmesh.cli.typed_commands import PACKAGE, TypedCommands
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
@@ -31,31 +33,32 @@ def findings_of(place: Place) -> Sequence[Check]:
     return [check for check in host.checks() if check.remedy and check.name not in {SERVERS, UNITS}]
 
 
-def steps(folder: Path, layout: Layout, loaded: Loaded, user: str) -> Iterator[str]:
-    """Yield the commands that are left, in order."""
+def steps(folder: Path, layout: Layout, loaded: Loaded, user: str, typed: TypedCommands) -> Iterator[str]:
+    """Yield the commands that are left, in order, as they are *typed* here."""
     here, there = servers_of(loaded, layout, here=True), servers_of(loaded, layout, here=False)
     yield f"cd {folder}"
     if layout.administrator:
-        yield f"sipmesh console certificate {layout.administrator} --role security-officer"
+        yield typed.command(f"console certificate {layout.administrator} --role security-officer")
     if not user and not there:
-        yield f"sipmesh user add alice@{layout.domain}"
-    yield f"sipmesh serve {' '.join(here)}"
+        yield typed.command(f"user add alice@{layout.domain}")
+    yield typed.start(here)
     for server in there:
-        yield from _joining(server, loaded)
+        yield from _joining(server, loaded, typed)
     if not user and there:  # once all front ends run, they get it at once
         home = f" --pool {next(iter(layout.pools.values()))}" if len(layout.pools) > 1 else ""
-        yield f"sipmesh user add alice@{layout.domain}{home}"
+        yield typed.command(f"user add alice@{layout.domain}{home}")
     if user and not layout.is_reached:
-        yield "sipmesh links"
+        yield typed.command("links")
     if layout.is_reached:
-        yield "sipmesh topology dns        # the records that DNS needs"
-        yield "sipmesh doctor              # until it finds nothing that is to be done"
+        yield typed.command("topology dns        # the records that DNS needs")
+        yield typed.command("doctor              # until it finds nothing that is to be done")
 
 
-def _joining(server: str, loaded: Loaded) -> Iterator[str]:
-    """Yield the three steps by which a server on another host joins."""
+def _joining(server: str, loaded: Loaded, typed: TypedCommands) -> Iterator[str]:
+    """Yield the three steps by which a server on another host joins; it is installed as this one."""
     servers = loaded.topology.servers
     address = next(one.address for one in servers if one.name == server)
-    yield f"on {address}, in an empty folder:  sipmesh join request {server}"
-    yield f"here, with that file:  sipmesh join grant {server}.csr"
-    yield f"on {address}, with that file:  sipmesh join accept {server}.join && sipmesh serve {server}"
+    folder = f"{PACKAGE}" if typed.packaged else "an empty folder"
+    yield f"on {address}, in {folder}:  {typed.command(f'join request {server}')}"
+    yield f"here, with that file:  {typed.command(f'join grant {server}.csr')}"
+    yield f"on {address}, with that file:  {typed.command(f'join accept {server}.join')} && {typed.start([server])}"

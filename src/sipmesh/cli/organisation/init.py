@@ -15,18 +15,18 @@ import typer
 
 from sipmesh.cli.doctor.command import say_check
 from sipmesh.cli.organisation.first_steps import findings_of, servers_of, steps
-from sipmesh.cli.organisation.wishes import Wishes
+from sipmesh.cli.organisation.wishes import Wishes, domain_of
 from sipmesh.cli.output import GOOD, WARN, say
+from sipmesh.cli.owner import for_owner
 from sipmesh.cli.place import CA, HERE, Place
 from sipmesh.cli.topology.publish import publish_first
+from sipmesh.cli.typed_commands import TypedCommands
 from sipmesh.cli.users.accounts import Digests, algorithms_of
 from sipmesh.cli.users.passwords import FromStdin, new_password
 from sipmesh.errors import OperatorError, Problem
 from sipmesh.storage.users.password_rule import must_be_a_password
 
 if TYPE_CHECKING:
-    from pydantic_core import PydanticCustomError
-
     from sipmesh.cli.doctor.check import Check
     from sipmesh.cli.organisation.layout import Layout
     from sipmesh.pki.issuance.profiles import CertificateKind
@@ -40,10 +40,13 @@ FOLDER_MODE = 0o755
 
 
 def init(
-    domain: Annotated[str, typer.Argument(help="Your SIP domain, such as example.com.")],
+    domain: Annotated[
+        str, typer.Argument(help="Your SIP domain, such as example.com. Without it, a terminal is asked.")
+    ] = "",
     *,
     folder: Annotated[
-        Path | None, typer.Option("--dir", metavar="DIR", help="The folder to create. By default ./DOMAIN.")
+        Path | None,
+        typer.Option("--dir", metavar="DIR", help="The folder to create. By default ./DOMAIN.", callback=for_owner),
     ] = None,
     organisation: Annotated[
         str,
@@ -93,22 +96,31 @@ def init(
     pkcs11_root: Annotated[
         str, typer.Option(metavar="URI", help="Make the key of the root in this token. By default that of --pkcs11.")
     ] = "",
+    public_ca: Annotated[
+        str,
+        typer.Option(
+            "--public-ca",
+            metavar="CA",
+            help="letsencrypt, or the https URL of the directory of a CA: front ends get certificates for phones from it by"
+            " ACME. You agree to its terms of service. Port 80 of each front end must be reachable. By default none.",
+        ),
+    ] = "",
     user: Annotated[str, typer.Option(metavar="NAME", help="Add a first user, such as alice.")] = "",
     digest: Digests = None,
     password_stdin: FromStdin = False,
 ) -> None:
     """Create an organisation in a folder: CA, topology, server certificates and, if wanted, a first user.
 
-    On a terminal it asks for the addresses and for who administers, unless options say it. For a network that other machines
-    reach it checks this host and DNS too. It prints what is left to do, in order.
+    On a terminal it asks for the domain, the addresses and who administers, unless they are given. For a network that other
+    machines reach it checks this host and DNS too. It prints what is left to do, in order.
     """
-    name = _domain(domain)
+    name = domain_of(domain)
     target = folder or Path(name)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         problem = Problem(target, 0, "", "exists already", "name another folder with --dir")
         raise OperatorError("sipmesh does not overwrite an organisation", (problem,))
     called = _organisation(organisation or name)
-    wished = Wishes(address, management, tuple(front_end or ()), tuple(edge or ()), administrator)
+    wished = Wishes(address, management, tuple(front_end or ()), tuple(edge or ()), administrator, public_ca)
     layout = wished.layout(name)
     home = next(iter(layout.pools.values())) if len(layout.pools) > 1 else ""
     password = new_password(f"{user}@{name}", from_stdin=password_stdin) if user else ""
@@ -145,22 +157,6 @@ def _move_into(target: Path, made: Path) -> None:
     """Move all that is in *made* to *target*, the topology last: without it, no command takes the folder for an organisation."""
     for entry in sorted(made.iterdir(), key=lambda entry: entry.name == HERE.name):
         entry.rename(target / entry.name)
-
-
-def _domain(text: str) -> str:
-    from pydantic_core import PydanticCustomError
-
-    from sipmesh.topology.document.names import fqdn
-
-    try:
-        return fqdn(text)
-    except PydanticCustomError as wrong:
-        raise _unfit(wrong) from None
-
-
-def _unfit(wrong: PydanticCustomError) -> OperatorError:
-    context = wrong.context or {}
-    return OperatorError(f"{context['reason']}; {context['remedy']}")
 
 
 def _organisation(name: str) -> str:
@@ -214,4 +210,5 @@ def _tell(folder: Path, layout: Layout, user: str, findings: Sequence[Check]) ->
         for check in findings:
             say_check(check)
         say("")
-    say("Next:", *(f"  {step}" for step in steps(folder, layout, Place(folder / HERE).load(), user)))
+    left = steps(folder, layout, Place(folder / HERE).load(), user, TypedCommands.in_folder(folder))
+    say("Next:", *(f"  {step}" for step in left))

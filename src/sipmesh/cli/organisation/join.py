@@ -17,8 +17,10 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from sipmesh.cli.control_client import links_of, reload, say_reloaded
 from sipmesh.cli.given_file import read_given
 from sipmesh.cli.output import GOOD, WARN, say
+from sipmesh.cli.owner import for_owner
 from sipmesh.cli.place import HERE, Place, TopologyFile
 from sipmesh.cli.topology.publish import management_db_of
+from sipmesh.cli.typed_commands import TypedCommands
 from sipmesh.errors import OperatorError
 from sipmesh.trust.x509.certificate import fingerprint as fingerprint_of
 
@@ -28,7 +30,10 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Add a server on another machine to the network.", no_args_is_help=True)
 
-Folder = Annotated[Path, typer.Option("--dir", metavar="DIR", help="The folder of the server on this machine.")]
+Folder = Annotated[
+    Path,
+    typer.Option("--dir", metavar="DIR", help="The folder of the server on this machine.", callback=for_owner),
+]
 
 REFUSAL = ("nothing was changed", "name another file")
 
@@ -154,7 +159,7 @@ def accept(
     if is_application(name, loaded):
         say_application(name, loaded, folder)
     elif _has_its_data(name, loaded, folder):
-        say("Start it:", f"  sipmesh serve {name}")
+        say("Start it:", f"  {TypedCommands.in_folder(folder).start([name])}")
     else:
         say("It is a management server. Let it join the management pool:", f"  sipmesh management join {name} URL")
 

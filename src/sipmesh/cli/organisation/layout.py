@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final
 
+from ruamel.yaml import YAML
+
 from sipmesh.errors import OperatorError
 from sipmesh.topology.builder.additions import NewPool, NewServer, add_pool, add_server
 from sipmesh.topology.document import yaml_edit
+from sipmesh.topology.document.parts.acme import ACME
 from sipmesh.topology.document.yaml_edit import written
 from sipmesh.trust.role import Role
 
@@ -73,6 +76,7 @@ class Layout:
     """The servers of a new organisation by their addresses: that of *management* is this host, where the CA is.
 
     Front ends at one address are one pool, since they share a file. *administrator* may use the console, empty if no user may.
+    *directory* is that of the public CA from which front ends get certificates by ACME, empty without one.
     """
 
     domain: str
@@ -80,6 +84,7 @@ class Layout:
     front_ends: Sequence[str] = (LOOPBACK,)
     edges: Sequence[str] = ()
     administrator: str = ""
+    directory: str = ""
 
     def __post_init__(self) -> None:
         if not self.front_ends:
@@ -121,7 +126,15 @@ class Layout:
         if self.edges:
             servers = [NewServer(address=address) for address in self.edges]
             text = add_pool(text, NewPool(Role.EDGE, servers=servers, next_hop=self.pools[first]), file)
-        return self._with_console(text)
+        return self._with_public_ca(self._with_console(text))
+
+    def _with_public_ca(self, text: str) -> str:
+        if not self.directory:
+            return text
+        for n, pool in enumerate(YAML(typ="safe").load(text)["pools"]):
+            for m, _ in enumerate(pool["servers"] if pool["role"] == Role.FRONT_END else ()):
+                text = yaml_edit.put(text, ("pools", n, "servers", m, "client_certificates"), ACME)
+        return yaml_edit.put(text, ("acme",), {"directory": self.directory})
 
     def _with_console(self, text: str) -> str:
         if not self.administrator:

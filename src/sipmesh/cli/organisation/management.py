@@ -12,6 +12,7 @@ import typer
 
 from sipmesh.cli.management_socket import managers, running_management
 from sipmesh.cli.output import GOOD, say
+from sipmesh.cli.owner import for_owner
 from sipmesh.cli.place import HERE, Place, TopologyFile
 from sipmesh.errors import OperatorError
 
@@ -55,7 +56,9 @@ def join(
         str, typer.Argument(help="The URL of the database of the pool; - reads it from the standard input.")
     ],
     *,
-    folder: Annotated[Path, typer.Option("--dir", metavar="DIR", help="The folder of the server.")] = Path(),
+    folder: Annotated[
+        Path, typer.Option("--dir", metavar="DIR", help="The folder of the server.", callback=for_owner)
+    ] = Path(),
     wait: Annotated[float, typer.Option(min=0, max=600, help="Seconds to wait for the leader.")] = 60.0,
 ) -> None:
     """Add a server that has joined the network to the management pool.

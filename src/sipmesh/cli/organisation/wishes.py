@@ -15,7 +15,7 @@ from pydantic_core import PydanticCustomError
 
 from sipmesh.errors import OperatorError
 from sipmesh.regular_file import read_regular
-from sipmesh.topology.document.names import address as checked
+from sipmesh.topology.document.names import address, fqdn
 from sipmesh.trust.x509.operator_name import NAME_REMEDY, is_operator_name
 
 if TYPE_CHECKING:
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 ADDRESSES: Final = Path("/proc/net/fib_trie")
 """The routes of this machine: an address of its own is a host route with the scope LOCAL."""
+
+DIRECTORIES: Final = {"letsencrypt": "https://acme-v02.api.letsencrypt.org/directory"}
+"""The public CAs that have a short name here."""
 
 _LOCAL: Final = re.compile(r"\|-- ([0-9.]+)\n\s+/32 host LOCAL")
 
@@ -38,6 +41,7 @@ class Wishes:
     front_ends: tuple[str, ...] = ()
     edges: tuple[str, ...] = ()
     administrator: str = ""
+    public_ca: str = ""
 
     def layout(self, domain: str) -> Layout:
         """Return the layout; asks for it if no option names an address, and there is a terminal.
@@ -55,9 +59,18 @@ class Wishes:
             )
         here = _checked(wished.management or wished.address or (wished.front_ends or (LOOPBACK,))[0])
         front_ends = wished.front_ends or (wished.address or here,)
-        return Layout(
-            domain, here, tuple(map(_checked, front_ends)), tuple(map(_checked, wished.edges)), wished.administrator
-        )
+        edges = tuple(map(_checked, wished.edges))
+        return Layout(domain, here, tuple(map(_checked, front_ends)), edges, wished.administrator, self._directory())
+
+    def _directory(self) -> str:
+        """Return the URL of the directory of the public CA, "" without one."""
+        url = DIRECTORIES.get(self.public_ca, self.public_ca)
+        if url and not url.startswith("https://"):
+            known = ", ".join(DIRECTORIES)
+            raise OperatorError(
+                f"{url!r} is no public CA: name {known}, or the https URL of the directory of another one"
+            )
+        return url
 
     @property
     def has_addresses(self) -> bool:
@@ -65,9 +78,18 @@ class Wishes:
         return bool(self.address or self.management or self.front_ends or self.edges)
 
 
-def _checked(text: str) -> str:
+def domain_of(typed: str) -> str:
+    """Return the SIP domain that was *typed*; without one, a terminal is asked. Raises `OperatorError` for what is none."""
+    if typed:
+        return _checked(typed, fqdn)
+    if not sys.stdin.isatty():
+        raise OperatorError("no SIP domain is named; name yours: sipmesh init example.com")
+    return _ask("Your SIP domain, such as example.com", lambda text: iter([_checked(text, fqdn)]))[0]
+
+
+def _checked(text: str, check: Callable[[str], str] = address) -> str:
     try:
-        return checked(text)
+        return check(text)
     except PydanticCustomError as wrong:
         context = wrong.context or {}
         raise OperatorError(f"{context['reason']}; {context['remedy']}") from None

@@ -178,6 +178,15 @@ def add_application(
         list[str] | None,
         typer.Option(metavar="DOMAIN", help="A SIP domain of ours whose users it may assert. By default none."),
     ] = None,
+    sip_address: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ADDRESS", help="An address of its own in our domains, such as voicemail@example.com."),
+    ] = None,
+    numbers: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PREFIX", help="First digits of telephone numbers of its own, such as +49301234."),
+    ] = None,
+    public: Annotated[bool, typer.Option("--public", help="Partners and trunks may call these.")] = False,
     server: Named = None,
     address: Addresses = None,
     machine: Machines = None,
@@ -191,7 +200,17 @@ def add_application(
     from sipmesh.topology.builder.additions import NewPool, add_pool
 
     servers = _servers(server, address, None, machine)
-    new = NewPool(Role.APPLICATION, name, servers, "", next_hop, tuple(speaks_for or ()), site)
+    new = NewPool(
+        Role.APPLICATION,
+        name,
+        servers,
+        next_hop=next_hop,
+        speaks_for=tuple(speaks_for or ()),
+        sip_addresses=tuple(sip_address or ()),
+        numbers=tuple(numbers or ()),
+        public=public,
+        site=site,
+    )
     apply(topology, lambda text: add_pool(text, new, topology), dry_run=dry_run, as_json=as_json)
 
 

@@ -26,6 +26,8 @@ from sipmesh.errors import OperatorError, Problem
 
 if TYPE_CHECKING:
     from sipmesh.cli.topology.reports import CheckReport, OpenerReport, ViewReport
+    from sipmesh.topology.builder.border_crossings import Crossing
+    from sipmesh.topology.document.listeners import ListenerSpec
     from sipmesh.topology.document.load import Loaded
     from sipmesh.topology.view import ServerView
 
@@ -36,10 +38,13 @@ app = typer.Typer(help="The topology: the signed document that names all servers
 def check(*, topology: TopologyFile = HERE, as_json: AsJson = False) -> None:
     """Show all problems of the topology, its anchors, its CRLs and the certificates on this machine.
 
+    It also lists what crosses the border of a machine, such as links, databases and fetches, and what protects each.
+
     In a network with management this checks the draft, and shows how it differs from the published version. No database is
     opened.
     """
     from sipmesh.cli.topology.reports import CheckReport
+    from sipmesh.topology.builder.border_crossings import crossings
     from sipmesh.topology.document.load import check as read
 
     now = datetime.now(UTC)
@@ -52,11 +57,13 @@ def check(*, topology: TopologyFile = HERE, as_json: AsJson = False) -> None:
         raise typer.Exit(1) from None
     warnings = (*stale, *certificates_in_need(loaded, now), *losses(Place(topology), loaded))
     pending = unpublished(Place(topology), loaded)
+    found = tuple(crossings(loaded.topology))
     if as_json:
-        say_json(_good(warnings, pending))
+        say_json(_good(warnings, pending, found))
         return
     say(f"{topology} is valid: {_in_numbers(loaded)}.", style=GOOD)
     _say_pending(pending)
+    _say_crossings(found)
     if warnings:
         say(f"{plural(len(warnings), 'warning')}:", style=WARN)
         say_problems(warnings)
@@ -81,12 +88,23 @@ def losses(place: Place, loaded: Loaded) -> Iterator[Problem]:
             yield Problem(loaded.file, 0, f"storage.{field}", wrong.message, "repair the database, or the way to it")
 
 
-def _good(warnings: Sequence[Problem], pending: Unpublished) -> CheckReport:
+def _say_crossings(found: Sequence[Crossing]) -> None:
+    """Show what crosses the border of a machine, first what is not protected."""
+    shown = table("Across the border of a machine:", "what", "where", "protection")
+    for one in sorted(found, key=lambda one: not one.weakness):
+        shown.add_row(cell(one.what), cell(one.where), cell(one.weakness or one.protection))
+    show(shown)
+
+
+def _good(warnings: Sequence[Problem], pending: Unpublished, found: Sequence[Crossing]) -> CheckReport:
     from sipmesh.cli.topology.reports import CheckReport, DraftReport
 
     if pending.base:
-        return DraftReport(ok=True, problems=(), warnings=warnings, published=pending.base, unpublished=pending.changes)
-    return CheckReport(ok=True, problems=(), warnings=warnings)
+        base, changes = pending.base, pending.changes
+        return DraftReport(
+            ok=True, problems=(), warnings=warnings, published=base, unpublished=changes, crossings=found
+        )
+    return CheckReport(ok=True, problems=(), warnings=warnings, crossings=found)
 
 
 def _say_pending(pending: Unpublished) -> None:
@@ -179,17 +197,18 @@ def _show_all(loaded: Loaded) -> None:
         for server in pool.servers:
             seen = view(loaded, server.name)
             ports = ", ".join(f"{spec.key} {spec.port}" for spec in seen.listeners)
-            openers = ", ".join(sorted({name for spec in seen.listeners for name in _openers(seen, str(spec.kind))}))
+            openers = ", ".join(sorted({name for spec in seen.listeners for name in _openers(seen, spec)}))
             role = str(pool.role)
             made.add_row(*map(cell, (pool.name, role, server.name, server.address or "DNS", ports, openers)))
     show(made)
     _say_federation(loaded)
 
 
-def _openers(view: ServerView, kind: str) -> frozenset[str]:
+def _openers(view: ServerView, spec: ListenerSpec) -> frozenset[str]:
     from sipmesh.trust.evidence import LinkKind
 
-    return view.accept_policy(LinkKind(kind)).may_open if kind != LinkKind.CLIENT else frozenset({"phones"})
+    is_for_phones = spec.kind is LinkKind.CLIENT
+    return frozenset({"phones"}) if is_for_phones else view.accept_policy(spec.kind, spec.key).may_open
 
 
 def _say_federation(loaded: Loaded) -> None:
@@ -225,18 +244,18 @@ def _report(view: ServerView) -> ViewReport:
     from sipmesh.cli.topology.reports import ListenerReport, ViewReport
 
     listeners = [
-        ListenerReport(spec.key, spec.host, spec.port, spec.name, list(_may_open(view, str(spec.kind))))
+        ListenerReport(spec.key, spec.host, spec.port, spec.name, list(_may_open(view, spec)))
         for spec in view.listeners
     ]
     return ViewReport(view.name, str(view.role), view.pool.name, view.certificate, view.names, listeners)
 
 
-def _may_open(view: ServerView, kind: str) -> Iterator[OpenerReport]:
-    """Yield the peers that may open links to a port of this *kind*."""
+def _may_open(view: ServerView, spec: ListenerSpec) -> Iterator[OpenerReport]:
+    """Yield the peers that may open links to the port *spec*."""
     from sipmesh.cli.topology.reports import OpenerReport
 
     peers = {peer.name: peer for peer in (*view.trusted.values(), *(partner.peer for partner in view.partners))}
-    for name in sorted(_openers(view, kind)):
+    for name in sorted(_openers(view, spec)):
         yield OpenerReport(name, sorted(peers[name].asserts) if name in peers else ())
 
 

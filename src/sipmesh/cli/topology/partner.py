@@ -88,6 +88,14 @@ def add(
         list[str] | None,
         typer.Option(metavar="DIGITS", help="First digits of numbers that users call through a trunk. Repeat it."),
     ] = None,
+    further: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="A further key of the entry, such as trunk.channels=30 or trunk.login.user=493012340. Repeat it.",
+        ),
+    ] = None,
     wait: Wait = WAIT_S,
     topology: TopologyFile = HERE,
 ) -> None:
@@ -99,8 +107,9 @@ def add(
 
     Exit code 1: the partner is not in force on every server, or an edge cannot use a list.
     """
-    from sipmesh.topology.document.changes import add_partner
+    from sipmesh.topology.builder.assignments import add_partner_with, read_of_partner
 
+    read = read_of_partner(further or [])
     place = Place(topology)
     must_lead(place)
     change = Change(place)
@@ -119,7 +128,7 @@ def add(
             "identity": str(identity) if identity is not None else None,
             "trunk": {"gateway": gateway, "asserts": asserts or [], "carries": carries or []} if gateway else None,
         }
-        made = change.edited(lambda text: add_partner(text, entry))
+        made = change.edited(lambda text: add_partner_with(text, entry, read))
         loaded = made.loaded
         through = gateway or loaded.topology.federation.route
         say(f"{domains[0]} is a {'trunk' if gateway else 'partner'}, through {through}.", style=GOOD)

@@ -40,12 +40,10 @@ def change(
 
     The change is published at once if the draft has no other change.
     """
-    from sipmesh.topology.builder.assignments import Assignment, assign, must_be_known
+    from sipmesh.topology.builder.assignments import assign, read_of_partner
     from sipmesh.topology.builder.outline import Outline
-    from sipmesh.topology.document.parts.federation import Partner
 
-    read = [Assignment.read(one) for one in changes]
-    must_be_known(Partner, "partner", read)
+    read = read_of_partner(changes)
 
     def changed(text: str) -> str:
         return assign(text, Outline(text, topology).partner(domain), read)

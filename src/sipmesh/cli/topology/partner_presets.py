@@ -10,6 +10,7 @@ import typer
 
 from sipmesh.cli.output import BAD, GOOD, cell, say, say_json, show, table
 from sipmesh.cli.place import HERE, AsJson, Place, TopologyFile
+from sipmesh.topology.third_party.presets import PresetSources
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -34,6 +35,7 @@ class PresetsReport:
 
     date: str
     days: int
+    sources: PresetSources
     presets: tuple[PresetReport, ...]
     faults: tuple[str, ...]
 
@@ -51,7 +53,7 @@ def show_presets(*, topology: TopologyFile = HERE, as_json: AsJson = False) -> N
     loaded = Place(topology).found()
     faults = list(preset_faults(loaded, known, here, at)) if loaded is not None else []
     rows = tuple(_report(preset, here) for preset in known.presets)
-    report = PresetsReport(known.date, known.age(at).days, rows, tuple(told for told, _ in faults))
+    report = PresetsReport(known.date, known.age(at).days, known.sources, rows, tuple(told for told, _ in faults))
     if as_json:
         say_json(report)
     else:
@@ -78,3 +80,4 @@ def _say(report: PresetsReport) -> None:
         )
     show(made)
     say(f"The presets are of {report.date}, {report.days} days ago.", style="dim")
+    say(f"Roots: {report.sources.roots}.", f"CRL hosts: {report.sources.crl_hosts}.", style="dim")

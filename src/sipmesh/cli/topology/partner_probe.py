@@ -33,15 +33,24 @@ class PartnerProbeReport:
 
 
 def probe(
-    domain: Annotated[str, typer.Argument(metavar="DOMAIN", help="A partner's domain, or its edge.")],
+    domain: Annotated[
+        str, typer.Argument(metavar="DOMAIN", help="A partner's domain, or its edge; or the name of a trunk.")
+    ],
     *,
     edge: Annotated[
-        str, typer.Option("--as", metavar="EDGE", help="The edge that connects. By default each one on this machine.")
+        str,
+        typer.Option(
+            "--as",
+            metavar="EDGE",
+            help="The edge or gateway server that connects. By default each one on this machine.",
+        ),
     ] = "",
     topology: TopologyFile = HERE,
     as_json: AsJson = False,
 ) -> None:
-    """Connect to a partner from our edges: TCP, TLS, our verdict, and a SIP request that shows the partner's verdict on us.
+    """Connect to a partner from our edges, or a trunk from its gateway: TCP, TLS, our verdict, and a SIP request.
+
+    The answer to the request shows the verdict of the partner on us.
 
     If the partner refuses us, the SHA-256 of our certificate is printed. The partner finds its own verdict by it: a server says
     nothing but a TLS alert to a peer that it refuses.
@@ -53,7 +62,7 @@ def probe(
 
     place = Place(topology)
     loaded = place.in_force()
-    here, elsewhere = edges_of(loaded, edge.lower())
+    here, elsewhere = edges_of(loaded, edge.lower(), domain.lower())
     shown = {name: shown_to_partners(loaded, name, domain.lower()) for name in here}
     found = {name: probed(Target(domain, name, (), ()), place) for name in here}
     good = all(report.good for report, _ in found.values())

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from sipmesh.errors import Problem
+    from sipmesh.topology.builder.border_crossings import Crossing
 
 
 @dataclass(frozen=True, slots=True)
 class CheckReport:
-    """What ``sipmesh topology check --json`` prints: *ok* if there is no problem; warnings do not count."""
+    """What ``sipmesh topology check --json`` prints: *ok* if there is no problem; warnings do not count.
+
+    *crossings* is what crosses the border of a machine.
+    """
 
     ok: bool
     problems: Sequence[Problem]
     warnings: Sequence[Problem]
+    crossings: Sequence[Crossing] = field(default=(), kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,9 +38,9 @@ def trace(
     ] = False,
     heads: Annotated[bool, typer.Option("--heads", help="Show all header lines of each message.")] = False,
     seconds: Annotated[
-        float,
+        float | None,
         typer.Option("--seconds", min=1, help="End after this number of seconds; by default, Ctrl-C ends the trace."),
-    ] = 0,
+    ] = None,
     pcap: Annotated[
         Path | None, typer.Option("--pcap", help="Also write the messages to this file, for Wireshark or sngrep.")
     ] = None,
@@ -83,8 +83,8 @@ def _created(file: Path) -> BinaryIO:
         raise OperatorError(f"{file} cannot be written: {wrong.strerror}") from wrong
 
 
-def _messages(place: Place, what: str, seconds: float, *, bodies: bool) -> Iterator[TracedMessage]:
-    """Give the messages as they come, for *seconds*, or without end for 0; says who takes no part."""
+def _messages(place: Place, what: str, seconds: float | None, *, bodies: bool) -> Iterator[TracedMessage]:
+    """Give the messages as they come, for *seconds*, or without end for None; says who takes no part."""
     ask = _asker(place, what, bodies=bodies)
     ends, told = time.monotonic() + seconds if seconds else None, set[str]()
     while True:

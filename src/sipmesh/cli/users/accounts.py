@@ -13,6 +13,7 @@ import typer
 from sipmesh.cli.control_client import tell_users_changed
 from sipmesh.cli.output import GOOD, WARN, cell, plural, say, say_json, show, table
 from sipmesh.cli.place import HERE, AsJson, Place, TopologyFile
+from sipmesh.cli.users.device_password import give_device_password
 from sipmesh.cli.users.pages import After, Limit, say_next
 from sipmesh.cli.users.passwords import FromStdin, new_password
 from sipmesh.errors import OperatorError
@@ -123,7 +124,8 @@ def list_users(
     for account in accounts:
         since = f"{account.created:%Y-%m-%d %H:%M}Z"
         names = map(", ".join, (account.digest, account.aliases))
-        state = cell("disabled" if account.disabled else None, WARN)
+        said = ("group", account.is_group), ("disabled", account.disabled)
+        state = cell(", ".join(word for word, holds in said if holds) or None, WARN if account.disabled else "")
         made.add_row(cell(account.user), cell(account.pool), *map(cell, names), cell(since), state)
     if accounts:
         show(made)
@@ -173,10 +175,34 @@ def move(
 
 @app.command()
 def password(
-    user: Address, *, digest: Digests = None, password_stdin: FromStdin = False, topology: TopologyFile = HERE
+    user: Address,
+    *,
+    device: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="Make a password for a new device of this name, and print it once. No other device is logged out.",
+        ),
+    ] = "",
+    digest: Digests = None,
+    password_stdin: FromStdin = False,
+    topology: TopologyFile = HERE,
+    as_json: AsJson = False,
 ) -> None:
-    """Change a password. The user's live links are closed at once."""
+    """Change a password. The user's live links are closed at once.
+
+    With --device, a new device gets a password of its own instead. To revoke it: sipmesh user devices USER --revoke NAME.
+    """
     place = Place(topology)
+    if device:
+        if digest or password_stdin:
+            raise OperatorError(
+                "--device makes a random password with both digests: leave out --digest and --password-stdin"
+            )
+        give_device_password(place, user, device, as_json=as_json)
+        return
+    if as_json:
+        raise OperatorError("--json is for --device: without it, there is nothing to print")
     new = new_password(full_address(user, place.in_force().topology), from_stdin=password_stdin)
     with place.accounts() as accounts:
         changed = accounts.set_password(user, new, algorithms_of(digest))

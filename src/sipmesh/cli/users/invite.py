@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,19 +11,16 @@ import typer
 
 from sipmesh.cli.output import GOOD, cell, plural, say, say_document, say_json, show, table
 from sipmesh.cli.place import HERE, AsJson, Place, TopologyFile
-from sipmesh.errors import OperatorError, Problem
-from sipmesh.server.provisioning.client_kind import DESK_PHONES, ClientKind
+from sipmesh.errors import OperatorError
+from sipmesh.server.provisioning.client_kind import ClientKind
+from sipmesh.server.provisioning.letter import Letter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    from sipmesh.server.provisioning.letter import Letter
+    from sipmesh.server.provisioning.invitation_table import Row
     from sipmesh.storage.users.device_accounts import DeviceAccounts
     from sipmesh.topology.view import ServerView
 
 LONGEST: Final = timedelta(days=30)
-COLUMNS: Final = ("user", "device", "phone", "mac", "from", "remote")
-MOST_ROWS: Final = 10_000
 LARGEST_TABLE: Final = 4 << 20
 _SPAN: Final = re.compile("([1-9][0-9]{0,4})([mhd])")
 _UNITS: Final = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
@@ -49,13 +44,18 @@ def invite(
     remote: Annotated[
         bool, typer.Option("--remote", help="The device logs in at an edge for remote users, and not at the home pool.")
     ] = False,
+    certificate: Annotated[
+        bool, typer.Option("--certificate", help="The device gets a certificate, and no password: for softphones.")
+    ] = False,
     svg: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the QR code to this new file, as SVG.")
     ] = None,
     table_file: Annotated[
         Path | None,
         typer.Option(
-            "--csv", metavar="FILE", help="Invite each row of this table: user, device, phone, mac, from, remote."
+            "--csv",
+            metavar="FILE",
+            help="Invite each row of this table: user, device, phone, mac, from, remote, certificate.",
         ),
     ] = None,
     to: Annotated[
@@ -67,7 +67,8 @@ def invite(
 ) -> None:
     """Invite one device of a user: print a link and a QR code, which set up one phone, once.
 
-    The device gets a password of its own. No other device of the user is logged out. The link is shown only now.
+    The device gets a password of its own, or a certificate. No other device of the user is logged out. The link is shown only
+    now.
     Compare the fingerprint where a phone or a browser does not know your CA yet.
     """
     place, lifetime = Place(topology), _lifetime(lasts)
@@ -83,7 +84,8 @@ def invite(
         raise OperatorError("name a user, or a table of users with --csv")
     row = {"user": user, "device": device, "phone": str(phone or ""), "mac": mac, "from": network}
     with place.devices() as accounts:
-        letter = _invited(accounts, view, row | {"remote": "yes" if remote else ""}, lifetime)
+        ticks = {"remote": "yes" if remote else "", "certificate": "yes" if certificate else ""}
+        letter = _invited(accounts, view, row | ticks, lifetime)
     if svg is not None:
         _write_svg(svg, letter.link)
     if as_json:
@@ -112,26 +114,11 @@ def _lifetime(text: str) -> timedelta:
     return lifetime
 
 
-def _invited(accounts: DeviceAccounts, view: ServerView, row: Mapping[str, str], lifetime: timedelta) -> Letter:
+def _invited(accounts: DeviceAccounts, view: ServerView, row: Row, lifetime: timedelta) -> Letter:
+    from sipmesh.server.provisioning.invitation_table import wish_of
     from sipmesh.server.provisioning.letter import letter_of
 
-    phone, mac = row.get("phone", ""), row.get("mac", "")
-    if phone not in ("", *ClientKind):
-        raise OperatorError(f"{phone!r} is no kind of phone; there are: {', '.join(ClientKind)}")
-    if (phone in DESK_PHONES) != bool(mac):
-        raise OperatorError(
-            f"a MAC address belongs to a desk phone: give both --mac and --phone {'|'.join(sorted(DESK_PHONES))}"
-        )
-    made, token = accounts.invite(
-        row["user"],
-        datetime.now(UTC),
-        lifetime,
-        device=row.get("device", ""),
-        client=phone,
-        mac=mac,
-        network=row.get("from", ""),
-        remote=row.get("remote", "") == "yes",
-    )
+    made, token = accounts.invite(row["user"], datetime.now(UTC), lifetime, **wish_of(row))
     return letter_of(view, made, token)
 
 
@@ -146,7 +133,7 @@ def _say(letter: Letter) -> None:
     if code := qr_for_terminal(letter.link):
         say_document(code)
     else:
-        say("For a QR code, install segno: pip install 'sipmesh[invitations]'", style="dim")
+        say("For a QR code, install segno: pip install segno", style="dim")
     say("Fingerprint of our root certificate (SHA-256), for the person to compare:")
     for digits, words in zip(letter.fingerprints, letter.words, strict=True):
         say_document(f"  {words}\n  {digits}\n")
@@ -158,46 +145,30 @@ def _write_svg(file: Path, link: str) -> None:
 
     svg = qr_svg(link)
     if not svg:
-        raise OperatorError("a QR code needs segno; install it: pip install 'sipmesh[invitations]'")
+        raise OperatorError("a QR code needs segno; install it: pip install segno")
     write_new(file, svg.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1), 0o600)
 
 
 def _invite_all(place: Place, view: ServerView, source: Path, to: Path, lifetime: timedelta) -> None:
     """Invite the users of a table. All rows are read first; links are written before the first invitation is worth anything."""
     from sipmesh.cli.users.user_table import write_new
-
-    rows, out = list(_rows(source)), io.StringIO()
-    lines = csv.writer(out)
-    lines.writerow(("user", "device", "invitation", "expires", "link"))
-    write_new(to, "", 0o600)
-    with place.devices() as accounts:
-        try:
-            for row in rows:
-                letter = _invited(accounts, view, row, lifetime)
-                expires = f"{letter.expires:%Y-%m-%dT%H:%M:%SZ}"
-                lines.writerow((letter.user, letter.device, letter.invitation, expires, letter.link))
-        finally:
-            to.write_text(out.getvalue())
-    say(f"{plural(len(rows), 'invitation')} made; their links are in {to}.", style=GOOD)
-
-
-def _rows(source: Path) -> Iterator[Mapping[str, str]]:
+    from sipmesh.server.provisioning.invitation_table import COLUMNS, links_table, rows_of
     from sipmesh.topology.document.named_files.read import read_or_refuse
 
     remedy = f"name a CSV table with the columns {', '.join(COLUMNS)}"
     text = read_or_refuse(source, LARGEST_TABLE, "the table cannot be read", remedy).decode("utf-8-sig", "replace")
-    reader = csv.DictReader(io.StringIO(text), strict=True)
-    try:
-        columns: Sequence[str] = reader.fieldnames or ()
-        if "user" not in columns or not set(columns) <= set(COLUMNS):
-            where = Problem(source, 1, "", "the columns are wrong", f"use user, and of these: {', '.join(COLUMNS[1:])}")
-            raise OperatorError("this is no table of invitations", (where,))
-        for number, row in enumerate(reader, 1):
-            if number > MOST_ROWS or None in row or not row["user"]:
-                raise OperatorError(f"{source} row {number}: write a user in each row, and at most {MOST_ROWS} rows")
-            yield {key: (value or "").strip() for key, value in row.items()}
-    except csv.Error as wrong:
-        raise OperatorError(f"{source} line {reader.line_num}: {wrong}") from None
+    rows, letters = list(rows_of(text, str(source))), list[Letter]()
+    write_new(to, "", 0o600)
+    with place.devices() as accounts:
+        try:
+            for row in rows:
+                letters.append(_invited(accounts, view, row, lifetime))
+        except OperatorError as wrong:
+            made = f"{plural(len(letters), 'invitation')} of the rows before it: their links are in {to}"
+            raise OperatorError(f"{source}, row {len(letters) + 1}: {wrong}; there are {made}") from wrong
+        finally:
+            to.write_text(links_table(letters))
+    say(f"{plural(len(rows), 'invitation')} made; their links are in {to}.", style=GOOD)
 
 
 def invitations(

@@ -106,6 +106,10 @@ class UserReport:
             "not-answered": "the phone has asked to log in, and has not answered the challenge: it has no password, or it "
             "supports none of the digest algorithms, or it fails where two are offered. Offer what it supports, often MD5 alone: "
             f"sipmesh user password {self.user} --digest md5",
+            "token-refused": "the access token of the phone does not count here: compare issuer, audience and claim at its "
+            "provider with `oauth`: sipmesh topology show",
+            "token-issuer-away": "the front ends cannot ask the provider of access tokens: let them reach the issuer of "
+            "`oauth` by HTTPS",
             "other-home": f"see why a server of the pool {self.pool} has refused the login: {', '.join(self.servers)}",
             "malformed": "the phone sends credentials that break RFC 7616: update its firmware",
         }

@@ -19,13 +19,13 @@ from sipmesh.pki.importing.ca_path import CaPath, must_be_ours, path_of
 from sipmesh.pki.importing.encrypted_file import refused
 from sipmesh.pki.issuance.profiles import CertificateKind, ca_name, key_usage
 from sipmesh.pki.issuance.signer import CaSigner, digest
-from sipmesh.pki.ledger.ledger import CRLS, OTHER, ROOT, Ledger
+from sipmesh.pki.ledger.ledger import CRLS, OTHER, PUBLISHED, ROOT, YES, Ledger
 from sipmesh.pki.offline.cross_certificate import CROSS
 from sipmesh.pki.tokens.key_place import new_key, token_of
 from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from cryptography.hazmat.primitives.asymmetric import ec
@@ -82,7 +82,7 @@ def import_ca(
     folder = generations.folder_of(generations.unused())
     beside = Path(mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
-        made = _build(beside, path, key, generations.current, sources_of(path, crls), at)
+        made = _build(beside, path, key, _facts(generations, int(folder.name), sources_of(path, crls)), at)
         _try(made, names, at)
         if generations.current.crls.has_key(CertificateKind.ROOT):
             files.write(beside / CROSS, generations.current.cross_certify(made, at))
@@ -147,13 +147,18 @@ def _must_be_new(generations: CaGenerations, path: CaPath) -> None:
         raise refused(path.file, reason, "let the CA above keep the name in the request, which is new")
 
 
+def _facts(generations: CaGenerations, number: int, crls: Sequence[str]) -> dict[str, str]:
+    now = generations.current
+    facts = {"organisation": now.organisation, "crl_base": generations.crl_base_of(number)}
+    published = {PUBLISHED: YES} if now.is_published else {}
+    return {**facts, **published, ROOT: OTHER, CRLS: "\n".join(crls)}
+
+
 def _build(
-    folder: Path, path: CaPath, key: ec.EllipticCurvePrivateKey, now: EnterpriseCa, crls: Sequence[str], at: datetime
+    folder: Path, path: CaPath, key: ec.EllipticCurvePrivateKey, facts: Mapping[str, str], at: datetime
 ) -> EnterpriseCa:
     """Make the complete CA in an empty folder."""
-    number = folder.name.split(".")[1]
-    facts = {"organisation": now.organisation, "crl_base": f"{now.crl_base}/{number}"}
-    ledger = Ledger.create(folder, {**facts, ROOT: OTHER, CRLS: "\n".join(crls)})
+    ledger = Ledger.create(folder, facts)
     for kind, made in ((CertificateKind.ROOT, path.root), (CertificateKind.ISSUING, path.ca)):
         files.write(folder / f"{kind}.pem", made.public_bytes(Encoding.PEM))
         validity = (made.not_valid_before_utc, made.not_valid_after_utc)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
-from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, NameOID
+from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, ExtensionOID, NameOID
 from cryptography.x509.verification import Criticality, ExtensionPolicy, PolicyBuilder, Store, VerificationError
 
 from sipmesh.errors import OperatorError, Problem
@@ -171,7 +171,8 @@ def extensions_are_those_of_the_profile(
     found: x509.Certificate, wish: CertificateProfile, _above: x509.Certificate
 ) -> Iterator[str]:
     """Check that no extension is missing, and that there are no others."""
-    present, wanted = {entry.oid for entry in found.extensions}, _EXTENSIONS[wish.kind]
+    served = {ExtensionOID.AUTHORITY_INFORMATION_ACCESS} if wish.ocsp_url or wish.issuer_url else set()
+    present, wanted = {entry.oid for entry in found.extensions}, _EXTENSIONS[wish.kind] | served
     for oid in sorted(present ^ wanted, key=lambda oid: oid.dotted_string):
         yield f"extension {oid.dotted_string} is {'missing' if oid in wanted else 'not of the profile'}"
 
@@ -289,6 +290,24 @@ def its_list_can_be_found(found: x509.Certificate, wish: CertificateProfile, _ab
         yield "its CRL distribution point is missing or wrong"
 
 
+def its_status_can_be_asked(
+    found: x509.Certificate, wish: CertificateProfile, _above: x509.Certificate
+) -> Iterator[str]:
+    """Check RFC 5280 4.2.2.1: the responder and the issuer's certificate are beside the CRL, and a CA names neither."""
+    access = extension(found, x509.AuthorityInformationAccess)
+    if access is None:
+        return
+    named = [(one.access_method, one.access_location.value) for one in access]
+    beside = wish.crl_url.rpartition("/")[0]
+    certificate = wish.crl_url.removesuffix(".crl") + ".crt"
+    places = [
+        (AuthorityInformationAccessOID.OCSP, f"{beside}/ocsp"),
+        (AuthorityInformationAccessOID.CA_ISSUERS, certificate),
+    ]
+    if wish.kind not in _LEAVES or named != places or [wish.ocsp_url, wish.issuer_url] != [url for _, url in places]:
+        yield "its authority information access is not that of the CA"
+
+
 RULES: tuple[Callable[[x509.Certificate, CertificateProfile, x509.Certificate], Iterator[str]], ...] = (
     serial_is_long_and_positive,
     validity_lies_within_the_issuers,
@@ -300,4 +319,5 @@ RULES: tuple[Callable[[x509.Certificate, CertificateProfile, x509.Certificate], 
     names_are_those_asked_for,
     devices_are_kept_apart,
     its_list_can_be_found,
+    its_status_can_be_asked,
 )

@@ -9,7 +9,7 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, NameOID
 
 from sipmesh.trust.x509.certificate import DOCUMENT_SIGNING
 from sipmesh.trust.x509.device_identity import DEVICE_POLICY, DeviceIdentity, device_uris
@@ -67,7 +67,9 @@ class CertificateProfile:
     *names* are host names in lower case, the server's own first. A signer has one, that of its server. An operator has one, which
     is no host name. A device has two, the address of its user without ``sip:`` and its own. CAs have none.
     *addresses* are IP addresses beside the names, for phones that are given an address.
-    *crl_url* is the URL of its issuer's CRL; empty for a root. *permitted* are the domains of a CA with name constraints.
+    *crl_url* is the URL of its issuer's CRL; empty for a root. *ocsp_url* and *issuer_url* are those of the responder and of the
+    certificate of its issuer; empty in a CA, and while no server publishes them. *permitted* are the domains of a CA with name
+    constraints.
     Instants are timezone-aware.
     """
 
@@ -78,6 +80,8 @@ class CertificateProfile:
     not_before: datetime
     not_after: datetime
     crl_url: str = ""
+    ocsp_url: str = ""
+    issuer_url: str = ""
     addresses: tuple[str, ...] = ()
     permitted: tuple[str, ...] = ()
 
@@ -117,6 +121,11 @@ def validity(at: datetime, lifetime: timedelta) -> tuple[datetime, datetime]:
     """Give notBefore and notAfter of a certificate made at the instant *at*, in whole seconds as X.509 requires."""
     begin = at.replace(microsecond=0)
     return begin - BACKDATED, begin + lifetime
+
+
+def issued_at(certificate: x509.Certificate) -> datetime:
+    """Return when a certificate of ours was issued, in whole seconds."""
+    return certificate.not_valid_before_utc + BACKDATED
 
 
 def alternative_names(names: Sequence[str], addresses: Sequence[str] = ()) -> x509.SubjectAlternativeName:
@@ -180,6 +189,8 @@ def extensions(
         found += [(_CLIENT_USAGES, False), (_DEVICE_POLICIES, False), (_device_names(*wish.names), False)]
     if wish.crl_url:
         found.append((_distribution_point(wish.crl_url), False))
+    if wish.ocsp_url:
+        found.append((_information_access(wish.ocsp_url, wish.issuer_url), False))
     return found
 
 
@@ -229,3 +240,11 @@ def key_usage(*, is_ca: bool) -> x509.KeyUsage:
 def _distribution_point(url: str) -> x509.CRLDistributionPoints:
     point = x509.DistributionPoint([x509.UniformResourceIdentifier(url)], None, None, None)
     return x509.CRLDistributionPoints([point])
+
+
+def _information_access(ocsp_url: str, issuer_url: str) -> x509.AuthorityInformationAccess:
+    """Give where the status and the certificate of the issuer are (RFC 5280 4.2.2.1)."""
+    places = ((AuthorityInformationAccessOID.OCSP, ocsp_url), (AuthorityInformationAccessOID.CA_ISSUERS, issuer_url))
+    return x509.AuthorityInformationAccess(
+        [x509.AccessDescription(method, x509.UniformResourceIdentifier(url)) for method, url in places]
+    )

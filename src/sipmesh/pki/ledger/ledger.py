@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 from contextlib import contextmanager, suppress
+from hashlib import sha256
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from sipmesh.database.connection import Database
@@ -52,6 +54,9 @@ ROOT: Final = "root"
 OTHER: Final = "other"
 CRLS: Final = "crls_above"
 """The fact with the CRLs of the CAs above an issuing CA below a root of others, as the topology names them, one in a line."""
+PUBLISHED: Final = "published"
+"""The fact that says `YES` while CRLs, CA certificates and OCSP are served below the URLs in our certificates."""
+YES: Final = "yes"
 
 
 class Ledger:
@@ -119,9 +124,15 @@ class Ledger:
         )
 
     def facts(self) -> dict[str, str]:
-        """Give the facts about the CA from its creation."""
+        """Give the facts about the CA: those from its creation, and `PUBLISHED`."""
         with self._reading() as db:
             return {row.key: row.value for row in db.execute(sql.select(self._tables.facts))}
+
+    def replace_fact(self, key: str, value: str) -> None:
+        """Store one fact in place of an earlier value."""
+        with self._writing() as db:
+            db.execute(self._tables.facts.delete().where(self._tables.facts.c.key == key))
+            db.execute(self._tables.facts.insert(), [{"key": key, "value": value}])
 
     def reserve(
         self,
@@ -184,6 +195,37 @@ class Ledger:
         with suppress(*UNREADABLE_ROW):
             return read_record(row) if row is not None else None
         return None
+
+    def find(self, text: str, digits: str, most: int) -> tuple[Record, ...]:
+        """Give up to *most* certificates, the newest first, whose names have *text*, or whose serial number has *digits*.
+
+        If none has, *digits* are searched for in the fingerprints. Without *digits*, only names are looked at. Rows that cannot
+        be read are passed over.
+        """
+        table = self._tables.certificates
+        wanted = sql.func.lower(table.c.names).contains(text, autoescape=True)
+        if digits:
+            wanted = wanted | table.c.serial.contains(digits, autoescape=True)
+        newest = sql.select(table).order_by(self._tables.order.desc())
+        with self._reading() as db:
+            rows = db.execute(newest.where(wanted).limit(most)).all()
+            if not rows and digits:
+                serials = self._with_fingerprint(db, digits, most)
+                rows = db.execute(newest.where(table.c.serial.in_(serials))).all()
+        found = []
+        for row in rows:
+            with suppress(*UNREADABLE_ROW):
+                found.append(read_record(row))
+        return tuple(found)
+
+    def _with_fingerprint(self, db: sql.Connection, digits: str, most: int) -> list[str]:
+        """Give the serial numbers of certificates with *digits* in the SHA-256 of their octets."""
+        table = self._tables.certificates
+        octets = (
+            sql.select(table.c.serial, table.c.der).where(table.c.der.is_not(None)).order_by(self._tables.order.desc())
+        )
+        serials = (row.serial for row in db.execute(octets) if digits in sha256(row.der).hexdigest())
+        return list(islice(serials, most))
 
     def changed_row(self, what: str) -> Problem:
         """Return the problem of a row that was changed outside the CA."""

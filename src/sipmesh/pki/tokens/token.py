@@ -7,8 +7,6 @@ that the token has refused is not tried again by this process. The last try befo
 from __future__ import annotations
 
 import hashlib
-import os
-import stat
 import threading
 from contextlib import suppress
 from pathlib import Path
@@ -18,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from sipmesh.errors import OperatorError, Problem
+from sipmesh.pki.tokens.module_file import changeable_by_others
 from sipmesh.pki.tokens.pin import read_pin, source
 
 if TYPE_CHECKING:
@@ -31,7 +30,6 @@ _ALONE: Final = threading.RLock()
 """PKCS #11 knows one log-in for a process: a second session would end with the log-out of the first."""
 _refused: set[bytes] = set()
 """Digests of the PINs that a token has refused, each with its token."""
-_OTHERS_WRITE: Final = 0o022
 
 
 class Token:
@@ -102,21 +100,23 @@ def _library() -> ModuleType:
     try:
         import pkcs11
     except ImportError:
-        raise OperatorError("keys in tokens need python-pkcs11: pip install 'sipmesh[pkcs11]'") from None
+        raise OperatorError("keys in tokens need python-pkcs11: pip install 'python-pkcs11>=0.9,<1'") from None
     return pkcs11
 
 
 def _module(api: ModuleType, uri: TokenUri) -> Any:
-    """Load the module. It runs with our rights, so only its owner and root may have written it."""
+    """Load the module. It runs with our rights, so only root and the user of sipmesh may be able to change what it is."""
     file = Path(uri.module_path)
     try:
-        about = file.stat()
+        is_file, open_to_others = file.is_file(), changeable_by_others(file)
     except OSError as wrong:
         problem = Problem(file, 0, "", f"cannot be read ({wrong.strerror})", "install the PKCS #11 module of the token")
         raise OperatorError(_REFUSAL, (problem,)) from None
-    if not stat.S_ISREG(about.st_mode) or about.st_uid not in {0, os.geteuid()} or about.st_mode & _OTHERS_WRITE:
-        reason = "is no file that only root or the user of sipmesh can write"
-        raise OperatorError(_REFUSAL, (Problem(file, 0, "", reason, f"chown root {file}; chmod go-w {file}"),))
+    if not is_file or open_to_others is not None:
+        reason = "is no file that only root or the user of sipmesh can change"
+        step = open_to_others or file
+        where = f"{reason}: others can change {step}" if open_to_others is not None else reason
+        raise OperatorError(_REFUSAL, (Problem(file, 0, "", where, f"chown root {step}; chmod go-w {step}"),))
     try:
         return api.lib(str(file))
     except (api.PKCS11Error, RuntimeError) as wrong:

@@ -34,17 +34,22 @@ _HEADERS: Final[dict[int, tuple[str, str]]] = {
 
 @dataclass(init=False, slots=True)
 class Proved:
-    """The sender knows a password of *aor*: the user's own, or that of one device. *generation* is that of the password.
+    """The sender knows a password of *aor*: the user's own, or that of one *device*. *generation* is that of the password.
 
-    Without *algorithm* a certificate has proved it. See :class:`Verifier`.
+    Without *algorithm* a certificate has proved it, or an access token (*is_token*). See :class:`Verifier`.
     """
 
     aor: str
     generation: int
     algorithm: Algorithm | None
+    device: str
+    is_token: bool
 
-    def __init__(self, aor: str, generation: int, algorithm: Algorithm | None) -> None:
-        self.aor, self.generation, self.algorithm = aor, generation, algorithm
+    def __init__(
+        self, aor: str, generation: int, algorithm: Algorithm | None, device: str = "", *, is_token: bool = False
+    ) -> None:
+        self.aor, self.generation, self.algorithm, self.device = aor, generation, algorithm, device
+        self.is_token = is_token
 
 
 @dataclass(init=False, slots=True)
@@ -204,7 +209,8 @@ class _Asking:
         assert credentials.algorithm is not None  # noqa: S101 - an algorithm that we do not support is a flaw
         known = self.password(credentials.username)
         assert known is not None  # noqa: S101 - an unknown user or device has a flaw
-        return Proved(self.aor, known.generation, credentials.algorithm)
+        device = "" if known is self.verifier else credentials.username.rpartition(DEVICE_MARK)[2]
+        return Proved(self.aor, known.generation, credentials.algorithm, device)
 
     def challenges(self, nonce: str, *, stale: bool) -> tuple[tuple[str, str], ...]:
         """Write one challenge for each algorithm of the user, strongest first (RFC 8760 section 2.4)."""

@@ -16,13 +16,14 @@ LONGEST_EVENT: Final = 128
 class Package:
     """An event package: the type of its documents, and for how many seconds a subscription lasts by default.
 
-    *is_private*: only the user may subscribe to it.
+    *is_private*: only the user may subscribe to it. *is_once*: each subscription ends with its first document.
     """
 
     name: str
     content_type: str
     default_expires_s: int
     is_private: bool
+    is_once: bool = False
 
 
 PRESENCE: Final = Package("presence", "application/pidf+xml", 3600, is_private=False)
@@ -32,11 +33,15 @@ MESSAGE_SUMMARY: Final = Package("message-summary", "application/simple-message-
 UA_PROFILE: Final = Package("ua-profile", "application/json", 3600, is_private=True)
 """What a phone needs beside SIP (RFC 6080): servers for its media, and credentials for them."""
 
-PACKAGES: Final = {package.name: package for package in (PRESENCE, REG, MESSAGE_SUMMARY, UA_PROFILE)}
+USER_SEARCH: Final = Package("user-search", "application/json", 0, is_private=True, is_once=True)
+"""The users whom the search of a user finds. The Event has the parameter ``query``, percent-encoded."""
+
+PACKAGES: Final = {package.name: package for package in (PRESENCE, REG, MESSAGE_SUMMARY, UA_PROFILE, USER_SEARCH)}
 ALLOW_EVENTS: Final = ", ".join(sorted(PACKAGES))
 
 
-WITH_DIALOGS: Final = frozenset({"conference", "dialog", "vq-rtcpxr"})
+DIALOG: Final = "dialog"
+WITH_DIALOGS: Final = frozenset({"conference", DIALOG, "vq-rtcpxr"})
 """Packages whose documents name dialogs, by Call-ID and tags: an INVITE with Replaces takes a call over with them (RFC 3891).
 
 So only watchers whom a rule of the user allows get them (RFC 4235 sections 3.6 and 6, RFC 4575 section 5.8, RFC 6035).
@@ -67,8 +72,15 @@ def package_of(request: Request) -> Package | None:
 
 
 def is_notified(request: Request) -> bool:
-    """Tell whether a request can only be for the notifier: a PUBLISH, or a SUBSCRIBE to one of our packages."""
-    return request.method == "PUBLISH" or (request.method == "SUBSCRIBE" and package_of(request) is not None)
+    """Tell whether a request can only be for the notifier: PUBLISH, SUBSCRIBE to one of our packages, or a message summary."""
+    if request.method == "SUBSCRIBE":
+        return package_of(request) is not None
+    return request.method == "PUBLISH" or is_summary(request)
+
+
+def is_summary(request: Request) -> bool:
+    """Tell whether a request says how many messages wait for a user: a NOTIFY outside a dialog, which only applications send."""
+    return request.method == "NOTIFY" and request.to.tag is None and event_type(request) == MESSAGE_SUMMARY.name
 
 
 def is_for_notifier(request: Request, aor: str, identity: str | None) -> bool:

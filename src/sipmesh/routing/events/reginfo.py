@@ -1,4 +1,4 @@
-"""Documents of the event package ``reg`` (RFC 3680 section 5) and ``message-summary`` (RFC 3842 section 5.2)."""
+"""Documents of the event package ``reg`` (RFC 3680 section 5)."""
 
 from __future__ import annotations
 
@@ -34,13 +34,3 @@ def _contact(row: Binding) -> str:
 def _id(text: str) -> str:
     """Give an id of XML: a letter first, and the same for the same text."""
     return f"i{sha256(octets_of(text)).hexdigest()[:16]}"
-
-
-def message_summary(aor: str, waiting: int) -> bytes:
-    """Write how many messages wait for *aor*: text messages, which the user has not seen yet."""
-    lines = (
-        f"Messages-Waiting: {'yes' if waiting else 'no'}",
-        f"Message-Account: {aor}",
-        f"Text-Message: {waiting}/0",
-    )
-    return ("\r\n".join(lines) + "\r\n").encode("utf-8", "replace")

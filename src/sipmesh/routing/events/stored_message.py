@@ -30,7 +30,10 @@ TYPING: Final = "application/im-iscomposing+xml"
 """Says that a user types at the moment (RFC 3994): worth nothing later."""
 
 RECEIPT: Final = "message/imdn+xml"
-"""Says that a message was delivered or read (RFC 5438)."""
+"""Says that a message was delivered or read (RFC 5438): phones refuse it once they do not know the message any more."""
+
+OF_THE_MOMENT: Final = frozenset({TYPING, RECEIPT})
+"""Relayed to phones that are registered, and never stored."""
 
 CPIM: Final = "message/cpim"
 HEAD_END: Final = b"\r\n\r\n"
@@ -70,7 +73,7 @@ def is_storable(request: Request) -> bool:
         return False
     if request.expires == 0 or request.ruri.scheme != "sip":
         return False
-    return content_type(request) != TYPING
+    return not is_of_the_moment(request, request.body)
 
 
 def content_type(request: Message) -> str:
@@ -91,20 +94,24 @@ def stored_octets(request: Request, identity: str | None, at: datetime) -> bytes
     return kept.encode()
 
 
-def is_receipt(octets: bytes) -> bool:
-    """Tell whether stored *octets* are a receipt (RFC 5438), of use to the phone that has asked for it.
+def is_of_the_moment(message: Message, body: bytes) -> bool:
+    """Tell whether a MESSAGE with this *body* says that a user types, or is a receipt, by itself or in a ``message/cpim``.
 
-    In a ``message/cpim``, the header of the content says so: it follows the header of the message (RFC 3862 section 2).
+    The header of the content says so: it follows the header of the CPIM message (RFC 3862 section 2).
     """
-    head, _, body = octets.partition(HEAD_END)
-    message = parse_head(head)
     kind = content_type(message)
     if kind != CPIM:
-        return kind == RECEIPT
+        return kind in OF_THE_MOMENT
     inner = text_of(body.replace(b"\r\n", b"\n").partition(b"\n\n")[2].partition(b"\n\n")[0])
     rows = [row.partition(":") for row in ascii_lower(inner).split("\n")]
     kinds = [value.partition(";")[0].strip(LWS) for name, _, value in rows if name.strip(LWS) == "content-type"]
-    return kinds == [RECEIPT]
+    return len(kinds) == 1 and kinds[0] in OF_THE_MOMENT
+
+
+def is_receipt(octets: bytes) -> bool:
+    """Tell whether stored *octets* are a receipt, which an earlier release has stored."""
+    head, _, body = octets.partition(HEAD_END)
+    return is_of_the_moment(parse_head(head), body)
 
 
 def is_deliverable(octets: bytes) -> bool:

@@ -96,7 +96,7 @@ def _unsupported(request: Request) -> Answer | None:
 def _granted(request: Request, package: Package) -> Granted | Answer:
     """Grant what is asked for, between the limits (RFC 6665 section 4.2.1.1, RFC 3903 section 6)."""
     asked = request.expires
-    expires_s = package.default_expires_s if asked is None else asked
+    expires_s = package.default_expires_s if asked is None or package.is_once else asked
     if 0 < expires_s < MIN_EXPIRES_S:
         return Answer(423, headers=(("Min-Expires", str(MIN_EXPIRES_S)),))
     return Granted(package, min(expires_s, MAX_EXPIRES_S))

@@ -30,6 +30,7 @@ class Rule(Enum):
     INSIDE = "removed where a user, a partner or an edge has sent it"
     OWN = "removed unless every address in it is the sender's to use; removed where privacy is asked for"
     VERIFIED = "in a request kept from an edge or a front end, towards servers and clients; else removed"
+    RESULT = "in a request kept from a gateway or a front end, towards servers; else removed"
     CHALLENGE = "in a response of a server kept where the realm is its own; else removed"
     CREDENTIALS = "in a request kept towards a server whose realm it is; else removed"
 
@@ -87,6 +88,8 @@ TABLE: Final[dict[str, Rule]] = {
     "referred-by": Rule.OWN,
     # Whose signature an edge of ours has verified (RFC 8224 section 6). No other peer may assert this.
     "verified-identity": Rule.VERIFIED,
+    # What a gateway of ours has verified of the caller's number (`verstat`). Phones see it in P-Asserted-Identity.
+    "number-verification": Rule.RESULT,
     # RFC 3261 section 22.
     "www-authenticate": Rule.CHALLENGE,
     "proxy-authenticate": Rule.CHALLENGE,
@@ -97,6 +100,7 @@ TABLE: Final[dict[str, Rule]] = {
 OWN: Final = frozenset(name for name, rule in TABLE.items() if rule is Rule.OWN)
 INSIDE: Final = frozenset(name for name, rule in TABLE.items() if rule is Rule.INSIDE)
 VERIFIED: Final = frozenset(name for name, rule in TABLE.items() if rule is Rule.VERIFIED)
+RESULT: Final = frozenset(name for name, rule in TABLE.items() if rule is Rule.RESULT)
 REMOVED: Final = frozenset(name for name, rule in TABLE.items() if rule is Rule.REMOVED)
 # A message whose `present` has none of these bits needs no filter. Nearly all messages have none.
 CREDENTIAL_BITS: Final[i64] = bits_of("authorization", "proxy-authorization")
@@ -148,10 +152,12 @@ class Border:
             return False
         if row.name in VERIFIED:
             return verifies(sender) and is_own(row, sender, domains)
+        if row.name in RESULT:
+            return verifies_numbers(sender)
         return row.name not in OWN or is_own(row, sender, domains)
 
     def _may_answer(self, row: Row, sender: Sender, domains: frozenset[str]) -> bool:
-        if row.name in REMOVED or row.name in CREDENTIALS or row.name in VERIFIED:
+        if row.name in REMOVED or row.name in CREDENTIALS or row.name in VERIFIED or row.name in RESULT:
             return False
         if row.name in INSIDE and is_for_users(sender):
             return False
@@ -163,6 +169,8 @@ class Border:
     def _may_see(self, row: Row, kind: LinkKind, domains: frozenset[str]) -> bool:
         if row.name in VERIFIED:
             return kind is not LinkKind.PARTNER
+        if row.name in RESULT:
+            return kind is LinkKind.SERVER
         if row.name not in CREDENTIALS:
             return True
         outside = kind is LinkKind.PARTNER
@@ -190,6 +198,12 @@ def is_for_users(sender: Sender) -> bool:
 def verifies(sender: Sender) -> bool:
     """Tell whether *sender* is a server of ours that verifies signatures of partners, or forwards what has been verified."""
     roles = (Role.EDGE, Role.FRONT_END)
+    return isinstance(sender, ServerSender) and sender.kind is LinkKind.SERVER and sender.peer.role in roles
+
+
+def verifies_numbers(sender: Sender) -> bool:
+    """Tell whether *sender* is a gateway of ours, or a front end, which forwards what a gateway has verified."""
+    roles = (Role.GATEWAY, Role.FRONT_END)
     return isinstance(sender, ServerSender) and sender.kind is LinkKind.SERVER and sender.peer.role in roles
 
 

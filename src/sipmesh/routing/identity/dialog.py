@@ -53,7 +53,8 @@ class Inside:
 
     *reserved* are the host names that mean a server or a partner in a Request-URI outside dialogs. *blocked* are the blocked
     domains. *accesses* are the names of our servers that may carry the links of this pool's users.
-    *translated* are the sides whose parties have other names for their peers: the gateway pools, and at a gateway its trunks.
+    *translated* are the sides whose parties have other names for their peers: the gateway pools. At a gateway, they are its
+    trunks and the front ends.
     """
 
     peers: Peers

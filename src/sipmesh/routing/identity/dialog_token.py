@@ -72,12 +72,12 @@ class FlowSide:
 
 @dataclass(init=False, slots=True, unsafe_hash=True)
 class PeerSide:
-    """A pool of ours or a partner. Any of its servers may continue the dialog."""
+    """A pool of ours or a partner, by the hash of its name. Any of its servers may continue the dialog."""
 
-    hash: bytes
+    owner: bytes
 
-    def __init__(self, hashed: bytes) -> None:
-        self.hash = hashed
+    def __init__(self, owner: bytes) -> None:
+        self.owner = owner
 
 
 Side = FlowSide | PeerSide
@@ -184,6 +184,16 @@ class DialogToken:
 Token = FlowToken | PathToken | LoginToken | DialogToken
 
 
+def ends_of(token: Token | None) -> bytes:
+    """Give whose dialog a token is of: the hashes of its two ends, that of the initiator first; none for other tokens.
+
+    A user stays the same end on another link, and a pool or partner by any of its servers.
+    """
+    if isinstance(token, DialogToken):
+        return token.a.owner + token.b.owner
+    return token.side.owner + token.home.owner if isinstance(token, PathToken) else b""
+
+
 def joined(first: DialogToken, second: DialogToken, through: PeerSide) -> DialogToken | None:
     """Join the tokens of two servers of one pool, *through*, that record-routed the same dialog one after the other.
 
@@ -202,7 +212,7 @@ def joined(first: DialogToken, second: DialogToken, through: PeerSide) -> Dialog
 def pack(side: Side) -> bytes:
     """Give the octets of one side; raises `LocalError` for a number that does not fit."""
     if isinstance(side, PeerSide):
-        return bytes((_PEER_TAG,)) + side.hash
+        return bytes((_PEER_TAG,)) + side.owner
     try:
         return _FLOW.pack(_FLOW_TAG, side.incarnation, side.number, side.owner)
     except StructError:

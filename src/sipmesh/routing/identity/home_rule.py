@@ -30,13 +30,19 @@ def unknown(aor: str) -> str:  # noqa: ARG001 - the signature of `HomeRule.home_
     return ""
 
 
+def no_delegate(user: str, boss: str) -> bool:  # noqa: ARG001 - the signature of `HomeRule.is_delegate`
+    """Give False: no user may call for another one."""
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class HomeRule:
     """The home pools as a server of the pool *here* knows them.
 
     *domains* are our SIP domains. *home_of* gives the home pool of a user, "" if it is not known for sure. *lent* are the
     domains of ours that applications behind a pool may speak for: its front ends pass such requests on. *backups* has the
-    backup pool of each pool that has one.
+    backup pool of each pool that has one. *is_delegate* tells whether a user may call for another one: then the home pool of the
+    delegate asserts the other user, in the first request of a call only.
     """
 
     here: str
@@ -44,24 +50,41 @@ class HomeRule:
     home_of: Callable[[str], str] = field(default=unknown, repr=False, compare=False)
     lent: Mapping[str, frozenset[str]] = field(default_factory=dict)
     backups: Mapping[str, str] = field(default_factory=dict)
+    is_delegate: Callable[[str, str], bool] = field(default=no_delegate, repr=False, compare=False)
 
     def refused(self, request: Request, sender: ServerSender, *, is_named: bool = False) -> Answer | None:
         """Refuse a request whose P-Asserted-Identity or From is a user of another home pool than that of *sender*.
 
+        A name that an application has by the topology alone is refused if a user has it too.
+
         *is_named*: From is the name with which the dialog began, so it counts.
         """
         peer = sender.peer
-        if peer.role is not Role.FRONT_END or peer.pool is None or peer.pool == self.here:
+        is_other_pool = peer.role is Role.FRONT_END and peer.pool != self.here
+        if peer.pool is None or not (is_other_pool or peer.own is not None):
             return None
         names = asserted(request)
         if not is_named and not is_anonymous(request.from_) and not is_claimed(request.from_, names):
             name = name_of(request.from_)
+            if is_other_pool and name is not None and _begins_call(request) and self._is_by_delegate(name, names):
+                names = []
             names += [name] if name is not None else []
         for name in names:
-            refused = self._refused_name(name, sender, peer.pool)
+            refused = self._refused_name(name, sender, peer.pool) if is_other_pool else self._refused_own(name, sender)
             if refused is not None:
                 return refused
         return None
+
+    def _is_by_delegate(self, name: SipUri, names: list[SipUri]) -> bool:
+        """Tell whether *name*, which is judged too, is a delegate of the only user who is asserted."""
+        return len(names) == 1 and self.is_delegate(name.aor, names[0].aor)
+
+    def _refused_own(self, name: SipUri, sender: ServerSender) -> Answer | None:
+        """Refuse a name that the topology gives to an application, and that is a user: the user has proved it."""
+        if name.host in sender.peer.asserts or not self.home_of(name.aor):
+            return None
+        why = f"{sender.peer.name} may not assert {name.aor}: there is a user of that name"
+        return Answer(403, code=Code.ASSERTION_NOT_ALLOWED, why=why)
 
     def _refused_name(self, name: SipUri, sender: ServerSender, pool: str) -> Answer | None:
         if name.host not in self.domains and name.host != NO_DOMAIN:
@@ -80,3 +103,8 @@ class HomeRule:
             return None
         why = f"{sender.peer.name} is of {pool} and may not assert {user}, whose home pool is {home}"
         return Answer(403, code=Code.ASSERTION_NOT_ALLOWED, why=why)
+
+
+def _begins_call(request: Request) -> bool:
+    """Tell whether a request is the first one of a call: each later one is of the delegate alone."""
+    return request.method == "INVITE" and request.to.tag is None

@@ -9,6 +9,7 @@ from sipmesh.routing.identity.assertion import ASSERTED, remove_foreign_assertio
 from sipmesh.routing.identity.border import IN_RESPONSES, TABLE
 from sipmesh.routing.identity.privacy import hides_identity
 from sipmesh.routing.identity.realm import CHALLENGED, CHALLENGES, lacks_challenge
+from sipmesh.sip.bearer import is_bearer
 from sipmesh.sip.digest import parse_challenge
 from sipmesh.sip.message import as_received
 from sipmesh.sip.rows import CALL_ID, CSEQ, FROM, P_ASSERTED_IDENTITY, TO, VIA, next_of
@@ -71,6 +72,8 @@ def passes_to_phone(row: Row, domain: str) -> bool:
         return True
     if row.name != "www-authenticate":
         return row.name not in TABLE and row.name != ASSERTED
+    if is_bearer(row.value):  # it has no realm; the home pool is a pool of ours
+        return True
     try:
         return parse_challenge(row.value).realm == domain
     except RemoteError:

@@ -15,6 +15,7 @@ from sipmesh.routing.identity.dialog_token import (
     PathToken,
     PeerSide,
     Token,
+    ends_of,
     joined,
 )
 from sipmesh.routing.identity.tokens import Tokens
@@ -82,7 +83,8 @@ class RouteSet:
     dialog. *is_diverted*: *beyond* is not the entry that was record-routed next to ours. *stray* says that the token was of
     another dialog, and was removed. If *beyond* is another server of our pool, *past* is the user behind it. *skipped* are the
     entries of another server of our pool, before ours or in their place: the sender has not gone there. *path* is a flow token
-    from a Path of ours. *login* is the token of a login that another server carries; it comes before all other entries.
+    from a Path of ours. *login* is the token of a login that another server carries; it comes before all other entries. *ends*
+    are the ends of the dialog as this server has record-routed it (`ends_of`): no sender can name others.
     """
 
     dialog: DialogToken | None
@@ -98,6 +100,7 @@ class RouteSet:
     is_diverted: bool
     stray: bool
     skipped: tuple[str, ...]
+    ends: bytes
 
     def __init__(
         self,
@@ -109,7 +112,7 @@ class RouteSet:
     ) -> None:
         self.dialog, self.flow, self.beyond, self.past, self.path = dialog, flow, beyond, past, path
         self.login = None
-        self.skipped = ()
+        self.skipped, self.ends = (), b""
         self.from_a = self.from_b = self.sent_as = self.sent_to = self.is_diverted = self.stray = False
 
     def bind(self, request: Request, tokens: Tokens) -> None:
@@ -174,6 +177,8 @@ def take_place(request: Request, names: Names, tokens: Tokens, here: Address = N
     route_set = place_of(token if mate is None else beside(mate, token, names.pool), route)
     route_set.login = login
     route_set.bind(request, tokens)
+    if route_set.dialog is not None or route_set.path is not None:
+        route_set.ends = ends_of(mate if token is None else token)
     if route_set.dialog is not None and skipped:
         route_set.skipped = tuple(skipped)
     if route_set.dialog is not None and route is not None and route.host in names.mates:

@@ -9,6 +9,7 @@ from typing import Final
 
 from sipmesh.routing.identity.alias import OwnerOf, name_of, nobody
 from sipmesh.routing.identity.dialog_token import FlowSide, PeerSide, Side, owner_hash
+from sipmesh.routing.numbers.e164 import caller_number
 from sipmesh.sip.fields import NameAddr
 from sipmesh.sip.tel import NO_DOMAIN, number_of
 from sipmesh.sip.uri import SipUri, unescaped
@@ -87,6 +88,12 @@ class ClientSender:
         name = name_of(address)
         return name is not None and self.owner_of(name.aor) in self.users
 
+    def user_named(self, address: NameAddr) -> str:
+        """Give the proved user whose name or alias *address* is, "" if it is none."""
+        name = name_of(address)
+        found = (name.aor, self.owner_of(name.aor)) if name is not None else ()
+        return next((user for user in found if user in self.users), "")
+
     def user_of(self, side: Side) -> str | None:
         """Give the proved user that *side* means, or None."""
         for user in self.users:
@@ -120,19 +127,22 @@ class ServerSender:
         return name is not None and self.may_use(name, allowed)
 
     def may_use(self, name: SipUri, allowed: frozenset[str]) -> bool:
-        """Tell whether this server may send as *name*, of the domains *allowed*.
+        """Tell whether this server may send as *name*: of the domains *allowed*, or a name that the topology gives to it alone.
 
         A telephone number is the same in all domains. So a number that is an alias of a user is allowed to servers of that
         user's domain only, and a ``tel:`` URI to our own front ends, which know whose it is.
         """
-        if name.host == NO_DOMAIN:
-            return self.owner_of_name(name).rpartition("@")[2] in allowed
-        if name.host not in allowed:
-            return False
-        if not may_be_number(name):
+        if name.host in allowed and not may_be_number(name):
             return True
         owner = self.owner_of_name(name)
-        return not owner or owner.rpartition("@")[2] in allowed
+        if owner:
+            return (name.host in allowed or name.host == NO_DOMAIN) and owner.rpartition("@")[2] in allowed
+        return name.host in allowed or self.has_own(name)
+
+    def has_own(self, name: SipUri) -> bool:
+        """Tell whether the topology gives *name* to this application alone."""
+        own = self.peer.own
+        return own is not None and own.has(name.aor, caller_number(name) if name.host in own.domains else "")
 
     def owner_of_name(self, name: SipUri) -> str:
         """Give the user whose alias *name* is, "" if no user has it.

@@ -18,6 +18,7 @@ from sipmesh.routing.numbers.dial_plan import DialPlan, local_digits
 from sipmesh.routing.numbers.e164 import caller_number
 from sipmesh.routing.numbers.trunk_table import TrunkTable
 from sipmesh.routing.outcome import Answer
+from sipmesh.sip.fields import NameAddr
 from sipmesh.sip.rows import P_ASSERTED_IDENTITY
 from sipmesh.sip.tel import NO_DOMAIN, is_tel
 from sipmesh.sip.text import shown
@@ -26,7 +27,6 @@ from sipmesh.trust.code import Code
 
 if TYPE_CHECKING:
     from sipmesh.routing.identity.tokens import Tokens
-    from sipmesh.sip.fields import NameAddr
     from sipmesh.sip.message import Message, Request, Response
     from sipmesh.sip.uri import SipUri
 
@@ -38,10 +38,10 @@ LETTERS: Final = frozenset(ascii_letters)
 
 @dataclass(frozen=True, slots=True)
 class TrunkNames:
-    """The names at one gateway: *host* is its name for trunks, *domain* the SIP domain of users of ours inside.
+    """The names at one gateway: *host* is its name for trunks, unless one has its own (`at`).
 
-    *domains* are all SIP domains of ours, *trunks* all trunks of the topology, and *plan* how numbers
-    are written.
+    *domain* is the SIP domain of users of ours inside, *domains* are all of ours, *trunks* all trunks of the topology, and *plan*
+    is how numbers are written.
     """
 
     host: str
@@ -49,6 +49,15 @@ class TrunkNames:
     domains: frozenset[str]
     trunks: TrunkTable
     plan: DialPlan = INTERNATIONAL
+
+    @property
+    def hosts(self) -> frozenset[str]:
+        """All our names for trunks."""
+        return self.trunks.hosts | {self.host}
+
+    def at(self, trunk: str) -> str:
+        """Give our name at *trunk*."""
+        return self.trunks.trunks[trunk].host or self.host
 
     # From a trunk
 
@@ -80,6 +89,11 @@ class TrunkNames:
         number = "" if hidden else caller_of(request.from_, self.plan)
         is_own = bool(number) and self.trunks.may_assert(trunk, number)
         self._rename_caller(request, f"sip:{number}@{trunk}" if is_own else NOBODY)
+        to = name_of(request.to)
+        if (
+            to is not None and to.host in self.hosts and to.user
+        ):  # the other side may be a trunk of this gateway, behind a user
+            request.rename("to", tagged(f"<sip:{to.user}@{self.domain}>", request.to))
 
     def _shown(self, request: Request) -> tuple[str, ...]:
         """Give the number that From shows; "" for a name that is no number; nothing if From is withheld."""
@@ -87,6 +101,17 @@ class TrunkNames:
 
     def _rename_caller(self, request: Request, uri: str) -> None:
         request.rename("from", tagged(f"<{uri}>", request.from_))
+
+    def callee_of(self, request: Request, trunk: str) -> str:
+        """Give the number or the name that *trunk* calls, the user part of the Request-URI.
+
+        A trunk where we have an account may call that account; then To has the number, or it is the main number.
+        """
+        route, uri = self.trunks.trunks[trunk], request.ruri
+        if route.login is not None and uri.user == route.login.user:
+            to = name_of(request.to)
+            return (self.plan.whole_number(to) if to is not None else "") or route.main_number or route.login.user
+        return self.plan.whole_number(uri) or uri.user or ""
 
     def name_callee(self, request: Request, callee: str) -> None:
         """Name the callee *callee*, the user part of the Request-URI, in our own domain, in the Request-URI and To."""
@@ -99,17 +124,36 @@ class TrunkNames:
     def leave(self, copy: Request, number: str, trunk: str) -> None:
         """Name the user of ours who sends *copy* by its *number*, and who it is for at *trunk*; "" is a user without a number."""
         hidden = hides_identity(copy) or not number
-        who = f"sip:{number}@{self.host};user=phone"
+        host = self.at(trunk)
+        who = f"sip:{number}@{host};user=phone"
         copy.replace("from", tagged(f"<{NOBODY if hidden else who}>", copy.from_))
         to = name_of(copy.to)
         if to is not None and (to.host in self.domains or to.host == NO_DOMAIN):
-            copy.replace("to", tagged(f"<{self._at(to, trunk)}>", copy.to))
+            copy.replace("to", tagged(f"<{self._callee(copy, to, trunk)}>", copy.to))
+        if copy.has("diversion"):
+            self._divert(copy, host)
         if copy.uri and copy.ruri.host in self.domains:
             copy.set_uri(self._at(copy.ruri, trunk))
         if number:
             copy.append(ASSERTED, f"<{who}>")
         if hidden and "id" not in privacy_of(copy):
             copy.append("privacy", "id")
+
+    def _callee(self, copy: Request, to: SipUri, trunk: str) -> str:
+        """Give the name of who is called at *trunk*: the number in To. A user who has forwarded has no other name."""
+        is_number = bool(caller_of(copy.to, self.plan))
+        if copy.to.tag is None and (copy.has("diversion") or not is_number):
+            return self._at(copy.ruri, trunk)
+        return self._at(to, trunk) if is_number else f"sip:anonymous@{trunk}"
+
+    def _divert(self, copy: Message, host: str) -> None:
+        """Name the user of ours who has forwarded a call by the number, at our name (RFC 5806); other names are not shown."""
+        entries = copy.items("diversion")
+        copy.remove("diversion")
+        for entry in entries:
+            address = NameAddr.parse(entry)
+            if number := caller_of(address):
+                copy.append("diversion", f"<sip:{number}@{host};user=phone>{entry.rpartition('>')[2]}")
 
     def _at(self, uri: SipUri, trunk: str) -> str:
         return f"sip:{uri.user or 'anonymous'}@{trunk};user=phone"
@@ -132,7 +176,7 @@ class TrunkNames:
 
     def open_contact(self, copy: Request, peer: str, tokens: Tokens) -> None:
         """Put the Contact that was hidden from *peer* back into the Request-URI of its request inside a dialog."""
-        if copy.ruri.host == self.host:
+        if copy.ruri.host in self.hosts:
             contact = tokens.reveal(copy.ruri.user or "", owner_hash(peer))
             if contact is not None:
                 copy.set_uri(contact)

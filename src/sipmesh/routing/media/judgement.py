@@ -138,3 +138,15 @@ def _fault_in_answer(answer: SessionDescription, protections: list[Protection], 
         if not offer.has_in_the_clear(at):
             return _fault(answer.media[at], protections[at])
     return None
+
+
+def unencrypted_part(description: bytes) -> str:
+    """Say which section of a session description does not have to be encrypted; "" if there is none.
+
+    Raises `RemoteError` for a description that cannot be read.
+    """
+    session = read_description(description)
+    for at, protection in enumerate(protections_of(session)):
+        if protection.grade in _REFUSED[MediaPolicy.REQUIRED]:
+            return f"media line {at + 1}, {session.media[at].line}, {protection.why}"
+    return ""

@@ -10,13 +10,21 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from sipmesh.routing.numbers.trunk_challenge import TrunkChallenge
+    from sipmesh.routing.numbers.trunk_login import TrunkLogin
+    from sipmesh.topology.document.parts.trunk import Keying
+
 
 DRAWN_OCTETS: Final = 6
 
 
 @dataclass(frozen=True, slots=True)
 class TrunkRoute:
-    """One trunk: its *name*, the pool *gateway* that has the links to it, and the first digits of its numbers."""
+    """One trunk: its *name*, the pool *gateway* that has the links to it, and the first digits of its numbers.
+
+    *longest_call* is in minutes, *ping* in seconds; 0 is no ping. *login* is our account there.
+    *host* is our own name there; "" for that of the gateway. *challenge* says how it logs in without a certificate.
+    """
 
     name: str
     gateway: str
@@ -28,6 +36,13 @@ class TrunkRoute:
     emergency: bool = False
     channels: int | None = None
     calls_per_second: int | None = None
+    longest_call: int = 240
+    login: TrunkLogin | None = None
+    ping: int = 0
+    minutes: int | None = None
+    keying: Keying | None = None
+    host: str = ""
+    challenge: TrunkChallenge | None = None
 
 
 class TrunkTable:
@@ -35,6 +50,7 @@ class TrunkTable:
 
     def __init__(self, trunks: Iterable[TrunkRoute]) -> None:
         self.trunks = {trunk.name: trunk for trunk in trunks}
+        self.hosts = frozenset(trunk.host for trunk in self.trunks.values() if trunk.host)
 
     def __repr__(self) -> str:
         return f"<TrunkTable {', '.join(self.trunks)}>"

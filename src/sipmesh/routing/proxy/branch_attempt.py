@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum, auto
 
+from sipmesh.routing.call_rules.diversion import NOT_DIVERTED, Chain
 from sipmesh.routing.target import ServerTarget, Target
 
 Way = tuple[Target, str]
@@ -22,20 +23,28 @@ class BranchState(Enum):
 
 @dataclass(init=False, slots=True)
 class Branch:
-    """One attempt to send the request. *ways* are the remaining alternatives. *late*: its timer has fired.
+    """One attempt to send the request to *target*, at its server *name*. *ways* are the remaining alternatives.
 
-    *past*: it went to another address of a partner, after a 503 of the first one.
+    *late*: its timer has fired. *past*: it went to another address of a partner, after a 503 of the first one. *authorized*: it
+    went to the same trunk again, after a challenge. *over*: the rules of the callee have ended it. *chain* says who has forwarded
+    the call to *target*.
     """
 
     target: Target
+    name: str
     ways: tuple[Way, ...]
     state: BranchState
     late: bool
     past: bool
+    authorized: bool
+    over: bool
+    chain: Chain
 
-    def __init__(self, target: Target, ways: tuple[Way, ...]) -> None:
-        self.target, self.ways = target, ways
-        self.state, self.late, self.past = BranchState.CALLING, False, False
+    def __init__(self, way: Way, ways: tuple[Way, ...], chain: Chain = NOT_DIVERTED) -> None:
+        self.target, self.name = way
+        self.ways, self.chain = ways, chain
+        self.state, self.late, self.past, self.over = BranchState.CALLING, False, False, False
+        self.authorized = False
 
 
 def ways_to(target: Target) -> tuple[Way, ...]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sipmesh.routing.call_rules.diversion import NOT_DIVERTED, Chain
+from sipmesh.routing.call_rules.handling import CallHandling
 from sipmesh.routing.outcome import Store
 from sipmesh.routing.target import AnotherNotifier, RemoteFlowTarget, Target
 from sipmesh.sip.message import Response
@@ -13,16 +15,19 @@ from sipmesh.sip.message import Response
 class Start:
     """Send the request to *target* as branch *number*. *name* is the server to try if the target has several.
 
-    *past*: not to the address of the partner that has just answered 503.
+    *past*: not to the address of the partner that has just answered 503. *chain* says who has forwarded the call to *target*.
     """
 
     number: int
     target: Target
     name: str
     past: bool
+    chain: Chain
 
-    def __init__(self, number: int, target: Target, name: str = "", *, past: bool = False) -> None:
-        self.number, self.target, self.name, self.past = number, target, name, past
+    def __init__(
+        self, number: int, target: Target, name: str = "", *, past: bool = False, chain: Chain = NOT_DIVERTED
+    ) -> None:
+        self.number, self.target, self.name, self.past, self.chain = number, target, name, past, chain
 
 
 @dataclass(init=False, slots=True)
@@ -75,4 +80,23 @@ class DecideAgain:
     what: AnotherNotifier | Store
 
 
-Effect = Start | SendResponse | Silence | Cancel | Forget | AwaitSilent | DecideAgain
+@dataclass(frozen=True, slots=True)
+class AwaitAnswer:
+    """Let the phones ring for as long as the rules of *handling* say, then call `ResponseContext.rung_out`."""
+
+    handling: CallHandling
+
+
+@dataclass(frozen=True, slots=True)
+class Divert:
+    """Find the target at the end of *chain*: `ResponseContext.diverted` or `ResponseContext.not_diverted` follows.
+
+    A *redirection* of the branch to *target* wants it: the user who forwards, and the end of the chain, are still to be found.
+    """
+
+    chain: Chain
+    redirection: Response | None = None
+    target: Target | None = None
+
+
+Effect = Start | SendResponse | Silence | Cancel | Forget | AwaitSilent | DecideAgain | AwaitAnswer | Divert

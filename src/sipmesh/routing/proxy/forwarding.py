@@ -9,7 +9,7 @@ from sipmesh.routing.identity.privacy import hides_identity, privacy_of
 from sipmesh.routing.proxy.target_set import is_sips
 from sipmesh.routing.target import FlowTarget, RemoteFlowTarget, ServerTarget, Target
 from sipmesh.sip.check import read_request_uri
-from sipmesh.sip.fields import NameAddr
+from sipmesh.sip.fields import NameAddr, ViaForm
 from sipmesh.sip.header import Message
 from sipmesh.sip.message import Request, Response
 from sipmesh.sip.rows import (
@@ -45,17 +45,19 @@ class ListenerAddress:
     """Our host name and port for one kind of peers. It is used in our Via and Record-Route. Do not change an instance.
 
     *transport* is the parameter in a SIP URI; "ws" means secure WebSocket here (RFC 7118 section 5). *sent_by* is the sent-by of
-    a Via (RFC 3261 section 20.42).
+    a Via (RFC 3261 section 20.42), and *via_form* makes such a Via.
     """
 
     host: str
     port: int
     transport: str
     sent_by: str = field(compare=False, repr=False)
+    via_form: ViaForm = field(compare=False, repr=False)
 
     def __init__(self, host: str, port: int, transport: str = "tls") -> None:
         self.host, self.port, self.transport = host, port, transport
         self.sent_by = f"{host}:{port}"
+        self.via_form = ViaForm(self.via)
 
     @property
     def via(self) -> str:

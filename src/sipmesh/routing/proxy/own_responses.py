@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import Final
 
+from sipmesh.routing.call_rules.handling import IS_BUSY
 from sipmesh.routing.target import FlowTarget, Found, ServerTarget, Target
 from sipmesh.sip.message import Request, Response, respond
-from sipmesh.sip.status import Status
+from sipmesh.sip.status import FIRST_CLIENT_ERROR, FIRST_GLOBAL_FAILURE, Status
 
 WHY: Final[dict[int, str]] = {
     Status.NOT_FOUND: "no server of the pool knows the device",
     Status.REQUEST_TIMEOUT: "no final response has come in time",
     Status.FLOW_FAILED: "the flow has failed",
+    Status.MAX_BREADTH_EXCEEDED: "the call is forwarded to too many phones",
     Status.TEMPORARILY_UNAVAILABLE: "the link of the phone is gone",
     Status.BAD_GATEWAY: "the next hop has sent a malformed response",
     Status.SERVICE_UNAVAILABLE: "no server at the next hop can be reached",
@@ -22,6 +24,23 @@ WHY: Final[dict[int, str]] = {
 def explained(request: Request, status: int) -> Response:
     """Make our own response to *request*, with a Warning that says what happened (RFC 3261 section 20.43)."""
     return respond(request, status, headers=(("Warning", f'399 sipmesh "{WHY[status]}"'),))
+
+
+def unanswered(request: Request) -> Response:
+    """Make the response to a call that was not answered for as long as the rules of the callee say."""
+    return respond(
+        request, Status.TEMPORARILY_UNAVAILABLE, headers=(("Warning", '399 sipmesh "not answered in time"'),)
+    )
+
+
+def of_member(request: Request, response: Response) -> Response:
+    """Make the response for a member of a group: busy or away. What a member says is for no other member, and not for the caller.
+
+    A member who redirects the call is busy.
+    """
+    is_busy = response.status in IS_BUSY or not FIRST_CLIENT_ERROR <= response.status < FIRST_GLOBAL_FAILURE
+    status = Status.BUSY_HERE if is_busy else Status.TEMPORARILY_UNAVAILABLE
+    return respond(request, status, headers=(("Warning", '399 sipmesh "no member of the group is free"'),))
 
 
 def lost_status(target: Target) -> int:

@@ -26,6 +26,15 @@ MALFORMED: Final = 'SIP;cause=502;text="Malformed response"'
 BY_OPERATOR: Final = 'SIP;cause=200;text="Ended by an operator"'
 """The Reason of the BYE to both sides of a call that an operator ends."""
 
+MEDIA_LOST: Final = 'SIP;cause=500;text="Media lost"'
+"""The Reason of the BYE to both sides of a call that rtpengine has not any more."""
+
+PEER_GONE: Final = 'SIP;cause=503;text="Other side gone"'
+"""The Reason of the BYE in a call whose application, trunk or partner is not trusted any more, or stays away."""
+
+TOO_LONG: Final = 'SIP;cause=408;text="Longer than allowed"'
+"""The Reason of the BYE to both sides of a call with a trunk that is up for too long."""
+
 _MAX_FORWARDS: Final = "70"
 
 
@@ -52,20 +61,20 @@ def bye_in_place_of_caller(sent: Request, response: Response, tokens: Collection
     return _to_callee(sent, response, tokens, "BYE", _next(sent.cseq.number), reason)
 
 
-def byes_of_operator(
-    invite: Request, sent: Request, response: Response, tokens: Collection[str]
+def byes_to_both(
+    invite: Request, sent: Request, response: Response, tokens: Collection[str], reason: str
 ) -> list[Request | None]:
     """Build the BYE to the caller and the BYE to the callee, without a Via, of a call that is up.
 
     *invite* is as it arrived, *sent* as it was sent, and *response* is its 2xx. The BYE to the caller is None without a Contact.
     """
     contacts = invite.contacts
-    to_callee = _to_callee(sent, response, tokens, "BYE", LAST_CSEQ, BY_OPERATOR)
+    to_callee = _to_callee(sent, response, tokens, "BYE", LAST_CSEQ, reason)
     if not contacts or not contacts[0].is_sip:
         return [None, to_callee]
     routes = [("route", value) for value in invite.items("record-route")]
     ends = [("from", response.first("to") or ""), ("to", invite.first("from") or "")]
-    return [_request("BYE", contacts[0].uri, ends, routes, invite.call_id, LAST_CSEQ, BY_OPERATOR), to_callee]
+    return [_request("BYE", contacts[0].uri, ends, routes, invite.call_id, LAST_CSEQ, reason), to_callee]
 
 
 def bye_after_ack(ack: Request) -> Request:

@@ -2,22 +2,50 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from sipmesh.errors import LocalError
-from sipmesh.routing.outcome import Store
+from sipmesh.routing.call_rules.diversion import NOT_DIVERTED, Chain
+from sipmesh.routing.call_rules.handling import CallHandling
+from sipmesh.routing.outcome import Forward, Otherwise, Store
 from sipmesh.routing.proxy.best_response import BestResponse
 from sipmesh.routing.proxy.branch_attempt import Branch, BranchState, Way, ways_to
-from sipmesh.routing.proxy.breadth import breadth_of, narrowed
-from sipmesh.routing.proxy.effects import AwaitSilent, Cancel, DecideAgain, Effect, Forget, SendResponse, Silence, Start
+from sipmesh.routing.proxy.branch_kinds import (
+    ELSEWHERE,
+    FLOW_IS_DEAD,
+    NO_ANSWER,
+    TIMED_OUT,
+    TRUNK_HAS_FAILED,
+    by_rank,
+    has_other_pools,
+    has_other_trunks,
+    is_beside,
+    is_of_group,
+    is_to_gateways,
+    is_to_our_server,
+)
+from sipmesh.routing.proxy.breadth import DEFAULT_BREADTH, breadth_of, narrowed
+from sipmesh.routing.proxy.effects import (
+    AwaitAnswer,
+    AwaitSilent,
+    Cancel,
+    DecideAgain,
+    Divert,
+    Effect,
+    Forget,
+    SendResponse,
+    Silence,
+    Start,
+)
 from sipmesh.routing.proxy.own_responses import (
     explained,
     lost_status,
+    of_member,
     overloaded,
+    unanswered,
 )
-from sipmesh.routing.target import FlowTarget, Found, RemoteFlowTarget, ServerTarget, Target
+from sipmesh.routing.target import FlowTarget, Found, RemoteFlowTarget, ServerTarget, Target, is_carried
 from sipmesh.sip.message import Request, Response, respond
 from sipmesh.sip.status import (
+    FIRST_CLIENT_ERROR,
     FIRST_FINAL,
     FIRST_GLOBAL_FAILURE,
     FIRST_REDIRECTION,
@@ -27,46 +55,6 @@ from sipmesh.sip.status import (
     Status,
 )
 from sipmesh.trust.evidence import LinkKind
-
-FLOW_IS_DEAD: Final = frozenset({Status.REQUEST_TIMEOUT, Status.FLOW_FAILED})
-"""After these, another flow of the same device is tried; after no other response (RFC 5626 section 7)."""
-
-TRUNK_HAS_FAILED: Final = frozenset({408, 500, 502, 504})
-"""After these, and after a 503, another trunk is tried: they say nothing about the number that is called."""
-
-SILENT_S: Final = 4.0
-"""Seconds for phones that answer an INVITE with nothing, once another device has refused it or the caller has cancelled it.
-
-A phone sends 100 within 0.2 s (RFC 3261 section 17.2.1), on a link that loses nothing. So the link of a silent phone is dead,
-and so is a trunk that is silent. The caller should not wait for its timer B (32 s) to learn that the user is busy.
-"""
-
-TIMED_OUT: Final = ('SIP;cause=408;text="Request Timeout"',)
-"""The Reason in the CANCEL after timer C (RFC 3326)."""
-
-ELSEWHERE: Final = ('SIP;cause=200;text="Call completed elsewhere"',)
-"""The Reason in the CANCEL to the other branches after a 2xx: their phones show no missed call (RFC 3326 section 3.1)."""
-
-
-def _by_rank(targets: tuple[Target, ...]) -> list[tuple[Target, ...]]:
-    """Group *targets* by q, lowest first: `ResponseContext.start` takes the last group first. Phones rarely set a q."""
-    first, is_one_group = targets[0].q if targets else 0.0, True
-    for target in targets:
-        is_one_group = is_one_group and target.q == first
-    if is_one_group:
-        return [targets] if targets else []
-    ranks = sorted({target.q for target in targets})
-    return [tuple(target for target in targets if target.q == rank) for rank in ranks]
-
-
-def has_other_trunks(target: Target) -> bool:
-    """Tell whether *target* is several trunks, of which each is tried if the trunk before it has failed."""
-    return isinstance(target, ServerTarget) and len(target.names) > 1 and target.kind is LinkKind.PARTNER
-
-
-def _is_to_our_server(target: Target) -> bool:
-    """Tell whether a 503 on a branch to *target* is of a server of ours: that of its phones and partners comes as a 500."""
-    return isinstance(target, RemoteFlowTarget) or (isinstance(target, ServerTarget) and target.kind is LinkKind.SERVER)
 
 
 class ResponseContext:
@@ -78,6 +66,8 @@ class ResponseContext:
         "branches",
         "by_token",
         "cancelled",
+        "finding",
+        "handling",
         "heard",
         "invite",
         "reasons",
@@ -87,8 +77,11 @@ class ResponseContext:
         "waiting",
     )
 
-    def __init__(self, request: Request, waiting: list[tuple[Target, ...]], unreached: Store | None = None) -> None:
-        self.request, self.waiting, self.unreached = request, waiting, unreached
+    def __init__(self, request: Request, waiting: list[tuple[Target, ...]], otherwise: Otherwise = None) -> None:
+        self.request, self.waiting = request, waiting
+        self.unreached = otherwise if isinstance(otherwise, Store) else None
+        self.handling = otherwise if isinstance(otherwise, CallHandling) else None
+        self.finding = 0  # targets that are being found, to which the rules of a callee forward the call
         self.heard = False  # something has answered, or may have the request
         self.invite = request.method == "INVITE"  # then every 2xx is forwarded
         self.branches: dict[int, Branch] = {}
@@ -101,26 +94,27 @@ class ResponseContext:
         return f"<ResponseContext of {self.request!r}: {self.branches}>"
 
     @staticmethod
-    def of(request: Request, targets: tuple[Target, ...], unreached: Store | None = None) -> ResponseContext:
+    def of(request: Request, targets: tuple[Target, ...], otherwise: Otherwise = None) -> ResponseContext:
         """Group *targets* by q, highest first. A group runs in parallel; the next group starts when all of it failed.
 
         *by_token*: another server of the pool has sent the request to a flow of ours. It has answered the caller with 100, and
         needs to know whether the phone answers. So it gets the 100 of the phone in place of ours.
 
-        A group larger than Max-Breadth, which must not be 0, is split (RFC 5393 section 5.3.3). *unreached* is what to do with
-        the request if none of them can be reached.
+        A group larger than Max-Breadth, which must not be 0, is split (RFC 5393 section 5.3.3). *otherwise* is as in `Forward`.
         """
         if len(targets) == 1:
-            context, target = ResponseContext(request, [targets], unreached), targets[0]
+            context, target = ResponseContext(request, [targets], otherwise), targets[0]
             context.by_token = isinstance(target, FlowTarget) and (
                 target.found is Found.TOKEN or target.found is Found.PATH
             )
             return context
-        return ResponseContext(request, narrowed(_by_rank(targets), breadth_of(request)), unreached)
+        return ResponseContext(request, narrowed(by_rank(targets), breadth_of(request)), otherwise)
 
     @property
     def running(self) -> bool:
-        """Whether a branch may still answer; a branch that was left as silent counts again once it sends a response."""
+        """Whether a branch may still answer, or will start; a branch that was left as silent counts again once it responds."""
+        if self.finding:
+            return True
         for branch in self.branches.values():
             if branch.state is not BranchState.DONE and not (branch.late and branch.state is BranchState.CALLING):
                 return True
@@ -160,8 +154,10 @@ class ResponseContext:
         group = self.waiting.pop()
         if len(group) > 1 or self.share:
             self.share = breadth_of(self.request) // len(group)
-        started: list[Effect] = [self._start(ways_to(target)) for target in group]
-        return [*started, AwaitSilent()] if self.invite and len(group) == 1 and has_other_trunks(group[0]) else started
+        chain = self.handling.chain if self.handling is not None else NOT_DIVERTED
+        started: list[Effect] = [self._start(ways_to(target), chain) for target in group]
+        awaits = len(group) == 1 and (has_other_trunks(group[0]) or has_other_pools(group[0]))
+        return [*started, AwaitSilent()] if self.invite and awaits else started
 
     def responded(self, number: int, response: Response) -> list[Effect]:
         """Process a response on the branch *number*."""
@@ -175,7 +171,25 @@ class ResponseContext:
         if branch.state is BranchState.DONE:
             return []
         branch.state = BranchState.DONE
+        if is_of_group(branch.chain) and not FIRST_CLIENT_ERROR <= response.status < FIRST_GLOBAL_FAILURE:
+            response = of_member(self.request, response)  # a member speaks for no other member
+        if response.status < FIRST_CLIENT_ERROR and self._may_follow(branch, response):
+            self.finding += 1
+            return [Divert(branch.chain, response, branch.target)]
         return self._failed(branch, response)
+
+    def challenged(self, number: int, response: Response) -> list[Effect]:
+        """A trunk has challenged this server on the branch *number*: send the request there again, once, with credentials.
+
+        *response* stands for the challenge, if it is the second one.
+        """
+        branch = self.branches[number]
+        if branch.authorized or branch.late or branch.state is BranchState.DONE or self.ended:
+            return self.responded(number, response)
+        self.heard, branch.state = True, BranchState.DONE
+        start = self._start(((branch.target, branch.name), *branch.ways), branch.chain)
+        self.branches[start.number].authorized = True
+        return [start]
 
     def _failed(self, branch: Branch, response: Response) -> list[Effect]:
         """Process the final response of a branch that has failed."""
@@ -190,15 +204,17 @@ class ResponseContext:
             )  # the user may be here now
             if branch.ways and not self.ended:
                 self._consider_of(branch, response)
-                return [self._start(branch.ways)]
+                return [self._start(branch.ways, branch.chain)]
         if response.status == SERVICE_UNAVAILABLE:
-            response = overloaded(response, is_ours=_is_to_our_server(branch.target))
+            response = overloaded(response, is_ours=is_to_our_server(branch.target))
             if not isinstance(branch.target, FlowTarget):
                 return self._past_server(branch, response)
         if response.status in FLOW_IS_DEAD and self._has_spare(branch):
             return self._try_next_way(branch, response)
-        if response.status in TRUNK_HAS_FAILED and branch.ways and has_other_trunks(branch.target) and not branch.late:
-            return self._next_trunk(branch, response)
+        has_next = bool(branch.ways) and (has_other_trunks(branch.target) or is_to_gateways(branch.target))
+        if response.status in TRUNK_HAS_FAILED and has_next and not branch.late:
+            to_gateways = is_to_gateways(branch.target)
+            return self._next_pool(branch, response) if to_gateways else self._next_trunk(branch, response)
         if not branch.late:  # a late branch was already counted as a 408
             self._consider_of(branch, response)
         return self._global_failure(response.status) if response.status >= FIRST_GLOBAL_FAILURE else self._next()
@@ -232,7 +248,7 @@ class ResponseContext:
             return []
         if not branch.late and branch.state is BranchState.CALLING and self._has_spare(branch):
             branch.late, branch.state = True, BranchState.DONE
-            return [self._start(branch.ways)]
+            return [self._start(branch.ways, branch.chain)]
         if not branch.late:
             branch.late, branch.ways = True, ()
             self._consider(explained(self.request, Status.REQUEST_TIMEOUT))
@@ -266,24 +282,38 @@ class ResponseContext:
             if branch.state is BranchState.CALLING and not branch.late:
                 branch.late = True
                 if self._has_spare(branch):
-                    started.append(self._start(branch.ways))
+                    started.append(self._start(branch.ways, branch.chain))
         return [*started, *self._next()]
 
     def _leave_silent_trunk(self) -> list[Effect]:
-        """Try the next trunk, if the last one has not answered at all. It is cancelled if it sends a response later."""
+        """Try the next trunk, if the last one has not answered at all. It is cancelled if it sends a response later.
+
+        Without a next trunk, the search ends here if the front end can try another gateway pool.
+        """
         branch = self.branches[len(self.branches) - 1]
         is_silent = branch.state is BranchState.CALLING and not branch.late and not self.ended
-        if not is_silent or not branch.ways or not has_other_trunks(branch.target):
+        has_next = bool(branch.ways) and has_other_trunks(branch.target)
+        if not is_silent or not (has_next or has_other_pools(branch.target)):
             return []
         branch.late = True
         self._consider(explained(self.request, Status.REQUEST_TIMEOUT))
+        if not has_next:
+            return self._next()
         ways, branch.ways = branch.ways, ()
-        return [self._start(ways), AwaitSilent(restarts=True)]
+        return [self._start(ways, branch.chain), AwaitSilent(restarts=True)]
 
     def _next_trunk(self, branch: Branch, response: Response) -> list[Effect]:
         """Try the next trunk after a trunk that has failed; *response* counts if the next trunk has no response."""
         self._consider_of(branch, response)
-        return self._next() if self.ended else [self._start(branch.ways), AwaitSilent(restarts=True)]
+        return self._next() if self.ended else [self._start(branch.ways, branch.chain), AwaitSilent(restarts=True)]
+
+    def _next_pool(self, branch: Branch, response: Response) -> list[Effect]:
+        """All trunks of a gateway pool have failed: try the next pool. Other servers of the same pool have the same trunks."""
+        target = branch.target
+        if isinstance(target, ServerTarget):
+            pool_of = dict(zip(target.names, target.pools, strict=True))
+            branch.ways = tuple([way for way in branch.ways if pool_of.get(way[1]) != pool_of.get(branch.name)])
+        return self._try_next_way(branch, response)
 
     def _has_spare(self, branch: Branch) -> bool:
         """Tell whether another flow of the same device may be tried."""
@@ -294,6 +324,9 @@ class ResponseContext:
         self.cancelled = True
         self.waiting.clear()
         effects = self._cancel_running(reasons)
+        if self.finding:
+            self.finding = 0
+            effects += self._next()
         return [*effects, AwaitSilent()] if self._waits_for_silent else effects
 
     def give_up(self, retry_after_s: str) -> list[Effect]:
@@ -309,17 +342,17 @@ class ResponseContext:
         headers = (("Retry-After", retry_after_s),)
         return [*effects, SendResponse(respond(self.request, SERVICE_UNAVAILABLE, headers=headers))]
 
-    def _start(self, ways: tuple[Way, ...], *, past: bool = False) -> Start:
+    def _start(self, ways: tuple[Way, ...], chain: Chain, *, past: bool = False) -> Start:
         number = len(self.branches)
         target, name = ways[0]
-        branch = self.branches[number] = Branch(target, ways[1:])
+        branch = self.branches[number] = Branch(ways[0], ways[1:], chain)
         branch.past = past
-        return Start(number, target, name, past=past)
+        return Start(number, target, name, past=past, chain=chain)
 
     def _try_next_way(self, branch: Branch, response: Response) -> list[Effect]:
         """Try the next way of *branch*. If there is none, *response* is the response of this branch."""
         if branch.ways and not self.ended:
-            return [self._start(branch.ways)]
+            return [self._start(branch.ways, branch.chain)]
         self._consider_of(branch, response)
         return self._next()
 
@@ -333,7 +366,7 @@ class ResponseContext:
                 return self._next_trunk(branch, response)
             if branch.target.kind is LinkKind.PARTNER and not branch.past and not self.ended:
                 self._consider_of(branch, response)
-                return [self._start(((branch.target, branch.target.names[0]),), past=True)]
+                return [self._start(((branch.target, branch.target.names[0]),), branch.chain, past=True)]
             branch.ways = tuple([way for way in branch.ways if isinstance(way[0], ServerTarget)])  # the server lives
         return self._try_next_way(branch, response)
 
@@ -344,9 +377,11 @@ class ResponseContext:
         """
         if branch.state is BranchState.CALLING:
             branch.state = BranchState.PROCEEDING
-            if self.invite and (self.ended or (branch.late and isinstance(branch.target, ServerTarget))):
+            if self.invite and (self.ended or branch.over or (branch.late and isinstance(branch.target, ServerTarget))):
                 branch.state = BranchState.CANCELLING
                 return [Cancel(number, self.reasons)]
+        if branch.over:
+            return []
         if response.status == TRYING or not self.invite or self.answered or branch.state is BranchState.DONE:
             return (
                 [SendResponse(respond(self.request, 100))]
@@ -396,16 +431,113 @@ class ResponseContext:
         """
         if self.answered:
             return []
+        if self.handling is not None and not self.cancelled:
+            others = self.handling.after_refusals()
+            if others is not None:
+                return self._ring(others)
+            following = self.handling.after(self.best.status if self.best is not None else 480)
+            if following is not None:
+                return self._divert(following)
         self.answered = True
         if self.unreached is not None and not self.heard and not self.cancelled:
             return [DecideAgain(self.unreached)]
         if not self.invite and self.best is not None and self.best.status == Status.REQUEST_TIMEOUT:
             return [Silence()]
+        return [SendResponse(self._final())]
+
+    def _final(self) -> Response:
         if self.cancelled and (self.best is None or self.best.status < FIRST_GLOBAL_FAILURE):
-            return [SendResponse(respond(self.request, Status.REQUEST_TERMINATED))]
+            return respond(self.request, Status.REQUEST_TERMINATED)
+        if self.best is None and self.handling is not None:
+            return unanswered(self.request)
         if self.best is None:
             raise LocalError(f"{self.request.method} has no targets and no response")
-        return [SendResponse(self.best.merged())]
+        return self.best.merged()
+
+    # What the rules of the callee say
+
+    def begin(self) -> list[Effect]:
+        """Start the first group of targets for as long as the rules of the callee say, and find what rings at the same time."""
+        if self.handling is None:
+            return self.start()
+        found: list[Effect] = [Divert(chain) for chain in self.handling.besides()]
+        self.finding += len(found)
+        found += [AwaitAnswer(self.handling)] if self.handling.ring_s else []
+        return [*self.start(), *found] if self.waiting else found
+
+    def rung_out(self, handling: CallHandling) -> list[Effect]:
+        """The phones have rung for as long as the rules of *handling* say: cancel them, and call where the rules say."""
+        if self.ended or handling is not self.handling:
+            return []
+        following, others = handling.unanswered(), handling.after_ring()
+        effects: list[Effect] = list(self._end_running(NO_ANSWER))
+        self.waiting.clear()
+        if others is not None:
+            return [*effects, *self._ring(others)]
+        self.handling = None
+        if following is not None:
+            return [*effects, *self._divert(following)]
+        self._consider(unanswered(self.request))
+        return [*effects, *self._next()]
+
+    def _ring(self, others: CallHandling) -> list[Effect]:
+        """Have the next members of a group ring."""
+        self.handling = others
+        return self.begin()
+
+    def diverted(self, forward: Forward) -> list[Effect]:
+        """Call the targets of *forward*, which were found for `Divert`."""
+        if not self.finding:
+            return []
+        self.finding -= 1
+        if self.ended:
+            return self._next()
+        handling = forward.otherwise if isinstance(forward.otherwise, CallHandling) else None
+        if handling is not None and is_beside(handling.chain):
+            running = sum([branch.state is not BranchState.DONE for branch in self.branches.values()])
+            self.share = breadth_of(self.request) // (running + len(forward.targets))
+            targets = forward.targets if self.share else ()
+            return [self._start(ways_to(target), handling.chain) for target in targets] or self._next()
+        if len(self.branches) + len(forward.targets) > DEFAULT_BREADTH:  # an ended branch counts: it may redirect
+            self._consider(explained(self.request, Status.MAX_BREADTH_EXCEEDED))
+            return self._next()
+        self.handling = handling
+        self.waiting = narrowed(by_rank(forward.targets), breadth_of(self.request))
+        return self.begin()
+
+    def not_diverted(self, chain: Chain, response: Response) -> list[Effect]:
+        """Go on without the target at the end of *chain*; *response* says why, and counts unless other phones ring."""
+        if not self.finding:
+            return []
+        self.finding -= 1
+        if is_of_group(chain):
+            self._consider_member(response)
+        elif not is_beside(chain):
+            self._consider(response)
+        return self._next()
+
+    def _may_follow(self, branch: Branch, response: Response) -> bool:
+        """Tell whether a redirection is followed here if it is of a phone or a home pool of ours.
+
+        Of a call that another server of the pool has sent to a flow, that server knows who was called.
+        """
+        is_over = self.ended or branch.late or self.by_token or is_carried(branch.target)
+        return self.invite and not is_over and self.request.to.tag is None and bool(response.contacts)
+
+    def _divert(self, chain: Chain) -> list[Effect]:
+        """Have the target at the end of *chain* found; earlier answers are ignored."""
+        self.finding, self.best, self.handling = self.finding + 1, None, None
+        return [Divert(chain)]
+
+    def _end_running(self, reasons: tuple[str, ...]) -> list[Cancel]:
+        """Cancel what rings, without waiting for it: its final response does not count, unless it is a 2xx."""
+        cancelled: list[Cancel] = []
+        for number, branch in self.branches.items():
+            if branch.state is BranchState.PROCEEDING:
+                branch.state = BranchState.CANCELLING
+                cancelled.append(Cancel(number, reasons))
+            branch.ways, branch.late, branch.over = (), True, True
+        return cancelled
 
     def _consider(self, response: Response) -> None:
         """Keep the better response, and every challenge; nothing once the final response was sent."""
@@ -416,9 +548,19 @@ class ResponseContext:
         else:
             self.best.consider(response)
 
+    def _consider_member(self, response: Response) -> None:
+        """Keep whether a member of the group is busy."""
+        found = of_member(self.request, response)
+        if not self.answered and (self.best is None or found.status == Status.BUSY_HERE):
+            self.best = BestResponse(found)
+
     def _consider_of(self, branch: Branch, response: Response) -> None:
         """Keep the better response; that of a server which does not know the device gives way to any other."""
-        if not isinstance(branch.target, ServerTarget) or not branch.target.asks or response.status != Status.NOT_FOUND:
+        if is_of_group(branch.chain):
+            self._consider_member(response)
+        elif (
+            not isinstance(branch.target, ServerTarget) or not branch.target.asks or response.status != Status.NOT_FOUND
+        ):
             self._consider(response)
         elif self.best is None and not self.answered:
             self.best = BestResponse(response, is_weak=True)

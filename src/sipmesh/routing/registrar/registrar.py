@@ -8,7 +8,7 @@ so it is not stored (`is_refresh`).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from sipmesh.routing.registrar.binding import Binding, BindingKey, Changes, row_name
@@ -50,6 +50,12 @@ class RegistrarLimits:
     flow_timer_s: int = (
         60  # for clients that support outbound: they learn within it that their link is gone; 0: not sent
     )
+
+    def until(self, seconds: float) -> RegistrarLimits:
+        """Give the same limits for a login that ends after *seconds*, and its registrations with it."""
+        most = max(1, min(self.max_expires_s, int(seconds)))
+        least, usual = min(self.min_expires_s, most), min(self.default_expires_s, most)
+        return replace(self, min_expires_s=least, default_expires_s=usual, max_expires_s=most)
 
 
 @dataclass(init=False, slots=True)

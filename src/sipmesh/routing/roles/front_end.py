@@ -24,8 +24,9 @@ from sipmesh.routing.identity.home_rule import HomeRule
 from sipmesh.routing.identity.privacy import hides_user, unmet
 from sipmesh.routing.identity.route_set import Names, RouteSet
 from sipmesh.routing.identity.sender import ClientSender, Sender, ServerSender
-from sipmesh.routing.numbers.dial_plan import local_digits
 from sipmesh.routing.numbers.e164 import dialled_number
+from sipmesh.routing.numbers.number_routes import with_trunks
+from sipmesh.routing.numbers.site_plans import EmergencyGateways, SitePlan, SitePlans
 from sipmesh.routing.outcome import (
     Answer,
     Drop,
@@ -62,22 +63,26 @@ class FrontEndFacts:
     """The facts of the topology that a front end needs.
 
     *pool* is its own pool. *entrances* are the front-end pools that edges forward requests to. *applications* maps the names
-    of application servers and pools to their servers. *route* are the edges to partners, and *partner_domains* the domains
-    of these partners and the names of all *trunks*. *emergency* are the emergency numbers, for which *emergency_gateways* are
-    tried. *gruus* opens the temporary GRUUs of its pool. *pools* maps the hash in one to another front-end pool, and *homes* has
-    the servers of each such pool. *home_rule* says whom their servers may speak for.
+    of application servers and pools to their servers, *homes_of_applications* the names of all others to the pool before them.
+    *route* are the edges to partners, and *partner_domains* the domains of these partners and the names of all *trunks*.
+    *numbers* says how numbers are typed at each site. *emergency_gateways* are those for the emergency calls of each site, none
+    if no trunk takes such calls; *gateways* has the pool of each gateway.
+    *gruus* opens the temporary GRUUs of its pool. *pools* maps the hash in one to another front-end pool, and *homes* has the
+    servers of each such pool. *home_rule* says whom their servers may speak for.
     """
 
     names: Names
     domains: frozenset[str]
     pool: str
     entrances: frozenset[str]
-    applications: dict[str, tuple[str, ...]]
+    applications: Mapping[str, tuple[str, ...]]
+    homes_of_applications: Mapping[str, str]
     route: ServerChoice
     partner_domains: frozenset[str]
     trunks: frozenset[str]
-    emergency: frozenset[str]
-    emergency_gateways: ServerChoice
+    numbers: SitePlans
+    emergency_gateways: Mapping[str, EmergencyGateways]
+    gateways: Mapping[str, str]
     blocked: frozenset[str]
     inside: Inside
     incarnation: int
@@ -247,20 +252,43 @@ def route(request: Request, route_set: RouteSet, sender: Sender, facts: FrontEnd
     if refused is not None:
         return refused
     uri = request.ruri
+    if isinstance(sender, ServerSender) and sender.peer.role is Role.APPLICATION and facts.names.ours(uri):
+        uri = in_only_domain(request, facts)
     if assertion.is_of_us(uri, facts.domains) and uri.user is not None:
-        digits = local_digits(uri) if facts.emergency and request.method == "INVITE" else ""
-        if digits in facts.emergency and may_leave(sender):
-            return to_emergency(digits, facts, who)
+        if request.method == "INVITE" and facts.emergency_gateways and may_leave(sender):
+            site = facts.numbers.of(who, facts.home_rule.home_of(who) if who is not None else "")
+            digits = site.plan.emergency_number(uri)
+            if digits:
+                return to_emergency(request, digits, site, facts, who)
         if uri.params and is_gruu(uri):
             return to_gruu(uri, request, sender, facts, who)
         return ToUser(uri.aor, who)
     return beyond_users(request, uri, sender, facts, who)
 
 
-def to_emergency(number: str, facts: FrontEndFacts, who: str | None) -> Forward:
-    """Send an emergency call to the gateways whose trunks take it. No user, class of numbers or missing number hinders it."""
-    uri = f"sip:{number}@{min(facts.domains)};user=phone"
-    return Forward((ServerTarget(tuple(facts.emergency_gateways), LinkKind.SERVER, uri),), who)
+def in_only_domain(request: Request, facts: FrontEndFacts) -> SipUri:
+    """Give the Request-URI of an application that calls a user at the name of a server, as many do, in our only SIP domain."""
+    uri = request.ruri
+    if uri.user is not None and uri.host not in facts.domains and len(facts.domains) == 1:
+        request.set_uri(f"sip:{uri.user}@{min(facts.domains)}")
+    return request.ruri
+
+
+def to_emergency(request: Request, number: str, site: SitePlan, facts: FrontEndFacts, who: str | None) -> Forward:
+    """Send an emergency call to the gateways whose trunks take it. No user, class of numbers or missing number hinders it.
+
+    It carries the location of the site and no location of the phone (RFC 6442 section 4.1).
+    """
+    if site.location:
+        for name in ("geolocation", "geolocation-routing"):
+            request.remove(name)
+        request.append("geolocation", f"<{site.location}>")
+        request.append("geolocation-routing", "yes")
+    gateways = facts.emergency_gateways[site.name]
+    uri = with_trunks(f"sip:{number}@{min(facts.domains)};user=phone", gateways.trunks)
+    servers = tuple(gateways.servers)
+    pools = tuple(facts.gateways[server] for server in servers)
+    return Forward((ServerTarget(servers, LinkKind.SERVER, uri, pools=pools),), who)
 
 
 def to_gruu(uri: SipUri, request: Request, sender: Sender, facts: FrontEndFacts, who: str | None) -> Outcome:
@@ -318,7 +346,7 @@ def to_home(request: Request, outcome: ToUser, sender: Sender, home: str, server
 
 def beyond_users(request: Request, uri: SipUri, sender: Sender, facts: FrontEndFacts, who: str | None) -> Outcome:
     """Route a request that is not for one of our users: to an application, to a number, or by the edges to a partner."""
-    if uri.host in facts.applications:
+    if uri.host in facts.applications or uri.host in facts.homes_of_applications:
         return to_application(request, uri, sender, facts, who)
     if uri.host in facts.blocked:
         return Answer(403, code=Code.PARTNER_BLOCKED, why=f"{uri.host} is blocked")
@@ -335,11 +363,14 @@ def beyond_users(request: Request, uri: SipUri, sender: Sender, facts: FrontEndF
 
 
 def to_application(request: Request, uri: SipUri, sender: Sender, facts: FrontEndFacts, who: str | None) -> Outcome:
-    """Send a request to an application, unless an edge or a gateway has forwarded it."""
-    if may_leave(sender):
-        return Forward((ServerTarget(facts.applications[uri.host], LinkKind.SERVER, request.uri),), who)
-    why = f"a partner sent a request for {uri.host}: partners can reach users only"
-    return Answer(403, code=Code.NO_ROUTE, why=why)
+    """Send a request to an application by its certified name, unless an edge or a gateway has forwarded it."""
+    if not may_leave(sender):
+        why = f"a partner sent a request for {uri.host}: partners reach users, and addresses of public applications"
+        return Answer(403, code=Code.NO_ROUTE, why=why)
+    home = facts.homes_of_applications.get(uri.host)
+    if home is not None:
+        return to_home(request, ToUser(uri.aor, who), sender, home, facts.homes[home])
+    return Forward((ServerTarget(facts.applications[uri.host], LinkKind.SERVER, request.uri),), who)
 
 
 def to_contact(uri: SipUri, sender: Sender, facts: FrontEndFacts, who: str | None) -> ToContact | Answer:
@@ -353,6 +384,9 @@ def to_contact(uri: SipUri, sender: Sender, facts: FrontEndFacts, who: str | Non
     is_mate = isinstance(sender, ServerSender) and sender.peer.role is Role.FRONT_END and sender.peer.pool == facts.pool
     if address and (is_client or is_mate) and uri.host not in facts.inside.reserved and not facts.names.ours(uri):
         return ToContact(RegisteredContact(address, uri.port), who, asks_mates=is_client)
+    if facts.names.ours(uri):
+        why = f"{uri.host} is a server of this network; write one of its domains: {', '.join(sorted(facts.domains))}"
+        return Answer(404, code=Code.NO_ROUTE, why=why)
     return Answer(404, code=Code.NO_ROUTE, why=f"{uri.host} is not a domain, server or partner of this network")
 
 

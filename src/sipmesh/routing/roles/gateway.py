@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from sipmesh.routing.identity import assertion
 from sipmesh.routing.identity.dialog import (
@@ -21,6 +21,7 @@ from sipmesh.routing.identity.sender import ClientSender, Sender, ServerSender
 from sipmesh.routing.identity.trunk_names import TrunkNames, number_beside, refused_onward
 from sipmesh.routing.numbers.dial_plan import DialPlan
 from sipmesh.routing.numbers.e164 import dialled_number
+from sipmesh.routing.numbers.number_routes import named_first, named_only, trunks_in
 from sipmesh.routing.outcome import Answer, Drop, Forward, Outcome, attributed
 from sipmesh.routing.roles.options import capabilities
 from sipmesh.routing.roles.users_requests import refused_of_users
@@ -31,6 +32,11 @@ from sipmesh.sip.text import shown
 from sipmesh.topology.server_choice import ServerChoice
 from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import LinkKind
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sipmesh.routing.numbers.trunk_table import TrunkRoute
 
 METHODS: Final = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, PRACK, INFO, NOTIFY"
 """What a trunk may send. By a REFER it would have a phone of ours call a number at our cost."""
@@ -63,7 +69,9 @@ def decide(request: Request, route_set: RouteSet, sender: Sender, facts: Gateway
     if is_of_trunk and route_set.dialog is not None:
         facts.callers.enter_dialog(request, trunk_of(sender), hidden=route_set.dialog.secret)
     if request.method == "ACK":
-        return acknowledge(request, route_set, other, sender, sender.peer.asserts, facts.inside, facts.incarnation)
+        return acknowledge(
+            request, route_set, other, sender, may_name_inside(sender, facts), facts.inside, facts.incarnation
+        )
     if other is None:
         return begin(request, route_set, sender, facts)
     if is_of_trunk and request.method not in ALLOWED:
@@ -92,14 +100,24 @@ def carry_inside(
     request: Request, route_set: RouteSet, other: Side, sender: ServerSender, facts: GatewayFacts
 ) -> Outcome:
     """Forward a request inside its dialog. Names and Request-URI must be allowed there (`refused_inside`)."""
-    refused = refused_inside(request, route_set, other, sender, sender.peer.asserts, facts.inside)
+    refused = refused_inside(request, route_set, other, sender, may_name_inside(sender, facts), facts.inside)
     is_of_trunk = sender.kind is LinkKind.PARTNER
-    if is_of_trunk and is_of_hidden_user(route_set) and request.ruri.host != facts.callers.host:
+    if is_of_trunk and is_of_hidden_user(route_set) and request.ruri.host not in facts.callers.hosts:
         return Answer(404, code=Code.NO_ROUTE, why="a side hides, and the Request-URI is not the Contact that it got")
     refused = refused or refused_of_users(request, sender)
     if refused is None and request.method == "REFER":
         refused = refused_transfer(request, facts.callers.plan)
     return refused or across(request, route_set, other, facts.inside.peers, facts.incarnation)
+
+
+def may_name_inside(sender: ServerSender, facts: GatewayFacts) -> frozenset[str]:
+    """Give the domains of which a sender may name users inside dialogs.
+
+    A user of ours may have forwarded a call of one trunk to another one. Then a front end of ours sends as a trunk does.
+    """
+    if sender.kind is LinkKind.PARTNER:
+        return sender.peer.asserts
+    return sender.peer.asserts.union(facts.callers.trunks.trunks)
 
 
 def refused_transfer(request: Request, plan: DialPlan) -> Answer | None:
@@ -117,10 +135,11 @@ def inwards(request: Request, sender: ServerSender, facts: GatewayFacts) -> Outc
         return Answer(404, code=Code.NO_ROUTE, why=why)
     if not uri.user or len(uri.user) > LONGEST_CALLEE:
         return Answer(484, code=Code.NO_ROUTE, why=f"a trunk called {shown(request.uri)}, which has no user part")
+    callee = callers.callee_of(request, trunk_of(sender))
     who = callers.enter(request, trunk_of(sender))
     if isinstance(who, Answer):
         return who
-    callers.name_callee(request, callers.plan.whole_number(uri) or uri.user)
+    callers.name_callee(request, callee)
     return Forward((ServerTarget(facts.next_hop.turned(request.call_id), LinkKind.SERVER, request.uri),), who)
 
 
@@ -134,19 +153,28 @@ def outwards(request: Request, sender: ServerSender, facts: GatewayFacts) -> Out
     who = claims[0].aor
     number, callers = dialled_number(request.ruri), facts.callers
     if callers.plan.emergency_number(request.ruri):
-        takers = [trunk.name for trunk in callers.trunks.taking_emergencies() if trunk.gateway == facts.pool]
+        taking = named_first(callers.trunks.taking_emergencies(), trunks_in(request.ruri))
+        takers = [trunk.name for trunk in taking if trunk.gateway == facts.pool]
         if not takers:
             return Answer(404, code=Code.NO_ROUTE, why="no trunk of this gateway takes emergency calls")
-        return attributed(Forward((ServerTarget(tuple(takers), LinkKind.PARTNER, request.uri),), None), who)
+        return attributed(to_trunks(request, takers, taking), who)
     carrying = callers.trunks.carrying(number, request.call_id) if number else ()
+    if named := trunks_in(request.ruri):
+        carrying = named_only(carrying, named)
     trunks = [trunk for trunk in carrying if trunk.gateway == facts.pool]
     if not trunks:
         return Answer(404, code=Code.NO_ROUTE, why=f"no trunk of this gateway carries {shown(request.uri)}")
-    named = [trunk.name for trunk in trunks if trunk.main_number or number_beside(request)]
-    if not named:
+    able = [trunk.name for trunk in trunks if trunk.main_number or number_beside(request)]
+    if not able:
         why = f"{who} has no number, and {trunks[0].name} has no main_number"
         return Answer(403, code=Code.FROM_NOT_ALLOWED, why=why)
-    return attributed(Forward((ServerTarget(tuple(named), LinkKind.PARTNER, request.uri),), None), who)
+    return attributed(to_trunks(request, able, carrying), who)
+
+
+def to_trunks(request: Request, names: Sequence[str], carrying: Sequence[TrunkRoute]) -> Forward:
+    """Forward a call to trunks of this gateway; *carrying* are those of all gateways that carry it."""
+    pools = tuple(trunk.gateway for trunk in carrying)
+    return Forward((ServerTarget(tuple(names), LinkKind.PARTNER, request.uri, pools=pools),), None)
 
 
 def trunk_of(sender: ServerSender) -> str:

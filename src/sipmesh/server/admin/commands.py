@@ -51,7 +51,6 @@ from sipmesh.server.admin.replies import (
 )
 from sipmesh.server.control_socket import WHO, Command
 from sipmesh.server.proxy.flow import Flow
-from sipmesh.server.proxy.login.login_history import CERTIFICATE
 from sipmesh.server.tracing.traced_message import TRACE, TraceReply
 from sipmesh.server.tracing.tracer import trace_asked
 from sipmesh.storage.call_records.journal import record_in
@@ -137,7 +136,7 @@ class AdminCommands:
 
     def _work(self) -> WorkReply:
         node = self._node
-        now, calls = node.loop.time(), node.relay.calls.up()
+        now, calls = node.loop.time(), node.relay.calls.table.up()
         return WorkReply(
             state=self._state(),
             requests_waiting=node.relay.load,
@@ -161,12 +160,13 @@ class AdminCommands:
     async def end_call(self, asked: Mapping[str, Any]) -> CallEndReply:
         """End a call that is up: its record has the id; a call of which this process knows nothing is not ended."""
         node, who = self._node, str(asked.get("by") or asked[WHO])
-        call = node.relay.records.up.find(key_of(node.view.name, str(asked["id"])))
+        call = node.relay.calls.records.up.find(key_of(node.view.name, str(asked["id"])))
         if call is None:
             return CallEndReply(ended=False)
         node.release.end_up(call)
-        node.relay.records.ended_by(call, who)
-        node.relay.calls.ended(call.key)
+        node.relay.calls.records.ended_by(call, who)
+        for key in call.dialogs:
+            node.relay.calls.table.ended_here(key)
         if (record := record_in(call.entry.line)) is not None:
             node.log.info("call ended by an operator", by=who, caller=record.caller, callee=record.callee)
         return CallEndReply(ended=True)
@@ -249,7 +249,7 @@ class AdminCommands:
     def _digest(self, aor: str, link: str) -> str:
         """Return the algorithm with which *aor* has logged in on a link, "" if it is not known any more."""
         logins = self._node.logins.history.of(aor)
-        return next((str(login.algorithm or CERTIFICATE) for login in logins if login.link == link), "")
+        return next((login.proof for login in logins if login.link == link), "")
 
     def _end(self, binding: Binding) -> datetime | None:
         """Return when a binding ends by the clock of this machine; only the server that has the link knows it."""

@@ -26,7 +26,11 @@ SUMMED: Final = frozenset(
         "sipmesh_subscriptions",
         "sipmesh_publications",
         "sipmesh_calls_up",
+        "sipmesh_trunk_calls",
+        "sipmesh_trunk_minutes",
         "sipmesh_call_records_waiting",
+        "sipmesh_rtpengine_commands_waiting",
+        "sipmesh_bridged_dialogs",
     }
 )
 """Gauges that count things of one process. Of each other gauge the highest value is shown, such as of an age."""

@@ -13,7 +13,39 @@ from sipmesh.trust.role import ClientUsage
 if TYPE_CHECKING:
     from sipmesh.topology.document.load import Loaded
     from sipmesh.topology.document.parts.federation import Partner
+    from sipmesh.topology.document.parts.trunk import Trunk
     from sipmesh.trust.authority import Authority
+
+
+@dataclass(frozen=True, slots=True)
+class TrunkReport:
+    """What the topology says of a partner that is a trunk. Numbers have their first digits only.
+
+    *longest_call* is in minutes, and *minutes* are those of our users in 24 hours.
+    """
+
+    gateway: str
+    asserts: tuple[str, ...]
+    carries: tuple[str, ...]
+    channels: int | None
+    calls_per_second: int | None
+    longest_call: int
+    emergency: bool
+    minutes: int | None = None
+
+    @classmethod
+    def of(cls, trunk: Trunk) -> Self:
+        """Report one trunk."""
+        return cls(
+            gateway=trunk.gateway,
+            asserts=tuple(trunk.asserts),
+            carries=tuple(trunk.carries),
+            channels=trunk.channels,
+            calls_per_second=trunk.calls_per_second,
+            longest_call=trunk.longest_call,
+            emergency=trunk.emergency,
+            minutes=trunk.minutes,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +62,7 @@ class PartnerReport:
     identity: IdentityPolicy | None
     third_party: bool
     left_s: int | None
+    trunk: TrunkReport | None = None
 
     @classmethod
     def of(cls, partner: Partner, authority: Authority, at: datetime) -> Self:
@@ -45,6 +78,7 @@ class PartnerReport:
             identity=partner.identity,
             third_party=partner.third_party,
             left_s=_left(authority, at),
+            trunk=TrunkReport.of(partner.trunk) if partner.trunk is not None else None,
         )
 
 

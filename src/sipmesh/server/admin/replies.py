@@ -16,12 +16,11 @@ from pydantic import Field
 
 from sipmesh.server.control_socket import ControlCommand
 from sipmesh.server.proxy.login.login_failures import LoginFailure, flaw_class
-from sipmesh.server.proxy.login.login_history import CERTIFICATE
 from sipmesh.server.proxy.refused_message import RefusedMessage
 from sipmesh.server.refresh.reload_result import ReloadResult
 from sipmesh.topology.expiry.fetch_status import FetchStatus
 from sipmesh.topology.expiry.server_use import Use
-from sipmesh.topology.expiry.validity import Chain, DatedItem
+from sipmesh.topology.expiry.validity import Chain, DatedItem, RenewalFault
 from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import Direction, LinkKind
 from sipmesh.trust.judgement.verdict_report import VerdictReport
@@ -94,6 +93,7 @@ class ChainReply:
     chain: tuple[DatedItem, ...]
     fault: str
     partner: str = ""
+    renewal: RenewalFault | None = None  # a server of an older release does not say it
 
 
 class WorkerState(StrEnum):
@@ -150,7 +150,9 @@ class StatusReply:
     def use(self) -> Use:
         """Everything that expires and that the server uses now."""
         shown = {reply.outside: Chain(reply.file, reply.chain, reply.fault) for reply in self.certificates}
-        for_clients = tuple(Chain(reply.file, reply.chain, reply.fault) for reply in self.client_certificates)
+        for_clients = tuple(
+            Chain(reply.file, reply.chain, reply.fault, reply.renewal) for reply in self.client_certificates
+        )
         for_partners = {one.partner: Chain(one.file, one.chain, one.fault) for one in self.partner_certificates}
         return Use(self.server, self.pid, shown, self.anchors, self.lists, self.sources, for_clients, for_partners)
 
@@ -164,7 +166,10 @@ def chain_replies(use: Use) -> tuple[ChainReply, ...]:
 
 def client_chain_replies(use: Use) -> tuple[ChainReply, ...]:
     """Reply with the further certificates that clients get."""
-    return tuple(ChainReply(False, chain.file, chain.certificates, chain.fault) for chain in use.for_clients)  # noqa: FBT003
+    return tuple(
+        ChainReply(outside=False, file=one.file, chain=one.certificates, fault=one.fault, renewal=one.renewal)
+        for one in use.for_clients
+    )
 
 
 def partner_chain_replies(use: Use) -> tuple[ChainReply, ...]:
@@ -274,7 +279,10 @@ class LoginFailureReply:
 
 @dataclass(frozen=True, slots=True)
 class LoginReply:
-    """A login that succeeded: on which *link*, and with which of the algorithms *offered*, strongest first (*digest*)."""
+    """A login that succeeded: on which *link*, and with which of the algorithms *offered*, strongest first (*digest*).
+
+    *device* is the device whose own password or certificate was used, "" for the user's own password.
+    """
 
     link: str
     remote: str
@@ -282,12 +290,13 @@ class LoginReply:
     digest: str
     offered: Sequence[str]
     at: datetime
+    device: str = ""  # a server of an older release does not say it
 
     @classmethod
     def of(cls, login: LoginAttempt) -> Self:
         """Reply with one entry of the history of logins."""
         offered, at = tuple(map(str, login.offered)), datetime.fromtimestamp(login.at, UTC)
-        return cls(login.link, login.remote, login.user_agent, str(login.algorithm or CERTIFICATE), offered, at)
+        return cls(login.link, login.remote, login.user_agent, login.proof, offered, at, login.device)
 
 
 @dataclass(frozen=True, slots=True)

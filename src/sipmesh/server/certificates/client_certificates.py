@@ -27,26 +27,29 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sipmesh.topology.document.parts.server import ClientPort
-    from sipmesh.topology.view import ClientFiles, ServerView
+    from sipmesh.topology.expiry.validity import RenewalFault
+    from sipmesh.topology.server_files import ClientFiles
+    from sipmesh.topology.view import ServerView
 
 
 @dataclass(frozen=True, slots=True)
 class ClientCertificate:
     """One pair of files: what clients get, None if nothing; *fault* says why the present content is not used.
 
-    *port* is the port that presents it, None for both.
+    *port* is the port that presents it, None for both. *renewal* says why it is not renewed by ACME.
     """
 
     file: Path
     identity: Identity | None = None
     fault: str = ""
     port: ClientPort | None = None
+    renewal: RenewalFault | None = None
 
     @property
     def chain(self) -> Chain:
         """The chain with its expiry dates, for the inventory."""
         certificates = self.identity.chain if self.identity is not None else ()
-        return Chain(str(self.file), tuple(map(DatedItem.of_certificate, certificates)), self.fault)
+        return Chain(str(self.file), tuple(map(DatedItem.of_certificate, certificates)), self.fault, self.renewal)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +83,13 @@ class ClientCertificates:
         """The certificates whose present content is not used."""
         return (one for one in self.certificates.values() if one.fault)
 
+    def renewed(self, file: Path, fault: RenewalFault | None) -> ClientCertificates:
+        """Return the same with what has come of the last renewal of *file*: *fault* is None if it went well."""
+        one = self.certificates.get(file)
+        if one is None:
+            return self
+        return ClientCertificates({**self.certificates, file: replace(one, renewal=fault)})
+
     def after(self, view: ServerView, at: datetime) -> ClientCertificates:
         """Return what to present under *view* at the instant *at*."""
         return ClientCertificates(
@@ -89,6 +99,8 @@ class ClientCertificates:
     def _next(self, files: ClientFiles, view: ServerView, at: datetime) -> ClientCertificate:
         file = files.certificate
         before = replace(self.certificates.get(file, ClientCertificate(file)), port=files.port)
+        if view.acme_order is not None and not file.exists():
+            return before  # not issued yet
         try:
             found = Identity.load(file, files.key, files.names)
         except OperatorError as wrong:

@@ -10,6 +10,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from sipmesh.server.certificates.client_certificates import ClientCertificates
 from sipmesh.server.certificates.link_rotation import LinkRotation
+from sipmesh.server.certificates.own_staples import OwnStaples
 from sipmesh.server.certificates.partner_certificates import PartnerCertificates
 from sipmesh.server.certificates.presented import PresentedCertificate, PresentedCertificates
 from sipmesh.topology.expiry.impact import server_command
@@ -30,12 +31,13 @@ from sipmesh.trust.x509.sip_identity import identities
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
     from sipmesh.server.in_force.in_force import Current
     from sipmesh.server.log import Log
     from sipmesh.server.proxy.gatekeeper import Gatekeeper
     from sipmesh.server.proxy.outside import Outside
-    from sipmesh.topology.expiry.validity import Chain
+    from sipmesh.topology.expiry.validity import Chain, RenewalFault
     from sipmesh.topology.view import ServerView
     from sipmesh.transport.accept.listener import Spec
     from sipmesh.transport.hop import Hop
@@ -62,11 +64,15 @@ class OwnCertificates:
         self.presented = PresentedCertificates({})
         self.for_clients = ClientCertificates()
         self.for_partners = PartnerCertificates()
+        self.staples = OwnStaples(self._now, lambda: self._view.loaded.authority.lists)
         self._mutual: dict[tuple[LinkKind, Identity | None, bool, bool], MutualContext] = {}
 
     @property
     def _view(self) -> ServerView:
         return self._current.value.view
+
+    def _now(self) -> datetime:
+        return self._gatekeeper.clock()
 
     def load(self) -> None:
         """Read the certificates at the start; raises `OperatorError` if a file cannot be used."""
@@ -75,6 +81,13 @@ class OwnCertificates:
         self._present_to_clients(self.for_clients.after(view, at))
         self._present_to_partners(self.for_partners.after(view, at))
         self._warn_of_missing_names()
+        self._fetch_staples()
+
+    def _fetch_staples(self) -> None:
+        """Have the OCSP responses fetched about what is presented now."""
+        own = (certificate.identity for certificate in self.presented.certificates.values())
+        identities = (*own, *self.for_clients.identities, *self.for_partners.identities)
+        self._outside.sources.present([identity.chain for identity in identities])
 
     def _warn_of_missing_names(self) -> None:
         """Warn of domains that are not in our certificate: phones of these domains will refuse us (RFC 5922)."""
@@ -98,8 +111,13 @@ class OwnCertificates:
             ours = self._view.loaded.authority
             anchors = () if asks is ClientAuth.PASSWORD else (*ours.anchors, *ours.devices)
             own, others = self.presented.of(spec.kind), self.for_clients.at(spec.key)
-            return client_port_context(own, others, anchors, is_required=asks is ClientAuth.CERTIFICATE)
-        return self._mutual_context(spec.kind)
+            is_required = asks is ClientAuth.CERTIFICATE
+            return client_port_context(own, others, anchors, is_required=is_required, staple_of=self.staples.of)
+        trunk = self._view.trunk_at(spec.key)
+        of_trunk = self.for_partners.of(trunk.name) if trunk is not None else None
+        if trunk is not None and trunk.trunk is not None and trunk.trunk.challenge is not None:
+            return client_port_context(of_trunk or self.presented.of(spec.kind), staple_of=self.staples.of)
+        return self._mutual_context(spec.kind, of_trunk)
 
     def _mutual_context(self, kind: LinkKind, own: Identity | None = None, *, staples: bool = False) -> MutualContext:
         """Return the context of mutual-TLS links of *kind*, with the anchors of the topology in force.
@@ -111,11 +129,19 @@ class OwnCertificates:
         context = self._mutual.get((kind, own, staples, post_quantum))
         if context is None:
             of_many = kind is LinkKind.PARTNER
+            by_dane = of_many and self._view.has_dane_only
             others = self.for_partners.identities if of_many and own is None else ()
             identity = own or self.presented.of(kind)
             anchors = self._view.anchors(kind)
             context = mutual_context(
-                identity, anchors, of_many=of_many, others=others, staples=staples, post_quantum=post_quantum
+                identity,
+                anchors,
+                of_many=of_many,
+                by_dane=by_dane,
+                others=others,
+                staples=staples,
+                post_quantum=post_quantum,
+                staple_of=self.staples.of,
             )
             self._mutual[kind, own, staples, post_quantum] = context
         return context
@@ -129,6 +155,11 @@ class OwnCertificates:
         self._present_to_clients(self.for_clients.after(view, at))
         self._present_to_partners(self.for_partners.after(view, at))
         self._mutual = {}
+        self._fetch_staples()
+
+    def renewed(self, file: Path, fault: RenewalFault | None) -> None:
+        """Note what has come of the last renewal of *file* by ACME; *fault* is None if it went well."""
+        self.for_clients = self.for_clients.renewed(file, fault)
 
     @property
     def faults(self) -> Iterator[str]:

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from datetime import datetime
 
-    from sipmesh.topology.view import PartnerFiles, ServerView
+    from sipmesh.topology.server_files import PartnerFiles
+    from sipmesh.topology.view import ServerView
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,5 +75,5 @@ class PartnerCertificates:
             return replace(before, fault="; ".join(f"{problem.file}: {problem.reason}" for problem in wrong.problems))
         if before.identity is not None and same(found, before.identity):
             return replace(before, fault="")
-        fault = why_not(found, view, at, outside=True)
+        fault = why_not(found, view, at, outside=True, host=files.host)
         return replace(before, fault=fault) if fault else PartnerCertificate(files, found)

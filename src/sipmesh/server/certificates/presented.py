@@ -101,16 +101,17 @@ def same(found: Identity, other: Identity) -> bool:
     ]
 
 
-def why_not(identity: Identity, view: ServerView, at: datetime, *, outside: bool = False) -> str:
+def why_not(identity: Identity, view: ServerView, at: datetime, *, outside: bool = False, host: str = "") -> str:
     """Return why our peers would refuse *identity*, according to our own judge; empty if they would accept it.
 
     The judge sees both ends of a handshake of the certificate with itself. The certificate that an edge presents to
-    partners may come from a CA that only they know. Then only its names, its validity and its form are judged.
+    partners may come from a CA that only they know. Then only its names, its validity and its form are judged. *host* is our name
+    at one trunk.
     """
     if outside and not _under_ours(identity, view):
-        return next((_tell(finding) for finding in _judged_abroad(identity, view, at)), "")
+        return next((_tell(finding) for finding in _judged_abroad(identity, view, at, host)), "")
     kind = LinkKind.PARTNER if outside else LinkKind.SERVER
-    policy = view.policy_on_us(kind)
+    policy = view.policy_on_us(kind, host)
     try:
         seen = check_handshake(identity, view.loaded.authority.anchors, policy.meant_name)
     except SelfHandshakeError as wrong:
@@ -123,7 +124,7 @@ def _under_ours(identity: Identity, view: ServerView) -> bool:
     return any(identity.chain[-1].issuer == anchor.subject for anchor in view.loaded.authority.anchors)
 
 
-def _judged_abroad(identity: Identity, view: ServerView, at: datetime) -> list[Finding]:
+def _judged_abroad(identity: Identity, view: ServerView, at: datetime, host: str) -> list[Finding]:
     """Return what is wrong with a certificate whose CA we do not know."""
     evidence = PeerEvidence(
         direction=Direction.OPENED,
@@ -132,7 +133,7 @@ def _judged_abroad(identity: Identity, view: ServerView, at: datetime) -> list[F
         local=NOWHERE,
         presented=tuple(certificate.public_bytes(Encoding.DER) for certificate in identity.chain),
     )
-    verdict = judge(evidence, view.policy_on_us(LinkKind.PARTNER), at=at)
+    verdict = judge(evidence, view.policy_on_us(LinkKind.PARTNER, host), at=at)
     return [finding for finding in verdict.failed if finding.judged and finding.code not in ABROAD]
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sipmesh.errors import OperatorError
 from sipmesh.pki.ca_rotation import CaGenerations
 from sipmesh.pki.crl.builder import Reason
+from sipmesh.pki.ledger.ledger import Ledger
 from sipmesh.server.admin.inventory_report import InventoryReport
 from sipmesh.server.admin.local_servers import ask_running
 from sipmesh.server.admin.partners_report import PartnersReport
@@ -19,8 +20,8 @@ from sipmesh.server.console.operations import (
     AUDIT,
     AUDIT_CHECK,
     CERTIFICATES,
-    ENROL,
     ISSUE,
+    LEDGER,
     PARTNERS,
     REVOKE,
     SIGN_CRLS,
@@ -29,18 +30,20 @@ from sipmesh.server.console.replies import (
     AuditCheckReply,
     AuditEntry,
     AuditReply,
+    IssuedCertificate,
     IssuedReply,
+    LedgerReply,
     RevokedReply,
     SignedListsReply,
 )
 from sipmesh.server.control_socket import STATE, WHO
-from sipmesh.server.enrolment.token_report import TokenReport, checked_name, token_for
 from sipmesh.server.management.issuing import has_its_key_elsewhere, issue_for
 from sipmesh.server.management.publishing.decommission import CA
-from sipmesh.server.management.revoking import revoke, sign_crls
+from sipmesh.server.management.revoking import owner_of, revoke, sign_crls
 from sipmesh.server.process.off_loop import later, off_loop
-from sipmesh.sip.text import ascii_lower
+from sipmesh.sip.text import LWS, ascii_lower
 from sipmesh.storage.audit_act import AuditAct
+from sipmesh.storage.enrolment.end_enrolment import end_enrolment
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,6 +59,15 @@ if TYPE_CHECKING:
 
 MOST_LINES: Final = 100
 """Lines of the audit log in one reply."""
+
+MOST_CERTIFICATES: Final = 100
+"""Certificates in one reply."""
+
+SHORTEST_DIGEST: Final = 6
+"""Digits from which on a text may be a part of a serial number or of a fingerprint."""
+
+HEXADECIMAL: Final = "0123456789abcdef"
+BETWEEN_DIGITS: Final = str.maketrans("", "", ": -")
 
 CHECK_AGAIN_S: Final = 60.0
 """Seconds until the whole audit log is read again: with many lines this takes seconds."""
@@ -75,11 +87,11 @@ class ConsoleCommands:
             AUDIT: self._audit,
             AUDIT_CHECK: self._audit_check,
             CERTIFICATES: self._certificates,
+            LEDGER: self._ledger,
             PARTNERS: self._partners,
             REVOKE: self._revoke,
             SIGN_CRLS: self._sign_crls,
             ISSUE: self._issue,
-            ENROL: self._enrol,
         }
 
     async def _audit(self, asked: Mapping[str, Any]) -> AuditReply:
@@ -99,6 +111,11 @@ class ConsoleCommands:
         node, at = self._node, datetime.now(UTC)
         loaded, uses = node.view.loaded, [node.use()]
         return await off_loop(lambda: InventoryReport.of(network_inventory(loaded, loaded.folder / CA, uses, at)))
+
+    async def _ledger(self, asked: Mapping[str, Any]) -> LedgerReply:
+        return await off_loop(
+            _read_ledger, self._node.view.loaded.folder / CA, ascii_lower(str(asked["find"]).strip(LWS))
+        )
 
     async def _partners(self, _asked: Mapping[str, Any]) -> PartnersReport:
         return PartnersReport.of(self._node.view.loaded, datetime.now(UTC))
@@ -131,15 +148,6 @@ class ConsoleCommands:
         faults = [f"{answer.server}: {why}" for answer, why in zip(refused, whys, strict=True)]
         return IssuedReply(server, f"{issued.serial_number:x}", issued.not_valid_after_utc, used_by, faults)
 
-    async def _enrol(self, asked: Mapping[str, Any]) -> TokenReport:
-        """Make a one-time token, and write the audit log; the token is in this reply only."""
-        view, who = self._node.view, str(asked[WHO])
-        server, lifetime = ascii_lower(str(asked["server"])), timedelta(hours=int(asked["hours"]))
-        generations_in(view.loaded.folder / CA)
-        name = await off_loop(checked_name, view, server, str(asked["user"]), str(asked["device"]))
-        note, at = noting(self._management_db, who), datetime.now(UTC)
-        return await off_loop(token_for, view, self._management_db, name, who, at, lifetime, note)
-
 
 def _read_audit(management_db: ManagementDb, since: int, before: int, find: str) -> AuditReply:
     page = management_db.audit.page(before, MOST_LINES, find)
@@ -148,15 +156,36 @@ def _read_audit(management_db: ManagementDb, since: int, before: int, find: str)
     return AuditReply(lines, page.faults, None if is_last else lines[-1].seq)
 
 
+def _read_ledger(folder: Path, text: str) -> LedgerReply:
+    """Find certificates of every generation of the CA, also of earlier generations; if the CA is elsewhere, so is its ledger."""
+    if not CaGenerations.are_in(folder):
+        return LedgerReply((), is_here=False)
+    at, digits, generations = datetime.now(UTC), digits_of(text), CaGenerations(folder)
+    ledgers = [Ledger.of(generations.folder_of(number)) for number in reversed(generations.numbers)]
+    found = [record for ledger in ledgers for record in ledger.find(text, digits, MOST_CERTIFICATES)]
+    return LedgerReply([IssuedCertificate.of(record, at) for record in found[:MOST_CERTIFICATES]])
+
+
+def digits_of(text: str) -> str:
+    """Give the hexadecimal digits of a serial number or fingerprint, without separators; empty if *text* is too short for one."""
+    digits = text.translate(BETWEEN_DIGITS).lstrip("0")
+    return digits if len(digits) >= SHORTEST_DIGEST and not digits.strip(HEXADECIMAL) else ""
+
+
 def _check_audit(management_db: ManagementDb) -> AuditCheckReply:
     at = datetime.now(UTC)
     return AuditCheckReply(at, management_db.history.verify())
 
 
 def _revoke(folder: Path, management_db: ManagementDb, who: str, serial: int, reason: Reason) -> RevokedReply:
-    """Revoke in the CA in *folder*; raises `OperatorError` if there is no CA, or no such certificate."""
-    at = datetime.now(UTC)
-    record = revoke(generations_in(folder), serial, reason, at, noting(management_db, who))
+    """Revoke in the CA in *folder*, and end the enrolment of the name; raises `OperatorError` if there is no such certificate."""
+    at, generations, note = datetime.now(UTC), generations_in(folder), noting(management_db, who)
+    name, device = owner_of(generations, serial)
+    try:
+        if name:
+            end_enrolment(management_db, name, at, note, device)
+    finally:  # the certificate is revoked also if the tokens and accounts do not end
+        record = revoke(generations, serial, reason, at, note)
     return RevokedReply(record.names[0], record.serial_hex, str(record.reason), 0)
 
 

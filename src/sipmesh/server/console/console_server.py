@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import ssl
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from sipmesh.errors import LocalError, OperatorError, Problem
-from sipmesh.pki.ca_rotation import CaGenerations
 from sipmesh.server.console.access.guard import LOGIN, Guard
+from sipmesh.server.console.access.kerberos_logins import KerberosLogins
 from sipmesh.server.console.access.listener import ConsoleListener
-from sipmesh.server.console.access.openid.flow import OpenIdFlow
+from sipmesh.server.console.access.openid.flow import OpenIdFlow, provider_check
 from sipmesh.server.console.access.operator import CODE_LIFETIME_S, Operator
-from sipmesh.server.console.access.operator_certificate import OperatorCertificates
+from sipmesh.server.console.access.operator_certificate import OperatorCertificates, issuing_of
 from sipmesh.server.console.api import Api
+from sipmesh.server.console.console_metrics import ConsoleMetrics
 from sipmesh.server.console.operations import Operations
 from sipmesh.server.console.pages.frame import Frame
 from sipmesh.server.console.pages.routes import page_routes
@@ -23,25 +25,26 @@ from sipmesh.server.console.replies import LoggedOutReply, LoginCodeReply
 from sipmesh.server.control_socket import WHO, ControlCommand
 from sipmesh.server.management.publishing.decommission import CA
 from sipmesh.server.process.http_runner import logger_of, runner_of
-from sipmesh.server.process.https_server_check import HttpsServerCheck
+from sipmesh.sip.text import ascii_lower
 from sipmesh.topology.document.operators.console_role import ConsoleRole
 from sipmesh.topology.document.parts.enrolment import EnrolmentProtocol
+from sipmesh.transport.tls.certificate_choice import holds, names_of
 from sipmesh.transport.tls.contexts import CIPHERS_TLS12, present_by
 from sipmesh.trust.evidence import LinkKind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
     from typing import Any
 
     from cryptography import x509
 
-    from sipmesh.server.certificates.own_certificates import OwnCertificates
+    from sipmesh.server.console.scim_server import ScimServer
     from sipmesh.server.control_socket import Command
     from sipmesh.server.enrolment.enrolment_server import EnrolmentServer
     from sipmesh.server.log import Log
     from sipmesh.server.running.running_server import RunningServer
     from sipmesh.topology.view import ServerView
+    from sipmesh.transport.tls.contexts import Identity
 
 LARGEST_BODY: Final = 64 << 10
 """Octets of a form or of a JSON body."""
@@ -53,13 +56,18 @@ CONSOLE_LOGOUT: Final = ControlCommand("console-logout", LoggedOutReply)
 class ConsoleServer:
     """Serves the console of *node* with *commands*: those of the control socket and those of the console alone.
 
-    *enrolment* serves EST and ACME over the same port.
+    *enrolment* serves EST and ACME over the same port, and *scim* the clients that write users.
     """
 
     def __init__(
-        self, node: RunningServer, commands: Mapping[str, Command], enrolment: EnrolmentServer, log: Log
+        self,
+        node: RunningServer,
+        commands: Mapping[str, Command],
+        enrolment: EnrolmentServer,
+        scim: ScimServer,
+        log: Log,
     ) -> None:
-        self._node, self._enrolment, self._log = node, enrolment, log
+        self._node, self._enrolment, self._scim, self._log = node, enrolment, scim, log
         self._issuers: Sequence[x509.Certificate] = ()
         certificates = OperatorCertificates(lambda: node.view, lambda: self._issuers, node.gatekeeper.clock)
         self._guard = Guard(lambda: node.view, node.loop.time, log, certificates)
@@ -71,26 +79,23 @@ class ConsoleServer:
     async def open(self) -> None:
         """Listen if the topology has a console; raises `OperatorError` if the address cannot be used."""
         frame = Frame(self._operations, self._guard, lambda: self._node.view)
-        flow = OpenIdFlow(lambda: self._node.view, self._node.loop.time, self._provider_check())
+        flow = OpenIdFlow(lambda: self._node.view, self._node.loop.time, provider_check(self._node))
+        kerberos = KerberosLogins(lambda: self._node.view, self._node.loop.time, self._leaf_of)
         app = web.Application(middlewares=[self._guard.answer_safely], client_max_size=LARGEST_BODY)
-        app.add_routes(self._enrolment.routes())
-        app.add_routes([*Api(self._operations, self._guard).routes(), *page_routes(frame, flow)])
+        app.add_routes(
+            [
+                *self._enrolment.routes(),
+                *self._scim.routes(self._guard),
+                *ConsoleMetrics(self._node, self._guard).routes(),
+            ]
+        )
+        app.add_routes([*Api(self._operations, self._guard).routes(), *page_routes(frame, self._guard, flow, kerberos)])
         self._runner = runner_of(app, self._log)
         await self._runner.setup()
         await self._listen()
 
-    def _provider_check(self) -> HttpsServerCheck:
-        """Return the check of the OpenID provider; our issuing CAs are read again for each connection to it."""
-        node = self._node
-        return HttpsServerCheck(
-            node.view.name,
-            lambda: node.view.loaded,
-            lambda: _issuing(node.view.loaded.folder / CA, node.certificates),
-            node.gatekeeper.clock,
-        )
-
     async def follow(self) -> None:
-        """Listen again after a new version has moved the console, or after the certificate of this server was renewed."""
+        """Listen at another address after a new version has moved the console, and present a certificate that was renewed."""
         if self._listens_as == self._wanted():
             return
         try:
@@ -101,15 +106,22 @@ class ConsoleServer:
     def _wanted(self) -> tuple[object, ...]:
         view = self._node.view
         authority = view.loaded.authority
-        asks = (_asks_for_certificates(view), _serves_est(view), authority.anchors, authority.devices)
-        return (view.console, self._node.certificates.presented.of(LinkKind.SERVER).chain, asks)
+        has_scim = view.loaded.topology.scim is not None
+        asks = (_asks_for_certificates(view), _serves_est(view), has_scim, authority.anchors, authority.devices)
+        own = self._node.certificates
+        shown = (own.presented.of(LinkKind.SERVER).chain, [one.chain for one in own.for_clients.identities])
+        return (view.console, shown, asks)
 
     async def _listen(self) -> None:
         self._listens_as = self._wanted()
-        listener, self._listener = self._listener, None
+        console, listener = self._node.view.console, self._listener
+        if listener is not None and listener.address == console:
+            listener.present(self._context())
+            self._log.info("console", url=self._url())
+            return
+        self._listener = None
         if listener is not None:
             await listener.close()
-        console = self._node.view.console
         if console is None or self._runner is None:
             return
         host, port = console
@@ -125,13 +137,27 @@ class ConsoleServer:
         self._log.info("console", url=self._url())
 
     def _context(self) -> ssl.SSLContext:
-        """Return the context with the certificate of this server: for TLS 1.3, and for TLS 1.2 where EST needs it."""
-        identity = self._node.certificates.presented.of(LinkKind.SERVER)
+        """Return the context with the certificate of this server, and for names that browsers ask for those of `for_clients`."""
+        own = self._node.certificates
+        context = self._context_of(own.presented.of(LinkKind.SERVER))
+        if own.for_clients.identities:
+            others = [(names_of(one.leaf), self._context_of(one)) for one in own.for_clients.identities]
+            context.sni_callback = partial(_choose, others)
+        return context
+
+    def _leaf_of(self, host: str) -> x509.Certificate:
+        """Return the certificate that a browser gets that asks for *host*."""
+        own = self._node.certificates
+        others = (one.leaf for one in own.for_clients.identities if holds(names_of(one.leaf), ascii_lower(host)))
+        return next(others, own.presented.of(LinkKind.SERVER).leaf)
+
+    def _context_of(self, identity: Identity) -> ssl.SSLContext:
+        """Return a context with one certificate: for TLS 1.3, and for TLS 1.2 where clients of EST or SCIM may need it."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_3
         present_by(context, identity)
         context.num_tickets = 0  # each connection proves its certificate
-        if _serves_est(self._node.view):
+        if _serves_est(self._node.view) or self._node.view.loaded.topology.scim is not None:
             _allow_tls_1_2(context)
         if _asks_for_certificates(self._node.view):
             self._ask_for_certificates(context)
@@ -145,7 +171,7 @@ class ConsoleServer:
         authority = self._node.view.loaded.authority
         context.verify_mode = ssl.CERT_OPTIONAL
         context.verify_flags |= ssl.VERIFY_X509_STRICT
-        self._issuers = _issuing(self._node.view.loaded.folder / CA, self._node.certificates)
+        self._issuers = issuing_of(self._node.view.loaded.folder / CA, self._node.certificates)
         shown = (*authority.anchors, *authority.devices, *self._issuers)  # EST gives a client no issuer
         context.load_verify_locations(cadata="".join(a.public_bytes(Encoding.PEM).decode() for a in shown))
 
@@ -180,6 +206,15 @@ class ConsoleServer:
         return LoginCodeReply(f"{self._url()}{LOGIN}", code, role, CODE_LIFETIME_S)
 
 
+def _choose(
+    others: Sequence[tuple[frozenset[str], ssl.SSLContext]], tls: ssl.SSLObject, name: str | None, _: ssl.SSLContext
+) -> None:
+    """Present the certificate that holds the *name* in the ClientHello (RFC 6066 section 3)."""
+    found = next((context for names, context in others if holds(names, ascii_lower(name or ""))), None)
+    if found is not None:
+        tls.context = found
+
+
 def _asks_for_certificates(view: ServerView) -> bool:
     console = view.loaded.topology.console
     return console is not None and (console.client_certificates or _serves_est(view))
@@ -196,10 +231,3 @@ def _allow_tls_1_2(context: ssl.SSLContext) -> None:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers(CIPHERS_TLS12)
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_TICKET
-
-
-def _issuing(folder: Path, certificates: OwnCertificates) -> Sequence[x509.Certificate]:
-    """Return the certificates of our issuing CAs: those of the CA in *folder*, or that of our own certificate."""
-    if CaGenerations.are_in(folder):
-        return [ca.issuing for ca in CaGenerations(folder).alive]
-    return certificates.presented.of(LinkKind.SERVER).chain[1:]

@@ -122,7 +122,8 @@ def _texts(value: object) -> Iterator[str]:
 
 def _add_pool(text: str, asked: Asked, file: Path) -> str:
     servers = [NewServer(**server) for server in asked["servers"]]
-    parts = {key: asked[key] for key in ("name", "internal_name", "next_hop", "speaks_for", "site")}
+    keys = ("name", "internal_name", "next_hop", "speaks_for", "sip_addresses", "numbers", "public", "site")
+    parts = {key: asked[key] for key in keys}
     return additions.add_pool(text, NewPool(Role(asked["role"]), servers=servers, **parts), file)
 
 

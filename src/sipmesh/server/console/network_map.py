@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sipmesh.server.management.replies import NetworkReply, PeerReply, ServerReply
     from sipmesh.server.replication.server_status import Neighbour
     from sipmesh.topology.document.model import Topology
+    from sipmesh.topology.document.parts.federation import Partner
 
 MOST_SERVERS: Final = 300
 MOST_SINGLE: Final = 40
@@ -37,11 +38,15 @@ MOST_REFUSED: Final = 12
 
 REFUSED: Final = "refused"
 NO_REPORT: Final = "no report yet"
+NO_LINK: Final = "no link now"
 COLUMNS: Final = (
     REFUSED,
     "partner",
-    *map(str, (Role.GATEWAY, Role.EDGE, Role.FRONT_END, Role.APPLICATION, Role.MANAGEMENT)),
+    *map(str, (Role.EDGE, Role.GATEWAY, Role.FRONT_END, Role.APPLICATION, Role.MANAGEMENT)),
 )
+SHARED: Final = {str(Role.GATEWAY): str(Role.EDGE)}
+"""Gateways are drawn below the edges: in columns beside each other, the links of one would pass behind the other."""
+
 WIDTH, HEIGHT, GAP, HEAD, MARGIN = 128, 28, 8, 28, 12
 """Of a server in the drawing, between two of them, of the heading of a pool, and around a column, in pixels."""
 
@@ -69,7 +74,7 @@ WORDS: Final = {
     State.GOOD: "good",
     State.BEHIND: "behind the newest version",
     State.BAD: "has a fault",
-    State.UNKNOWN: "no report",
+    State.UNKNOWN: "no report or no link",
 }
 
 
@@ -161,7 +166,7 @@ def network_map(
     """Draw the topology in force with the last reports, and what *draft* changes in it; *narrow*: for a small window."""
     reports: dict[str, ServerReply] = {report.server: report for report in (network.master, *network.servers)}
     peers = {peer.peer: peer for peer in network.peers}
-    told = [*_pools(in_force, network, reports, draft), *_partners(in_force, draft)]
+    told = [*_pools(in_force, network, reports, draft), *_partners(in_force, draft, linked_peers(network))]
     pools = [*(_with_peers(pool, peers) for pool in told), *_box_of_refused(list(_refused(reports)))]
     count = sum(len(pool.servers) for pool in pools if pool.role != REFUSED)
     note = ""
@@ -198,17 +203,24 @@ def _pools(
         yield MapPool(name, str(pool.role), _change(name, now, new), servers, site)
 
 
-def _partners(in_force: Topology, draft: Topology | None) -> Iterator[MapPool]:
+def linked_peers(network: NetworkReply) -> set[str]:
+    """Return the peers to which a server has a link."""
+    return {one.peer for report in (network.master, *network.servers) for one in report.neighbours}
+
+
+def _partners(in_force: Topology, draft: Topology | None, linked: set[str]) -> Iterator[MapPool]:
     now = {partner.name: partner for partner in in_force.federation.partners}
     new = {partner.name: partner for partner in draft.federation.partners} if draft is not None else now
-    known = [
-        MapServer(
-            name, name, State.GOOD, _change(name, now, new), ("partner", *_scope({**new, **now}[name].identities))
-        )
-        for name in dict.fromkeys((*now, *new))
-    ]
+    known = [_partner(partner, _change(name, now, new), linked) for name, partner in {**new, **now}.items()]
     if known:
         yield MapPool("partners", "partner", Change.NONE, known)
+
+
+def _partner(partner: Partner, change: Change, linked: set[str]) -> MapServer:
+    """Place a partner: without a link, whether it answers is unknown."""
+    is_linked = not linked.isdisjoint(partner.identities)
+    about = ["partner", *_scope(partner.identities), *([] if is_linked else [NO_LINK])]
+    return MapServer(partner.name, partner.name, State.GOOD if is_linked else State.UNKNOWN, change, about)
 
 
 def _with_peers(pool: MapPool, peers: Mapping[str, PeerReply]) -> MapPool:
@@ -220,8 +232,10 @@ def _peer(server: MapServer, peer: PeerReply | None) -> MapServer:
     if peer is None:
         return server
     about = [line for line in server.about if line != NO_REPORT]
-    state = State.BAD if peer.faults else State.GOOD
-    return replace(server, state=state, about=[*about, *(fault.what for fault in peer.faults)])
+    unlinked = State.UNKNOWN if NO_LINK in about else State.GOOD
+    return replace(
+        server, state=State.BAD if peer.faults else unlinked, about=[*about, *(fault.what for fault in peer.faults)]
+    )
 
 
 def _scope(names: Iterable[str]) -> Iterator[str]:
@@ -346,13 +360,16 @@ def _end(boxes: Iterable[MapPool]) -> int:
 
 def _columns(boxes: Sequence[MapPool]) -> tuple[dict[str, int], int]:
     """Return where each column begins, and where the last one ends."""
-    widths = {str(role): max((box.width for box in boxes if box.role == role), default=0) for role in COLUMNS}
+    widths = dict.fromkeys(COLUMNS, 0)
+    for box in boxes:
+        column = SHARED.get(box.role, box.role)
+        widths[column] = max(widths[column], box.width)
     left, x = dict[str, int](), MARGIN
-    for role, width in widths.items():
+    for column, width in widths.items():
         if width:
-            left[role] = x
+            left[column] = x
             x += width + COLUMN_GAP
-    return left, max(x - COLUMN_GAP, MARGIN)
+    return left | {role: left[column] for role, column in SHARED.items() if column in left}, max(x - COLUMN_GAP, MARGIN)
 
 
 def _stacked(boxes: Sequence[MapPool], left: Mapping[str, int], top: int) -> list[MapPool]:

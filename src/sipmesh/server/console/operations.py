@@ -21,7 +21,9 @@ from sipmesh.server.admin.replies import (
 from sipmesh.server.console.operator_turns import OperatorTurns
 from sipmesh.server.console.parameters import (
     CallsToRead,
+    EnrolmentId,
     Given,
+    GroupChange,
     InvitationId,
     KeysToChange,
     Lines,
@@ -29,8 +31,11 @@ from sipmesh.server.console.parameters import (
     MemberToAdd,
     NameToAdd,
     NameToUnblock,
+    NewDevicePassword,
+    NewGroup,
     NewHome,
     NewInvitation,
+    NewInvitations,
     NewPassword,
     NewUser,
     Nothing,
@@ -57,16 +62,21 @@ from sipmesh.server.console.parameters import (
     UserAlias,
     UserDevice,
     UserName,
+    UserRules,
     UsersToList,
+    UserWatcher,
     VersionNumber,
 )
 from sipmesh.server.console.replies import (
     AuditCheckReply,
     AuditReply,
     BlockReply,
+    DevicePasswordReply,
     DevicesReply,
     DraftReply,
     IssuedReply,
+    LedgerReply,
+    LettersReply,
     PartnerChangeReply,
     RevokedReply,
     SearchReply,
@@ -78,6 +88,8 @@ from sipmesh.server.console.replies import (
     VerdictsReply,
 )
 from sipmesh.server.control_socket import ROLE, WHO
+from sipmesh.server.directory.explain_report import ExplainReport
+from sipmesh.server.enrolment.enrolment_status import EnrolmentStatus
 from sipmesh.server.enrolment.token_report import TokenReport
 from sipmesh.server.management.publishing.application import ApplyReport
 from sipmesh.server.management.publishing.plan_report import PlanReport
@@ -86,6 +98,8 @@ from sipmesh.server.management.replies import (
     ASK_DNS,
     BLOCK,
     CALLS,
+    DIRECTORY,
+    DIRECTORY_EXPLAIN,
     END_NETWORK_CALL,
     ERASE_CALLS,
     FETCH_CRLS,
@@ -101,6 +115,7 @@ from sipmesh.server.management.replies import (
     Acknowledgement,
     CallsReply,
     CrlsReply,
+    DirectoryReply,
     DnsReply,
     ErasedReply,
     NetworkReply,
@@ -115,6 +130,7 @@ from sipmesh.server.provisioning.letter import Letter
 from sipmesh.server.proxy.refused_message import RefusedMessage
 from sipmesh.server.tracing.traced_message import TraceReply
 from sipmesh.storage.call_records.call_record import CallRecord
+from sipmesh.storage.enrolment.end_enrolment import EndedEnrolment
 from sipmesh.topology.document.operators.console_role import ConsoleRole
 from sipmesh.trust.judgement.verdict_report import VerdictReport
 from sipmesh.typed_json import read
@@ -152,12 +168,15 @@ APPLY: Final = "apply"
 CHANGES: Final = "changes"
 AUDIT, CERTIFICATES, USERS, PARTNERS, REVOKE = "audit", "certificates", "users", "partners", "revoke"
 SEARCH: Final = "search"
+LEDGER: Final = "ledger"
 AUDIT_CHECK, ISSUE, SIGN_CRLS, VERDICTS = "audit-check", "issue", "sign-crls", "verdicts"
-ENROL: Final = "enrol"
+ENROL, ENROLMENTS, ENROLMENT_WITHDRAW = "enrol", "enrolments", "enrolment-withdraw"
 USER_ADD, USER_PASSWORD, USER_MOVE, USER_REMOVE = "user-add", "user-password", "user-move", "user-remove"
-USER_DEVICES, USER_INVITE = "user-devices", "user-invite"
-INVITATION_REVOKE, DEVICE_REVOKE = "invitation-revoke", "device-revoke"
+USER_DEVICES, USER_INVITE, USERS_INVITE = "user-devices", "user-invite", "users-invite"
+INVITATION_REVOKE, DEVICE_REVOKE, DEVICE_PASSWORD = "invitation-revoke", "device-revoke", "device-password"
 USER_DISABLE, USER_ENABLE, ALIAS_ADD, ALIAS_REMOVE = "user-disable", "user-enable", "alias-add", "alias-remove"
+RULES_CHANGE, RULES_CLEAR, PRESENCE_CHANGE = "rules-change", "rules-clear", "presence-change"
+GROUP_ADD, GROUP_CHANGE, GROUP_REMOVE = "group-add", "group-change", "group-remove"
 ADD_POOL, ADD_SERVER, ADD_DOMAIN, ADD_SITE = "add-pool", "add-server", "add-domain", "add-site"
 CHANGE, REMOVE, RENAME = "change", "remove", "rename"
 PARTNER_ADD, PARTNER_CHANGE = "partner-add", "partner-change"
@@ -174,17 +193,44 @@ _READS: Final = (
         ACKNOWLEDGED.name, "acknowledged", VIEWER, "Which servers have a version in force.", ToAwait, Acknowledgement
     ),
     Operation(CERTIFICATES, CERTIFICATES, VIEWER, "Everything that expires.", Nothing, InventoryReport),
+    Operation(
+        ENROLMENTS,
+        ENROLMENTS,
+        VIEWER,
+        "The one-time tokens that can be used, and the ACME accounts that can order certificates.",
+        Nothing,
+        EnrolmentStatus,
+    ),
+    Operation(
+        LEDGER,
+        "certificates/issued",
+        VIEWER,
+        "Certificates of our CA by name, serial number or fingerprint, also after they were replaced or revoked.",
+        ToFind,
+        LedgerReply,
+    ),
     Operation(USERS, USERS, VIEWER, "A page of the users.", UsersToList, UserListReply),
     Operation(USER.name, "user", VIEWER, "One user, and what the servers know of the user.", UserName, UserDetailReply),
     Operation(
         USER_DEVICES,
         "user/devices",
         VIEWER,
-        "The devices of one user that have a password of their own, and the open invitations.",
+        "The devices of one user that have taken an invitation, and the open invitations.",
         UserName,
         UserDevicesReply,
     ),
     Operation(REGISTRATIONS.name, "registrations", VIEWER, "The registered devices.", Nothing, DevicesReply),
+    Operation(
+        DIRECTORY.name, "directory", VIEWER, "The last sync of the users with the directory.", Nothing, DirectoryReply
+    ),
+    Operation(
+        DIRECTORY_EXPLAIN.name,
+        "directory/explain",
+        VIEWER,
+        "What the directory has of one user, and what a sync makes of it.",
+        UserName,
+        ExplainReport,
+    ),
     Operation(PARTNERS, PARTNERS, VIEWER, "The partners in force.", Nothing, PartnersReport),
     Operation(LINKS.name, "links", VIEWER, "Live links of the management server.", Nothing, list[LinkReply]),
     Operation(REFUSED.name, "refused", VIEWER, "Peers that management refused.", Nothing, list[VerdictReport]),
@@ -263,6 +309,15 @@ _CHANGES: Final = (
     Operation(REVOKE, REVOKE, OFFICER, "Revoke a certificate at once.", ToRevoke, RevokedReply, changes=True),
     Operation(ISSUE, ISSUE, OFFICER, "Issue a certificate for a server.", ToIssue, IssuedReply, changes=True),
     Operation(ENROL, ENROL, OFFICER, "Make a one-time token for EST or ACME.", ToEnrol, TokenReport, changes=True),
+    Operation(
+        ENROLMENT_WITHDRAW,
+        "enrol/withdraw",
+        OFFICER,
+        "End a one-time token or an ACME account.",
+        EnrolmentId,
+        EndedEnrolment,
+        changes=True,
+    ),
     Operation(SIGN_CRLS, "sign-crls", OPERATOR, "Sign new CRLs.", Nothing, SignedListsReply, changes=True),
     Operation(USER_ADD, "user/add", OPERATOR, "Add a user.", NewUser, UserChangeReply, changes=True),
     Operation(
@@ -278,12 +333,30 @@ _CHANGES: Final = (
         USER_INVITE, "user/invite", OPERATOR, "Invite one device of a user.", NewInvitation, Letter, changes=True
     ),
     Operation(
+        USERS_INVITE,
+        "user/invite-all",
+        OPERATOR,
+        "Invite a device for each row of a table, or for none of them.",
+        NewInvitations,
+        LettersReply,
+        changes=True,
+    ),
+    Operation(
         INVITATION_REVOKE,
         "user/invitation/revoke",
         OPERATOR,
         "Revoke an open invitation.",
         InvitationId,
         UserChangeReply,
+        changes=True,
+    ),
+    Operation(
+        DEVICE_PASSWORD,
+        "user/device/password",
+        OPERATOR,
+        "Give a new device of a user a password, which is shown once.",
+        NewDevicePassword,
+        DevicePasswordReply,
         changes=True,
     ),
     Operation(
@@ -299,6 +372,36 @@ _CHANGES: Final = (
     Operation(
         ALIAS_REMOVE, "user/alias/remove", OPERATOR, "Remove an alias.", UserAlias, UserChangeReply, changes=True
     ),
+    Operation(
+        RULES_CHANGE,
+        "user/rules/change",
+        OPERATOR,
+        "Change the rules of a user's calls.",
+        UserRules,
+        UserChangeReply,
+        changes=True,
+    ),
+    Operation(
+        RULES_CLEAR,
+        "user/rules/clear",
+        OPERATOR,
+        "Remove all rules of a user's calls.",
+        UserName,
+        UserChangeReply,
+        changes=True,
+    ),
+    Operation(
+        PRESENCE_CHANGE,
+        "user/presence/change",
+        OPERATOR,
+        "Say what a watcher may see of the presence of a user.",
+        UserWatcher,
+        UserChangeReply,
+        changes=True,
+    ),
+    Operation(GROUP_ADD, "group/add", OPERATOR, "Add a group.", NewGroup, UserChangeReply, changes=True),
+    Operation(GROUP_CHANGE, "group/change", OPERATOR, "Change a group.", GroupChange, UserChangeReply, changes=True),
+    Operation(GROUP_REMOVE, "group/remove", OPERATOR, "Remove a group.", UserName, UserChangeReply, changes=True),
 )
 _DRAFT: Final = tuple(
     Operation(name, f"draft/{name}", OPERATOR, says, given, DraftReply, changes=True)

@@ -9,6 +9,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from sipmesh.pki.crl.builder import Reason
 from sipmesh.pki.issuance.profiles import LEAF_LIFETIME, LONGEST_LEAF_LIFETIME
+from sipmesh.routing.call_rules.call_rules import LONGEST_RING_S, MOST_DELEGATES, MOST_MEMBERS, GroupOrder
+from sipmesh.routing.call_rules.call_rules import MOST_TARGETS as MOST_RINGING
 from sipmesh.server.enrolment.new_token import HOURS, MOST_HOURS
 from sipmesh.server.provisioning.client_kind import DESK_PHONES, ClientKind
 from sipmesh.server.replication.probe_order import MOST_TARGETS
@@ -20,6 +22,7 @@ from sipmesh.topology.builder.outline import Kind
 from sipmesh.topology.document.identity_policy import IdentityPolicy
 from sipmesh.topology.document.media_policy import MediaPolicy
 from sipmesh.topology.document.names import fqdn, http_url
+from sipmesh.topology.document.watching import Watching
 from sipmesh.topology.versions.publication import LONGEST_WHY
 from sipmesh.trust.role import ClientUsage, Role
 
@@ -53,6 +56,7 @@ Targets = Annotated[Sequence[HostName], Field(min_length=1, max_length=MOST_TARG
 Text = Annotated[str, Field(max_length=LONGEST_ADDRESS, pattern=r"^[^\x00]*$")]
 """What a database is asked for: PostgreSQL has no text with a NUL."""
 
+Target = Annotated[str, Field(min_length=1, max_length=LONGEST_ADDRESS, pattern=r"^[^\x00]*$")]
 Name = Annotated[str, Field(max_length=LONGEST_NAME)]
 Domain = Annotated[str, Field(max_length=LONGEST_NAME), AfterValidator(fqdn)]
 Domains = Annotated[Sequence[Domain], Field(min_length=1, max_length=MOST_ENTRIES)]
@@ -61,10 +65,12 @@ Certificates = Annotated[
 ]
 Fingerprint = Annotated[str, Field(pattern="^[0-9A-Fa-f]{2}(:?[0-9A-Fa-f]{2}){31}$")]
 Urls = Annotated[Sequence[Annotated[str, AfterValidator(http_url)]], Field(min_length=1, max_length=MOST_ROOTS)]
-Assignments = Annotated[
-    Sequence[Annotated[str, Field(min_length=3, max_length=LONGEST_ASSIGNMENT)]],
-    Field(min_length=1, max_length=MOST_ENTRIES),
-]
+AnyAssignment = Annotated[str, Field(min_length=3, max_length=LONGEST_ASSIGNMENT)]
+Assignments = Annotated[Sequence[AnyAssignment], Field(min_length=1, max_length=MOST_ENTRIES)]
+
+
+LARGEST_TABLE: Final = 48 << 10
+"""Characters of a table of invitations, about 800 rows: the command takes more."""
 
 
 class Given(BaseModel):
@@ -182,6 +188,12 @@ class ToEnrol(Given):
     hours: Annotated[int, Field(ge=1, le=MOST_HOURS)] = HOURS
 
 
+class EnrolmentId(Given):
+    """The id of a one-time token or of an ACME account."""
+
+    id: Annotated[str, Field(min_length=1, max_length=64)]
+
+
 class ToRevoke(Given):
     """The certificate to revoke: *serial* is hexadecimal, with or without colons. No name of a server is needed."""
 
@@ -230,10 +242,61 @@ class UserAlias(UserName):
     alias: Annotated[str, Field(min_length=1, max_length=LONGEST_ADDRESS)]
 
 
+class NewInvitations(Given):
+    """A *table* in CSV: its first line names the columns, and each row invites a device of a user for some *hours*."""
+
+    table: Annotated[str, Field(min_length=1, max_length=LARGEST_TABLE)]
+    hours: Annotated[int, Field(ge=1, le=MOST_HOURS_OF_INVITATION)] = 72
+
+
+class UserRules(UserName):
+    """Changes of the rules of a user's calls; what is null stays.
+
+    A target is a user, an alias, a number or a user of a partner, and ``none`` removes it. *callers* has ``allow``, ``block`` or
+    ``none`` by the caller.
+    """
+
+    always: Target | None = None
+    busy: Target | None = None
+    no_answer: Target | None = None
+    away: Target | None = None
+    ring_s: Annotated[int, Field(ge=0, le=LONGEST_RING_S)] | None = None
+    also: Annotated[Sequence[Target], Field(max_length=MOST_RINGING)] | None = None
+    delegates: Annotated[Sequence[Target], Field(max_length=MOST_DELEGATES)] | None = None
+    do_not_disturb: bool | None = None
+    unlisted: bool | None = None
+    callers: Annotated[Mapping[Target, Literal["allow", "block", "none"]], Field(max_length=MOST_ENTRIES)] | None = None
+
+
+class GroupChange(UserName):
+    """Changes of a group; what is null stays. *add* and *leave* are users, and *overflow* is a target as for rules of calls."""
+
+    order: GroupOrder | None = None
+    add: Annotated[Sequence[Target], Field(max_length=MOST_MEMBERS)] | None = None
+    leave: Annotated[Sequence[Target], Field(max_length=MOST_MEMBERS)] | None = None
+    ring_s: Annotated[int, Field(ge=0, le=LONGEST_RING_S)] | None = None
+    member_s: Annotated[int, Field(ge=0, le=LONGEST_RING_S)] | None = None
+    overflow: Target | None = None
+
+
+class NewGroup(GroupChange):
+    """A new group, under the name *user*; *pool* is needed if there is a choice of home pools."""
+
+    pool: Annotated[str, Field(max_length=LONGEST_NAME)] = ""
+
+
+class UserWatcher(UserName):
+    """Who may see the presence of a user: *watcher* is an address, ``@domain`` or ``*``; the rule ``none`` removes the rule."""
+
+    watcher: Target
+    rule: Watching | Literal["none"]
+
+
 class NewInvitation(UserName):
     """An invitation that is valid for some *hours*; *client* is the only kind of phone that may take it, empty for any.
 
-    *mac* is that of a desk phone. Only clients in *network* may take it. A *remote* device logs in at an edge.
+    *mac* is that of a desk phone. Only clients in *network* may take it. A *remote* device logs in at an edge. With
+    *certificate*, a softphone gets a certificate in place of a password.
     """
 
     hours: Annotated[int, Field(ge=1, le=MOST_HOURS_OF_INVITATION)] = 72
@@ -242,6 +305,7 @@ class NewInvitation(UserName):
     mac: Annotated[str, Field(max_length=17)] = ""
     network: Annotated[str, Field(max_length=64)] = ""
     remote: bool = False
+    certificate: bool = False
 
     @model_validator(mode="after")
     def _is_whole(self) -> Self:
@@ -258,6 +322,12 @@ class InvitationId(Given):
 
 class UserDevice(UserName):
     """A device of a user that has a password of its own."""
+
+    device: Annotated[str, Field(min_length=1, max_length=32)]
+
+
+class NewDevicePassword(UserName):
+    """The name of a new device of a user, which gets a password of its own."""
 
     device: Annotated[str, Field(min_length=1, max_length=32)]
 
@@ -307,6 +377,9 @@ class PoolToAdd(DraftChange):
     internal_name: Name = ""
     next_hop: Name = ""
     speaks_for: Annotated[Sequence[Domain], Field(max_length=MOST_ENTRIES)] = ()
+    sip_addresses: Annotated[Sequence[Name], Field(max_length=MOST_ENTRIES)] = ()
+    numbers: Annotated[Sequence[Name], Field(max_length=MOST_ENTRIES)] = ()
+    public: bool = False
     site: Name = ""
 
 
@@ -352,7 +425,7 @@ class PartnerToAdd(DraftChange):
     """A partner: *anchors* are root certificates (PEM), *crls* the URLs of the CRLs of each CA in its chain.
 
     If there are *fingerprints*, the root certificates must have these and no others: SHA-256 in hexadecimal, as the partner has
-    told them.
+    told them. *changes* set further keys of the entry, such as ``trunk.gateway=gw.example.com``.
     """
 
     domains: Domains
@@ -365,6 +438,7 @@ class PartnerToAdd(DraftChange):
     media: MediaPolicy | None = None
     identity: IdentityPolicy | None = None
     fingerprints: Annotated[Sequence[Fingerprint], Field(max_length=MOST_ROOTS)] = ()
+    changes: Annotated[Sequence[AnyAssignment], Field(max_length=MOST_ENTRIES)] = ()
 
 
 class PartnerToChange(DraftChange):

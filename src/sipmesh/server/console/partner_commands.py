@@ -21,10 +21,10 @@ from sipmesh.server.control_socket import ROLE, WHO
 from sipmesh.server.management.replies import BLOCK, PLAN, PUBLISH
 from sipmesh.server.process.off_loop import off_loop
 from sipmesh.sip.text import ascii_lower
-from sipmesh.topology.builder.assignments import assign, must_be_known
+from sipmesh.topology.builder.assignments import Assignment, add_partner_with, assign, must_be_known
 from sipmesh.topology.builder.outline import Outline
 from sipmesh.topology.builder.removal import remove_partner
-from sipmesh.topology.document.changes import PARTNER_FILES, add_partner, block_partner, must_be_compared, unblock
+from sipmesh.topology.document.changes import PARTNER_FILES, block_partner, must_be_compared, unblock
 from sipmesh.topology.document.named_files.read import UnusableFileError
 from sipmesh.topology.document.named_files.trust_anchors import certificates_alone
 from sipmesh.topology.document.parts.federation import Partner
@@ -114,7 +114,8 @@ def _add(text: str, asked: Asked, file: Path) -> str:
     entry = {key: asked[key] or None for key in ("edge", "address", "third_party", "media", "identity")}
     anchors = [str(name.relative_to(file.parent)) for name in _anchor_files(file.parent, asked)]
     named = {"domains": asked["domains"], "anchors": anchors, "crls": asked["crls"]}
-    return add_partner(text, {**named, **entry, "client_usage": None if usage is ClientUsage.STRICT else str(usage)})
+    given = {**named, **entry, "client_usage": None if usage is ClientUsage.STRICT else str(usage)}
+    return add_partner_with(text, given, changes_of_partner(asked))
 
 
 def _anchor_files(folder: Path, asked: Asked) -> dict[Path, bytes]:
@@ -165,9 +166,14 @@ def _remove(written: Sequence[Path]) -> None:
 
 
 def _change(text: str, asked: Asked, file: Path) -> str:
+    return assign(text, Outline(text, file).partner(asked["domain"]), changes_of_partner(asked))
+
+
+def changes_of_partner(asked: Asked) -> list[Assignment]:
+    """Read the changes of keys of a partner; raises `OperatorError`."""
     read = read_changes(asked)
     must_be_known(Partner, "partner", read)
-    return assign(text, Outline(text, file).partner(asked["domain"]), read)
+    return read
 
 
 def _remove_partner(text: str, asked: Asked, file: Path) -> str:

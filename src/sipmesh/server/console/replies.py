@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Self
 
-from sipmesh.server.admin.replies import BindingReply, LinkReply, UserReply
+from sipmesh.server.admin.replies import BindingReply, LinkReply, LoginReply, UserReply
 from sipmesh.server.management.device_certificates import DeviceCertificate
 from sipmesh.server.management.replies import PutInForce
 from sipmesh.storage.users.account_report import AccountReport
 from sipmesh.storage.users.device import Device
+from sipmesh.storage.users.directory_entry import DirectoryLink
 from sipmesh.storage.users.invitation import Invitation
 from sipmesh.topology.document.watching import Watching
 from sipmesh.trust.judgement.verdict_report import VerdictReport
 
 if TYPE_CHECKING:
+    from sipmesh.pki.ledger.records import Record
     from sipmesh.storage.audit import AuditLine
 
 
@@ -77,6 +80,46 @@ class SearchReply:
 
 
 @dataclass(frozen=True, slots=True)
+class IssuedCertificate:
+    """A certificate that our CA has issued, for *names*. *fingerprint* is the SHA-256 of its octets, empty without a signature.
+
+    *reason* says why it was revoked. *state* is valid, expired, revoked or never signed.
+    """
+
+    names: Sequence[str]
+    kind: str
+    issuer: str
+    serial: str
+    fingerprint: str
+    begins: datetime
+    ends: datetime
+    state: str
+    revoked_at: datetime | None
+    reason: str
+
+    @classmethod
+    def of(cls, record: Record, at: datetime) -> Self:
+        """Tell of a row of the ledger at the instant *at*."""
+        if record.der is None:
+            state = "never signed"
+        elif record.revoked_at is not None:
+            state = "revoked"
+        else:
+            state = "valid" if record.not_after > at else "expired"
+        mark = sha256(record.der).hexdigest() if record.der is not None else ""
+        dates = (record.not_before, record.not_after, state, record.revoked_at)
+        return cls(record.names, record.kind, record.issuer, record.serial_hex, mark, *dates, record.reason or "")
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerReply:
+    """Certificates that were found, the newest first. *is_here*: the CA is on this machine; its ledger was read."""
+
+    certificates: Sequence[IssuedCertificate]
+    is_here: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class UserListReply:
     """A page of users; *total* is how many there are in all, and *found* how many of them were asked for.
 
@@ -105,17 +148,37 @@ class UserChangeReply:
 
 @dataclass(frozen=True, slots=True)
 class UserDevicesReply:
-    """The *devices* of one user that have a password of their own, and the *invitations* that are open."""
+    """The *devices* of one user that have a password of their own, and the *invitations* that are open.
+
+    *seen* has the last login of each device at a server of this machine since its start, by the name of the device.
+    """
 
     devices: Sequence[Device]
     invitations: Sequence[Invitation]
+    seen: Mapping[str, LoginReply] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class DevicePasswordReply:
+    """The *password* of a new *device*, which is shown once, and its digest user name *login*.
+
+    *missing* are the front ends, of *servers*, that do not know the password yet.
+    """
+
+    user: str
+    device: str
+    login: str
+    password: str = field(repr=False)
+    missing: Sequence[str] = ()
+    servers: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class UserDetailReply:
     """One user: the account, and what each server on this machine knows of the user; *faults* are servers without an answer.
 
-    *rules* says who may see the presence of the user, by the watcher. *certificates* are those of the user's devices.
+    *rules* says who may see the presence of the user, by the watcher. *certificates* are those of the user's devices. *calls* has
+    the rules of the user's calls. *directory* is None for a local user, who comes from no directory.
     """
 
     account: AccountReport
@@ -123,6 +186,8 @@ class UserDetailReply:
     faults: Sequence[str]
     rules: Mapping[str, Watching]
     certificates: Sequence[DeviceCertificate]
+    calls: Mapping[str, object]
+    directory: DirectoryLink | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +278,14 @@ class PartnerChangeReply:
     diff: Sequence[str]
     version: int
     other: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class LettersReply:
+    """How many invitations were made (*count*), and a table in CSV with the *links*, which are shown once."""
+
+    count: int
+    links: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,10 +15,12 @@ from urllib.parse import quote
 
 from sipmesh.errors import SipmeshError
 from sipmesh.server.admin.replies import REFUSED_MESSAGES
-from sipmesh.server.console.operations import AUDIT, CERTIFICATES, PARTNERS, SEARCH, USERS, operation_of
+from sipmesh.server.console.commands import digits_of
+from sipmesh.server.console.operations import AUDIT, CERTIFICATES, LEDGER, PARTNERS, SEARCH, USERS, operation_of
 from sipmesh.server.console.replies import Found, SearchReply
 from sipmesh.server.control_socket import ROLE, WHO, Encoded
-from sipmesh.server.management.replies import CALLS, NETWORK, NetworkReply
+from sipmesh.server.management.replies import CALLS, DIRECTORY, NETWORK, NetworkReply
+from sipmesh.server.replication.server_status import PeerKind
 from sipmesh.sip.text import LWS, ascii_lower, is_digits
 from sipmesh.storage.call_records.call_query import NotRecordedError
 from sipmesh.strict_json import read_json
@@ -31,9 +33,6 @@ if TYPE_CHECKING:
 
 MOST_FOUND: Final = 10
 """Results of one source."""
-
-SHORTEST_DIGEST: Final = 6
-"""Digits from which on a text may be a part of a serial number or of a fingerprint."""
 
 SEPARATORS: Final = str.maketrans("", "", "-./() ")
 """Visual separators of a telephone number (RFC 3966 section 5.1.1), and spaces."""
@@ -101,6 +100,19 @@ def _servers(reply: Any, text: str) -> Iterator[Found]:
         if text in ascii_lower(report.server) or text in ascii_lower(getattr(report, "pool", "")):
             faults = f"has {len(report.faults)} faults" if report.faults else "without a fault"
             yield Found("server", report.server, f"{report.role}, {faults}", f"/servers/{report.server}")
+    for peer in network.peers:
+        if peer.kind is PeerKind.APPLICATION and text in ascii_lower(peer.peer):
+            faults = f"has {len(peer.faults)} faults" if peer.faults else "without a fault"
+            yield Found("server", peer.peer, f"application, {faults}", f"/applications/{peer.peer}")
+
+
+def _directory(reply: Any, text: str) -> Iterator[Found]:
+    if reply.server and any(text in ascii_lower(name) for name in ("directory", reply.server)):
+        what = f"not synced: {reply.fault}" if reply.fault else f"{reply.users} users come from it"
+        yield Found("directory", reply.server, what, "/directory")
+    for one in reply.conflicts:
+        if text in ascii_lower(one.user):
+            yield Found("directory", one.user, one.reason, f"/directory?q={quote(one.user, safe='')}")
 
 
 def _partners(reply: Any, text: str) -> Iterator[Found]:
@@ -115,14 +127,21 @@ def _partners(reply: Any, text: str) -> Iterator[Found]:
 
 
 def _certificates(reply: Any, text: str) -> Iterator[Found]:
-    digits = text.replace(":", "").lstrip("0")
+    digits = digits_of(text)
     for entry in reply.entries:
         items = [item for item in (entry.in_use, entry.on_disk) if item is not None]
-        by_digest = len(digits) >= SHORTEST_DIGEST and any(digits in f"{item.number} {item.mark}" for item in items)
+        by_digest = digits and any(digits in f"{item.number} {item.mark}" for item in items)
         if by_digest or text in ascii_lower(entry.name):
             number = items[0].number if items else ""
             page = f"/certificates?q={quote(number or entry.name, safe='')}"
             yield Found("certificate", entry.name, f"{entry.what} {number}", page)
+
+
+def _issued(reply: Any, text: str) -> Iterator[Found]:
+    """Give the certificates that were issued, also those that were replaced or revoked, by their digits."""
+    for one in reply.certificates if digits_of(text) else ():
+        what = f"issued by our CA for {one.kind} use, {one.state}, serial number {one.serial}"
+        yield Found("certificate", one.names[0], what, f"/certificates/issued?q={one.serial}")
 
 
 def _references(reply: Any, text: str) -> Iterator[Found]:
@@ -149,8 +168,10 @@ def _calls(reply: Any, _text: str) -> Iterator[Found]:
 SOURCES: Final = (
     Source("users and numbers", USERS, _users, lambda typed: {"find": _number_or(ascii_lower(typed))}),
     Source("servers", NETWORK.name, _servers),
+    Source("the directory", DIRECTORY.name, _directory),
     Source("partners", PARTNERS, _partners),
     Source("certificates", CERTIFICATES, _certificates),
+    Source("certificates", LEDGER, _issued, lambda typed: {"find": typed}),
     Source("references of refused messages", REFUSED_MESSAGES.name, _references),
     Source("the audit log", AUDIT, _audit, lambda typed: {"find": ascii_lower(typed)}),
     Source("calls", CALLS.name, _calls, lambda typed: {"user": _number_or(typed), "most": MOST_FOUND}),

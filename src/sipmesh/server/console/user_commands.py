@@ -15,6 +15,12 @@ from sipmesh.server.console.commands import noting
 from sipmesh.server.console.operations import (
     ALIAS_ADD,
     ALIAS_REMOVE,
+    GROUP_ADD,
+    GROUP_CHANGE,
+    GROUP_REMOVE,
+    PRESENCE_CHANGE,
+    RULES_CHANGE,
+    RULES_CLEAR,
     USER_ADD,
     USER_DISABLE,
     USER_ENABLE,
@@ -28,10 +34,11 @@ from sipmesh.server.control_socket import STATE, WHO, Command
 from sipmesh.server.management.device_certificates import DeviceCertificate, device_certificates, revoke_devices
 from sipmesh.server.management.publishing.decommission import CA
 from sipmesh.server.process.off_loop import off_loop
-from sipmesh.storage.enrolment.enrolment_tokens import withdraw_of
+from sipmesh.storage.enrolment.end_enrolment import end_enrolment
 from sipmesh.storage.seen_users import SeenUsers
 from sipmesh.storage.users.account_report import AccountReport, shown_name
 from sipmesh.storage.users.accounts import Accounts
+from sipmesh.storage.users.directory_links import DirectoryLinks
 from sipmesh.storage.users.user_database import Users as UserDatabase
 from sipmesh.storage.users.user_list import UserSort, UsersWanted
 from sipmesh.topology.home_pools import home_by_default
@@ -41,11 +48,20 @@ if TYPE_CHECKING:
     from sipmesh.server.management.replies import UsersInForce
     from sipmesh.server.running.running_server import RunningServer
     from sipmesh.storage.management_db import ManagementDb
+    from sipmesh.storage.users.directory_entry import DirectoryLink
     from sipmesh.topology.document.load import Loaded
     from sipmesh.topology.document.watching import Watching
 
 IN_FORCE_S: Final = 5.0
 """Seconds in which front ends put a change in force."""
+
+RULES: Final = frozenset(
+    {"always", "busy", "no_answer", "away", "ring_s", "also", "delegates", "do_not_disturb", "unlisted", "callers"}
+)
+"""The parameters that change rules of calls."""
+
+OF_GROUP: Final = frozenset({"order", "add", "leave", "ring_s", "member_s", "overflow"})
+"""The parameters that change a group."""
 
 MOST_USERS: Final = 200
 """Users in one reply."""
@@ -74,12 +90,12 @@ class UserCommands:
     async def _user(self, asked: Mapping[str, Any]) -> UserDetailReply:
         """Return the account, and what every server of this machine knows of the user."""
         loaded = self._node.view.loaded
-        account, rules = await off_loop(_read_user, loaded, str(asked["user"]))
+        account, rules, calls, link = await off_loop(_read_user, loaded, str(asked["user"]))
         certificates = await off_loop(_certificates_of, loaded, account.user)
         answers = await ask_running(loaded.folder / STATE, USER, {"user": f"sip:{account.user}"})
         servers = [answer.reply for answer in answers if answer.reply is not None]
         faults = [f"{answer.server}: {answer.fault}" for answer in answers if answer.fault]
-        return UserDetailReply(account, servers, faults, rules, certificates)
+        return UserDetailReply(account, servers, faults, rules, certificates, calls, link)
 
     def _changing(self, change: Change) -> Command:
         async def changed(asked: Mapping[str, Any]) -> UserChangeReply:
@@ -103,9 +119,9 @@ class UserCommands:
             return what
         at, reason = datetime.now(UTC), Reason.CESSATION_OF_OPERATION
         try:
-            withdraw_of(self._management_db.enrolment_tokens, user, at, note)
+            end_enrolment(self._management_db, user, at, note)
         finally:  # the certificates are revoked also if the tokens cannot be withdrawn
-            revoked = revoke_devices(CaGenerations(loaded.folder / CA), user, reason, at, note)
+            revoked = revoke_devices(CaGenerations(loaded.folder / CA), (user,), reason, at, note)
         return f"{what}, and {len(revoked)} of the user's devices revoked" if revoked else what
 
 
@@ -147,7 +163,51 @@ def _remove_alias(accounts: Accounts, asked: Mapping[str, Any]) -> str:
     return f"without the alias {accounts.remove_alias(str(asked['user']), str(asked['alias']))[1]}"
 
 
+def _change_rules(accounts: Accounts, asked: Mapping[str, Any]) -> str:
+    about = {name: value for name, value in asked.items() if name in RULES and value is not None}
+    rules = accounts.change_call_rules(str(asked["user"]), about)[1]
+    return f"given rules of calls: {', '.join(rules.as_json()) or 'none'}"
+
+
+def _clear_rules(accounts: Accounts, asked: Mapping[str, Any]) -> str:
+    accounts.clear_call_rules(str(asked["user"]))
+    return "left without rules of calls"
+
+
+def _add_group(accounts: Accounts, asked: Mapping[str, Any]) -> str:
+    rules = accounts.add_group(str(asked["user"]), _of_group(asked), str(asked["pool"]))[1]
+    return f"added, with {len(rules.members)} members"
+
+
+def _change_group(accounts: Accounts, asked: Mapping[str, Any]) -> str:
+    rules = accounts.change_group(str(asked["user"]), _of_group(asked))[1]
+    return f"changed, with {len(rules.members)} members"
+
+
+def _remove_group(accounts: Accounts, asked: Mapping[str, Any]) -> str:
+    accounts.remove_group(str(asked["user"]))
+    return "removed"
+
+
+def _of_group(asked: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {name: value for name, value in asked.items() if name in OF_GROUP and value is not None}
+
+
+def _end_tokens(accounts: Accounts, asked: Mapping[str, Any]) -> str:
+    accounts.end_tokens(str(asked["user"]), str(asked["session"]), int(asked["at"]))
+    return "logged out at the OpenID provider"
+
+
+def _change_presence(accounts: Accounts, asked: Mapping[str, Any]) -> str:
+    return accounts.change_watcher(str(asked["user"]), str(asked["watcher"]), str(asked["rule"]))[1]
+
+
+TOKENS_END: Final = "tokens-end"
+"""Ends access tokens of a user: the provider tells of a logout, and no operator does."""
+
 CHANGES: Final[Mapping[str, Change]] = {
+    TOKENS_END: _end_tokens,
+    PRESENCE_CHANGE: _change_presence,
     USER_ADD: _add,
     USER_PASSWORD: _set_password,
     USER_MOVE: _move,
@@ -156,6 +216,11 @@ CHANGES: Final[Mapping[str, Change]] = {
     USER_ENABLE: _enable,
     ALIAS_ADD: _add_alias,
     ALIAS_REMOVE: _remove_alias,
+    RULES_CHANGE: _change_rules,
+    RULES_CLEAR: _clear_rules,
+    GROUP_ADD: _add_group,
+    GROUP_CHANGE: _change_group,
+    GROUP_REMOVE: _remove_group,
 }
 
 
@@ -182,11 +247,14 @@ def _read_users(loaded: Loaded, asked: Mapping[str, Any]) -> UserListReply:
     return UserListReply(entries, page.total, entries[-1].user if len(page.users) > MOST_USERS else None, page.found)
 
 
-def _read_user(loaded: Loaded, name: str) -> tuple[AccountReport, Mapping[str, Watching]]:
+def _read_user(
+    loaded: Loaded, name: str
+) -> tuple[AccountReport, Mapping[str, Watching], Mapping[str, object], DirectoryLink | None]:
     with opened(loaded) as users:
         user = users.get(full_address(name, loaded.topology))
+        link = DirectoryLinks(users).link_of(user.aor)
     rules = {shown_name(watcher): rule for watcher, rule in user.watchers.items()}
-    return AccountReport.of(user, home_by_default(loaded.topology)), rules
+    return AccountReport.of(user, home_by_default(loaded.topology)), rules, user.calls.as_json(), link
 
 
 def _certificates_of(loaded: Loaded, user: str) -> Sequence[DeviceCertificate]:

@@ -1,4 +1,4 @@
-"""Which one-time tokens can be used now, and how many ACME accounts there are."""
+"""Which one-time tokens can be used now, and which ACME accounts can order certificates."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Self
 
-from sipmesh.errors import OperatorError
-from sipmesh.storage.audit_act import AuditAct
+from sipmesh.strict_json import read_json
 
 if TYPE_CHECKING:
-    from sipmesh.storage.audit_act import Note
+    from sipmesh.storage.enrolment.acme_accounts import AcmeAccount
     from sipmesh.storage.enrolment.enrolment_tokens import EnrolmentToken
     from sipmesh.storage.management_db import ManagementDb
 
@@ -32,25 +31,32 @@ class OpenToken:
 
 
 @dataclass(frozen=True, slots=True)
+class OpenAccount:
+    """A valid ACME account: *name* is that of its server, *token* the key id of the token that made it."""
+
+    name: str
+    id: str
+    token: str
+    made: datetime
+    contact: Sequence[str]
+
+    @classmethod
+    def of(cls, account: AcmeAccount) -> Self:
+        """Report one account, without its key."""
+        made, contact = datetime.fromtimestamp(account.made, UTC), read_json(account.contact)
+        return cls(account.server, account.id, account.token, made, [str(one) for one in contact])
+
+
+@dataclass(frozen=True, slots=True)
 class EnrolmentStatus:
-    """What ``sipmesh ca enrol --json`` prints without a name: the *tokens*, and the number of valid *accounts* of ACME."""
+    """What ``sipmesh ca enrol --json`` prints without a name: the *tokens* that can be used, and the valid *accounts*."""
 
     tokens: Sequence[OpenToken]
-    accounts: int
+    accounts: Sequence[OpenAccount]
 
     @classmethod
     def read(cls, management_db: ManagementDb, at: datetime) -> Self:
         """Read it at the time *at*."""
         tokens = management_db.enrolment_tokens.open_tokens(at.timestamp())
-        return cls([OpenToken.of(token) for token in tokens], management_db.acme_accounts.count())
-
-
-def withdraw(management_db: ManagementDb, key_id: str, at: datetime, note: Note) -> OpenToken:
-    """Make a token unusable, and note it; raises `OperatorError` if there is none with this id that can be used."""
-    tokens = management_db.enrolment_tokens
-    found = [token for token in tokens.open_tokens(at.timestamp()) if token.id == key_id]
-    if not found:
-        raise OperatorError(f"no token with the key id {key_id!a} can be used; to list them: sipmesh ca enrol")
-    tokens.spend(found[0], at.timestamp())
-    note(AuditAct.ENROL, server=found[0].server, token=key_id, withdrawn="by an operator")
-    return OpenToken.of(found[0])
+        accounts = management_db.acme_accounts.valid_accounts()
+        return cls([OpenToken.of(token) for token in tokens], [OpenAccount.of(account) for account in accounts])

@@ -18,15 +18,17 @@ from cryptography.hazmat.primitives.serialization.pkcs7 import serialize_certifi
 from sipmesh.errors import OperatorError
 from sipmesh.pki.ca_rotation import CaGenerations
 from sipmesh.pki.enrolment_request import UnfitRequestError, requested_key
+from sipmesh.pki.issuance.profiles import issued_at
 from sipmesh.server.enrolment.device_enrolment import DeviceEnrolment, device_proved_by, is_login_of_device
 from sipmesh.server.enrolment.enrollable import NotEnrollableError, enrollable
 from sipmesh.server.enrolment.enrolment_issuer import EnrolmentIssuer, Proof, TooManyCertificatesError
 from sipmesh.server.enrolment.paths import EST
 from sipmesh.server.enrolment.server_certificate import CertificateRefusedError, proved_by
+from sipmesh.server.management.revoking import last_revocation
 from sipmesh.server.process.http_peer import address_of, certificate_of
 from sipmesh.server.process.request_rate import WINDOW_S, RequestRate
 from sipmesh.sip.text import ascii_lower
-from sipmesh.storage.enrolment.enrolment_tokens import TokenRefusedError
+from sipmesh.storage.enrolment.enrolment_tokens import AGAIN, TokenRefusedError
 from sipmesh.topology.document.parts.enrolment import EnrolmentProtocol
 from sipmesh.trust.x509.certificate import read_certificate
 from sipmesh.trust.x509.device_identity import is_for_devices
@@ -180,11 +182,19 @@ def _by_certificate(host: EnrolmentHost, view: ServerView, leaf: bytes, der: byt
 
 
 def _must_be_valid(host: EnrolmentHost, leaf: bytes, name: str) -> None:
-    """Raise `CertificateRefusedError` for a certificate that was revoked, perhaps a moment ago."""
+    """Raise `CertificateRefusedError` for a certificate that was revoked, perhaps a moment ago, or that is older than another's.
+
+    A revocation ends the renewals of its name: the next certificate needs a new token.
+    """
     generations, certificate = CaGenerations(host.ca), read_certificate(leaf)
     is_device = is_login_of_device(name)
     if not (generations.has_issued_device(certificate) if is_device else generations.has_issued(certificate)):
         raise CertificateRefusedError(f"the certificate of {name} was revoked, or is not of our CA")
+    user, _, device = name.rpartition("/")
+    last = last_revocation(generations, user, device) if user else last_revocation(generations, name)
+    if last is not None and issued_at(certificate) < last.replace(microsecond=0):
+        why = f"a certificate of {name} was revoked after this one was issued; {AGAIN.format(server=name)}"
+        raise CertificateRefusedError(why)
 
 
 def _issued(host: EnrolmentHost, name: str, der: bytes, proof: Proof, at: datetime) -> x509.Certificate:

@@ -29,6 +29,8 @@ SECRET_OCTETS: Final = 32
 ID_OCTETS: Final = 12
 MOST_HOURS: Final = 168
 HOURS: Final = 24
+OPTION: Final = "-"
+"""certbot, lego and estclient take a word that begins so for an option: base64url has it in one of 64 secrets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,7 @@ class NewToken:
 
 @dataclass(frozen=True, slots=True)
 class MacSecret:
-    """The secret from which the keys of external account bindings are made: a file of the CA, in no database."""
+    """The secret from which the keys of external account bindings and of a pool are made: a file of the CA, in no database."""
 
     secret: str
 
@@ -71,6 +73,11 @@ class MacSecret:
                 files.write(folder / FILE, (json.dumps(made) + "\n").encode(), files.SECRET)
             return cls.read(folder)
 
+    @property
+    def forwarding_key(self) -> bytes:
+        """The key with which a management server proves itself to the leader (`server.invitations.leading_server`)."""
+        return hmac.digest(self.secret.encode(), b"invitations", "sha256")
+
     def mac_key(self, key_id: str) -> bytes:
         """Return the MAC key of the token *key_id*."""
         return hmac.digest(self.secret.encode(), f"eab {key_id}".encode(), "sha256")
@@ -83,10 +90,24 @@ def new_token(
 
     *name* is that of a server of the topology, or the login of a device. *ca* is the folder of the CA, and *who* makes the token.
     """
-    secret, key_id, expires = secrets.token_bytes(SECRET_OCTETS), secrets.token_hex(ID_OCTETS), at + lifetime
-    mac = MacSecret.read_or_made(ca).mac_key(key_id)
-    password = base64url.encode(secret)
+    mac_secret, expires = MacSecret.read_or_made(ca), at + lifetime
+    password, (key_id, mac) = new_password(), new_account_key(mac_secret)
     digest = sha256(password.encode()).hexdigest()
     tokens.add(EnrolmentToken(key_id, name, digest, who, expires.timestamp()), at.timestamp())
     note(AuditAct.ENROL, server=name, token=key_id, until=f"{expires:%Y-%m-%dT%H:%MZ}")  # before the caller gets it
-    return NewToken(name, password, key_id, base64url.encode(mac), expires)
+    return NewToken(name, password, key_id, mac, expires)
+
+
+def new_account_key(secret: MacSecret) -> tuple[str, str]:
+    """Return a new id of a token and its MAC key in base64url; the key begins with no "-"."""
+    while True:
+        key_id = secrets.token_hex(ID_OCTETS)
+        if not (key := base64url.encode(secret.mac_key(key_id))).startswith(OPTION):
+            return key_id, key
+
+
+def new_password() -> str:
+    """Return a new password that begins with no "-"."""
+    while (password := base64url.encode(secrets.token_bytes(SECRET_OCTETS))).startswith(OPTION):
+        pass
+    return password

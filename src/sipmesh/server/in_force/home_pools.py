@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from itertools import islice
+from typing import TYPE_CHECKING, Final, Protocol
 
 from sipmesh.routing.authentication.digest_sets import name_hash
 from sipmesh.routing.events.watcher_rules import rule_for
 from sipmesh.routing.identity.alias import alias_keys
 from sipmesh.routing.identity.trunk_names import caller_of
 from sipmesh.routing.numbers.e164 import is_global
+from sipmesh.server.in_force.call_defaults import call_defaults, in_effect
 from sipmesh.sip.tel import TEL
+from sipmesh.topology.document.user_search import is_in
 from sipmesh.topology.document.watching import Watching
 from sipmesh.topology.home_pools import home_by_default
 from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from sipmesh.routing.authentication.digest_sets import Kind
     from sipmesh.routing.authentication.verifier import Verifier
+    from sipmesh.routing.call_rules.call_rules import CallRules
     from sipmesh.routing.events.watcher_rules import WatcherRules
     from sipmesh.sip.fields import NameAddr
     from sipmesh.topology.view import ServerView
+
+MOST_MATCHES: Final = 5_000
+"""Names that are looked at in one search: whether their users may be found."""
 
 
 class KnownUsers(Protocol):
@@ -58,6 +65,18 @@ class KnownUsers(Protocol):
     def watcher_rules(self, aor: str) -> WatcherRules:
         """Return the rules about who may see the presence of *aor*."""
 
+    def call_rules(self, aor: str) -> CallRules | None:
+        """Return the rules of the calls of *aor*; None if there are none.
+
+        Of a group of another pool all rules are known, of a user the delegates, and whether a search finds the user.
+        """
+
+    def bosses(self, delegate: str) -> frozenset[str]:
+        """Return the users who have named *delegate*, of all pools."""
+
+    def matching(self, word: str, domains: Iterable[str]) -> Iterator[str]:
+        """Return the users whose name before the ``@``, or an alias of theirs, contains *word*, which is in lower case."""
+
     @property
     def ready(self) -> bool:
         """Whether the users are known; before that, an unknown address may belong to a user."""
@@ -77,6 +96,7 @@ class HomePools:
 
     def __init__(self, users: KnownUsers, view: ServerView, taken: frozenset[str] = frozenset()) -> None:
         self._users, self._view, self.taken = users, view, taken
+        self._call_defaults = call_defaults(view.loaded.topology)
         self._here, self._default = view.pool.name, home_by_default(view.loaded.topology)
 
     def __repr__(self) -> str:
@@ -142,16 +162,49 @@ class HomePools:
         """Return the aliases of *aor*."""
         return self._users.aliases(aor)
 
+    def found_by(self, searcher: str, word: str) -> Iterator[str]:
+        """Return the users and groups whose name or alias contains *word*, and whom *searcher* may find.
+
+        The topology says who may be found, and no one finds unlisted users. A user may come more than once.
+        """
+        scope = self._view.loaded.topology.user_search
+        for aor in islice(self._users.matching(word, self._view.sip_domains), MOST_MATCHES):
+            rules = self._users.call_rules(aor)
+            if is_in(scope, searcher, aor, self.named) and (rules is None or not rules.unlisted):
+                yield aor
+
     def number_of(self, aor: str, shown: NameAddr) -> str:
         """Return the global number of the user *aor*: the number in *shown*, or else the first; "" if the user has none."""
         numbers = [alias.removeprefix(TEL) for alias in self.aliases(aor) if alias.startswith(f"{TEL}+")]
         whole = [number for number in numbers if is_global(number)]
-        named = caller_of(shown)
-        return named if named in whole else next(iter(whole), "")
+        if len(whole) > 1 and (named := caller_of(shown)) in whole:
+            return named
+        return whole[0] if whole else ""
 
     def watcher_rule(self, aor: str, watcher: str) -> Watching | None:
         """Return what *aor* lets *watcher* see of its presence; None if *aor* has no rule for *watcher*."""
         return rule_for(self._users.watcher_rules(aor), watcher)
+
+    def call_rules(self, aor: str) -> CallRules | None:
+        """Return the rules of the calls of *aor*; None if there are none."""
+        rules = self._users.call_rules(aor)
+        if rules is None and not self._call_defaults:
+            return None
+        return in_effect(rules, self._call_defaults.get(self.named(aor) or ""), aor)
+
+    def group_rules(self, aor: str) -> CallRules | None:
+        """Return the rules of the group *aor*, of any pool; None if it is no group."""
+        rules = self._users.call_rules(aor)
+        return rules if rules is not None and rules.is_group else None
+
+    def is_delegate(self, user: str, boss: str) -> bool:
+        """Return whether *user* may call for *boss*."""
+        rules = self._users.call_rules(boss)
+        return rules is not None and user in rules.delegates and self.of(user) is not None
+
+    def bosses(self, user: str) -> list[str]:
+        """Return the users for whom *user* may call, in the order of their addresses."""
+        return sorted(boss for boss in self._users.bosses(user) if self.is_delegate(user, boss))
 
     def blocks_somebody(self, aor: str) -> bool:
         """Return whether a rule of *aor* hides its presence from a watcher."""

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Final
 from sipmesh.errors import LocalError, OperatorError
 from sipmesh.routing.identity.border import Border
 from sipmesh.routing.identity.dialog import Behind, Inside
-from sipmesh.routing.identity.home_rule import HomeRule
+from sipmesh.routing.identity.home_rule import HomeRule, no_delegate
 from sipmesh.routing.identity.realm import Realms
 from sipmesh.routing.identity.route_set import Names
 from sipmesh.routing.identity.sender import named_side
 from sipmesh.routing.media.rules import MediaRules
+from sipmesh.routing.numbers.application_table import ApplicationRoute, ApplicationTable
+from sipmesh.routing.numbers.site_plans import site_plans_of
 from sipmesh.routing.registrar.gruu import pool_hash
 from sipmesh.routing.roles import edge, front_end, gateway
 from sipmesh.server.in_force.trunk_rules import emergency_gateways, trunk_names
@@ -31,13 +33,15 @@ if TYPE_CHECKING:
     from sipmesh.routing.identity.dialog_token import Side
     from sipmesh.routing.registrar.gruu import Gruus
     from sipmesh.routing.roles.decide import Facts
-    from sipmesh.topology.view import PartnerView, PoolView, ServerView
+    from sipmesh.topology.entries import PartnerView, PoolView
+    from sipmesh.topology.view import ServerView
 
 
 def names_of(view: ServerView) -> Names:
     """Return the names of this server: those in its certificate, and the addresses that it listens on."""
     addresses = frozenset((listener.host, listener.port) for listener in view.listeners)
-    return Names(frozenset(view.names), addresses, frozenset(view.pool_mates), named_side(view.pool.name))
+    hosts = frozenset((*view.names, *view.hosts_at_trunks.values()))
+    return Names(hosts, addresses, frozenset(view.pool_mates), named_side(view.pool.name))
 
 
 def border_of(view: ServerView) -> Border:
@@ -57,13 +61,19 @@ def media_rules(view: ServerView, owner_of: OwnerOf) -> MediaRules:
     return MediaRules(view.media, partners, links, owner_of)
 
 
-def facts_of(view: ServerView, incarnation: int, gruus: Gruus, home_of: Callable[[str], str]) -> Facts:
+def facts_of(
+    view: ServerView,
+    incarnation: int,
+    gruus: Gruus,
+    home_of: Callable[[str], str],
+    is_delegate: Callable[[str, str], bool] = no_delegate,
+) -> Facts:
     """Return the facts by which this server's role decides; raises `OperatorError` for a role that sipmesh does not run.
 
-    *home_of* gives the home pool of a user, "" if it is not known for sure.
+    *home_of* gives the home pool of a user, "" if it is not known for sure, and *is_delegate* tells who may call for whom.
     """
     if view.role is Role.FRONT_END:
-        return front_end_facts(view, incarnation, gruus, home_of)
+        return front_end_facts(view, incarnation, gruus, home_of, is_delegate)
     if view.role is Role.EDGE:
         return edge_facts(view, incarnation)
     if view.role is Role.GATEWAY:
@@ -96,7 +106,11 @@ def signing_partners(view: ServerView) -> dict[str, PartnerView]:
 
 
 def front_end_facts(
-    view: ServerView, incarnation: int, gruus: Gruus, home_of: Callable[[str], str]
+    view: ServerView,
+    incarnation: int,
+    gruus: Gruus,
+    home_of: Callable[[str], str],
+    is_delegate: Callable[[str, str], bool] = no_delegate,
 ) -> front_end.FrontEndFacts:
     """Return the topology in the form that a front end routes by."""
     return front_end.FrontEndFacts(
@@ -105,18 +119,22 @@ def front_end_facts(
         pool=view.pool.name,
         entrances=frozenset().union(*(view.next_hops_of(p) for p in view.pools.values() if p.role in BORDERS)),
         applications=applications(view),
+        homes_of_applications=homes_of_applications(view),
         route=view.choice_of(view.federation_route or ""),
         partner_domains=frozenset(domain for partner in view.partners for domain in partner.domains),
         trunks=frozenset(partner.name for partner in view.partners if partner.trunk is not None),
-        emergency=frozenset(view.loaded.topology.numbers.emergency) if emergency_gateways(view) else frozenset(),
+        numbers=site_plans_of(view.loaded.topology),
         emergency_gateways=emergency_gateways(view),
+        gateways={name: p.name for p in view.pools.values() if p.role is Role.GATEWAY for name in p.servers},
         blocked=view.blocked,
         inside=inside_of(view),
         incarnation=incarnation,
         gruus=gruus,
         pools={pool_hash(pool.name): pool.name for pool in view.pools.values() if is_other_front_end(pool, view)},
         homes={pool.name: view.way_to(pool.name) for pool in view.pools.values() if is_other_front_end(pool, view)},
-        home_rule=HomeRule(view.pool.name, view.sip_domains, home_of, lent_domains(view), backups_of(view)),
+        home_rule=HomeRule(
+            view.pool.name, view.sip_domains, home_of, lent_domains(view), backups_of(view), is_delegate
+        ),
     )
 
 
@@ -195,6 +213,26 @@ def applications(view: ServerView) -> dict[str, tuple[str, ...]]:
     return found
 
 
+def homes_of_applications(view: ServerView) -> dict[str, str]:
+    """Return the front-end pool before each application that is behind another pool, by the names of applications."""
+    return {
+        name: pool.next_hop
+        for pool in view.pools.values()
+        if pool.role is Role.APPLICATION and pool.next_hop not in {None, view.pool.name}
+        for name in (pool.name, *pool.servers)
+        if pool.next_hop is not None
+    }
+
+
+def application_table(view: ServerView) -> ApplicationTable:
+    """Return the applications with addresses or numbers of their own."""
+    return ApplicationTable(
+        ApplicationRoute(pool.name, pool.next_hop or "", pool.addresses, pool.numbers, pool.public)
+        for pool in view.pools.values()
+        if pool.addresses or pool.numbers
+    )
+
+
 def inside_of(view: ServerView) -> Inside:
     """Return the network in the form in which requests inside dialogs are checked."""
     pools = [hosts_of(view, pool) for pool in view.pools.values()]
@@ -206,9 +244,13 @@ def inside_of(view: ServerView) -> Inside:
 
 
 def translated_sides(view: ServerView) -> frozenset[Side]:
-    """Return the sides of dialogs whose parties have other names for their peers: trunks, and the gateways before them."""
+    """Return the sides of dialogs whose parties have other names for their peers: trunks, and the gateways before them.
+
+    A user may have forwarded a call of a trunk to a trunk. Then the front ends pass on the names of the one to the other.
+    """
     if view.role is Role.GATEWAY:
-        return frozenset(named_side(partner.peer.name) for partner in view.partners)
+        pools = frozenset(named_side(pool.name) for pool in view.pools.values() if pool.role is Role.FRONT_END)
+        return pools.union(named_side(partner.peer.name) for partner in view.partners)
     return frozenset(named_side(pool.name) for pool in view.pools.values() if pool.role is Role.GATEWAY)
 
 

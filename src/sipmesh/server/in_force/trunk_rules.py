@@ -5,12 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sipmesh.routing.identity.trunk_names import TrunkNames
-from sipmesh.routing.numbers.dial_plan import DialPlan, NumberClass
+from sipmesh.routing.numbers.number_routes import named_first
+from sipmesh.routing.numbers.site_plans import EmergencyGateways, SitePlan, site_plans_of
+from sipmesh.routing.numbers.trunk_challenge import TrunkChallenge
+from sipmesh.routing.numbers.trunk_login import TrunkLogin
 from sipmesh.routing.numbers.trunk_table import TrunkRoute, TrunkTable
-from sipmesh.topology.server_choice import NO_SERVERS, ServerChoice
+from sipmesh.sip.digest import Algorithm
+from sipmesh.topology.server_choice import NO_SERVERS
 from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from sipmesh.topology.document.parts.trunk import Account, Trunk
     from sipmesh.topology.view import ServerView
 
 
@@ -28,6 +35,13 @@ def trunk_table(view: ServerView) -> TrunkTable | None:
             partner.trunk.emergency,
             partner.trunk.channels,
             partner.trunk.calls_per_second,
+            partner.trunk.longest_call,
+            login_of(partner.name, partner.trunk.login),
+            partner.trunk.ping or 0,
+            partner.trunk.minutes,
+            partner.trunk.keying,
+            partner.trunk.host or "",
+            challenge_of(partner.trunk),
         )
         for partner in view.loaded.topology.federation.partners
         if partner.trunk is not None
@@ -35,37 +49,57 @@ def trunk_table(view: ServerView) -> TrunkTable | None:
     return TrunkTable(routes) if routes else None
 
 
-def dial_plan(view: ServerView) -> DialPlan:
-    """Return how users type telephone numbers, and who may call which."""
-    numbers = view.loaded.topology.numbers
-    classes = tuple(
-        NumberClass(one.name, one.numbers, one.everyone, frozenset(f"sip:{user}" for user in one.users))
-        for one in numbers.classes
-    )
-    return DialPlan(
-        numbers.country or "", numbers.national, numbers.international, frozenset(numbers.emergency), classes
+def login_of(trunk: str, account: Account | None) -> TrunkLogin | None:
+    """Return how this organisation logs in at *trunk*; None if it has no account there."""
+    if account is None:
+        return None
+    return TrunkLogin(
+        account.user,
+        account.domain or trunk,
+        account.realm,
+        account.secret_file,
+        Algorithm(account.algorithm),
+        account.registers,
+        account.expires,
     )
 
 
-def emergency_gateways(view: ServerView) -> ServerChoice:
-    """Return the gateways whose trunks take emergency calls, in the order of the trunks."""
-    table = trunk_table(view)
-    choice = NO_SERVERS
-    for trunk in table.taking_emergencies() if table is not None else ():
+def challenge_of(trunk: Trunk) -> TrunkChallenge | None:
+    """Return how *trunk* logs in here; None if it proves itself by a certificate."""
+    found = trunk.challenge
+    if found is None:
+        return None
+    return TrunkChallenge(found.user, trunk.host or trunk.gateway, found.secret_file, Algorithm(found.algorithm))
+
+
+def emergency_gateways(view: ServerView) -> Mapping[str, EmergencyGateways]:
+    """Return for each site, "" for no site, the gateways whose trunks take emergency calls; none if no trunk takes them."""
+    table, plans = trunk_table(view), site_plans_of(view.loaded.topology)
+    taking = table.taking_emergencies() if table is not None else ()
+    if not taking:
+        return {}
+    return {site.name: _gateways_of(view, site, taking) for site in (plans.general, *plans.sites.values())}
+
+
+def _gateways_of(view: ServerView, site: SitePlan, taking: Sequence[TrunkRoute]) -> EmergencyGateways:
+    """Return the gateways for emergency calls from *site*, in the order of its trunks."""
+    trunks, choice = named_first(taking, site.emergency_trunks), NO_SERVERS
+    for trunk in trunks:
         choice = choice.then(view.choice_of(trunk.gateway))
-    return choice
+    return EmergencyGateways(choice, tuple(trunk.name for trunk in trunks) if site.emergency_trunks else ())
 
 
 def trunk_names(view: ServerView) -> TrunkNames | None:
     """Return the names of callers and callees at this gateway; None on any other server."""
     if view.role is not Role.GATEWAY:
         return None
-    domain = view.loaded.topology.sip_domains[0]
-    return TrunkNames(view.pool.name, domain, view.sip_domains, trunk_table(view) or TrunkTable(()), dial_plan(view))
+    domain, plan = view.loaded.topology.sip_domains[0], site_plans_of(view.loaded.topology).at_trunks()
+    return TrunkNames(view.pool.name, domain, view.sip_domains, trunk_table(view) or TrunkTable(()), plan)
 
 
-def gateway_pools(view: ServerView) -> frozenset[str]:
-    """Return the gateway pools, to which a front end says the number of a caller."""
+def told_numbers(view: ServerView) -> frozenset[str]:
+    """Return the pools to which a front end says the number of a caller: gateways, and applications behind it."""
     if view.role is not Role.FRONT_END:
         return frozenset()
-    return frozenset(pool.name for pool in view.pools.values() if pool.role is Role.GATEWAY)
+    told = {Role.GATEWAY, Role.APPLICATION}
+    return frozenset(pool.name for pool in view.pools.values() if pool.role in told)

@@ -11,16 +11,20 @@ from aiohttp import web
 from sipmesh.errors import LocalError, OperatorError, Problem
 from sipmesh.server.certificates.client_certificates import why_not_for_clients
 from sipmesh.server.console.access.listener import ConsoleListener
+from sipmesh.server.invitations.leading_server import LeadingServer
 from sipmesh.server.invitations.pages import InvitationPages
+from sipmesh.server.invitations.phonebook import PhonebookPages
 from sipmesh.server.invitations.strangers import Strangers
 from sipmesh.server.process.http_runner import logger_of, runner_of
 from sipmesh.transport.tls.contexts import Identity, present_by
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from sipmesh.server.invitations.taking import Taking
     from sipmesh.server.log import Log
+    from sipmesh.server.portal.portal import Portal
     from sipmesh.server.running.running_server import RunningServer
 
 LARGEST_BODY = 4 << 10
@@ -28,14 +32,24 @@ LARGEST_BODY = 4 << 10
 
 
 class InvitationServer:
-    """Serves the pages of invitations of *node*; *taking* changes the accounts."""
+    """Serves the pages of invitations of *node*, and the *portal*.
 
-    def __init__(self, node: RunningServer, taking: Taking, log: Log) -> None:
+    *taking* changes the accounts, and *leader* names the server that leads.
+    """
+
+    def __init__(
+        self, node: RunningServer, taking: Taking, portal: Portal, leader: Callable[[], str], log: Log
+    ) -> None:
         self._node, self._log = node, log
         strangers = Strangers(lambda: node.view, node.loop.time, log)
         pages = InvitationPages(lambda: node.view, taking, strangers)
-        app = web.Application(middlewares=[strangers.answer_safely], client_max_size=LARGEST_BODY)
-        app.add_routes(pages.routes())
+        self._leading = leading = LeadingServer(
+            lambda: node.view, leader, node.gatekeeper.clock, strangers, pages.found, log
+        )
+        middlewares = [strangers.answer_safely, leading.receive, strangers.count, leading.send, portal.guard.admit]
+        app = web.Application(middlewares=middlewares, client_max_size=LARGEST_BODY)
+        app.add_routes([*pages.routes(), *portal.routes()])
+        app.add_routes(PhonebookPages(lambda: node.view, strangers, node.loop.time).routes())
         self._runner = runner_of(app, log)
         self._listener: ConsoleListener | None = None
         self._listens_as: tuple[object, ...] = ()
@@ -50,6 +64,7 @@ class InvitationServer:
 
         A certificate that browsers would refuse is not used. The earlier certificate stays.
         """
+        await self._leading.make_key()
         wanted = self._wanted()
         if wanted == self._listens_as:
             return

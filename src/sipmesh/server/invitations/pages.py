@@ -6,6 +6,7 @@ its secret is a ticket, which is given to a person who has sent the form, or sta
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
@@ -41,10 +42,23 @@ DOWNLOADS: Final[Mapping[ClientKind, tuple[str, str, Callable[[Profile], bytes]]
 }
 """The files that answer the form of a person."""
 
+WITH_CERTIFICATES: Final = {
+    **DOWNLOADS,
+    ClientKind.LINPHONE: ("linphone.sh", "text/x-shellscript", softphones.linphone_script),
+}
+"""The same for devices that get a certificate: Linphone reads its files only, and a browser shows none to a WebSocket port."""
+
 TICKETS: Final = frozenset({ClientKind.LINPHONE, ClientKind.WEB})
 """Software that fetches its account itself, with a ticket."""
 
 LATER_S: Final = "60"
+
+
+@cache
+def _templates() -> Environment:
+    """Return the templates, which a process compiles once."""
+    loader = PackageLoader("sipmesh.server.invitations")
+    return Environment(loader=loader, autoescape=True, undefined=StrictUndefined)
 
 
 class InvitationPages:
@@ -52,9 +66,7 @@ class InvitationPages:
 
     def __init__(self, view: Callable[[], ServerView], taking: Taking, strangers: Strangers) -> None:
         self._view, self._taking, self._strangers = view, taking, strangers
-        self._templates = Environment(
-            loader=PackageLoader("sipmesh.server.invitations"), autoescape=True, undefined=StrictUndefined
-        )
+        self._templates = _templates()
 
     def routes(self) -> list[web.RouteDef]:
         """Return every path."""
@@ -91,14 +103,14 @@ class InvitationPages:
 
     async def _for_a_person(self, request: web.Request) -> Invitation:
         """Return the open invitation of a link; raises the answer to any other secret."""
-        found = await self._found(request)
+        found = await self.found(request)
         if found.is_ticket or found.client in DESK_PHONES:
             raise self._strangers.failed(request, "the secret is no link for a person")
         return found
 
     def _choices(self, found: Invitation) -> Mapping[ClientKind, str]:
         """Return the kinds of phones that may take an invitation, in words; front ends may have no web phone, edges have none."""
-        has_web = bool(phone_origins(self._view())) and not found.remote
+        has_web = bool(phone_origins(self._view())) and not found.remote and not found.certificate
         chosen = {kind: words for kind, words in CHOICES.items() if found.client in ("", kind)}
         return {kind: words for kind, words in chosen.items() if has_web or kind is not ClientKind.WEB}
 
@@ -108,8 +120,8 @@ class InvitationPages:
             raise web.HTTPForbidden(text="another site has caused this request\n")
         found = await self._for_a_person(request)
         kind = _chosen(await form_of(request), self._choices(found))
-        if kind not in TICKETS:
-            name, content_type, write = DOWNLOADS[kind]
+        if kind not in TICKETS or found.certificate:
+            name, content_type, write = (WITH_CERTIFICATES if found.certificate else DOWNLOADS)[kind]
             return _file(name, content_type, write(await self._taken(request, kind)))
         ticket = await self._exchanged(request, kind)
         base = f"https://{self._view().invitation_host}/p/{ticket}"
@@ -142,7 +154,7 @@ class InvitationPages:
         return frozenset(phone_origins(self._view()))
 
     async def _by_ticket(self, request: web.Request, kind: ClientKind) -> Profile:
-        found = await self._found(request)
+        found = await self.found(request)
         if not found.is_ticket or found.client != kind:
             raise self._strangers.failed(request, f"the secret is no ticket of {kind}")
         return await self._taken(request, kind)
@@ -152,7 +164,7 @@ class InvitationPages:
 
         Polycom's phones read a master file first. It exchanges the secret for a ticket, which the address of the second file has.
         """
-        found, name = await self._found(request), request.match_info["file"]
+        found, name = await self.found(request), request.match_info["file"]
         if found.client not in DESK_PHONES:
             raise self._strangers.failed(request, "the invitation is for no desk phone")
         kind = ClientKind(found.client)
@@ -171,7 +183,7 @@ class InvitationPages:
         content_type = "text/plain" if kind is ClientKind.YEALINK else "application/xml"
         return web.Response(body=DESK_FORMATS[kind](profile, root), content_type=content_type)
 
-    async def _found(self, request: web.Request) -> Invitation:
+    async def found(self, request: web.Request) -> Invitation:
         """Return the open invitation of a request; raises the answer to a wrong secret."""
         secret = request.match_info["secret"]
         if not SECRET.fullmatch(secret):

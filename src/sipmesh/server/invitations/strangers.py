@@ -44,10 +44,9 @@ class Strangers:
 
     @web.middleware
     async def answer_safely(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Refuse a wrong host and too many requests; an error says nothing of its cause, and the log never has a path."""
+        """Refuse a wrong host; an error says nothing of its cause, and the log never has a path."""
         try:
             self._must_be_for_us(request)
-            self._count(request)
             answer = await handler(request)
         except web.HTTPException as error:
             error.headers.update(HEADERS)
@@ -57,6 +56,12 @@ class Strangers:
             raise web.HTTPInternalServerError(headers=HEADERS) from None
         answer.headers.update(HEADERS)
         return answer
+
+    @web.middleware
+    async def count(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Count a request against the address of its client, and refuse too many."""
+        self._count(request)
+        return await handler(request)
 
     def _must_be_for_us(self, request: web.Request) -> None:
         view = self._view()
@@ -77,6 +82,14 @@ class Strangers:
             return too_many()
         self._log.warning("invitation refused", address=address, why=why)
         return web.HTTPNotFound(text=NOT_OPEN)
+
+    def wrong_login(self, request: web.Request) -> web.HTTPException:
+        """Count a wrong login of a phone, and return the answer: the same for each reason."""
+        address = address_of(request)
+        if not self._failures.admits(address):
+            return too_many()
+        self._log.warning("phonebook refused", address=address)
+        return web.HTTPUnauthorized(headers={"WWW-Authenticate": 'Basic realm="phonebook", charset="UTF-8"'})
 
     def tell(self, what: str) -> None:
         """Tell the operator what keeps invitations from being taken."""

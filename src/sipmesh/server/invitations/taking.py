@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from sipmesh.server.admin.local_servers import ask_running
 from sipmesh.server.admin.replies import USERS_CHANGED
-from sipmesh.server.console.commands import noting
+from sipmesh.server.console.commands import generations_in, noting
 from sipmesh.server.console.user_commands import IN_FORCE_S, opened
 from sipmesh.server.control_socket import STATE, Command
+from sipmesh.server.management.device_certificates import DeviceIssuing
+from sipmesh.server.management.publishing.decommission import CA
 from sipmesh.server.process.off_loop import off_loop
 from sipmesh.server.provisioning.profile import Reach, profile_of, reach_of
 from sipmesh.storage.users.device_accounts import DeviceAccounts
@@ -19,9 +22,11 @@ from sipmesh.topology.home_pools import home_by_default
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from sipmesh.pki.issued import IssuedToPerson
     from sipmesh.server.provisioning.profile import Profile
     from sipmesh.server.running.running_server import RunningServer
     from sipmesh.storage.management_db import ManagementDb
+    from sipmesh.storage.users.device import Device
     from sipmesh.storage.users.invitation import Invitation
     from sipmesh.storage.users.invitations import Taken
     from sipmesh.storage.users.user_database import Users
@@ -58,7 +63,8 @@ class Taking:
         def work(users: Users) -> tuple[Taken, str | None, bool]:
             invitations, at = Invitations(users), datetime.now(UTC)
             remote = invitations.look(secret, address, at).remote
-            taken = self._accounts(invitations, address).take(secret, client, address, at)
+            certify = partial(self._certified, users, address, at)
+            taken = self._accounts(invitations, address).take(secret, client, address, at, certify)
             return taken, users.get(taken.device.aor).pool, remote
 
         taken, pool, remote = await off_loop(_with_users, loaded, work)
@@ -71,6 +77,13 @@ class Taking:
         loaded = self._node.view.loaded
         user = await off_loop(_with_users, loaded, lambda users: users.get(invitation.aor))
         return reach_of(loaded.topology, user.pool or home_by_default(loaded.topology), remote=invitation.remote)
+
+    def _certified(self, users: Users, address: str, at: datetime, device: Device) -> IssuedToPerson:
+        """Issue the certificate of a device that takes an invitation; raises `OperatorError`."""
+        loaded = self._node.view.loaded
+        ca, note = generations_in(loaded.folder / CA).current, noting(self._management_db, f"device at {address}")
+        issuing = DeviceIssuing(ca, users, loaded.topology, note)
+        return issuing.issue(device.aor.removeprefix("sip:"), device.name, at)
 
     def _accounts(self, invitations: Invitations, address: str) -> DeviceAccounts:
         note = noting(self._management_db, f"device at {address}")

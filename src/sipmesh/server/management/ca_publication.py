@@ -68,7 +68,8 @@ class CaPublication:
     async def open(self) -> None:
         """Listen; raises `OperatorError` if the address cannot be used."""
         app = web.Application(middlewares=[self._guarded], client_max_size=LARGEST_REQUEST)
-        app.add_routes([web.post("/ocsp", self._posted), web.get("/ocsp/{request:.*}", self._got)])
+        ocsp = r"/{generation:(?:\d+/)*}ocsp"  # each generation of the CA names its own URL
+        app.add_routes([web.post(ocsp, self._posted), web.get(ocsp + "/{request:.*}", self._got)])
         app.add_routes([web.get("/{path:.*}", self._file)])
         self._port = HttpPort(app, self._log)
         host, port = self._address
@@ -118,7 +119,7 @@ class CaPublication:
 
     async def _got(self, request: web.Request) -> web.Response:
         """Answer a request in base64 at the end of the path (RFC 6960 A.1, RFC 5019 5)."""
-        text = unquote_to_bytes(request.rel_url.raw_path.removeprefix("/ocsp/"))
+        text = unquote_to_bytes(request.rel_url.raw_path.partition("/ocsp/")[2])
         try:
             return self._response(await self._answer(base64.b64decode(text, validate=True)), is_get=True)
         except (ValueError, binascii.Error):

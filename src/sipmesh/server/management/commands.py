@@ -14,6 +14,9 @@ from sipmesh.server.management.replies import (
     ASK_DNS,
     BLOCK,
     CALLS,
+    DIRECTORY,
+    DIRECTORY_ACCEPT,
+    DIRECTORY_EXPLAIN,
     END_NETWORK_CALL,
     ERASE_CALLS,
     FETCH_CRLS,
@@ -33,14 +36,17 @@ from sipmesh.server.management.replies import (
 )
 from sipmesh.server.process.clock import now_utc
 from sipmesh.server.replication.published_version import version_of
+from sipmesh.storage.audit_act import AuditAct
 from sipmesh.topology.document.operators.console_role import ConsoleRole
 
 if TYPE_CHECKING:
+    from sipmesh.server.directory.explain_report import ExplainReport
     from sipmesh.server.management.controller import Controller
     from sipmesh.server.management.replies import (
         Acknowledgement,
         CallsReply,
         CrlsReply,
+        DirectoryReply,
         DnsReply,
         ErasedReply,
         Plan,
@@ -81,6 +87,9 @@ class ManagementCommands:
             ASK_DNS.name: self._by_leader(self._ask_dns),
             FETCH_CRLS.name: self._by_leader(self._fetch_crls),
             TRACE_NETWORK.name: self._by_leader(self._trace),
+            DIRECTORY.name: self._by_leader(self._directory),
+            DIRECTORY_ACCEPT.name: self._by_leader(self._accept_losses),
+            DIRECTORY_EXPLAIN.name: self._by_leader(self._explain_directory),
             CALLS.name: self._by_leader(self._calls),
             END_NETWORK_CALL.name: self._by_leader(self._end_call),
             ERASE_CALLS.name: self._by_leader(self._erase_calls),
@@ -100,6 +109,17 @@ class ManagementCommands:
 
     async def _traffic(self, _asked: Mapping[str, Any]) -> TrafficReply:
         return self._controller.traffic.reply(now_utc())
+
+    async def _directory(self, _asked: Mapping[str, Any]) -> DirectoryReply:
+        return self._controller.directory.report
+
+    async def _accept_losses(self, asked: Mapping[str, Any]) -> DirectoryReply:
+        audit = self._controller.management_db.audit
+        audit.append(str(asked[WHO]), AuditAct.USER, {"directory": "accept-loss"}, at=now_utc())
+        return self._controller.directory.accept_losses()
+
+    async def _explain_directory(self, asked: Mapping[str, Any]) -> ExplainReport:
+        return await self._controller.directory.explain(str(asked["user"]))
 
     async def _plan(self, asked: Mapping[str, Any]) -> Plan:
         return await self._publisher.plan(str(asked.get("draft", DRAFT)))

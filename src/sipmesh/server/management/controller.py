@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from sipmesh.distribution.event import CALLS_EVENT, event_of, is_ours
 from sipmesh.distribution.notifier import Notifier
 from sipmesh.errors import NotLeadingError, OperatorError, RemoteError
 from sipmesh.server.management.call_control import CallControl
+from sipmesh.server.management.directory_follower import DirectoryFollower
 from sipmesh.server.management.issuing import Issuing
 from sipmesh.server.management.link_probing import LinkProbing
 from sipmesh.server.management.network import Network
@@ -17,15 +18,15 @@ from sipmesh.server.management.network_calls import NetworkCalls
 from sipmesh.server.management.network_traces import NetworkTraces
 from sipmesh.server.management.offers import Offers
 from sipmesh.server.management.order_sender import OrderSender
-from sipmesh.server.management.peer_statuses import CALL_RECORDS, MANAGEMENT_DATABASE, store_fault
-from sipmesh.server.management.pool.file_replication import FileGiver, FileReceiver
+from sipmesh.server.management.own_faults import OwnFaults
+from sipmesh.server.management.pool.file_exchange import FileExchange
 from sipmesh.server.management.pool.leadership import Leadership
 from sipmesh.server.management.publishing.decommission import CA, servers_of
 from sipmesh.server.management.publishing.publisher import Publisher
-from sipmesh.server.management.replies import ManagerReply, UsersInForce
+from sipmesh.server.management.replies import UsersInForce
 from sipmesh.server.management.report_receiver import ReportReceiver
 from sipmesh.server.management.root_rotation import RootRotation
-from sipmesh.server.management.server_faults import BEHIND_TOO_LONG, Fault, clocks_s
+from sipmesh.server.management.server_faults import BEHIND_TOO_LONG
 from sipmesh.server.management.server_reports import ServerReports
 from sipmesh.server.management.traffic_ring import TrafficRing
 from sipmesh.server.process.clock import now_utc
@@ -33,8 +34,6 @@ from sipmesh.server.process.file_stamps import NO_STAMPS, stamp
 from sipmesh.server.process.off_loop import when_large
 from sipmesh.server.proxy.control_plane import ControlPlane
 from sipmesh.server.replication.control_links import ControlLinks, hops_to
-from sipmesh.server.replication.crl_store import LARGEST_GIVEN, too_large
-from sipmesh.server.replication.document_store import signers_of
 from sipmesh.sip.message import Request, Response, respond
 from sipmesh.storage.seen_users import GO_ON
 from sipmesh.trust.role import Role
@@ -61,9 +60,6 @@ if TYPE_CHECKING:
 RENEW_EVERY_S = 600.0
 """Seconds between two checks of management's own certificates; it renews them in the last third of their life."""
 
-SILENT_S = 30.0
-"""Seconds after which a management server that says nothing is a fault."""
-
 LOOK_BACK_EVERY_S = 2.0
 """Seconds between two looks whether the database still has what it has had."""
 
@@ -85,13 +81,6 @@ class VersionLoader(Protocol):
 
         *since* are the stamps of CRL files from before the version was loaded.
         """
-
-
-THEN: Final = {
-    CALL_RECORDS: "the servers keep the records, and deliver them by themselves",
-    MANAGEMENT_DATABASE: "nothing can be published or revoked until it answers",
-}
-"""What follows when a database of management answers again, or until then."""
 
 
 class Controller(ControlPlane):
@@ -139,6 +128,7 @@ class Controller(ControlPlane):
         self.link_probing = LinkProbing(orders, self.network)
         self.traces = NetworkTraces(orders, management_db, self.network, loop)
         self.calls = NetworkCalls(server, management_db, lambda: self.leadership.leads, loop, log)
+        self.directory = DirectoryFollower(server, management_db, lambda: self.leadership.leads, loop, log)
         self.call_control = CallControl(orders, management_db, self.network, self.calls, loop)
         self._links = ControlLinks(loop, dial)
         self._gave_again_at = self._renewed_at = loop.time()
@@ -150,12 +140,12 @@ class Controller(ControlPlane):
         )
         self._publishing_again: asyncio.Task[None] | None = None
         self._catching_up: asyncio.Task[None] | None = None
-        self._giver = FileGiver(management_db)
-        self._files = FileReceiver(management_db, versions.documents)
-        self._file_fault = ""
+        self._files = FileExchange(server, management_db, versions.documents, log)
         self._logged_fault = ""  # why a version of the database does not count here
         management_db.lease.floor = versions.documents.fencing
-        self.leadership = Leadership(management_db.lease, self, log)
+        self.leadership: Leadership = Leadership(management_db.lease, self, log)
+        followed = self._issuing, self._offers, self._notifier, self.calls, self.directory
+        self.own_faults = OwnFaults(server, versions, self.leadership, self._files, *followed)
         self.leadership.begin()
         self._issuing.finish_own()
         if self.leadership.leads:
@@ -180,7 +170,7 @@ class Controller(ControlPlane):
         """Put the newest version that counts here in force, and store the files that the leader has sealed for this server."""
         await self._catch_up()
         self.management_db.lease.floor = self._versions.documents.fencing
-        await self._exchange(self._receive_files, "file of the CA received")
+        await self._files.receive()
 
     async def _catch_up(self) -> None:
         """Put the newest version of the database in force, if it counts here as at any other server."""
@@ -209,75 +199,12 @@ class Controller(ControlPlane):
     async def replicate(self) -> None:
         """Seal what has changed in the CA for the other management servers, if this server leads."""
         if self.leadership.leads and self.management_db.lease.is_of_pool:
-            await self._exchange(lambda: self._giver.give(self._server.view), "file of the CA sealed")
-
-    def _receive_files(self) -> list[str]:
-        view = self._server.view
-        return self._files.receive(view.loaded, view.certificate, view.key)
-
-    async def _exchange(self, exchange: Callable[[], list[str]], event: str) -> None:
-        """Give or receive files in a thread; a fault is logged once, and the next call tries again."""
-        fault = ""
-        try:
-            for name in await asyncio.to_thread(exchange):
-                self._log.info(event, file=name)
-        except (OperatorError, RemoteError) as wrong:
-            fault = str(wrong)
-            if fault != self._file_fault:
-                self._log.warning("files of the CA are not exchanged", why=fault)
-        self._file_fault = fault
+            await self._files.give()
 
     @property
     def version(self) -> int:
         """The version that is in force here."""
         return self._server.view.loaded.number
-
-    def managers(self) -> list[ManagerReply]:
-        """Return the servers of the management pool, as they have said of themselves; empty if there is only this one."""
-        named = signers_of(self._server.view.loaded)
-        members = [member for member in self.leadership.members if member.server in named]
-        return [ManagerReply(one.server, one.fencing, one.version, round(one.heard_s, 1)) for one in members]
-
-    def database_faults(self) -> Mapping[str, Fault]:
-        """Return why the databases of management cannot be used, by their names; a database that has two uses is one fault."""
-        by, storage = (self._server.view.name,), self._server.view.loaded.topology.storage
-        whys = [(CALL_RECORDS, self.calls.store_fault), (MANAGEMENT_DATABASE, self.leadership.fault)]
-        if storage.calls == storage.management:
-            whys[0] = (MANAGEMENT_DATABASE, self.calls.store_fault)
-        return {name: store_fault(why, by, THEN[name]) for name, why in whys if why}
-
-    def pool_faults(self) -> list[Fault]:
-        """Return what is wrong with the management pool."""
-        leadership = self.leadership
-        is_away = leadership.fault != ""  # the files are exchanged through the database, which has the fault then
-        why = "" if is_away else self._file_fault
-        faults = [Fault(why, "until then another server cannot take over")] if why else []
-        faults += self.calls.faults()
-        if self._issuing.ledger_fault:
-            what = f"the CA's ledger was changed: {self._issuing.ledger_fault}"
-            faults.append(Fault(what, "find out who can write to it; restore it from your backup"))
-        faults += [Fault(what, GO_ON) for what in (self._versions.lost, self._offers.users_fault) if what]
-        for name, number in self._notifier.beyond_users(self._offers.users_number).items():
-            what = f"{name} has users of number {number}, which the database, at {self._offers.users_number}, lacks"
-            faults.append(Fault(what, GO_ON))
-        if self._versions.fault:
-            faults.append(
-                Fault(self._versions.fault, "ask who published it; let operators approve it, or publish another")
-            )
-        for name, octets in too_large(self._server.view.loaded):
-            what = f"{name} has {octets:,} octets, and is not sent to servers: at most {LARGEST_GIVEN:,} are"
-            faults.append(Fault(what, "put it on a web server, and name its URL in `crls` in place of the file"))
-        named = signers_of(self._server.view.loaded)
-        for server in self._giver.waiting if leadership.leads else ():
-            what = f"{server} is a management server of the topology, and gets no file of the CA: it is not admitted"
-            faults.append(
-                Fault(what, f"sipmesh management join {server} shows on its host what to admit: sipmesh ca admit")
-            )
-        for member in leadership.members:
-            if member.heard_s > SILENT_S and member.server in named:
-                what = f"{member.server} of the management pool has said nothing for {member.heard_s:.0f} s"
-                faults.append(Fault(what, f"start it on its host: sipmesh serve {member.server}"))
-        return faults
 
     def step_down(self) -> None:
         """Let another server lead: stop giving documents and receiving reports."""
@@ -301,6 +228,7 @@ class Controller(ControlPlane):
             self._checking_ledger.cancel()
         self._links.close()
         self.calls.close()
+        self.directory.close()
         self._offers.close()
 
     # Links and messages
@@ -382,7 +310,7 @@ class Controller(ControlPlane):
     @property
     def clocks_s(self) -> tuple[float, ...]:
         """The seconds by which the clocks of reporting servers are ahead of ours."""
-        return clocks_s(self.reports.reports.values(), now_utc())
+        return self.reports.clocks_s()
 
     # What has changed
 
@@ -390,6 +318,7 @@ class Controller(ControlPlane):
         """Renew our certificates, send the version again to servers that are behind, and log these servers."""
         self._notifier.tick()
         self.calls.tick()
+        self.directory.tick()
         now = self._loop.time()
         if now - self._renewed_at >= RENEW_EVERY_S and self.leadership.leads:
             self._renewed_at = now

@@ -19,7 +19,7 @@ from sipmesh.topology.user_address import full_address
 from sipmesh.trust.x509.device_identity import NAME_REMEDY, DeviceIdentity, is_device_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
     from datetime import timedelta
 
     from sipmesh.pki.authority import EnterpriseCa
@@ -56,9 +56,9 @@ class DeviceIssuing:
     def issue(
         self, user: str, device: str, at: datetime, lifetime: timedelta = DEVICE_LIFETIME, *, rsa: bool = False
     ) -> IssuedToPerson:
-        """Issue a certificate and a new key, for a device that makes none."""
+        """Issue a certificate and a new key, for a device that makes none; looks at the user again as `certify` does."""
         identity = self.identity(user, device)
-        issued = self._ca.issue_device(identity, at, lifetime, rsa=rsa)
+        issued = self._ca.issue_device(identity, at, lifetime, rsa=rsa, check=lambda: self._must_be(identity))
         self._noted(identity, issued.certificate.serial_number, lifetime)
         return issued
 
@@ -81,7 +81,7 @@ class DeviceIssuing:
 
         def checked() -> None:
             check()
-            self.identity(user, device)
+            self._must_be(identity)
 
         certified = self._ca.certify_device(identity, key, at, lifetime, check=checked)
         self._noted(identity, certified.certificate.serial_number, lifetime)
@@ -97,6 +97,10 @@ class DeviceIssuing:
             raise OperatorError(f"{name} is disabled, and gets no certificate; first: sipmesh user enable {name}")
         return DeviceIdentity(found.aor, device)
 
+    def _must_be(self, identity: DeviceIdentity) -> None:
+        """Raise `OperatorError` unless the user is still enabled, and still has this address."""
+        self.identity(identity.user.removeprefix("sip:"), identity.device)
+
     def _noted(self, identity: DeviceIdentity, serial: int, lifetime: timedelta) -> None:
         user = identity.user.removeprefix("sip:")
         self._note(AuditAct.ISSUE, user=user, device=identity.device, serial=f"{serial:x}", days=lifetime.days)
@@ -104,22 +108,23 @@ class DeviceIssuing:
 
 def device_certificates(generations: CaGenerations, user: str, at: datetime) -> list[DeviceCertificate]:
     """List the certificates of the devices of *user*, an address without scheme, newest first, but expired certificates."""
-    found = [_told(record, at) for record in generations.records() if _is_of(record, user, "")]
+    meant = frozenset((ascii_lower(user),))
+    found = [_told(record, at) for record in generations.records() if _is_of(record, meant, "")]
     return [one for one in reversed(found) if one.state is not CertificateState.EXPIRED]
 
 
 def revoke_devices(
-    generations: CaGenerations, user: str, reason: Reason, at: datetime, note: Note, device: str = ""
+    generations: CaGenerations, users: Collection[str], reason: Reason, at: datetime, note: Note, device: str = ""
 ) -> list[Record]:
-    """Revoke the valid certificates of all devices of *user*, or of one *device*; returns their records, none if there is none.
+    """Revoke the valid certificates of all devices of *users*, or of one *device*, by one CRL; returns their records.
 
     Raises `UnrecordedRevocationError` at the end if the ledger does not store a revocation; all are revoked then.
     """
-    revoked = []
+    revoked, meant = [], frozenset(map(ascii_lower, users))
     for ca in generations.alive:
         with ca_lock(ca.folder):  # what began to be issued before is in the ledger then
-            names = {one.names[0] for one in ca.certificates if _is_of(one, user, device)}
-            valid = [one for one in ca.records.valid_of(names, at) if _is_of(one, user, device)]
+            names = {one.names[0] for one in ca.certificates if _is_of(one, meant, device)}
+            valid = [one for one in ca.records.valid_of(names, at) if _is_of(one, meant, device)]
         if valid:
             ca.revoke_all(valid, reason, at)
             revoked += valid
@@ -129,8 +134,9 @@ def revoke_devices(
     return revoked
 
 
-def _is_of(record: Record, user: str, device: str) -> bool:
-    is_named = record.kind == CertificateKind.DEVICE and ascii_lower(record.names[0]) == ascii_lower(user)
+def _is_of(record: Record, users: frozenset[str], device: str) -> bool:
+    """Tell whether *record* is of a device of one of *users*, which are in lower case."""
+    is_named = record.kind == CertificateKind.DEVICE and ascii_lower(record.names[0]) in users
     return is_named and (not device or device == _device_of(record))
 
 

@@ -19,7 +19,6 @@ from sipmesh.server.management.server_faults import (
     Fault,
     Known,
     apart,
-    clocks_s,
     own_clock_faults,
     refusal_faults,
     reported_faults,
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
     from datetime import datetime
 
+    from sipmesh.server.management.own_faults import OwnFaults
     from sipmesh.server.management.publishing.publisher import ManagementServer
     from sipmesh.server.management.server_reports import ServerReports, StatusReport
     from sipmesh.server.replication.link_fault import LinkFault
@@ -87,7 +87,7 @@ class Snapshot:
     """What is known of all servers at time *at*: a thread can compare it with the version *newest*.
 
     *peers* are the applications, partners, stores and CAs, which do not report themselves. *database_faults* are those of the
-    databases that management servers share.
+    databases that management servers share. *clocks_s* are the seconds by which the clocks of other servers are ahead of ours.
     """
 
     newest: int
@@ -99,14 +99,14 @@ class Snapshot:
     pool_faults: Sequence[Fault] = ()
     peers: Sequence[tuple[str, PeerKind]] = ()
     database_faults: Mapping[str, Fault] = field(default_factory=dict)
+    clocks_s: Sequence[float] = ()
 
     def status(self) -> NetworkStatus:
         """Return every server and peer with its faults; each fault is listed once, at its cause."""
-        clocks = clocks_s((known.report for _, known in self.known if known.report is not None), self.at)
-        wrong_clock = list(own_clock_faults(self.manager, clocks))
+        wrong_clock = list(own_clock_faults(self.manager, self.clocks_s))
         seen = sightings(
             self._heard(is_our_clock_right=not wrong_clock),
-            [one.server for _, one in self.known if one.is_silent(self.at) or one.why_not],
+            [one.server for _, one in self.known if one.is_silent or one.why_not],
         )
         peers = peer_statuses(self.peers, seen, self._store_faults())
         is_crl_expired = any(peer.kind is PeerKind.CA and peer.faults for peer in peers)
@@ -121,7 +121,7 @@ class Snapshot:
     def _reports(self) -> Iterator[tuple[str, str, ServerStatus]]:
         """Give the servers that have reported lately, each with its pool and its report."""
         for _, known in self.known:
-            if known.report is not None and not known.is_silent(self.at):
+            if known.report is not None and not known.is_silent:
                 yield known.server, known.pool, known.report.status
 
     def _heard(self, *, is_our_clock_right: bool) -> Iterator[tuple[str, ServerStatus]]:
@@ -150,12 +150,14 @@ class Snapshot:
 
 
 CLOCK: Final = frozenset({Cause.CLOCK})
-FOLLOW_EXPIRED_CRL: Final = frozenset({Code.REVOCATION_UNKNOWN, Code.REFUSED_BY_PEER, Cause.SILENT, Cause.NO_ANSWER})
+FOLLOW_EXPIRED_CRL: Final = frozenset(
+    {Code.REVOCATION_UNKNOWN, Code.REFUSED_BY_PEER, Cause.SILENT, Cause.NO_ANSWER, Cause.CRL_EXPIRED}
+)
 """The codes of faults of our servers that go when an expired CRL of our CA is signed again: the CA has the fault."""
 
 
 class Reach(Protocol):
-    """The links to other servers."""
+    """The links to other servers, and what is wrong at this one."""
 
     @property
     def linked(self) -> Collection[str]:
@@ -167,14 +169,9 @@ class Reach(Protocol):
     def dial(self, servers: Iterable[str]) -> Callable[[], frozenset[str]]:
         """Dial *servers* at once to which there is no link; the function gives those that a dial since then has not reached."""
 
-    def managers(self) -> Sequence[ManagerReply]:
-        """Return the servers of the management pool; empty if there is one management server."""
-
-    def pool_faults(self) -> Sequence[Fault]:
-        """Return what is wrong with the management pool."""
-
-    def database_faults(self) -> Mapping[str, Fault]:
-        """Return why the databases of management cannot be used, by their names; a database that has two uses is one fault."""
+    @property
+    def own_faults(self) -> OwnFaults:
+        """What is wrong with management itself."""
 
 
 class Network:
@@ -270,14 +267,15 @@ class Network:
         """Return what is known of all servers now; a thread can compute the status from it."""
         linked = frozenset(self._reach.linked)
         known = [(member, self._known(member, linked)) for member in self.members()]
-        name, pool = self._server.view.name, self._reach
-        about = (pool.managers(), pool.pool_faults(), list(peers_in(self._server.view)), pool.database_faults())
-        return Snapshot(newest, now_utc(), name, self._own_status(), known, *about)
+        name, own = self._server.view.name, self._reach.own_faults
+        about = (own.managers(), own.of_pool(), list(peers_in(self._server.view)), own.of_databases())
+        return Snapshot(newest, now_utc(), name, self._own_status(), known, *about, self._reports.clocks_s())
 
     def _known(self, member: Member, linked: AbstractSet[str]) -> Known:
         name, report = member.name, self._reports.reports.get(member.name)
         misread, fault = self._reports.misread.get(name, {}), self._reach.fault_of(name)
-        return Known(name, member.pool, report, name in linked, misread, fault, self._is_revoked(report))
+        silent_s = self._reports.silent_s(report) if report is not None else 0.0
+        return Known(name, member.pool, report, name in linked, misread, fault, self._is_revoked(report), silent_s)
 
     def _is_revoked(self, report: StatusReport | None) -> bool:
         """Return whether the certificate that a server has reported last is on a CRL of ours."""

@@ -52,7 +52,7 @@ def _member(member: MemberStatus, at: datetime) -> MemberReply:
             "pool": known.pool,
             "linked": known.linked,
             "why_not": known.why_not,
-            "reached": known.is_reached(at),
+            "reached": known.is_reached,
             "role": member.role,
             "faults": member.faults,
         }
@@ -68,7 +68,7 @@ def _reported(known: Known, at: datetime) -> dict[str, object]:
     return {
         **report.status.facts(),
         "by": report.by,
-        "heard_s": round((at - report.heard_at).total_seconds(), 1),
+        "heard_s": round(known.silent_s, 1),
         "behind_s": round((at - since).total_seconds(), 1) if since is not None else 0,
         "clock_s": report.clock_s,
     }

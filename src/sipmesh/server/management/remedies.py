@@ -57,7 +57,8 @@ _OURS: Final[Mapping[str, str]] = {
 }
 _SERVERS: Final = {
     **_OURS,
-    Cause.NOT_STARTED: "start it: sipmesh serve {name}; if it runs, check that its machine is reachable from {by}",
+    Cause.NOT_STARTED: "start it: sipmesh serve {name}; if its host has not joined: sipmesh join request {name}; "
+    "if it runs, check that its machine is reachable from {by}",
     Cause.PORT_REFUSES: "start it: sipmesh serve {name}; if it runs, compare its server port with the topology: "
     "sipmesh topology show",
     Cause.NO_ANSWER: "if it does not run, start it: sipmesh serve {name}; if it runs, check that its server port is reachable "

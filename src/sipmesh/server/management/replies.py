@@ -14,6 +14,7 @@ from pydantic import AwareDatetime
 
 from sipmesh.database.masked import masked
 from sipmesh.server.control_socket import ControlCommand
+from sipmesh.server.directory.explain_report import ExplainReport
 from sipmesh.server.management.server_faults import Fault
 from sipmesh.server.replication.server_status import Count, DnsSeen, FetchedCrl, PeerKind, ServerFacts
 from sipmesh.server.tracing.traced_message import TraceReply
@@ -262,6 +263,32 @@ class ErasedReply:
     missing: Sequence[str] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class DirectoryConflict:
+    """Why the entry of *user* (its DN, if it has no usable name) is not taken as it is, and what mends it."""
+
+    user: str
+    reason: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True)
+class DirectoryReply:
+    """The last sync of the directory, at the instant *at*, from *server*; None if there was none since the start.
+
+    *users* come from the directory, and *ended* of them have no access by it. *more* conflicts are not among *conflicts*. *fault*
+    says why the directory is not synced: nothing is changed then.
+    """
+
+    server: str = ""
+    at: AwareDatetime | None = None
+    users: int = 0
+    ended: int = 0
+    conflicts: Sequence[DirectoryConflict] = ()
+    more: int = 0
+    fault: str = ""
+
+
 LOOK_S: Final = 10.0
 """Seconds for a look at the user databases, before a version that names another one is published."""
 
@@ -282,6 +309,9 @@ PROBE_LINKS: Final = ControlCommand("probe", list[ProbedReply])
 ASK_DNS: Final = ControlCommand("dns", list[DnsReply])
 FETCH_CRLS: Final = ControlCommand("fetch-crls", list[CrlsReply])
 ROOT: Final = ControlCommand("root", RootStep)
+DIRECTORY: Final = ControlCommand("directory", DirectoryReply)
+DIRECTORY_ACCEPT: Final = ControlCommand("directory-accept", DirectoryReply)
+DIRECTORY_EXPLAIN: Final = ControlCommand("directory-explain", ExplainReport)
 CALLS: Final = ControlCommand("calls", CallsReply)
 """Records of calls; the parameters are those of `CallQuestion`."""
 

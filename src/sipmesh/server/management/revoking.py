@@ -11,6 +11,7 @@ from cryptography import x509
 from sipmesh.pki.issuance.profiles import LONGEST_LEAF_LIFETIME, CertificateKind
 from sipmesh.pki.ledger.records import can_be_listed
 from sipmesh.pki.ledger.refusals import UnrecordedRevocationError
+from sipmesh.sip.text import ascii_lower
 from sipmesh.storage.audit_act import AuditAct
 from sipmesh.trust.x509.certificate import UNREADABLE, extension
 
@@ -55,6 +56,34 @@ def revoke(generations: CaGenerations, serial: int, reason: Reason, at: datetime
     if unrecorded is not None:
         raise unrecorded
     return record
+
+
+def owner_of(generations: CaGenerations, serial: int, lost: str = "") -> tuple[str, str]:
+    """Return for whom a certificate was issued: a server and "", or a user and a device.
+
+    For another certificate this is ("", ""). If no ledger has the certificate, it is the name *lost*.
+    """
+    if serial not in (found := generations.as_issued({serial})):
+        return lost, ""
+    record = found[serial][1]
+    if record.kind not in (CertificateKind.SERVER, CertificateKind.DEVICE):
+        return "", ""
+    return record.names[0], record.names[1] if record.kind == CertificateKind.DEVICE else ""
+
+
+def last_revocation(generations: CaGenerations, name: str, device: str = "") -> datetime | None:
+    """Return when a certificate of a server, or of the *device* of a user, was last revoked; None if none ever was.
+
+    What lets this name get its next certificate must be newer: who had the name before has it perhaps.
+    """
+    wanted = tuple(map(ascii_lower, (name, device) if device else (name,)))
+    mine = (one for ca in generations.alive for one in ca.certificates if _is_of(one, wanted))
+    return max((one.revoked_at for one in mine if one.revoked_at is not None), default=None)
+
+
+def _is_of(record: Record, wanted: tuple[str, ...]) -> bool:
+    """Tell whether the first names of a record are *wanted*, in lower case."""
+    return tuple(map(ascii_lower, record.names[: len(wanted)])) == wanted
 
 
 def sign_crls(

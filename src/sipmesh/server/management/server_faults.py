@@ -8,10 +8,12 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final, Self
 
 from sipmesh.server.management.remedies import remedy_of
+from sipmesh.server.management.server_reports import SILENT_S
 from sipmesh.server.management.sightings import Sighting, strongest, tell_sightings
 from sipmesh.server.process.clock import majority_ahead_s
 from sipmesh.server.replication.link_fault import Cause
 from sipmesh.server.replication.server_status import PeerKind
+from sipmesh.topology.expiry.countdown import is_end_of_crl
 from sipmesh.trust.code import Code
 from sipmesh.trust.formatting import tell_list, tell_span, tell_time
 
@@ -19,9 +21,6 @@ if TYPE_CHECKING:
     from sipmesh.server.management.server_reports import StatusReport
     from sipmesh.server.replication.link_fault import LinkFault
     from sipmesh.server.replication.server_status import ServerStatus
-
-SILENT: Final = timedelta(seconds=30)
-"""A server reports every ten seconds; after this time without a report it counts as cut off."""
 
 BEHIND_TOO_LONG: Final = timedelta(minutes=1)
 """A server that has an older version for longer than this has a fault."""
@@ -53,8 +52,9 @@ class Fault:
 class Known:
     """What management knows of one server: its last *report*, None if there is none, and whether there is a link to it.
 
-    *fault* says why there is no link. *unreadable* has the faults of unreadable reports, by the server that delivered the report
-    ("" for the server itself). *is_revoked* says that the certificate of the last report is on our CRL.
+    *silent_s* is the age of its last report in seconds. *fault* says why there is no link. *unreadable* has the faults of
+    unreadable reports, by the server that delivered the report ("" for the server itself). *is_revoked* says that the certificate
+    of the last report is on our CRL.
     """
 
     server: str
@@ -64,6 +64,7 @@ class Known:
     unreadable: Mapping[str, str]
     fault: LinkFault | None = None
     is_revoked: bool = False
+    silent_s: float = 0.0
 
     @property
     def why_not(self) -> str:
@@ -75,13 +76,15 @@ class Known:
         """Whether a front end delivers its reports."""
         return self.report is not None and bool(self.report.by)
 
-    def is_reached(self, at: datetime) -> bool:
-        """Return whether it receives new documents at once."""
-        return self.linked or (self.is_behind_another and not self.is_silent(at))
+    @property
+    def is_reached(self) -> bool:
+        """Whether it receives new documents at once."""
+        return self.linked or (self.is_behind_another and not self.is_silent)
 
-    def is_silent(self, at: datetime) -> bool:
-        """Return whether there is no recent report."""
-        return self.report is None or at - self.report.heard_at > SILENT
+    @property
+    def is_silent(self) -> bool:
+        """Whether there is no recent report."""
+        return self.report is None or self.silent_s > SILENT_S
 
     def faults(self, newest: int, at: datetime, manager: str, seen: Sequence[Sighting] = ()) -> Iterator[Fault]:
         """Return all faults of the server; *newest* is the version that it should have in force.
@@ -90,22 +93,27 @@ class Known:
         """
         yield from self._unreadable()
         yield from self._clock()
-        apart = self._apart(at, manager, seen)
+        apart = self._apart(manager, seen)
         yield from (fault for fault in apart if not (self.ahead_s and fault.code in FOLLOW_WRONG_CLOCK))
         if self.report is None:
             return
         yield from self._old_version(self.report, newest, at)
-        if not self.is_silent(at):
+        if not self.is_silent:
             yield from reported_faults(self.server, self.report.status)
-        if not self.is_silent(at) and not self.ahead_s:
-            yield from refusal_faults(self.server, self.report.status, at)
+        if not self.is_silent and not self.ahead_s:
+            yield from refusal_faults(self.server, self.report.status, self._its_time(at))
+
+    def _its_time(self, at: datetime) -> datetime:
+        """Return the present time by the clock of the server: by that clock its certificate and its CRLs expire."""
+        reported = self.report.status.at if self.report is not None else None
+        return at if reported is None else reported + timedelta(seconds=self.silent_s)
 
     def _unreadable(self) -> Iterator[Fault]:
         for by, why in self.unreadable.items():
             source = f" from {by}" if by else ""
             yield Fault(f"its report{source} cannot be read: {why}", "run the same release of sipmesh on every server")
 
-    def _apart(self, at: datetime, manager: str, seen: Sequence[Sighting]) -> Iterator[Fault]:
+    def _apart(self, manager: str, seen: Sequence[Sighting]) -> Iterator[Fault]:
         """Return the one fault of a server that others cannot reach, or that sends no reports."""
         all_seen = [*self._known_to(manager), *seen]
         codes = strongest(all_seen)
@@ -116,10 +124,10 @@ class Known:
             )
         elif codes:
             hurts = tuple(sorted({one.by for one in all_seen}))
-            what = f"{self._age(at)}{tell_sightings(hurts, codes[code])}"
+            what = f"{self._age}{tell_sightings(hurts, codes[code])}"
             yield replace(Fault.of(self.server, PeerKind.SERVER, what, codes[code]), hurts=hurts)
-        elif self.is_silent(at):
-            yield self._without_links(manager, f"{self._age(at)}it sends no reports", Cause.SILENT)
+        elif self.is_silent:
+            yield self._without_links(manager, f"{self._age}it sends no reports", Cause.SILENT)
 
     def _without_links(self, manager: str, what: str, cause: Cause) -> Fault:
         return Fault.of(self.server, PeerKind.SERVER, what, [Sighting(manager, what, cause)])
@@ -130,11 +138,12 @@ class Known:
         if self.fault is not None and not self.linked:
             yield Sighting(manager, self.fault.why, self.fault.code)
 
-    def _age(self, at: datetime) -> str:
-        """Tell how long a server has been silent; empty if it is not."""
-        if self.report is None or not self.is_silent(at):
+    @property
+    def _age(self) -> str:
+        """How long a server has been silent; empty if it is not."""
+        if self.report is None or not self.is_silent:
             return ""
-        return f"cut off, last report {tell_span(at - self.report.heard_at)} ago: "
+        return f"cut off, last report {tell_span(timedelta(seconds=self.silent_s))} ago: "
 
     def _old_version(self, report: StatusReport, newest: int, at: datetime) -> Iterator[Fault]:
         since = report.behind_since
@@ -155,7 +164,7 @@ class Known:
         if report is None or report.status.at is None:
             return 0
         seconds = (report.status.at - report.heard_at).total_seconds()
-        tolerated = SILENT.total_seconds() if report.by else CLOCKS_DIFFER_S
+        tolerated = SILENT_S if report.by else CLOCKS_DIFFER_S
         return seconds if abs(seconds) > tolerated else 0
 
     def _clock(self) -> Iterator[Fault]:
@@ -171,14 +180,8 @@ FOLLOW_WRONG_CLOCK: Final = frozenset(
 """The codes of faults of a server that go when its clock is set."""
 
 
-def clocks_s(reports: Iterable[StatusReport], at: datetime) -> tuple[float, ...]:
-    """Return the seconds by which the clocks of the servers are ahead of ours that have reported lately."""
-    lately = (report.clock_s for report in reports if at - report.heard_at <= SILENT)
-    return tuple(seconds for seconds in lately if seconds is not None)
-
-
 def own_clock_faults(manager: str, others_s: Sequence[float]) -> Iterator[Fault]:
-    """Return the fault of the clock of *manager*, if a majority of all clocks says so; *others_s* as of `clocks_s`."""
+    """Return the fault of the clock of *manager*, if a majority of all clocks says so; *others_s* are of `clocks_s`."""
     seconds = majority_ahead_s(others_s)
     if seconds:
         side = "behind" if seconds > 0 else "ahead of"
@@ -196,11 +199,27 @@ def reported_faults(server: str, status: ServerStatus) -> Iterator[Fault]:
     if status.certificate_fault:
         remedy = f"on the machine of {server}: sipmesh ca inventory"
         yield Fault(f"new certificate rejected: {status.certificate_fault}", remedy)
+    if status.renewal_fault:
+        yield Fault(f"no certificate of the public CA: {status.renewal_fault}", status.renewal_remedy)
     if status.records_fault:
         yield Fault(
             f"records of calls are not written, and wait in its memory: {status.records_fault}",
             f"make room on that disk, or repair it; {server} writes them by itself then",
         )
+    if status.awaits_restart:
+        remedy = f"systemctl restart sipmesh@{server}; without systemd, end it, then: sipmesh serve {server}"
+        yield Fault(f"has to be restarted: {status.awaits_restart}", remedy, Cause.RESTART)
+    if status.rtpengine_fault:
+        yield Fault(
+            f"calls that need rtpengine fail: {status.rtpengine_fault}",
+            f"start it on the host of {server}: systemctl start rtpengine-daemon; or write the port of its `listen-ng` into "
+            f"`rtpengine` of the pool",
+            Cause.RTPENGINE,
+        )
+    for why in status.call_bounds:
+        who = why.partition(" ")[0]
+        remedy = f"sipmesh calls --since 1d shows the calls; if a thief has made them: sipmesh user disable {who}"
+        yield Fault(f"a bound of calls was reached: {why}", remedy)
     if status.workers_fault:
         remedy = (
             f"read the log of {server}: it says why. sipmesh replaces the worker by itself; phones come to the others"
@@ -214,9 +233,9 @@ def reported_faults(server: str, status: ServerStatus) -> Iterator[Fault]:
 
 
 def refusal_faults(server: str, status: ServerStatus, at: datetime) -> Iterator[Fault]:
-    """Return the fault of a server that refuses all peers, because its own certificate or a CA above it has expired.
+    """Return the fault of a server that refuses all peers, because its own certificate, a CA above it or a CRL has expired.
 
-    That a CRL of our CA has expired is the fault of the CA.
+    That a CRL of our CA has expired is the fault of the CA, once a server has seen it.
     """
     if any(fault.kind is PeerKind.CA for fault in status.peer_faults):
         return
@@ -226,9 +245,8 @@ def refusal_faults(server: str, status: ServerStatus, at: datetime) -> Iterator[
             yield Fault(f"it refuses all peers: {status.refuses_because}", remedy)
     elif status.refuses_from <= at:
         since = f"it refuses all peers since {tell_time(status.refuses_from)}: {status.refuses_because}"
-        yield Fault(
-            since, f"issue it again: sipmesh ca issue {server}; if its dates are correct, set its clock", Code.EXPIRED
-        )
+        code = Cause.CRL_EXPIRED if is_end_of_crl(status.refuses_because) else Code.EXPIRED
+        yield Fault(since, remedy_of(PeerKind.SERVER, code, server, server), code)
 
 
 def apart(servers: Iterable[Known]) -> dict[str, Fault]:

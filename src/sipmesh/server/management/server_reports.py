@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from sipmesh.server.replication.server_status import ServerStatus
 
+SILENT_S: Final = 30.0
+"""A server reports every ten seconds; after this time without a report, in seconds, it counts as cut off."""
+
 
 @dataclass(slots=True)
 class StatusReport:
-    """The last report of one server; *heard_at* is our time, *by* the server that delivered it (empty: the server itself)."""
+    """The last report of one server; *heard_at* is our time, *by* the server that delivered it (empty: the server itself).
+
+    *heard_s* is the same time by the monotonic clock, in seconds: a jump of our clock does not change the age of a report.
+    """
 
     status: ServerStatus
     heard_at: datetime
     by: str = ""
+    heard_s: float = 0.0
     behind_since: datetime | None = None
 
     @property
@@ -34,10 +43,11 @@ class StatusReport:
 
 @dataclass(slots=True)
 class ServerReports:
-    """The newest report of each server, and the faults of reports that could not be read."""
+    """The newest report of each server, and the faults of reports that could not be read. *steady* is the monotonic clock."""
 
     reports: dict[str, StatusReport] = field(default_factory=dict)
     misread: dict[str, dict[str, str]] = field(default_factory=dict)  # by server, and by deliverer ("" for itself)
+    steady: Callable[[], float] = time.monotonic
     _warned: set[str] = field(default_factory=set)
 
     def record(self, server: str, status: ServerStatus, at: datetime, newest: int, by: str = "") -> bool:
@@ -50,8 +60,9 @@ class ServerReports:
         """
         self._forget_misread(server, by)
         before = self.reports.get(server)
-        report = StatusReport(status, at - timedelta(seconds=status.ago_s) if by else at, by)
-        if before is not None and before.heard_at > report.heard_at:
+        ago_s = status.ago_s if by else 0.0
+        report = StatusReport(status, at - timedelta(seconds=ago_s), by, self.steady() - ago_s)
+        if before is not None and before.heard_s > report.heard_s:
             return False
         if report.number < newest:
             since = before.behind_since if before is not None else None
@@ -60,6 +71,15 @@ class ServerReports:
             self._warned.discard(server)
         self.reports[server] = report
         return True
+
+    def silent_s(self, report: StatusReport) -> float:
+        """Tell how many seconds ago a report was sent."""
+        return max(0.0, self.steady() - report.heard_s)
+
+    def clocks_s(self) -> tuple[float, ...]:
+        """Return the seconds by which the clocks of the servers are ahead of ours that have reported lately."""
+        lately = (report.clock_s for report in self.reports.values() if self.silent_s(report) <= SILENT_S)
+        return tuple(seconds for seconds in lately if seconds is not None)
 
     def unreadable(self, server: str, why: str, by: str = "") -> None:
         """Note that a report could not be read."""

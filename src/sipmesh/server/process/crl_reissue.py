@@ -1,4 +1,8 @@
-"""Signs the CRLs of the CA on this host each day, once the clock of the machine is reliable."""
+"""Signs the CRLs of the CA on this host each day, once the clock of the machine is reliable.
+
+It also tells the CA whether the topology in force has a server that publishes for it (`publish_lists`). Then new certificates
+name our OCSP responder.
+"""
 
 from __future__ import annotations
 
@@ -26,19 +30,21 @@ REISSUE_AGAIN_S: Final = 60.0
 class CrlReissue:
     """Signs what is due in the CA in *folder*, if there is one.
 
-    *follows* says that another server of management does it. *clocks_s* gives the seconds by which the clocks of other servers
-    are ahead of ours; it is asked only when the CRLs are looked at.
+    *follows* says that another server of management does it. *publishes* says that a server publishes for the CA. *clocks_s*
+    gives the seconds by which the clocks of other servers are ahead of ours; it is asked only when the CRLs are looked at.
     """
 
     def __init__(
         self,
         folder: Path,
         follows: Callable[[], bool],
+        publishes: Callable[[], bool],
         clocks_s: Callable[[], Collection[float]],
         loop: asyncio.AbstractEventLoop,
         log: Log,
     ) -> None:
-        self._folder, self._follows, self._clocks_s = folder, follows, clocks_s
+        self._folder, self._follows, self._publishes, self._clocks_s = folder, follows, publishes, clocks_s
+        self._published = publishes()
         self._loop, self._log = loop, log
         self._clock = ClockWatch(_signed_last(folder))
         self._tried_at = 0.0
@@ -59,17 +65,20 @@ class CrlReissue:
                 "the clock was set, or differs much from the CA's last signature: "
                 "CRLs are not signed yet; registrations and links go on"
             )
+        if self._publishes() != self._published:
+            self._published = self._publishes()
+            self.soon()
         is_due = now - self._tried_at >= REISSUE_EVERY_S or not self._tried_at
         if is_due and self._clock.may_sign(now, self._clocks_s()):
             self._tried_at = now
             self._task = self._loop.create_task(self.reissue())
 
     async def reissue(self) -> None:
-        """Sign the CRLs that are due. A thread does it: a large CRL takes a second."""
+        """Sign the CRLs that are due, and tell the CA who publishes. A thread does it: a large CRL takes a second."""
         if self._follows():
             return
         try:
-            renewed = await off_loop(_reissued, self._folder)
+            renewed = await off_loop(_reissued, self._folder, self._published)
         except OperatorError as wrong:
             self._log.warning("CRLs not reissued", why=str(wrong))
             self._tried_at += REISSUE_AGAIN_S - REISSUE_EVERY_S
@@ -91,9 +100,12 @@ def _signed_last(folder: Path) -> datetime | None:
     return None
 
 
-def _reissued(folder: Path) -> Sequence[Path]:
+def _reissued(folder: Path, is_published: bool) -> Sequence[Path]:  # noqa: FBT001 - a thread takes no keywords
     generations = _generations_in(folder)
-    return generations.reissue(now_utc()) if generations is not None else ()
+    if generations is None:
+        return ()
+    generations.publish(is_on=is_published)
+    return generations.reissue(now_utc())
 
 
 def _generations_in(folder: Path) -> CaGenerations | None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from typing import TYPE_CHECKING, Final
 
+from sipmesh.routing.authentication.backoff import network_of
 from sipmesh.server.process.http_runner import runner_of
 
 if TYPE_CHECKING:
@@ -34,11 +36,21 @@ class HttpPort:
         await self._runner.cleanup()
 
     def _connection(self) -> asyncio.Protocol:
-        """Make the handler of a new connection. If there are too many, the oldest one makes room."""
+        """Make the handler of a new connection. If there are too many, the oldest one of the address with the most ends.
+
+        So one address that opens connections without end does not keep others out.
+        """
         server = self._runner.server
         if server is None:
             return asyncio.Protocol()
-        for oldest in server.connections[: 1 - MOST_CONNECTIONS]:
-            if oldest.transport is not None:
-                oldest.transport.abort()
+        held = [one.transport for one in server.connections if one.transport and not one.transport.is_closing()]
+        while len(held) >= MOST_CONNECTIONS:
+            counts = Counter(map(_network, held))
+            oldest = max(held, key=lambda transport: counts[_network(transport)])  # of two with as many, the older
+            held.remove(oldest)
+            oldest.abort()
         return server()
+
+
+def _network(transport: asyncio.Transport) -> str:
+    return network_of(transport.get_extra_info("peername", ("",))[0])

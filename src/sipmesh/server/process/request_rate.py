@@ -1,4 +1,4 @@
-"""How many requests one address may make in a minute."""
+"""How many requests one address may make in a minute, or in another time."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ MOST_ADDRESSES: Final = 10_000
 
 
 class RequestRate:
-    """At most *most* requests of one address in each window of a minute; *clock* returns seconds that never go back.
+    """At most *most* requests of one address in each window of *window_s*; *clock* returns seconds that never go back.
 
     The table has at most `MOST_ADDRESSES` addresses; with more, all wait for the next window.
     """
 
-    def __init__(self, most: int, clock: Callable[[], float]) -> None:
-        self._most, self._clock = most, clock
+    def __init__(self, most: int, clock: Callable[[], float], window_s: float = WINDOW_S) -> None:
+        self._most, self._clock, self._window_s = most, clock, window_s
         self._window, self._counts = 0.0, dict[str, int]()
 
     def admits(self, address: str) -> bool:
@@ -32,7 +32,7 @@ class RequestRate:
         return self._count(address) >= self._most
 
     def _count(self, address: str) -> int:
-        window = self._clock() // WINDOW_S
+        window = self._clock() // self._window_s
         if window != self._window:
             self._window, self._counts = window, {}
         return self._counts.get(address, 0)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from sipmesh.errors import OperatorError
 from sipmesh.topology.document.listeners import has_clients, listeners, remote_listeners
 from sipmesh.topology.document.media_policy import MediaPolicy
-from sipmesh.topology.home_pools import home_by_default
+from sipmesh.topology.home_pools import home_by_default, servers_with_certificates
 from sipmesh.topology.view import has_web_phone
 from sipmesh.trust.evidence import LinkKind
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from cryptography import x509
 
+    from sipmesh.pki.issued import IssuedToPerson
     from sipmesh.storage.users.invitations import Taken
     from sipmesh.topology.document.listeners import ListenerSpec
     from sipmesh.topology.document.load import Loaded
@@ -42,8 +43,8 @@ class Reach:
 class Profile:
     """One device of the user *aor*, which logs in with the digest user name *login*.
 
-    *roots* are the certificates of our enterprise CA. With *has_public*, servers have certificates of other CAs too, which
-    clients know.
+    With *issued*, it logs in by a certificate, and has no password. *roots* are the certificates of our enterprise CA. With
+    *has_public*, servers have certificates of other CAs too, which clients know.
     """
 
     aor: str
@@ -55,6 +56,7 @@ class Profile:
     media: MediaPolicy
     roots: Sequence[x509.Certificate]
     has_public: bool = False
+    issued: IssuedToPerson | None = None
 
     @property
     def address(self) -> str:
@@ -83,18 +85,28 @@ def profile_of(loaded: Loaded, taken: Taken, pool: str | None, *, remote: bool) 
     Raises `OperatorError` as `reach_of` does.
     """
     topology, aor = loaded.topology, taken.device.aor
-    domain = aor.rpartition("@")[2]
+    domain, home = aor.rpartition("@")[2], pool or home_by_default(topology)
     return Profile(
         aor,
         taken.login,
         taken.password,
         taken.device.name,
         topology.organisation,
-        reach_of(topology, pool or home_by_default(topology), remote=remote),
+        reach_of(topology, home, remote=remote) if taken.issued is None else _with_certificates(topology, home),
         topology.media.domains.get(domain, topology.media.default),
         tuple(loaded.authority.anchors),
         any(server.client_certificates for one in topology.pools if has_clients(one) for server in one.servers),
+        taken.issued,
     )
+
+
+def _with_certificates(topology: Topology, home: str) -> Reach:
+    """Return the servers of the pool *home* at which a certificate proves the user; raises `OperatorError` if there is none."""
+    known, names = reach_of(topology, home, remote=False), servers_with_certificates(topology, home)
+    servers = tuple(one for one in known.servers if one[0] in names)
+    if not servers:
+        raise OperatorError(f"no front end of {home} takes certificates of devices any more")
+    return Reach(servers)
 
 
 def reach_of(topology: Topology, home: str, *, remote: bool) -> Reach:

@@ -9,11 +9,14 @@ from xml.sax.saxutils import escape, quoteattr
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from sipmesh.errors import LocalError
+from sipmesh.pki.files import certificates_pem
 from sipmesh.server.provisioning.profile import CODECS, EXPIRES_S
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from sipmesh.pki.issued import IssuedToPerson
     from sipmesh.server.provisioning.profile import Profile
 
 HIGHEST_PRIORITY: Final = 255
@@ -34,6 +37,30 @@ def linphone(profile: Profile) -> bytes:
     return "\n".join(parts).encode()
 
 
+def linphone_script(profile: Profile) -> bytes:
+    """Write a shell script for a device with a certificate: Linphone reads certificate and key from files only.
+
+    It writes them, and the same XML with the names of these files, which Linphone reads at each start.
+    """
+    if profile.issued is None:
+        raise LocalError("the device has no certificate")
+    return (
+        LINPHONE.read_text()
+        .format(
+            address=profile.address,
+            pem=pem_of(profile),
+            chain=_chain(profile.issued),
+            key=profile.issued.pem_key().decode(),
+            xml=linphone(profile).decode(),
+        )
+        .encode()
+    )
+
+
+def _chain(issued: IssuedToPerson) -> str:
+    return certificates_pem((issued.certificate, *issued.issuers)).decode()
+
+
 def _linphone(profile: Profile) -> Iterator[tuple[str, Mapping[str, object]]]:
     host, port = profile.reach.servers[0]
     secure, server = int(profile.must_encrypt), f"<sip:{host}:{port};transport=tls>"
@@ -46,6 +73,7 @@ def _linphone(profile: Profile) -> Iterator[tuple[str, Mapping[str, object]]]:
             "media_encryption_mandatory": secure,
             "default_proxy": 0,
             "guess_hostname": 0,
+            **(_LINPHONE_FILES if profile.issued is not None else {}),
         },
     )
     yield (
@@ -59,16 +87,17 @@ def _linphone(profile: Profile) -> Iterator[tuple[str, Mapping[str, object]]]:
             "publish": 0,
         },
     )
-    yield (
-        "auth_info_0",
-        {
-            "username": profile.user,
-            "userid": profile.login,
-            "passwd": profile.password,
-            "realm": profile.domain,
-            "domain": profile.domain,
-        },
-    )
+    if profile.issued is None:
+        yield (
+            "auth_info_0",
+            {
+                "username": profile.user,
+                "userid": profile.login,
+                "passwd": profile.password,
+                "realm": profile.domain,
+                "domain": profile.domain,
+            },
+        )
     for number, (name, rate, channels) in enumerate(CODECS):
         yield f"audio_codec_{number}", {"mime": name, "rate": rate, "channels": channels, "enabled": 1}
     yield "misc", {"transient_provisioning": 1}
@@ -91,9 +120,17 @@ def baresip(profile: Profile) -> bytes:
             account=_baresip_account(profile),
             pem=pem_of(profile),
             public=PUBLIC_ROOTS if profile.has_public else "",
+            device=_baresip_device(profile.issued) if profile.issued is not None else "",
         )
         .encode()
     )
+
+
+def _baresip_device(issued: IssuedToPerson) -> str:
+    """Return the lines that write the certificate of the device with its key, and name the file."""
+    pem = _chain(issued) + issued.pem_key().decode()
+    name = 'printf \'sip_certificate %s/device.pem\\n\' "$folder" >> "$folder/config"\n'
+    return f"cat > \"$folder/device.pem\" <<'END'\n{pem}END\n{name}"
 
 
 def _baresip_account(profile: Profile) -> str:
@@ -103,11 +140,15 @@ def _baresip_account(profile: Profile) -> str:
     codecs = ",".join(f"{name}/{rate}/{channels}" for name, rate, channels in CODECS)
     media = "srtp-mand" if profile.must_encrypt else "srtp"
     return (
-        f"<{profile.aor};transport=tls>;auth_user={profile.login};auth_pass={profile.password};{outbound}"
+        f"<{profile.aor};transport=tls>;auth_user={profile.login};"
+        f"auth_pass={profile.password or NO_PASSWORD};{outbound}"
         f"mediaenc={media};audio_codecs={codecs};regint={EXPIRES_S};dtmfmode=info"
     )
 
 
+NO_PASSWORD: Final = "none"  # noqa: S105 - baresip asks the terminal for a password if an account has none
+_LINPHONE_FILES: Final = {"client_cert_chain": "@folder@/device.pem", "client_cert_key": "@folder@/device.key"}
+LINPHONE: Final = Path(__file__).with_name("linphone.sh.template")
 PUBLIC_ROOTS: Final = (
     'test ! -r /etc/ssl/certs/ca-certificates.crt || cat /etc/ssl/certs/ca-certificates.crt >> "$folder/root.pem"\n'
 )
@@ -123,21 +164,22 @@ def pjsip(profile: Profile) -> bytes:
     host, port = profile.reach.servers[0]
     route = f"<sip:{host}:{port};transport=tls;lr>"
     use_srtp = 2 if profile.must_encrypt else 1  # PJMEDIA_SRTP_MANDATORY, PJMEDIA_SRTP_OPTIONAL
-    tls = {"tlsConfig": {"CaBuf": pem_of(profile), "verifyServer": True}}
+    tls: dict[str, Any] = {"CaBuf": pem_of(profile), "verifyServer": True}
+    if profile.issued is not None:
+        tls |= {"certBuf": _chain(profile.issued), "privKeyBuf": profile.issued.pem_key().decode()}
+    credentials = {
+        "scheme": "digest",
+        "realm": profile.domain,
+        "username": profile.login,
+        "dataType": 0,
+        "data": profile.password,
+    }
     account = {
         "idUri": profile.aor,
         "regConfig": {"registrarUri": f"sip:{profile.domain};transport=tls", "timeoutSec": EXPIRES_S},
         "sipConfig": {
             "proxies": [route],
-            "authCreds": [
-                {
-                    "scheme": "digest",
-                    "realm": profile.domain,
-                    "username": profile.login,
-                    "dataType": 0,
-                    "data": profile.password,
-                }
-            ],
+            "authCreds": [credentials] if profile.issued is None else [],
         },
         "mediaConfig": {"srtpUse": use_srtp, "srtpSecureSignaling": 1},
     }
@@ -145,11 +187,24 @@ def pjsip(profile: Profile) -> bytes:
         {"codecId": f"{name}/{rate}/{channels}", "priority": HIGHEST_PRIORITY - n}
         for n, (name, rate, channels) in enumerate(CODECS)
     ]
-    return _json({"TransportConfig": tls, "AccountConfig": account, "codecPriorities": codecs})
+    return _json({"TransportConfig": {"tlsConfig": tls}, "AccountConfig": account, "codecPriorities": codecs})
 
 
 def generic(profile: Profile) -> bytes:
-    """Write JSON for any other program: what RFC 6080 calls a user agent profile, as values."""
+    """Write JSON for any other program: what RFC 6080 calls a user agent profile, as values.
+
+    A device with a certificate finds it with its key as ``client_certificate``, and no password.
+    """
+    by_password = {
+        "auth_username": profile.login,
+        "password": profile.password,
+        "realm": profile.domain,
+        "algorithms": ["SHA-256", "MD5"],
+    }
+    issued = profile.issued
+    by_certificate = (
+        {"client_certificate": {"chain_pem": _chain(issued), "key_pem": issued.pem_key().decode()}} if issued else {}
+    )
     return _json(
         {
             "version": 1,
@@ -157,10 +212,7 @@ def generic(profile: Profile) -> bytes:
             "device": profile.device,
             "account": {
                 "aor": profile.aor,
-                "auth_username": profile.login,
-                "password": profile.password,
-                "realm": profile.domain,
-                "algorithms": ["SHA-256", "MD5"],
+                **(by_certificate or by_password),
                 "expires_s": EXPIRES_S,
             },
             "servers": [

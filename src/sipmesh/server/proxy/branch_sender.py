@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import RemoteError
+from sipmesh.routing.proxy.branch_kinds import has_other_trunks
 from sipmesh.routing.proxy.own_responses import lost_status
-from sipmesh.routing.proxy.response_context import has_other_trunks
 from sipmesh.routing.target import ServerTarget, is_carried, server_of
+from sipmesh.server.proxy.rtpengine.bridge import put_description
 from sipmesh.sip.framing import is_too_long
 from sipmesh.sip.status import FIRST_REDIRECTION, FLOW_FAILED, TRYING, Status
 from sipmesh.trust.evidence import LinkKind
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from sipmesh.server.proxy.flow_table import FlowTable
     from sipmesh.server.proxy.liveness.outages import Outages
     from sipmesh.server.proxy.liveness.trunk_outages import TrunkOutages
+    from sipmesh.server.proxy.rtpengine.bridge import Bridge
     from sipmesh.server.proxy.transactions.branch_requests import BranchRequests
     from sipmesh.server.proxy.transactions.client_transactions import ClientTransactions
     from sipmesh.sip.message import Response
@@ -45,9 +47,19 @@ class BranchSender:
     def __repr__(self) -> str:
         return f"<BranchSender {self._transactions!r}>"
 
-    def send(self, proxied: ProxiedRequest, start: Start, came_on: Link | None) -> int:
-        """Send one branch of a request; gives `SENT`, `LOST` or a status. *came_on* is the link of the response before it."""
-        if start.number and has_other_trunks(start.target) and isinstance(start.target, ServerTarget):
+    def send(
+        self,
+        proxied: ProxiedRequest,
+        start: Start,
+        came_on: Link | None,
+        bridge: Bridge | None = None,
+        sdp: bytes = b"",
+    ) -> int:
+        """Send one branch of a request; gives `SENT`, `LOST` or a status. *came_on* is the link of the response before it.
+
+        If its media pass rtpengine by *bridge*, it has the session description *sdp*.
+        """
+        if start.number and self._is_next_trunk(proxied, start) and isinstance(start.target, ServerTarget):
             self._trunk_outages.failed(start.target.names[start.target.names.index(start.name) - 1])
         if self._outages.names and self._is_forbidden(proxied, start):
             return LOST
@@ -56,7 +68,9 @@ class BranchSender:
             return LOST
         branch = self._requests.branches.mint(proxied.received.loop)
         try:
-            copy = self._requests.make(proxied, start.target, flow, branch)
+            copy = self._requests.make(proxied, start, flow, branch)
+            if bridge is not None:
+                put_description(copy, sdp)
         except RemoteError:  # the request was checked when it arrived
             return LOST
         data = copy.encode()
@@ -66,13 +80,18 @@ class BranchSender:
         if not flow.link.has_room(size):
             return _without_room(start, flow.link, size)
         carried = is_carried(start.target)
-        self._transactions.send(proxied, start.number, branch, flow, copy, data, is_carried=carried)
+        self._transactions.send(proxied, start.number, branch, flow, copy, data, is_carried=carried, bridge=bridge)
         return SENT
 
     def trunk_answered(self, sent: SentBranch, response: Response) -> None:
         """See that a trunk carries calls: a call rings there, or was answered."""
         if TRYING < response.status < FIRST_REDIRECTION and sent.flow.link.kind is LinkKind.PARTNER:
             self._trunk_outages.answered(min(self._flow_table.domains_of(sent.flow)))
+
+    def _is_next_trunk(self, proxied: ProxiedRequest, start: Start) -> bool:
+        """Tell whether a branch goes to the next trunk, because the trunk before it has failed."""
+        context = proxied.context
+        return has_other_trunks(start.target) and context is not None and not context.branches[start.number].authorized
 
     def _is_forbidden(self, proxied: ProxiedRequest, start: Start) -> bool:
         """Tell whether a branch may not go to its server, which does not answer at the moment (RFC 3263 section 4.3)."""

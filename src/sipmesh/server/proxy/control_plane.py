@@ -55,6 +55,11 @@ class ControlPlane:
         return 0
 
     @property
+    def unheard_s(self) -> float | None:
+        """Seconds since the last answer from management; None for a server that expects none."""
+        return None
+
+    @property
     def is_managed(self) -> bool:
         """Whether the next version comes from management."""
         return False

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from sipmesh.errors import RemoteError, SipmeshError
+from sipmesh.errors import LocalError, RemoteError, SipmeshError
 from sipmesh.server.proxy.flow import Flow, ReceivedRequest
 from sipmesh.sip.check import check_request, check_response
 from sipmesh.sip.message import Request, Response, respond
@@ -103,6 +104,16 @@ class Dispatch(LinkEvents):
             self.core.responder.refuse_malformed(flow, message, wrong)
         except SipmeshError as wrong:
             self.core.responder.refuse_failed(flow, message, wrong)
+        except Exception as bug:  # noqa: BLE001 - reported, and answered with 500
+            self._contain(flow, message, bug)
+            self.core.responder.refuse_failed(flow, message, LocalError(f"bug in this server: {type(bug).__name__}"))
+
+    def _contain(self, flow: Flow, message: Request | Response, bug: Exception) -> None:
+        """Report a bug that *message* has met. The link stays if it carries messages of others; that of a client closes."""
+        if flow.link.kind is LinkKind.CLIENT:
+            raise bug
+        told = {"message": f"fault while serving {message!r}", "exception": bug}
+        asyncio.get_running_loop().call_exception_handler(told)
 
     def _response(self, flow: Flow, response: Response) -> None:
         try:
@@ -122,6 +133,8 @@ class Dispatch(LinkEvents):
                 self._outside.control_plane.responded(flow.link, response)
         except SipmeshError as wrong:
             self._log.warning(flow.account.name, "response refused", link=flow.link.id, why=str(wrong))
+        except Exception as bug:  # noqa: BLE001 - reported, and the sender of the request is answered at its timeout
+            self._contain(flow, response, bug)
 
     def _is_answered_without_end(self, flow: Flow, response: Response) -> bool:
         """Tell whether a branch of this process, or of another one, has had more responses than phones send."""

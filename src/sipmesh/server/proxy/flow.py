@@ -16,17 +16,21 @@ from sipmesh.routing.media.origin import AnonymousBody
 from sipmesh.routing.proxy.ringing_calls import RingingCalls
 from sipmesh.server.quotas.usage import NOBODY
 from sipmesh.trust.evidence import LinkKind
+from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
     from sipmesh.routing.identity.dialog_token import Begun
     from sipmesh.routing.media.judgement import Offer
     from sipmesh.routing.outcome import Store
+    from sipmesh.routing.proxy.effects import Divert
     from sipmesh.routing.proxy.forwarding import ListenerAddress
     from sipmesh.routing.proxy.received import Mark
     from sipmesh.routing.proxy.response_context import ResponseContext
     from sipmesh.routing.registrar.refresh import KnownRefresh
     from sipmesh.routing.target import AnotherNotifier
+    from sipmesh.server.proxy.rtpengine.bridge import Bridge
     from sipmesh.server.proxy.timeout_queue import TimeoutQueue
+    from sipmesh.server.proxy.token_login import TokenLogin
     from sipmesh.server.quotas.usage import Usage
     from sipmesh.sip.message import Request, Response
     from sipmesh.sip.transaction.client import ClientTransaction
@@ -72,6 +76,8 @@ class Flow:
 
     *device* is the user whose device the client is, if its certificate has proved that.
 
+    *tokens* are the logins by access tokens, by their users.
+
     *challenged* is the login that was challenged last and has not been answered, None if there is none.
 
     A carried flow is a client's link at another server (`sipmesh.server.proxy.login`). *carrier* is the flow of our link to that
@@ -100,6 +106,7 @@ class Flow:
         "sent",
         "served",
         "service_route",
+        "tokens",
         "upstream",
     )
 
@@ -122,6 +129,7 @@ class Flow:
         self.upstream = 0
         self.device = ""
         self.challenged: ChallengedLogin | None = None
+        self.tokens: dict[str, TokenLogin] = {}
 
     def __repr__(self) -> str:
         return f"<Flow of {self.link!r}: {len(self.served)} in, {len(self.sent)} out>"
@@ -147,6 +155,15 @@ class Flow:
             device = verdict.device if verdict is not None else None
             self.device = device.user if device is not None else ""
             self.sender = ClientSender(self.incarnation, self.number, owner_of=self.owner_of, device=self.device)
+
+    @property
+    def outsider(self) -> str:
+        """The application, trunk or partner at the other end; "" for servers of ours, and for clients."""
+        sender = self.sender
+        if not isinstance(sender, ServerSender):
+            return ""
+        is_outside = sender.kind is LinkKind.PARTNER or sender.peer.role is Role.APPLICATION
+        return sender.peer.name if is_outside else ""
 
     @property
     def is_waited_on(self) -> bool:
@@ -250,6 +267,10 @@ class RequestServer:
         """Serve *proxied* as *what* says: its notifier, or its phones, cannot be reached."""
         raise NotImplementedError
 
+    def divert(self, proxied: ProxiedRequest, wanted: Divert) -> None:
+        """Find the target to which a rule of the callee forwards the call *proxied*, and call it."""
+        raise NotImplementedError
+
 
 class ProxiedRequest:
     """A received request in its transaction *key*: *context* collects the responses, *sent* are its branches.
@@ -257,8 +278,8 @@ class ProxiedRequest:
     *received* is the request as it has arrived. *identity* is the sender, as it is asserted to the next server. *begun* is the
     state of the dialog that the request starts, once it is known. *account* counts its branches and octets; *size* is the number
     of octets that are counted for the request itself. *offer* is its offer of media, once an answer was compared with it.
-    *rings*: it is counted among the calls of its link that ring. *began* is the loop time at which it was received, where records
-    are made.
+    *rings*: it is counted among the calls of its link that ring. *began* is the loop time at which it was received, and *dialog*
+    the key of the first dialog that it has begun, where records are made.
     """
 
     __slots__ = (
@@ -268,6 +289,7 @@ class ProxiedRequest:
         "begun",
         "came_by",
         "context",
+        "dialog",
         "flow",
         "identity",
         "key",
@@ -291,7 +313,7 @@ class ProxiedRequest:
         self._anonymous: AnonymousBody | None = None
         self.sent: dict[int, SentBranch] = {}
         self.account, self.size = received.flow.account if received.account is None else received.account, 0
-        self.rings, self.began = False, 0.0
+        self.rings, self.began, self.dialog = False, 0.0, ""
 
     @property
     def is_answered(self) -> bool:
@@ -356,17 +378,22 @@ class SentBranch:
     *due* is the queue that holds its deadline. *began* is the loop time in seconds at which it was sent. *size* is the number
     of octets that are counted for it. *waits*: the branch itself is counted. *rings*: so is the call that it begins.
     *is_carried*: it passes between a user's link here and the home pool of this user. *responses* is the number of responses
-    that have come. *answered* is our token for the initiator of the dialog after the last response that had a To tag.
+    that have come. *answered* is our token for the initiator of the dialog after the last response that had a To tag. *bridge* is
+    set if its media pass rtpengine. *is_challenged*: a trunk has challenged it, and may get credentials. *dialog* is the key of
+    the dialog that its last 2xx has begun.
     """
 
     __slots__ = (
         "answered",
         "began",
         "branch",
+        "bridge",
         "cancelled",
+        "dialog",
         "due",
         "flow",
         "is_carried",
+        "is_challenged",
         "number",
         "proxied",
         "request",
@@ -391,8 +418,10 @@ class SentBranch:
         self.cancelled, self.is_carried, self.began = False, False, 0.0
         self.due: TimeoutQueue[SentBranch] | None = None
         self.size, self.waits, self.rings = 0, False, False
-        self.responses = 0
+        self.responses, self.dialog = 0, ""
         self.answered: AnsweredToken | None = None
+        self.bridge: Bridge | None = None
+        self.is_challenged = False
 
     def count(self, size: int) -> None:
         """Count the branch and its *size* octets on the account of the request's sender."""

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from sipmesh.routing.proxy.effects import Start
     from sipmesh.server.in_force.in_force import Current
     from sipmesh.server.proxy.outside import Outside
-    from sipmesh.topology.view import PartnerView, ServerView
+    from sipmesh.topology.entries import PartnerView
+    from sipmesh.topology.view import ServerView
     from sipmesh.transport.link.link import Link
 
 PARTNER_SERVICE: Final = "sipfederationtls"
@@ -195,4 +196,4 @@ def partner_hop(partner: PartnerView, name: str) -> Hop:
     """The way to *partner*, which *name* belongs to: its edge, or what SRV says of the domain *name*."""
     addresses = partner.addresses
     service = PARTNER_SERVICE if addresses is None else None
-    return Hop(partner.meant_name(name), LinkKind.PARTNER, addresses, service)
+    return Hop(partner.meant_name(name), LinkKind.PARTNER, addresses, service, listener=partner.listener)

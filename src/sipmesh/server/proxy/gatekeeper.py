@@ -78,7 +78,7 @@ class Gatekeeper:
     def judge(self, evidence: PeerEvidence, meant: str = "", *, live: bool = False) -> Verdict:
         """Return the verdict on a peer at the present time; *live* means a link that is up and is judged again.
 
-        *meant* is the reference name of a link that we open, or the port by which a client came.
+        *meant* is the reference name of a link that we open, or the port by which its peer came.
         """
         judge, at = self._judge(evidence.direction, evidence.kind, meant), self.clock()
         evidence = recheck_path(evidence, judge.policy, at)
@@ -117,3 +117,8 @@ class Gatekeeper:
 
 def _instant(verdict: Verdict) -> datetime:
     return verdict.at
+
+
+def meant_of(link: Link) -> str:
+    """Give what the policy of a link depends on beside its kind: the peer that is meant, or the port by which its peer came."""
+    return link.port if link.direction is Direction.ACCEPTED else link.meant

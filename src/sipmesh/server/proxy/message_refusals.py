@@ -29,6 +29,7 @@ COARSE: Final = {
     Code.OTHER_HOME: "home",
     Code.MEDIA_NOT_ENCRYPTED: "media",
     Code.MEDIA_UNREADABLE: "media",
+    Code.MEDIA_NOT_BRIDGED: "media",
     Code.IDENTITY_MISSING: "identity",
     Code.IDENTITY_INVALID: "identity",
 }

@@ -35,13 +35,19 @@ class OtherProcesses:
         """A call has begun, whose callee has a link of another process."""
 
     def call_ended(self, key: str) -> None:
-        """A BYE has passed here."""
+        """The dialog *key* has ended here."""
+
+    def dialog_ended(self, dialog: str) -> None:
+        """A BYE of a call with a trunk was answered here, and the call is not of this process."""
 
     def contact_changed(self, address: str, aor: str, *, is_added: bool) -> None:
         """A user has registered the Contact *address* on a link of ours, or no longer has it there."""
 
     def login_failed(self, link: str, remote: str, aor: str, through: str) -> None:
         """A login has failed; *through* is the server that carries the link, or ""."""
+
+    def token_used(self, user: str, digest: str, link: int, ends_at: float) -> None:
+        """An access token of *user* has logged in on the *link* of that number; it ends at *ends_at*, in epoch seconds."""
 
     def judge_again(self) -> None:
         """Another topology is in force: the peers of links elsewhere may have other rights."""

@@ -13,9 +13,11 @@ from sipmesh.server.proxy.control_plane import ControlPlane
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
     from datetime import datetime
     from pathlib import Path
+
+    from cryptography import x509
 
     from sipmesh.server.control_socket import Command
     from sipmesh.storage.users.user_document import UserDocument
@@ -78,6 +80,9 @@ class RevocationSources:
 
     def fetch_crls(self, request: bytes) -> None:
         """Fetch the CRLs that another process of this server needs for a peer that it has judged."""
+
+    def present(self, chains: Sequence[Sequence[x509.Certificate]]) -> None:
+        """Fetch the OCSP responses about the certificates that this server presents; *chains* have them first."""
 
 
 class Channel(Protocol):

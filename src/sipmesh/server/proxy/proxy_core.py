@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sipmesh.errors import RemoteError, SipmeshError
 from sipmesh.routing.authentication.digest import Proved
-from sipmesh.routing.outcome import Answer, Drop, Forward, Prove, Register, Serve, Store
+from sipmesh.routing.outcome import Answer, Drop, Forward, Prove, Register, Serve, Store, ToMembers
+from sipmesh.server.proxy.dialog_key import dialog_of
 from sipmesh.server.proxy.flow import ReceivedRequest, RequestServer
 from sipmesh.server.proxy.login.login_waits import PendingLogin
+from sipmesh.server.proxy.serving.call_forwarding import for_caller
 from sipmesh.server.proxy.serving.effects import (
     AskControlPlane,
     AwaitLogin,
@@ -28,11 +30,13 @@ from sipmesh.server.proxy.serving.effects import (
 from sipmesh.server.proxy.serving.events import (
     Answered,
     BindingsRead,
+    Diverting,
     Event,
     IdentityJudged,
     LoggedIn,
     LoginDue,
     LoginGivenUp,
+    MembersReached,
     MessageStored,
     NotOfControlPlane,
     TargetsLost,
@@ -46,6 +50,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sipmesh.routing.outcome import ToUser
+    from sipmesh.routing.proxy.effects import Divert
     from sipmesh.routing.registrar.binding import Binding
     from sipmesh.routing.target import AnotherNotifier
     from sipmesh.server.in_force.in_force import Current
@@ -159,6 +164,26 @@ class ProxyCore(RequestServer):
         """See `RequestServer`."""
         self.take_answer(proxied, TargetsLost(proxied.received, what))
 
+    def divert(self, proxied: ProxiedRequest, wanted: Divert) -> None:
+        """See `RequestServer`."""
+        self.find_target(proxied, Diverting(proxied.received, proxied.identity, wanted))
+
+    def find_target(self, proxied: ProxiedRequest, event: Diverting) -> None:
+        """Find the target of a call that rings; its registrations may have to be read. The call rings on if there is none."""
+        wanted = event.wanted
+        try:
+            found = step(self.state, self._current.value, event, self._clock())
+        except RemoteError as wrong:
+            found = Answer(Status.TEMPORARILY_UNAVAILABLE, why=str(wrong))
+        if isinstance(found, Forward):
+            self._relay.diverted(proxied, found)
+        elif isinstance(found, ReadBindings):
+            awaited = AwaitedTarget(self, proxied, event, found.user)
+            self.state.registrations.look_up(found.user.aor, awaited.read)
+        elif isinstance(found, Answer):
+            response = for_caller(self._current.value, found, wanted) or self.responder.refusal(proxied, found)
+            self._relay.not_diverted(proxied, wanted, response)
+
     # Effects
 
     def _table(self) -> dict[type, Act]:
@@ -175,6 +200,7 @@ class ProxyCore(RequestServer):
             CloseLink: self._close_link,
             ReadBindings: self._read_bindings,
             Store: self._store,
+            ToMembers: self._send_to_members,
             Serve: self._notify,
             HandOver: self._hand_over,
             AskControlPlane: self._ask_control_plane,
@@ -186,11 +212,13 @@ class ProxyCore(RequestServer):
         }
 
     def _forward_ack(self, received: ReceivedRequest, effect: ForwardAck) -> None:
-        self._acks.forward(received.flow, received.request, effect.forward)
+        dialog = dialog_of(received.request, received.place.ends)
+        self._acks.forward(received.flow, received.request, effect.forward, dialog)
 
     def _end_call(self, received: ReceivedRequest, effect: EndCall) -> None:
         self.responder.refusals.record(received.flow, received.request, effect.refused)
-        self._release.end_call(received.flow, received.request, effect.forward)
+        dialog = dialog_of(received.request, received.place.ends)
+        self._release.end_call(received.flow, received.request, effect.forward, dialog)
 
     def _close_link(self, received: ReceivedRequest, effect: CloseLink) -> None:
         received.flow.link.close(effect.why)
@@ -209,7 +237,21 @@ class ProxyCore(RequestServer):
 
     def _store(self, received: ReceivedRequest, effect: Store) -> None:
         awaited = AwaitedStore(self, self._wait(received), effect.aor)
-        self._events.storing.store(received.request, effect.aor, effect.identity, awaited.ended)
+        storing = self._events.storing
+        storing.store(storing.written(received.request, effect.identity), effect.aor, awaited.ended)
+
+    def _send_to_members(self, received: ReceivedRequest, effect: ToMembers) -> None:
+        """Send a MESSAGE to the members of a group, and answer it once that has ended for all of them."""
+        refused = self._events.groups.refused(effect.identity)
+        if refused is not None:
+            self.responder.answer(received, refused)
+            return
+        waiting, members = self._wait(received), len(effect.members)
+
+        def reached(missed: int) -> None:
+            self.take_answer(waiting, MembersReached(received, members, missed))
+
+        self._events.groups.send(received.request, effect, self._events.has_stored, reached)
 
     def _wait(self, received: ReceivedRequest) -> ProxiedRequest:
         """Begin the transaction of a request that waits: a CANCEL, or the end of the link, finds it."""
@@ -252,13 +294,16 @@ class ProxyCore(RequestServer):
         result = self._logins.check(flow, request, aor)
         if isinstance(result, Proved):
             return LoggedIn(received)
+        if result is None:
+            self._logins.bearer.ask(PendingLogin(received, aor, self))
+            return None
         response = self._logins.refuse(flow, request, aor, result)
         if response is not None:
             self.responder.reply(received, response)
         return None
 
     def _judge_identity(self, received: ReceivedRequest, effect: JudgeIdentity) -> IdentityJudged:
-        refused = self._identity.judge(received.flow, received.request)
+        refused = self._identity.judge(received.flow, received.request, effect.forward.identity)
         return IdentityJudged(received, effect.forward, refused)
 
     def _end_carried_flow(self, received: ReceivedRequest, effect: EndCarriedFlow) -> None:
@@ -287,6 +332,24 @@ class AwaitedBindings:
         waiting = self._waiting
         waiting.account.add(-1, 0)
         self._core.take_answer(waiting, BindingsRead(waiting.received, self._user, rows))
+
+
+class AwaitedTarget:
+    """The registrations of *user*, to whom the call *waiting* is forwarded, as *event* says."""
+
+    __slots__ = ("_core", "_event", "_user", "_waiting")
+
+    def __init__(self, core: ProxyCore, waiting: ProxiedRequest, event: Diverting, user: ToUser) -> None:
+        self._core, self._waiting, self._event, self._user = core, waiting, event, user
+
+    def __repr__(self) -> str:
+        return f"<AwaitedTarget {self._user.aor}>"
+
+    def read(self, rows: Sequence[Binding] | None) -> None:
+        """They were read; None if that was not possible."""
+        event = self._event
+        read = BindingsRead(event.received, self._user, rows)
+        self._core.find_target(self._waiting, Diverting(event.received, event.identity, event.wanted, read))
 
 
 class AwaitedStore:

@@ -6,39 +6,46 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import RemoteError
-from sipmesh.routing.identity.response_policy import is_to, settle, settle_registration
-from sipmesh.routing.proxy.effects import AwaitSilent, Cancel, DecideAgain, Effect, Forget, SendResponse, Start
-from sipmesh.routing.proxy.own_responses import (
-    explained,
+from sipmesh.routing.identity.response_policy import is_to
+from sipmesh.routing.proxy.effects import (
+    AwaitAnswer,
+    AwaitSilent,
+    Cancel,
+    DecideAgain,
+    Divert,
+    Effect,
+    Forget,
+    SendResponse,
+    Silence,
+    Start,
 )
+from sipmesh.routing.proxy.own_responses import explained
 from sipmesh.routing.proxy.release import REASON, readable_part
 from sipmesh.routing.proxy.response_context import ResponseContext
 from sipmesh.server.proxy.branch_sender import LOST, SENT
+from sipmesh.server.proxy.bridging.bridges import OFFERS
+from sipmesh.server.proxy.bridging.held_messages import BridgedBranches, HeldOffer, HeldTable
 from sipmesh.server.proxy.flow import MOST_FORWARDED, MOST_RESPONSES
 from sipmesh.sip.message import Response, respond
-from sipmesh.sip.rows import RECORD_ROUTE
-from sipmesh.sip.status import FIRST_FINAL, FIRST_REDIRECTION, FLOW_FAILED, SERVICE_UNAVAILABLE, TRYING, Status
+from sipmesh.sip.status import FIRST_FINAL, FLOW_FAILED, SERVICE_UNAVAILABLE, TRYING, Status
 from sipmesh.sip.transaction.ack import ack_for
 from sipmesh.sip.transaction.state import Do, Input, of_status
-from sipmesh.trust.evidence import LinkKind
 
 if TYPE_CHECKING:
     from sipmesh.routing.outcome import Answer, Forward
-    from sipmesh.server.in_force.in_force import Current
     from sipmesh.server.proxy.branch_sender import BranchSender
-    from sipmesh.server.proxy.call_table import CallTable
-    from sipmesh.server.proxy.calls.call_release import CallRelease
+    from sipmesh.server.proxy.calls.established_calls import EstablishedCalls
     from sipmesh.server.proxy.calls.media_guard import MediaGuard
     from sipmesh.server.proxy.flow import Flow, ProxiedRequest, SentBranch
     from sipmesh.server.proxy.flow_table import FlowTable
     from sipmesh.server.proxy.login.access_proxy import AccessProxy
     from sipmesh.server.proxy.message_refusals import MessageRefusals
-    from sipmesh.server.proxy.records.call_recorder import CallRecorder
     from sipmesh.server.proxy.registrar.registrations import Registrations
-    from sipmesh.server.proxy.transactions.answerers import Answerers
-    from sipmesh.server.proxy.transactions.branch_requests import BranchRequests
+    from sipmesh.server.proxy.response_admission import ResponseAdmission
+    from sipmesh.server.proxy.rtpengine.bridge import Bridge
+    from sipmesh.server.proxy.rtpengine.control_socket import Fault
     from sipmesh.server.proxy.transactions.client_transactions import ClientTransactions
-    from sipmesh.server.proxy.transactions.privacy_service import PrivacyService
+    from sipmesh.server.proxy.transactions.ring_times import RingingCall
     from sipmesh.server.proxy.transactions.server_transactions import ServerTransactions
     from sipmesh.transport.link.link import Link
 
@@ -47,7 +54,7 @@ FORGOTTEN_AT_ONCE: Final = 128
 """Transactions that are forgotten in one turn of the event loop: half a millisecond."""
 
 
-class Relay:
+class Relay(BridgedBranches):
     """The way of each request through this server: from its server transaction to its branches, and of the responses back.
 
     *clock* gives loop time in seconds. *registrations* forget the bindings whose flow is gone. *calls* are the calls that are up.
@@ -55,32 +62,25 @@ class Relay:
 
     def __init__(
         self,
-        current: Current,
-        access: AccessProxy,
         clock: Callable[[], float],
         flow_table: FlowTable,
         registrations: Registrations,
-        requests: BranchRequests,
-        privacy: PrivacyService,
-        answerers: Answerers,
+        access: AccessProxy,
+        admission: ResponseAdmission,
         server_transactions: ServerTransactions,
         client_transactions: ClientTransactions,
         sender: BranchSender,
-        calls: CallTable,
         media: MediaGuard,
-        release: CallRelease,
         refusals: MessageRefusals,
-        records: CallRecorder,
+        calls: EstablishedCalls,
     ) -> None:
-        self.records = records
         self.server_transactions, self.client_transactions = server_transactions, client_transactions
-        self.requests, self.calls = requests, calls
-        self._current, self._access, self._clock = current, access, clock
-        self._flow_table, self._registrations = flow_table, registrations
-        self._privacy, self._answerers, self._sender = privacy, answerers, sender
-        self._media, self._refusals = media, refusals
-        self._release = release
+        self._clock, self._flow_table, self._registrations = clock, flow_table, registrations
+        self._access, self._admission, self._sender = access, admission, sender
+        self._media, self._refusals, self.calls = media, refusals, calls
+        self._records, self._bridges, self._release = calls.records, calls.bridges, calls.release
         self.calls_started = 0
+        self._held = HeldTable(self, calls.bridges)
         self._served_before: list[ProxiedRequest] = []  # of closed links
         self._sent_before: list[SentBranch] = []
 
@@ -95,12 +95,15 @@ class Relay:
     def sweep(self, most: int) -> bool:
         """Handle *most* deadlines that have passed, and what is left of closed links; return whether there may be more."""
         now = self._clock()
-        self.records.sweep(now)
+        self.calls.sweep(now)
         while most > 0 and (sent := self.client_transactions.pop_timed_out(now)) is not None:
             self._timed_out(sent)
             most -= 1
         while most > 0 and (proxied := self.server_transactions.silent.pop_expired(now)) is not None:
             self._leave_silent(proxied)
+            most -= 1
+        while most > 0 and (rung := self.server_transactions.ringing.pop_rung_out(now)) is not None:
+            self._rung_out(rung)
             most -= 1
         most = self.client_transactions.sweep(now, most)
         most = self.server_transactions.sweep(now, most)
@@ -119,6 +122,7 @@ class Relay:
     def _timed_out(self, sent: SentBranch) -> None:
         """Handle timers B, C and F: no final response has arrived."""
         context = sent.proxied.context
+        self.calls.answered(sent, Status.REQUEST_TIMEOUT)
         self._perform(sent.proxied, context.timed_out(sent.number) if context is not None else [])
         self.client_transactions.timed_out(sent)
 
@@ -127,19 +131,34 @@ class Relay:
         if proxied.context is not None:
             self._perform(proxied, proxied.context.leave_silent())
 
+    def _rung_out(self, rung: RingingCall) -> None:
+        """Call where the rules of the callee say, unless the call was answered."""
+        proxied = rung.proxied
+        if proxied.context is not None and proxied.flow.served.get(proxied.key) is proxied:
+            self._perform(proxied, proxied.context.rung_out(rung.handling))
+
     # Requests in
 
     def forward(self, proxied: ProxiedRequest, outcome: Forward) -> None:
         """Send the request to its targets."""
         proxied.identity = outcome.identity
-        proxied.context = ResponseContext.of(proxied.request, outcome.targets, outcome.unreached)
+        proxied.context = ResponseContext.of(proxied.request, outcome.targets, outcome.otherwise)
         if proxied.context.invite:
             self.calls_started += proxied.request.to.tag is None
             if not proxied.context.by_token:
                 self.server_transactions.answer(proxied, respond(proxied.request, TRYING))
-        elif proxied.request.method == "BYE":
-            self.calls.ended(proxied.request.call_id)
-        self._perform(proxied, proxied.context.start())
+        context = proxied.context
+        self._perform(proxied, context.start() if context.handling is None else context.begin())
+
+    def diverted(self, proxied: ProxiedRequest, outcome: Forward) -> None:
+        """Send a call that rings, or has rung, to further targets."""
+        if proxied.context is not None:
+            self._perform(proxied, proxied.context.diverted(outcome))
+
+    def not_diverted(self, proxied: ProxiedRequest, wanted: Divert, response: Response) -> None:
+        """Go on with a call without the target that was *wanted*; *response* says why."""
+        if proxied.context is not None:
+            self._perform(proxied, proxied.context.not_diverted(wanted.chain, response))
 
     def cancel(self, proxied: ProxiedRequest, reasons: tuple[str, ...]) -> None:
         """Cancel an INVITE for *reasons*, its Reason header fields (RFC 3326); it may still wait for its targets."""
@@ -163,7 +182,7 @@ class Relay:
         if sent.responses > MOST_FORWARDED and _is_superfluous(sent, response):
             return True
         try:
-            self._admit(sent, response)
+            self._admission.admit(sent, response)
         except RemoteError:
             if is_to(response, sent.proxied.request):
                 self._replace_malformed(sent, response)
@@ -178,29 +197,6 @@ class Relay:
         """Tell whether the branch of *response* has had more responses than phones send; each costs as much as a request."""
         sent = flow.sent.get(response.top_via.branch or "")
         return sent is not None and sent.responses >= MOST_RESPONSES
-
-    def _admit(self, sent: SentBranch, response: Response) -> None:
-        """Make *response* fit to be forwarded. Raises `RemoteError` if that is not possible."""
-        if not response.has_lower_via and sent.request.has_lower_via:
-            raise RemoteError("a response without the Vias of its request", rule="RFC 3261 section 8.2.6.2")
-        flow = sent.flow  # a carried flow shares the branches of the link by which it is reached
-        if flow.sender is None:
-            raise RemoteError("a response on a link without a sender", rule="R12")
-        response.pop_via()
-        if sent.request.method == "REGISTER":
-            settle_registration(response, sent.proxied.request)
-            self._access.answered(sent, response)
-        else:
-            in_force = self._current.value
-            settle(response, sent.proxied.request, flow.sender, in_force.border, in_force.view.name)
-        if flow.link.kind is LinkKind.CLIENT and not sent.is_carried:
-            self._privacy.hide_answer(sent, response)
-        self._answerers.name_in(sent, response)
-        if self._current.value.trunk_names is not None:
-            self.requests.hide_answerer(sent, response)
-            self._sender.trunk_answered(sent, response)
-        if response.present & RECORD_ROUTE and response.status < FIRST_REDIRECTION:  # only these create a dialog
-            self.requests.bind_answer(sent, response)
 
     def malformed(self, flow: Flow, response: Response) -> bool:
         """Process a response that breaks a rule, so that it cannot be forwarded; False if no branch matches.
@@ -252,23 +248,48 @@ class Relay:
         else:
             self._access.flow_failed(sent)
 
-    def _process_response(self, sent: SentBranch, context: ResponseContext, response: Response) -> None:
+    def answered(self, sent: SentBranch, response: Response, fault: Fault | None) -> None:
+        """See `BridgedBranches`."""
+        if response.status < FIRST_FINAL:
+            self.calls.early(sent, response)
+        if sent.proxied.context is not None:
+            self._process_response(sent, sent.proxied.context, response, fault, has_waited=True)
+
+    def _process_response(
+        self,
+        sent: SentBranch,
+        context: ResponseContext,
+        response: Response,
+        fault: Fault | None = None,
+        *,
+        has_waited: bool = False,
+    ) -> None:
+        """Process a response; that of a bridged branch once it *has_waited* for rtpengine, which may have had a *fault*.
+
+        The caller gets a refusal in place of media that must not pass.
+        """
+        refused = fault.refusal if fault is not None else None
+        if sent.bridge is None:
+            refused = self._media.refused_response(sent, response) if response.body else None
+        elif not has_waited and self._held.holds(sent, response):
+            return
         given = of_status(response.status)
         todo = sent.transaction.receive(given)
-        refused = self._media.refused_response(sent, response) if response.body else None
         if refused is not None and todo is not Do.NOTHING:
             self.client_transactions.responded(sent, given, response.status)
             self._refuse_media(sent, context, response, refused)
             return
-        if given is Input.SUCCESS and context.invite and sent.proxied.request.body:
-            self._media.keep_offer(sent)
-        if given is Input.SUCCESS and context.invite and sent.proxied.request.to.tag is None:
-            proxied = sent.proxied
-            self.calls.began(proxied.request, proxied.flow, sent.flow, proxied.account, self._clock())
+        if given is Input.SUCCESS and context.invite:
+            if sent.proxied.request.body:
+                self._media.keep_offer(sent)
+            self.calls.began(sent, response, self._clock())
         if todo is Do.ACK:
             sent.flow.link.send(ack_for(sent.request, response).encode())
         self.client_transactions.responded(sent, given, response.status)
         if todo is Do.NOTHING:
+            return
+        if response.status == Status.BAD_GATEWAY and sent.is_challenged:
+            self._perform(sent.proxied, context.challenged(sent.number, response), sent.flow.link)
             return
         self._perform(sent.proxied, context.responded(sent.number, response), sent.flow.link)
 
@@ -288,7 +309,7 @@ class Relay:
 
     def flow_ended(self, flow: Flow) -> None:
         """End the requests and branches of a carried *flow*; the link that carries it stays."""
-        self.records.link_down(flow)
+        self._records.link_down(flow)
         for proxied in [proxied for proxied in flow.served.values() if proxied.flow is flow]:
             self._abandon(proxied)
         for sent in [sent for sent in flow.sent.values() if sent.flow is flow]:
@@ -299,7 +320,7 @@ class Relay:
 
         Many transactions that are over are forgotten later, by `sweep`: a link may have tens of thousands of them.
         """
-        self.records.link_down(flow)
+        self._records.link_down(flow)
         for proxied in [proxied for proxied in flow.served.values() if not proxied.is_answered]:
             self._abandon(proxied)
         for sent in [sent for sent in flow.sent.values() if sent.transaction.pending]:
@@ -319,8 +340,8 @@ class Relay:
 
     def _abandon(self, proxied: ProxiedRequest) -> None:
         """Stop a request whose sender is gone: cancel an INVITE that rings; other branches run until they time out."""
-        if self.records.is_on:
-            self.records.abandoned(proxied)
+        if self._records.is_on:
+            self._records.abandoned(proxied)
         self.server_transactions.drop(proxied)
         if proxied.context is not None and proxied.context.invite and not proxied.context.answered:
             self._perform(proxied, proxied.context.cancel())
@@ -352,6 +373,11 @@ class Relay:
         """
         for effect in effects:
             if isinstance(effect, Start):
+                may_offer = proxied.request.method in OFFERS and self._bridges.control.port
+                bridge = self._bridges.between(proxied, effect) if may_offer else None
+                if bridge is not None:
+                    self._bridges.offer(bridge, proxied, HeldOffer(self, proxied, effect, came_on, bridge))
+                    continue
                 fault = self._sender.send(proxied, effect, came_on)
                 if fault != SENT:
                     self._unsent(proxied, effect, fault)
@@ -365,10 +391,41 @@ class Relay:
                 self._registrations.forget(effect.target.binding)
             elif isinstance(effect, AwaitSilent):
                 self.server_transactions.await_silent(proxied, restarts=effect.restarts)
-            elif isinstance(effect, DecideAgain):
-                proxied.received.server.targets_lost(proxied, effect.what)
             else:
-                self.server_transactions.drop(proxied)
+                self._perform_rare(proxied, effect)
+
+    def offered(
+        self,
+        proxied: ProxiedRequest,
+        start: Start,
+        came_on: Link | None,
+        bridge: Bridge,
+        sdp: bytes,
+        wrong: Fault | None,
+    ) -> None:
+        """See `BridgedBranches`. The caller may have gone meanwhile."""
+        context = proxied.context
+        if wrong is not None and context is not None:
+            refused = wrong.refusal
+            headers = (("Warning", self._refusals.record(proxied.flow, proxied.request, refused)),)
+            response = respond(proxied.request, refused.status, headers=headers)
+            self._perform(proxied, context.responded(start.number, response))
+            return
+        has_ended = context is None or context.ended
+        fault = Status.REQUEST_TERMINATED if has_ended else self._sender.send(proxied, start, came_on, bridge, sdp)
+        if fault != SENT:
+            bridge.branch_ended()
+            self._unsent(proxied, start, fault)
+
+    def _perform_rare(self, proxied: ProxiedRequest, effect: DecideAgain | Divert | AwaitAnswer | Silence) -> None:
+        if isinstance(effect, DecideAgain):
+            proxied.received.server.targets_lost(proxied, effect.what)
+        elif isinstance(effect, Divert):
+            proxied.received.server.divert(proxied, effect)
+        elif isinstance(effect, AwaitAnswer):
+            self.server_transactions.ringing.add(proxied, effect.handling, self._clock())
+        else:
+            self.server_transactions.drop(proxied)
 
     def _unsent(self, proxied: ProxiedRequest, start: Start, fault: int) -> None:
         """Go on without a branch that could not be sent: as if it was lost, or had been answered with the status *fault*."""

@@ -14,7 +14,7 @@ from sipmesh.storage.messages import Storing
 
 if TYPE_CHECKING:
     from sipmesh.routing.outcome import Drop
-    from sipmesh.server.proxy.flow import Flow, ReceivedRequest
+    from sipmesh.server.proxy.flow import Flow, ProxiedRequest, ReceivedRequest
     from sipmesh.server.proxy.message_refusals import MessageRefusals
     from sipmesh.server.proxy.records.call_recorder import CallRecorder
     from sipmesh.server.proxy.serving.effects import RefuseForOctets, RefuseForUsers, RefuseUnstored
@@ -65,6 +65,13 @@ class Responder:
         if self._records.is_on:
             self._records.refused(received, response, answer.why, str(answer.code or ""))
         self.reply(received, response)
+
+    def refusal(self, proxied: ProxiedRequest, answer: Answer) -> Response:
+        """Make the response to a call that rings, and whose next target cannot be called."""
+        request, headers = proxied.request, answer.headers
+        if answer.code is not None:
+            headers += (("Warning", self.refusals.record(proxied.flow, request, answer)),)
+        return respond(request, answer.status, answer.reason or None, headers=headers)
 
     def reply(self, received: ReceivedRequest, response: Response) -> None:
         """Send our own response; of a refused INVITE, only the key for its ACK is kept (RFC 3261 8.2.7 and 26.3.2.4).

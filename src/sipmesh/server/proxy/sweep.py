@@ -9,9 +9,11 @@ from sipmesh.errors import SipmeshError
 from sipmesh.server.proxy.relay import FORGOTTEN_AT_ONCE
 
 if TYPE_CHECKING:
+    from sipmesh.server.proxy.calls.outsiders import Outsiders
     from sipmesh.server.proxy.events.event_server import EventServer
     from sipmesh.server.proxy.registrar.registrations import Registrations
     from sipmesh.server.proxy.relay import Relay
+    from sipmesh.server.proxy.trunks.trunk_watch import TrunkWatch
     from sipmesh.server.quotas.limited_log import LimitedLog
     from sipmesh.server.quotas.principals import Principals
 
@@ -29,10 +31,13 @@ class Sweep:
         log: LimitedLog,
         registrations: Registrations,
         events: EventServer,
+        trunks: TrunkWatch | None,
+        outsiders: Outsiders,
         call_soon: Callable[[Callable[[], None]], object],
     ) -> None:
         self._relay, self._accounts, self._log = relay, accounts, log
         self._registrations, self._events, self._call_soon = registrations, events, call_soon
+        self._trunks, self._outsiders = trunks, outsiders
         self._goes_on = False
 
     def __repr__(self) -> str:
@@ -45,10 +50,13 @@ class Sweep:
         self._accounts.sweep()
         self._log.sweep()
         self._registrations.sweep()
+        self._outsiders.sweep()
         try:
             self._events.sweep()
         except SipmeshError as wrong:
             self._log.error("", "event state not swept", why=str(wrong))
+        if self._trunks is not None:
+            self._trunks.sweep()
 
     def _sweep_transactions(self) -> None:
         """Remove a part of the transactions that have expired, and the rest in later turns of the loop.

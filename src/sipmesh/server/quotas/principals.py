@@ -56,10 +56,10 @@ def answers_for(user: str, partner_of: Callable[[str], str]) -> str:
 class Principals:
     """Gives each link its account: the account of its address until a user has logged in, then the user's.
 
-    A link of a server or a partner has the account of the name in its certificate. *strangers* are the client links without
-    a login, by address; *of_users* are the other client links, by user. A link of one of our servers carries requests of
-    many: each user and each partner has an account within the account of the server. *partner_of* returns the name of
-    the partner that a domain belongs to, or "". *addressed* are the users of ours whom partners have addressed.
+    A link of a server or a partner has the account of the name in its certificate. *strangers* are the links without a
+    certificate and without a login, by address; *of_users* are those with a login, by user or trunk. A link of one of our servers
+    carries requests of many: each user and each partner has an account within the account of the server. *partner_of* returns
+    the name of the partner that a domain belongs to, or "". *addressed* are the users of ours whom partners have addressed.
     """
 
     def __init__(
@@ -90,16 +90,27 @@ class Principals:
         link = flow.link
         if flow.account is not NOBODY:
             return
-        if link.kind is LinkKind.CLIENT:
+        if link.kind is LinkKind.CLIENT or not link.peer.has_certificate:
             address = network_of(link.remote[0])
             self._move(flow, self._account("address", address))
             displaced = self.strangers.add(address, link)
             if displaced is not None:
                 displaced.close(DISPLACED)
         else:
-            self._neighbours.proved(link.remote[0])
-            kind = "partner" if link.kind is LinkKind.PARTNER else "server"
-            self._move(flow, self._account(kind, link.peer_name))
+            self._server_proved(flow)
+
+    def _server_proved(self, flow: CountedLink) -> None:
+        self._neighbours.proved(flow.link.remote[0])
+        kind = "partner" if flow.link.kind is LinkKind.PARTNER else "server"
+        self._move(flow, self._account(kind, flow.link.peer_name))
+
+    def trunk_proved(self, flow: CountedLink) -> None:
+        """Count a link for the trunk that has logged in on it without a certificate."""
+        self.strangers.remove(flow.account.name, flow.link)
+        self._server_proved(flow)
+        displaced = self.of_users.add(flow.account.name, flow.link)
+        if displaced is not None:
+            displaced.close(REPLACED)
 
     def proved(self, flow: CountedLink, user: str) -> None:
         """Count a link for the *user* who has logged in on it; its account is that of its first user."""
@@ -242,8 +253,8 @@ class Principals:
     def gone(self, flow: CountedLink) -> None:
         """Stop counting a closed link; the requests that it sent count until they are answered."""
         self.strangers.remove(flow.account.name, flow.link)
-        for user in flow.logged_in:
-            self.of_users.remove(user, flow.link)
+        for name in (flow.account.name, *flow.logged_in):
+            self.of_users.remove(name, flow.link)
         self._move(flow, NOBODY)
 
     def has_room(self, address: str, coming: int, coming_in_all: int) -> bool:

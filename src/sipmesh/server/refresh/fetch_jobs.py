@@ -161,7 +161,7 @@ class About(NamedTuple):
 class OcspFetchJob:
     """The OCSP response *about* one certificate, from the first of *urls* that returns a usable one.
 
-    *held_now* returns the response in force, or None; *put* puts a new one in force.
+    *held_now* returns the response in force, or None; *put* puts a new one in force. It has *largest* octets at most.
     """
 
     def __init__(
@@ -173,7 +173,9 @@ class OcspFetchJob:
         pace: Backoff,
         held_now: Callable[[], OcspAnswer | None],
         put: Callable[[OcspAnswer, bytes], None],
+        largest: int = LARGEST_ANSWER,
     ) -> None:
+        self._largest = largest
         self.urls, self.about, self.owner, self.grace, self.pace = tuple(urls), about, owner, grace, pace
         self._held_now, self._put = held_now, put
         self._hashes: tuple[hashes.HashAlgorithm, ...] = (hashes.SHA256(), hashes.SHA1())  # noqa: S303 - the certID
@@ -200,7 +202,7 @@ class OcspFetchJob:
         for url in self.urls:
             for hashed in self._hashes:
                 try:
-                    body = await fetcher.post(url, self._request(hashed), REQUEST, LARGEST_ANSWER)
+                    body = await fetcher.post(url, self._request(hashed), REQUEST, self._largest)
                     answer = look_at_answer(body, self.about, self._held_now(), at=clock())
                 except SipmeshError as wrong:
                     faults.append(f"{url}: {wrong}")

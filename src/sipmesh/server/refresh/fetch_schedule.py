@@ -43,7 +43,10 @@ class _Run:
 
 
 class FetchSchedule:
-    """The schedule of all fetch jobs of one server. *clock* gives the present instant, *organisation* our name for the log."""
+    """The schedule of fetch jobs of one server. *clock* gives the present instant, *organisation* our name for the log.
+
+    *warn* logs a failure of a job, in place of what is logged for sources of CRLs and OCSP responses of others.
+    """
 
     def __init__(
         self,
@@ -52,10 +55,12 @@ class FetchSchedule:
         clock: Clock,
         organisation: Callable[[], str],
         log: Log,
+        warn: Callable[[FetchJob, str], object] | None = None,
     ) -> None:
         self._loop, self._http, self._clock, self._organisation, self._log = loop, http, clock, organisation, log
+        self._warn = warn or self._source_failed
         self._runs: dict[FetchJob, _Run] = {}
-        self._turns = FetchTurns()
+        self.turns = FetchTurns()
 
     def start(self, job: FetchJob, is_wanted: Callable[[], bool] = lambda: True) -> None:
         """Run *job* now and again and again; *is_wanted* is asked before each repetition, and may stop the job."""
@@ -107,7 +112,7 @@ class FetchSchedule:
     async def _attempt(self, job: FetchJob) -> str:
         """Fetch once, and return the fault, empty if there is none. A bug in one job must not stop the others."""
         try:
-            async with self._turns.turn_of(job.owner):
+            async with self.turns.turn_of(job.owner):
                 await job.fetch(self._http, self._clock)
         except (SipmeshError, OSError) as wrong:
             return str(wrong)
@@ -129,15 +134,18 @@ class FetchSchedule:
         reason = _NUMBERS.sub("#", fault)
         if reason != run.logged:
             run.logged = reason
-            item = job.item
-            self._log.warning(
-                "fetch failed: the stored CRL or answer stays in force",
-                source=job.name,
-                owner=job.owner or self._organisation(),
-                why=fault,
-                refuses_from=tell_time(item.ends + job.grace) if item is not None else "now",
-            )
+            self._warn(job, fault)
         return pause
+
+    def _source_failed(self, job: FetchJob, fault: str) -> None:
+        item = job.item
+        self._log.warning(
+            "fetch failed: the stored CRL or answer stays in force",
+            source=job.name,
+            owner=job.owner or self._organisation(),
+            why=fault,
+            refuses_from=tell_time(item.ends + job.grace) if item is not None else "now",
+        )
 
     def _due(self, run: _Run) -> None:
         if run.is_wanted():

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Collection
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,9 +22,11 @@ from sipmesh.server.refresh.fetch_schedule import FetchSchedule
 from sipmesh.server.refresh.http_fetch import HttpFetcher
 from sipmesh.server.refresh.intermediates import KnownIntermediates
 from sipmesh.server.refresh.ocsp_sources import OcspSources
+from sipmesh.server.refresh.signer_sources import SignerSources
+from sipmesh.server.refresh.staple_sources import StapleSources
 from sipmesh.server.refresh.tlsa_sources import TlsaSources
 from sipmesh.topology.document.named_files.crl_files import FETCHED
-from sipmesh.topology.reachable_addresses import reachable_addresses
+from sipmesh.topology.reachable_addresses import ReachableAddresses, reachable_addresses
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.revocation.crl_point import is_allowed
 
@@ -65,7 +68,7 @@ class Fetcher:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         issuers = KnownIntermediates(folder)
         self._gatekeeper = node.gatekeeper
-        self._http = http or HttpFetcher(node.resolver, reachable=lambda: self._reachable, check=_check_of(node))
+        self._http = http or HttpFetcher(node.resolver, reachable=self._addresses, check=_check_of(node))
         self._schedule = FetchSchedule(
             node.loop,
             self._http,
@@ -78,10 +81,16 @@ class Fetcher:
         self._crls = CrlSources(node.view.role, loaded, self._schedule, issuers, lambda file: look([file]), chance)
         self._tlsa = TlsaSources(node, log)
         self._ocsp = OcspSources(node, self._schedule, issuers, log, chance, self._crls_needed)
+        self.staples = StapleSources(node, self._http, log, chance)
+        self._signers = SignerSources(node.numbers.chains, self._http, self._schedule.turns, node.loop, log)
 
     def _now(self) -> datetime:
         """Return the present instant: the gatekeeper's clock may be replaced."""
         return self._gatekeeper.clock()
+
+    def _addresses(self) -> ReachableAddresses:
+        """Return where names may lead now."""
+        return replace(self._reachable, responders=self.staples.hosts)
 
     def follow(self, loaded: Loaded) -> None:
         """Fetch only what *loaded* names, which is about to be in force; a new source is fetched at once."""
@@ -130,6 +139,8 @@ class Fetcher:
     async def close(self) -> None:
         """Stop every fetch."""
         await self._tlsa.close()
+        await self._signers.close()
+        await self.staples.close()
         await self._schedule.close()
         await self._http.close()
 

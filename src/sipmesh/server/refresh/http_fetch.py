@@ -22,6 +22,7 @@ from yarl import URL
 from sipmesh.errors import SipmeshError
 from sipmesh.routing.proxy.locate import DnsQuestion, RecordKind
 from sipmesh.server.process.https_server_check import HttpsServerCheck, https_context
+from sipmesh.server.process.network_error import told_network_error
 from sipmesh.server.refresh.fetch_turns import MOST_OF_OWNER, MOST_OF_PARTNERS
 from sipmesh.topology.reachable_addresses import ReachableAddresses
 from sipmesh.transport.resolver import UnansweredError
@@ -133,7 +134,7 @@ class HttpFetcher:
         except TimeoutError:
             raise FetchError("takes too long to answer") from None
         except (aiohttp.ClientError, OSError, ValueError) as wrong:  # ValueError: unreadable header fields
-            raise FetchError(f"cannot be reached ({type(wrong).__name__}: {wrong})") from None
+            raise FetchError(told_network_error(wrong)) from None
 
     async def _follow(self, method: str, at: URL, largest: int, headers: dict[str, str], body: bytes | None) -> Fetched:
         first = at.origin()
@@ -166,7 +167,7 @@ class HttpFetcher:
         if self._session is None:
             limits = self._limits
             connector = aiohttp.TCPConnector(
-                resolver=_Names(self._resolver, self._reachable),
+                resolver=CheckedNames(self._resolver, self._reachable),
                 limit=limits.connections,
                 force_close=True,
                 ssl=self._check or True,
@@ -212,7 +213,7 @@ async def _read(response: aiohttp.ClientResponse, largest: int) -> bytes:
     return bytes(read)
 
 
-class _Names(AbstractResolver):
+class CheckedNames(AbstractResolver):
     """Resolves names as links do, with the DNS servers of the topology if it names some.
 
     The connection goes to the addresses that it gives: they cannot change after the check.

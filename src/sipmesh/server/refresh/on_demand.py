@@ -1,13 +1,17 @@
-"""Fetching that starts with the first topology that names a URL; until then its modules are not even imported."""
+"""Fetching that starts with the first topology or certificate that names a URL; until then its modules are not even imported."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cryptography import x509
+
 from sipmesh.server.proxy.outside import RevocationSources
+from sipmesh.trust.revocation.staple import demands_staple
+from sipmesh.trust.x509.certificate import extension
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Sequence
     from datetime import datetime
     from pathlib import Path
 
@@ -41,13 +45,25 @@ class FetchOnDemand(RevocationSources):
 
     def follow(self, loaded: Loaded) -> None:
         """Fetch the sources of *loaded*, which is about to be in force, and no others."""
+        if self.fetcher is not None or loaded.fetches:
+            self._started().follow(loaded)
+
+    def present(self, chains: Sequence[Sequence[x509.Certificate]]) -> None:
+        """Fetch the OCSP responses about the certificates that we present; *chains* have them first."""
+        if self._is_closed:
+            return
         if self.fetcher is None:
-            if not loaded.fetches:
+            if not any(_concerns(chain[0]) for chain in chains):
                 return
+            self._started().follow(self._node.view.loaded)
+        self._started().staples.present(chains)
+
+    def _started(self) -> Fetcher:
+        if self.fetcher is None:
             from sipmesh.server.refresh.fetcher import Fetcher
 
             self.fetcher = Fetcher(self._node, self._look, self._log, fetches_crls=self._fetches_crls)
-        self.fetcher.follow(loaded)
+        return self.fetcher
 
     def judged(self, evidence: PeerEvidence, policy: LinkPolicy, verdict: Verdict) -> None:
         """Ask about the certificates of a peer that was judged, until `close`."""
@@ -70,3 +86,8 @@ class FetchOnDemand(RevocationSources):
         self._is_closed = True
         if self.fetcher is not None:
             await self.fetcher.close()
+
+
+def _concerns(certificate: x509.Certificate) -> bool:
+    """Tell whether a certificate of ours may name a responder, or demands a staple."""
+    return extension(certificate, x509.AuthorityInformationAccess) is not None or demands_staple(certificate)

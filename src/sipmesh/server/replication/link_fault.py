@@ -26,6 +26,8 @@ class Cause(StrEnum):
     CRL_EXPIRED = "crl-expired"
     CLOCK = "clock"
     STORE = "store"
+    RTPENGINE = "rtpengine"
+    RESTART = "restart"
 
 
 OUT_OF_REACH: Final = frozenset({Cause.PORT_REFUSES, Cause.NO_ADDRESS, Cause.NO_ROUTE})

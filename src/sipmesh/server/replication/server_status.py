@@ -117,6 +117,44 @@ class Neighbour(_Part):
     used: Annotated[int, Strict(), Field(ge=0, le=100)] = 0
 
 
+class TrunkUse(_Part):
+    """A trunk at a gateway: the *calls* that are up, and whether it *fails*, so that calls go to other trunks first.
+
+    *minutes* are those of our users' calls in 24 hours.
+    """
+
+    trunk: Name
+    calls: Count = 0
+    fails: bool = False
+    minutes: Count = 0
+
+
+class CallerUse(_Part):
+    """A user who has used half of a bound or more: the *calls* that are up, and the *minutes* in 24 hours, through all trunks.
+
+    *most_calls* and *most_minutes* are the bounds of each user; None is no bound.
+    """
+
+    user: Text
+    calls: Count = 0
+    minutes: Count = 0
+    most_calls: Count | None = None
+    most_minutes: Count | None = None
+
+
+class ApplicationUse(_Part):
+    """An application at a front end: the *calls* that are up, those that it has been *called* for, and the *mailboxes*.
+
+    *called* counts the calls that it has accepted since the server has started. *mailboxes* are the users of whom it says how
+    many messages wait.
+    """
+
+    application: Name
+    calls: Count = 0
+    called: Count = 0
+    mailboxes: Count = 0
+
+
 class PeerKind(StrEnum):
     """The kind of something whose faults other servers see; all but a server do not report to management themselves."""
 
@@ -197,8 +235,11 @@ class ServerFacts(_Part):
     *taken_over* are the pools whose users the server serves in place of their own servers.
     *neighbours* are its links to servers and partners, the busiest first. *workers_fault* says which of its workers do not serve.
     *messages* counts those of all links since the start, and *refusals* the refused peers and messages by their codes.
-    *peer_faults* are the peers to which no link works, and the CRLs that have expired. *records_fault* says why records of calls
-    wait.
+    *trunks* are the trunks of a gateway, and *callers* the users who have used half of a bound of calls. *applications* are what
+    a front end uses of each. *peer_faults* are the peers to which no link works, and the CRLs that have expired.
+    *records_fault* says why records of calls wait. *renewal_fault* says why the server gets no certificate of the public CA.
+    *rtpengine_fault* says why the rtpengine of its host cannot be used, *awaits_restart* what needs a restart of the server.
+    *call_bounds* say which users and trunks have reached a bound of calls in the last day.
     """
 
     release: Name = ""
@@ -210,6 +251,8 @@ class ServerFacts(_Part):
     started_at: Instant | None = None
     certificate: ShownCertificate | None = None
     certificate_fault: Text = ""
+    renewal_fault: Text = ""
+    renewal_remedy: Text = ""
     refuses_from: Instant | None = None
     refuses_because: Text = ""
     links: Annotated[Mapping[Name, Count], Field(max_length=16)] = Field(default_factory=dict)
@@ -221,12 +264,18 @@ class ServerFacts(_Part):
     messages_fault: Text = ""
     workers_fault: Text = ""
     records_fault: Text = ""
+    rtpengine_fault: Text = ""
+    awaits_restart: Text = ""
+    call_bounds: Annotated[tuple[Text, ...], Field(max_length=MOST_REFUSALS)] = ()
     unanswered: Annotated[tuple[Name, ...], Field(max_length=MOST_NAMES)] = ()
     taken_over: Annotated[tuple[Name, ...], Field(max_length=MOST_NAMES)] = ()
     neighbours: Annotated[tuple[Neighbour, ...], Field(max_length=MOST_NEIGHBOURS)] = ()
     messages: Count = 0
     refusals: Annotated[Mapping[Name, Count], Field(max_length=MOST_CAUSES)] = Field(default_factory=dict)
     peer_faults: Annotated[tuple[PeerFault, ...], Field(max_length=MOST_PEER_FAULTS)] = ()
+    trunks: Annotated[tuple[TrunkUse, ...], Field(max_length=MOST_NAMES)] = ()
+    callers: Annotated[tuple[CallerUse, ...], Field(max_length=MOST_CAUSES)] = ()
+    applications: Annotated[tuple[ApplicationUse, ...], Field(max_length=MOST_NAMES)] = ()
 
 
 class ServerStatus(ServerFacts):

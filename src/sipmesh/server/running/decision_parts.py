@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from sipmesh.server.proxy.dispatch import Dispatch
@@ -13,7 +14,12 @@ from sipmesh.server.proxy.repeated_refresh import RefreshGate
 from sipmesh.server.proxy.responder import Responder
 from sipmesh.server.proxy.serving.state import ServingState
 from sipmesh.server.proxy.sweep import Sweep
+from sipmesh.server.proxy.trunks.trunk_challenges import TrunkChallenges
+from sipmesh.server.proxy.trunks.trunk_watch import TrunkWatch
 from sipmesh.server.quotas.overload_admission import OverloadAdmission
+from sipmesh.server.running.server_setup import new_nonce_key
+from sipmesh.server.running.user_parts import NONCE_LIFETIME_S
+from sipmesh.sip.digest import Nonces
 
 if TYPE_CHECKING:
     from sipmesh.server.proxy.events.event_server import EventServer
@@ -41,8 +47,25 @@ class DecisionParts:
         self._events, self._relays = events, relays
         self.core = self._core()
         self.dispatch = self._dispatch()
+        self.trunk_watch = TrunkWatch(
+            setup.current,
+            peers.flow_table,
+            events.own_requests,
+            forwarding.trunk_logins,
+            forwarding.trunk_outages,
+            setup.advertised,
+            setup.loop.time,
+            peers.peer_log,
+        )
         self.sweep = Sweep(
-            relays.relay, peers.accounts, peers.peer_log, forwarding.registrations, events, setup.loop.call_soon
+            relays.relay,
+            peers.accounts,
+            peers.peer_log,
+            forwarding.registrations,
+            events,
+            self.trunk_watch if setup.place.watches_trunks else None,
+            forwarding.outsiders,
+            setup.loop.call_soon,
         )
 
     def __repr__(self) -> str:
@@ -61,11 +84,21 @@ class DecisionParts:
             accounts=peers.accounts,
             failures=self._users.failures,
             client_transactions=relays.relay.client_transactions,
-            calls=forwarding.calls,
+            trunk_calls=forwarding.calls.trunks,
+            call_bounds=forwarding.calls.bounds,
+            wall=time.time,
             registrations=forwarding.registrations,
             delivery=self._events.delivery,
             outages=forwarding.outages,
             trunk_outages=forwarding.trunk_outages,
+            trunk_challenges=TrunkChallenges(
+                setup.current,
+                Nonces(new_nonce_key(), NONCE_LIFETIME_S),
+                self._users.failures,
+                peers.accounts,
+                setup.loop.time,
+                peers.peer_log,
+            ),
             siblings=peers.siblings,
             media=forwarding.media,
         )
@@ -73,7 +106,7 @@ class DecisionParts:
     def _core(self) -> ProxyCore:
         setup, peers, forwarding = self._setup, self._peers, self._forwarding
         responder = Responder(
-            forwarding.server_transactions, peers.refusals, peers.accounts, forwarding.records, peers.peer_log
+            forwarding.server_transactions, peers.refusals, peers.accounts, forwarding.calls.records, peers.peer_log
         )
         return ProxyCore(
             current=setup.current,
@@ -81,7 +114,7 @@ class DecisionParts:
             clock=setup.loop.time,
             relay=self._relays.relay,
             acks=forwarding.acks,
-            release=forwarding.release,
+            release=forwarding.calls.release,
             responder=responder,
             events=self._events,
             logins=self._users.logins,
@@ -134,9 +167,11 @@ class DecisionParts:
             remote_events,
             peers.accounts,
             self._users.takeovers,
-            forwarding.calls,
+            forwarding.calls.table,
+            forwarding.calls.trunks,
             forwarding.registrations,
             self._users.failures,
+            self._users.token_uses,
             setup.outside,
             setup.loop.time,
             setup.log,

@@ -7,13 +7,17 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from sipmesh.server.proxy.events.event_server import EventServer
+from sipmesh.server.proxy.events.group_messages import GroupMessages
 from sipmesh.server.proxy.events.message_delivery import MessageDelivery
 from sipmesh.server.proxy.events.message_storing import MessageStoring
 from sipmesh.server.proxy.events.notifier import EventNotifier
+from sipmesh.server.proxy.events.own_documents import OwnDocuments
 from sipmesh.server.proxy.events.own_requests import OwnRequests
 from sipmesh.server.proxy.events.publications import Publications
 from sipmesh.server.proxy.events.quality_reports import QualityReports
 from sipmesh.server.proxy.events.turn_credentials import TurnCredentials
+from sipmesh.server.proxy.events.user_profile import UserProfile
+from sipmesh.server.proxy.events.user_search import UserSearches
 from sipmesh.server.running.server_setup import new_token
 
 if TYPE_CHECKING:
@@ -29,7 +33,7 @@ def event_server(setup: ServerSetup, peers: PeerParts, forwarding: ForwardingPar
     registrations, rules = forwarding.registrations, setup.rules
     delivery = MessageDelivery(setup.process, queue, registrations, own_requests, current, clock, peers.peer_log)
     storing = MessageStoring(queue, current, clock, lambda: datetime.now(UTC), rules)
-    turn = TurnCredentials(current, time.time, peers.peer_log)
+    profile = UserProfile(current, TurnCredentials(current, time.time, peers.peer_log))
     notifier = EventNotifier(
         peers.flow_table,
         own_requests,
@@ -38,9 +42,12 @@ def event_server(setup: ServerSetup, peers: PeerParts, forwarding: ForwardingPar
         setup.advertised,
         rules,
         peers.accounts,
-        turn,
+        OwnDocuments(profile, UserSearches(current, clock)),
         new_token,
         clock,
     )
-    quality, outages = QualityReports(forwarding.records, new_token), forwarding.outages
-    return EventServer(queue, own_requests, storing, delivery, notifier, quality, outages, current, clock, setup.log)
+    groups = GroupMessages(storing, own_requests, peers.flow_table, current, rules, clock)
+    quality, outages = QualityReports(forwarding.calls.records, new_token), forwarding.outages
+    return EventServer(
+        queue, own_requests, storing, delivery, notifier, groups, quality, outages, current, clock, setup.log
+    )

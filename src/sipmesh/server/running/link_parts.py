@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from sipmesh.server.running.listening import Listening
 from sipmesh.server.running.revocation_updates import RevocationUpdates
-from sipmesh.server.web_phone.files import web_phone
+from sipmesh.server.web_phone.files import sign_in_of, web_phone
+from sipmesh.topology.document.listeners import WILDCARDS
 from sipmesh.transport.accept.listener import Listener, everybody
 from sipmesh.transport.accept.random_choice import choose_at_random
 from sipmesh.transport.connector import Connector
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from sipmesh.topology.document.listeners import ListenerSpec
     from sipmesh.topology.reachable_addresses import ReachableAddresses
     from sipmesh.topology.view import ServerView
+    from sipmesh.transport.hop import Hop
     from sipmesh.transport.link.link import Link
     from sipmesh.transport.tls.contexts import AcceptingContext
 
@@ -39,10 +41,14 @@ class LinkParts:
         reactor, certificates = peers.reactor, peers.certificates
         context = certificates.opening_context
         self.resolver = DnsResolver(*setup.view.dns_servers)
-        self.connector = Connector(reactor, dispatch, context, self.resolver, reachable=self._reachable)
+        self.connector = Connector(
+            reactor, dispatch, context, self.resolver, source=self._source, reachable=self._reachable
+        )
         # no attempt to reach a server that does not answer is refused for the failure before it
         limits = replace(setup.limits, dial_s=setup.limits.server_dial_s, redial_s=0.0)
-        self.trials = Connector(reactor, dispatch, context, self.resolver, limits=limits, reachable=self._reachable)
+        self.trials = Connector(
+            reactor, dispatch, context, self.resolver, limits=limits, source=self._source, reachable=self._reachable
+        )
         self.pool = LinkPool(reactor, self.connector, trials=self.trials)
         setup.outside.links = self.pool
         self.listening = Listening(self._listener, certificates.accepting_context, setup.log)
@@ -57,6 +63,12 @@ class LinkParts:
 
     def __repr__(self) -> str:
         return f"<LinkParts {self.listening!r}, {self.pool!r}>"
+
+    def _source(self, hop: Hop) -> str:
+        """Give the address on which this server listens for the peers of this kind: links to them leave from it too."""
+        listeners = self._current.value.view.listeners
+        host = next((spec.host for spec in listeners if spec.kind is hop.kind), "")
+        return "" if host in WILDCARDS else host
 
     def _reachable(self) -> ReachableAddresses:
         return self._current.value.view.reachable
@@ -109,5 +121,9 @@ class LinkParts:
 
 def upgrade_policy(view: ServerView, names: frozenset[str]) -> UpgradePolicy:
     """Return who may open a WebSocket here, and which pages there are; *names* are those in its certificates for clients."""
-    pages = web_phone(tuple(f"https://{host}" for host in view.invitation_hosts)) if view.has_web_phone else NO_PAGES
+    topology, asks = view.loaded.topology, tuple(f"https://{host}" for host in view.invitation_hosts)
+    sign_in = sign_in_of(topology)
+    if sign_in and topology.oauth is not None:
+        asks += ("/".join(topology.oauth.issuer.split("/")[:3]),)
+    pages = web_phone(asks, sign_in) if view.has_web_phone else NO_PAGES
     return UpgradePolicy(names.union(view.names), view.web_origins, pages)

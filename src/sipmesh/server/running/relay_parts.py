@@ -11,6 +11,7 @@ from sipmesh.server.proxy.login.access_proxy import AccessProxy
 from sipmesh.server.proxy.login.end_of_flow import EndOfFlow
 from sipmesh.server.proxy.login.login_waits import LoginWaits
 from sipmesh.server.proxy.relay import Relay
+from sipmesh.server.proxy.response_admission import ResponseAdmission
 from sipmesh.server.proxy.transactions.client_transactions import ClientTransactions
 from sipmesh.server.running.server_setup import new_nonce_key, new_token
 from sipmesh.trust.evidence import LinkKind
@@ -47,6 +48,7 @@ class RelayParts:
             relay=self.relay,
             events=events,
             siblings=peers.siblings,
+            outsiders=forwarding.outsiders,
         )
         self.home_flows = HomeFlows(
             peers.reactor, flow_table, tokens, new_nonce_key(), end_of_flow, self.removal, current
@@ -58,23 +60,29 @@ class RelayParts:
 
 def _relay(setup: ServerSetup, peers: PeerParts, forwarding: ForwardingParts, access: AccessProxy) -> Relay:
     client_transactions = ClientTransactions(setup.loop.time)
-    return Relay(
+    sender = BranchSender(
+        peers.flow_table, forwarding.requests, client_transactions, forwarding.outages, forwarding.trunk_outages
+    )
+    admission = ResponseAdmission(
         setup.current,
         access,
-        setup.loop.time,
-        peers.flow_table,
-        forwarding.registrations,
         forwarding.requests,
         forwarding.privacy,
         forwarding.answerers,
+        sender,
+        forwarding.trunk_logins,
+        forwarding.calls,
+    )
+    return Relay(
+        setup.loop.time,
+        peers.flow_table,
+        forwarding.registrations,
+        access,
+        admission,
         forwarding.server_transactions,
         client_transactions,
-        BranchSender(
-            peers.flow_table, forwarding.requests, client_transactions, forwarding.outages, forwarding.trunk_outages
-        ),
-        forwarding.calls,
+        sender,
         forwarding.media,
-        forwarding.release,
         peers.refusals,
-        forwarding.records,
+        forwarding.calls,
     )

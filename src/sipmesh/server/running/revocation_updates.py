@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
+from sipmesh.trust.dane.tlsa import DaneStatus
 from sipmesh.trust.judgement.crl_diff import newly_revoked
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from sipmesh.transport.pool import LinkPool
     from sipmesh.transport.registry.by_certificate import LinksByCertificate
     from sipmesh.trust.authority import Authority
+    from sipmesh.trust.dane.tlsa import TlsaAnswer
     from sipmesh.trust.evidence import PeerEvidence
     from sipmesh.trust.revocation.ocsp import OcspAnswers
     from sipmesh.trust.verdict import Verdict
@@ -87,6 +89,13 @@ class RevocationUpdates:
         """
         authority.use_ocsp_responses(answers)
         return self._close_relying_on([_named(*about)])
+
+    def accept_tlsa(self, authority: Authority, tlsa: TlsaAnswer) -> list[str]:
+        """Put the TLSA records of a partner in force; closes the links that they refuse where they count in place of a CA."""
+        authority.use_tlsa(tlsa)
+        self._connector.forget_failures()
+        is_proved = authority.by_dane and tlsa.status is DaneStatus.SECURE
+        return [link.id for link in self._pool.rejudge(self._judge_again)] if is_proved else []
 
     def revoke(self, named: Iterable[CertificateId]) -> list[str]:
         """Refuse certificates from now on, *named* by issuer and serial number, before the CRL that contains them arrives.

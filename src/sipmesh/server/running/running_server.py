@@ -132,7 +132,7 @@ class RunningServer:
         parts = self._parts
         peers, forwarding, users, links = parts.peers, parts.forwarding, parts.users, parts.links
         self.tracer = Tracer(self.view.name, peers.reactor, self.log)
-        self.records = RecordWriter(forwarding.records, self.state, self.place, self.current, self.loop, self.log)
+        self.records = RecordWriter(forwarding.calls.records, self.state, self.place, self.current, self.loop, self.log)
         self.reactor, self.gatekeeper, self.flow_table = peers.reactor, peers.gatekeeper, peers.flow_table
         self.neighbours, self.certificates, self.accounts = peers.neighbours, peers.certificates, peers.accounts
         self.counters, self.peer_log = peers.counters, peers.peer_log
@@ -142,12 +142,14 @@ class RunningServer:
             forwarding.liveness,
         )
         self.refusals, self.identity, self.media = peers.refusals, forwarding.identity, forwarding.media
-        self.relay, self.release, self.under_way = parts.relays.relay, forwarding.release, forwarding.under_way
+        self.numbers = forwarding.numbers
+        self.trunk_calls, self.trunk_outages = forwarding.calls.trunks, forwarding.trunk_outages
+        self.relay, self.release, self.under_way = parts.relays.relay, forwarding.calls.release, forwarding.under_way
         self.logins, self.failures = users.logins, users.failures
         self.takeovers = users.takeovers
         self.dispatch, self.core = parts.decisions.dispatch, parts.decisions.core
         self.home_flows, self.access = parts.relays.home_flows, parts.relays.access
-        self.sweep = parts.decisions.sweep
+        self.sweep, self.trunk_watch = parts.decisions.sweep, parts.decisions.trunk_watch
         self.resolver, self.connector, self.trials, self.pool = (
             links.resolver,
             links.connector,
@@ -177,6 +179,11 @@ class RunningServer:
     def prepare(self, loaded: Loaded) -> InForce:
         """Compute what `put_prepared` needs; a thread may do so. Raises `OperatorError` if this server is not in *loaded*."""
         return in_force_of(loaded, self.view.name, self._setup.lasting)
+
+    @property
+    def awaits_restart(self) -> str:
+        """What of the version in force needs a restart; "" if nothing."""
+        return self._changes.awaits_restart
 
     def put_in_force(self, loaded: Loaded) -> list[str]:
         """Put a topology in force, as `put_prepared` does, with everything that has to be computed for it."""
@@ -213,6 +220,7 @@ class RunningServer:
         await self._parts.links.drain()
         self._parts.peers.siblings.close()
         self.liveness.close()
+        self.relay.calls.bridges.control.close()
         self.reactor.close()
         self.events.close()
         await self.records.close()

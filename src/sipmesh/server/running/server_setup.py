@@ -9,6 +9,7 @@ from sipmesh.routing.proxy.branch import Branches
 from sipmesh.routing.proxy.forwarding import WS, ListenerAddress
 from sipmesh.server.in_force.address_rules import AddressRules
 from sipmesh.server.in_force.in_force import Current, Lasting, in_force_of
+from sipmesh.trust.evidence import LinkKind
 
 if TYPE_CHECKING:
     import asyncio
@@ -64,9 +65,12 @@ class ServerSetup:
 
 def advertised_by(view: ServerView) -> dict[str, ListenerAddress]:
     """Return the name and port in our Via and Record-Route, for each of our ports by its key in the topology."""
-    return {
+    ports = {
         spec.key: ListenerAddress(spec.name, spec.port, WS if spec.is_websocket else "tls") for spec in view.listeners
     }
+    common = ports.get(LinkKind.PARTNER)
+    named = {key: ListenerAddress(host, common.port) for key, host in view.hosts_at_trunks.items()} if common else {}
+    return named | ports
 
 
 def new_nonce_key() -> bytes:

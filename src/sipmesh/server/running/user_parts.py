@@ -4,17 +4,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from sipmesh.database.lazy_module import LazyModule
 from sipmesh.routing.authentication.backoff import FailureLimits, LoginBackoff
+from sipmesh.server.proxy.login.bearer_auth import BearerAuth
 from sipmesh.server.proxy.login.digest_auth import DigestAuth
 from sipmesh.server.proxy.login.moved_logins import MovedLogins
 from sipmesh.server.proxy.login.takeovers import Takeovers
+from sipmesh.server.proxy.login.token_uses import TokenUses
 from sipmesh.server.running.server_setup import new_nonce_key
 from sipmesh.sip.digest import Nonces
+from sipmesh.trust.evidence import LinkKind
 
 if TYPE_CHECKING:
+    from sipmesh.server.process import https_server_check
     from sipmesh.server.running.forwarding_parts import ForwardingParts
     from sipmesh.server.running.peer_parts import PeerParts
     from sipmesh.server.running.server_setup import ServerSetup
+
+else:
+    https_server_check = LazyModule("sipmesh.server.process.https_server_check")
 
 NONCE_LIFETIME_S: Final = 300.0
 
@@ -24,6 +32,7 @@ class UserParts:
 
     def __init__(self, setup: ServerSetup, peers: PeerParts, forwarding: ForwardingParts) -> None:
         self.failures = LoginBackoff(setup.place.share_of_waits(FailureLimits()))
+        self.token_uses = TokenUses()
         self.logins = DigestAuth(
             setup.loop,
             setup.current,
@@ -36,6 +45,9 @@ class UserParts:
             MovedLogins(setup.loop, setup.limits, forwarding.under_way),
             forwarding.registrations,
             peers.siblings,
+            BearerAuth(
+                setup.loop, setup.current, self.token_uses, peers.siblings, lambda: _provider_check(setup, peers)
+            ),
         )
         self.takeovers = Takeovers(
             setup.loop, forwarding.outages, peers.flow_table, setup.current, self.logins, peers.siblings, setup.log
@@ -43,3 +55,13 @@ class UserParts:
 
     def __repr__(self) -> str:
         return f"<UserParts {self.logins!r}>"
+
+
+def _provider_check(setup: ServerSetup, peers: PeerParts) -> https_server_check.HttpsServerCheck:
+    """Return the check of the certificate of an OpenID provider; our issuing CA is that of our own certificate."""
+    return https_server_check.HttpsServerCheck(
+        setup.view.name,
+        lambda: setup.current.value.view.loaded,
+        lambda: peers.certificates.presented.of(LinkKind.SERVER).chain[1:],
+        peers.gatekeeper.clock,
+    )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sipmesh.errors import OperatorError
+from sipmesh.server.running.server_setup import advertised_by
+from sipmesh.topology.document.listeners import TRUNK_PORT
 from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
@@ -20,10 +22,16 @@ class VersionChange:
     """Puts another value in force on one server."""
 
     def __init__(self, setup: ServerSetup, parts: ServerParts) -> None:
-        self._setup, self._parts = setup, parts
+        self._setup, self._parts, self._begun = setup, parts, setup.current.value.view
 
     def __repr__(self) -> str:
         return f"<VersionChange of {self._setup.current!r}>"
+
+    @property
+    def awaits_restart(self) -> str:
+        """What of the version in force this process can only use from its next start; "" if nothing."""
+        found = needs_restart(self._begun, self._setup.current.value.view)
+        return "; ".join(why.partition(":")[0] for why in found)
 
     def put(self, new: InForce) -> list[str]:
         """Judge every live link by *new*, and close those that are refused now; returns their ids.
@@ -40,7 +48,7 @@ class VersionChange:
         self._parts.links.revocation.keep_pushed(view.loaded)
         setup.current.value = new.taking_over(old.homes.taken)
         self._change_this_server(view)
-        self._parts.forwarding.records.follow()
+        self._parts.forwarding.calls.records.follow()
         closed = self._judge_peers()
         self._parts.users.takeovers.look_anew()
         self._parts.events.notifier.rules_changed()
@@ -52,6 +60,7 @@ class VersionChange:
         self._parts.links.resolver.change(*view.dns_servers)
         self._parts.peers.certificates.read_again()
         self._parts.links.listening.change(view.listeners)
+        self._setup.advertised |= {key: one for key, one in advertised_by(view).items() if key.startswith(TRUNK_PORT)}
         self._setup.stores.know_servers(view)
 
     def _judge_peers(self) -> list[str]:
@@ -65,7 +74,7 @@ class VersionChange:
 
 def needs_restart(old: ServerView, new: ServerView) -> Iterator[str]:
     """Tell what of *new* a process can only use from its start."""
-    if (new.listeners, new.metrics) != (old.listeners, old.metrics):
+    if _ports(new) != _ports(old):
         yield "published addresses or ports differ: restart this server to use them"
     if new.workers != old.workers:
         yield "the published number of workers differs: restart this server to use it"
@@ -73,3 +82,7 @@ def needs_restart(old: ServerView, new: ServerView) -> Iterator[str]:
         yield "the published pool of this server differs: restart it to use the keys and registrations there"
     if old.role is Role.FRONT_END and new.stores != old.stores:
         yield "the published stores differ: restart this server to use them"
+
+
+def _ports(view: ServerView) -> tuple[object, ...]:
+    return view.listeners, view.metrics, view.metrics_tls, view.publish_lists

@@ -55,6 +55,11 @@ class WorkerPlace:
         """Whether this process has the control plane, and others have the ports."""
         return self.count > 0 and self.number == 0
 
+    @property
+    def watches_trunks(self) -> bool:
+        """Whether this process registers at trunks and pings them: one of each server does."""
+        return self.is_alone or self.number == 1
+
     def begun(self) -> WorkerPlace:
         """Return the place with an incarnation: a new one, if this process begins one."""
         return self if self.incarnation else replace(self, incarnation=time.time_ns() // 1000)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from string import ascii_lowercase, ascii_uppercase
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.distribution.event import is_of_package
@@ -12,8 +13,6 @@ from sipmesh.sip.message import Request
 from sipmesh.sip.text import ascii_lower
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from sipmesh.sip.message import Response
     from sipmesh.transport.link.link import Link
 
@@ -24,6 +23,8 @@ LONGEST: Final = 256
 """Characters of what is asked for."""
 
 _URI: Final = re.compile(r"sips?:(?:([^@<>;\s\"]+)@)?(\[[^\]]*\]|[^:;<>?,\s\"]+)", re.IGNORECASE | re.ASCII)
+_CALL_ID: Final = re.compile(rb"\n(?:call-id|i)[ \t]*:\s*([^ \t\r\n]+)", re.IGNORECASE | re.ASCII)
+_LOWER: Final = bytes.maketrans(ascii_uppercase.encode(), ascii_lowercase.encode())
 _NAMED: Final = frozenset({"from", "to", "p-asserted-identity", "p-preferred-identity", "referred-by"})
 
 
@@ -42,7 +43,33 @@ class TraceFilter:
     def __init__(self, what: str) -> None:
         self.what = what
         self._wanted = ascii_lower(what).removeprefix("sips:").removeprefix("sip:")
+        self._octets = self._wanted.encode(errors="surrogateescape")
         self._calls: dict[str, None] = {}
+
+    def may_take(self, link: Link, data: bytes) -> bool:
+        """Tell by the octets of messages whether one of them may belong to the trace: other octets need no parsing."""
+        return self._octets in data.translate(_LOWER) or self._is_about(link) or self._has_known_call(data)
+
+    def _has_known_call(self, data: bytes) -> bool:
+        """Tell whether *data* may have a Call-ID of the trace."""
+        if not self._calls:
+            return False
+        found = _CALL_ID.findall(data)
+        return not found or any(one.decode(errors="surrogateescape") in self._calls for one in found)
+
+    def _is_about(self, link: Link) -> bool:
+        """Tell whether the trace is about a link, its peer, or a user who has logged in there."""
+        if self._wanted and self._wanted in (link.id, link.peer_name):
+            return True
+        users = link.flow.users if isinstance(link.flow, Flow) else ()
+        return any(self._wanted in ascii_lower(aor) and self._wanted in _forms(aor) for aor in users)
+
+    def _names(self, message: Request | Response) -> bool:
+        """Tell whether a message names what is wanted: a whole address, a user alone, or a domain alone."""
+        lines = [row.line for row in message.rows if row.name in _NAMED]
+        if isinstance(message, Request):
+            lines.append(message.uri)
+        return any(self._wanted in ascii_lower(line) and self._wanted in _forms(line) for line in lines)
 
     def takes(self, link: Link, message: Request | Response) -> bool:
         """Tell whether *message* of *link* belongs to the trace; those of the control plane never do: they carry the users."""
@@ -51,9 +78,7 @@ class TraceFilter:
         call_id = message.first("call-id") or ""
         if call_id in self._calls:
             return True
-        if not (
-            call_id == self.what or self._wanted in _names_of_link(link) or self._wanted in set(_names_in(message))
-        ):
+        if not (call_id == self.what or self._is_about(link) or self._names(message)):
             return False
         if len(self._calls) >= MOST_CALLS:
             del self._calls[next(iter(self._calls))]
@@ -61,24 +86,8 @@ class TraceFilter:
         return True
 
 
-def _names_of_link(link: Link) -> set[str]:
-    names = {link.id, link.peer_name}
-    if isinstance(link.flow, Flow):
-        for aor in link.flow.users:
-            names |= _forms(aor)
-    return names - {""}
-
-
-def _names_in(message: Request | Response) -> Iterator[str]:
-    """Give the users and domains that a message names, in lower case: whole addresses, users alone, and domains alone."""
-    if isinstance(message, Request):
-        yield from _forms(message.uri)
-    for row in message.rows:
-        if row.name in _NAMED:
-            yield from _forms(row.line)
-
-
 def _forms(text: str) -> set[str]:
+    """Give the users and domains in *text*, in lower case: whole addresses, users alone, and domains alone."""
     found: set[str] = set()
     for user, host in _URI.findall(ascii_lower(text)):
         found |= {user, host, f"{user}@{host}"} if user else {host}

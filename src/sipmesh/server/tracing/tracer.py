@@ -119,6 +119,8 @@ class Tracer(Tap):
 
     def sent(self, link: RegisteredLink, data: bytes) -> None:
         """See `Tap`; what is no message, such as a keepalive, is not traced."""
+        if not isinstance(link, Link) or not any(one.filter.may_take(link, data) for one in self._traces.values()):
+            return
         reader = MessageReader(self._reactor.limits.reading(LinkKind.SERVER), expects=Keepalive.PONG)
         try:
             reader.add(_unframed(data))

@@ -7,16 +7,21 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import json
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from sipmesh.transport.websocket.pages import CHECKED, FOREVER, PHONE, Page, Pages
+
+if TYPE_CHECKING:
+    from sipmesh.topology.document.model import Topology
 
 BUNDLE: Final = Path(__file__).with_name("bundle")
 """The folder into which ``tools/web_phone`` writes."""
 
+SIGN_IN: Final = f"{PHONE}/sign-in.json"
 INDEX: Final = "index.html"
 LICENCES: Final = "licences.txt"
 NAMED_BY_HASH: Final = {
@@ -34,9 +39,24 @@ NOT_BUILT: Final = (
 
 
 @cache
-def web_phone(asks: tuple[str, ...] = ()) -> Pages:
-    """Return the pages of the web phone as it is installed; it *asks* these web origins for the account of an invitation."""
-    return read_pages(BUNDLE, asks)
+def web_phone(asks: tuple[str, ...] = (), sign_in: str = "") -> Pages:
+    """Return the pages of the web phone as it is installed; it *asks* these web origins for accounts and tokens.
+
+    *sign_in* says how its users sign in by an OpenID provider (`sign_in_of`), "" if they do not.
+    """
+    pages = read_pages(BUNDLE, asks)
+    return {**pages, SIGN_IN: _page("application/json", sign_in.encode())} if sign_in else pages
+
+
+def sign_in_of(topology: Topology) -> str:
+    """Return what the web phone has to know of the OpenID provider, as JSON; "" if its users do not sign in there."""
+    oauth, domains = topology.oauth, topology.sip_domains
+    if oauth is None or oauth.web_phone is None:
+        return ""
+    client = oauth.web_phone
+    about = {"issuer": oauth.issuer, "claim": oauth.claim, "domain": domains[0] if len(domains) == 1 else ""}
+    asked = {"client_id": client.client_id, "scopes": client.scopes, "resource": client.resource or ""}
+    return json.dumps({**about, **asked})
 
 
 def is_built() -> bool:

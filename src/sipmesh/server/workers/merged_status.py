@@ -11,11 +11,14 @@ from sipmesh.server.replication.server_status import (
     MOST_NAMES,
     MOST_NEIGHBOURS,
     MOST_REFUSALS,
+    ApplicationUse,
+    CallerUse,
     ServerStatus,
+    TrunkUse,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 
 def merged_status(own: ServerStatus, others: Sequence[ServerStatus]) -> ServerStatus:
@@ -42,9 +45,45 @@ def merged_status(own: ServerStatus, others: Sequence[ServerStatus]) -> ServerSt
             "certificate_fault": _first(status.certificate_fault for status in everyone),
             "bindings_fault": _first(status.bindings_fault for status in everyone),
             "messages_fault": _first(status.messages_fault for status in everyone),
+            "call_bounds": _united(status.call_bounds for status in everyone)[:MOST_REFUSALS],
             "records_fault": _first(status.records_fault for status in everyone),
+            "rtpengine_fault": _first(status.rtpengine_fault for status in everyone),
+            "trunks": tuple(_trunks(everyone)),
+            "callers": tuple(_callers(everyone)),
+            "applications": tuple(_applications(everyone)),
         }
     )
+
+
+def _trunks(everyone: Sequence[ServerStatus]) -> Iterator[TrunkUse]:
+    """Sum the calls of each trunk; it fails for the server if it fails for one of the processes."""
+    uses: dict[str, list[TrunkUse]] = {}
+    for status in everyone:
+        for one in status.trunks:
+            uses.setdefault(one.trunk, []).append(one)
+    for name, used in sorted(uses.items())[:MOST_NAMES]:
+        calls, minutes = sum(one.calls for one in used), sum(one.minutes for one in used)
+        yield TrunkUse(trunk=name, calls=calls, fails=any(one.fails for one in used), minutes=minutes)
+
+
+def _callers(everyone: Sequence[ServerStatus]) -> Sequence[CallerUse]:
+    """Sum what each user has called; the users who have called most come first."""
+    found: dict[str, CallerUse] = {}
+    for one in (one for status in everyone for one in status.callers):
+        before = found.get(one.user)
+        summed = {"calls": one.calls + before.calls, "minutes": one.minutes + before.minutes} if before else {}
+        found[one.user] = one.model_copy(update=summed)
+    return sorted(found.values(), key=lambda one: -one.minutes)[:MOST_CAUSES]
+
+
+def _applications(everyone: Sequence[ServerStatus]) -> Iterator[ApplicationUse]:
+    """Sum the uses of each application."""
+    uses: dict[str, list[ApplicationUse]] = {}
+    for one in (one for status in everyone for one in status.applications):
+        uses.setdefault(one.application, []).append(one)
+    for name, used in sorted(uses.items())[:MOST_NAMES]:
+        calls, called = sum(one.calls for one in used), sum(one.called for one in used)
+        yield ApplicationUse(application=name, calls=calls, called=called, mailboxes=sum(one.mailboxes for one in used))
 
 
 def _first(faults: Iterable[str]) -> str:

@@ -113,5 +113,5 @@ def keep_up(up: dict[str, JournalEntry], entries: Iterable[JournalEntry]) -> Non
     for entry in entries:
         if entry.is_up:
             up[entry.key] = entry
-        else:
+        elif up:
             up.pop(entry.key, None)

@@ -14,6 +14,7 @@ from sipmesh.storage.enrolment.enrolment_tables import ACCOUNTS
 from sipmesh.storage.enrolment.enrolment_tokens import spend_in
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Self
 
     from sipmesh.database.connection import Database
@@ -25,10 +26,11 @@ MOST_OF_NAME: Final = 4
 
 
 class AccountStatus(StrEnum):
-    """The states of an account (RFC 8555 7.1.6)."""
+    """The states of an account (RFC 8555 7.1.6): its client deactivates it, and an operator revokes it."""
 
     VALID = "valid"
     DEACTIVATED = "deactivated"
+    REVOKED = "revoked"
 
 
 class TooManyAccountsError(OperatorError):
@@ -102,11 +104,18 @@ class AcmeAccounts:
                 raise KeyInUseError("another account has this key")
             db.execute(ACCOUNTS.update().where(ACCOUNTS.c.id == account_id).values(values))
 
-    def count(self) -> int:
-        """Count the valid accounts."""
-        count = sql.select(sql.func.count()).select_from(ACCOUNTS).where(ACCOUNTS.c.status == AccountStatus.VALID)
+    def valid_accounts(self) -> Sequence[AcmeAccount]:
+        """Return the accounts that can order certificates, by name, the oldest first."""
+        found = sql.select(ACCOUNTS).where(ACCOUNTS.c.status == AccountStatus.VALID)
         with self._database.border(), self._database.engine.connect() as db:
-            return int(db.execute(count).scalar_one())
+            return [AcmeAccount.of(row) for row in db.execute(found.order_by(ACCOUNTS.c.server, ACCOUNTS.c.made))]
+
+    def revoke(self, account: AcmeAccount) -> bool:
+        """Revoke a valid account; False if it is not valid any more."""
+        is_it = sql.and_(ACCOUNTS.c.id == account.id, ACCOUNTS.c.status == AccountStatus.VALID)
+        with self._database.border(), self._database.engine.begin() as db:
+            self._lease.enter(db)
+            return db.execute(ACCOUNTS.update().where(is_it).values(status=AccountStatus.REVOKED)).rowcount == 1
 
     def _one(self, where: sql.ColumnElement[bool]) -> AcmeAccount | None:
         with self._database.border(), self._database.engine.connect() as db:

@@ -5,7 +5,6 @@ The table has the SHA-256 of a secret only. A token that was used or has expired
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from hmac import compare_digest
@@ -15,18 +14,14 @@ import sqlalchemy as sql
 
 from sipmesh.database.schema import ENROLMENT
 from sipmesh.errors import OperatorError
-from sipmesh.sip.text import ascii_lower
-from sipmesh.storage.audit_act import AuditAct
 from sipmesh.storage.enrolment.enrolment_tables import TOKENS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
     from typing import Self
 
     from sipmesh.database.connection import Database
     from sipmesh.database.lease import Lease
-    from sipmesh.storage.audit_act import Note
 
 MOST_OPEN_OF_NAME: Final = 4
 """Tokens of one name that can be used: one for each protocol, and one more of each that was lost."""
@@ -101,29 +96,19 @@ class EnrolmentTokens:
             raise TokenRefusedError("the name and the token do not match")
         return must_be_usable(found[0], at)
 
+    def withdraw(self, token: EnrolmentToken, at: float) -> bool:
+        """Make *token* unusable; False if it was used, or has expired, meanwhile."""
+        try:
+            self.spend(token, at)
+        except TokenRefusedError:
+            return False
+        return True
+
     def spend(self, token: EnrolmentToken, at: float) -> None:
         """Use *token*, in a transaction of its own: of two who try at once, one succeeds. Raises `TokenRefusedError`."""
         with self._database.border(), self._database.engine.begin() as db:
             self._lease.enter(db)
             spend_in(db, token, at)
-
-
-def withdraw_of(tokens: EnrolmentTokens, name: str, at: datetime, note: Note, device: str = "") -> list[EnrolmentToken]:
-    """Make the *tokens* unusable that *name* has: a server, or a user with all devices or one *device*. Notes each.
-
-    What ends the certificates of a name ends its tokens too: who has one would get the next certificate.
-    """
-    found = [token for token in tokens.open_tokens(at.timestamp()) if _is_of(token, name, device)]
-    for token in found:
-        with suppress(TokenRefusedError):  # it was used a moment ago: its certificate is in the ledger
-            tokens.spend(token, at.timestamp())
-            note(AuditAct.ENROL, server=token.server, token=token.id, withdrawn="with the certificates of its name")
-    return found
-
-
-def _is_of(token: EnrolmentToken, name: str, device: str) -> bool:
-    user, _, of_user = token.server.rpartition("/")
-    return ascii_lower(user or token.server) == ascii_lower(name) and (not device or device == of_user)
 
 
 def spend_in(db: sql.Connection, token: EnrolmentToken, at: float) -> None:

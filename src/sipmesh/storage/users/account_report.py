@@ -15,7 +15,7 @@ class AccountReport:
     """One user: *pool* is the home pool, *digest* the algorithms, strongest first.
 
     *aliases* are further names of the user. *disabled* is since when the user cannot
-    log in, None for others.
+    log in, None for others. *is_group*: it is a group, which has members in place of devices.
     """
 
     user: str
@@ -24,12 +24,15 @@ class AccountReport:
     created: datetime
     aliases: tuple[str, ...]
     disabled: datetime | None = None
+    is_group: bool = False
 
     @classmethod
     def of(cls, user: User, default: str) -> Self:
         """Report one user; *default* is the home pool of users without one."""
         digest, aliases = tuple(map(str, user.algorithms)), tuple(map(shown_name, user.aliases))
-        return cls(plain_address(user), user.pool or default, digest, user.created, aliases, user.disabled)
+        return cls(
+            plain_address(user), user.pool or default, digest, user.created, aliases, user.disabled, user.calls.is_group
+        )
 
 
 def shown_name(key: str) -> str:

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import secrets
+from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import OperatorError
+from sipmesh.routing.call_rules.call_rules import NO_RULES, GroupOrder
 from sipmesh.storage.audit_act import AuditAct
+from sipmesh.storage.users.account_report import shown_name
+from sipmesh.storage.users.call_rule_edit import CallRuleEdit
+from sipmesh.storage.users.call_rule_rows import set_call_rules
 from sipmesh.storage.users.password_hashes import DEFAULT_ALGORITHMS
 from sipmesh.storage.users.password_rule import must_be_a_password
+from sipmesh.topology.document.watching import Watching
 from sipmesh.topology.home_pools import chosen_home, home_by_default, home_of_new_user
 from sipmesh.topology.user_address import full_address
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
+    from sipmesh.routing.call_rules.call_rules import CallRules
     from sipmesh.sip.digest import Algorithm
     from sipmesh.storage.audit_act import Note
     from sipmesh.storage.users.user import User
@@ -22,12 +29,18 @@ if TYPE_CHECKING:
     from sipmesh.topology.document.model import Topology
 
 
+NO_RULE: Final = "none"
+PASSWORD_OCTETS: Final = 32
+"""Of the password of a group, which no person learns."""
+
+
 class Accounts:
     """The accounts in *users*, with the names of *topology*; *note* writes a line into the audit log.
 
     *must_lead* raises `OperatorError` on a host whose lines the audit log does not take: nothing is changed there.
     A user may be named without the domain if there is one domain only. Each method raises `OperatorError` as the method of
-    `Users` does, and for a domain that the topology does not have.
+    `Users` does, and for a domain that the topology does not have. No user loses access without a line in the audit log: if it
+    takes none, the command changes nothing, and can be given again.
     """
 
     __slots__ = ("_must_lead", "_note", "_topology", "_users")
@@ -65,15 +78,13 @@ class Accounts:
     def remove(self, user: str) -> str:
         """Remove a user with all aliases; returns the full address."""
         aor = self._of_store(user)
-        self._users.remove(aor)
-        self._note(AuditAct.USER, removed=aor)
+        self._users.remove(aor, lambda: self._note(AuditAct.USER, removed=aor))
         return aor
 
     def disable(self, user: str, at: datetime) -> str:
         """Keep a user from logging in from the instant *at* on; returns the full address."""
         aor = self._of_store(user)
-        self._users.disable(aor, at)
-        self._note(AuditAct.USER, disabled=aor)
+        self._users.disable(aor, at, lambda: self._note(AuditAct.USER, disabled=aor))
         return aor
 
     def enable(self, user: str) -> str:
@@ -98,6 +109,82 @@ class Accounts:
         self._note(AuditAct.ALIAS, user=aor, removed=key)
         return aor, key
 
+    def change_call_rules(self, user: str, asked: Mapping[str, object]) -> tuple[str, CallRules]:
+        """Change the rules of a user's calls (`CallRuleEdit.change`); returns the full address, and the rules that count now."""
+        aor = self._of_store(user)
+        rules = CallRuleEdit(self._users, self._topology).change(aor, asked)
+        self._note(AuditAct.RULES, user=aor, **_given(asked))
+        return aor, rules
+
+    def change_watcher(self, user: str, watcher: str, rule: str) -> tuple[str, str]:
+        """Set a rule about who may see the presence of a user, or remove it; returns the address, and what has changed.
+
+        Raises `OperatorError` for a *rule* that is none of `Watching`.
+        """
+        if rule not in (NO_RULE, *Watching):
+            raise OperatorError(f"{rule!r} is no rule; use {', '.join(Watching)}, or {NO_RULE} to remove one")
+        aor = self._of_store(user)
+        if rule == NO_RULE:
+            key = self._users.remove_watcher(aor, watcher)
+            self._note(AuditAct.PRESENCE, user=aor, watcher=key, removed=True)
+            return aor, f"without a rule for {shown_name(key)}"
+        key = self._users.set_watcher(aor, watcher, Watching(rule))
+        self._note(AuditAct.PRESENCE, user=aor, watcher=key, rule=rule)
+        return aor, f"seen by {shown_name(key)}: {rule}"
+
+    def end_tokens(self, user: str, session: str, at: int) -> str:
+        """End access tokens of a user (`Users.end_tokens`); returns the full address."""
+        aor = self._of_store(user)
+        self._users.end_tokens(aor, session, at)
+        self._note(AuditAct.USER, logged_out=aor, by="the OpenID provider")
+        return aor
+
+    def add_group(self, group: str, asked: Mapping[str, object], pool: str = "") -> tuple[str, CallRules]:
+        """Add a group, an account without devices; *asked* is as in `CallRuleEdit.change`.
+
+        Returns the full address and the rules. A group that cannot have the rules is not added.
+        """
+        aor = self._to_change(group)
+        home = home_of_new_user(self._topology, pool, aor)
+        edit, wanted = CallRuleEdit(self._users, self._topology), {"order": GroupOrder.ALL, **asked}
+        made = self._users.add(
+            aor,
+            secrets.token_urlsafe(PASSWORD_OCTETS),
+            pool=home,
+            then=lambda db, uri: edit.change_in(db, uri, wanted),
+        )
+        self._note(AuditAct.GROUP, added=made.aor[4:], **_given(asked))
+        return made.aor[4:], self._users.get(made.aor).calls
+
+    def change_group(self, group: str, asked: Mapping[str, object]) -> tuple[str, CallRules]:
+        """Change a group (`CallRuleEdit.change`); returns the full address, and the rules that count now."""
+        aor = self._of_group(group)
+        rules = CallRuleEdit(self._users, self._topology).change(aor, asked)
+        self._note(AuditAct.GROUP, group=aor, **_given(asked))
+        return aor, rules
+
+    def remove_group(self, group: str) -> str:
+        """Remove a group; returns the full address."""
+        aor = self._of_group(group)
+        self._users.remove(aor, lambda: self._note(AuditAct.GROUP, removed=aor))
+        return aor
+
+    def _of_group(self, group: str) -> str:
+        aor = self._of_store(group)
+        if not self._users.get(aor).calls.is_group:
+            raise OperatorError(f"{aor} is not a group; to list the groups: sipmesh group list")
+        return aor
+
+    def clear_call_rules(self, user: str) -> str:
+        """Remove all rules of a user's calls; returns the full address. Raises `OperatorError` for a group."""
+        aor = self._of_store(user)
+        if self._users.get(aor).calls.is_group:
+            raise OperatorError(f"{aor} is a group, which has rules; to remove it: sipmesh group remove {aor}")
+        with self._users.changing(f"sip:{aor}") as (db, _):
+            set_call_rules(db, f"sip:{aor}", NO_RULES)
+        self._note(AuditAct.RULES, user=aor, removed=True)
+        return aor
+
     def _to_change(self, user: str) -> str:
         """Return the full address of a user who may be changed on this host."""
         self._must_lead()
@@ -112,3 +199,7 @@ class Accounts:
         if "@" in alias:
             scheme = "sip:" if alias.lower().startswith("sip:") else ""
             full_address(alias[len(scheme) :].partition(";")[0].partition("?")[0], self._topology)
+
+
+def _given(asked: Mapping[str, object]) -> dict[str, object]:
+    return {name: value for name, value in asked.items() if value is not None}

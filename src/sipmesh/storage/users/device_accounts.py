@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Final
 from sipmesh.errors import OperatorError
 from sipmesh.routing.authentication.verifier import user_of
 from sipmesh.storage.audit_act import AuditAct
+from sipmesh.storage.users.device import BY_HAND
 from sipmesh.storage.users.device_rows import must_be_a_device_name
 from sipmesh.storage.users.invitation import Invitation
+from sipmesh.topology.home_pools import home_by_default, servers_with_certificates
 from sipmesh.topology.user_address import full_address
 from sipmesh.trust.formatting import tell_time
 
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 
     from sipmesh.storage.audit_act import Note
     from sipmesh.storage.users.device import Device
-    from sipmesh.storage.users.invitations import Invitations, Taken
+    from sipmesh.storage.users.invitations import Certify, Invitations, Taken
     from sipmesh.topology.document.model import Topology
 
 _PLAIN_USER: Final = re.compile("[A-Za-z0-9._~+-]+")
@@ -53,16 +55,19 @@ class DeviceAccounts:
         mac: str = "",
         network: str = "",
         remote: bool = False,
+        certificate: bool = False,
     ) -> tuple[Invitation, str]:
         """Invite one device of a user; returns the invitation with its token.
 
-        Raises `OperatorError` for a user whose name needs quotes in a file of a phone, and for a wrong *device*, *mac* or
-        *network*.
+        Raises `OperatorError` for a user whose name needs quotes in a file of a phone, for a wrong *device*, *mac* or
+        *network*, and for a *certificate* that the device could not use.
         """
         self._must_lead()
         aor = full_address(user, self._topology)
         if not _PLAIN_USER.fullmatch(user_of(aor)):
             raise OperatorError(f"{aor} has characters that the files of phones cannot have; set the phone up by hand")
+        if certificate:
+            self._must_be_usable(aor, client, is_desk=bool(mac), remote=remote)
         wanted = Invitation(
             "",
             aor,
@@ -73,18 +78,39 @@ class DeviceAccounts:
             at,
             at + lifetime,
             remote,
+            certificate=certificate,
         )
         made, token = self._invitations.invite(wanted)
         self._note(AuditAct.INVITATION, user=_bare(made.aor), made=made.id, expires=tell_time(made.expires))
         return made, token
 
-    def take(self, secret: str, client: str, address: str, at: datetime) -> Taken:
-        """Let the device at *address* take the invitation of *secret*."""
+    def _must_be_usable(self, aor: str, client: str, *, is_desk: bool, remote: bool) -> None:
+        """Raise `OperatorError` unless a softphone can log in with a certificate, at a front end that asks for it."""
+        if remote or is_desk or client == "web":
+            raise OperatorError(
+                "a certificate is for softphones at their home pool; invite this device without --certificate"
+            )
+        home = self._invitations.home_of(aor) or home_by_default(self._topology)
+        if not servers_with_certificates(self._topology, home):
+            remedy = f"set client_auth to either for its servers, and publish: sipmesh topology change pool {home}"
+            raise OperatorError(f"no front end of {home} takes certificates of devices; {remedy}")
+
+    def take(self, secret: str, client: str, address: str, at: datetime, certify: Certify | None = None) -> Taken:
+        """Let the device at *address* take the invitation of *secret*; *certify* is that of `Invitations.take`."""
         self._must_lead()
-        taken = self._invitations.take(secret, client, address, at)
+        taken = self._invitations.take(secret, client, address, at, certify)
         device = taken.device
         about = {"device": device.name, "client": client, "address": address, "invitation": device.invitation}
         self._note(AuditAct.DEVICE, user=_bare(device.aor), added=device.name, **about)
+        return taken
+
+    def give_password(self, user: str, device: str, at: datetime, address: str = "") -> Taken:
+        """Give a new device of a user a password, for a person to type; *address* is that of the person, "" for an operator."""
+        self._must_lead()
+        aor = full_address(user, self._topology)
+        taken = self._invitations.give_password(aor, must_be_a_device_name(device), BY_HAND, address, at)
+        about = {"device": device, "client": BY_HAND} | ({"address": address} if address else {})
+        self._note(AuditAct.DEVICE, user=_bare(taken.device.aor), added=device, **about)
         return taken
 
     def exchange(self, token: str, client: str, address: str, at: datetime) -> tuple[Invitation, str]:
@@ -105,8 +131,7 @@ class DeviceAccounts:
         """Revoke the password of a device; returns the full address of the user."""
         self._must_lead()
         aor = full_address(user, self._topology)
-        self._invitations.revoke_device(aor, device)
-        self._note(AuditAct.DEVICE, user=aor, revoked=device)
+        self._invitations.revoke_device(aor, device, lambda: self._note(AuditAct.DEVICE, user=aor, revoked=device))
         return aor
 
     def devices(self, user: str) -> Sequence[Device]:

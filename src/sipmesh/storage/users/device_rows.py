@@ -6,18 +6,22 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from sipmesh.database.lazy_module import LazyModule, sql
-from sipmesh.routing.authentication.verifier import DevicePassword
+from sipmesh.routing.authentication.verifier import NO_LOGOUTS, DevicePassword
 from sipmesh.storage.users.device import Device
+from sipmesh.storage.users.logout_rows import logouts_in
 from sipmesh.storage.users.user_columns import COLUMN_OF
 from sipmesh.storage.users.user_rows import rows_of, wrong
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from sipmesh.storage.users import device_tables
+    from sipmesh.storage.users import device_tables, directory_tables, logout_tables, scim_tables
     from sipmesh.storage.users import user_tables as tables
 else:
     device_tables = LazyModule("sipmesh.storage.users.device_tables")
+    scim_tables = LazyModule("sipmesh.storage.users.scim_tables")
+    directory_tables = LazyModule("sipmesh.storage.users.directory_tables")
+    logout_tables = LazyModule("sipmesh.storage.users.logout_tables")
     tables = LazyModule("sipmesh.storage.users.user_tables")
 
 MOST_DEVICES: Final = 16
@@ -41,8 +45,11 @@ def with_devices(
 ) -> Sequence[dict[str, Any]]:
     """Add to the row of each user the passwords of the devices, as ``devices``; *among* selects the addresses, None means all.
 
-    The devices of a disabled user cannot log in, nor those of an earlier user of the same name.
+    The devices of a disabled user cannot log in, nor those of an earlier user of the same name. ``is_disabled`` says who that is,
+    and ``logouts`` which access tokens have ended, and ``classes`` which classes of numbers groups give the user.
     """
+    disabled = sql.select(tables.DISABLED.c.aor)
+    off = set(db.execute(disabled if among is None else disabled.where(tables.DISABLED.c.aor.in_(among))).scalars())
     query = sql.select(device_tables.DEVICES).where(
         device_tables.DEVICES.c.aor.not_in(sql.select(tables.DISABLED.c.aor))
     )
@@ -54,9 +61,19 @@ def with_devices(
         if len(of_user) < MOST_DEVICES and _is_usable(row) and row["created"] >= since.get(row["aor"], row["created"]):
             hashes = {algorithm: row[column] for algorithm, column in COLUMN_OF.items() if row[column]}
             of_user[row["device"]] = DevicePassword(row["generation"], hashes)
+    logouts, classes = logouts_in(db, among), _classes(db, among)
     for user in users:
-        user["devices"] = found.get(user["aor"], {})
+        user["devices"], user["is_disabled"] = found.get(user["aor"], {}), user["aor"] in off
+        user["logouts"], user["classes"] = logouts.get(user["aor"], NO_LOGOUTS), classes.get(user["aor"], ())
     return users
+
+
+def _classes(db: sql.Connection, among: sql.Select[Any] | None) -> Mapping[str, tuple[str, ...]]:
+    """Return the classes of numbers that groups of the directory give, by user; most users have none."""
+    links, classes = directory_tables.LINKS.c, scim_tables.CLASSES.c
+    query = sql.select(links.aor, classes.classes).where(links.id == classes.id)
+    rows = rows_of(db, query if among is None else query.where(links.aor.in_(among)))
+    return {row["aor"]: tuple(str(row["classes"]).split()) for row in rows}
 
 
 def _is_usable(row: Mapping[str, Any]) -> bool:
@@ -77,7 +94,16 @@ def devices_of(db: sql.Connection, aor: str) -> Sequence[Device]:
     query = sql.select(device_tables.DEVICES).where(device_tables.DEVICES.c.aor == aor)
     rows = rows_of(db, query.order_by(device_tables.DEVICES.c.created, device_tables.DEVICES.c.device))
     return [
-        Device(*[row[key] for key in ("aor", "device", "client", "created", "address", "invitation")]) for row in rows
+        Device(
+            row["aor"],
+            row["device"],
+            row["client"],
+            row["created"],
+            row["address"],
+            row["invitation"],
+            certificate=not any(row[column] for column in _HASH),
+        )
+        for row in rows
     ]
 
 
@@ -93,6 +119,13 @@ def must_have_room(aor: str, devices: Sequence[Device]) -> None:
     if len(devices) >= MOST_DEVICES:
         remedy = f"to revoke one: sipmesh user devices {aor[4:]} --revoke DEVICE"
         raise wrong(f"{aor} has {MOST_DEVICES} devices, which is the limit", remedy)
+
+
+def must_be_free(aor: str, name: str, devices: Sequence[Device]) -> None:
+    """Raise `OperatorError` if a user has a device *name* already."""
+    if any(device.name == name for device in devices):
+        remedy = f"choose another name, or revoke it: sipmesh user devices {aor[4:]} --revoke {name}"
+        raise wrong(f"{aor} has a device {name!r} already", remedy)
 
 
 def remove_device(db: sql.Connection, aor: str, device: str) -> None:
@@ -115,4 +148,10 @@ def remove_invitations(db: sql.Connection, aor: str) -> None:
 
 def copied_tables() -> Sequence[sql.Table]:
     """Return the tables that a copy of the users has: no invitation, since the copy may be older than its use."""
-    return (*tables.SCHEMA.tables.values(), device_tables.DEVICES)
+    return (
+        *tables.SCHEMA.tables.values(),
+        device_tables.DEVICES,
+        directory_tables.LINKS,
+        logout_tables.LOGOUTS,
+        *scim_tables.SCHEMA.tables.values(),
+    )

@@ -9,7 +9,7 @@ import sqlalchemy as sql
 from sipmesh.storage.users.user_tables import Instant
 
 SCHEMA: Final = sql.MetaData()
-# The passwords of single devices. The last columns say who took the invitation, and when.
+# The passwords of single devices; a device with a certificate has none. The last columns say who took the invitation, and when.
 DEVICES = sql.Table(
     "users_devices",
     SCHEMA,
@@ -38,4 +38,5 @@ INVITATIONS = sql.Table(
     sql.Column("remote", sql.Boolean, nullable=False),
     sql.Column("created", Instant, nullable=False),
     sql.Column("expires", Instant, nullable=False),
+    sql.Column("certificate", sql.Boolean, nullable=False, server_default=sql.false()),
 )

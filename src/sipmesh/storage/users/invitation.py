@@ -13,7 +13,7 @@ class Invitation:
 
     *device* and *client* are the name of the device and the kind of its software, "" if the person chooses. *mac* is
     that of a desk phone, as 12 hexadecimal digits, "" for others. Only clients in *network* may take it, "" means all.
-    The device is a *remote* one if it logs in at an edge.
+    The device is a *remote* one if it logs in at an edge. It gets a *certificate* in place of a password.
     *is_ticket*: a person has opened it, and the software of the phone may fetch the account.
     """
 
@@ -27,6 +27,7 @@ class Invitation:
     expires: datetime
     remote: bool = False
     is_ticket: bool = False
+    certificate: bool = False
 
     def admits(self, address: str, at: datetime) -> bool:
         """Tell whether a client at this IP address may use the invitation at this instant."""

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sipmesh.routing.authentication.verifier import NO_DEVICES, Verifier, user_of
+from sipmesh.routing.authentication.verifier import NO_DEVICES, NO_LOGOUTS, Verifier, user_of
 from sipmesh.sip.digest import Algorithm, ha1
 from sipmesh.sip.uri import SipUri
 from sipmesh.storage.users.user_columns import COLUMN_OF, UNKNOWN_INSTANT
@@ -43,7 +43,9 @@ def verifier_of(row: Mapping[str, Any]) -> Verifier:
     """Return what checks the passwords of the user in *row*: ``devices`` has those of devices (`device_rows.with_devices`)."""
     hashes = {algorithm: row[column] for algorithm, column in COLUMN_OF.items() if row[column]}
     created = _microseconds(row["created"])
-    return Verifier(row["aor"], row["generation"], hashes, created, row.get("devices", NO_DEVICES))
+    devices, is_disabled = row.get("devices", NO_DEVICES), row.get("is_disabled", False)
+    logouts, classes = row.get("logouts", NO_LOGOUTS), row.get("classes", ())
+    return Verifier(row["aor"], row["generation"], hashes, created, devices, is_disabled, logouts, classes)
 
 
 def _microseconds(instant: datetime) -> int:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import OperatorError
 from sipmesh.routing.authentication.digest_sets import KIND_OF_NOBODY, USUAL, DigestSets, Kind
 from sipmesh.routing.events.watcher_rules import NO_RULES, WatcherRules
 from sipmesh.storage.alias_index import AliasIndex
+from sipmesh.storage.delegate_index import DelegateIndex
 from sipmesh.storage.users.user_document import UserDocument
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from sipmesh.routing.authentication.verifier import Verifier
+    from sipmesh.routing.call_rules.call_rules import CallRules
     from sipmesh.sip.digest import Algorithm
 
 MOST_IN_PLACE: Final = 2_000
@@ -37,6 +40,8 @@ class UserSet:
     backups: dict[str, Verifier] = field(default_factory=dict, repr=False)
     aliases: AliasIndex = field(default_factory=AliasIndex, repr=False)
     watchers: dict[str, WatcherRules] = field(default_factory=dict, repr=False)
+    calls: dict[str, CallRules] = field(default_factory=dict, repr=False)
+    delegates: DelegateIndex = field(default_factory=DelegateIndex, repr=False)
     algorithms: dict[str, tuple[Algorithm, ...]] = field(default_factory=dict, repr=False)
     names_key: str = field(default="", repr=False)
     sets: DigestSets = field(default_factory=DigestSets, repr=False)
@@ -65,6 +70,9 @@ class UserSet:
         self.homes |= part.homes
         self.backups |= part.backups
         self.watchers |= part.watchers
+        self.calls |= part.calls
+        for aor, rules in part.calls.items():
+            self.delegates.put(aor, rules.delegates)
         self.algorithms |= part.algorithms
         for aor, before in kinds.items():
             self.aliases.put(aor, part.aliases.get(aor, ()))
@@ -76,6 +84,8 @@ class UserSet:
         self.homes.pop(aor, None)
         self.backups.pop(aor, None)
         self.watchers.pop(aor, None)
+        self.calls.pop(aor, None)
+        self.delegates.put(aor, ())
         self.algorithms.pop(aor, None)
 
 
@@ -155,7 +165,8 @@ class ReplicatedUsers:
             users.verifiers, users.homes = dict(before.verifiers), dict(before.homes)
             users.aliases, users.watchers = before.aliases.copy(), dict(before.watchers)
             users.backups, users.sets = dict(before.backups), before.sets.copy()
-            users.algorithms = dict(before.algorithms)
+            users.delegates = before.delegates.copy()
+            users.algorithms, users.calls = dict(before.algorithms), dict(before.calls)
         for part in parts:
             users.add(part)
         aors = before.verifiers.keys() | users.verifiers.keys() | before.backups.keys() | users.backups.keys()
@@ -232,6 +243,7 @@ class ReplicatedUsers:
             backups=dict(users.backups),
             aliases={aor: users.aliases.of(aor) for aor in users.aliases.users()},
             watchers=dict(users.watchers),
+            calls=dict(users.calls),
             algorithms=dict(users.algorithms),
             names_key=users.names_key,
         )
@@ -266,6 +278,19 @@ class ReplicatedUsers:
     def aliases(self, aor: str) -> Sequence[str]:
         """Return the aliases of *aor*."""
         return self._users.aliases.of(aor) if self._users is not None else ()
+
+    def matching(self, word: str, domains: Iterable[str]) -> Iterator[str]:
+        """Return the users of all pools whose name or alias contains *word* (`AliasIndex.matching`)."""
+        users = self._users
+        return iter(()) if users is None else users.aliases.matching(chain(users.verifiers, users.homes), word, domains)
+
+    def call_rules(self, aor: str) -> CallRules | None:
+        """Return the rules of the calls of *aor*, None if there are none."""
+        return self._users.calls.get(aor) if self._users is not None else None
+
+    def bosses(self, delegate: str) -> frozenset[str]:
+        """Return the users who have named *delegate*."""
+        return self._users.delegates.bosses(delegate) if self._users is not None else frozenset()
 
     def watcher_rules(self, aor: str) -> WatcherRules:
         """Return the rules about who may see the presence of *aor*."""

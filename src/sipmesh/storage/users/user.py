@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from sipmesh.routing.call_rules.call_rules import NO_RULES as NO_CALL_RULES
+from sipmesh.routing.call_rules.call_rules import CallRules
 from sipmesh.routing.events.watcher_rules import WatcherRules
 from sipmesh.sip.digest import Algorithm
 
@@ -15,7 +17,7 @@ class User:
 
     *aliases* are the keys of the user's aliases (`sipmesh.routing.identity.alias`), *watchers* the rules about who may see the
     user's presence (`sipmesh.routing.events.watcher_rules`). *disabled* is the instant from which the user cannot log in, or
-    None.
+    None. *calls* are the rules of the user's calls.
     """
 
     aor: str
@@ -26,3 +28,4 @@ class User:
     aliases: tuple[str, ...] = ()
     watchers: WatcherRules = field(default_factory=dict)
     disabled: datetime | None = None
+    calls: CallRules = NO_CALL_RULES

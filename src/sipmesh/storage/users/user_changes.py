@@ -7,15 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 from sipmesh.database.lazy_module import LazyModule, sql
 from sipmesh.routing.authentication.digest_sets import USUAL
-from sipmesh.storage.users.device_rows import with_devices
+from sipmesh.routing.call_rules.call_rules import NO_RULES
+from sipmesh.storage.users.call_rule_rows import rules_for_servers
 from sipmesh.storage.users.password_hashes import verifier_of
+from sipmesh.storage.users.stored_users import StoredUsers
 from sipmesh.storage.users.unusable_rows import usable_addresses, usable_rows
 from sipmesh.storage.users.user_document import UserDocument
-from sipmesh.storage.users.user_rows import algorithms_of, alias_index, backups_in, names_key_in, rows_of, rules_in
+from sipmesh.storage.users.user_rows import algorithms_of, backups_in, names_key_in
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from sipmesh.routing.call_rules.call_rules import CallRules
     from sipmesh.routing.events.watcher_rules import WatcherRules
     from sipmesh.storage.alias_index import AliasIndex
     from sipmesh.storage.users import user_tables as tables
@@ -58,9 +61,19 @@ class UserChanges:
             gone=self.gone,
             aliases={row["aor"]: keys for row in self.rows if (keys := self.aliases.of(row["aor"]))},
             watchers={row["aor"]: rules for row in (*ours, *guests) if (rules := self.rules.get(row["aor"]))},
+            calls={
+                row["aor"]: calls
+                for row in self.rows
+                if row["call_rules"] is not None and (calls := self._rules_for(pool, row)) != NO_RULES
+            },
             names_key=self.names_key,
         )
         return [part.encode() for part in document.divided()]
+
+    def _rules_for(self, pool: str, row: Mapping[str, Any]) -> CallRules:
+        """Return the rules of a user that *pool* knows: all of them at the home pool and at its backup pool."""
+        rules = rules_for_servers(row)
+        return rules if pool in {row["pool"], self.backups.get(row["pool"])} else rules.for_all_pools()
 
 
 def changes_since(db: sql.Connection, since: int, otherwise: str) -> UserChanges:
@@ -75,13 +88,9 @@ def changes_since(db: sql.Connection, since: int, otherwise: str) -> UserChanges
     changed = list(db.execute(changes).scalars())
     backups, names_key = backups_in(db), names_key_in(db)
     if not since or len(changed) != version - since:
-        users = rows_of(db, sql.select(tables.USERS).order_by(tables.USERS.c.aor))
-        rows, unusable = usable_rows(with_devices(db, users))
-        aliases, rules = alias_index(db, sql.select(tables.ALIASES)), rules_in(db, sql.select(tables.WATCHERS))
-        return UserChanges(rows, aliases, rules, frozenset(), version, 0, backups, unusable, names_key)
-    found = sql.select(tables.USERS).where(tables.USERS.c.aor.in_(changes)).order_by(tables.USERS.c.aor)
-    rows, unusable = usable_rows(with_devices(db, rows_of(db, found), changes))
-    aliases = alias_index(db, sql.select(tables.ALIASES).where(tables.ALIASES.c.aor.in_(changes)))
-    rules = rules_in(db, sql.select(tables.WATCHERS).where(tables.WATCHERS.c.aor.in_(changes)))
+        stored, since, changed = StoredUsers.read(db), 0, []
+    else:
+        stored = StoredUsers.read(db, changes)
+    rows, unusable = usable_rows(stored.rows)
     gone = usable_addresses(changed) - {row["aor"] for row in rows}
-    return UserChanges(rows, aliases, rules, gone, version, since, backups, unusable, names_key)
+    return UserChanges(rows, stored.aliases, stored.rules, gone, version, since, backups, unusable, names_key)

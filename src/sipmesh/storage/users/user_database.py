@@ -23,12 +23,16 @@ from sipmesh.sip.text import ascii_lower
 from sipmesh.sip.uri import SipUri, normal_escapes
 from sipmesh.storage.seen_users import GO_ON, SeenUsers
 from sipmesh.storage.users import alias_rows, watcher_rows
+from sipmesh.storage.users.call_rule_rows import call_rules_in, change_in_others, must_be_no_group
 from sipmesh.storage.users.database_stamp import Stamp, stamp_of
-from sipmesh.storage.users.device_rows import copied_tables, remove_devices, remove_invitations, with_devices
+from sipmesh.storage.users.device_rows import copied_tables, remove_devices
+from sipmesh.storage.users.directory_rows import remove_link
+from sipmesh.storage.users.disabled_rows import disable_rows, enable_rows
 from sipmesh.storage.users.known_users import KnownUsers
-from sipmesh.storage.users.password_hashes import DEFAULT_ALGORITHMS, password_hashes, unknown_hashes
+from sipmesh.storage.users.logout_rows import add_logout, remove_logouts
+from sipmesh.storage.users.password_hashes import DEFAULT_ALGORITHMS, password_hashes
+from sipmesh.storage.users.stored_users import StoredUsers
 from sipmesh.storage.users.user_changes import changes_since
-from sipmesh.storage.users.user_columns import COLUMN_OF
 from sipmesh.storage.users.user_rows import (
     alias_index,
     aliases_of,
@@ -45,9 +49,10 @@ from sipmesh.storage.users.user_rows import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from sipmesh.routing.call_rules.call_rules import CallRules
     from sipmesh.sip.digest import Algorithm
     from sipmesh.storage.users import user_list
     from sipmesh.storage.users import user_tables as tables
@@ -93,7 +98,7 @@ class Users:
         self.home, self.verifier = self._known.home, self._known.verifier  # without a frame of ours: often asked
         self.alike, self.kind = self._known.sets.alike, self._known.kind
         self.unusable: Mapping[str, str] = {}  # rows that the last documents do not have: why, by address
-        for needed in (schema.USERS, schema.DEVICES):
+        for needed in (schema.USERS, schema.DEVICES, schema.DIRECTORY, schema.LOGOUTS, schema.SCIM):
             self._database.migrate(needed)
         if in_memory:
             with self._database.border():
@@ -107,10 +112,12 @@ class Users:
         *,
         realm: str | None = None,
         pool: str | None = None,
+        then: Callable[[sql.Connection, SipUri], object] | None = None,
     ) -> User:
         """Add a user; *aor* may lack its ``sip:``, and *realm* is by default the domain of *aor*.
 
-        *pool* is the home pool, whose name is not checked; None means the default of the topology (`User`).
+        *pool* is the home pool, whose name is not checked; None means the default of the topology (`User`). *then* changes
+        more in the same transaction; if it raises an error, no user is added.
 
         The user part is kept in lower case (`folded`). Raises `OperatorError` for an address without user or domain, for an
         existing user or a name that is an alias, and for an empty password.
@@ -126,6 +133,8 @@ class Users:
             row = {"aor": uri.aor, **hashes, "generation": version, "created": datetime.now(UTC), "pool": pool}
             db.execute(tables.USERS.insert().values(row))
             remove_devices(db, uri.aor)  # of an earlier user, whom a release without devices has removed
+            if then is not None:
+                then(db, uri)
         return user_from(row)
 
     def set_password(
@@ -137,7 +146,9 @@ class Users:
         """
         uri = self.known_address(aor)
         with self.changing(uri.aor) as (db, version):
-            stored = user_from(row_of(db, uri.aor))
+            row = row_of(db, uri.aor)
+            must_be_no_group(row)
+            stored = user_from(row)
             if disabled_since(db, uri.aor) is not None:
                 raise wrong(f"{uri.aor} is disabled", f"to enable the user first: sipmesh user enable {uri.aor[4:]}")
             values = {**password_hashes(uri, password, algorithms or stored.algorithms, realm), "generation": version}
@@ -156,48 +167,49 @@ class Users:
             db.execute(tables.USERS.update().where(tables.USERS.c.aor == uri.aor).values(values))
         return user_from({**row, **values})
 
-    def disable(self, aor: str, at: datetime) -> User:
+    def disable(self, aor: str, at: datetime, note: Callable[[], object] = lambda: None) -> User:
         """Keep a user from logging in, from the instant *at*, and make logins on existing links invalid.
 
         The hashes of the password are kept aside, and random hashes take their place. Servers and documents need to
         know nothing of it: they refuse the user as they refuse a wrong password. Open invitations are revoked, and the
-        servers get no passwords of the devices (`device_rows`). Raises `OperatorError` for an unknown
-        or disabled user.
+        servers get no passwords of the devices (`device_rows`). If *note* raises, nothing is changed. Raises
+        `OperatorError` for an unknown or disabled user.
         """
         uri = self.known_address(aor)
         with self.changing(uri.aor) as (db, version):
-            row = row_of(db, uri.aor)
-            if disabled_since(db, uri.aor) is not None:
-                raise wrong(f"{uri.aor} is disabled already", f"to enable the user: sipmesh user enable {uri.aor[4:]}")
-            kept = {column: row[column] for column in COLUMN_OF.values()}
-            remove_invitations(db, uri.aor)
-            db.execute(tables.DISABLED.insert().values(aor=uri.aor, since=at, **kept))
-            values = {**unknown_hashes(kept), "generation": version}
-            db.execute(tables.USERS.update().where(tables.USERS.c.aor == uri.aor).values(values))
-        return user_from({**row, **values})
+            disabled = user_from(disable_rows(db, uri.aor, at, version))
+            note()
+        return disabled
 
     def enable(self, aor: str) -> User:
         """Let a disabled user log in again, with the password from before; raises `OperatorError` for any other user."""
         uri = self.known_address(aor)
         with self.changing(uri.aor) as (db, version):
-            row = row_of(db, uri.aor)
-            kept = rows_of(db, sql.select(tables.DISABLED).where(tables.DISABLED.c.aor == uri.aor))
-            if not kept:
-                raise wrong(f"{uri.aor} is not disabled", "to list the users: sipmesh user list")
-            db.execute(tables.DISABLED.delete().where(tables.DISABLED.c.aor == uri.aor))
-            values = {**{column: kept[0][column] for column in COLUMN_OF.values()}, "generation": version}
-            db.execute(tables.USERS.update().where(tables.USERS.c.aor == uri.aor).values(values))
-        return user_from({**row, **values})
+            return user_from(enable_rows(db, uri.aor, version))
 
-    def remove(self, aor: str) -> None:
-        """Remove a user with all aliases, rules, devices and invitations; raises `OperatorError` for an unknown user."""
+    def end_tokens(self, aor: str, session: str, at: int) -> str:
+        """End access tokens of a user (`logout_rows.add_logout`), and return the address; raises `OperatorError` as that does."""
+        uri = self.known_address(aor)
+        with self.changing(uri.aor) as (db, _):
+            add_logout(db, uri.aor, session, at)
+        return uri.aor
+
+    def remove(self, aor: str, note: Callable[[], object] = lambda: None) -> None:
+        """Remove a user with all aliases, rules, devices and invitations; raises `OperatorError` for an unknown user.
+
+        If *note* raises, nothing is changed.
+        """
         uri = self.known_address(aor)
         with self.changing(uri.aor) as (db, _):
             row_of(db, uri.aor)
             for table in (tables.ALIASES, tables.WATCHERS, tables.DISABLED):
                 db.execute(table.delete().where(table.c.aor == uri.aor))
             remove_devices(db, uri.aor)
+            remove_logouts(db, uri.aor)
+            remove_link(db, uri.aor)
+            change_in_others(db, uri.aor)
             db.execute(tables.USERS.delete().where(tables.USERS.c.aor == uri.aor))
+            note()
 
     def add_alias(self, aor: str, alias: str) -> str:
         """Give a user an alias, and return its key; the password stays valid, and so do live links.
@@ -244,7 +256,8 @@ class Users:
         with self._database.border(), self._engine.connect() as db:
             rules = rules_in(db, sql.select(tables.WATCHERS).where(tables.WATCHERS.c.aor == uri.aor))
             known = aliases_of(db, uri.aor), rules.get(uri.aor, NO_RULES), disabled_since(db, uri.aor)
-            return user_from(row_of(db, uri.aor), *known)
+            row = row_of(db, uri.aor)
+            return user_from(row, *known, call_rules_in(row))
 
     def list(self) -> Sequence[User]:
         """Return all users as the database has them now, ordered by address."""
@@ -253,7 +266,10 @@ class Users:
             rows = rows_of(db, sql.select(tables.USERS).order_by(tables.USERS.c.aor))
             since = {row["aor"]: row["since"] for row in rows_of(db, sql.select(tables.DISABLED))}
             found = ((row["aor"], row) for row in rows)
-            return [user_from(row, aliases.of(aor), rules.get(aor, NO_RULES), since.get(aor)) for aor, row in found]
+            return [
+                user_from(row, aliases.of(aor), rules.get(aor, NO_RULES), since.get(aor), call_rules_in(row))
+                for aor, row in found
+            ]
 
     def page(self, wanted: UsersWanted) -> UserPage:
         """Return some of the users as the database has them now."""
@@ -375,6 +391,18 @@ class Users:
         """Return the rules about who may see the presence of *aor* as of the last `refresh`."""
         return self._known.watcher_rules(aor)
 
+    def matching(self, word: str, domains: Iterable[str]) -> Iterator[str]:
+        """Return the users whose name or alias contains *word*, as of the last `refresh`."""
+        return self._known.matching(word, domains)
+
+    def call_rules(self, aor: str) -> CallRules | None:
+        """Return the rules of the calls of *aor* as of the last `refresh`, None if there are none."""
+        return self._known.call_rules(aor)
+
+    def bosses(self, delegate: str) -> frozenset[str]:
+        """Return the users who have named *delegate* as of the last `refresh`."""
+        return self._known.bosses(delegate)
+
     def refresh(self) -> frozenset[str]:
         """Read what others have changed; returns the addresses of record that were added, changed or removed.
 
@@ -402,15 +430,10 @@ class Users:
                 tables.CHANGES.c.version > self._known.number, tables.CHANGES.c.version <= version
             )
             changed = frozenset(db.execute(since).scalars())
-            rows = rows_of(
-                db, sql.select(tables.USERS).where(tables.USERS.c.aor.in_(since))
-            )  # a query takes 65,535 values at most
-            with_devices(db, rows, since)
-            aliases = alias_index(db, sql.select(tables.ALIASES).where(tables.ALIASES.c.aor.in_(since)))
-            rules = rules_in(db, sql.select(tables.WATCHERS).where(tables.WATCHERS.c.aor.in_(since)))
+            stored = StoredUsers.read(db, since)  # by a subquery: a query takes 65,535 values at most
             self._saw(db, version)
             names_key = names_key_in(db)
-        self._known.replace(changed, rows, aliases, rules, version, names_key)
+        self._known.replace(changed, stored, version, names_key)
         return changed
 
     def _why_older(self, db: sql.Connection, number: int) -> str:
@@ -432,14 +455,12 @@ class Users:
     def _load(self) -> None:
         with self._engine.connect() as db:
             version = tables.number_in(db)
-            rows, aliases = rows_of(db, sql.select(tables.USERS)), alias_index(db, sql.select(tables.ALIASES))
-            rules = rules_in(db, sql.select(tables.WATCHERS))
-            with_devices(db, rows)
+            stored = StoredUsers.read(db)
             self.older = self._why_older(db, version)
             if not self.older:
                 self._saw(db, version)
             names_key = names_key_in(db)
-        self._known.replace(frozenset(), rows, aliases, rules, version, names_key)
+        self._known.replace(frozenset(), stored, version, names_key)
 
     def known_address(self, aor: str) -> SipUri:
         """Parse the address of a user; if there is none, of the user whose address differs in the case of its letters."""
@@ -464,14 +485,16 @@ class Users:
             yield db
 
     @contextmanager
-    def changing(self, aor: str) -> Iterator[tuple[sql.Connection, int]]:
-        """Start a change of one user: other changes wait until it is committed or rolled back."""
+    def changing(self, *aors: str) -> Iterator[tuple[sql.Connection, int]]:
+        """Start a change of users: other changes wait until its end. The number is that of the last user."""
         with self._database.border(), self._engine.begin() as db:
             tables.raise_number(db, 0, self.number)
             self._must_count(db)
-            version = tables.raise_number(db, 1, self.number)
+            version = tables.raise_number(db, len(aors), self.number)
             yield db, version
-            db.execute(tables.CHANGES.insert().values(version=version, aor=aor))
+            rows = [{"version": version - n, "aor": aor} for n, aor in enumerate(reversed(aors))]
+            if rows:
+                db.execute(tables.CHANGES.insert(), rows)
         if self._seen is not None:
             with self._database.border(), self._engine.connect() as db:
                 self._saw(db, version)

@@ -13,8 +13,10 @@ from itertools import groupby
 from typing import Any, Final
 
 from sipmesh.errors import OperatorError
+from sipmesh.foreign_errors import reason_of
 from sipmesh.routing.authentication.digest_sets import is_names_key
-from sipmesh.routing.authentication.verifier import DevicePassword, Verifier
+from sipmesh.routing.authentication.verifier import NO_LOGOUTS, DevicePassword, Verifier
+from sipmesh.routing.call_rules.call_rules import CallRules, rules_from
 from sipmesh.routing.events.watcher_rules import WatcherRules
 from sipmesh.sip.digest import Algorithm
 from sipmesh.strict_json import read_json
@@ -53,7 +55,8 @@ class UserDocument:
     more. *aliases* has the aliases of each address that has any: no other address of the document has one. *algorithms* are
     those of addresses of *homes* that do not have the `USUAL` algorithms, and *names_key* is the key of the
     organisation for unknown names (`DigestSets`), "" if there is none. *watchers* has the rules about the presence of
-    each user with a verifier that has any. Addresses are ``sip:user@domain``.
+    each user with a verifier that has any, and *calls* the rules of the calls of these users, and
+    `CallRules.for_all_pools` of all others. Addresses are ``sip:user@domain``.
     """
 
     organisation: str
@@ -68,6 +71,7 @@ class UserDocument:
     gone: frozenset[str] = frozenset()
     aliases: Mapping[str, Sequence[str]] = field(default_factory=dict, repr=False)
     watchers: Mapping[str, WatcherRules] = field(default_factory=dict, repr=False)
+    calls: Mapping[str, CallRules] = field(default_factory=dict, repr=False)
     algorithms: Mapping[str, tuple[Algorithm, ...]] = field(default_factory=dict, repr=False)
     names_key: str = field(default="", repr=False)
 
@@ -95,7 +99,7 @@ class UserDocument:
         part: list[_Entry] = []
         size = octets = 0
         for row in rows:
-            names = (*self.aliases.get(row[0], ()), *self.watchers.get(row[0], ()))
+            names = (*self.aliases.get(row[0], ()), *self.watchers.get(row[0], ()), *self._names_in_rules(row[0]))
             needs = 1 + len(names) + (row[0] in self.algorithms) + self._devices(row)
             pool = row[1] if isinstance(row[1], str) else ""
             length = sum(map(octets_in_json, (row[0], pool, *names))) * (2 if row[0] in self.algorithms else 1)
@@ -107,10 +111,14 @@ class UserDocument:
             octets += length
         yield part
 
+    def _names_in_rules(self, aor: str) -> Sequence[str]:
+        rules = self.calls.get(aor)
+        return rules.names if rules is not None else ()
+
     def _devices(self, row: _Entry) -> int:
-        """Return how many passwords of devices an entry needs."""
+        """Return how many passwords of devices, and logouts, an entry needs."""
         verifier = row[1] if isinstance(row[1], Verifier) else self.backups.get(row[0])
-        return len(verifier.devices) if verifier is not None else 0
+        return len(verifier.devices) + len(verifier.logouts) if verifier is not None else 0
 
     def _document(self, rows: Iterable[_Entry], part: int, parts: int) -> UserDocument:
         values = dict(rows)
@@ -124,6 +132,7 @@ class UserDocument:
             backups={aor: self.backups[aor] for aor in values if aor in self.backups},
             aliases={aor: self.aliases[aor] for aor in values if aor in self.aliases},
             watchers={aor: self.watchers[aor] for aor in values if aor in self.watchers},
+            calls={aor: self.calls[aor] for aor in values if aor in self.calls},
             algorithms={aor: self.algorithms[aor] for aor in values if aor in self.algorithms},
         )
 
@@ -143,6 +152,7 @@ class UserDocument:
             "gone": sorted(map(_bare, self.gone)),
             "aliases": {_bare(aor): list(keys) for aor, keys in self.aliases.items()},
             "watchers": {_bare(aor): dict(rules) for aor, rules in self.watchers.items()},
+            "calls": {_bare(aor): rules.as_json() for aor, rules in self.calls.items()},
             "algorithms": {_bare(aor): [_KEYS[one] for one in found] for aor, found in self.algorithms.items()},
             "names_key": self.names_key,
         }
@@ -154,9 +164,9 @@ class UserDocument:
         try:
             return cls._read(read_json(document))
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as wrong:
-            reason = f"{type(wrong).__name__}: {wrong}"
+            what = f"{wrong} is missing" if isinstance(wrong, KeyError) else reason_of(wrong)
             raise OperatorError(
-                f"the user document cannot be read: {reason}; another release of sipmesh made it"
+                f"the user document cannot be read: {what}; if another release of sipmesh has made it, upgrade this server"
             ) from None
 
     @classmethod
@@ -184,6 +194,7 @@ class UserDocument:
             gone=frozenset(map(_full, document["gone"])),
             aliases=_aliases(document.get("aliases", {})),  # a release without aliases has no such member
             watchers=_watchers(document.get("watchers", {})),  # nor has one without these rules
+            calls={_full(bare): rules_from(rules) for bare, rules in document.get("calls", {}).items()},
             algorithms=_algorithms(document.get("algorithms", {})),  # nor a change without a key for unknown names
             names_key=_names_key(document.get("names_key", "")),
         )
@@ -248,6 +259,9 @@ def _row(verifier: Verifier) -> dict[str, Any]:
         "created": verifier.created,
         **_by_key(verifier.ha1),
         **({"devices": devices} if devices else {}),
+        **({"disabled": True} if verifier.is_disabled else {}),
+        **({"logouts": dict(verifier.logouts)} if verifier.logouts else {}),
+        **({"classes": list(verifier.classes)} if verifier.classes else {}),
     }
 
 
@@ -258,7 +272,12 @@ def _by_key(hashes: Mapping[Algorithm, str]) -> dict[str, str]:
 def _verifier(row: Mapping[str, Any]) -> Verifier:
     created = _count(row.get("created", 0), 0)  # an earlier release has no such member
     devices = {_text(name): _device(device) for name, device in row.get("devices", {}).items()}
-    return Verifier(_full(row["aor"]), _count(row["generation"], 0), dict(_hashes(row)), created, devices)
+    is_disabled = row.get("disabled", False) is not False  # a release without access tokens has no such member
+    logouts = {str(session): _count(at, 0) for session, at in row.get("logouts", {}).items()}  # nor this one
+    classes = tuple(map(_text, row.get("classes", ())))  # a release without classes by groups has no such member
+    generation, hashes = _count(row["generation"], 0), dict(_hashes(row))
+    about = devices, is_disabled, logouts or NO_LOGOUTS, classes
+    return Verifier(_full(row["aor"]), generation, hashes, created, *about)
 
 
 def _device(row: Mapping[str, Any]) -> DevicePassword:

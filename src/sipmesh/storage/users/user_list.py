@@ -10,6 +10,7 @@ import sqlalchemy as sql
 
 from sipmesh.sip.text import ascii_lower
 from sipmesh.storage.users import user_tables as tables
+from sipmesh.storage.users.call_rule_rows import call_rules_in
 from sipmesh.storage.users.user_rows import alias_index, rows_of, user_from
 
 if TYPE_CHECKING:
@@ -57,7 +58,8 @@ def read_page(db: sql.Connection, wanted: UsersWanted) -> UserPage:
     aliases = alias_index(db, sql.select(tables.ALIASES).where(tables.ALIASES.c.aor.in_(names)))
     since = rows_of(db, sql.select(tables.DISABLED).where(tables.DISABLED.c.aor.in_(names)))
     ends = {row["aor"]: row["since"] for row in since}
-    users = [user_from(row, aliases.of(row["aor"]), disabled=ends.get(row["aor"])) for row in rows]
+    found = ((row["aor"], row) for row in rows)
+    users = [user_from(row, aliases.of(aor), disabled=ends.get(aor), calls=call_rules_in(row)) for aor, row in found]
     total = _count(db, ())
     return UserPage(users, _count(db, asked) if wanted.find else total, total)
 

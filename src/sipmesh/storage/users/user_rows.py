@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 from sipmesh.database.lazy_module import LazyModule, sql
 from sipmesh.errors import OperatorError
 from sipmesh.routing.authentication.digest_sets import is_names_key
+from sipmesh.routing.call_rules.call_rules import NO_RULES as NO_CALL_RULES
+from sipmesh.routing.call_rules.call_rules import CallRules
 from sipmesh.routing.events.watcher_rules import MOST_RULES, NO_RULES, WatcherRules
 from sipmesh.routing.identity.alias import alias_keys, folded
 from sipmesh.sip.digest import Algorithm
@@ -124,10 +126,11 @@ def user_from(
     aliases: Iterable[str] = (),
     watchers: WatcherRules = NO_RULES,
     disabled: datetime | None = None,
+    calls: CallRules = NO_CALL_RULES,
 ) -> User:
     """Return the user of *row*, with what other tables have about this user."""
     account = row["aor"], algorithms_of(row), row["generation"], row["created"], row["pool"]
-    return User(*account, tuple(aliases), watchers, disabled)
+    return User(*account, tuple(aliases), watchers, disabled, calls)
 
 
 def disabled_since(db: sql.Connection, aor: str) -> datetime | None:

@@ -62,6 +62,7 @@ USERS = sql.Table(
     sql.Column("generation", sql.BigInteger, nullable=False),
     sql.Column("created", Instant, nullable=False),
     sql.Column("pool", sql.Text),
+    sql.Column("call_rules", sql.Text),
 )
 sql.Index("users_folded", sql.func.lower(USERS.c.aor))
 # One row. Each change updates it first, so that changes cannot overlap, and their numbers rise in the order of commits.

@@ -51,6 +51,9 @@ class NewPool:
     next_hop: str = ""
     speaks_for: Sequence[str] = ()
     site: str = ""
+    sip_addresses: Sequence[str] = ()
+    numbers: Sequence[str] = ()
+    public: bool = False
 
 
 def add_pool(text: str, new: NewPool, file: Path) -> str:
@@ -124,6 +127,9 @@ class NewEntries:
             "internal_name": _internal_name(new, name, above),
             "next_hop": full_name(new.next_hop, domain) if new.next_hop else self._next_hop(new),
             "speaks_for": [speaker.lower() for speaker in new.speaks_for],
+            "sip_addresses": list(new.sip_addresses),
+            "numbers": list(new.numbers),
+            "public": new.public,
         }
         if new.role is Role.FRONT_END:
             self._front_ends.append((name, new.site.lower() or None))

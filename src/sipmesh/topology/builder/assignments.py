@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from sipmesh.errors import OperatorError
 from sipmesh.topology.builder.outline import Entry, Kind, Outline
 from sipmesh.topology.document import yaml_edit, yaml_tree
+from sipmesh.topology.document.changes import add_partner
 from sipmesh.topology.document.model import Topology
 from sipmesh.topology.document.parts.federation import Partner
 from sipmesh.topology.document.parts.part import Part
@@ -19,7 +20,7 @@ from sipmesh.topology.document.parts.server import Server
 from sipmesh.topology.document.report import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from sipmesh.topology.document.yaml_tree import Loc
 
@@ -27,6 +28,7 @@ NETWORK = "network"
 """The name for the keys at the top of the draft; no pool or server has a name without a dot."""
 
 _FORM = re.compile(r"([a-z_]+(?:\.[A-Za-z0-9_-]+)*)(\+?-?)=(.*)", re.DOTALL)
+_DIGITS = re.compile(r"\+[0-9]+")
 _NOT_BY_CHANGE = {
     "name": "sipmesh topology rename",
     "servers": "sipmesh topology add server",
@@ -70,11 +72,28 @@ def _value(written: str, text: str) -> object:
         return None
     if "\n" in written or "\r" in written:
         raise OperatorError(f"{text!r} has a line break; write the value on one line")
+    if _DIGITS.fullmatch(written):
+        return written  # a telephone number, or its first digits: YAML reads +49 as the number 49
     root, problems = yaml_tree.parse(f"v: {written}".encode(), Path("the value"))
     plain = root.plain()
     if problems or not isinstance(plain, dict) or set(plain) != {"v"}:
         raise OperatorError(f"{written!r} is not a value; write text, a number, true, false, [a, b] or {{key: value}}")
     return plain["v"]
+
+
+def read_of_partner(texts: Iterable[str]) -> list[Assignment]:
+    """Read changes of the keys of a partner; raises `OperatorError` for an unknown key."""
+    read = [Assignment.read(text) for text in texts]
+    must_be_known(Partner, "partner", read)
+    return read
+
+
+def add_partner_with(text: str, partner: Mapping[str, object], further: Iterable[Assignment]) -> str:
+    """Add *partner*, with *further* keys. Raises `OperatorError`."""
+    added = add_partner(text, partner)
+    domains = partner["domains"]
+    name = str(domains[0]) if isinstance(domains, list | tuple) else ""
+    return assign(added, Outline(added, Path("the draft")).partner(name), further)
 
 
 def assign(text: str, entry: Entry | None, assignments: Iterable[Assignment]) -> str:
@@ -130,6 +149,9 @@ _MODELS: dict[Kind, type[Part]] = {Kind.POOL: Pool, Kind.SERVER: Server, Kind.PA
 def _target(outline: Outline, name: str, assignments: Sequence[Assignment]) -> Entry:
     found = [entry for entry in outline.named(name) if entry.kind in _MODELS]
     if not found:
+        if name in Topology.model_fields:
+            keys = " ".join(f"{name}.{'.'.join(assignment.keys)}=VALUE" for assignment in assignments)
+            raise OperatorError(f"{name!r} is a key of the network; write: sipmesh topology change {NETWORK} {keys}")
         known = [entry.name for entry in (*outline.pools, *outline.servers)]
         raise outline.unknown(name, known, "a pool or server")
     wanted = {assignment.keys[0] for assignment in assignments}

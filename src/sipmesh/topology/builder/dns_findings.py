@@ -40,11 +40,16 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DnsAnswer:
-    """What DNS has for one name and type: *data* in the text form of zone files; *fault* says why there is no answer."""
+    """What DNS has for one name and type: *data* in the text form of zone files; *fault* says why there is no answer.
+
+    *why* explains what DNSSEC says. *until* is the second, since 1970, at which a signature of the answer ends; 0 if it has none.
+    """
 
     data: Sequence[str] = ()
     dnssec: Dnssec = Dnssec.UNKNOWN
     fault: str = ""
+    why: str = ""
+    until: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,12 +126,12 @@ def _front_end(topology: Topology, name: str) -> Party:
 def _outside_hop(topology: Topology, opener: Party, end: str, *, as_partner: bool) -> LinkHop:
     target = _target(topology, end)
     if as_partner and end.lower() in topology.sip_domains:
-        target = _first(topology, _route(topology))
+        target = _first(topology, route_to(topology))
     return LinkHop(opener, target, LinkKind.PARTNER if as_partner else LinkKind.SERVER)
 
 
 def _from_partner(topology: Topology, opener: Party, end: str) -> Sequence[LinkHop]:
-    target, route = _target(topology, end), _route(topology, opener)
+    target, route = _target(topology, end), route_to(topology, opener.name)
     edge = target if _is_border(topology, target) else _first(topology, route)
     target = _target(topology, end, edge)
     entry = LinkHop(opener, edge, LinkKind.PARTNER)
@@ -150,7 +150,7 @@ def _to_partner(topology: Topology, opener: Party, target: Party) -> Sequence[Li
     if pool is not None and pool.role is Role.APPLICATION and (hop := topology.pool(pool.next_hop)) is not None:
         found = [LinkHop(opener, _first(topology, hop, opener), LinkKind.SERVER)]
         opener = found[0].target
-    edge = _first(topology, _route(topology, target), opener)
+    edge = _first(topology, route_to(topology, target.name), opener)
     return [*found, LinkHop(opener, edge, LinkKind.SERVER), LinkHop(edge, target, LinkKind.PARTNER)]
 
 
@@ -163,9 +163,12 @@ def _is_border(topology: Topology, party: Party) -> bool:
     return any(_is_of(topology, party, role) for role in BORDERS)
 
 
-def _route(topology: Topology, partner: Party | None = None) -> Pool:
-    """Give the pool that has the links to *partner*: of a trunk its gateway, of all others the edges."""
-    known = (one for one in topology.federation.partners if partner is not None and partner.name in one.identities)
+def route_to(topology: Topology, partner: str = "") -> Pool:
+    """Give the pool that has the links to *partner*: of a trunk its gateway, of all others the edges.
+
+    Raises `OperatorError` if no pool has.
+    """
+    known = (one for one in topology.federation.partners if partner in one.identities)
     trunk = next((one.trunk for one in known if one.trunk is not None), None)
     route = topology.pool(topology.federation.route if trunk is None else trunk.gateway)
     if route is None:

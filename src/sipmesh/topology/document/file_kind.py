@@ -71,6 +71,7 @@ HOST_CHAIN: Final = FileKind(*_CHAINS, on_host=True)
 HOST_KEY: Final = FileKind("private key", (SERVERS,), (".key", ".pem"), on_host=True)
 ANCHOR: Final = FileKind("trust anchor", ("partners", "anchors"), (*_CERTIFICATES, ".der"))
 CRL: Final = FileKind("CRL", ("partners", "anchors"), (".crl", ".pem"), or_url=True)
+CRL_ON_DISK: Final = FileKind(CRL.what, CRL.folders, CRL.suffixes)
 OUR_ANCHOR: Final = FileKind(ANCHOR.what, ANCHOR.folders, ANCHOR.suffixes, ("ca/root.pem", "ca/[0-9]*/root.pem"))
 OUR_DEVICES: Final = FileKind(
     "certificate of a device issuing CA", ("anchors",), _CERTIFICATES, ("ca/devices.pem", "ca/[0-9]*/devices.pem")

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from sipmesh.topology.document.parts.pool import Pool
     from sipmesh.topology.document.parts.server import Server
 
+TRUNK_PORT = "trunk "
 ANYWHERE = "0.0.0.0"  # noqa: S104 - the default if the operator names no address; the judge decides who may connect
 WEBSOCKET = "websocket"
 WILDCARDS = frozenset({ANYWHERE, "::"})
@@ -32,7 +33,7 @@ PORTS_OF: dict[Role, frozenset[str]] = {
 class ListenerSpec:
     """One listening socket. *host* is the IP address to bind; *name* is the host name for it in SIP.
 
-    *kind* says what its links may do. *key* is the key of `ports` that sets its port.
+    *kind* says what its links may do. *key* is the key of `ports` that sets its port, or that of a trunk (`trunk_port`).
     """
 
     kind: LinkKind
@@ -45,6 +46,11 @@ class ListenerSpec:
     def is_websocket(self) -> bool:
         """Whether its links speak SIP over WebSocket (RFC 7118)."""
         return self.key == WEBSOCKET
+
+
+def trunk_port(trunk: str) -> str:
+    """Give the key of the port and the name that a server of a gateway has for one trunk alone."""
+    return TRUNK_PORT + trunk
 
 
 def inside_bind(server: Server) -> str:
@@ -93,4 +99,8 @@ def listeners(topology: Topology, pool: Pool, server: Server) -> tuple[ListenerS
     if pool.role in BORDERS:
         partner = server.ports.partner or PARTNER_PORT
         specs.append(ListenerSpec(LinkKind.PARTNER, outside_bind(server), partner, pool.name, "partner"))
+    for trunk in topology.federation.trunks_of(pool.name):
+        if trunk.trunk is not None and trunk.trunk.port is not None:
+            port, name = trunk.trunk.port, trunk.trunk.host or pool.name
+            specs.append(ListenerSpec(LinkKind.PARTNER, outside_bind(server), port, name, trunk_port(trunk.name)))
     return tuple(specs)

@@ -23,6 +23,7 @@ from sipmesh.topology.document.names import is_url
 from sipmesh.topology.document.parse import shape
 from sipmesh.topology.document.report import ProblemReport
 from sipmesh.topology.document.storage.database_url import POSTGRESQL, SQLITE, DatabaseUrl
+from sipmesh.topology.document.trunk_warnings import trunk_warnings
 from sipmesh.topology.document.validate import validate
 from sipmesh.trust.dane.tlsa import DaneMode
 
@@ -118,7 +119,8 @@ class Loaded:
     def fetches(self) -> bool:
         """Whether the topology needs data that servers fetch: CRLs from a URL, or OCSP responses."""
         entries = self.topology.authorities
-        if any(partner.dane is DaneMode.CHECK for partner in self.topology.federation.partners):
+        partners = self.topology.federation.partners
+        if any(one.dane is not DaneMode.OFF or (one.trunk and one.trunk.stir) for one in partners):
             return True
         return any(entry.ocsp or entry.crl_hosts or any(map(is_url, entry.crls)) for entry in entries)
 
@@ -220,11 +222,12 @@ def load_text(
 def check(file: Path, *, at: datetime) -> tuple[Loaded, tuple[Problem, ...]]:
     """Read a topology as `load` does, but treat unusable CRLs as problems; returns it with its warnings.
 
-    Warnings are expired CRLs, and anchors that are not valid, at the instant *at*.
+    Warnings are expired CRLs, and anchors that are not valid, at the instant *at*, and trunks that protect less.
     """
     reading = _read(yaml_tree.read(file), file, None)
     loaded = _accept(reading, faults_too=True)
-    return loaded, tuple(stale(reading.materials, reading.report, at=at))
+    stale_lists = stale(reading.materials, reading.report, at=at)
+    return loaded, (*stale_lists, *trunk_warnings(loaded.topology, reading.report))
 
 
 def _read(content: bytes, file: Path, anchors: Anchors | None, *, published: bool = False) -> _Reading:

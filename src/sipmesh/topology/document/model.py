@@ -14,20 +14,28 @@ from sipmesh.topology.document.names import (
     Fqdn,
     Label,
 )
+from sipmesh.topology.document.parts.acme import Acme
 from sipmesh.topology.document.parts.approvals import Approvals
 from sipmesh.topology.document.parts.authority import AuthorityEntry, OwnAuthority
 from sipmesh.topology.document.parts.caa import CaaEntry
+from sipmesh.topology.document.parts.call_defaults import CallDefaults
 from sipmesh.topology.document.parts.call_records import CallRecords
 from sipmesh.topology.document.parts.console import Console
+from sipmesh.topology.document.parts.directory import Directory
 from sipmesh.topology.document.parts.federation import Federation
 from sipmesh.topology.document.parts.invitations import InvitationPages
 from sipmesh.topology.document.parts.media import AnyMedia, Media
 from sipmesh.topology.document.parts.numbers import Numbers
+from sipmesh.topology.document.parts.oauth import OAuth
 from sipmesh.topology.document.parts.part import Part
 from sipmesh.topology.document.parts.pool import Pool
+from sipmesh.topology.document.parts.scim import Scim
 from sipmesh.topology.document.parts.server import Server
 from sipmesh.topology.document.parts.services import Dns, Presence, Turn, WebSocket
 from sipmesh.topology.document.parts.stores import Messages, PoolStorage, Storage
+from sipmesh.topology.document.user_search import UserSearch
+
+MOST_CALL_DEFAULTS = 200
 
 
 class Topology(Part):
@@ -57,6 +65,10 @@ class Topology(Part):
         max_length=16,
         description="accounts at public CAs that may issue for our names: CAA records; by default our DNS records have none",
     )
+    acme: Acme | None = Field(
+        default=None,
+        description="public CA from which servers get certificates for phones and browsers; by default none",
+    )
     post_quantum: bool = Field(
         default=False,
         description="links between our own servers refuse a key exchange that a quantum computer could break; "
@@ -64,6 +76,13 @@ class Topology(Part):
     )
     storage: Storage = Field(default=Storage(), description="where users and registrations are stored")
     presence: Presence = Field(default=Presence(), description="who may watch the presence of our users")
+    user_search: UserSearch = Field(
+        default=UserSearch.ORGANISATION,
+        description="whom each user finds by a search: users of the organisation, of the same domain, of the same pool, or off",
+    )
+    call_rules: tuple[CallDefaults, ...] = Field(
+        default=(), max_length=MOST_CALL_DEFAULTS, description="rules of calls for users who have no rules of their own"
+    )
     messages: Messages = Field(default=Messages(), description="messages stored for users who are not registered")
     turn: Turn | None = Field(default=None, description="relays for media; by default users get no credentials for any")
     call_records: CallRecords | None = Field(
@@ -77,6 +96,16 @@ class Topology(Part):
     )
     invitations: InvitationPages | None = Field(
         default=None, description="pages at which devices take invitations; by default there are none"
+    )
+    oauth: OAuth | None = Field(
+        default=None, description="OpenID provider whose access tokens let users log in; by default there is none"
+    )
+    directory: Directory | None = Field(
+        default=None, description="LDAP directory whose entries are users here; by default only operators add users"
+    )
+    scim: Scim | None = Field(
+        default=None,
+        description="SCIM clients that write the users, in place of a directory; by default there are none",
     )
 
     @property

@@ -16,6 +16,11 @@ from sipmesh.trust.revocation.crl_point import ANY_LABEL
 
 # RFC 1123 2.1: letters, digits and inner hyphens, 63 octets for each label.
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+_DS = re.compile(
+    r"(?:\.|[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63}){0,15}\.?) \d{1,5} (?:8|10|13|14|15|16) (?P<type>[24]) (?P<digest>[0-9a-f]+)",
+    re.ASCII | re.IGNORECASE,
+)
+_DS_OCTETS = {"2": 32, "4": 48}  # SHA-256, SHA-384
 _HOST = re.compile(r"[a-z0-9.:-]{1,253}")
 _LONGEST_NAME = 253  # octets of a host name in text form (RFC 1035 3.1: 255 on the wire)
 _HIGHEST_PORT = 65535
@@ -103,6 +108,17 @@ def address_and_port(text: str) -> str:
     if port is None:
         return number
     return f"[{number}]:{port}" if ":" in number else f"{number}:{port}"
+
+
+def dns_trust_anchor(text: str) -> str:
+    """Check a DS record without class and type, such as ``. 20326 8 2 E06D…``; SHA-1 does not count (RFC 9905)."""
+    found = _DS.fullmatch(text)
+    if found is None or len(found["digest"]) != 2 * _DS_OCTETS[found["type"]]:
+        raise ValueError(
+            "is not a DS record with SHA-256 or SHA-384, as ZONE KEYTAG ALGORITHM DIGESTTYPE DIGEST: "
+            "write '. 20326 8 2 …', as in /usr/share/dns/root.ds without IN and DS"
+        )
+    return found[0]
 
 
 def listen_on(given: object) -> object:
@@ -211,6 +227,7 @@ CrlHost = Annotated[
 Address = Annotated[
     str, AfterValidator(address), WithJsonSchema({"type": "string", "anyOf": [{"format": "ipv4"}, {"format": "ipv6"}]})
 ]
+DnsTrustAnchor = Annotated[str, AfterValidator(dns_trust_anchor)]
 AddressAndPort = Annotated[str, AfterValidator(address_and_port)]
 Network = Annotated[
     IPv4Network | IPv6Network,
@@ -257,6 +274,7 @@ WebOrigin = Annotated[
 """The origin of a web page: scheme, host and port."""
 CrlFileOrUrl = Annotated[FileName, AfterValidator(file_or_url), file_kind.CRL]
 """The file of a CRL, or a URL from which servers fetch it."""
+CrlFile = Annotated[FileName, file_kind.CRL_ON_DISK]
 OurCrlFileOrUrl = Annotated[FileName, AfterValidator(file_or_url), file_kind.OUR_CRL]
 Mebibytes = Annotated[int, Field(strict=True, ge=1, le=64)]
 """The maximum size of a CRL in MiB. No server reads a larger CRL."""

@@ -161,9 +161,9 @@ def _field(loc: Loc) -> FieldInfo:
 def _sentence(error: ErrorDetails) -> tuple[str, str]:
     """Give reason and remedy for one of pydantic's errors, in the operator's words."""
     loc, context = error["loc"], error.get("ctx", {})
+    if "remedy" in context:
+        return str(context["reason"]), str(context["remedy"])
     match error["type"]:
-        case "name":
-            return str(context["reason"]), str(context["remedy"])
         case "missing":
             return f"`{dotted(loc[-1:])}` is missing", f"add `{loc[-1]}`: {_field(loc).description}"
         case "extra_forbidden":

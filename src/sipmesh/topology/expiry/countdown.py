@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sipmesh.trust.formatting import tell_list, tell_span, tell_time
 
@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
     from sipmesh.topology.expiry.server_use import Use
     from sipmesh.topology.expiry.validity import Chain, DatedItem
+
+_END: Final = "the end of "
+_CRL: Final = "the CRL of "
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +65,14 @@ def refuses_from(use: Use) -> ExpectedRefusal:
         lists = [item.ends for item in use.lists if item.subject == issuer]
         if not lists:
             return ExpectedRefusal(None, f"there is no CRL of {issuer}")
-        ends.append((max(lists), f"the CRL of {issuer}"))
+        ends.append((max(lists), f"{_CRL}{issuer}"))
     at, because = min(ends, key=lambda end: end[0])
-    return ExpectedRefusal(at, f"the end of {because}")
+    return ExpectedRefusal(at, f"{_END}{because}")
+
+
+def is_end_of_crl(because: str) -> bool:
+    """Tell whether an `ExpectedRefusal` says that a CRL expires."""
+    return because.startswith(_END + _CRL)
 
 
 def _numbered(chain: Chain) -> Iterator[tuple[int, DatedItem]]:

@@ -181,7 +181,12 @@ class _Stock:
     def _beside(self, what: ExpiringKind, name: str, chain: Chain, refuse: str) -> InventoryEntry:
         """Give the entry of a certificate beside the server's own; the first end in its chain counts."""
         item = min(chain.certificates, key=lambda dated: dated.ends, default=None)
-        command = f"put a new certificate into {chain.file}, and its key beside it"
+        command, note = f"put a new certificate into {chain.file}, and its key beside it", ""
+        if chain.renewal is not None:
+            since = tell_time(chain.renewal.since)
+            note, command = f"ACME has failed since {since}: {chain.renewal.why}", chain.renewal.remedy
+        elif chain.fault:
+            note = f"the certificate on disk is not in use: {chain.fault}"
         return InventoryEntry(
             what=what,
             name=name,
@@ -190,9 +195,9 @@ class _Stock:
             stops=f"{refuse} {name}",
             command=command,
             in_use=item,
-            note=f"the certificate on disk is not in use: {chain.fault}" if chain.fault else "",
-            repair=command if chain.fault else "",
-            broken=bool(chain.fault) and item is None,
+            note=note,
+            repair=command if note else "",
+            broken=bool(note) and item is None,
         )
 
     def _device(self, name: str, chain: Chain) -> InventoryEntry:

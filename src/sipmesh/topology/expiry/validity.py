@@ -59,16 +59,26 @@ class DatedItem:
 
 
 @dataclass(frozen=True, slots=True)
+class RenewalFault:
+    """Why a certificate is not renewed by ACME, since *since*, and what to do."""
+
+    why: str
+    remedy: str
+    since: AwareDatetime
+
+
+@dataclass(frozen=True, slots=True)
 class Chain:
     """The chain that a server presents, or that is in its file: the leaf first, then the CAs above it.
 
     *file* is the file of the chain. *fault* says why the file cannot be used, or, where there are
-    certificates, why a newer chain in the file is not used.
+    certificates, why a newer chain in the file is not used. *renewal* says why the server gets no new one by ACME.
     """
 
     file: str
     certificates: tuple[DatedItem, ...] = ()
     fault: str = ""
+    renewal: RenewalFault | None = None
 
     @property
     def leaf(self) -> DatedItem | None:

@@ -37,10 +37,19 @@ class Preset:
 
 
 @dataclass(frozen=True, slots=True)
+class PresetSources:
+    """From where roots and hosts of CRLs are known, and whether that was compared with something."""
+
+    roots: str
+    crl_hosts: str
+
+
+@dataclass(frozen=True, slots=True)
 class Presets:
     """All presets, as they were on *date*, which is ``YYYY-MM-DD``."""
 
     date: str
+    sources: PresetSources
     presets: tuple[Preset, ...]
 
     def named(self, name: str) -> Preset:

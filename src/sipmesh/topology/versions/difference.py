@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING
 
 from sipmesh.topology.document.media_policy import MediaPolicy
 from sipmesh.topology.versions.part_changes.authority_changes import authority_changes, device_ca_changes
+from sipmesh.topology.versions.part_changes.directory_changes import directory_changes, scim_changes
 from sipmesh.topology.versions.part_changes.field_changes import Words, from_to, list_fields, list_names
 from sipmesh.topology.versions.part_changes.operator_changes import (
     approval_changes,
     console_changes,
     invitation_changes,
+    oauth_changes,
 )
 from sipmesh.topology.versions.part_changes.partner_changes import federation_changes, partner_changes
 from sipmesh.topology.versions.part_changes.pool_changes import pool_changes
@@ -25,8 +27,9 @@ from sipmesh.trust.formatting import tell, tell_list
 if TYPE_CHECKING:
     from sipmesh.topology.document.load import Loaded
     from sipmesh.topology.document.model import Topology
+    from sipmesh.topology.document.parts.acme import Acme
     from sipmesh.topology.document.parts.call_records import CallRecords
-    from sipmesh.topology.document.parts.services import Turn, WebSocket
+    from sipmesh.topology.document.parts.services import Dns, Turn, WebSocket
 
 
 def difference(old: Loaded, new: Loaded) -> Sequence[str]:
@@ -50,8 +53,12 @@ def _changes(old: Loaded, new: Loaded) -> Iterator[str]:
     yield from list_fields("", before.presence, after.presence, _PRESENCE)
     yield from _turn(before.turn, after.turn)
     yield from _records(before.call_records, after.call_records)
+    yield from _acme(before.acme, after.acme)
     yield from console_changes(before.console, after.console)
     yield from invitation_changes(before.invitations, after.invitations)
+    yield from oauth_changes(before.oauth, after.oauth)
+    yield from directory_changes(before.directory, after.directory)
+    yield from scim_changes(before.scim, after.scim)
     yield from approval_changes(before.approvals, after.approvals)
     yield from list_fields("", before, after, _TOPOLOGY)
 
@@ -83,6 +90,19 @@ def _web_phone(part: WebSocket) -> str:
 _PER_DOMAIN = from_to("the media of calls of single domains", "the default")
 
 _DNS = from_to("the list of DNS servers to ask", "the machine's own")
+_DNS_ANCHORS = from_to("the list of DNSSEC trust anchors", "none: a resolver of the machine validates")
+
+
+def _dns(_whose: str, old: Dns | None, new: Dns | None) -> str:
+    """Tell of servers and trust anchors, whichever have changed."""
+    told = []
+    if (old and old.servers) != (new and new.servers):
+        told.append(_DNS("", old and old.servers, new and new.servers))
+    before, after = (part.trust_anchors if part is not None else () for part in (old, new))
+    if before != after:
+        told.append(_DNS_ANCHORS("", before or None, after or None))
+    return "; ".join(told)
+
 
 _TOPOLOGY: Mapping[str, Words | None] = {
     **dict.fromkeys(
@@ -100,13 +120,17 @@ _TOPOLOGY: Mapping[str, Words | None] = {
             "presence",
             "console",
             "invitations",
+            "oauth",
+            "directory",
+            "scim",
             "approvals",
             "turn",
             "call_records",
+            "acme",
         )
     ),
     "sipmesh": from_to("the format of the document"),
-    "dns": lambda _, old, new: _DNS("", old and old.servers, new and new.servers),
+    "dns": _dns,
     "caa": lambda _, _old, new: f"the CAA records are of {tell_list([each.data for each in new]) or 'no CA'}",
     "dane": lambda _, _old, new: "TLSA records are needed in DNS" if new else "TLSA records have no use in DNS",
     "post_quantum": lambda _, _old, new: (
@@ -115,6 +139,8 @@ _TOPOLOGY: Mapping[str, Words | None] = {
         else "links between our servers need no post-quantum key exchange"
     ),
     "websocket": _websocket,
+    "user_search": from_to("whom users find by a search"),
+    "call_rules": from_to("the list of rules of calls for users without rules", "none"),
 }
 
 _MEDIA: Mapping[str, Words | None] = {
@@ -148,6 +174,10 @@ _NUMBERS: Mapping[str, Words | None] = {
     "international": from_to("what users type before a country code"),
     "emergency": from_to("the list of emergency numbers", "none"),
     "classes": from_to("the list of classes of numbers", "none"),
+    "outside_line": from_to("what users type before each outside number", "nothing"),
+    "extensions": from_to("the list of extensions", "none"),
+    "sites": from_to("the list of sites with numbers of their own", "none"),
+    "routes": from_to("the list of routes of numbers", "none"),
 }
 
 _MESSAGES: Mapping[str, Words | None] = {
@@ -187,6 +217,15 @@ def _records(old: CallRecords | None, new: CallRecords | None) -> Iterator[str]:
             yield "servers make no records of calls any more"
         return
     yield from list_fields("", old, new, _RECORDS)
+
+
+def _acme(old: Acme | None, new: Acme | None) -> Iterator[str]:
+    if old is not None and new is not None:
+        yield from list_fields("the public CA", old, new, {})
+    elif new is not None:
+        yield f"servers may get certificates for phones and browsers from {tell(new.directory)}"
+    elif old is not None:
+        yield "servers get no certificates of a public CA any more"
 
 
 def _turn(old: Turn | None, new: Turn | None) -> Iterator[str]:

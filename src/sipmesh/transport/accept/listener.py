@@ -361,7 +361,7 @@ class Listener(Watched):
         return self._link()
 
     def _link(self) -> Link:
-        return Link(self._reactor, self._events, self.kind, Direction.ACCEPTED)
+        return Link(self._reactor, self._events, self.kind, Direction.ACCEPTED, self.spec.key)
 
     def _greet(self, connection: AcceptedConnection, budget: Budget[Greeted], mask: int = 0) -> None:
         """Begin a handshake; with the *mask* of its first event, if the connection is watched already."""

@@ -26,7 +26,7 @@ class LinkDeadlines:
 
     *begun_at* is when an unfinished message began, *begun_octets* how many octets of it have arrived. *drain_until* is set
     once the link drains. *keepalives* is how many the peer has sent. *pinged_at* is when we sent a WebSocket Ping that the peer
-    has not answered yet. *authenticated*: a user has logged in.
+    has not answered yet. *logs_in*: a client, or another peer without a certificate, has to log in. *authenticated*: it has.
     """
 
     __slots__ = (
@@ -38,6 +38,7 @@ class LinkDeadlines:
         "begun_octets",
         "drain_until",
         "keepalives",
+        "logs_in",
         "opened_at",
         "pinged_at",
     )
@@ -49,7 +50,7 @@ class LinkDeadlines:
         self.opened_at = now
         self.begun_at = self.drain_until = self.pinged_at = 0.0
         self.begun_octets = 0
-        self.keepalives, self.authenticated = 0, False
+        self.keepalives, self.authenticated, self.logs_in = 0, False, self._client
 
     def __repr__(self) -> str:
         return f"<LinkDeadlines since {self.opened_at:.1f}, {self.begun_octets} octets of a message have come>"
@@ -69,8 +70,8 @@ class LinkDeadlines:
         if self._client:
             lapse, why = (limits.keepalive_s, "keepalive lapsed") if self.keepalives else (limits.idle_s, "idle")
             found.append((last_in + lapse, why))
-            if not self.authenticated:
-                found.append((self.opened_at + limits.authenticate_s, "not authenticated in time"))
+        if self.logs_in and not self.authenticated:
+            found.append((self.opened_at + limits.authenticate_s, "not authenticated in time"))
         if self.pinged_at:
             found.append((self.pinged_at + limits.websocket_pong_s, NO_PONG))
         return found

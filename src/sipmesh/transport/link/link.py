@@ -74,7 +74,9 @@ class Link(RegisteredLink):
         """Give links numbers from *first* on, so that the processes of one server give no number twice."""
         Link._numbers = first
 
-    def __init__(self, reactor: Reactor, events: LinkEvents, kind: LinkKind, direction: Direction) -> None:
+    def __init__(
+        self, reactor: Reactor, events: LinkEvents, kind: LinkKind, direction: Direction, port: str = ""
+    ) -> None:
         Link._numbers += 1
         super().__init__(Link._numbers, kind, direction)
         self.generation = 0
@@ -82,9 +84,8 @@ class Link(RegisteredLink):
         self.peer = LinkPeer(confirmed=direction is Direction.ACCEPTED)
         self.hop: Hop | None = None
         self.opener: Opener | None = None
-        self.port: str = (
-            kind  # the name of our port that it came by, or would have: our Via and Record-Route have its number
-        )
+        # the name of our port that it came by, or would have: our Via and Record-Route have its number
+        self.port: str = port or kind
         self.remote: tuple[str, int] = ("", 0)
         self.local: tuple[str, int] = ("", 0)
         self.is_control = False  # for the control plane alone
@@ -222,9 +223,10 @@ class Link(RegisteredLink):
         self._stage, self._tls = None, tls
         self.remote, self.local = evidence.remote, evidence.local
         if self.direction is Direction.ACCEPTED:
-            self.is_control = is_for_control(evidence.tls.protocol, _processes(verdict))
+            self.is_control = is_for_control(evidence.tls.protocol, verdict.processes)
         self.state = state_after(self.state, LinkInput.ACCEPT)
         self._deadlines.opened_at = self.last_in = self._reactor.loop.time()
+        self._deadlines.logs_in |= self.direction is Direction.ACCEPTED and not self.peer.has_certificate
         names = set(self.names) | verdict.proved
         self.names = tuple(names)
         self._reactor.links.add(self, names)
@@ -237,10 +239,10 @@ class Link(RegisteredLink):
             self._start(tls)
 
     def _exceeds_peer_limit(self, verdict: Verdict) -> bool:
-        if self.direction is not Direction.ACCEPTED:
+        if self.direction is not Direction.ACCEPTED or not self.peer.has_certificate:
             return False
         count = self._reactor.links.accepted_from(verdict.proved, self.kind)
-        return count > self._reactor.limits.links_accepted_per_peer * _processes(verdict)
+        return count > self._reactor.limits.links_accepted_per_peer * verdict.processes
 
     def _start(self, tls: PyOpenSslTls) -> None:
         if self._writer.pending:
@@ -496,8 +498,3 @@ class Link(RegisteredLink):
         self._events.refused(verdict)
         if self.opener is not None:
             self.opener.refused_late(self)
-
-
-def _processes(verdict: Verdict) -> int:
-    """Return how many processes the peer has."""
-    return verdict.peer.processes if verdict.peer is not None else 1

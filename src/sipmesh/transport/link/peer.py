@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import LocalError
-from sipmesh.trust.evidence import HandshakeFailure, PeerEvidence, TlsFacts
+from sipmesh.trust.evidence import HandshakeFailure, LinkKind, PeerEvidence, TlsFacts
 
 if TYPE_CHECKING:
     from sipmesh.trust.verdict import Verdict
@@ -18,9 +18,9 @@ class LinkPeer:
     """What one link knows of its peer.
 
     *accepted*: the link has held an accepted verdict. *confirmed*: the peer has shown that it accepts us too, by its first
-    octet; under TLS 1.3 a refusal arrives after our handshake has ended. *evidence* is kept where a certificate was judged, so
-    that it can be judged again. *ends* is the wall clock time in seconds at which the first certificate of the path expires,
-    0.0 without one.
+    octet; under TLS 1.3 a refusal arrives after our handshake has ended. *evidence* is kept, except of clients without a
+    certificate, so that it can be judged again. *ends* is the wall clock time in seconds at which the first certificate of the
+    path expires, 0.0 without one.
     """
 
     __slots__ = ("accepted", "confirmed", "ends", "evidence", "facts", "verdict")
@@ -40,12 +40,17 @@ class LinkPeer:
         """The name of the topology entry that the peer proved; empty on client links and before the verdict."""
         return self.verdict.peer.name if self.verdict is not None and self.verdict.peer is not None else ""
 
+    @property
+    def has_certificate(self) -> bool:
+        """Whether an accepted peer has presented a certificate; a client or trunk without one has to log in."""
+        return self.evidence is not None and bool(self.evidence.presented)
+
     def accept(self, evidence: PeerEvidence, verdict: Verdict) -> None:
         """Record a peer whose handshake is done and that *verdict* accepts; raises LocalError for any other verdict."""
         if not verdict.accepted or evidence.failure is not None:
             raise LocalError(f"a link cannot be accepted with the verdict {verdict!r}")
         self.accepted, self.facts = True, evidence.tls
-        self.evidence = evidence if evidence.presented else None
+        self.evidence = evidence if evidence.presented or evidence.kind is LinkKind.PARTNER else None
 
     def rely_on(self, verdict: Verdict) -> None:
         """Take *verdict*, which accepts the peer, until a certificate of its path expires."""

@@ -10,6 +10,8 @@ between our servers they are this group alone, if the topology says so.
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -18,8 +20,9 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from OpenSSL import SSL, crypto
 
 from sipmesh.errors import OperatorError, Problem
@@ -32,13 +35,13 @@ from sipmesh.transport.tls.application_protocol import KNOWN
 from sipmesh.transport.tls.certificate_choice import CertificateChoice, names_of
 from sipmesh.transport.tls.pyopenssl import PyOpenSslTls, require_group
 from sipmesh.trust.path.chain import DEEPEST
-from sipmesh.trust.path.openssl_errors import BAD_SIGNATURE, CONSTRAINTS
+from sipmesh.trust.path.openssl_errors import BAD_SIGNATURE, CONSTRAINTS, UNANCHORED
 from sipmesh.trust.x509.certificate import extension
 
 if TYPE_CHECKING:
     import socket
     import ssl
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
     from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 
@@ -51,7 +54,10 @@ POST_QUANTUM: Final = "X25519MLKEM768"
 """The hybrid of X25519 and ML-KEM-768 (FIPS 203): both have to be broken."""
 ISSUE_REMEDY: Final = "issue the certificate again: sipmesh ca issue"
 
-type_of_key = EllipticCurvePrivateKey | RSAPrivateKey | Ed25519PrivateKey
+StapleOf = Callable[[bytes], bytes]
+"""Gives the OCSP response about one of our certificates, both in DER; empty if none is to be stapled."""
+
+type_of_key = EllipticCurvePrivateKey | RSAPrivateKey | Ed25519PrivateKey | MLDSA44PrivateKey
 
 
 class AcceptingContext(Protocol):
@@ -123,8 +129,8 @@ def _load_chain(path: Path) -> tuple[x509.Certificate, ...]:
 def _load_key(path: Path) -> type_of_key:
     try:
         key = open_key(path, read_private(path))
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise _unusable(path, f"no private key can be read from it ({type(error).__name__})") from None
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise _unusable(path, "no private key can be read from it: it is damaged, or of another kind") from None
     if isinstance(key, TokenKey):
         raise _unusable(path, "its key is in a token, which cannot serve TLS here: put the key of a server into a file")
     if not isinstance(key, type_of_key):
@@ -154,15 +160,23 @@ def _on_staple(connection: SSL.Connection, response: bytes, _data: None) -> bool
     return True
 
 
-def _on_verify_among(anchors: Sequence[x509.Certificate]) -> VerifyCallback:
+def _on_staple_wanted(connection: SSL.Connection, staple_of: StapleOf | None) -> bytes:
+    """Return what is stapled to the certificate that OpenSSL has chosen; it calls this only for a client that asks."""
+    chosen = connection.get_certificate()
+    if staple_of is None or chosen is None:
+        return b""
+    return staple_of(crypto.dump_certificate(crypto.FILETYPE_ASN1, chosen))
+
+
+def _on_verify_among(anchors: Sequence[x509.Certificate], *, by_dane: bool) -> VerifyCallback:
     """Return the callback for the *anchors* of several organisations, of which one can have the name of another one's CA.
 
     An error that such an anchor can cause is recorded, and `recheck_path` decides: its own faults, a bad signature below it, and
-    names that it does not permit.
+    names that it does not permit. With *by_dane* a path may have no anchor at all: TLSA records decide.
     """
     ders = frozenset(anchor.public_bytes(Encoding.DER) for anchor in anchors)
     are_constrained = any(extension(anchor, x509.NameConstraints) is not None for anchor in anchors)
-    theirs = {BAD_SIGNATURE, *(CONSTRAINTS if are_constrained else ())}
+    theirs = {BAD_SIGNATURE, *(UNANCHORED if by_dane else ()), *(CONSTRAINTS if are_constrained else ())}
 
     def on_verify(connection: SSL.Connection, certificate: crypto.X509, code: int, depth: int, ok: int) -> bool:
         if _on_verify(connection, certificate, code, depth, ok):
@@ -213,27 +227,42 @@ def _select_protocol(_connection: SSL.Connection, offered: list[bytes]) -> Any:
     return next(known, SSL.NO_OVERLAPPING_PROTOCOLS)
 
 
-def _present(context: SSL.Context, *identities: Identity) -> None:
+def _present(context: SSL.Context, *identities: Identity, staple_of: StapleOf | None = None) -> None:
     """Present *identities*; OpenSSL takes one whose type of key the peer supports, and sends the issuers of all."""
+    if staple_of is not None:
+        context.set_ocsp_server_callback(_on_staple_wanted, staple_of)
     for identity in identities:
         context.use_certificate(identity.leaf)
-        context.use_privatekey(identity.key)
+        use_key(context, identity.key)
     for issuer in dict.fromkeys(issuer for identity in identities for issuer in identity.chain[1:]):
         context.add_extra_chain_cert(issuer)
+
+
+def use_key(context: SSL.Context, key: type_of_key) -> None:
+    """Use *key*. pyOpenSSL reads a key of ML-DSA from a file only: this one is in memory, and has no name."""
+    if not isinstance(key, MLDSA44PrivateKey):
+        context.use_privatekey(key)
+        return
+    with os.fdopen(os.memfd_create("key"), "w+b") as file:
+        file.write(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+        file.flush()
+        context.use_privatekey_file(f"/proc/self/fd/{file.fileno()}")
 
 
 class MutualContext:
     """Mutual TLS in both directions: presents *identity*, requires a certificate under one of *anchors*.
 
     *of_many*: the anchors are of several organisations. Then a handshake may end with errors as evidence, and the path has to be
-    checked again (`sipmesh.transport.tls.path_check.recheck_path`); without that the judge refuses.
+    checked again (`sipmesh.transport.tls.path_check.recheck_path`); without that the judge refuses. *by_dane*: TLSA records
+    count in place of the CA of one of them, so that such an error may be that no anchor is known.
 
     *others* are presented to peers that connect with a name in the SNI that they hold and *identity* does not. The name
     decides only what is presented: the anchors are the same.
 
     With *post_quantum*, keys are exchanged by `POST_QUANTUM` only, which is TLS 1.3 only.
 
-    With *staples*, for links that we open, the peer is asked to staple an OCSP response (RFC 6066 8).
+    With *staples*, for links that we open, the peer is asked to staple an OCSP response (RFC 6066 8). *staple_of* gives what we
+    staple for a peer that asks. OpenSSL has one callback for both, so a context asks or staples.
     """
 
     __slots__ = ("_context", "_contexts", "_staples", "identity")
@@ -244,16 +273,22 @@ class MutualContext:
         anchors: Iterable[x509.Certificate],
         *,
         of_many: bool = False,
+        by_dane: bool = False,
         others: Sequence[Identity] = (),
         staples: bool = False,
         post_quantum: bool = False,
+        staple_of: StapleOf | None = None,
     ) -> None:
         self.identity, trusted, self._staples = identity, tuple(anchors), staples
-        self._context = _mutual(identity, trusted, of_many=of_many)
+        stapled = None if staples else staple_of
+        self._context = _mutual(identity, trusted, stapled, of_many=of_many, by_dane=by_dane)
         if post_quantum:
             require_group(self._context, POST_QUANTUM)
         own = names_of(identity.leaf)
-        self._contexts = [(names_of(other.leaf) - own, _mutual(other, trusted, of_many=of_many)) for other in others]
+        self._contexts = [
+            (names_of(other.leaf) - own, _mutual(other, trusted, stapled, of_many=of_many, by_dane=by_dane))
+            for other in others
+        ]
         if others:
             self._context.set_tlsext_servername_callback(self._on_sni)
         if staples:
@@ -303,10 +338,11 @@ class ClientPortContext:
 
     With *anchors*, roots and CAs below them, it requests the certificate of a device; *is_required* ends the handshake
     without one. Browsers end it at a CertificateRequest. *others* are further certificates: `certificate_choice` chooses by the
-    SNI, and for each type of key. Raises ``OpenSSL.SSL.Error`` for a certificate that OpenSSL refuses.
+    SNI, and for each type of key. *staple_of* gives what is stapled for a client that asks. Raises ``OpenSSL.SSL.Error`` for a
+    certificate that OpenSSL refuses.
     """
 
-    __slots__ = ("_anchors", "_choice", "_context", "_contexts", "_is_required", "identity")
+    __slots__ = ("_anchors", "_choice", "_context", "_contexts", "_is_required", "_staple_of", "identity")
 
     def __init__(
         self,
@@ -315,8 +351,10 @@ class ClientPortContext:
         anchors: Sequence[x509.Certificate] = (),
         *,
         is_required: bool = False,
+        staple_of: StapleOf | None = None,
     ) -> None:
         self.identity, self._anchors, self._is_required = identity, tuple(anchors), is_required
+        self._staple_of = staple_of
         self._contexts: dict[tuple[int, ...], SSL.Context] = {}
         self._choice = CertificateChoice(identity, others)
         self._context = self._context_of(self._choice.by_default)
@@ -335,7 +373,7 @@ class ClientPortContext:
                 required = SSL.VERIFY_FAIL_IF_NO_PEER_CERT if self._is_required else 0
                 context.set_verify(SSL.VERIFY_PEER | required, _on_verify)
             context.set_mode(SSL.MODE_RELEASE_BUFFERS)  # thousands of idle links would keep 32 KiB each
-            _present(context, *identities)
+            _present(context, *identities, staple_of=self._staple_of)
             self._contexts[mark] = context
         return context
 
@@ -356,11 +394,13 @@ class ClientPortContext:
         return PyOpenSslTls(self._context, sock, opening=False)
 
 
-def _mutual(identity: Identity, anchors: Sequence[x509.Certificate], *, of_many: bool) -> SSL.Context:
+def _mutual(
+    identity: Identity, anchors: Sequence[x509.Certificate], staple_of: StapleOf | None, *, of_many: bool, by_dane: bool
+) -> SSL.Context:
     """Make a context that presents *identity*, and requires a certificate under one of *anchors*."""
     context = _judging(anchors)
-    _present(context, identity)
-    callback = _on_verify_among(anchors) if of_many else _on_verify
+    _present(context, identity, staple_of=staple_of)
+    callback = _on_verify_among(anchors, by_dane=by_dane) if of_many else _on_verify
     context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, callback)
     context.set_alpn_select_callback(_select_protocol)
     return context
@@ -371,12 +411,23 @@ def mutual_context(
     anchors: Iterable[x509.Certificate],
     *,
     of_many: bool = False,
+    by_dane: bool = False,
     others: Sequence[Identity] = (),
     staples: bool = False,
     post_quantum: bool = False,
+    staple_of: StapleOf | None = None,
 ) -> MutualContext:
-    """Build the context of mutual-TLS links; *of_many*, *others*, *staples* and *post_quantum* as in `MutualContext`."""
-    return MutualContext(identity, anchors, of_many=of_many, others=others, staples=staples, post_quantum=post_quantum)
+    """Build the context of mutual-TLS links; the arguments are as in `MutualContext`."""
+    return MutualContext(
+        identity,
+        anchors,
+        of_many=of_many,
+        by_dane=by_dane,
+        others=others,
+        staples=staples,
+        post_quantum=post_quantum,
+        staple_of=staple_of,
+    )
 
 
 def client_port_context(
@@ -385,9 +436,10 @@ def client_port_context(
     anchors: Sequence[x509.Certificate] = (),
     *,
     is_required: bool = False,
+    staple_of: StapleOf | None = None,
 ) -> ClientPortContext:
     """Build the context of a client port, with *others* for the names that they hold; the rest as in `ClientPortContext`."""
-    return ClientPortContext(identity, others, anchors, is_required=is_required)
+    return ClientPortContext(identity, others, anchors, is_required=is_required, staple_of=staple_of)
 
 
 def client_context(anchors: Iterable[x509.Certificate]) -> ClientContext:

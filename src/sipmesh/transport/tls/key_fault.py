@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Final
 
 from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from OpenSSL import crypto
 
@@ -17,6 +18,8 @@ from sipmesh.trust.x509.certificate import rsa_excess
 
 RSA: Final = (crypto.TYPE_RSA, 912)  # 912: EVP_PKEY_RSA_PSS
 EDWARDS: Final = (1087, 1088)  # EVP_PKEY_ED25519, EVP_PKEY_ED448
+WITHOUT_NUMBER: Final = -1
+"""The type of each key for which OpenSSL has no number of its own, such as those of ML-DSA."""
 CURVES: Final = (256, 384, 521)  # bits; the judge tells the curves of one length apart
 UNKNOWN: Final = "a key of an unknown kind"
 
@@ -30,6 +33,8 @@ def key_fault(certificate: crypto.X509) -> str:
             return "" if bits in CURVES else f"an EC key of {bits} bits"
         if kind in RSA:
             return _fault_of_rsa(key, bits)
+        if kind == WITHOUT_NUMBER:
+            return "" if isinstance(key.to_cryptography_key(), MLDSA44PublicKey) else UNKNOWN
     except (crypto.Error, UnsupportedAlgorithm, ValueError):
         return UNKNOWN
     return "" if kind in EDWARDS else UNKNOWN

@@ -10,7 +10,7 @@ from OpenSSL import crypto
 
 from sipmesh.trust.evidence import EngineError, LinkKind
 from sipmesh.trust.judgement.evaluation import Evaluation
-from sipmesh.trust.path.openssl_errors import UNFIT_KEY, WEAK_SIGNATURE, is_left_to_us
+from sipmesh.trust.path.openssl_errors import UNANCHORED, UNFIT_KEY, WEAK_SIGNATURE, is_left_to_us
 from sipmesh.trust.x509.certificate import weakness
 
 if TYPE_CHECKING:
@@ -24,17 +24,23 @@ if TYPE_CHECKING:
 
 
 def path_errors(
-    chain: Sequence[x509.Certificate], anchors: Sequence[x509.Certificate], at: datetime | None = None
+    chain: Sequence[x509.Certificate],
+    anchors: Sequence[x509.Certificate],
+    at: datetime | None = None,
+    *,
+    may_end_early: bool = False,
 ) -> tuple[EngineError, ...]:
     """Return OpenSSL's errors for *chain* (leaf first), as in a handshake; empty if there are none.
 
     Keys and signatures of the path are as strong as in a handshake. The extended key usage is not checked here: the judge checks
-    it. *at* is the time of the check, with a time zone; None is the machine's clock.
+    it. *at* is the time of the check, with a time zone; None is the machine's clock. With *may_end_early* an
+    anchor may be below another CA.
     """
     store = crypto.X509Store()
     for anchor in anchors:
         store.add_cert(crypto.X509.from_cryptography(anchor))
-    store.set_flags(crypto.X509StoreFlags.X509_STRICT)
+    early = crypto.X509StoreFlags.PARTIAL_CHAIN if may_end_early else 0
+    store.set_flags(crypto.X509StoreFlags.X509_STRICT | early)
     if at is not None:
         store.set_time(at.astimezone(UTC))  # set_time ignores the time zone
     leaf, *others = map(crypto.X509.from_cryptography, chain)
@@ -64,7 +70,8 @@ def recheck_path(evidence: PeerEvidence, policy: LinkPolicy, at: datetime) -> Pe
     OpenSSL looks for an issuer by its name and key identifier, and tries one only. A partner chooses both for its own CA. So with
     the anchors of all partners in one handshake, it could keep the chains of another partner from being verified (rule R8). The
     error is a bad signature, or another fault of that CA: dates, constraints, extensions. Only TLS checks keys:
-    this error stays. Other evidence is returned as it is, with its errors.
+    this error stays. Where TLSA records count in place of a CA, the anchor is the CA that a record names. Other evidence is
+    returned as it is, with its errors.
     """
     errors = evidence.engine_errors
     is_open = not all(map(is_left_to_us, errors)) and all(error.code not in UNFIT_KEY for error in errors)
@@ -73,5 +80,8 @@ def recheck_path(evidence: PeerEvidence, policy: LinkPolicy, at: datetime) -> Pe
     evaluation = Evaluation(evidence, policy, at)
     if evaluation.leaf is None or evaluation.fault or evaluation.excess or evaluation.peer is None:
         return evidence
-    own = path_errors((evaluation.leaf, *evaluation.pool), evaluation.peer.authority.anchors, at)
+    if evaluation.by_dane and not evaluation.anchors:  # the judge decides by TLSA records
+        own = tuple(error for error in errors if error.code not in UNANCHORED)
+    else:
+        own = path_errors((evaluation.leaf, *evaluation.pool), evaluation.anchors, at, may_end_early=evaluation.by_dane)
     return replace(evidence, engine_errors=own)

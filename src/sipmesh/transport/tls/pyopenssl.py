@@ -29,7 +29,7 @@ from sipmesh.transport.tls.results import (
 )
 from sipmesh.transport.tls.tiny_records import MOST_TINY, tiny_records
 from sipmesh.trust.evidence import EngineError
-from sipmesh.trust.path.openssl_errors import UNFIT_KEY, is_left_to_us
+from sipmesh.trust.path.openssl_errors import TEXTS, UNFIT_KEY, is_left_to_us
 
 if TYPE_CHECKING:
     from sipmesh.trust.evidence import TlsFacts
@@ -41,6 +41,7 @@ _FFI: Final[Any] = _BINDING._ffi
 _SSL_READ: Final[Any] = _BINDING._lib.SSL_read
 _SSL_WRITE: Final[Any] = _BINDING._lib.SSL_write
 _SSL_GET_ERROR: Final[Any] = _BINDING._lib.SSL_get_error
+_SSL_GET_SESSION: Final[Any] = _BINDING._lib.SSL_get_session
 _SSL_SET_BIO: Final[Any] = _BINDING._lib.SSL_set_bio
 _SET_GROUPS: Final[Any] = _BINDING._lib.SSL_CTX_set1_curves_list  # SSL_CTX_set1_groups_list under its older name
 _BIO_NEW: Final[Any] = _BINDING._lib.BIO_new
@@ -50,40 +51,6 @@ _BIO_WRITE: Final[Any] = _BINDING._lib.BIO_write
 _BIO_PENDING: Final[Any] = _BINDING._lib.BIO_get_mem_data
 _NULL: Final[Any] = _FFI.NULL
 _WANT_READ: Final[int] = _BINDING._lib.SSL_ERROR_WANT_READ
-
-VERIFY_TEXTS: Final = {
-    2: "unable to get issuer certificate",
-    3: "unable to get certificate CRL",
-    7: "certificate signature failure",
-    9: "certificate is not yet valid",
-    10: "certificate has expired",
-    12: "CRL has expired",
-    18: "self-signed certificate",
-    19: "self-signed certificate in certificate chain",
-    20: "unable to get local issuer certificate",
-    21: "unable to verify the first certificate",
-    22: "certificate chain too long",
-    24: "invalid CA certificate",
-    25: "path length constraint exceeded",
-    26: "unsuitable certificate purpose",
-    32: "key usage does not include certificate signing",
-    34: "unhandled critical extension",
-    47: "permitted subtree violation",
-    48: "excluded subtree violation",
-    51: "unsupported name constraint type",
-    52: "unsupported or invalid name constraint syntax",
-    53: "unsupported or invalid name syntax",
-    66: "EE certificate key too weak",
-    67: "CA certificate key too weak",
-    68: "CA signature digest algorithm too weak",
-    79: "invalid CA certificate",
-    81: "path length given without key usage keyCertSign",
-    82: "key usage keyCertSign invalid for non-CA certificate",
-    85: "missing authority key identifier",
-    86: "missing subject key identifier",
-    92: "CA certificate does not include key usage extension",
-}
-
 
 MOST_AFTER_HANDSHAKE: Final = 256
 """Steps of TLS on one link after its handshake. OpenSSL counts no KeyUpdate and no session ticket of a peer, and works on them
@@ -233,8 +200,8 @@ class PyOpenSslTls:
 
     @property
     def greeted(self) -> bool:
-        """Whether a complete ClientHello has arrived; OpenSSL takes the client's random from it."""
-        return self._connection.client_random() is not None
+        """Whether a complete ClientHello has arrived: OpenSSL makes the session from it."""
+        return bool(_SSL_GET_SESSION(self._ssl) != _NULL)
 
     def local_address(self) -> str:
         """Return the IP address of this end; empty if the connection is gone, or is no connection over IP."""
@@ -316,7 +283,7 @@ class PyOpenSslTls:
         Each certificate comes here without an error, too, before a signature is verified with its key.
         """
         if code != 0:
-            error = EngineError(depth, code, VERIFY_TEXTS.get(code, f"OpenSSL error {code}"))
+            error = EngineError(depth, code, TEXTS.get(code, f"OpenSSL error {code}"))
         elif fault := key_fault(certificate):
             error = EngineError(depth, UNFIT_KEY[depth > 0], fault)
         else:

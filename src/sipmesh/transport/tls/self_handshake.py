@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from OpenSSL import SSL
 
 from sipmesh.errors import SipmeshError
-from sipmesh.transport.tls.contexts import Identity, mutual_context
+from sipmesh.transport.tls.contexts import Identity, client_context, client_port_context, mutual_context
 from sipmesh.transport.tls.results import HandshakeError, Progress
 from sipmesh.trust.evidence import Direction, HandshakeFailure, LinkKind, PeerEvidence
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from cryptography import x509
 
-    from sipmesh.transport.tls.contexts import MutualContext
+    from sipmesh.transport.tls.contexts import AcceptingContext, OpeningContext
     from sipmesh.transport.tls.pyopenssl import PyOpenSslTls
 
 TURNS: Final = 16  # steps of both ends together: a handshake takes three steps of each
@@ -41,18 +41,32 @@ def check_handshake(identity: Identity, anchors: Iterable[x509.Certificate], nam
         context = mutual_context(identity, anchors)
     except SSL.Error as error:
         raise SelfHandshakeError(f"OpenSSL does not accept it ({error})") from None
+    return _shake_hands_of(context, context, name)
+
+
+def check_client_handshake(identity: Identity, anchors: Iterable[x509.Certificate], name: str) -> PeerEvidence:
+    """Connect a client that has *anchors* with a client port that presents *identity*; return what the client saw.
+
+    Raises:
+        SelfHandshakeError: OpenSSL does not accept the certificate or the key, or the server has refused.
+    """
+    try:
+        opening, accepting = client_context(anchors), client_port_context(identity)
+    except SSL.Error as error:
+        raise SelfHandshakeError(f"OpenSSL does not accept it ({error})") from None
+    seen = _shake_hands_of(opening, accepting, name)[0]
+    if seen.direction is Direction.ACCEPTED:
+        raise SelfHandshakeError(f"a client cannot connect ({seen.failure and seen.failure.text})")
+    return seen
+
+
+def _shake_hands_of(opening: OpeningContext, accepting: AcceptingContext, name: str) -> tuple[PeerEvidence, ...]:
     here, there = socket.socketpair()
     for sock in (here, there):
         sock.settimeout(0)  # non-blocking
-    return _shake_hands_with_itself(context, here, there, name)
-
-
-def _shake_hands_with_itself(
-    context: MutualContext, here: socket.socket, there: socket.socket, name: str
-) -> tuple[PeerEvidence, ...]:
     ends = {
-        Direction.OPENED: context.opened(here, name),
-        Direction.ACCEPTED: context.accepted(there),
+        Direction.OPENED: opening.opened(here, name),
+        Direction.ACCEPTED: accepting.accepted(there),
     }
     try:
         refused = _shake_hands(ends)

@@ -31,8 +31,7 @@ class WebSocketLink(Link):
     __slots__ = ("_web",)
 
     def __init__(self, reactor: Reactor, events: LinkEvents, policy: Callable[[], UpgradePolicy]) -> None:
-        super().__init__(reactor, events, LinkKind.CLIENT, Direction.ACCEPTED)
-        self.port = PORT
+        super().__init__(reactor, events, LinkKind.CLIENT, Direction.ACCEPTED, PORT)
         self._reader = self._web = WebSocketReader(reactor, events, self._deadlines, policy)
 
     def due(self, now: float) -> None:

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from datetime import datetime
 
     from cryptography import x509
 
@@ -19,14 +20,16 @@ MOST_RECORDS: Final = 32
 
 _HASHES: Final = {1: hashlib.sha256, 2: hashlib.sha512}
 _USAGES, _SELECTORS, _MATCHING = range(4), range(2), range(3)  # RFC 6698 7
+DANE_TA, DANE_EE = 2, 3
 _OF_LEAF: Final = frozenset({1, 3})  # PKIX-EE and DANE-EE; 0 and 2 are of a CA of the path
 
 
 class DaneMode(StrEnum):
-    """Whether the TLSA records of a partner are a further check, beside its CA."""
+    """Whether the TLSA records of a partner are a further check beside its CA, or count alone in place of a CA."""
 
     OFF = "off"
     CHECK = "check"
+    ONLY = "only"
 
 
 class DaneStatus(StrEnum):
@@ -74,14 +77,32 @@ class TlsaRecord:
 
 @dataclass(frozen=True, slots=True)
 class TlsaAnswer:
-    """What DNS says of *name*: usable *records*, if there are some, and whether that is proved."""
+    """What DNS says of *name*: usable *records*, if there are some, and whether that is proved.
+
+    *why* explains it. *until* is the instant at which a signature of a secure answer ends.
+    """
 
     name: str
     status: DaneStatus = DaneStatus.UNKNOWN
     records: tuple[TlsaRecord, ...] = ()
+    why: str = ""
+    until: datetime | None = None
 
     @classmethod
-    def of(cls, name: str, status: DaneStatus, data: Iterable[str]) -> Self:
+    def of(
+        cls, name: str, status: DaneStatus, data: Iterable[str], why: str = "", until: datetime | None = None
+    ) -> Self:
         """Return an answer with the usable records among *data*, in the text form of zone files."""
         read = (TlsaRecord.read(text) for text in list(data)[:MOST_RECORDS])
-        return cls(name, status, tuple(record for record in read if record is not None))
+        return cls(name, status, tuple(record for record in read if record is not None), why, until)
+
+    @property
+    def told(self) -> str:
+        """The status with its reason, for an operator."""
+        return f"{self.status}: {self.why}" if self.why else str(self.status)
+
+    def asserted(self, at: datetime) -> tuple[TlsaRecord, ...]:
+        """Return the records that count in place of a CA at the instant *at*: those of usage 2 and 3 (RFC 7671 4)."""
+        if self.status is not DaneStatus.SECURE or self.until is None or at > self.until:
+            return ()
+        return tuple(record for record in self.records if record.usage in {DANE_TA, DANE_EE})

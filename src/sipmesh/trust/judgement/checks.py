@@ -12,41 +12,38 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from cryptography import x509
-from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from sipmesh.sip.text import ascii_lower
 from sipmesh.trust.code import Code
-from sipmesh.trust.dane.tlsa import DaneStatus
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.finding import CheckQuestion, Finding
 from sipmesh.trust.formatting import tell_list, tell_subject, tell_time
-from sipmesh.trust.judgement.evaluation import Evaluation
+from sipmesh.trust.judgement.dane_check import dane
+from sipmesh.trust.judgement.device_check import device, devices
+from sipmesh.trust.judgement.evaluation import NO_PATH, Evaluation
 from sipmesh.trust.judgement.priority import PRIORITY, most_telling
+from sipmesh.trust.judgement.usage_check import usage
 from sipmesh.trust.path import chain
+from sipmesh.trust.path.dane_path import NO_RECORD
 from sipmesh.trust.path.openssl_errors import is_left_to_us, meaning, tell
 from sipmesh.trust.revocation.path_status import check_listed
 from sipmesh.trust.revocation.revocation_source import RevocationSource
 from sipmesh.trust.revocation.staple import demands_staple, staple_fault
-from sipmesh.trust.role import ClientAuth, ClientUsage
+from sipmesh.trust.role import ClientAuth
 from sipmesh.trust.transparency.ct_log import NEEDED, CtMode
 from sipmesh.trust.transparency.sct import logged_by
-from sipmesh.trust.x509.certificate import DOCUMENT_SIGNING, extension, is_authority
+from sipmesh.trust.x509.certificate import extension, is_authority
 from sipmesh.trust.x509.certificate_policies import unmet
-from sipmesh.trust.x509.device_identity import is_for_devices, issues_for_devices
 from sipmesh.trust.x509.name_constraints import violations
-from sipmesh.trust.x509.sip_identity import BESIDE_URI, alternative_names, spell
+from sipmesh.trust.x509.sip_identity import BESIDE_URI
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import timedelta
 
-    from sipmesh.trust.authority import Authority
-
 
 Check = Callable[[Evaluation], Finding | None]
 
-ANY_USAGE = ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE
-NO_PATH = "there is no path to a trusted anchor"
 NO_ENTRY = "the certificate does not identify one topology entry"
 
 
@@ -114,6 +111,8 @@ def issuer(evaluation: Evaluation) -> Finding:
     """Check for a path, by name and signature, to an anchor of the entry that the certificate names (rule R4, R8)."""
     names = ", ".join(sorted({authority.name for authority in evaluation.counted})) or "nobody"
     asked = CheckQuestion("issuer", f"a path to an anchor of {names}", "rule R4, R8; RFC 5280 6.1.3 (a)")
+    if evaluation.by_dane:
+        return _asserted(evaluation)
     if evaluation.trail.path:
         return asked.passed(" < ".join(certificate.subject.rfc4514_string() for certificate in evaluation.trail.path))
     if evaluation.excess:
@@ -126,6 +125,17 @@ def issuer(evaluation: Evaluation) -> Finding:
     elif evaluation.leaf and evaluation.leaf.issuer == evaluation.leaf.subject:
         signer = "a self-signed certificate"
     return asked.refused(f"issued by {signer}", _issuer_code(evaluation))
+
+
+def _asserted(evaluation: Evaluation) -> Finding:
+    """Tell the path where TLSA records count in place of a CA; without one, the check of these records gives the code."""
+    path = evaluation.trail.path
+    if not path:
+        return _ASSERTED.unjudged(NO_RECORD)
+    return _ASSERTED.passed(" < ".join(certificate.subject.rfc4514_string() for certificate in path))
+
+
+_ASSERTED = CheckQuestion("issuer", "a path to what a secure TLSA record names", "RFC 7671 5.1, 5.2; rule R8")
 
 
 def _cut_short(evaluation: Evaluation) -> bool:
@@ -157,6 +167,8 @@ def second_engine(evaluation: Evaluation) -> Finding:
     asked = CheckQuestion("second-engine", "a path that cryptography verifies", "rule R4: two engines must agree")
     if not evaluation.trail.path:
         return asked.unjudged(NO_PATH)
+    if evaluation.by_dane and len(evaluation.trail.path) == 1:
+        return asked.passed("a TLSA record names the certificate itself: there is no path (RFC 7671 5.1)")
     if evaluation.trail.engine_is_blind:
         return asked.passed(
             "cryptography cannot check URI constraints, directory constraints or critical policies; the sipmesh path check "
@@ -203,7 +215,7 @@ def leaf(evaluation: Evaluation) -> Finding:
 
 def key(evaluation: Evaluation) -> Finding:
     """Check the keys and signatures of the whole path. The second engine accepts short keys in a leaf."""
-    wanted = "RSA of 2048 to 8192 bits, P-256, P-384, P-521 or Ed25519, signed over SHA-256 or better"
+    wanted = "RSA of 2048 to 8192 bits, P-256, P-384, P-521, Ed25519 or ML-DSA-44, signed over SHA-256 or better"
     asked = CheckQuestion("key", wanted, "rule R4; NIST SP 800-57 part 1, 5.6.1")
     wrong = chain.weak(evaluation.line)
     return asked.refused("; ".join(wrong), Code.WEAK_KEY) if wrong else asked.passed("strong keys")
@@ -232,43 +244,6 @@ def constraints(evaluation: Evaluation) -> Finding:
         return asked.unjudged(NO_PATH)
     wrong = violations(evaluation.trail.path)
     return asked.refused("; ".join(wrong), Code.ISSUER_NOT_FOR_THIS_NAME) if wrong else asked.passed("none broken")
-
-
-def devices(evaluation: Evaluation) -> Finding:
-    """Check that neither the certificate nor a CA in the path is for devices, with any names."""
-    found = [tell_subject(certificate) for certificate in evaluation.line if is_for_devices(certificate)]
-    return _DEVICES.refused("; ".join(found), Code.DEVICE_CERTIFICATE) if found else _NO_DEVICE
-
-
-_DEVICES = CheckQuestion("devices", "no certificate for devices: these are accepted on client ports only", "rule R3")
-_NO_DEVICE = _DEVICES.passed("none")
-
-
-def device(evaluation: Evaluation) -> Finding:
-    """Check that our device issuing CA has issued the certificate, for a device of a user of our domains."""
-    if not evaluation.trail.path:
-        return _DEVICE.unjudged(NO_PATH)
-    path, found = evaluation.trail.path, evaluation.device
-    if not issues_for_devices(path) or not is_for_devices(path[0]):
-        return _DEVICE.refused(f"issued by {tell_subject(path[1])}, which issues for servers", Code.NOT_A_DEVICE)
-    if not _is_named(path[1], evaluation.policy.devices):
-        saw = f"issued by {tell_subject(path[1])}, which the topology does not name"
-        return _DEVICE.refused(saw, Code.NOT_A_DEVICE)
-    if found is None or found.domain not in evaluation.policy.domains:
-        names = tell_list([*map(spell, alternative_names(path[0]))]) or "no name"
-        return _DEVICE.refused(names, Code.NOT_A_DEVICE)
-    return _DEVICE.passed(f"{found.device} of {found.user}")
-
-
-def _is_named(issuer: x509.Certificate, ours: Authority | None) -> bool:
-    """Tell whether the topology names a CA, by this certificate or another of its key: each SIP domain makes a new one."""
-    named = ours.devices if ours is not None else ()
-    return any(one.subject == issuer.subject and one.public_key() == issuer.public_key() for one in named)
-
-
-_DEVICE = CheckQuestion(
-    "device", "a device of a user of our domains, by our device issuing CA", "rule R3; RFC 5280 4.2.1.4, 4.2.1.6"
-)
 
 
 def identity(evaluation: Evaluation) -> Finding:
@@ -382,54 +357,6 @@ def role(evaluation: Evaluation) -> Finding:
     return asked.refused(saw, Code.ROLE_NOT_ALLOWED)
 
 
-def usage(evaluation: Evaluation) -> Finding:
-    """Check that the leaf and every issuer allow the use of the key in this handshake.
-
-    OpenSSL leaves the usage of the leaf to this check. Public CAs no longer issue clientAuth. So a partner's ``client_usage``
-    may allow the connecting side to present serverAuth only. Without the extension every usage is allowed (RFC 5280
-    4.2.1.12). id-kp-sipDomain allows both sides (RFC 5924 4).
-    """
-    allowed = _usages(evaluation)
-    asked = CheckQuestion(
-        "usage", f"digitalSignature and {' or '.join(allowed.values())}", "RFC 5280 4.2.1.12; RFC 5924 4"
-    )
-    bits = extension(evaluation.line[0], x509.KeyUsage)
-    if bits is not None and not bits.digital_signature:
-        return asked.refused("the key usage lacks digitalSignature", Code.WRONG_USAGE)
-    for certificate in evaluation.line[:-1] or evaluation.line:
-        listed = extension(certificate, x509.ExtendedKeyUsage)
-        if listed is not None and not any(oid in allowed for oid in listed):
-            saw = f"{tell_subject(certificate)} has only {', '.join(spell_usage(oid) for oid in listed)}"
-            return asked.refused(saw, Code.WRONG_USAGE)
-    return asked.passed("allowed")
-
-
-def _usages(evaluation: Evaluation) -> dict[x509.ObjectIdentifier, str]:
-    """Return the usages that are accepted for the peer's side of the handshake, by their names."""
-    served = evaluation.opened or (
-        evaluation.peer is not None and evaluation.peer.client_usage is ClientUsage.SERVER_OK
-    )
-    asked = [] if evaluation.opened else [ExtendedKeyUsageOID.CLIENT_AUTH]
-    asked += [ExtendedKeyUsageOID.SERVER_AUTH] if served else []
-    return {oid: spell_usage(oid) for oid in (*asked, chain.SIP_DOMAIN, ANY_USAGE)}
-
-
-_USAGE_NAMES = {
-    ExtendedKeyUsageOID.CLIENT_AUTH: "clientAuth",
-    ExtendedKeyUsageOID.SERVER_AUTH: "serverAuth",
-    ExtendedKeyUsageOID.CODE_SIGNING: "codeSigning",
-    ExtendedKeyUsageOID.EMAIL_PROTECTION: "emailProtection",
-    chain.SIP_DOMAIN: "sipDomain",
-    ANY_USAGE: "anyExtendedKeyUsage",
-    DOCUMENT_SIGNING: "documentSigning",
-}
-
-
-def spell_usage(oid: x509.ObjectIdentifier) -> str:
-    """Write the name of a usage, or its number if it has no name."""
-    return _USAGE_NAMES.get(oid, oid.dotted_string)
-
-
 def revocation(evaluation: Evaluation) -> Finding:
     """Check the whole path with the CRLs and OCSP responses of the authority that issued it (rule R7, R12)."""
     authority = evaluation.trail.authority
@@ -467,7 +394,7 @@ def transparency(evaluation: Evaluation) -> Finding | None:
     authority, path = evaluation.trail.authority, evaluation.trail.path
     if authority is None or authority.transparency is None or len(path) < 2:  # noqa: PLR2004 - an issuer
         return None
-    found = logged_by(path[0], path[1], authority.transparency.logs, evaluation.at)
+    found = logged_by(path[0], path[1], authority.transparency.logs, evaluation.at, evaluation.evidence.stapled)
     saw = f"SCTs of {tell_list(found.operators)}" if found.operators else "no valid SCT"
     told = "; ".join((saw, *found.faults))
     if len(found.operators) >= NEEDED:
@@ -478,29 +405,6 @@ def transparency(evaluation: Evaluation) -> Finding | None:
 
 
 _TRANSPARENCY = CheckQuestion("transparency", f"valid SCTs of {NEEDED} operators of logs", "RFC 6962 3.3, 5.2")
-
-
-def dane(evaluation: Evaluation) -> Finding | None:
-    """Check the certificate with the TLSA records of a partner, beside its CA and never in place of it.
-
-    None if DNS is not asked, or there is no path. A link that is up stays: records change before certificates do.
-    """
-    authority, path = evaluation.trail.authority, evaluation.trail.path
-    if authority is None or authority.tlsa is None or not path:
-        return None
-    told, where = authority.tlsa, f"DNS says of {authority.tlsa.name}"
-    if evaluation.live:
-        return _DANE.passed("accepted, because this link was up before")
-    if told.status in {DaneStatus.BOGUS, DaneStatus.UNKNOWN}:
-        return _DANE.refused(f"{where}: {told.status}", Code.DANE_UNKNOWN)
-    if told.status is DaneStatus.INSECURE or not told.records:
-        return _DANE.passed(f"{where}: no secure TLSA record, so only the CA counts")
-    if any(record.matches(path) for record in told.records):
-        return _DANE.passed(f"{where}: a TLSA record matches")
-    return _DANE.refused(f"{where}: none of {len(told.records)} TLSA records matches", Code.DANE_MISMATCH)
-
-
-_DANE = CheckQuestion("dane", "a TLSA record that matches, where DNSSEC proves one", "RFC 6698 2.1; RFC 7671 5")
 
 
 # In the order in which an operator reads them. A mutation test removes each check in turn.

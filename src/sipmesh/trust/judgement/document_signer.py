@@ -22,10 +22,12 @@ from sipmesh.trust.evidence import Direction, EngineError, LinkKind, PeerEvidenc
 from sipmesh.trust.finding import CheckQuestion, Finding
 from sipmesh.trust.formatting import tell_list, tell_subject
 from sipmesh.trust.judgement import checks
+from sipmesh.trust.judgement.device_check import devices
 from sipmesh.trust.judgement.evaluation import Evaluation
 from sipmesh.trust.judgement.judge import ask
 from sipmesh.trust.judgement.priority import choose
 from sipmesh.trust.judgement.remedy import remedies
+from sipmesh.trust.judgement.usage_check import spell_usages
 from sipmesh.trust.policy import LinkPolicy
 from sipmesh.trust.role import Role
 from sipmesh.trust.trusted_peer import TrustedPeer
@@ -210,12 +212,11 @@ def usage(evaluation: Evaluation) -> Finding:
     if bits is None or not bits.digital_signature:
         return asked.refused("the key usage lacks digitalSignature", Code.WRONG_USAGE)
     if usages is None or list(usages) != [DOCUMENT_SIGNING]:
-        saw = "no extended key usage" if usages is None else ", ".join(map(checks.spell_usage, usages))
-        return asked.refused(saw, Code.WRONG_USAGE)
+        return asked.refused(spell_usages(usages), Code.WRONG_USAGE)
     for certificate in evaluation.line[1:-1]:
         listed = extension(certificate, x509.ExtendedKeyUsage)
         if listed is not None and not {DOCUMENT_SIGNING, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE} & set(listed):
-            saw = f"{tell_subject(certificate)} has only {', '.join(map(checks.spell_usage, listed))}"
+            saw = f"{tell_subject(certificate)} has only {spell_usages(listed)}"
             return asked.refused(saw, Code.WRONG_USAGE)
     return asked.passed("allowed")
 
@@ -231,7 +232,7 @@ CHECKS: Mapping[str, Callable[[Evaluation], Finding | None]] = MappingProxyType(
         "key": checks.key,
         "issuing": checks.issuing,
         "constraints": checks.constraints,
-        "devices": checks.devices,
+        "devices": devices,
         "name": name,
         "usage": usage,
         "revocation": checks.revocation,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from sipmesh.trust.evidence import Direction
 from sipmesh.trust.formatting import tell_time
 from sipmesh.trust.path.chain import PRESENTED, Path, Trail, find_path, walk
+from sipmesh.trust.path.dane_path import asserted_path
 from sipmesh.trust.revocation.path_status import Listed, look_up
 from sipmesh.trust.revocation.revocation_source import RevocationSource
 from sipmesh.trust.revocation.staple import beside_staple
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 GUESSES = 3  # unknown names for which a similar name is searched in the topology
 FAR, NEAR = 50, 10  # alphabetical neighbours on each side to compare a name with, at about 20 us each
 LIKENESS = 0.7  # minimum similarity of two names (`difflib`)
+NO_PATH = "there is no path to a trusted anchor"  # what a check saw that needs one
 NO_NAMES: frozenset[str] = frozenset()  # shared: Python would make a new empty set for each link
 
 
@@ -104,11 +106,15 @@ class Evaluation:
         """The entry with which this certificate is compared: the expected entry, or the only entry that it names."""
         if self.opened:
             return self.policy.meant
+        if self.policy.challenged is not None:
+            return self.policy.challenged
         return self.named[0] if len(self.named) == 1 else None
 
     @cached_property
     def proved(self) -> frozenset[str]:
-        """The names of the entry that the certificate proves."""
+        """The names of the entry that the certificate proves. A trunk that is challenged has proved none yet."""
+        if self.policy.challenged is not None:
+            return frozenset({f"{self.policy.challenged.name} by digest"})
         return self.peer.identity.intersection(self.names.usable) if self.peer else NO_NAMES
 
     @cached_property
@@ -174,11 +180,23 @@ class Evaluation:
             return Trail(refusal=self.excess)
         for authority in self._promising(self.counted):
             pool = self.pool if self.policy.devices is None else [*self.pool, *authority.devices]
-            found = find_path(self.leaf, pool, authority, self.at)
+            found = (asserted_path if authority.by_dane else find_path)(self.leaf, pool, authority, self.at)
             if found.verified:
                 return found
             best = found if found.path or not best.authority else best
         return best
+
+    @property
+    def by_dane(self) -> bool:
+        """Whether the TLSA records of the entry count in place of a CA."""
+        return self.peer is not None and self.peer.authority.by_dane
+
+    @property
+    def anchors(self) -> Sequence[x509.Certificate]:
+        """The anchors of the entry. Where TLSA records count in place of a CA: the CA of a record, if a path leads there."""
+        if self.by_dane:
+            return self.trail.path[1:][-1:]
+        return self.peer.authority.anchors if self.peer is not None else ()
 
     def _promising(self, authorities: Sequence[Authority]) -> Sequence[Authority]:
         """Leave out authorities that cannot end a path: an unknown peer must not make us try those of a whole network."""

@@ -19,9 +19,9 @@ from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.finding import CheckQuestion, Finding
 from sipmesh.trust.formatting import tell_list
-from sipmesh.trust.judgement import checks
 from sipmesh.trust.judgement.document_signer import CHECKS as SIGNER_CHECKS
 from sipmesh.trust.judgement.document_signer import CaseWithoutLink, SignerVerdict, decide
+from sipmesh.trust.judgement.usage_check import spell_usages
 from sipmesh.trust.policy import LinkPolicy
 from sipmesh.trust.trusted_peers import TrustedPeers
 from sipmesh.trust.x509.certificate import extension
@@ -69,7 +69,7 @@ def name(host: str, servers: frozenset[str], evaluation: Evaluation) -> Finding:
     saw = tell_list(list(map(spell, alternative_names(evaluation.leaf)))) or "no name"
     if named := servers_named(evaluation.leaf, servers):
         return asked.refused(f"the server {named[0]} of the topology: {saw}", Code.ROLE_NOT_ALLOWED)
-    return asked.passed(saw) if host in _hosts(evaluation.leaf) else asked.refused(saw, Code.NAME_MISMATCH)
+    return asked.passed(saw) if host in hosts_of(evaluation.leaf) else asked.refused(saw, Code.NAME_MISMATCH)
 
 
 def usage(evaluation: Evaluation) -> Finding:
@@ -80,17 +80,16 @@ def usage(evaluation: Evaluation) -> Finding:
     if bits is None or not bits.digital_signature:
         return asked.refused("the key usage lacks digitalSignature", Code.WRONG_USAGE)
     if usages is None or ExtendedKeyUsageOID.SERVER_AUTH not in usages:
-        saw = "no extended key usage" if usages is None else ", ".join(map(checks.spell_usage, usages))
-        return asked.refused(saw, Code.WRONG_USAGE)
+        return asked.refused(spell_usages(usages), Code.WRONG_USAGE)
     return asked.passed("allowed")
 
 
 def servers_named(certificate: x509.Certificate, servers: Collection[str]) -> list[str]:
     """Return the *servers* of the topology that a certificate names."""
-    return sorted(_hosts(certificate).intersection(servers))
+    return sorted(hosts_of(certificate).intersection(servers))
 
 
-def _hosts(certificate: x509.Certificate) -> set[str]:
+def hosts_of(certificate: x509.Certificate) -> set[str]:
     """Return the DNS names, in lower case, and the addresses of a certificate."""
     names = alternative_names(certificate)
     dns = {ascii_lower(one.value) for one in names if isinstance(one, x509.DNSName)}

@@ -14,6 +14,7 @@ from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.finding import CheckQuestion, Finding
 from sipmesh.trust.formatting import tell, tell_address
+from sipmesh.trust.judgement.challenged import CHALLENGED_CHECKS
 from sipmesh.trust.judgement.checks import (
     CHECKS,
     CLIENT_CHECKS,
@@ -168,6 +169,8 @@ def _refused(evaluation: Evaluation, code: Code, findings: tuple[Finding, ...]) 
 
 def _table(evaluation: Evaluation) -> Mapping[str, Check]:
     checks = CHECKS
+    if evaluation.policy.challenged is not None and not evaluation.opened:
+        return CHALLENGED_CHECKS
     if evaluation.evidence.kind is LinkKind.CLIENT and not evaluation.opened:
         if not _is_asked(evaluation):
             return CLIENT_CHECKS

@@ -18,9 +18,9 @@ from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.finding import CheckQuestion, Finding
 from sipmesh.trust.formatting import tell_list
-from sipmesh.trust.judgement import checks
 from sipmesh.trust.judgement.document_signer import CHECKS as SIGNER_CHECKS
 from sipmesh.trust.judgement.document_signer import CaseWithoutLink, SignerVerdict, decide
+from sipmesh.trust.judgement.usage_check import spell_usages
 from sipmesh.trust.policy import LinkPolicy
 from sipmesh.trust.trusted_peers import TrustedPeers
 from sipmesh.trust.x509.certificate import extension
@@ -84,8 +84,7 @@ def usage(evaluation: Evaluation) -> Finding:
     if bits is None or not bits.digital_signature:
         return asked.refused("the key usage lacks digitalSignature", Code.WRONG_USAGE)
     if usages is None or list(usages) != [ExtendedKeyUsageOID.CLIENT_AUTH]:
-        saw = "no extended key usage" if usages is None else ", ".join(map(checks.spell_usage, usages))
-        return asked.refused(saw, Code.WRONG_USAGE)
+        return asked.refused(spell_usages(usages), Code.WRONG_USAGE)
     return asked.passed("allowed")
 
 

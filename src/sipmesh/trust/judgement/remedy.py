@@ -211,8 +211,13 @@ _ADVICE: dict[Code, Advice] = {
         "Ask the partner: either its TLSA records are old, or this certificate is not its own.",
         "Until its records are right, `dane: off` leaves the check out.",
     ),
+    Code.DANE_REQUIRED: _says(
+        "Ask the partner for a TLSA record of usage 2 or 3 in a zone that is signed up to the trust anchor.",
+        "Or name its root in `anchors` and its CRLs in `crls`, and write `dane: check` or `dane: off`.",
+    ),
     Code.DANE_UNKNOWN: _says(
-        "Check that the validating resolver of this machine runs, and what it says: sipmesh topology dns check.",
+        "Check that the DNS servers of `dns.servers` answer, and that the trust anchors are right: those of `dns.trust_anchors`,"
+        " or else of the validating resolver.",
         "If the answer is bogus, the zone of the partner is signed wrongly, or an attacker has changed the answer.",
     ),
     Code.NOT_LOGGED: _says(

@@ -18,12 +18,13 @@ BAD_SIGNATURE = (
 )
 UNFIT_KEY = (66, 67)  # of the leaf, or of a CA: an anchor with such a key is not taken from a topology
 WEAK_SIGNATURE = 68  # X509_V_ERR_CA_MD_TOO_WEAK
+UNANCHORED = (2, 18, 19, 20, 21)  # no issuer is known, or the certificate has signed itself
 CONSTRAINTS = (1, 47, 48, 49)  # a name that an issuer does not permit, or too many comparisons
 UNREAD_CONSTRAINTS = (51, 52, 53)  # OpenSSL reports one of these for every URI constraint
 
 # Numbers as in openssl/x509_vfy.h of OpenSSL 3 and 4 (X509_V_ERR_*).
 CODES: dict[int, Code] = {
-    **dict.fromkeys((2, 18, 19, 20, 21), Code.UNTRUSTED_ISSUER),  # no issuer, self-signed
+    **dict.fromkeys(UNANCHORED, Code.UNTRUSTED_ISSUER),
     **dict.fromkeys((4, 6, 7, 24), Code.UNTRUSTED_ISSUER),  # an invalid signature
     **dict.fromkeys((22, 25, 27, 28, 32, 55, 79), Code.UNTRUSTED_ISSUER),  # too long, path length, rejected, not a CA
     9: Code.NOT_YET_VALID,
@@ -34,6 +35,40 @@ CODES: dict[int, Code] = {
     **dict.fromkeys((37, 80, 82), Code.NOT_A_LEAF),
     **dict.fromkeys((47, 48, 49), Code.ISSUER_NOT_FOR_THIS_NAME),
     **dict.fromkeys((66, 67, 68, 76), Code.WEAK_KEY),
+}
+
+# Texts as OpenSSL 3 prints them.
+TEXTS: dict[int, str] = {
+    2: "unable to get issuer certificate",
+    3: "unable to get certificate CRL",
+    7: "certificate signature failure",
+    9: "certificate is not yet valid",
+    10: "certificate has expired",
+    12: "CRL has expired",
+    18: "self-signed certificate",
+    19: "self-signed certificate in certificate chain",
+    20: "unable to get local issuer certificate",
+    21: "unable to verify the first certificate",
+    22: "certificate chain too long",
+    24: "invalid CA certificate",
+    25: "path length constraint exceeded",
+    26: "unsuitable certificate purpose",
+    32: "key usage does not include certificate signing",
+    34: "unhandled critical extension",
+    47: "permitted subtree violation",
+    48: "excluded subtree violation",
+    51: "unsupported name constraint type",
+    52: "unsupported or invalid name constraint syntax",
+    53: "unsupported or invalid name syntax",
+    66: "EE certificate key too weak",
+    67: "CA certificate key too weak",
+    68: "CA signature digest algorithm too weak",
+    79: "invalid CA certificate",
+    81: "path length given without key usage keyCertSign",
+    82: "key usage keyCertSign invalid for non-CA certificate",
+    85: "missing authority key identifier",
+    86: "missing subject key identifier",
+    92: "CA certificate does not include key usage extension",
 }
 
 

@@ -29,7 +29,7 @@ LONGEST_URL: Final = 2048
 MOST_NAMES: Final = 8
 """Distribution points of one certificate that are read, and names of one distribution point."""
 
-_URL: Final = re.compile(
+URL: Final = re.compile(
     r"(https?)://([A-Za-z0-9.-]{1,253})(?::([0-9]{1,5}))?/[A-Za-z0-9\-._~!$&'()*+,;=:@%/?]*", re.ASCII
 )
 """An absolute path, no user name and no fragment: characters that two readers of a URL could read differently do not match."""
@@ -90,7 +90,7 @@ def point_of(certificate: x509.Certificate, issuer: x509.Certificate, hosts: Col
 
 def is_allowed(url: str, hosts: Collection[str]) -> bool:
     """Tell whether *url* is an HTTP URL at one of *hosts*."""
-    found = _URL.fullmatch(url) if len(url) <= LONGEST_URL else None
+    found = URL.fullmatch(url) if len(url) <= LONGEST_URL else None
     if found is None:
         return False
     scheme, host, port = found[1], ascii_lower(found[2]), found[3]

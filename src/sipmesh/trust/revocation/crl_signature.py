@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, mldsa, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 
 from sipmesh.trust.x509.certificate import UNREADABLE
@@ -27,7 +27,7 @@ PARTS = 3  # CertificateList ::= SEQUENCE { tbsCertList, signatureAlgorithm, sig
 
 @dataclass(frozen=True, slots=True)
 class ListSignature:
-    """*signed* is the digest of the signed octets; or these octets, if *hashed* is None (Ed25519 and Ed448)."""
+    """*signed* is the digest of the signed octets; or these octets, if *hashed* is None (Ed25519, Ed448, ML-DSA)."""
 
     value: bytes
     signed: bytes
@@ -67,7 +67,9 @@ class ListSignature:
             key.verify(self.value, self.signed, ec.ECDSA(Prehashed(hashed)))
         elif isinstance(scheme, padding.AsymmetricPadding) and isinstance(key, rsa.RSAPublicKey) and hashed is not None:
             key.verify(self.value, self.signed, scheme, Prehashed(hashed))
-        elif scheme is None and isinstance(key, ed25519.Ed25519PublicKey | ed448.Ed448PublicKey):
+        elif scheme is None and isinstance(
+            key, ed25519.Ed25519PublicKey | ed448.Ed448PublicKey | mldsa.MLDSA44PublicKey
+        ):
             key.verify(self.value, self.signed)
         else:
             raise InvalidSignature

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, mldsa, padding, rsa
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID, SignatureAlgorithmOID
 
@@ -322,7 +322,7 @@ def _holds(
 ) -> bool:
     try:
         key = signer.public_key()
-        if isinstance(key, ed25519.Ed25519PublicKey | ed448.Ed448PublicKey):
+        if isinstance(key, ed25519.Ed25519PublicKey | ed448.Ed448PublicKey | mldsa.MLDSA44PublicKey):
             key.verify(signature, signed)
         elif isinstance(key, rsa.RSAPublicKey) and hashed is not None:
             key.verify(signature, signed, pad, hashed)

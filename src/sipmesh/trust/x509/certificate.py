@@ -8,7 +8,7 @@ from typing import TypeVar, cast
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, mldsa, rsa
 from cryptography.utils import CryptographyDeprecationWarning
 
 from sipmesh.errors import SipmeshError
@@ -138,7 +138,8 @@ def weakness(
         return f"an RSA key of {key.key_size} bits" if is_short else rsa_excess(key.key_size, key.public_numbers().e)
     if isinstance(key, ec.EllipticCurvePublicKey):
         return None if isinstance(key.curve, CURVES) else f"an EC key on {key.curve.name}"
-    return None if isinstance(key, ed25519.Ed25519PublicKey | ed448.Ed448PublicKey) else f"a {type(key).__name__}"
+    strong = isinstance(key, ed25519.Ed25519PublicKey | ed448.Ed448PublicKey | mldsa.MLDSA44PublicKey)
+    return None if strong else f"a {type(key).__name__}"
 
 
 def rsa_excess(bits: int, exponent: int) -> str | None:

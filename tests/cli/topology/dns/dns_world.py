@@ -127,7 +127,7 @@ def _anchor(zone: str, authority: int) -> str:
         assert time.monotonic() < ends, f"{zone} is not signed"
         answer = ask(zone, "DNSKEY", authority)
         keys = answer.get_rrset(answer.answer, name, dns.rdataclass.IN, dns.rdatatype.DNSKEY)
-    text = str(dns.dnssec.make_ds(name, next(iter(keys)), "SHA256"))
+    text = str(dns.dnssec.make_ds(name, next(key for key in keys if key.flags & 1), "SHA256"))
     if zone == BOGUS:
         text = text[:-4] + ("0000" if text[-4:] != "0000" else "1111")
     return f"{zone}. DS {text}"

@@ -65,7 +65,7 @@ def test_missing_stale_wrong_and_bogus_records_are_distinguished(
     told = three.type("topology", "dns", "check", "--server", resolver[0], "--for", "phones").out
     port = three.ports["fe1.example.com client"]
     for line in (
-        f"✓ _sips._tcp.{PLAIN}. SRV: good, insecure: 1 1 {port} fe1.{PLAIN}.",
+        f"✓ _sips._tcp.{PLAIN}. SRV: good (DNSSEC: insecure): 1 1 {port} fe1.{PLAIN}.",
         f"→ remove: _sips._tcp.{SECURE}. IN SRV 1 1 5061 gone.{SECURE}.",
         f"→ add: fe1.{PLAIN}. 3600 IN A 127.0.0.1",
         "or correct the DS record at its parent",

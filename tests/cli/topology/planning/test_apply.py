@@ -150,6 +150,7 @@ def test_crl_that_servers_cannot_fetch_takes_the_version_back(live: Organisation
         assert live.type("topology", "rollback", str(number + 2), "--force").code == 0
 
 
+@pytest.mark.wide
 def test_partner_is_added_and_its_crl_that_the_edge_cannot_fetch_is_reported(
     live: Organisation, tmp_path: Path
 ) -> None:

@@ -60,7 +60,7 @@ def test_message_is_decided_by_what_the_opener_may_assert(example: Organisation)
     accepted = message(loaded, between, "alice@example.test")
     assert (accepted.accepted, accepted.saw) == (True, "sip:alice@example.test")
     refused = message(loaded, between, "bob@partner.test")
-    assert (refused.code, refused.wanted) == ("from-not-allowed", "a user of: example.test")
+    assert (refused.code, refused.wanted) == ("from-not-allowed", "a user of: bot.example.test, example.test")
     stranger = hops(loaded.topology, "evil.test", FE1)[0]
     assert message(loaded, stranger, "alice@example.test").code == "not-in-topology"
     outside = replace(stranger, target=hop(example, FE1, EDGE).target, kind=LinkKind.PARTNER)

@@ -17,6 +17,6 @@ def test_revision_of_the_users_stays_so_that_an_earlier_release_can_serve_them(u
     for schema in (USERS, DEVICES):
         migrate(url, schema)
     with shell(url) as db:
-        assert db.exec_driver_sql("SELECT version_num FROM users_schema").scalars().all() == ["0002"]
+        assert db.exec_driver_sql("SELECT version_num FROM users_schema").scalars().all() == [USERS.head]
         assert not db.exec_driver_sql("SELECT device FROM users_devices").all()
         assert not db.exec_driver_sql("SELECT id FROM users_invitations").all()

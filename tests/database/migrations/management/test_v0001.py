@@ -16,6 +16,7 @@ from sipmesh.database.schema import MANAGEMENT
 from sipmesh.storage import audit, history, management_files
 from sipmesh.storage.audit import Audit
 from storage.databases import BOTH, SQLITE, shell
+from support.tiers import wide_after
 
 EVERY = (lease_tables.SCHEMA, audit._schema, history._schema, management_files._schema)
 
@@ -42,14 +43,17 @@ def refused(db: sql.Connection, statement: str) -> None:
 
 @pytest.mark.parametrize(
     "statement",
-    [
-        "UPDATE audit SET line = 'c' WHERE seq = 2",
-        "UPDATE audit SET seq = 9 WHERE seq = 2",
-        "DELETE FROM audit",
-        "INSERT INTO audit VALUES (0, 'c', '', '')",
-        "INSERT INTO audit VALUES (4, 'c', '', ''), (3, 'd', '', '')",
-        "INSERT INTO audit VALUES (2, 'c', '', '') ON CONFLICT (seq) DO UPDATE SET line = 'c'",
-    ],
+    wide_after(
+        4,
+        [
+            "UPDATE audit SET line = 'c' WHERE seq = 2",
+            "UPDATE audit SET seq = 9 WHERE seq = 2",
+            "DELETE FROM audit",
+            "INSERT INTO audit VALUES (0, 'c', '', '')",
+            "INSERT INTO audit VALUES (4, 'c', '', ''), (3, 'd', '', '')",
+            "INSERT INTO audit VALUES (2, 'c', '', '') ON CONFLICT (seq) DO UPDATE SET line = 'c'",
+        ],
+    ),
 )
 def test_existing_rows_cannot_be_changed(db: sql.Connection, statement: str) -> None:
     refused(db, statement)

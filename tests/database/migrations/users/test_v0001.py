@@ -5,6 +5,9 @@ from __future__ import annotations
 from database.migrations.adoption import differences, made_in, make_earlier, migrate
 from sipmesh.database.schema import MESSAGES, USERS
 from sipmesh.storage.users.device_tables import SCHEMA as DEVICE_SCHEMA
+from sipmesh.storage.users.directory_tables import SCHEMA as DIRECTORY_SCHEMA
+from sipmesh.storage.users.logout_tables import SCHEMA as LOGOUT_SCHEMA
+from sipmesh.storage.users.scim_tables import SCHEMA as SCIM_SCHEMA
 from sipmesh.storage.users.user_database import Users
 from sipmesh.storage.users.user_tables import SCHEMA
 from storage.databases import SQLITE, run, shell
@@ -22,7 +25,16 @@ def test_new_tables_are_those_that_the_code_expects(url: str) -> None:
 
 def test_users_of_the_last_release_without_revisions_stay(url: str) -> None:
     make_earlier(url, USERS, _ROW, "UPDATE users_version SET version = 7")
-    but = {USERS.version_table, "users_version", "users_devices", "users_invitations", "devices_schema"}
+    but = {
+        USERS.version_table,
+        "users_version",
+        "users_devices",
+        "users_invitations",
+        "users_logouts",
+        "devices_schema",
+    }
+    but |= {"users_directory", "directory_schema", "logouts_schema", "users_classes"}
+    but |= {"users_scim", "users_scim_members", "scim_schema"}
     before = made_in(url, but)
     users = Users(url)
     assert (users.number, users.home(ALICE)) == (
@@ -30,8 +42,13 @@ def test_users_of_the_last_release_without_revisions_stay(url: str) -> None:
         "pool1.example.test",
     )  # 8: each server gets all users again, with the key of v0002
     users.close()
+    with shell(url) as db:
+        assert db.exec_driver_sql("SELECT call_rules FROM users").all() == [(None,)]
+        run(db, "ALTER TABLE users DROP COLUMN call_rules")  # of v0003
     assert made_in(url, but) == before
-    assert differences(url, USERS, SCHEMA, DEVICE_SCHEMA) == []
+    with shell(url) as db:
+        run(db, "ALTER TABLE users ADD COLUMN call_rules TEXT")
+    assert differences(url, USERS, SCHEMA, DEVICE_SCHEMA, DIRECTORY_SCHEMA, LOGOUT_SCHEMA, SCIM_SCHEMA) == []
 
 
 def test_first_release_had_no_home_pools(url: str) -> None:
@@ -46,7 +63,7 @@ def test_first_release_had_no_home_pools(url: str) -> None:
     users = Users(url)
     users.move(ALICE, "pool1.example.test")
     users.close()
-    assert differences(url, USERS, SCHEMA, DEVICE_SCHEMA) == []
+    assert differences(url, USERS, SCHEMA, DEVICE_SCHEMA, DIRECTORY_SCHEMA, LOGOUT_SCHEMA, SCIM_SCHEMA) == []
 
 
 def test_two_schemas_share_a_database_with_a_revision_each(url: str) -> None:

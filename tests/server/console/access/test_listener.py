@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 import ssl
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from aiohttp import web
+from cryptography.hazmat.primitives.serialization import Encoding
 
+from sipmesh.demo.forge import Forge, Forged
+from sipmesh.demo.ports import HOST, free_port
 from sipmesh.server.console.access import listener
 from support.console import Visitor, management_with_console
 from support.full_buffer import LEAST, send_until_full
@@ -33,6 +39,7 @@ async def silent_from(address: str, port: int) -> Streams:
 async def test_connection_that_sends_nothing_or_half_a_request_ends(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(listener, "LAST_REQUEST_S", 0.25)
     monkeypatch.setattr(listener, "LONGEST_S", 0.5)
     async with management_with_console(tmp_path) as network, Visitor(network, "vera-token") as visitor:
         streams = [await connected(network, visitor.port) for _ in range(2)]
@@ -41,6 +48,40 @@ async def test_connection_that_sends_nothing_or_half_a_request_ends(
             assert await reader.read() == b""
             writer.close()
         assert (await visitor.get("/api/v1/status")).status == 200
+
+
+async def answered(_request: web.BaseRequest) -> web.Response:
+    return web.Response()
+
+
+def context_of(certificate: Forged, folder: Path) -> ssl.SSLContext:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(*certificate.write(folder, MGMT))
+    return context
+
+
+@on_loop
+async def test_connection_in_the_backlog_is_served_with_the_certificate_that_was_renewed_meanwhile(
+    tmp_path: Path,
+) -> None:
+    forge, port = Forge(datetime.now(UTC)), free_port()
+    issuer = forge.organisation("Example")
+    first, second = (forge.server(issuer, MGMT) for _ in range(2))
+    server = web.Server(answered)
+    opened = listener.ConsoleListener(HOST, port, context_of(first, tmp_path), server, logging.getLogger())
+    with socket.create_connection((HOST, port)) as waiting:  # the loop has not run since: nothing has accepted it
+        waiting.settimeout(0)  # it does not block
+        opened.present(context_of(second, tmp_path))
+        trusting = ssl.create_default_context()
+        trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
+        reader, writer = await asyncio.open_connection(sock=waiting, ssl=trusting, server_hostname=MGMT)
+        assert writer.get_extra_info("ssl_object").getpeercert(binary_form=True) == second.certificate.public_bytes(
+            Encoding.DER
+        )
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        assert (await reader.read()).startswith(b"HTTP/1.1 200 ")
+        writer.close()
+    await opened.close()
 
 
 @on_loop

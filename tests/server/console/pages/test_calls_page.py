@@ -5,10 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-
-import pytest
 
 from sipmesh.storage.call_records.call_record import CallRecord
 from support.console import Visitor, management_with_console
@@ -65,19 +63,18 @@ async def test_pages_and_exports_have_all_records_once(tmp_path: Path) -> None:
         assert json.loads(lines[0])["id"] == "r059"
 
 
-@pytest.mark.parametrize(
-    ("query", "found"),
-    [
-        ("kind=failed", {"busy"}),
-        ("kind=up", {"now"}),
-        ("kind=messages", {"text"}),
-        ("since=2026-11-30T14:00", {"now"}),
-        ("until=2026-11-30T13:10", {"call", "busy", "text"}),
-        ("call=c7", {"text"}),
-    ],
-)
+FOUND = {
+    "kind=failed": {"busy"},
+    "kind=up": {"now"},
+    "kind=messages": {"text"},
+    "since=2026-11-30T14:00": {"now"},
+    "until=2026-11-30T13:10": {"call", "busy", "text"},
+    "call=c7": {"text"},
+}
+
+
 @on_loop
-async def test_search_finds_what_it_says(tmp_path: Path, query: str, found: set[str]) -> None:
+async def test_search_finds_what_it_says(tmp_path: Path) -> None:
     async with management_with_console(tmp_path, recording=True) as network, Visitor(network) as operator:
         await stored(
             network,
@@ -87,9 +84,10 @@ async def test_search_finds_what_it_says(tmp_path: Path, query: str, found: set[
             record(id="text", method="MESSAGE", call_id="c7"),
         )
         await operator.log_in("operator")
-        text = (await operator.get(f"/calls/export?format=csv&{query}")).text
-        assert {row["id"] for row in csv.DictReader(io.StringIO(text))} == found
-        assert (await operator.get(f"/calls?{query}")).text.count('<th scope="row">') == len(found)
+        for query, found in FOUND.items():
+            text = (await operator.get(f"/calls/export?format=csv&{query}")).text
+            assert (query, {row["id"] for row in csv.DictReader(io.StringIO(text))}) == (query, found)
+            assert (await operator.get(f"/calls?{query}")).text.count('<th scope="row">') == len(found)
 
 
 @on_loop
@@ -136,3 +134,19 @@ async def test_erasure_needs_a_security_officer(tmp_path: Path) -> None:
         await officer.log_in("security-officer")
         assert (await operator.post("/calls/erase", user="bob")).status == 403
         assert "bob@example.test is erased from 1 records" in (await officer.post("/calls/erase", user="bob")).text
+
+
+@on_loop
+async def test_button_for_a_day_finds_its_calls_and_marks_messages(tmp_path: Path) -> None:
+    noon = datetime.now(UTC).replace(hour=12, minute=0)
+    days = {"today": noon, "yesterday": noon - timedelta(days=1), "older": noon - timedelta(days=2)}
+    async with management_with_console(tmp_path, recording=True) as network, Visitor(network) as operator:
+        calls = [record(id=day, start=at, why=f"of {day}") for day, at in days.items()]
+        text = record(id="text", start=days["yesterday"] + timedelta(hours=1), method="MESSAGE", why="of yesterday")
+        await stored(network, *calls, text)
+        await operator.log_in("operator")
+        for day in ("today", "yesterday"):
+            page = (await operator.get(f"/calls?user=bob&day={day}")).text
+            assert {one for one in days if f"of {one}" in page} == {day}
+            assert ("13:00Z, message" in page, "12:00Z, message" in page) == (day == "yesterday", False)
+            assert f'value="{days[day].date()}T00:00"' in page

@@ -9,7 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from sipmesh.server.console import operations
-from sipmesh.server.console.pages import calls_page, live, network, trace_page, verdict_stream
+from sipmesh.server.console.pages import (
+    calls_page,
+    directory_page,
+    enrolment_page,
+    live,
+    network,
+    trace_page,
+    verdict_stream,
+)
 from sipmesh.server.console.pages.frame import FILTERS
 from sipmesh.server.console.pages.table import Column
 from sipmesh.trust.evidence import LinkKind
@@ -54,6 +62,7 @@ def test_each_cell_has_the_heading_of_its_column_on_a_narrow_screen_too() -> Non
             network.PARTNER_COLUMNS,
             network.PEERS,
             network.LINKS_BETWEEN,
+            directory_page.CONFLICTS,
         ),
         *(
             live.DEVICES,
@@ -62,9 +71,13 @@ def test_each_cell_has_the_heading_of_its_column_on_a_narrow_screen_too() -> Non
             verdict_stream.COLUMNS,
             trace_page.COLUMNS,
             network.BLOCKED,
+            enrolment_page.TOKENS,
+            enrolment_page.ACCOUNTS,
             calls_page.COLUMNS,
         ),
-        *(live.FAILURES, live.LOGINS, network.REFUSED_LATELY),
+        *(live.FAILURES, live.LOGINS, network.REFUSED_LATELY, network.ISSUED),
+        *(network.TRUNK_USES, network.TRUNK_CALLERS, network.APPLICATION_USES),
+        *(live.OWN_DEVICES, live.INVITATIONS, live.DEVICE_CERTIFICATES),
     ]
     known = {column.label for table in columns for column in table}
     found = set[str]()

@@ -16,6 +16,11 @@ from sipmesh.server.console.pages.navigation import GROUPS, place_of
         ("/links/fe1/7", "Network", "Links"),
         ("/users/alice@example.test", "People", "Users"),
         ("/user/alias/add", "People", "Users"),
+        ("/directory", "People", "Directory"),
+        ("/group/add", "People", "Users"),
+        ("/enrol", "Trust", "Certificates"),
+        ("/unblock", "Trust", "Partners"),
+        ("/rollback", "Changes", "Draft and versions"),
         ("/audit/check", "Changes", "Audit log"),
     ],
 )

@@ -34,7 +34,7 @@ async def test_each_page_about_the_network_is_shown(tmp_path: Path) -> None:
             ("/certificates", 200, MGMT),
             ("/partners", 200, "none"),
             ("/refused", 200, f"By {MGMT}"),
-            ("/servers/evil.test", 409, "is not a server of the topology"),
+            ("/servers/evil.test", 404, "is not a server of the topology"),
             (f"/links/{MGMT}/none", 409, "has no live link"),
             (f"/links/{MGMT}/to/{FE1}", 200, f"{MGMT} and {FE1}"),
         ):

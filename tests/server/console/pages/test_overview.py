@@ -17,7 +17,7 @@ async def test_first_page_says_what_needs_an_operator_and_what_has_changed(tmp_p
         page = (await viewer.get("/")).text
         assert "3 servers have a fault" in page
         assert f'href="/servers/{FE1}"' in page.partition("What needs you today")[2]
-        assert f"start it: sipmesh serve {FE1}" in page
+        assert f"start it: <code>sipmesh serve {FE1}</code>" in page
         assert "<strong>publish</strong> by ada (1)" in page.partition("What changed")[2]
         assert ">Draft<" not in page
         assert ("Messages in the last 24 hours" in page, "none in the last day" in page) == (True, True)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from sipmesh.server.enrolment.acme import nonces
 from sipmesh.server.enrolment.acme.acme import FAILURES_A_MINUTE
 from sipmesh.server.enrolment.acme.jws import LARGEST
 from sipmesh.server.enrolment.paths import ACME
@@ -46,6 +47,27 @@ async def test_replayed_nonce_and_unknown_nonce_are_refused_with_a_new_one(tmp_p
             assert (answer.status, answer.json["type"]) == (400, "urn:ietf:params:acme:error:badNonce")
         again = await client.post(client.account, nonce=answer.headers["Replay-Nonce"])
         assert again.status == 200
+
+
+@on_loop
+async def test_many_strangers_do_not_use_up_the_nonces_of_a_client(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each signs with a key of its own, which costs it nothing."""
+    monkeypatch.setattr(nonces, "MOST_USED", 40)
+    async with enrolling(tmp_path, "acme") as network, Visitor(network) as visitor:
+        client = AcmeClient(visitor)
+        await client.register(await token(network))
+        answers = []
+        for source in ("127.0.0.2", "127.0.0.3", "127.0.0.4"):
+            async with Visitor(network, source=source) as stranger:
+                answers += [await AcmeClient(stranger).post("new-account", {}) for _ in range(FAILURES_A_MINUTE)]
+        assert sum("externalAccountRequired" in answer.text for answer in answers) >= nonces.MOST_USED
+        wanted, nonce = {"identifiers": [{"type": "dns", "value": BOT}]}, await client.nonce()
+        while "badNonce" in (answer := await client.post("new-order", wanted, nonce=nonce)).text:
+            nonce = answer.headers["Replay-Nonce"]  # as each client does (RFC 8555 6.5)
+        assert answer.status == 201, answer.text
+        assert "badNonce" in (await client.post("new-order", wanted, nonce=nonce)).text
 
 
 @on_loop

@@ -34,10 +34,23 @@ def test_what_was_not_given_does_not_count(given: object) -> None:
     assert nonces.use(nonces.new())
 
 
-def test_used_nonces_are_forgotten_when_they_have_expired(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_many_used_nonces_end_the_oldest_second_and_no_fresh_nonce(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MOST_USED", 2)
     clock = Clock()
     nonces = Nonces(clock)
-    assert [nonces.use(nonces.new()) for _ in range(3)] == [True, True, False]
+    kept, *used = (nonces.new() for _ in range(3))
+    clock.now += 1
+    of_next_second = nonces.new()
+    assert [nonces.use(one) for one in (*used, nonces.new())] == [True, True, True]
+    assert not nonces.use(kept)
+    assert nonces.use(of_next_second)
+    assert not any(nonces.use(one) for one in (*used, of_next_second))
+
+
+def test_used_nonces_are_forgotten_when_they_have_expired() -> None:
+    clock = Clock()
+    nonces = Nonces(clock)
+    assert nonces.use(nonces.new())
     clock.now += LIFETIME_S
     assert nonces.use(nonces.new())
+    assert nonces._count == 1

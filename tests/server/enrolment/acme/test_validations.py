@@ -67,6 +67,10 @@ async def test_order_of_a_server_that_left_the_topology_is_invalid(tmp_path: Pat
         challenge = await client.challenge_of(begun, "http-01")
         await network.publish(lambda document: document["pools"].pop(), force=True)
         async with web_server(client, port) as asked:
+            refused = await client.post(challenge["url"], {})
+            assert (refused.status, "the account is revoked" in refused.text) == (401, True)
+            accounts = network.master.management_db.acme_accounts
+            accounts.change(client.account.rpartition("/")[2], status="valid")  # as if it could not be revoked
             assert (await client.post(challenge["url"], {})).status == 200
             assert (await client.settled(begun.headers["Location"]))["status"] == "invalid"
         assert asked == []

@@ -137,6 +137,7 @@ def test_version_without_a_signer_is_not_published(managed: Managed) -> None:
     assert kept(managed)[0] == 1
 
 
+@pytest.mark.wide
 @on_loop
 async def test_command_publishes_no_version_behind_a_server_that_starts(managed: Managed) -> None:
     """The server has read its version, and does not answer yet. Once it serves, the operator publishes through it."""

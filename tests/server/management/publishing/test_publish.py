@@ -112,7 +112,7 @@ WAYS: dict[str, Callable[[Desk], object]] = {
 }
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", wide_after(3, WAYS))
 def test_version_that_is_too_large_is_refused_by_each_way_to_publish(
     desk: Desk, way: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

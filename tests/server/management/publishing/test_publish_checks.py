@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from sipmesh.database.shared import SharedDatabase
@@ -17,6 +20,7 @@ from sipmesh.server.management.publishing.publish_checks import (
 )
 from sipmesh.storage.users.user_database import Users
 from sipmesh.topology.document.load import Loaded
+from support.managed import MGMT, build_managed
 from support.network import FE1, FE2, FE3, FE4, POOL, POOL2, Network
 from support.valkey_network import pool_entry
 
@@ -56,6 +60,31 @@ def test_organisation_keeps_its_name(example: Organisation) -> None:
         OperatorError, match=r"cannot change its name\n.*is Other, and every server belongs to example.test"
     ):
         must_keep_name(example.load(), before)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "told"),
+    [
+        ("metrics", 9105, "serve its metrics"),
+        ("metrics_tls", True, "serve its metrics"),
+        ("publish_lists", 9106, "publish CRLs"),
+    ],
+)
+def test_server_with_another_port_for_metrics_or_crls_needs_a_restart(
+    tmp_path: Path, key: str, value: object, told: str
+) -> None:
+    """A port of metrics that is open without TLS stays so until then."""
+    example = build_managed(tmp_path / "e")
+    viewer = {"name": "vera", "role": "viewer", "token_sha256": "a" * 64}
+    example.document["console"] = {"listen": "127.0.0.1:8444", "operators": [viewer]}
+    pools: Any = example.document["pools"]
+    server = pools[0]["servers"][0]
+    server["metrics"] = 9104
+    example.write()
+    before = example.load()
+    server[key] = value
+    example.write()
+    assert list(from_a_restart(before, example.load())) == [f"{MGMT} must be restarted to {told} as published"]
 
 
 def test_server_with_a_new_address_needs_a_restart(example: Organisation) -> None:

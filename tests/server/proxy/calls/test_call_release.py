@@ -72,6 +72,6 @@ async def test_ack_of_an_unknown_call_releases_no_phone(home: Network) -> None:
         node, alice = home.nodes[FE1], await home.phone("alice", FE1)
         await until(lambda: [flow for flow in node.flow_table.sessions() if flow.users])
         [flow] = node.flow_table.sessions()
-        node.release.end_call(flow, alice.request("ACK", BOB), Forward((), None))
+        node.release.end_call(flow, alice.request("ACK", BOB), Forward((), None), "unknown")
         await alice.silent()
         assert repr(node.release).startswith("<CallRelease")

@@ -16,6 +16,8 @@ from sipmesh.routing.identity.sender import ClientSender, Sender
 from sipmesh.routing.passport.identity_field import names_nobody, read_field
 from sipmesh.server.in_force.roles import signing_partners
 from sipmesh.server.proxy.calls.identity_service import IdentityService
+from sipmesh.server.proxy.trunks.number_verifier import NumberVerifier
+from sipmesh.server.proxy.trunks.signer_chains import SignerChains
 from sipmesh.server.quotas.limited_log import LimitedLog
 from sipmesh.topology.document.identity_policy import IdentityPolicy
 from sipmesh.trust.code import Code
@@ -29,11 +31,12 @@ CAROL = "sip:carol@partner.test"
 def service(policy: IdentityPolicy | None, key: object = SIGNER.key, told: Told | None = None) -> IdentityService:
     partner = SimpleNamespace(domains=frozenset({"partner.test"}), peer=FROM_PARTNER.peer, identity_policy=policy)
     view: Any = SimpleNamespace(partners=(partner,), sip_domains=frozenset({"example.test", "lab.test"}))
-    current: Any = SimpleNamespace(value=SimpleNamespace(view=view, signing=signing_partners(view)))
+    current: Any = SimpleNamespace(value=SimpleNamespace(view=view, signing=signing_partners(view), stir={}))
     gatekeeper: Any = SimpleNamespace(clock=lambda: datetime.now(UTC))
     own: Any = SimpleNamespace(chain=SIGNER.chain, key=key)
     log = LimitedLog((told or Told()).log, lambda: 0.0, each=9, total=9, window_s=60.0)
-    return IdentityService(current, gatekeeper, lambda: own, log)
+    numbers = NumberVerifier(gatekeeper, SignerChains(lambda: 0.0), log)
+    return IdentityService(current, gatekeeper, lambda: own, log, numbers)
 
 
 def flow(sender: Sender) -> Any:
@@ -122,6 +125,6 @@ def test_key_that_cannot_sign_is_named_in_the_log_once(key: object) -> None:
 def test_call_without_a_signature(
     policy: IdentityPolicy | None, method: str, to_tag: str, sender: Sender, status: int | None
 ) -> None:
-    refused = service(policy).judge(flow(sender), request(method, to_tag=to_tag))
+    refused = service(policy).judge(flow(sender), request(method, to_tag=to_tag), None)
     assert (refused and refused.status) == status
     assert refused is None or refused.code is Code.IDENTITY_MISSING

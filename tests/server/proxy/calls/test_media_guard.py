@@ -32,7 +32,7 @@ def guard() -> MediaGuard:
     """Make a guard without the parts that no test here reaches."""
     view = SimpleNamespace(name="fe1.example.test", trusted={})
     current: Any = SimpleNamespace(value=SimpleNamespace(view=view, media=RULES))
-    return MediaGuard(current, cast("Any", None))
+    return MediaGuard(current, cast("Any", None), cast("Any", SimpleNamespace(is_in_the_clear=lambda _flow: False)))
 
 
 def flow(sender: Sender) -> Any:

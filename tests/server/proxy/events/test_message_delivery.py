@@ -176,12 +176,14 @@ async def test_phone_that_has_refused_a_message_does_not_get_it_again(home: Netw
 
 @on_loop
 async def test_receipt_that_a_phone_does_not_understand_is_removed(home: Network) -> None:
-    """As linphone sends it, to a user who has changed the phone meanwhile. The text beside it waits for another phone."""
+    """As linphone sends it, and an earlier release has stored it. The text beside it waits for another phone."""
     async with home:
         alice, node = await home.phone("alice", FE1), home.nodes[FE1]
-        assert await say(alice, b"hello") == 202
-        sent = alice.request("MESSAGE", BOB, [("content-type", "message/imdn+xml")], b"<imdn/>")
-        assert (await alice.ask(sent)).status == 202
+        assert [await say(alice, text) for text in (b"hello", b"<imdn/>")] == [202, 202]
+        with closing(sqlite3.connect(home.organisations[0].folder / "state" / "messages.db")) as db, db:
+            [octets] = db.execute("SELECT octets FROM stored_messages ORDER BY number DESC").fetchone()
+            receipt = octets.replace(b"text/plain", b"message/imdn+xml")
+            db.execute("UPDATE stored_messages SET octets = ? WHERE octets = ?", (receipt, octets))
         desk = await device(home, "bob", FE1, 1)
         for _ in range(2):
             await take(desk, 415)
@@ -268,17 +270,6 @@ async def test_message_of_a_partner_keeps_its_sender(federation: Network) -> Non
             "message/cpim",
             cpim,
         )
-
-
-@on_loop
-async def test_delivery_reports_pass(home: Network) -> None:
-    """RFC 5438: bob's phone reports to alice, who is away meanwhile."""
-    async with home:
-        bob = await home.phone("bob", FE1)
-        imdn = bob.request("MESSAGE", "sip:alice@example.test", [("content-type", "message/imdn+xml")], b"<imdn/>")
-        assert (await bob.ask(imdn)).status == 202
-        came = await take(await home.phone("alice", FE1))
-        assert (came.first("content-type"), came.body) == ("message/imdn+xml", b"<imdn/>")
 
 
 @on_loop

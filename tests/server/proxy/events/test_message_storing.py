@@ -102,12 +102,33 @@ async def test_large_message_is_not_stored(home: Network) -> None:
         assert await say(alice, b"x" * 100_000) == 202
 
 
-@pytest.mark.parametrize("kind", ["application/im-iscomposing+xml"])
+IN_CPIM = b"From: <sip:alice@example.test>\r\n\r\nContent-Type: message/imdn+xml\r\n\r\n<imdn/>"
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [("application/im-iscomposing+xml", b"<a/>"), ("message/imdn+xml", b"<imdn/>"), ("message/cpim", IN_CPIM)],
+)
 @on_loop
-async def test_typing_is_not_stored(home: Network, kind: str) -> None:
+async def test_typing_and_receipts_reach_phones_that_are_there_and_are_not_stored(
+    home: Network, kind: str, body: bytes
+) -> None:
+    """RFC 3994, RFC 5438. The text that is sent beside them is stored, and alone delivered."""
     async with home:
         alice = await home.phone("alice", FE1)
-        assert (await alice.ask(alice.request("MESSAGE", BOB, [("content-type", kind)], b"<a/>"))).status == 480
+        sent = alice.request("MESSAGE", BOB, [("content-type", kind)], body)
+        assert (await alice.ask(sent)).status == 480
+        assert await say(alice, b"hello") == 202
+        bob = await home.phone("bob", FE1)
+        came = await bob.request_in("MESSAGE")
+        assert came.body == b"hello"
+        await bob.reply(came, 200)
+        await until(lambda: not _stored(home) and not home.nodes[FE1].events.delivery.is_running(BOB))
+        asked = asyncio.create_task(alice.ask(alice.request("MESSAGE", BOB, [("content-type", kind)], body)))
+        came = await bob.request_in("MESSAGE")
+        assert (came.first("content-type"), came.body) == (kind, body)
+        await bob.reply(came, 200)
+        assert (await asked).status == 200
 
 
 @on_loop

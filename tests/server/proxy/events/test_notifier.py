@@ -137,7 +137,10 @@ async def test_user_does_not_get_its_own_requests_back(home: Network) -> None:
         assert (await bob.ask(publish(bob, BUSY))).status == 200
         assert b"busy" in (await told(bob)).body
         refused = await bob.ask(subscribe(bob, BOB, "dialog"))
-        assert (refused.status, refused.first("allow-events")) == (489, "message-summary, presence, reg, ua-profile")
+        assert (refused.status, refused.first("allow-events")) == (
+            489,
+            "message-summary, presence, reg, ua-profile, user-search",
+        )
         assert (await bob.ask(bob.request("PUBLISH", BOB, [("event", "dialog")]))).status == 489
         await bob.silent()
 

@@ -62,7 +62,7 @@ def password_of(name: str, secret: bytes = SECRET) -> str:
 def profile(network: Network, told: Told, clock: Clock | None = None) -> Any:
     log = LimitedLog(told.log, lambda: 0.0, each=9, total=9, window_s=1.0)
     made = TurnCredentials(current_of(load(network.organisations[0].file), FE1), clock or Clock(), log)
-    return json.loads(made.profile(ALICE))
+    return made.servers(ALICE)
 
 
 def test_password_is_that_of_the_user_and_the_end(home: Network) -> None:

@@ -25,7 +25,7 @@ LATER = 3
 
 def calls(pair: Pair, worker: int) -> CallTable:
     """The calls that a worker knows."""
-    return pair.nodes[worker].relay.calls
+    return pair.nodes[worker].relay.calls.table
 
 
 def link_of(pair: Pair, worker: int) -> int:
@@ -74,13 +74,13 @@ async def test_call_between_two_phones_of_one_worker_concerns_no_other(example: 
 @on_loop
 async def test_calls_of_another_worker_are_bounded_too(example: Organisation) -> None:
     async with pair_of(example) as pair:
-        table = CallTable(2, OtherProcesses(), silent_recorder(pair.nodes[ONE]))
+        table = CallTable(2, OtherProcesses(), silent_recorder(pair.nodes[ONE]), pair.nodes[ONE].relay.calls.bridges)
         for number in (1, 2, 3):
             table.began_elsewhere(f"c{number}", number, float(number))
         assert table.links() == {2, 3}
         assert table.unacknowledged(2.0) == {3}
         table.ended_elsewhere("c3")
-        table.ended("c2")
+        table.ended_here("c2")
         assert not table.links()
 
 

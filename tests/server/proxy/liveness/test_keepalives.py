@@ -25,6 +25,7 @@ from support.between import BACK, THERE, Between, reach_by
 from support.network import BOT, EDGE, FE1, FE2, PARTNER_FE, Network
 from support.peer import Peer
 from support.running import on_jumping_loop, on_loop, until
+from support.tiers import wide_after
 from support.workers import give_workers
 
 HERE = Hop(FE1, LinkKind.SERVER)
@@ -177,7 +178,7 @@ class OtherMake:
                     writer.write(b"\r\n")
 
 
-@pytest.mark.parametrize("answers", [0, 1, 3])
+@pytest.mark.parametrize("answers", wide_after(2, [0, 1, 3]))
 @on_jumping_loop
 async def test_application_is_judged_by_answers_once_it_has_answered(pool: Network, answers: int) -> None:
     """On a link to it. A keepalive of its own, which follows one of ours by chance, is no answer."""

@@ -188,6 +188,7 @@ async def test_server_that_stops_tries_none_and_notes_none(home: Network) -> Non
         assert list(node.outages.names) == [FE2]
 
 
+@pytest.mark.wide
 @on_jumping_loop
 async def test_management_is_not_tried_because_a_front_end_may_not_dial_it(managed: Managed) -> None:
     """The trial would be refused as `role-not-allowed`, again and again, and the server would have a fault for ever."""

@@ -27,6 +27,27 @@ def test_trunk_that_has_failed_is_tried_last_until_its_pause_is_over() -> None:
     assert FIRST in repr(outages)
 
 
+def test_trunk_is_silent_after_two_lost_answers_and_well_after_two_answers() -> None:
+    """One lost answer changes nothing, and neither does one answer."""
+    clock, told = Clock(), Told()
+    outages = TrunkOutages(clock, LimitedLog(told.log, clock))
+    found = []
+    for is_well in (False, True, False, False, True, False, True, True):
+        outages.pinged(FIRST, is_well=is_well)
+        found.append(outages.last((FIRST, SECOND))[0] == FIRST)
+    assert found == [True, True, True, False, False, False, False, True]
+
+
+def test_call_that_rings_at_a_silent_trunk_makes_it_well() -> None:
+    clock, told = Clock(), Told()
+    outages = TrunkOutages(clock, LimitedLog(told.log, clock))
+    for _ in range(2):
+        outages.pinged(FIRST, is_well=False)
+    assert outages.last((FIRST, SECOND)) == [SECOND, FIRST]
+    outages.answered(FIRST)
+    assert outages.last((FIRST, SECOND)) == [FIRST, SECOND]
+
+
 def test_pause_doubles_with_each_failure_up_to_a_bound() -> None:
     clock, told = Clock(), Told()
     outages = TrunkOutages(clock, LimitedLog(told.log, clock))

@@ -122,7 +122,8 @@ async def test_login_without_a_server_of_the_home_pool_gets_503(two_pools: Netwo
         assert (await bob.register()).status == 503
 
 
-def test_only_digest_credentials_for_the_realm_of_the_user_go_on() -> None:
+def test_only_what_the_home_pool_checks_goes_on() -> None:
+    """Digest credentials for the realm of the user, and access tokens."""
     ours, other = 'Digest username="bob", realm="example.test"', 'Digest username="bob", realm="partner.test"'
     asked = request(
         "REGISTER",
@@ -130,12 +131,13 @@ def test_only_digest_credentials_for_the_realm_of_the_user_go_on() -> None:
         ("authorization", ours),
         ("authorization", other),
         ("authorization", "Bearer token"),
+        ("authorization", "Basic YTpi"),
         ("authorization", "Digest ="),
         ("proxy-authorization", ours),
         ("user-agent", "phone"),
     )
     keep_credentials(asked, "example.test")
-    assert asked.values("authorization") == [ours]
+    assert asked.values("authorization") == [ours, "Bearer token"]
     assert not asked.has("proxy-authorization")
     assert asked.has("user-agent")
 

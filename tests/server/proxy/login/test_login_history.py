@@ -11,7 +11,7 @@ ALICE, BOB = "sip:alice@example.test", "sip:bob@example.test"
 
 
 def login(user: str = ALICE, link: str = "c1", at: float = 0.0, agent: str = "phone") -> LoginAttempt:
-    return LoginAttempt(user, link, "192.0.2.1", agent, Algorithm.MD5, (Algorithm.SHA_256, Algorithm.MD5), at)
+    return LoginAttempt(user, link, "192.0.2.1", agent, "MD5", (Algorithm.SHA_256, Algorithm.MD5), at)
 
 
 def test_logins_of_a_user_are_reported_newest_first_and_once_for_each_link() -> None:

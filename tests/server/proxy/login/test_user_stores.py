@@ -14,7 +14,8 @@ from sipmesh.storage.location_service.locations import NOTHING_YET, Locations, S
 from sipmesh.storage.location_service.sqlite_locations import SqliteLocations
 from sipmesh.storage.users.replicated_users import ReplicatedUsers
 from sipmesh.storage.users.user_database import Users
-from sipmesh.topology.view import PoolView, ServerView, view
+from sipmesh.topology.entries import PoolView
+from sipmesh.topology.view import ServerView, view
 from sipmesh.trust.role import Role
 from support.network import EDGE, FE1, Network
 from support.running import on_loop

@@ -253,7 +253,7 @@ async def test_call_whose_phones_are_gone_ends_when_its_link_has_closed(home: Ne
     async with with_records(home):
         alice, bob = await home.phone("alice", FE1), await home.phone("bob", FE1)
         await talking(alice, bob)
-        recorder = home.nodes[FE1].relay.records
+        recorder = home.nodes[FE1].relay.calls.records
         (up,) = made_at(home, FE1)
         await alice.__aexit__()
         await until(lambda: recorder.up.lost_before(float("inf")))
@@ -270,7 +270,7 @@ async def test_call_goes_on_if_the_phone_comes_back(home: Network) -> None:
         alice, bob = await home.phone("alice", FE1), await home.phone("bob", FE1)
         _, _, dialog = await talking(alice, bob)
         await bob.request_in("ACK")
-        recorder = home.nodes[FE1].relay.records
+        recorder = home.nodes[FE1].relay.calls.records
         made_at(home, FE1)
         await alice.__aexit__()
         await until(lambda: recorder.up.lost_before(float("inf")))
@@ -290,10 +290,90 @@ async def test_caller_whose_link_closes_while_it_rings_has_a_record(home: Networ
         await alice.send(alice.request("INVITE", f"sip:{bob.user}"))
         await bob.request_in("INVITE")
         await alice.__aexit__()
-        await until(lambda: len(home.nodes[FE1].relay.records.buffer))
+        await until(lambda: len(home.nodes[FE1].relay.calls.records.buffer))
         assert [(one.status, one.why) for one in made_at(home, FE1)] == [
             (487, "the link of the caller has closed before an answer")
         ]
+
+
+@pytest.mark.parametrize(("status", "is_over"), [(200, True), (481, True), (500, False), (420, False), (401, False)])
+@on_loop
+async def test_bye_that_its_receiver_refuses_ends_no_record(home: Network, *, status: int, is_over: bool) -> None:
+    """A phone refuses a BYE with an old CSeq by 500 (RFC 3261 section 12.2.2), and the call goes on."""
+    async with with_records(home):
+        alice, bob = await home.phone("alice", FE1), await home.phone("bob", FE1)
+        _, _, dialog = await talking(alice, bob)
+        await bob.request_in("ACK")
+        made_at(home, FE1)
+        await alice.send(inside_of(dialog, alice, "BYE"))
+        await bob.reply(await bob.request_in("BYE"), status)
+        await alice.final(method="BYE")
+        relay = home.nodes[FE1].relay
+        assert [one.why for one in made_at(home, FE1)] == ["ended by BYE"] * is_over
+        assert (len(relay.calls.records.up), len(relay.calls.table)) == (not is_over, not is_over)
+
+
+@on_loop
+async def test_bye_of_a_stranger_to_the_call_ends_no_record(home: Network) -> None:
+    """It has Call-ID and tags, and no route of the dialog: this server refuses it itself. The caller's own BYE ends the call."""
+    async with with_records(home):
+        alice, bob, carol = [await home.phone(name, FE1) for name in ("alice", "bob", "carol")]
+        _, _, dialog = await talking(alice, bob)
+        await bob.request_in("ACK")
+        made_at(home, FE1)
+        forged = carol.request(
+            "BYE", "sip:bob@example.test", sender=dialog.local, to=dialog.remote, call_id=dialog.call_id
+        )
+        assert (await carol.ask(forged)).status >= 400
+        assert (silent(home, FE1), len(home.nodes[FE1].relay.calls.table)) == (True, 1)
+        await alice.send(inside_of(dialog, alice, "BYE"))
+        await bob.reply(await bob.request_in("BYE"), 200)
+        await alice.final(method="BYE")
+        assert [one.why for one in made_at(home, FE1)] == ["ended by BYE"]
+
+
+@on_loop
+async def test_second_call_with_the_same_call_id_has_its_own_record_and_end(home: Network) -> None:
+    async with with_records(home):
+        alice, bob, carol = [await home.phone(name, FE1) for name in ("alice", "bob", "carol")]
+        first, _, dialog = await talking(alice, bob)
+        await bob.request_in("ACK")
+        second, tag, _ = await talking(alice, carol, first.call_id)
+        await carol.request_in("ACK")
+        ups = made_at(home, FE1)
+        assert [one.callee for one in ups] == ["bob@example.test", "carol@example.test"]
+        await carol.send(inside_of(Dialog.of_callee(second, tag), carol, "BYE"))
+        await alice.reply(await alice.request_in("BYE"), 200)
+        await carol.final(method="BYE")
+        (over,) = made_at(home, FE1)
+        assert (over.id, over.callee) == (ups[1].id, "carol@example.test")
+        await alice.send(inside_of(dialog, alice, "BYE"))
+        await bob.reply(await bob.request_in("BYE"), 200)
+        await alice.final(method="BYE")
+        (over,) = made_at(home, FE1)
+        assert over.id == ups[0].id
+
+
+@pytest.mark.parametrize("other", [False, True], ids=["the-first-leg-last", "the-second-leg-last"])
+@on_loop
+async def test_call_that_two_phones_have_answered_ends_with_its_last_dialog(home: Network, *, other: bool) -> None:
+    """The caller hangs up one of them at once (RFC 3261 section 13.2.2.4): the call with the other phone goes on."""
+    async with with_records(home):
+        alice, bob = await home.phone("alice", FE1), await home.phone("bob", FE1)
+        invite = alice.request("INVITE", f"sip:{bob.user}")
+        await alice.send(invite)
+        came = await bob.request_in("INVITE")
+        await bob.reply(came, 200)
+        dialogs = [Dialog.of_caller(invite, await alice.final())]
+        bob.tag = "another-phone"
+        await bob.reply(came, 200)
+        dialogs.append(Dialog.of_caller(invite, await alice.final()))
+        (up,) = made_at(home, FE1)
+        for number, dialog in enumerate(reversed(dialogs) if other else dialogs):
+            await alice.send(inside_of(dialog, alice, "BYE"))
+            await bob.reply(await bob.request_in("BYE"), 200)
+            await alice.final(method="BYE")
+            assert [one.id for one in made_at(home, FE1)] == [up.id] * number
 
 
 @pytest.mark.parametrize(("more", "left_out"), [(0, 0), (1, 1)])
@@ -303,7 +383,7 @@ async def test_records_of_one_user_are_bounded_and_those_of_others_are_not(
 ) -> None:
     async with with_records(home):
         alice, bob = await home.phone("alice", FE1), await home.phone("bob", FE1)
-        recorder = home.nodes[FE1].relay.records
+        recorder = home.nodes[FE1].relay.calls.records
         for number in range(MOST_OF_USER - 1 + more):
             recorder.add(entry(id=str(number)), ("sip:alice@example.test", LOGIN))
         made_at(home, FE1)

@@ -26,8 +26,8 @@ def test_call_that_ended_leaves_nothing_behind() -> None:
     calls = UpCalls()
     calls.add(call("a", (1,)))
     calls.link_down(1, "alice@example.test", 1.0)
-    assert calls.remove("a") is not None
-    assert calls.remove("a") is None
+    assert calls.end_dialog("a") is not None
+    assert calls.end_dialog("a") is None
     calls.link_down(1, "alice@example.test", 2.0)
     assert not calls.lost_before(9.0)
     assert not list(calls)
@@ -40,7 +40,7 @@ def test_oldest_call_gives_way() -> None:
         calls.add(call(name))
     oldest = calls.remove_oldest()
     assert oldest is not None
-    assert oldest.key == "a"
+    assert oldest.dialogs == ["a"]
     assert (len(calls), calls.has("b")) == (1, True)
 
 
@@ -51,3 +51,30 @@ def test_phone_that_is_looked_up_is_looked_up_once() -> None:
     calls.await_return("a")
     assert not calls.lost_before(9.0)
     assert calls.has("a")
+
+
+def test_call_with_two_dialogs_is_over_with_the_last_one() -> None:
+    """Two phones have answered a forked INVITE. The first dialog to end does not end the call, nor what is known of its links."""
+    calls, forked = UpCalls(), call("a", (1,))
+    calls.add(forked)
+    calls.fork(forked, "b")
+    assert [len(list(calls)), len(calls)] == [1, 2]
+    assert calls.end_dialog("a") is None
+    calls.link_down(1, "alice@example.test", 1.0)
+    assert [key for key, _ in calls.lost_before(9.0)] == ["b"]
+    assert calls.end_dialog("b") is forked
+    assert not calls.lost_before(9.0)
+    assert len(calls) == 0
+
+
+def test_lost_call_keeps_its_place_when_its_first_dialog_ends() -> None:
+    calls, forked = UpCalls(), call("a", (1,))
+    calls.add(forked)
+    calls.add(call("c", (2,)))
+    calls.fork(forked, "b")
+    calls.link_down(1, "alice@example.test", 1.0)
+    calls.link_down(2, "carol@example.test", 2.0)
+    assert calls.end_dialog("a") is None
+    assert [key for key, _ in calls.lost_before(9.0)] == ["b", "c"]
+    assert calls.remove(forked) is forked
+    assert [key for key, _ in calls.lost_before(9.0)] == ["c"]

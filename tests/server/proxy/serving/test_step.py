@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import pytest
 
 from sipmesh.cli.versions import built
+from sipmesh.demo.organisation import Organisation
+from sipmesh.routing.call_rules.call_rules import CallRules
+from sipmesh.routing.call_rules.diversion import Diversion, Reason
+from sipmesh.routing.call_rules.handling import CallHandling
 from sipmesh.routing.events.reference import EARLY_REFERENCE
 from sipmesh.routing.events.subscribe import NO_SUBSCRIPTION
 from sipmesh.routing.identity.dialog_token import FlowSide, owner_hash
 from sipmesh.routing.identity.sender import named_side
 from sipmesh.routing.media.rules import MediaRules
 from sipmesh.routing.outcome import DRAINING, Answer, Drop, Forward, Prove, Register, Serve, Store, ToUser
+from sipmesh.routing.proxy.effects import Divert
+from sipmesh.routing.registrar.binding import Binding
 from sipmesh.routing.target import AnotherNotifier, FlowTarget, RemoteFlowTarget, ServerTarget
 from sipmesh.server.proxy.flow import Flow
 from sipmesh.server.proxy.login.end_of_flow import FLOW_FAILED
@@ -36,15 +42,25 @@ from sipmesh.server.proxy.serving.effects import (
 )
 from sipmesh.server.proxy.serving.events import (
     BindingsRead,
+    Diverting,
     IdentityJudged,
     LoggedIn,
     LoginDue,
     LoginGivenUp,
+    MembersReached,
     MessageStored,
     NotOfControlPlane,
     TargetsLost,
 )
-from sipmesh.server.proxy.serving.step import LOOP, MOVED, NO_REGISTRATIONS, STORED, TOO_MANY_LOGINS
+from sipmesh.server.proxy.serving.step import (
+    LOOP,
+    MOVED,
+    NO_LOGIN,
+    NO_REGISTRATIONS,
+    STORED,
+    TOO_MANY_LOGINS,
+    UNKNOWN_PEER,
+)
 from sipmesh.server.proxy.serving.user_targets import NO_USERS_YET
 from sipmesh.server.quotas.usage import Usage
 from sipmesh.sip.message import Request
@@ -56,6 +72,7 @@ from support.descriptions import CLEAR, SDES, with_body
 from support.network import BOT, FE1, FE2, FE3, POOL2, Network
 from support.running import on_loop
 from support.still_server import StillServer, asked, still_server
+from support.trunks import GATEWAY
 
 pytestmark = pytest.mark.skipif(built() == "compiled", reason="what stands for a link is no object of a compiled class")
 
@@ -164,7 +181,7 @@ async def test_registrations_are_read_where_they_are_not_known(home: Network) ->
         found = server.step(BindingsRead(received, user, [server.row("bob", 7, FE2)]))
         assert isinstance(found, Forward)
         assert isinstance(found.targets[0], RemoteFlowTarget)
-        assert found.unreached == Store(BOB, ALICE)
+        assert found.otherwise == Store(BOB, ALICE)
 
 
 @pytest.mark.parametrize(
@@ -434,3 +451,97 @@ async def test_subscribe_is_handed_over_to_the_process_that_is_the_notifier(
         monkeypatch.setattr(type(server.state.siblings), "has_notifier", lambda *_: True)
         aor = server.noted()
         assert server.effect(server.phone(), asked("SUBSCRIBE", aor, PRESENCE)) == HandOver(aor)
+
+
+TO_CAROL = Divert((Diversion(BOB, CAROL, Reason.NO_ANSWER),))
+
+
+def forwarded_to_carol(server: StillServer, rows: Sequence[Binding] | None = (), *, read: bool) -> Effect:
+    """What follows once Bob has not answered a call of Alice, and forwards it to Carol."""
+    received = server.received(server.phone(), asked("INVITE"))
+    answer = BindingsRead(received, ToUser(CAROL, ALICE, chain=TO_CAROL.chain), rows) if read else None
+    return server.step(Diverting(received, ALICE, TO_CAROL, answer))
+
+
+@on_loop
+async def test_call_that_is_forwarded_while_it_rings_finds_its_target(home: Network) -> None:
+    async with still_server(home.organisations[0]) as server:
+        server.registered("carol")
+        known = forwarded_to_carol(server, read=False)
+        assert isinstance(known, Forward)
+        assert isinstance(known.otherwise, CallHandling)
+        assert known.otherwise.chain == TO_CAROL.chain
+        server.forget()
+        asks = forwarded_to_carol(server, read=False)
+        assert isinstance(asks, ReadBindings)
+        assert asks.user.aor == CAROL
+        assert isinstance(forwarded_to_carol(server, [server.row("carol", 7)], read=True), Forward)
+        assert forwarded_to_carol(server, None, read=True) == NO_REGISTRATIONS
+        nowhere = forwarded_to_carol(server, [], read=True)
+        assert isinstance(nowhere, Answer)
+        assert nowhere.status == 480
+
+
+@on_loop
+async def test_media_of_a_call_are_judged_again_for_the_target_to_which_it_is_forwarded(home: Network) -> None:
+    async with still_server(home.organisations[0]) as server:
+        server.registered("carol")
+        clear = server.received(server.phone(), with_body(asked("INVITE"), CLEAR))
+        secured = server.received(server.phone(), with_body(asked("INVITE"), SDES))
+        current = server.parts.setup.current
+        current.value = replace(current.value, media=MediaRules({"example.test": MediaPolicy.REQUIRED}, {}, {}))
+        refused = server.step(Diverting(clear, ALICE, TO_CAROL))
+        assert isinstance(refused, Answer)
+        assert refused.status == 488
+        assert isinstance(server.step(Diverting(secured, ALICE, TO_CAROL)), Forward)
+
+
+@on_loop
+async def test_certificate_of_a_device_proves_its_user_also_while_the_users_are_not_known(
+    home: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The control is another user on the same link, whose credentials are not known yet."""
+    async with still_server(home.organisations[0]) as server:
+        flow, homes = server.flow(), type(server.parts.setup.current.value.homes)
+        flow.device = ALICE
+        monkeypatch.setattr(homes, "knows", lambda *_: False)
+        registers = [server.received(flow, asked("REGISTER", "sip:example.test", to=aor)) for aor in (ALICE, BOB)]
+        assert [server.step(one) for one in registers] == [Prove(ALICE, 401), NO_USERS_YET]
+
+
+@on_loop
+async def test_gateway_has_room_for_an_emergency_call(trunked: Organisation) -> None:
+    async with still_server(trunked, GATEWAY) as server:
+        front_end = server.server(FE1)
+        asserted = ("p-asserted-identity", f"<{ALICE}>")
+        found = server.effect(front_end, asked("INVITE", "sip:112@example.test;user=phone", asserted))
+        assert isinstance(found, Forward)
+        assert found.targets
+
+
+@on_loop
+async def test_message_to_a_group_is_accepted_if_each_member_has_it_or_will_get_it(home: Network) -> None:
+    async with still_server(home.organisations[0]) as server:
+        received = server.received(server.phone(), asked("MESSAGE"))
+        assert server.step(MembersReached(received, 3, 0)) == STORED
+        missed = server.step(MembersReached(received, 3, 2))
+        assert isinstance(missed, Answer)
+        assert (missed.status, missed.reason) == (480, "2 Of 3 Members Missed")
+
+
+@on_loop
+async def test_link_without_a_sender_has_no_requests(home: Network) -> None:
+    async with still_server(home.organisations[0]) as server:
+        mate = server.server(FE2)
+        mate.sender = None
+        assert server.effect(mate, asked("MESSAGE")) == UNKNOWN_PEER
+
+
+@on_loop
+async def test_no_device_registers_as_a_group(home: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with still_server(home.organisations[0]) as server:
+        received = server.received(server.phone(), asked("REGISTER", "sip:example.test", to=ALICE))
+        assert server.step(LoggedIn(received)) == Register(ALICE)
+        homes = type(server.parts.setup.current.value.homes)
+        monkeypatch.setattr(homes, "group_rules", lambda *_: CallRules(order="all"))
+        assert server.step(LoggedIn(received)) == NO_LOGIN

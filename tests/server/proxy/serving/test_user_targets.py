@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
 from sipmesh.cli.versions import built
 from sipmesh.routing.identity.sender import Sender
-from sipmesh.routing.outcome import Answer, Forward, Serve, Store, ToContact, ToUser
+from sipmesh.routing.numbers.application_table import ApplicationRoute, ApplicationTable
+from sipmesh.routing.outcome import Answer, Forward, Serve, Store, ToContact, ToMembers, ToUser
 from sipmesh.routing.registrar.binding import Binding
 from sipmesh.routing.registrar.device import RegisteredContact
 from sipmesh.routing.target import AnotherNotifier, FlowTarget, RemoteFlowTarget, ServerTarget
 from sipmesh.server.in_force.home_pools import HomePools
+from sipmesh.server.proxy.serving import user_targets
 from sipmesh.server.proxy.serving.effects import ReadBindings
 from sipmesh.server.proxy.serving.user_targets import (
     NO_USERS_YET,
@@ -25,7 +28,8 @@ from sipmesh.server.proxy.serving.user_targets import (
 )
 from sipmesh.sip.message import Request
 from sipmesh.topology.document.watching import Watching
-from support.network import FE1, FE2, FE3, FE4, POOL, POOL2, Network
+from sipmesh.trust.evidence import LinkKind
+from support.network import BOT, EDGE, EDGES, FE1, FE2, FE3, FE4, POOL, POOL2, Network
 from support.running import on_loop
 from support.still_server import NOW, StillServer, asked, still_server
 
@@ -172,8 +176,10 @@ async def test_bindings_are_read_unless_the_request_cannot_wait(home: Network) -
 # Bindings
 
 
-def placed(server: StillServer, request: Request, user: ToUser, held: Sequence[Binding]) -> Forward | Answer | Store:
-    return at_bindings(server.state, server.parts.setup.current.value, request, user, held)
+def placed(
+    server: StillServer, request: Request, user: ToUser, held: Sequence[Binding]
+) -> ToUser | Forward | Answer | Store | ToMembers:
+    return at_bindings(server.state, server.parts.setup.current.value, sender_of(server, ""), request, user, held)
 
 
 @on_loop
@@ -186,7 +192,7 @@ async def test_message_is_stored_for_a_user_without_a_phone_or_with_a_delivery_u
         assert isinstance(placed(server, asked("INVITE"), user, ()), Answer)
         here = placed(server, asked("MESSAGE"), user, [row])
         assert isinstance(here, Forward)
-        assert here.unreached is None
+        assert here.otherwise is None
         monkeypatch.setattr(type(server.state.delivery), "is_running", lambda *_: True)
         assert placed(server, asked("MESSAGE"), user, [row]) == Store(BOB, ALICE)
         monkeypatch.setattr(HomePools, "is_guest", lambda *_: True)
@@ -200,10 +206,46 @@ async def test_phone_of_another_server_may_be_gone_with_it(home: Network) -> Non
         remote = placed(server, asked("MESSAGE"), user, [row])
         assert isinstance(remote, Forward)
         assert isinstance(remote.targets[0], RemoteFlowTarget)
-        assert remote.unreached == Store(BOB, ALICE)
+        assert remote.otherwise == Store(BOB, ALICE)
         call = placed(server, asked("INVITE"), user, [row])
         assert isinstance(call, Forward)
-        assert call.unreached is None
+        assert call.otherwise is None
+
+
+# Applications and numbers
+
+
+@on_loop
+async def test_application_with_a_name_is_reached_by_its_front_ends_and_from_outside_only_if_it_is_public(
+    home: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with still_server(home.organisations[0]) as server:
+        current, menu = server.parts.setup.current, "sip:menu@example.test"
+        here = ApplicationRoute(BOT, POOL, frozenset({menu}), ("+49301",), public=False)
+
+        def called(route: ApplicationRoute, aor: str, name: str = "") -> Found:
+            current.value = replace(current.value, applications=ApplicationTable([route]))
+            return found(server, asked("INVITE", aor), ToUser(aor, ALICE), name)
+
+        assert called(here, menu) == Forward((ServerTarget((BOT,), LinkKind.SERVER, menu),), ALICE)
+        there = called(replace(here, next_hop=EDGES), menu)
+        assert isinstance(there, Forward)
+        assert [target.names for target in there.targets if isinstance(target, ServerTarget)] == [(EDGE,)]
+        refused = called(here, menu, EDGE)
+        assert isinstance(refused, Answer)
+        assert (refused.status, "is not public" in refused.why) == (403, True)
+        assert isinstance(called(replace(here, public=True), menu, EDGE), Forward)
+        assert isinstance(called(here, NOBODY), Answer)
+        monkeypatch.setattr(user_targets, "number_called", lambda *_: "+49301")
+        number = called(here, NOBODY)
+        assert isinstance(number, Forward)
+        assert [target.uri for target in number.targets if isinstance(target, ServerTarget)] == [
+            "sip:+49301@example.test;user=phone"
+        ]
+        monkeypatch.setattr(HomePools, "owner_of", lambda _, aor: BOB if aor.startswith("sip:+49301@") else "")
+        of_bob = called(here, NOBODY)
+        assert isinstance(of_bob, Answer)
+        assert of_bob.status == 480
 
 
 # Contacts

@@ -14,7 +14,7 @@ async def test_ack_arrives_and_its_call_is_acknowledged(home: Network) -> None:
         node, alice, bob = home.nodes[FE1], await home.phone("alice", FE1), await home.phone("bob", FE1)
         _, _, dialog = await talking(alice, bob)
         assert (await bob.request_in("ACK")).call_id == dialog.call_id
-        assert [call.acknowledged for call in node.relay.calls.up()] == [True]
+        assert [call.acknowledged for call in node.relay.calls.table.up()] == [True]
 
 
 @on_loop

@@ -8,6 +8,7 @@ import pytest
 
 from sipmesh.client.dialog import Dialog
 from sipmesh.errors import RemoteError
+from sipmesh.routing.proxy.effects import Start
 from sipmesh.routing.target import FlowTarget
 from sipmesh.server.running.running_server import RunningServer
 from sipmesh.sip.message import respond
@@ -72,7 +73,10 @@ async def test_answer_gets_the_callees_tag_into_its_dialog_token(home: Network) 
         answer = await alice.final()
         [before], [after] = came.items("record-route"), answer.items("record-route")
         assert before != after
-        assert [token in (before + after) for token in node.relay.requests.tokens_in(sent, answer)] == [True, True]
+        assert [token in (before + after) for token in node.relay.calls.requests.tokens_in(sent, answer)] == [
+            True,
+            True,
+        ]
 
 
 @on_loop
@@ -96,7 +100,7 @@ async def test_request_without_a_sender_makes_no_branch(home: Network) -> None:
         proxied.flow.sender, proxied.begun = None, None
         target = FlowTarget(1, b"", BOB)
         with pytest.raises(RemoteError, match="without a sender"):
-            node.relay.requests.make(proxied, target, proxied.flow, "z9hG4bK1")
+            node.relay.calls.requests.make(proxied, Start(0, target), proxied.flow, "z9hG4bK1")
 
 
 @pytest.mark.parametrize("breadth", ["", "12"])
@@ -124,8 +128,8 @@ async def test_answer_to_a_request_that_begins_no_dialog_has_no_token(home: Netw
         came = await bob.request_in("MESSAGE")
         [sent] = [sent for flow in node.flow_table.sessions() for sent in flow.sent.values()]
         answer = respond(came, 200)
-        assert node.relay.requests.tokens_in(sent, answer) == ()
-        assert repr(node.relay.requests).startswith("<BranchRequests")
+        assert node.relay.calls.requests.tokens_in(sent, answer) == ()
+        assert repr(node.relay.calls.requests).startswith("<BranchRequests")
 
 
 @pytest.fixture(name="trunked")

@@ -73,17 +73,21 @@ async def test_each_provisional_response_restarts_timer_c(home: Network) -> None
         assert (await alice.final()).status == 200
 
 
+@pytest.mark.parametrize("status", [100, 180])
 @on_jumping_loop
 @pytest.mark.wide
-async def test_repeated_100_does_not_restart_timer_c(home: Network) -> None:
-    """RFC 3261 16.7 item 2: "status codes 101 to 199 inclusive (but not 100)". The CANCEL says why (RFC 3326)."""
+async def test_repeated_100_or_180_of_a_phone_does_not_restart_timer_c(home: Network, status: int) -> None:
+    """RFC 3261 16.7 item 2: "status codes 101 to 199 inclusive (but not 100)". The CANCEL says why (RFC 3326).
+
+    A phone that repeats its 180 would ring for ever.
+    """
     async with ticking(home) as (node, alice, bob):
         began = node.loop.time()
         await alice.send(alice.request("INVITE", "sip:bob@example.test"))
         came = await bob.request_in("INVITE")
         await bob.reply(came, 180)
         await asyncio.sleep(RINGING_S - 10)
-        await bob.reply(came, 100)
+        await bob.reply(came, status)
         cancel = await bob.request_in("CANCEL")
         assert cancel.values("reason") == ['SIP;cause=408;text="Request Timeout"']
         assert node.loop.time() - began <= RINGING_S + SLACK_S

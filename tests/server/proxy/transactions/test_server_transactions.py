@@ -11,7 +11,7 @@ import pytest
 
 from routing.messages import request
 from sipmesh.cli.versions import built
-from sipmesh.routing.proxy.response_context import SILENT_S
+from sipmesh.routing.proxy.branch_kinds import SILENT_S
 from sipmesh.server.proxy.flow import Flow
 from sipmesh.server.proxy.transactions.server_transactions import ServerTransactions
 from sipmesh.sip.framing import MAX_ROWS

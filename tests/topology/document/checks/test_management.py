@@ -159,6 +159,21 @@ def test_console_and_approvals_need_a_management_server(place: Place, part: str)
     assert place.load()
 
 
+@pytest.mark.parametrize(
+    ("keys", "reason"),
+    [
+        ("metrics_tls: true", "needs a port"),
+        ("metrics: 9105, metrics_tls: true", "is for operators, and `console.operators` is empty"),
+    ],
+)
+def test_metrics_over_tls_need_a_port_and_an_operator(place: Place, keys: str, reason: str) -> None:
+    place.spoil(("servers: [fe3.example.test]", f"servers: [{{name: fe3.example.test, {keys}}}]"))
+    problem = place.problem()
+    assert (problem.reason, "metrics_tls" in problem.field) == (reason, True)
+    place.spoil((keys, "metrics: 9105, metrics_tls: true"), ("federation:\n", f"{CONSOLE}\nfederation:\n"), ONE_MANAGER)
+    assert place.load()
+
+
 def test_only_a_management_server_publishes_our_crls(place: Place) -> None:
     manager = (
         "  - {name: mg.example.test, role: management, servers: [{name: mg1.example.test, publish_lists: 9180}]}\n"

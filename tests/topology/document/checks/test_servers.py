@@ -22,7 +22,7 @@ if TYPE_CHECKING:
             "servers: [edge1.example.test]",
             "servers: [{name: edge1.example.test, client_certificates: [{certificate: p.pem, key: p.key}]}]",
             "pools[2].servers[0].client_certificates",
-            "phones do not connect to a server of role edge",
+            "neither phones nor browsers connect to a server of role edge",
         ),
         (
             "servers: [edge1.example.test]",

@@ -39,11 +39,15 @@ OURS = "authority: {anchors: [ca/root.pem], crls: [ca/root.crl, ca/issuing.crl]}
 PARTNER = PARTNER_ENTRY
 THIRD = "      client_usage: server-ok\n"
 FE3 = "servers: [fe3.example.test]"
+SPEAKS = "speaks_for: [example.test]"
 MG1 = "servers: [mg1.example.test]"
 POOL1 = "  - name: pool1.example.test\n"
 POOL2 = "  - name: pool2.example.test\n    role: front-end\n    servers: [fe3.example.test]\n"
 FEDERATION = "federation:\n"
 ADA = "{name: ada, role: operator, token_sha256: " + "a" * 64 + "}"
+SCIM = f"scim: {{tokens: [{{name: entra, token_sha256: '{'0' * 64}'}}]}}"
+OAUTH = "oauth: {issuer: 'https://id.example.test', audience: aud}"
+KERBEROS = "kerberos: {realm: CORP.TEST, keytab: secrets/k, roles: [{principal: ada@CORP.TEST, role: %s}]}"
 OPENID = "openid: {issuer: 'https://id.example.test', client_id: c, roles: [{value: noc, role: %s}]}"
 
 
@@ -87,6 +91,29 @@ def invitations(more: str = "") -> tuple[str, str]:
     return part(f"invitations: {{listen: 8445{more}}}")
 
 
+def acme(more: str = "") -> tuple[str, str]:
+    return part(f"acme: {{directory: 'https://ca.test/dir'{more}}}")
+
+
+def by_dns(**other: str) -> tuple[str, str]:
+    keys = {"server": "192.0.2.53", "zone": "acme.test", "key_file": "secrets/tsig", **other}
+    return acme(", dns: {" + ", ".join(f"{key}: {value}" for key, value in keys.items()) + "}")
+
+
+def by_account(name: str, file: str = "secrets/a") -> tuple[str, str]:
+    return acme(f", external_account: {{id: {name}, key_file: {file}}}")
+
+
+DIRECTORY = (
+    "kind: openldap, servers: [dc1.corp.test], bind: cn=a, password_file: secrets/d, base: dc=a, anchors: [partners/p.pem], "
+    "crls: [partners/p.crl]"
+)
+
+
+def directory(more: str = "") -> tuple[str, str]:
+    return part(f"directory: {{{DIRECTORY}{more}}}")
+
+
 def found(old: str, new: str) -> list[tuple[str, ConsoleRole]]:
     return [(grant.key, grant.role) for grant in grants(loaded(old), loaded(new))]
 
@@ -98,7 +125,8 @@ BEFORE_PARTNERS = "federation:\n  route: sip.example.test\n  discovery: off\n  p
 def with_trunk(key: str) -> str:
     """The text before the partners, with two gateways, and with a trunk that has the *key*."""
     pools = "".join(
-        f"  - {{name: gw{n}.example.test, role: gateway, servers: [gate{n}.example.test], next_hop: pool1.example.test}}\n"
+        f"  - {{name: gw{n}.example.test, role: gateway, servers: [gate{n}.example.test], next_hop: pool1.example.test, "
+        "rtpengine: 2223}\n"
         for n in (1, 2)
     )
     keys = key if key.startswith("gateway") else f"gateway: gw1.example.test, {key}"
@@ -106,6 +134,26 @@ def with_trunk(key: str) -> str:
     return f"{pools}{BEFORE_PARTNERS}{entry}, trunk: {{{keys}}}}}\n"
 
 
+def account(**other: str) -> str:
+    """An account at a trunk."""
+    keys = {"user": "alice", "realm": "a.test", "secret_file": "secrets/a", **other}
+    return f"login: {{{', '.join(f'{key}: {value}' for key, value in keys.items())}}}"
+
+
+def challenge(**other: str) -> str:
+    """How a trunk without a certificate logs in."""
+    keys = {"user": "alice", "secret_file": "secrets/a", "networks": "[192.0.2.0/24]", **other}
+    told = ", ".join(f"{key}: {value}" for key, value in keys.items())
+    return f"port: 5071, calls_per_second: 9, challenge: {{{told}}}"
+
+
+def stir(**other: str) -> str:
+    """How signatures of a trunk are verified."""
+    keys = {"anchors": "[partners/c/root.pem]", "hosts": "[c.test]", **other}
+    return f"stir: {{{', '.join(f'{key}: {value}' for key, value in keys.items())}}}"
+
+
+SIGN = "{certificate: servers/a.pem, key: servers/a.key, url: 'https://c.test/c.pem'}"
 SAME = ("# ours", "# the same")
 KEYS = [base64.b64encode(SigningLog(name).spki).decode() for name in "AB"]
 LOGS = "".join(f"    - {{operator: {name}, key: {key}}}\n" for name, key in zip("AB", KEYS, strict=True))
@@ -144,9 +192,31 @@ GIVEN: list[tuple[tuple[str, str], tuple[str, str], list[tuple[str, ConsoleRole]
             ("gateway", "", "gateway: gw2.example.test"),
             ("asserts", "asserts: ['+49']", "asserts: ['+49', '+43']"),
             ("carries", "carries: ['+49']", "carries: ['+49', '+43']"),
+            ("keying", "", "keying: none"),
             ("emergency", "", "emergency: true"),
             ("main_number", "", "main_number: '+493012345'"),
+            ("login.realm", account(), account(realm="other.test")),
+            ("login.secret_file", account(), account(secret_file="secrets/b")),
+            ("login.algorithm", account(), account(algorithm="MD5")),
+            ("challenge.networks", challenge(), challenge(networks="[192.0.2.0/24, 198.51.100.0/24]")),
+            ("challenge.secret_file", challenge(), challenge(secret_file="secrets/b")),
+            ("challenge.algorithm", challenge(), challenge(algorithm="MD5")),
+            ("stir.incoming", stir(), stir(incoming="require")),
+            ("stir.anchors", stir(), stir(anchors="[partners/c/root.pem, partners/b/root.pem]")),
+            ("stir.hosts", stir(), stir(hosts="[c.test, d.test]")),
+            ("stir.sign.certificate", stir(sign=SIGN), stir(sign=SIGN.replace("a.pem", "b.pem"))),
+            ("stir.sign.key", stir(sign=SIGN), stir(sign=SIGN.replace("a.key", "b.key"))),
         )
+    ),
+    (
+        (BEFORE_PARTNERS, with_trunk("port: 5071, calls_per_second: 9")),
+        (BEFORE_PARTNERS, with_trunk(challenge())),
+        [(f"{TRUNK}.challenge.{key}", OFFICER) for key in ("secret_file", "networks")],
+    ),
+    (
+        (BEFORE_PARTNERS, with_trunk("priority: 1")),
+        (BEFORE_PARTNERS, with_trunk("priority: 1, host: a.test")),
+        [(f"{TRUNK}.host", OFFICER)],
     ),
     (
         (BEFORE_PARTNERS, with_trunk("emergency: true")),
@@ -156,10 +226,48 @@ GIVEN: list[tuple[tuple[str, str], tuple[str, str], list[tuple[str, ConsoleRole]
         ),
         [("numbers.emergency", OFFICER)],
     ),
+    (SAME, (FEDERATION, f"numbers: {{per_user: {{calls: 2}}}}\n{FEDERATION}"), [("numbers.per_user.calls", OFFICER)]),
+    ((FEDERATION, f"numbers: {{per_user: {{calls: 2}}}}\n{FEDERATION}"), SAME, [("numbers.per_user", OFFICER)]),
+    (
+        (BEFORE_PARTNERS, with_trunk(stir(incoming="require"))),
+        (BEFORE_PARTNERS, with_trunk("ping: 60")),
+        [(f"{TRUNK}.stir", OFFICER)],
+    ),
+    (
+        (BEFORE_PARTNERS, with_trunk("ping: 60")),
+        (BEFORE_PARTNERS, with_trunk("ping: 60").replace(", trunk: {gateway: gw1.example.test, ping: 60}", "")),
+        [(TRUNK, OFFICER)],
+    ),
+    (
+        SAME,
+        (FEDERATION, f"numbers: {{per_user: {{minutes: 2}}}}\n{FEDERATION}"),
+        [("numbers.per_user.minutes", OFFICER)],
+    ),
+    (SAME, (FEDERATION, f"numbers: {{time_zone: Europe/Berlin}}\n{FEDERATION}"), [("numbers.time_zone", OFFICER)]),
     (
         SAME,
         (FEDERATION, f"numbers: {{classes: [{{name: a, numbers: ['+1']}}]}}\n{FEDERATION}"),
         [("numbers.classes", OFFICER)],
+    ),
+    (
+        SAME,
+        (FEDERATION, f"sites: [a]\nnumbers: {{sites: [{{site: a, country: '33'}}]}}\n{FEDERATION}"),
+        [("numbers.sites", OFFICER)],
+    ),
+    (
+        SAME,
+        (FEDERATION, f"numbers: {{extensions: [{{digits: 3, numbers: '+4930'}}]}}\n{FEDERATION}"),
+        [("numbers.extensions", OFFICER)],
+    ),
+    (
+        (BEFORE_PARTNERS, with_trunk("carries: ['+']")),
+        (
+            BEFORE_PARTNERS,
+            with_trunk("carries: ['+']").replace(
+                FEDERATION, f"numbers: {{routes: [{{name: a, numbers: ['+'], trunks: [sbc.test]}}]}}\n{FEDERATION}"
+            ),
+        ),
+        [("numbers.routes", OFFICER)],
     ),
     (SAME, (THIRD, f"{THIRD}      grace: 48\n"), [("federation.partners.grace", OFFICER)]),
     (SAME, (THIRD, f"{THIRD}      media: any\n"), [("federation.partners.media", OFFICER)]),
@@ -186,9 +294,13 @@ GIVEN: list[tuple[tuple[str, str], tuple[str, str], list[tuple[str, ConsoleRole]
     (("  route: sip.example.test\n", ""), SAME, [("federation.route", OFFICER)]),
     (SAME, part("media: any"), [("media.default", OFFICER)]),
     (SAME, part("media: {domains: {example.test: encrypted}}"), [("media.domains", OFFICER)]),
+    (SAME, part("call_rules: [{ring_s: 30}]"), [("call_rules", OFFICER)]),
     (SAME, part("presence: {partners: allow}"), [("presence.partners", OFFICER)]),
     (SAME, part("presence: {partners: polite-block}"), []),
     (part("presence: {inside: block}"), SAME, [("presence.inside", OFFICER)]),
+    (SAME, part("user_search: 'off'"), []),
+    (part("user_search: 'off'"), part("user_search: pool"), [("user_search", OFFICER)]),
+    (part("user_search: pool"), part("user_search: domain"), [("user_search", OFFICER)]),
     (SAME, part("call_records: {days: 30}"), [("call_records", OFFICER)]),
     (part("call_records: {days: 30}"), part("call_records: {days: 31}"), [("call_records.days", OFFICER)]),
     (part("call_records: {days: 30}"), part("call_records: {days: 29}"), []),
@@ -255,15 +367,42 @@ GIVEN: list[tuple[tuple[str, str], tuple[str, str], list[tuple[str, ConsoleRole]
         [("console.enrolment.tls_alpn_port", OFFICER)],
     ),
     (console(), console(f", {OPENID % 'viewer'}"), [("console.openid", OFFICER)]),
+    (console(), console(f", {KERBEROS % 'viewer'}"), [("console.kerberos", OFFICER)]),
+    (console(f", {KERBEROS % 'viewer'}"), console(f", {KERBEROS % 'operator'}"), [("console.kerberos", OFFICER)]),
     (console(f", {OPENID % 'viewer'}"), console(f", {OPENID % 'operator'}"), [("console.openid", OFFICER)]),
+    (SAME, acme(), [("acme.directory", OFFICER)]),
+    (acme(), acme(", anchors: [anchors/a.pem]"), [("acme.anchors", OFFICER)]),
+    (acme(), acme(", bind: 192.0.2.1"), [("acme.bind", OFFICER)]),
+    (acme(), acme(", port: 8080"), [("acme.port", OFFICER)]),
+    (by_dns(), by_dns(server="192.0.2.54"), [("acme.dns.server", OFFICER)]),
+    (by_dns(), by_dns(zone="example.test"), [("acme.dns.zone", OFFICER)]),
+    (by_dns(), by_dns(key_file="secrets/other"), [("acme.dns.key_file", OFFICER)]),
+    (by_account("a"), by_account("b"), [("acme.external_account.id", OFFICER)]),
+    (by_account("a"), by_account("a", "secrets/b"), [("acme.external_account.key_file", OFFICER)]),
+    (SAME, part(OAUTH), [("oauth", OFFICER)]),
+    (part(OAUTH), part(OAUTH.replace(": aud", ": sip")), [("oauth", OFFICER)]),
     (SAME, invitations(), [("invitations.listen", OFFICER)]),
     (invitations(), part("invitations: {listen: '192.0.2.1:8445'}"), [("invitations.listen", OFFICER)]),
     (invitations(), invitations(", name: join.example.test"), [("invitations.name", OFFICER)]),
     (invitations(), invitations(", port: 443"), [("invitations.port", OFFICER)]),
     (invitations(), invitations(", certificate: servers/join.pem"), [("invitations.certificate", OFFICER)]),
     (invitations(), invitations(", key: servers/join.key"), [("invitations.key", OFFICER)]),
+    (SAME, part(SCIM), [("scim", OFFICER)]),
+    (part(SCIM), part(SCIM.replace("'0", "'1")), [("scim", OFFICER)]),
+    (part(SCIM), part(SCIM.replace("scim: {", "scim: {most_loss: 90, ")), [("scim", OFFICER)]),
+    (SAME, directory(), [("directory", OFFICER)]),
+    (directory(), directory(", most_loss: 100"), [("directory", OFFICER)]),
+    (directory(), directory(", filter: (uid=*)"), [("directory", OFFICER)]),
     (SAME, ("speaks_for: [example.test]", "speaks_for: []"), []),
     (("speaks_for: [example.test]", "speaks_for: []"), SAME, [("pools.speaks_for", OFFICER)]),
+    (SAME, (SPEAKS, f"{SPEAKS}\n    sip_addresses: [a@example.test]"), [("pools.sip_addresses", OFFICER)]),
+    (SAME, (SPEAKS, f"{SPEAKS}\n    numbers: ['+4930']"), [("pools.numbers", OFFICER)]),
+    (
+        (SPEAKS, f"{SPEAKS}\n    numbers: ['+4930']"),
+        (SPEAKS, f"{SPEAKS}\n    numbers: ['+4930']\n    public: true"),
+        [("pools.public", OFFICER)],
+    ),
+    (SAME, (FE3, f"{FE3}\n    rtpengine: 2223"), [("pools.rtpengine", OFFICER)]),
     (SAME, (FE3, f"{FE3}\n    backup_pool: pool1.example.test"), [("pools.backup_pool", OFFICER)]),
     (SAME, ("internal_name: edge-int", "internal_name: other-int"), [("pools.internal_name", OFFICER)]),
     (
@@ -284,6 +423,11 @@ GIVEN: list[tuple[tuple[str, str], tuple[str, str], list[tuple[str, ConsoleRole]
         [("pools.servers.certificate", OFFICER)],
     ),
     (SAME, (FE3, "servers: [{name: fe3.example.test, metrics: 9100}]"), [("pools.servers.metrics", OPERATOR)]),
+    (
+        (FE3, "servers: [{name: fe3.example.test, metrics: 9100, metrics_tls: true}]"),
+        (FE3, "servers: [{name: fe3.example.test, metrics: 9100}]"),
+        [("pools.servers.metrics_tls", OPERATOR)],
+    ),
     (SAME, (FE3, "servers: [{name: fe3.example.test, client_auth: either}]"), [("pools.servers.client_auth", OFFICER)]),
     (
         SAME,
@@ -360,7 +504,23 @@ def test_each_rule_is_tried() -> None:
     """One way only: `discovery` has one value, and the tests beside this one have what takes more than one change."""
     tried = {key for _old, _new, keys in GIVEN for key, _role in keys}
     ruled = {key for key, each in RULES.items() if any(isinstance(rule, Rule) for rule in each)}
-    assert ruled - tried == {"federation.discovery", "approvals"}
+    assert ruled - tried == {"federation.discovery", "approvals", "pools.site"}
+
+
+@pytest.mark.parametrize(
+    ("numbers", "keys"),
+    [
+        ("", []),
+        ("numbers: {sites: [{site: a, country: '33'}]}\n", [("pools.site", OFFICER)]),
+        ("numbers: {routes: [{name: r, numbers: ['+4'], trunks: [t.test], sites: [a]}]}\n", [("pools.site", OFFICER)]),
+        ("numbers: {routes: [{name: r, numbers: ['+4'], trunks: [t.test]}]}\n", []),
+    ],
+)
+def test_site_of_a_pool_is_a_grant_where_calls_depend_on_it(numbers: str, keys: list[tuple[str, ConsoleRole]]) -> None:
+    general = (FEDERATION, f"sites: [a, b]\n{numbers}{FEDERATION}")
+    at_a, at_b = ((POOL2, f"{POOL2}    site: {site}\n") for site in "ab")
+    assert found(changed(general, at_a), changed(general, at_b)) == keys
+    assert found(changed(general), changed(general, at_b)) == keys
 
 
 BOSS = ADA.replace("operator", "security-officer")
@@ -388,6 +548,10 @@ TAKEN: list[tuple[tuple[str, str], tuple[str, str]]] = [
     (console(f", {OPENID % 'viewer'}"), console()),
     (console(), SAME),
     (invitations(), SAME),
+    (part(OAUTH), SAME),
+    (acme(), SAME),
+    (acme(), acme(", challenge: dns-01, contacts: ['mailto:a@example.test']")),
+    (directory(), SAME),
     (part("websocket: {origins: ['https://a.test']}"), SAME),
     (part("turn: {servers: ['turn:t.example.test'], secret_file: s/turn}"), SAME),
     (SAME, (THIRD, "")),

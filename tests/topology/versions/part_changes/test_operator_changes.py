@@ -8,13 +8,16 @@ import pytest
 
 from sipmesh.topology.document.parts.approvals import Approvals
 from sipmesh.topology.document.parts.console import Console
-from sipmesh.topology.versions.part_changes.operator_changes import approval_changes, console_changes
+from sipmesh.topology.document.parts.oauth import OAuth
+from sipmesh.topology.versions.part_changes.operator_changes import approval_changes, console_changes, oauth_changes
 
+KERBEROS = {"realm": "CORP.TEST", "keytab": "secrets/k", "roles": [{"principal": "ada@CORP.TEST", "role": "viewer"}]}
 OPENID = {
     "issuer": "https://id.example.test",
     "client_id": "console",
     "roles": [{"value": "admins", "role": "operator"}],
 }
+ASKED = {"client_id": "servers", "secret_file": "s/i"}
 ADA, BEN = {"name": "ada", "key": "ssh-ed25519 AAAA"}, {"name": "ben", "key": "ssh-ed25519 BBBB"}
 
 
@@ -58,6 +61,12 @@ def test_console_that_comes_or_goes_is_named_by_its_address() -> None:
             ["operators may log in to the console by https://id.example.test, as console: admins is operator"],
         ),
         (
+            {},
+            {"kerberos": KERBEROS},
+            ["operators may log in to the console by Kerberos of CORP.TEST, with secrets/k: ada@CORP.TEST is viewer"],
+        ),
+        ({"kerberos": KERBEROS}, {}, ["operators may not log in to the console by Kerberos any more"]),
+        (
             {"openid": OPENID},
             {},
             ["operators may not log in to the console by https://id.example.test any more"],
@@ -74,6 +83,21 @@ def test_console_that_comes_or_goes_is_named_by_its_address() -> None:
 )
 def test_access_to_the_console_has_words(old: dict[str, Any], new: dict[str, Any], lines: list[str]) -> None:
     assert list(console_changes(console(**old), console(**new))) == lines
+
+
+def test_logins_by_tokens_have_words() -> None:
+    none: dict[str, Any] = {"issuer": "https://id.example.test", "audience": "sip"}
+    old, new = OAuth.model_validate(none), OAuth.model_validate({**none, "audience": "voice", "introspection": ASKED})
+    assert list(oauth_changes(None, old)) == [
+        "users may log in by access tokens of https://id.example.test for sip; sub names the user"
+    ]
+    assert list(oauth_changes(old, None)) == [
+        "users may not log in by access tokens of https://id.example.test any more"
+    ]
+    assert list(oauth_changes(old, new)) == [
+        "oauth.audience changes from sip to voice",
+        "oauth.introspection changes from none to client_id servers, secret_file s/i",
+    ]
 
 
 def test_approvals_are_named_by_number_and_operator() -> None:

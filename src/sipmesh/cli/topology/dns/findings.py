@@ -17,6 +17,6 @@ def say_findings(findings: Sequence[DnsFinding]) -> None:
     for finding in findings:
         is_good = finding.state == "good"
         seen = ", ".join(finding.seen) or "nothing"
-        text = f"  {'✓' if is_good else '✗'} {finding.name}. {finding.type}: {finding.state}, {finding.dnssec}: {seen}"
+        text = f"  {'✓' if is_good else '✗'} {finding.name}. {finding.type}: {finding.state} (DNSSEC: {finding.dnssec}): {seen}"
         say(text, style=GOOD if is_good else WARN if finding.state == "unanswered" else BAD)
         say(*(f"      → {line}" for line in finding.mend), style="cyan")

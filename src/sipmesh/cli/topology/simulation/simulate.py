@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -15,6 +16,7 @@ from sipmesh.cli.place import HERE, AsJson, Place, TopologyFile
 if TYPE_CHECKING:
     from sipmesh.cli.topology.simulation.chains import Chain
     from sipmesh.cli.topology.simulation.decisions import Decision
+    from sipmesh.routing.call_rules.call_rules import CallRules
     from sipmesh.topology.builder.hops import LinkHop, Party
     from sipmesh.topology.document.load import Loaded
 
@@ -44,8 +46,18 @@ def simulate(
     ] = "",
     call: Annotated[
         tuple[str, str],
-        typer.Option(metavar="USER NUMBER", help="Decide about a call of a user to a number, in place of links."),
+        typer.Option(
+            metavar="USER NUMBER", help="Decide about a call of a user to a number or another user, in place of links."
+        ),
     ] = ("", ""),
+    at: Annotated[
+        datetime | None,
+        typer.Option(
+            formats=["%Y-%m-%dT%H:%M%z", "%Y-%m-%dT%H:%M"],
+            metavar="TIME",
+            help="When the call begins, such as 2027-01-31T18:30+01:00. By default now; without an offset in UTC.",
+        ),
+    ] = None,
     certificate: Annotated[
         Path | None,
         typer.Option(
@@ -75,7 +87,8 @@ def simulate(
 
     It follows the way of a request, link by link: from fe1 to partner.test over the edge. Certificates are those of this machine
     and of the ledger of the CA. Without a certificate of a partner, only the topology decides. With `--call` it follows a
-    call of a user to a number: what was typed, who may call it, and which trunks are tried.
+    call of a user to a number or a user: where the caller is, what was typed, who may call it and how much, by which route,
+    which trunks are tried, and which rules the callee has.
 
     Exit codes: 0 if everything is accepted, 1 otherwise.
     """
@@ -89,7 +102,9 @@ def simulate(
     place = Place(topology)
     loaded = loaded_version(place, version) if version else place.load()
     if any(call):
-        _report(SimulationReport.of(version, list(_call(place, loaded, *call))), as_json=as_json)
+        _report(
+            SimulationReport.of(version, list(_call(place, loaded, *call, at or datetime.now(UTC)))), as_json=as_json
+        )
     way = hops(loaded.topology, start, end, as_partner=role == "partner")
     given = Given(place, loaded, certificate, way)
     found = [decision for hop in way for decision in given.decisions(hop, user)]
@@ -104,13 +119,16 @@ def _report(report: SimulationReport, *, as_json: bool) -> NoReturn:
     raise typer.Exit(0 if report.accepted else 1)
 
 
-def _call(place: Place, loaded: Loaded, user: str, typed: str) -> Iterator[Decision]:
+def _call(place: Place, loaded: Loaded, user: str, typed: str, at: datetime) -> Iterator[Decision]:
     """Yield the decisions about a call of *user*, with the users in force."""
     from sipmesh.cli.topology.simulation.calls import SimulatedCall
     from sipmesh.routing.identity.alias import alias_keys
+    from sipmesh.server.in_force.call_defaults import call_defaults, in_effect
     from sipmesh.storage.users.user_database import Users
+    from sipmesh.topology.home_pools import home_by_default
     from sipmesh.topology.user_address import full_address
 
+    at = at.replace(tzinfo=UTC) if at.tzinfo is None else at
     caller = full_address(user, loaded.topology)
     users = Users(place.in_force().users_url)
 
@@ -119,8 +137,17 @@ def _call(place: Place, loaded: Loaded, user: str, typed: str) -> Iterator[Decis
             return name
         return next(filter(None, (users.owner(key) for key in alias_keys(name))), "")
 
+    def rules_of(called: str) -> CallRules | None:
+        home_of_called = users.home(called) or home_by_default(loaded.topology)
+        return in_effect(users.call_rules(called), call_defaults(loaded.topology).get(home_of_called), called)
+
     try:
-        yield from SimulatedCall(loaded, caller, typed, users.aliases(f"sip:{caller}"), owner_of).decisions()
+        aor = f"sip:{caller}"
+        home = users.home(aor) or home_by_default(loaded.topology)
+        known = users.verifier(aor)
+        classes = known.classes if known is not None else ()
+        simulated = SimulatedCall(loaded, caller, typed, users.aliases(aor), owner_of, rules_of, home, at, classes)
+        yield from simulated.decisions()
     finally:
         users.close()
 

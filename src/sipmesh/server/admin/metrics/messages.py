@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 
+from sipmesh.server.admin.status_report import trunks_of
+from sipmesh.server.proxy.calls.call_bounds import BOUNDS
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -23,11 +26,27 @@ def message_metrics(node: RunningServer) -> Iterator[Metric]:
     yield from _calls(node)
     yield from _branches(node)
     yield from _records(node)
+    yield from _rtpengine(node)
+
+
+def _rtpengine(node: RunningServer) -> Iterator[Metric]:
+    """Yield whether the rtpengine of this host answers, the commands to it, and the dialogs whose media pass it."""
+    bridges = node.relay.calls.bridges
+    control = bridges.control
+    away = GaugeMetricFamily("sipmesh_rtpengine_away", "1 if the rtpengine of this host does not answer, else 0.")
+    if control.port:
+        away.add_metric((), float(control.is_away))
+    yield away
+    waiting = "Commands to rtpengine that wait for their reply."
+    yield GaugeMetricFamily("sipmesh_rtpengine_commands_waiting", waiting, value=control.waiting)
+    failed = "Commands to rtpengine without a useful reply."
+    yield CounterMetricFamily("sipmesh_rtpengine_commands_failed", failed, value=control.failed)
+    yield GaugeMetricFamily("sipmesh_bridged_dialogs", "Dialogs whose media pass rtpengine.", value=len(bridges))
 
 
 def _records(node: RunningServer) -> Iterator[Metric]:
     """Yield how many records of calls and messages were made, wait for the disk, and were lost."""
-    buffer = node.relay.records.buffer
+    buffer = node.relay.calls.records.buffer
     yield CounterMetricFamily(
         "sipmesh_call_records", "Records of calls and messages that were made.", value=buffer.made
     )
@@ -82,8 +101,22 @@ def _calls(node: RunningServer) -> Iterator[Metric]:
         for digit in range(2, 7):
             answered.add_metric((method, f"{digit}xx"), counts[digit])
     yield answered
+    bounds = "Calls through trunks that were refused or ended by a bound, by bound."
+    reached = CounterMetricFamily("sipmesh_call_bounds_reached", bounds, labels=("bound",))
+    for bound in BOUNDS:
+        reached.add_metric((bound,), relay.calls.bounds.reached[bound])
+    yield reached
     up = "Calls that are up: a 2xx has passed this server, and no BYE. At most `calls_named`."
-    yield GaugeMetricFamily("sipmesh_calls_up", up, value=len(relay.calls))
+    yield GaugeMetricFamily("sipmesh_calls_up", up, value=len(relay.calls.table))
+    with_trunks = "Calls that are up with a trunk at this gateway: each has one of its channels."
+    channels = GaugeMetricFamily("sipmesh_trunk_calls", with_trunks, labels=("trunk",))
+    told = "Minutes of our users' calls through a trunk at this gateway in 24 hours."
+    minutes = GaugeMetricFamily("sipmesh_trunk_minutes", told, labels=("trunk",))
+    for one in trunks_of(node):
+        channels.add_metric((one.trunk,), one.calls)
+        minutes.add_metric((one.trunk,), one.minutes)
+    yield channels
+    yield minutes
 
 
 def _waits(node: RunningServer) -> Metric:

@@ -1,24 +1,23 @@
 """Metrics over HTTP: `/metrics` for Prometheus, and `/health`. Without a `metrics` address in the topology there are none.
 
-Both run on the loop that carries the messages, and have no password. So the figures are collected once a second at most, and the
-requests of an address and the connections are bounded.
+Both run on the loop that carries the messages, and without `metrics_tls` strangers may ask. So the figures are collected once a
+second at most, and the requests of an address and the connections are bounded.
 """
 
 from __future__ import annotations
 
-import asyncio
 import socket
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from aiohttp import web
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST
 
 from sipmesh.errors import OperatorError, Problem
 from sipmesh.routing.authentication.backoff import network_of
-from sipmesh.server.admin.metrics.server_metrics import ServerMetrics
+from sipmesh.server.admin.metrics.figures import FRESH_S, Figures, Workers
 from sipmesh.server.admin.metrics.versions import ending
 from sipmesh.server.admin.replies import WorkerState
 from sipmesh.server.process.http_port import HttpPort
@@ -29,56 +28,65 @@ from sipmesh.topology.expiry.inventory_entry import ExpiringKind
 from sipmesh.topology.expiry.urgency import Urgency
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from aiohttp.typedefs import Middleware
 
-    from prometheus_client.registry import Collector
-
-    from sipmesh.server.admin.replies import WorkerReply
     from sipmesh.server.running.running_server import RunningServer
 
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-FRESH_S: Final = 1.0
-"""Seconds for which every client gets the figures that were collected last."""
-
 REQUESTS_A_MINUTE: Final = 600
 """Requests of one address."""
 
 
-class Workers(Protocol):
-    """The other processes of a server (`workers.supervisor.Supervisor`)."""
+class Port(Protocol):
+    """Where the page is served."""
 
-    async def ask_all(self, command: str, **given: Any) -> Mapping[int, Any]:
-        """Ask every process that answers, and return the results by its number."""
+    async def open(self, host: str, port: int) -> None:
+        """Listen; raises `OSError` if the address cannot be used."""
 
-    def workers(self) -> Sequence[WorkerReply]:
-        """Return every worker, also those that do not serve."""
+    async def close(self) -> None:
+        """Stop listening."""
+
+
+class Protection(Protocol):
+    """Who may read the page, and how it is served to them."""
+
+    @property
+    def admit(self) -> Middleware:
+        """Refuse all others."""
+
+    def port(self, app: web.Application) -> Port:
+        """Return the port that serves *app*."""
 
 
 class MetricsPage:
-    """The HTTP server of the metrics. It has no TLS and no password; by default it listens on the loopback address.
+    """The HTTP server of the metrics. Without *protection* it has no TLS and no password; by default it is on loopback.
 
     Every client gets the figures that were collected last, for *fresh_s* seconds.
     """
 
-    def __init__(self, node: RunningServer, workers: Workers | None = None, *, fresh_s: float = FRESH_S) -> None:
-        self._node, self._workers, self._fresh_s = node, workers, fresh_s
-        self._metrics_of_node = ServerMetrics(node)
-        self._port: HttpPort | None = None
+    def __init__(
+        self,
+        node: RunningServer,
+        workers: Workers | None = None,
+        *,
+        fresh_s: float = FRESH_S,
+        protection: Protection | None = None,
+    ) -> None:
+        self._node, self._workers, self._protection = node, workers, protection
+        self._figures = Figures(node, workers, fresh_s=fresh_s)
+        self._port: Port | None = None
         self._rate = RequestRate(REQUESTS_A_MINUTE, node.loop.time)
-        self._figures, self._figures_until, self._collecting = b"", 0.0, asyncio.Lock()
 
     async def open(self) -> None:
         """Listen on the address that the topology has; raises `OperatorError` without an address, or if it cannot be used."""
         if self._node.view.metrics is None:
             raise OperatorError(f"{self._node.view.name} has no `metrics` address in the topology")
-        app = web.Application(middlewares=[self._guarded])
-        app.add_routes([web.get("/metrics", self._metrics), web.get("/health", self._health)])
-        self._port = HttpPort(app, self._node.log)
+        self._port = opened = self._made()
         host, port = self._node.view.metrics
         try:
-            await self._port.open(host, port)
+            await opened.open(host, port)
         except OSError as wrong:
             place = Problem(
                 self._node.file,
@@ -88,6 +96,12 @@ class MetricsPage:
                 "set another `metrics` address for this server in the topology",
             )
             raise OperatorError(f"no metrics on {host} port {port}", (place,)) from wrong
+
+    def _made(self) -> Port:
+        only = self._protection
+        app = web.Application(middlewares=[self._guarded, *((only.admit,) if only is not None else ())])
+        app.add_routes([web.get("/metrics", self._metrics), web.get("/health", self._health)])
+        return HttpPort(app, self._node.log) if only is None else only.port(app)
 
     async def close(self) -> None:
         """Stop listening."""
@@ -119,21 +133,7 @@ class MetricsPage:
             return name in {self._node.view.name, "localhost", ascii_lower(socket.gethostname())}
 
     async def _metrics(self, _request: web.Request) -> web.Response:
-        async with self._collecting:
-            if (now := self._node.loop.time()) >= self._figures_until:
-                registry = CollectorRegistry()
-                registry.register(self._metrics_of_node if self._workers is None else await self._of_all(self._workers))
-                self._figures, self._figures_until = generate_latest(registry), now + self._fresh_s
-        return web.Response(body=self._figures, headers={"Content-Type": CONTENT_TYPE_LATEST})
-
-    async def _of_all(self, workers: Workers) -> Collector:
-        """Collect the metrics of all processes of this server."""
-        from sipmesh.server.admin.merged_metrics import MergedMetrics, packed
-        from sipmesh.server.admin.metrics.workers import worker_metrics
-
-        others = await workers.ask_all("metrics")
-        own = [packed(self._metrics_of_node.collect()), packed(worker_metrics(workers.workers()))]
-        return MergedMetrics([*own, *others.values()])
+        return web.Response(body=await self._figures.text(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     async def _health(self, _request: web.Request) -> web.Response:
         """Answer 503 if this server drains, if none of its workers serves, or if it needs what has expired or cannot be used.

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
 from sipmesh.server.admin.expiry_warnings import concerning, stock_of
-from sipmesh.server.agent.agent import Agent
 from sipmesh.server.management.controller import Controller
 from sipmesh.server.replication.server_status import PeerKind
 
@@ -27,8 +26,11 @@ def version_metrics(node: RunningServer) -> Iterator[Metric]:
     yield _ends(node)
     yield _failing(node)
     yield _not_taken(node)
+    yield _not_renewed(node)
     yield _enrolments(node)
     yield from _versions(node)
+    yield from _of_management(node)
+    yield from _directory(node)
 
 
 def _enrolments(node: RunningServer) -> Metric:
@@ -48,6 +50,16 @@ def _not_taken(node: RunningServer) -> Metric:
     text = "New certificates that this server rejected; it uses the old certificates."
     count = sum(1 for _ in node.certificates.faults)
     return GaugeMetricFamily("sipmesh_certificates_not_taken", text, value=count)
+
+
+def _not_renewed(node: RunningServer) -> Metric:
+    text = "Seconds since the orders at the public CA began to fail; 0 if the last one went well. None without one."
+    family = GaugeMetricFamily("sipmesh_public_certificate_failing_seconds", text, labels=("file",))
+    order, at = node.view.acme_order, node.gatekeeper.clock()
+    for chain in node.certificates.for_clients.chains if order is not None else ():
+        failing = (at - chain.renewal.since).total_seconds() if chain.renewal is not None else 0.0
+        family.add_metric((chain.file,), failing)
+    return family
 
 
 def _ends(node: RunningServer) -> Metric:
@@ -77,7 +89,7 @@ def _failing(node: RunningServer) -> Metric:
 
 def _versions(node: RunningServer) -> Iterator[Metric]:
     """Yield the metrics of published versions; in a network without management they have no samples."""
-    control_plane, at = node.outside.control_plane, node.view.loaded.number
+    control_plane = node.outside.control_plane
     in_force = GaugeMetricFamily("sipmesh_topology_version", "The version of the topology in force.", labels=())
     newest = GaugeMetricFamily(
         "sipmesh_topology_newest", "The newest version of the topology that this server knows.", labels=()
@@ -87,6 +99,17 @@ def _versions(node: RunningServer) -> Iterator[Metric]:
         "Seconds since the last contact with the management server.",
         labels=(),
     )
+    if control_plane.newest:
+        in_force.add_metric((), node.view.loaded.number)
+        newest.add_metric((), control_plane.newest)
+    if control_plane.unheard_s is not None:
+        silence.add_metric((), control_plane.unheard_s)
+    yield from (in_force, newest, silence)
+
+
+def _of_management(node: RunningServer) -> Iterator[Metric]:
+    """Yield what management alone knows of the network; on another server these metrics have no samples."""
+    control_plane = node.outside.control_plane
     behind = GaugeMetricFamily(
         "sipmesh_servers_behind", "Servers that do not have the newest version of the topology in force.", labels=()
     )
@@ -98,11 +121,6 @@ def _versions(node: RunningServer) -> Iterator[Metric]:
         "Faults as `sipmesh status` shows them, by the kind of what has the fault and the code of the cause.",
         labels=("kind", "code"),
     )
-    if isinstance(control_plane, Agent | Controller):
-        in_force.add_metric((), at)
-        newest.add_metric((), control_plane.newest)
-    if isinstance(control_plane, Agent):
-        silence.add_metric((), control_plane.unheard_s)
     if isinstance(control_plane, Controller):
         behind.add_metric((), control_plane.behind)
         none = dict.fromkeys(((kind, "") for kind in PeerKind), 0)
@@ -110,4 +128,23 @@ def _versions(node: RunningServer) -> Iterator[Metric]:
             faults.add_metric(labels, count)
         if (last := control_plane.audit_head()) is not None:
             audit.add_metric((last.hash,), last.seq)
-    yield from (in_force, newest, silence, behind, faults, audit)
+    yield from (behind, faults, audit)
+
+
+def _directory(node: RunningServer) -> Iterator[Metric]:
+    """Yield the metrics of the directory; without one, and on another server than management, they have no samples."""
+    control_plane = node.outside.control_plane
+    unsynced = GaugeMetricFamily(
+        "sipmesh_directory_not_synced",
+        "1 if the users are not synced with the directory: `sipmesh status` says why.",
+        labels=(),
+    )
+    users = GaugeMetricFamily(
+        "sipmesh_directory_users", "Users who come from the directory, by whether they have access.", labels=("access",)
+    )
+    if isinstance(control_plane, Controller) and node.view.loaded.topology.directory is not None:
+        report = control_plane.directory.report
+        unsynced.add_metric((), bool(report.fault))
+        users.add_metric(("yes",), report.users - report.ended)
+        users.add_metric(("no",), report.ended)
+    yield from (unsynced, users)

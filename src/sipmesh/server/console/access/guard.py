@@ -11,6 +11,7 @@ from aiohttp import web
 
 from sipmesh.server.console.access.api_refusal import in_json, is_of_api
 from sipmesh.server.console.access.connection import ConsoleConnection
+from sipmesh.server.console.access.kerberos_logins import NEGOTIATE
 from sipmesh.server.console.access.operator import (
     Operator,
     Operators,
@@ -18,12 +19,14 @@ from sipmesh.server.console.access.operator import (
     operator_of_certificate,
     operator_of_token,
 )
+from sipmesh.server.console.access.scim_token import client_of_token
 from sipmesh.server.console.access.secret_table import hash_of
 from sipmesh.server.enrolment.paths import is_of_acme, is_of_enrolment
 from sipmesh.server.enrolment.problem import in_problem
 from sipmesh.server.process.http_peer import address_of, certificate_of
 from sipmesh.server.process.http_runner import too_many
 from sipmesh.server.process.request_rate import RequestRate
+from sipmesh.server.scim.scim_error import in_scim, is_of_scim
 from sipmesh.sip.text import ascii_lower
 
 if TYPE_CHECKING:
@@ -47,6 +50,9 @@ REQUESTS_A_MINUTE: Final = 600
 
 ENROLMENT_REQUESTS_A_MINUTE: Final = 240
 """Requests of one address by EST and ACME, beside the others: an ACME client needs twelve for a certificate."""
+
+SCIM_REQUESTS_A_MINUTE: Final = 3_000
+"""Requests of one SCIM client: a first sync writes each user, and Entra sends 25 requests in a second."""
 
 FAILURES_A_MINUTE: Final = 10
 """Codes and tokens of one address that fail; answers of its OpenID provider, and those of a certificate, count apart."""
@@ -93,6 +99,7 @@ class Guard:
         self._of_strangers = RequestRate(REQUESTS_A_MINUTE, clock)
         self._of_enrolment = RequestRate(ENROLMENT_REQUESTS_A_MINUTE, clock)
         self._of_known = RequestRate(REQUESTS_A_MINUTE, clock)
+        self._of_scim = RequestRate(SCIM_REQUESTS_A_MINUTE, clock)
         self._failures = RequestRate(FAILURES_A_MINUTE, clock)
 
     @web.middleware
@@ -103,7 +110,7 @@ class Guard:
         """
         try:
             self._must_be_for_us(request)
-            _must_not_be_of_another_site(request)
+            must_not_be_of_another_site(request)
             is_last = self._is_last(request)
             answer = await handler(request)
         except web.HTTPException as error:
@@ -127,7 +134,7 @@ class Guard:
         host, port = listening
         literal = f"[{host}]" if ":" in host else host
         names = {view.name, literal, "localhost"}
-        if is_of_enrolment(request.path):
+        if is_of_enrolment(request.path) or is_of_scim(request.path):
             names.add(view.pool.name)  # a client of a management pool asks for its name, and DNS leads it to the leader
         hosts = {f"{name}:{port}" for name in names} | (names if port == HTTPS_PORT else set())
         if ascii_lower(request.host) not in hosts:
@@ -150,7 +157,7 @@ class Guard:
             if is_last and request.path != LOGIN:
                 raise too_many()
             return is_last
-        if not self._of_known.admits(proved):
+        if not (self._of_scim if is_of_scim(request.path) else self._of_known).admits(proved):
             raise too_many()
         connection = request.protocol
         if isinstance(connection, ConsoleConnection) and not connection.proves(proved):
@@ -159,7 +166,10 @@ class Guard:
 
     def _proved(self, request: web.Request) -> str:
         """Return whose request it is: by a valid token, a session, or a certificate that TLS has accepted; "" for a stranger."""
-        known = operator_of_token(self._view().loaded.topology, _token_of(request) or "")
+        topology, token = self._view().loaded.topology, token_of(request) or ""
+        if is_of_scim(request.path):
+            return client_of_token(topology, token)
+        known = operator_of_token(topology, token)
         if known is not None:
             return known.who
         session = self.operators.session(request.cookies.get(COOKIE, ""), counts=False)
@@ -170,7 +180,8 @@ class Guard:
 
     def identify(self, request: web.Request) -> Operator | None:
         """Find the operator by the token or by the session of *request*; raises HTTP 401 for a token that is not valid."""
-        if request.headers.get("Authorization", ""):
+        given = request.headers.get("Authorization", "")
+        if given and not given.startswith(f"{NEGOTIATE} "):  # clients repeat a ticket at pages that ask for none
             return self._by_token(request)
         by_person = REFRESH not in request.headers and REFRESH_FIELD not in request.query
         session = self.operators.session(request.cookies.get(COOKIE, ""), counts=by_person)
@@ -213,7 +224,7 @@ class Guard:
 
     def _by_token(self, request: web.Request) -> Operator:
         """Find the operator by the token; a valid one counts after any failures at its address."""
-        token = _token_of(request)
+        token = token_of(request)
         known = operator_of_token(self._view().loaded.topology, token) if token is not None else None
         if known is None:
             self.failed(address_of(request))
@@ -245,10 +256,12 @@ def _in_form_of(path: str, error: web.HTTPException) -> web.HTTPException:
     """Give *error* the form that a client of *path* reads: JSON of the API, or a problem of ACME (RFC 8555 6.7)."""
     if is_of_api(path):
         return in_json(error)
+    if is_of_scim(path):
+        return in_scim(error)
     return in_problem(error) if is_of_acme(path) else error
 
 
-def _must_not_be_of_another_site(request: web.Request) -> None:
+def must_not_be_of_another_site(request: web.Request) -> None:
     """Refuse a request that a page of another site has caused (HTTP 403), unless it leads a tab of the browser here."""
     leads_here = request.method == "GET" and all(request.headers.get(name) == said for name, said in LEADS_HERE.items())
     if is_of_another_site(request) and not leads_here:
@@ -286,7 +299,7 @@ async def form_of(request: web.Request) -> Mapping[str, str]:
     return {name: value for name, value in fields.items() if isinstance(value, str)}
 
 
-def _token_of(request: web.Request) -> str | None:
+def token_of(request: web.Request) -> str | None:
     """Return the token of a request, None if it has none."""
     header = request.headers.get("Authorization", "")
     return header.removeprefix(BEARER) if header.startswith(BEARER) else None

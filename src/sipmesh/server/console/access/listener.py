@@ -46,10 +46,15 @@ class ConsoleListener:
         self._socket = socket.create_server((host, port), family=family, backlog=BACKLOG)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_OCTETS)  # accepted sockets inherit it
         self._socket.setblocking(False)  # noqa: FBT003 - the method has no keyword
+        self.address = host, port
         self._context, self._server, self._logger = context, server, logger
         self._places, self._turns = Places(), HandshakeTurns()
         self._serving = set[asyncio.Task[None]]()
         self._accepting = asyncio.get_running_loop().create_task(self._accept())
+
+    def present(self, context: ssl.SSLContext) -> None:
+        """Use *context* for each handshake that begins from now on. The port stays open: no connection is refused meanwhile."""
+        self._context = context
 
     async def close(self) -> None:
         """Stop listening; connections end by themselves, or with their server."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from sipmesh.pki.ca_rotation import CaGenerations
 from sipmesh.server.process.http_peer import certificate_of
 from sipmesh.transport.tls.path_check import path_errors
 from sipmesh.trust.evidence import LinkKind
@@ -15,9 +16,12 @@ from sipmesh.trust.judgement.operator import judge_operator
 from sipmesh.trust.x509.certificate import MalformedCertificateError, read_certificate
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from aiohttp import web
     from cryptography import x509
 
+    from sipmesh.server.certificates.own_certificates import OwnCertificates
     from sipmesh.topology.view import ServerView
     from sipmesh.trust.judgement.document_signer import SignerVerdict
 
@@ -54,3 +58,10 @@ class OperatorCertificates:
             errors = ()  # the judge reads the certificate too, and says so
         grace = view.accept_policy(LinkKind.SERVER).grace
         return judge_operator(chain, authority, at=at, engine_errors=errors, here=view.name, grace=grace)
+
+
+def issuing_of(folder: Path, certificates: OwnCertificates) -> Sequence[x509.Certificate]:
+    """Return the certificates of our issuing CAs: those of the CA in *folder*, or that of our own certificate."""
+    if CaGenerations.are_in(folder):
+        return [ca.issuing for ca in CaGenerations(folder).alive]
+    return certificates.presented.of(LinkKind.SERVER).chain[1:]

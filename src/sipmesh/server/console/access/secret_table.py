@@ -70,6 +70,13 @@ class SecretTable(Generic[T]):
         self._entries.pop(hash_of(secret), None)
         return value
 
+    def remove(self, is_meant: Callable[[T], bool]) -> list[T]:
+        """Remove the values of which *is_meant* is true; returns those that had not ended."""
+        self._remove_ended()
+        found = {key: entry.value for key, entry in self._entries.items() if is_meant(entry.value)}
+        self._entries = {key: entry for key, entry in self._entries.items() if key not in found}
+        return list(found.values())
+
     def clear(self) -> int:
         """Remove all values; returns how many had not ended."""
         self._remove_ended()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
@@ -17,7 +17,7 @@ from sipmesh.server.console.pages.table import Column, Table, Wanted
 from sipmesh.server.management.replies import CALLS
 from sipmesh.sip.text import LWS
 from sipmesh.storage.call_records.call_csv import csv_of
-from sipmesh.storage.call_records.call_query import MOST_ON_PAGE
+from sipmesh.storage.call_records.call_pages import CallPages
 from sipmesh.storage.call_records.journal import line_of
 
 if TYPE_CHECKING:
@@ -40,6 +40,8 @@ KINDS: Final[Mapping[str, Mapping[str, object]]] = {
 
 COLUMNS: Final = tuple(map(Column["CallRecord"], ("Start", "From", "To", "Outcome", "For", "Media", "Way")))
 ASKED: Final = ("user", "since", "until", "kind", "call")
+DAYS: Final[Mapping[str, int]] = {"today": 0, "yesterday": 1}
+"""The buttons of the form that ask for one day in UTC, and how many days ago it was."""
 
 
 class CallsPage:
@@ -53,7 +55,7 @@ class CallsPage:
         asked = _asked(request)
         given = _given(asked)
         reply: CallsReply | None = None
-        if any(name in request.query for name in (*ASKED, "before")):
+        if any(name in request.query for name in (*ASKED, "day", "before")):
             before = request.query.get("before", "")[:256]
             reply = await self._frame.read(request, CALLS.name, **given, before=before, most=ON_PAGE)
         kept = {name: value for name, value in asked.items() if value}
@@ -62,6 +64,7 @@ class CallsPage:
         values = {
             "asked": asked,
             "kinds": tuple(KINDS),
+            "days": tuple(DAYS),
             "calls": Table(COLUMNS, records, len(records), len(records), Wanted(PATH)),
             "is_asked": reply is not None,
             "older": f"{PATH}?{urlencode(older)}" if older else "",
@@ -84,19 +87,20 @@ class CallsPage:
         return web.Response(text=text, content_type=kind, headers=headers)
 
     async def _all(self, request: web.Request, given: Mapping[str, object]) -> list[CallRecord]:
-        found: list[CallRecord] = []
-        while len(found) < MOST_EXPORTED:
-            before = found[-1].id if found else ""
-            reply: CallsReply = await self._frame.read(request, CALLS.name, **given, before=before, most=MOST_ON_PAGE)
-            found += reply.records
-            if not reply.has_more:
-                break
-        return found
+        pages = CallPages(MOST_EXPORTED)
+        while not pages.is_complete:
+            reply: CallsReply = await self._frame.read(request, CALLS.name, **given, **pages.wanted)
+            pages.add(reply.records, has_more=reply.has_more)
+        return pages.records
 
 
 def _asked(request: web.Request) -> dict[str, str]:
-    """Read the fields of the form from the query."""
-    return {name: request.query.get(name, "").strip(LWS)[:256] for name in ASKED}
+    """Read the fields of the form from the query; a button for a day fills in the times."""
+    asked = {name: request.query.get(name, "").strip(LWS)[:256] for name in ASKED}
+    if (days := DAYS.get(request.query.get("day", ""))) is not None:
+        begin = datetime.now(UTC).date() - timedelta(days=days)
+        asked |= {"since": f"{begin}T00:00", "until": f"{begin + timedelta(days=1)}T00:00"}
+    return asked
 
 
 def _given(asked: Mapping[str, str]) -> dict[str, object]:

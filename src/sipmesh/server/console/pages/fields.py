@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from sipmesh.pki.crl.builder import Reason
-from sipmesh.server.console.parameters import LONGEST_ADDRESS, LONGEST_NAME, LONGEST_PASSWORD
+from sipmesh.routing.call_rules.call_rules import GroupOrder
+from sipmesh.server.console.parameters import LONGEST_ADDRESS, LONGEST_NAME, LONGEST_NUMBER, LONGEST_PASSWORD
 from sipmesh.server.provisioning.client_kind import ClientKind
+from sipmesh.sip.text import is_digits
 from sipmesh.topology.document.identity_policy import IdentityPolicy
 from sipmesh.topology.document.media_policy import MediaPolicy
+from sipmesh.topology.document.watching import Watching
 from sipmesh.topology.versions.publication import LONGEST_WHY
 from sipmesh.trust.role import ClientUsage
 
@@ -24,7 +27,7 @@ class Field:
     """A field called *name*; *kind* is a type of an ``input`` element, ``select`` or ``area``.
 
     A select has *choices*, or those of the topology that *of_network* names. *reads* makes the value of the parameter of what was
-    typed, where that is no text.
+    typed, where that is no text. *empty* is what a select says for no choice.
     """
 
     name: str
@@ -36,6 +39,7 @@ class Field:
     longest: int = LONGEST_NAME
     hint: str = ""
     reads: Callable[[str], object] = str
+    empty: str = "as the topology says"
 
 
 _BETWEEN: Final = re.compile(r"[ \t\r\n,]+")
@@ -46,10 +50,26 @@ def items(text: str) -> Sequence[str]:
     return [one for one in _BETWEEN.split(text) if one]
 
 
+def lines(text: str) -> Sequence[str]:
+    """Read a text from each line."""
+    return [line for line in (one.strip(" \t\r") for one in text.split("\n")) if line]
+
+
 def servers(text: str) -> Sequence[Mapping[str, str]]:
     """Read a server from each line: its name, its address, and the address for partners of a server of an edge."""
-    lines = filter(None, map(items, text.split("\n")))
-    return [dict(zip(("name", "address", "outside"), line, strict=False)) for line in lines]
+    typed = filter(None, map(items, text.split("\n")))
+    return [dict(zip(("name", "address", "outside"), line, strict=False)) for line in typed]
+
+
+def number(text: str) -> int | str:
+    """Read a number; another text stays, for the operation to refuse."""
+    return int(text) if is_digits(text) and len(text) <= LONGEST_NUMBER else text
+
+
+def callers(text: str) -> Mapping[str, str]:
+    """Read a caller and a rule from each line."""
+    lines = [items(one) for one in text.split("\n")]
+    return {" ".join(line[:-1]): line[-1] for line in lines if line}
 
 
 def hidden(name: str) -> Field:
@@ -57,6 +77,7 @@ def hidden(name: str) -> Field:
     return Field(name, kind="hidden")
 
 
+TARGET_HINT: Final = "A user, an alias, a number, or a user of a partner. Empty: as before. none: no rule"
 USER: Final = Field(
     "user",
     "User",
@@ -69,10 +90,96 @@ INVITATION_FIELDS: Final = (
     Field(
         "device", "Name of the device", required=False, longest=32, hint="Such as desk. Without it, the kind of phone"
     ),
-    Field("client", "Phone", kind="select", choices=("", *map(str, ClientKind)), required=False),
+    Field("client", "Phone", kind="select", choices=("", *map(str, ClientKind)), required=False, empty="any phone"),
     Field("mac", "MAC address", required=False, longest=17, hint="Of a desk phone"),
     Field("hours", "Hours for which it is valid", required=False, longest=3, hint="Without it, 72"),
     Field("network", "Only from", required=False, longest=64, hint="A network such as 10.0.0.0/8"),
+    Field(
+        "certificate",
+        "with a certificate, and no password",
+        kind="checkbox",
+        required=False,
+        reads=lambda text: text == "yes",
+        empty="as before",
+    ),
+)
+LONGEST_MEMBERS: Final = 20_000
+GROUP: Final = replace(USER, label="Group", hint="Such as sales, or sales@example.com")
+LEAVE: Final = Field("leave", "Members who leave", "area", required=False, longest=LONGEST_MEMBERS, reads=items)
+GROUP_FIELDS: Final = (
+    Field("add", "New members", "area", required=False, longest=LONGEST_MEMBERS, reads=items, hint="Users, one a line"),
+    Field(
+        "order", "They ring", "select", ("", *map(str, GroupOrder)), required=False, empty="as before, or all at once"
+    ),
+    Field(
+        "ring_s", "Seconds for which the group rings in all", required=False, longest=3, reads=number, hint="5 to 180"
+    ),
+    Field("member_s", "Seconds for which each member rings in turn", required=False, longest=3, reads=number),
+    Field("overflow", "Calls that no member takes, to", required=False, longest=LONGEST_ADDRESS, hint=TARGET_HINT),
+)
+RULE_FIELDS: Final = (
+    Field("always", "Forward all calls to", required=False, longest=LONGEST_ADDRESS, hint=TARGET_HINT),
+    Field("busy", "When the user is busy, to", required=False, longest=LONGEST_ADDRESS),
+    Field("no_answer", "When a call is not answered, to", required=False, longest=LONGEST_ADDRESS),
+    Field("away", "When no phone is registered, to", required=False, longest=LONGEST_ADDRESS),
+    Field(
+        "ring_s", "Seconds for which phones ring", required=False, longest=3, reads=number, hint="5 to 180. 0: no rule"
+    ),
+    Field(
+        "also",
+        "Ring at the same time",
+        required=False,
+        longest=2_000,
+        reads=items,
+        hint="Users and numbers without spaces, with commas between them. They replace those of before; none removes all",
+    ),
+    Field(
+        "delegates",
+        "Delegates, who may call for the user",
+        required=False,
+        longest=2_000,
+        reads=items,
+        hint="Users with commas between them. They replace those of before; none removes all",
+    ),
+    Field(
+        "do_not_disturb",
+        "Do not disturb",
+        "select",
+        ("", "yes", "no"),
+        required=False,
+        reads=lambda text: text == "yes",
+    ),
+    Field(
+        "unlisted",
+        "Found by no search",
+        "select",
+        ("", "yes", "no"),
+        required=False,
+        reads=lambda text: text == "yes",
+    ),
+    Field(
+        "callers",
+        "Callers",
+        "area",
+        required=False,
+        reads=callers,
+        hint="One a line, with allow, block or none: carol@example.com block. @example.com is a domain, * all callers",
+    ),
+)
+PRESENCE_FIELDS: Final = (
+    Field(
+        "watcher",
+        "Who",
+        longest=LONGEST_ADDRESS,
+        hint="An address, or a domain such as @example.com, or * for all others",
+    ),
+    Field(
+        "rule",
+        "May see whether the user is there",
+        "select",
+        (*map(str, Watching), "none"),
+        hint="polite-block: the watcher sees a user who is always offline. none: no rule of your own",
+    ),
 )
 POOL: Final = Field("pool", "Home pool", kind="select", of_network=POOLS, required=False)
 ALIAS: Final = Field("alias", "Alias", longest=LONGEST_ADDRESS, hint="A number such as +4930123, or another SIP name")
@@ -116,6 +223,16 @@ POOL_FIELDS: Final = (
     Field(
         "speaks_for", "Speaks for", required=False, reads=items, hint="Of an application: SIP domains that it may use"
     ),
+    Field(
+        "sip_addresses",
+        "SIP addresses",
+        required=False,
+        reads=items,
+        longest=1000,
+        hint="Of an application: its own addresses, such as voicemail@example.com",
+    ),
+    Field("numbers", "Numbers", required=False, reads=items, hint="Of an application: first digits, such as +49301234"),
+    Field("public", "partners and trunks may call the application", kind="checkbox", required=False),
     SITE,
 )
 PARTNER_FIELDS: Final = (
@@ -140,4 +257,12 @@ PARTNER_FIELDS: Final = (
     Field("client_usage", "Certificate for clients", kind="select", choices=tuple(map(str, ClientUsage))),
     Field("media", "Media", kind="select", choices=("", *map(str, MediaPolicy)), required=False),
     Field("identity", "Identity (RFC 8224)", kind="select", choices=("", *map(str, IdentityPolicy)), required=False),
+    Field(
+        "changes",
+        "Further keys",
+        kind="area",
+        required=False,
+        reads=lines,
+        hint='KEY=VALUE, one on each line. A telephone trunk has trunk.gateway=POOL, trunk.asserts=["+"] and trunk.carries=["+"]',
+    ),
 )

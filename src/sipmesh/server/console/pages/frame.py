@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
+from functools import cache
 from math import log1p
 from string import hexdigits
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -19,19 +21,21 @@ from sipmesh.server.console.operations import OPERATOR as OPERATOR_ROLE
 from sipmesh.server.console.pages.navigation import GROUPS, place_of
 from sipmesh.server.control_socket import Encoded
 from sipmesh.server.management.replies import NETWORK, NetworkReply
+from sipmesh.server.openid.code_flow import PENDING_S
 from sipmesh.strict_json import read_json
 from sipmesh.trust.evidence import Direction
 from sipmesh.trust.formatting import tell_span, tell_time
 from sipmesh.typed_json import UnreadableJsonError, read
 
 if TYPE_CHECKING:
-    from sipmesh.server.console.access.guard import Guard, Handler
+    from sipmesh.server.console.access.guard import Handler
     from sipmesh.server.console.access.operator import Operator
     from sipmesh.server.console.operations import Operations
     from sipmesh.topology.view import ServerView
 
 
 NOT_FOUND: Final = 404
+_COMMAND: Final = re.compile(r"(?<=: )(sipmesh [a-z][^;,]*)")
 SHORT: Final = 12
 DIGITS: Final = 32
 """Digits from which on a hexadecimal text is shortened."""
@@ -63,16 +67,29 @@ class PageForm(Protocol):
         """Return what its page shows, with what was *sent*."""
 
 
-class Frame:
-    """Makes handlers of what pages show and of what forms do; *view* returns the topology in force."""
+class Identifies(Protocol):
+    """Decides who makes a request."""
 
-    def __init__(self, operations: Operations, guard: Guard, view: Callable[[], ServerView]) -> None:
-        self._operations, self.guard, self.view = operations, guard, view
-        self._templates = Environment(
-            loader=PackageLoader("sipmesh.server.console"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-        )
-        self._templates.filters |= FILTERS
-        self._templates.globals |= {"REFRESH_S": REFRESH_S, "groups": GROUPS}
+    def identify(self, request: web.Request) -> Operator | None:
+        """Find who makes *request*; None for a browser without a session."""
+
+
+class Frame:
+    """Makes handlers of what pages show and of what forms do; *view* returns the topology in force.
+
+    A browser that *guard* does not know is led to *login*. *made* are the templates, those of the console by default.
+    """
+
+    def __init__(
+        self,
+        operations: Operations,
+        guard: Identifies,
+        view: Callable[[], ServerView],
+        login: str = LOGIN,
+        made: Environment | None = None,
+    ) -> None:
+        self._operations, self.guard, self.view, self._login = operations, guard, view, login
+        self._templates = made if made is not None else templates()
 
     async def read(self, request: web.Request, operation: str, /, **given: object) -> Any:
         """Run an operation for the operator of *request*; raises as `Operations.run` does."""
@@ -96,7 +113,7 @@ class Frame:
 
         async def answer(request: web.Request) -> web.StreamResponse:
             if self.guard.identify(request) is None:
-                return see(LOGIN)
+                return see(self._login)
             try:
                 template, values = await show(request)
             except (SipmeshError, NotAllowedError) as wrong:
@@ -113,7 +130,7 @@ class Frame:
 
         async def answer(request: web.Request) -> web.StreamResponse:
             if self.guard.identify(request) is None:
-                return see(LOGIN)
+                return see(self._login)
             sent = await form_of(request)
             try:
                 form.must_be_for(request[OPERATOR])
@@ -130,7 +147,7 @@ class Frame:
     async def missing(self, request: web.Request) -> web.StreamResponse:
         """Answer for a path that no page has; a browser without a session is led to the log-in, as from each page."""
         if self.guard.identify(request) is None:
-            return see(LOGIN)
+            return see(self._login)
         return self.render(request, "missing.html", {}, status=NOT_FOUND)
 
     def say_wrong(self, request: web.Request, wrong: Exception) -> web.Response:
@@ -162,6 +179,16 @@ def see(path: str) -> web.Response:
     return web.Response(status=303, headers={"Location": path})
 
 
+def see_provider(address: str, cookie: str, browser: str) -> web.Response:
+    """Lead a browser to the OpenID provider at *address*; *cookie* has the secret *browser*, which binds the answer to it.
+
+    The provider is another site: of cookies, a browser brings only those that are Lax from there.
+    """
+    answer = see(address)
+    answer.set_cookie(cookie, browser, max_age=int(PENDING_S), path="/", secure=True, httponly=True, samesite="Lax")
+    return answer
+
+
 def _why(wrong: Exception) -> Mapping[str, Any]:
     """Return what a page says about an error."""
     if isinstance(wrong, OperatorError):
@@ -169,7 +196,13 @@ def _why(wrong: Exception) -> Mapping[str, Any]:
     return {"why": wrong.text if isinstance(wrong, web.HTTPForbidden) else str(wrong), "problems": []}
 
 
+class UnknownNameError(SipmeshError):
+    """The page is of a server, partner or application that the topology in force does not have."""
+
+
 def _status(wrong: Exception) -> int:
+    if isinstance(wrong, UnknownNameError):
+        return NOT_FOUND
     if isinstance(wrong, (NotAllowedError, web.HTTPForbidden)):
         return 403
     return 400 if isinstance(wrong, UnreadableJsonError) else 409
@@ -203,6 +236,12 @@ def _shortened(value: object) -> Markup:
     return _digest(text) if len(text) >= DIGITS and set(text) <= set(hexdigits) else Markup("{}").format(text)
 
 
+def _commands(remedy: str) -> Markup:
+    """Show a remedy: its commands look like commands. Each of them follows a colon."""
+    code, parts = Markup("<code>{}</code>"), _COMMAND.split(remedy)
+    return Markup("").join(code.format(part) if number % 2 else part for number, part in enumerate(parts))
+
+
 def _who_opened(direction: str) -> str:
     """Say which end opened a link: that a link was accepted does not say that its peer was."""
     return "opened by the peer" if direction == Direction.ACCEPTED else "opened by us"
@@ -219,8 +258,20 @@ FILTERS: Final = {
     "clock": _clock,
     "digest": _digest,
     "shortened": _shortened,
+    "commands": _commands,
     "span": tell_span,
     "length_of_time": _length_of_time,
     "who_opened": _who_opened,
 }
 """How the templates show values."""
+
+
+@cache
+def templates() -> Environment:
+    """Return the templates, which a process compiles once: the console begins again with each version that changes it."""
+    made = Environment(
+        loader=PackageLoader("sipmesh.server.console"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    made.filters |= FILTERS
+    made.globals |= {"REFRESH_S": REFRESH_S, "groups": GROUPS}
+    return made

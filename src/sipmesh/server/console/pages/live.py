@@ -8,13 +8,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 
+from sipmesh.routing.call_rules.rule_words import in_words
 from sipmesh.server.admin.replies import REGISTRATIONS, USER, BindingReply, LoginFailureReply, LoginReply
 from sipmesh.server.console import user_commands
 from sipmesh.server.console.operations import AUDIT, AUDIT_CHECK, SEARCH, USER_DEVICES, USERS, operation_of
 from sipmesh.server.console.pages.table import Column, Table, Wanted
 from sipmesh.server.console.parameters import typed
 from sipmesh.server.console.replies import AuditEntry, SearchReply
+from sipmesh.server.management.device_certificates import DeviceCertificate
 from sipmesh.storage.users.account_report import AccountReport
+from sipmesh.storage.users.device import Device
+from sipmesh.storage.users.invitation import Invitation
 from sipmesh.storage.users.user_list import UserSort
 from sipmesh.topology.home_pools import front_end_pools
 from sipmesh.trust.role import Role
@@ -32,6 +36,9 @@ DEVICES: Final = (
     Column[BindingReply]("TLS"),
     Column[BindingReply]("Expires", lambda one: one.expires),
 )
+OWN_DEVICES: Final = tuple(map(Column[Device], ("Device", "Software", "Since", "From", "Last login")))
+INVITATIONS: Final = tuple(map(Column[Invitation], ("Invitation", "Device", "State", "Ends")))
+DEVICE_CERTIFICATES: Final = tuple(map(Column[DeviceCertificate], ("Device", "State", "Ends", "Serial number")))
 FAILURES: Final = tuple(map(Column[LoginFailureReply], ("Last", "Reason", "Times", "From", "User agent")))
 LOGINS: Final = tuple(map(Column[LoginReply], ("At", "From", "Digest", "User agent")))
 USER_COLUMNS: Final = (
@@ -78,7 +85,8 @@ class LivePages:
         given = {"find": asked.find, "sort": sort, "descending": asked.descending, "page": asked.page}
         known = await self._frame.read(request, USERS, **given)
         users = Table(USER_COLUMNS, known.users, known.found, known.total, asked, user_commands.MOST_USERS)
-        return "users.html", {"known": known, "users": users}
+        invites = self._frame.view().loaded.topology.invitations is not None
+        return "users.html", {"known": known, "users": users, "invites": invites}
 
     async def _user(self, request: web.Request) -> tuple[str, Mapping[str, Any]]:
         known = await self._frame.read(request, USER.name, user=request.match_info["user"])
@@ -91,9 +99,15 @@ class LivePages:
             "waiting": max((one.messages_waiting for one in here), default=0),
         }
         owned = await self._frame.read(request, USER_DEVICES, user=request.match_info["user"])
-        pages = self._frame.view().invitation_host
-        about = {"known": known, "user": known.account.user, "owned": owned, "invites": bool(pages)}
-        return "user.html", {**about, "pools": self._pools, **shown}
+        tables = {
+            "seen": owned.seen,
+            "owned": Table.of(OWN_DEVICES, owned.devices, asked),
+            "invitations": Table.of(INVITATIONS, owned.invitations, asked),
+            "certificates": Table.of(DEVICE_CERTIFICATES, known.certificates, asked),
+        }
+        about = {"known": known, "user": known.account.user, "invites": bool(self._frame.view().invitation_host)}
+        calls = in_words(known.calls)
+        return "user.html", {**about, "calls": calls, "pools": self._pools, **shown, **tables}
 
     async def _registrations(self, request: web.Request) -> tuple[str, Mapping[str, Any]]:
         devices = await self._frame.read(request, REGISTRATIONS.name)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
+from sipmesh.errors import OperatorError
 from sipmesh.server.console.access.guard import (
     COOKIE,
     FORM_FIELD,
@@ -15,17 +16,21 @@ from sipmesh.server.console.access.guard import (
     is_of_another_site,
     must_come_from_our_pages,
 )
-from sipmesh.server.console.access.openid.flow import CALLBACK, PENDING_S
-from sipmesh.server.console.access.openid.metadata import OpenIdError
+from sipmesh.server.console.access.kerberos_logins import NEGOTIATE
+from sipmesh.server.console.access.openid.flow import CALLBACK
 from sipmesh.server.console.access.operator import CertificateLogin
 from sipmesh.server.console.access.secret_table import SECRET_OCTETS
-from sipmesh.server.console.pages.frame import see
+from sipmesh.server.console.pages.frame import see, see_provider
+from sipmesh.server.openid.metadata import OpenIdError
 from sipmesh.server.process.http_peer import address_of
 
 OPENID: Final = "/login/openid"
 BROWSER: Final = "__Host-sipmesh-openid"
 OPENID_REFUSED: Final = "The log-in by your identity provider was refused: the log of the server says why."
 CERTIFICATE: Final = "/login/certificate"
+KERBEROS: Final = "/login/kerberos"
+KERBEROS_REFUSED: Final = "The log-in by Kerberos was refused: the log of the server says why. Another way: /login\n"
+NO_TICKET: Final = "Your browser has sent no ticket of Kerberos. Log in to your domain, or take another way: /login\n"
 LARGEST_LOGIN: Final = 1024
 """Octets of the form with a code; a browser says its length."""
 
@@ -35,6 +40,8 @@ CERTIFICATE_NOT_VALID: Final = (
 )
 
 if TYPE_CHECKING:
+    from sipmesh.server.console.access.guard import Guard
+    from sipmesh.server.console.access.kerberos_logins import KerberosLogins
     from sipmesh.server.console.access.openid.flow import OpenIdFlow
     from sipmesh.server.console.pages.frame import Frame
 
@@ -42,8 +49,8 @@ if TYPE_CHECKING:
 class LoginPages:
     """Begins and ends sessions."""
 
-    def __init__(self, frame: Frame, flow: OpenIdFlow) -> None:
-        self._frame, self._guard, self._flow = frame, frame.guard, flow
+    def __init__(self, frame: Frame, guard: Guard, flow: OpenIdFlow, kerberos: KerberosLogins) -> None:
+        self._frame, self._guard, self._flow, self._kerberos = frame, guard, flow, kerberos
 
     def routes(self) -> list[web.RouteDef]:
         """Return the paths."""
@@ -51,6 +58,7 @@ class LoginPages:
             web.get(LOGIN, self._login_form),
             web.post(LOGIN, self._log_in),
             web.post(CERTIFICATE, self._log_in_by_certificate),
+            web.get(KERBEROS, self._log_in_by_kerberos),
             web.get(OPENID, self._go_to_provider),
             web.get(CALLBACK, self._come_from_provider),
             web.post("/logout", self._log_out),
@@ -65,6 +73,7 @@ class LoginPages:
             "failed": failed,
             "asks": console is not None and console.client_certificates,
             "openid": self._flow.is_on,
+            "kerberos": self._kerberos.is_on,
             "proved": self._guard.certificates.proved_by(request),
             "sends": not is_of_another_site(request),
         }
@@ -96,19 +105,32 @@ class LoginPages:
         self._guard.log_in(operator)
         return _begun(self._guard.operators.begin(CertificateLogin(self._guard.certificates.proved_by(request))))
 
+    async def _log_in_by_kerberos(self, request: web.Request) -> web.StreamResponse:
+        """Begin a session for the principal of the ticket (RFC 4559 section 4): one answer each, and never a dialog of names."""
+        principal, given = f"Kerberos {address_of(request)}", request.headers.get("Authorization", "")
+        self._guard.must_have_failures_left(principal)
+        if not self._kerberos.is_on:
+            raise web.HTTPNotFound
+        if not given:
+            raise web.HTTPUnauthorized(headers={"WWW-Authenticate": NEGOTIATE}, text=NO_TICKET)
+        try:
+            login, operator, header = await self._kerberos.log_in(given, request.url.host or "")
+        except OperatorError as wrong:
+            self._guard.refuse(request, f"Kerberos: {wrong.message}", principal)
+            raise web.HTTPForbidden(text=KERBEROS_REFUSED) from None
+        self._guard.log_in(operator)
+        answer = _begun(self._guard.operators.begin(login))
+        answer.headers["WWW-Authenticate"] = header
+        return answer
+
     async def _go_to_provider(self, request: web.Request) -> web.StreamResponse:
         """Lead the browser to the OpenID provider; a cookie binds the answer to this browser."""
         self._guard.must_have_failures_left(_openid_of(request))
         browser = secrets.token_urlsafe(SECRET_OCTETS)
         try:
-            answer = see(await self._flow.begin(browser))
+            return see_provider(await self._flow.begin(browser), BROWSER, browser)
         except OpenIdError as wrong:
             return self._refused(request, wrong)
-        # The provider is another site: of cookies, a browser brings only those that are Lax from there.
-        answer.set_cookie(
-            BROWSER, browser, max_age=int(PENDING_S), path="/", secure=True, httponly=True, samesite="Lax"
-        )
-        return answer
 
     async def _come_from_provider(self, request: web.Request) -> web.StreamResponse:
         """Begin a session for whom the provider names.

@@ -24,7 +24,7 @@ GROUPS: Final[tuple[tuple[str, tuple[Entry, ...]], ...]] = (
         (Entry("/", "Overview"), Entry("/map", "Map"), Entry("/status", "Servers"), Entry("/verdicts", "Links")),
     ),
     ("Calls", (Entry("/calls", "Calls"), Entry("/trace", "Trace"), Entry("/refused", "Refused peers"))),
-    ("People", (Entry("/users", "Users"), Entry("/registrations", "Registrations"))),
+    ("People", (Entry("/users", "Users"), Entry("/directory", "Directory"), Entry("/registrations", "Registrations"))),
     ("Trust", (Entry("/partners", "Partners"), Entry("/certificates", "Certificates"))),
     ("Changes", (Entry("/versions", "Draft and versions"), Entry("/audit", "Audit log"))),
 )
@@ -33,8 +33,13 @@ BELOW: Final = {
     "/add/partner": "/partners",
     "/add/": "/status",
     "/servers/": "/status",
+    "/applications/": "/status",
     "/links/": "/verdicts",
     "/user/": "/users",
+    "/group/": "/users",
+    **dict.fromkeys(("/enrol", "/issue", "/revoke", "/sign-crls"), "/certificates"),
+    **dict.fromkeys(("/block", "/unblock"), "/partners"),
+    **dict.fromkeys(("/apply", "/publish", "/rollback"), "/versions"),
 }
 """The page that each further path belongs to."""
 

@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 
-from sipmesh.errors import OperatorError, SipmeshError
+from sipmesh.errors import OperatorError
 from sipmesh.server.admin.inventory_report import EntryReport
 from sipmesh.server.admin.partners_report import PartnerReport
 from sipmesh.server.admin.replies import EXPLAIN, LINKS, REFUSED
 from sipmesh.server.console.link_ends import LinkEnd, links_between, links_of
-from sipmesh.server.console.network_map import WORDS, network_map, state_in_words
-from sipmesh.server.console.operations import CERTIFICATES, PARTNERS, VERDICTS, operation_of
+from sipmesh.server.console.network_map import WORDS, linked_peers, network_map, state_in_words
+from sipmesh.server.console.operations import CERTIFICATES, LEDGER, PARTNERS, VERDICTS, operation_of
+from sipmesh.server.console.pages.frame import UnknownNameError
 from sipmesh.server.console.pages.table import Column, Table, Wanted
 from sipmesh.server.console.parameters import typed
-from sipmesh.server.console.replies import VerdictEntry
+from sipmesh.server.console.replies import IssuedCertificate, LedgerReply, VerdictEntry
+from sipmesh.server.console.trunk_uses import (
+    CallerAtGateway,
+    UseAtFrontEnd,
+    UseAtGateway,
+    applications_at,
+    callers_of,
+    uses_of,
+)
 from sipmesh.server.management.publishing.publish import read_draft
 from sipmesh.server.management.publishing.publisher import DRAFT
 from sipmesh.server.management.replies import (
@@ -32,6 +42,7 @@ from sipmesh.server.process.off_loop import off_loop
 from sipmesh.server.replication.server_status import Neighbour
 from sipmesh.sip.text import ascii_lower
 from sipmesh.topology.builder.link_changes import in_words
+from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
     from sipmesh.server.console.pages.frame import Frame, Show
@@ -86,6 +97,15 @@ ENTRIES: Final = (
     Column[EntryReport]("Serial number", _number),
     Column[EntryReport]("What stops then, and the remedy"),
 )
+ISSUED: Final = (
+    Column[IssuedCertificate]("Name", lambda one: one.names),
+    Column[IssuedCertificate]("For", lambda one: one.kind),
+    Column[IssuedCertificate]("State", lambda one: one.state),
+    Column[IssuedCertificate]("Begins", lambda one: one.begins),
+    Column[IssuedCertificate]("Ends", lambda one: one.ends),
+    Column[IssuedCertificate]("Serial number", lambda one: one.serial),
+    Column[IssuedCertificate]("Fingerprint", lambda one: one.fingerprint),
+)
 PARTNER_COLUMNS: Final = (
     Column[PartnerReport]("Partner", lambda one: one.domains[0]),
     Column[PartnerReport]("Domains", lambda one: one.domains),
@@ -104,7 +124,19 @@ LINKS_BETWEEN: Final = (
     Column[LinkEnd]("Findings"),
 )
 REFUSED_LATELY: Final = tuple(map(Column[VerdictEntry], ("At", "Server", "Verdict", "Link", "From", "Remedy")))
+TRUNK_USES: Final = tuple(map(Column[UseAtGateway], ("Gateway", "Channels in use", "Minutes in 24 h", "State")))
+TRUNK_CALLERS: Final = tuple(map(Column[CallerAtGateway], ("User", "Gateway", "Calls now", "Minutes in 24 h")))
+APPLICATION_USES: Final = (
+    Column[UseAtFrontEnd]("Front end", lambda one: one.server),
+    Column[UseAtFrontEnd]("Calls up", lambda one: one.use.calls),
+    Column[UseAtFrontEnd]("Calls taken", lambda one: one.use.called),
+    Column[UseAtFrontEnd]("Mailboxes", lambda one: one.use.mailboxes),
+)
 BLOCKED: Final = (Column[str]("Name", str), Column[str]("State"))
+
+
+SERVERS_SHOWN: Final = 20
+"""Servers on one page: each may have a fault with its remedy, which takes several lines."""
 
 
 class NetworkPages:
@@ -122,8 +154,10 @@ class NetworkPages:
             "/versions": self._versions,
             "/versions/{number}": self._version,
             "/certificates": self._certificates,
+            "/certificates/issued": self._issued,
             "/partners": self._partners,
             "/partners/{name}": self._partner,
+            "/applications/{name}": self._application,
             "/refused": self._refused,
             "/links/{id}": self._link,
             "/links/{one}/to/{other}": self._links_between,
@@ -150,7 +184,7 @@ class NetworkPages:
 
     async def _status(self, request: web.Request) -> tuple[str, Mapping[str, Any]]:
         network, asked = await self._frame.network(request), Wanted.of(request.path, request.query)
-        servers = Table.of(SERVERS, [network.master, *network.servers], asked)
+        servers = Table.of(SERVERS, [network.master, *network.servers], asked, SERVERS_SHOWN)
         peers = Table.of(PEERS, network.peers, Wanted(request.path), len(network.peers) or 1)
         return "status.html", {"network": network, "servers": servers, "peers": peers, "state_of": state_in_words}
 
@@ -165,13 +199,13 @@ class NetworkPages:
         return "server.html", {**shown, "state_of": state_in_words}
 
     async def _new_server(self, name: str) -> tuple[str, Mapping[str, Any]]:
-        """Return the page of a server that the draft alone has; raises `SipmeshError` if it has none of this name."""
+        """Return the page of a server that the draft alone has; raises `UnknownNameError` if it has none of this name."""
         try:
             drafted = (await self._draft()).topology.pool_of(name)
         except OperatorError:
             drafted = None
         if drafted is None:
-            raise SipmeshError(f"{name} is not a server of the topology in force")
+            raise UnknownNameError(f"{name} is not a server of the topology in force")
         return "new_server.html", {"name": name}
 
     async def _versions(self, request: web.Request) -> tuple[str, Mapping[str, Any]]:
@@ -201,29 +235,62 @@ class NetworkPages:
         entries = Table.of(ENTRIES, stock.entries, Wanted.of(request.path, request.query))
         return "certificates.html", {"stock": stock, "longest": longest, "entries": entries}
 
+    async def _issued(self, request: web.Request) -> tuple[str, Mapping[str, Any]]:
+        """Return the page of the certificates that our CA has issued for what was typed."""
+        asked = Wanted.of(request.path, request.query)
+        given = typed(operation_of(LEDGER).given, {"find": asked.find}) if asked.find else None
+        found = await self._frame.read(request, LEDGER, **given) if given else LedgerReply(())
+        issued = Table.of(ISSUED, found.certificates, replace(asked, find=""))
+        return "issued.html", {"issued": issued, "wanted": asked.find, "is_here": found.is_here}
+
     async def _partners(self, request: web.Request) -> tuple[str, Mapping[str, Any]]:
         known, network = await self._frame.read(request, PARTNERS), await self._frame.network(request)
         asked, faults = Wanted.of(request.path, request.query), {one.peer: one.faults for one in network.peers}
         blocked = Table.of(BLOCKED, known.blocked, Wanted(request.path), len(known.blocked) or 1)
-        partners = Table.of(PARTNER_COLUMNS, known.partners, asked)
-        return "partners.html", {"known": known, "partners": partners, "blocked": blocked, "faults": faults}
+        partners, peers = Table.of(PARTNER_COLUMNS, known.partners, asked), linked_peers(network)
+        shown = {"known": known, "partners": partners, "blocked": blocked, "faults": faults}
+        return "partners.html", {**shown, "linked": [one for one in known.partners if peers & {*one.domains, one.edge}]}
 
     async def _partner(self, request: web.Request) -> tuple[str, Mapping[str, Any]]:
-        """Return the page of one partner; raises `SipmeshError` for a name that is none."""
+        """Return the page of one partner; raises `UnknownNameError` for a name that is none."""
         name, known = ascii_lower(request.match_info["name"]), await self._frame.read(request, PARTNERS)
         partner = next((one for one in known.partners if name in (*one.domains, one.edge)), None)
         if partner is None:
-            raise SipmeshError(f"{name} is not a partner of the topology in force")
+            raise UnknownNameError(f"{name} is not a partner of the topology in force")
         network, told = await self._frame.network(request), await self._frame.read(request, VERDICTS)
         names = {*partner.domains, partner.edge}
         found = [end for one in sorted(filter(None, names)) for end in links_of(network, told.verdicts, one)]
         refused = [one for one in told.verdicts if not one.link and one.peer in names]
+        uses = uses_of(network, partner.domains[0])
         return "partner.html", {
             "partner": partner,
             "links": Table.of(LINKS_BETWEEN, found, Wanted.of(request.path, request.query)),
             "servers": {report.server for report in (network.master, *network.servers)},
             "faults": [fault for peer in network.peers if peer.peer in names for fault in peer.faults],
             "refused": Table.of(REFUSED_LATELY, refused, Wanted(request.path)),
+            "uses": Table.of(TRUNK_USES, uses, Wanted(request.path)),
+            "callers": Table.of(TRUNK_CALLERS, callers_of(uses), Wanted(request.path)),
+        }
+
+    async def _application(self, request: web.Request) -> tuple[str, Mapping[str, Any]]:
+        """Return the page of one server of an application; raises `UnknownNameError` for a name that is none."""
+        name, topology = ascii_lower(request.match_info["name"]), self._view().loaded.topology
+        pool = topology.pool_of(name)
+        if pool is None or pool.role is not Role.APPLICATION:
+            raise UnknownNameError(f"{name} is not an application of the topology in force")
+        network, told = await self._frame.network(request), await self._frame.read(request, VERDICTS)
+        found = links_of(network, told.verdicts, name)
+        refused = [one for one in told.verdicts if not one.link and one.peer == name]
+        return "application.html", {
+            "name": name,
+            "pool": pool,
+            "links": Table.of(LINKS_BETWEEN, found, Wanted.of(request.path, request.query)),
+            "ends": min((end.certificate_ends for end in found if end.certificate_ends), default=None),
+            "servers": {report.server for report in (network.master, *network.servers)},
+            "faults": [fault for peer in network.peers if peer.peer == name for fault in peer.faults],
+            "refused": Table.of(REFUSED_LATELY, refused, Wanted(request.path)),
+            "uses": Table.of(APPLICATION_USES, applications_at(network, name), Wanted(request.path)),
+            "addresses": pool.sip_addresses or (name,),
         }
 
     async def _refused(self, request: web.Request) -> tuple[str, Mapping[str, Any]]:

@@ -127,9 +127,14 @@ class AccountRequests:
 
 
 def must_be_valid(account: AcmeAccount) -> None:
-    """Raise `AcmeProblemError` for an account that was deactivated."""
-    if account.status != AccountStatus.VALID:
-        raise AcmeProblemError("unauthorized", f"the account is {account.status}", 401)
+    """Raise `AcmeProblemError` for an account that was deactivated or revoked."""
+    if account.status == AccountStatus.VALID:
+        return
+    why = f"the account is {account.status}"
+    if account.status == AccountStatus.REVOKED:
+        remedy = "make an account with another key and a new token"
+        why = f"{why}, by an operator, or with a certificate or the entry of {account.server}; {remedy}"
+    raise AcmeProblemError("unauthorized", f"{why}: sipmesh ca enrol {account.server}", 401)
 
 
 def _account(asked: Asked, token: EnrolmentToken, contact: list[str]) -> AcmeAccount:

@@ -17,6 +17,7 @@ from cryptography.x509.oid import ObjectIdentifier
 from sipmesh.routing.proxy.locate import DnsQuestion, RecordKind
 from sipmesh.server.enrolment.acme.given_addresses import addresses_of
 from sipmesh.server.enrolment.problem import AcmeProblemError
+from sipmesh.server.process.network_error import told_network_error
 from sipmesh.server.refresh.http_fetch import FetchError, FetchLimits, HttpFetcher
 from sipmesh.sip import base64url
 from sipmesh.topology.document.parts.enrolment import HTTP_PORT
@@ -130,7 +131,7 @@ async def _shown(address: str, port: int, name: str) -> tuple[bytes, str | None]
     try:
         _, writer = await asyncio.open_connection(address, port, ssl=context, server_hostname=name, limit=1)
     except (OSError, ssl.SSLError) as wrong:
-        raise AcmeProblemError("connection", f"{address} port {port}: {type(wrong).__name__}: {wrong}", 400) from None
+        raise AcmeProblemError("connection", f"{address} port {port} {told_network_error(wrong)}", 400) from None
     tls: ssl.SSLObject = writer.get_extra_info("ssl_object")
     shown, chosen = tls.getpeercert(binary_form=True) or b"", tls.selected_alpn_protocol()
     writer.transport.abort()

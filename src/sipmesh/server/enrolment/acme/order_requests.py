@@ -16,6 +16,7 @@ from sipmesh.errors import OperatorError
 from sipmesh.pki.ca_rotation import CaGenerations
 from sipmesh.pki.enrolment_request import UnfitRequestError, requested_key
 from sipmesh.server.enrolment.acme import order_objects
+from sipmesh.server.enrolment.acme.account_requests import must_be_valid
 from sipmesh.server.enrolment.acme.asked import CREATED, PEM_CHAIN, Answer
 from sipmesh.server.enrolment.acme.certificate_id import CertificateId
 from sipmesh.server.enrolment.acme.challenges import KINDS
@@ -23,6 +24,7 @@ from sipmesh.server.enrolment.enrollable import NotEnrollableError, enrollable
 from sipmesh.server.enrolment.enrolment_issuer import MOST_A_DAY, EnrolmentIssuer, Proof, TooManyCertificatesError
 from sipmesh.server.enrolment.new_token import ID_OCTETS
 from sipmesh.server.enrolment.problem import AcmeProblemError
+from sipmesh.server.management.revoking import last_revocation
 from sipmesh.sip import base64url
 from sipmesh.sip.text import ascii_lower
 from sipmesh.storage.enrolment.acme_orders import AcmeOrder, ChallengeStatus, OrderStatus
@@ -122,7 +124,7 @@ class OrderRequests:
         taken = orders.change(order, replace(order, status=OrderStatus.PROCESSING))
         because = f"account {account.id} and the challenge {order.chosen}"
         generations = CaGenerations(self._host.ca)
-        use = partial(_must_be_after_revocations, order, generations)
+        use = partial(self._must_be_allowed, order, generations)
         proof = Proof(EnrolmentProtocol.ACME, because, use, account.id, order.replaces)
         try:
             issuer = EnrolmentIssuer(generations, self._host.management_db)
@@ -143,6 +145,19 @@ class OrderRequests:
         if not order.chain:
             raise AcmeProblemError("malformed", "this order has no certificate", NOT_FOUND)
         return Answer(order.chain, media_type=PEM_CHAIN)
+
+    def _must_be_allowed(self, order: AcmeOrder, generations: CaGenerations) -> None:
+        """Raise unless the account is still valid, and no certificate of the name was revoked since the order was made.
+
+        The challenge of the order says who had the server before.
+        """
+        account = self._host.management_db.acme_accounts.find(order.account)
+        if account is not None:
+            must_be_valid(account)
+        last = last_revocation(generations, order.server)
+        if last is not None and last >= order.made:
+            why = f"a certificate of {order.server} was revoked after this order was made; make a new order"
+            raise NotEnrollableError(why)
 
     def _order(self, asked: Asked, order: AcmeOrder, status: int = 200) -> Answer:
         return Answer(order_objects.order(asked, order), status, {"Location": asked.link("order", order.id)})
@@ -210,17 +225,6 @@ def _requested(asked: Asked, order: AcmeOrder) -> ec.EllipticCurvePublicKey:
     if key == asked.key.key:
         raise AcmeProblemError("badCSR", "the key of the account is not that of a certificate (RFC 8555 11.1)", 400)
     return key
-
-
-def _must_be_after_revocations(order: AcmeOrder, generations: CaGenerations) -> None:
-    """Raise `NotEnrollableError` if a certificate of the name was revoked since the order was made.
-
-    Its challenge says who had the server before.
-    """
-    mine = (one for ca in generations.alive for one in ca.certificates if one.names[:1] == (order.server,))
-    if any(one.revoked_at is not None and one.revoked_at >= order.made for one in mine):
-        why = f"a certificate of {order.server} was revoked after this order was made; make a new order"
-        raise NotEnrollableError(why)
 
 
 def key_authorization(order: AcmeOrder, account: AcmeAccount) -> str:

@@ -71,7 +71,7 @@ def _certificate(members: Any) -> x509.Certificate:
 
 def _reason(members: Any) -> Reason:
     given = members.get("reason", 0)
-    if isinstance(given, bool) or given not in REASONS:
+    if type(given) is not int or given not in REASONS:
         listed = ", ".join(map(str, REASONS))
         raise AcmeProblemError("badRevocationReason", f"the reason is none of {listed}", 400)
     return REASONS[given]

@@ -49,6 +49,13 @@ class Leadership:
         self._taking_over: asyncio.Task[None] | None = None
         self.members: list[PoolMember] = []
 
+    @property
+    def leader(self) -> str:
+        """The name of the server that leads: this one, or another one of the pool; "" if none is known, or there is no pool."""
+        if self.leads:
+            return self._lease.holder
+        return next((member.server for member in self.members if member.fencing), "")
+
     def begin(self) -> None:
         """Let a thread renew the lease, from now on, whenever the event loop is too busy to claim it in time."""
         if self._lease.is_of_pool:

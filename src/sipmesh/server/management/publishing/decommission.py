@@ -15,7 +15,7 @@ from sipmesh.pki.ledger.refusals import UnrecordedRevocationError
 from sipmesh.server.management.admission import withdraw_left
 from sipmesh.server.management.revoking import lost_certificates
 from sipmesh.storage.audit_act import AuditAct
-from sipmesh.storage.enrolment.enrolment_tokens import withdraw_of
+from sipmesh.storage.enrolment.end_enrolment import end_enrolment
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -40,8 +40,8 @@ def follow_up(
 ) -> None:
     """Record what *now* blocks, and revoke the servers that *before* has and *now* has not.
 
-    A server that is no management server any more gets no file of the CA from now on, and the one-time tokens of a removed
-    server are withdrawn: another server may get its name.
+    A server that is no management server any more gets no file of the CA from now on. The one-time tokens and the ACME accounts
+    of a removed server end: another server may get its name.
     If the CA is on another machine, *tell* reports that these servers are not revoked.
     """
     audit = management_db.audit
@@ -56,7 +56,7 @@ def follow_up(
     if not gone:
         return
     names = ", ".join(sorted(gone))
-    _withdraw_tokens(management_db, gone, who, at, tell)
+    _end_enrolments(management_db, gone, who, at, tell)
     try:
         generations = CaGenerations(folder / CA)
         lost = lost_certificates(generations, gone, audit, at)
@@ -73,17 +73,17 @@ def follow_up(
         audit.append(who, AuditAct.REVOKE, about, at=at)
 
 
-def _withdraw_tokens(management_db: ManagementDb, gone: Iterable[str], who: str, at: datetime, tell: Tell) -> None:
-    """Withdraw the one-time tokens of the servers that are *gone*."""
+def _end_enrolments(management_db: ManagementDb, gone: Iterable[str], who: str, at: datetime, tell: Tell) -> None:
+    """End the one-time tokens and the ACME accounts of the servers that are *gone*."""
 
     def note(act: AuditAct, /, **about: object) -> None:
         management_db.audit.append(who, act, about, at=at)
 
     try:
         for server in gone:
-            withdraw_of(management_db.enrolment_tokens, server, at, note)
+            end_enrolment(management_db, server, at, note)
     except OperatorError as wrong:
-        tell("tokens of removed servers are not withdrawn", servers=", ".join(sorted(gone)), why=str(wrong))
+        tell("tokens and accounts of removed servers do not end", servers=", ".join(sorted(gone)), why=str(wrong))
 
 
 def servers_of(loaded: Loaded) -> frozenset[str]:

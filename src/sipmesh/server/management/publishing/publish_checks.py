@@ -153,6 +153,7 @@ def from_a_restart(before: Loaded, new: Loaded) -> Iterator[str]:
     for name in listen_elsewhere(before, new):
         yield f"{name} must be restarted {_new_places(old[name], now[name])}; restart it, and check that it runs"
     yield from _other_pools(before.topology, new.topology)
+    yield from _other_pages(before.topology, new.topology)
     yield from _other_processes(before.topology, new.topology)
     yield from _other_stores(before.topology, new.topology)
 
@@ -182,6 +183,17 @@ def _other_pools(old: Topology, new: Topology) -> Iterator[str]:
         moved = [server.name for server in pool.servers if before.get(server.name, pool.name) != pool.name]
         if moved:
             yield f"{tell_list(moved)} must be restarted to use the keys and registrations of {pool.name}"
+
+
+def _other_pages(old: Topology, new: Topology) -> Iterator[str]:
+    """Say which servers serve their metrics or CRLs as before until they are restarted, also without TLS."""
+    before = {server.name: server for server in old.servers}
+    for server in new.servers:
+        known = before.get(server.name, server)
+        if (known.metrics, known.metrics_tls) != (server.metrics, server.metrics_tls):
+            yield f"{server.name} must be restarted to serve its metrics as published"
+        if known.publish_lists != server.publish_lists:
+            yield f"{server.name} must be restarted to publish CRLs as published"
 
 
 def _other_processes(old: Topology, new: Topology) -> Iterator[str]:

@@ -10,13 +10,16 @@ from sipmesh.errors import RemoteError
 from sipmesh.routing.identity.dialog import host_of
 from sipmesh.routing.identity.privacy import ANONYMOUS, hides_user, is_anonymous
 from sipmesh.routing.identity.sender import ClientSender, ServerSender
+from sipmesh.routing.numbers.e164 import caller_number
 from sipmesh.routing.outcome import Answer
 from sipmesh.routing.passport.claims import claims_of, domain_of, read_claims
 from sipmesh.routing.passport.identity_field import MOST_FIELDS, SignedClaims, read_field, write_field
 from sipmesh.routing.passport.verification import Replays, check_claims
 from sipmesh.sip.date import sip_date
 from sipmesh.sip.status import Status
+from sipmesh.sip.uri import SipUri
 from sipmesh.topology.document.identity_policy import IdentityPolicy
+from sipmesh.topology.document.parts.stir import StirMode
 from sipmesh.transport.tls.path_check import path_errors
 from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import Direction, LinkKind, PeerEvidence
@@ -28,9 +31,10 @@ if TYPE_CHECKING:
     from sipmesh.server.in_force.in_force import Current
     from sipmesh.server.proxy.flow import Flow
     from sipmesh.server.proxy.gatekeeper import Gatekeeper
+    from sipmesh.server.proxy.trunks.number_verifier import NumberVerifier
     from sipmesh.server.quotas.limited_log import LimitedLog
     from sipmesh.sip.message import Request
-    from sipmesh.topology.view import PartnerView
+    from sipmesh.topology.entries import PartnerView
     from sipmesh.transport.tls.contexts import Identity
     from sipmesh.trust.trusted_peer import TrustedPeer
 
@@ -46,10 +50,18 @@ _VERIFIES: Final = frozenset({IdentityPolicy.VERIFY, IdentityPolicy.REQUIRED})
 
 
 class IdentityService:
-    """Signs and verifies under the topology in force. *own* gives our certificate and its key."""
+    """Signs and verifies under the topology in force. *own* gives our certificate and its key, *numbers* judges trunks' calls."""
 
-    def __init__(self, current: Current, gatekeeper: Gatekeeper, own: Callable[[], Identity], log: LimitedLog) -> None:
+    def __init__(
+        self,
+        current: Current,
+        gatekeeper: Gatekeeper,
+        own: Callable[[], Identity],
+        log: LimitedLog,
+        numbers: NumberVerifier,
+    ) -> None:
         self._current, self._gatekeeper, self._own, self._log = current, gatekeeper, own, log
+        self._numbers = numbers
         self._replays: dict[str, Replays] = {}  # by the name of the partner
         self._is_warned = False
 
@@ -60,8 +72,15 @@ class IdentityService:
     def _partners(self) -> Mapping[str, PartnerView]:
         return self._current.value.signing
 
-    def judge(self, flow: Flow, request: Request) -> Answer | None:
-        """Return the answer to a request that may not pass for its signature; sign it, if we sign it, and return None."""
+    def judge(self, flow: Flow, request: Request, identity: str | None) -> Answer | None:
+        """Return the answer to a request of *identity* that may not pass for its signature; sign it, if we sign it."""
+        sender = flow.sender
+        if isinstance(sender, ServerSender) and sender.kind is LinkKind.PARTNER:
+            rule = self._current.value.stir.get(sender.peer.name)
+            if rule is not None and rule.mode is not StirMode.OFF:
+                is_call = request.method == "INVITE" and request.to.tag is None
+                caller = caller_number(SipUri.parse(identity)) if identity is not None else ""
+                return self._numbers.judge(request, sender.peer.name, rule, caller) if is_call else None
         refused = self.refused(flow, request)
         if refused is None:
             self.sign(flow, request)

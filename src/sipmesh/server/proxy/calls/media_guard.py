@@ -9,6 +9,7 @@ from sipmesh.routing.identity.sender import ClientSender, ServerSender
 from sipmesh.routing.media.judgement import NEGOTIATES, MediaFault, Offer, fault_in
 from sipmesh.routing.outcome import Answer
 from sipmesh.routing.target import FlowTarget, ServerTarget, Target, server_of
+from sipmesh.server.proxy.bridging.bridges import OFFERS
 from sipmesh.sip.status import FIRST_FINAL, FIRST_REDIRECTION, Status
 from sipmesh.topology.document.media_policy import MediaPolicy
 from sipmesh.trust.code import Code
@@ -18,6 +19,7 @@ from sipmesh.trust.role import BORDERS, Role
 if TYPE_CHECKING:
     from sipmesh.routing.outcome import Forward
     from sipmesh.server.in_force.in_force import Current
+    from sipmesh.server.proxy.bridging.bridges import Bridges
     from sipmesh.server.proxy.flow import Flow, ProxiedRequest, SentBranch
     from sipmesh.server.proxy.flow_table import FlowTable
     from sipmesh.sip.message import Request, Response
@@ -33,8 +35,8 @@ MISLEADING: Final = MediaFault(
 class MediaGuard:
     """Judges what agrees on media by the rules in force."""
 
-    def __init__(self, current: Current, flow_table: FlowTable) -> None:
-        self._current, self._flow_table = current, flow_table
+    def __init__(self, current: Current, flow_table: FlowTable, bridges: Bridges) -> None:
+        self._current, self._flow_table, self._bridges = current, flow_table, bridges
 
     def __repr__(self) -> str:
         return f"<MediaGuard {self._current.value.media.most}>"
@@ -48,7 +50,7 @@ class MediaGuard:
             request, by_client=isinstance(flow.sender, ClientSender)
         ):
             fault = MISLEADING
-        elif request.body:
+        elif request.body and not (request.method in OFFERS and self._bridges.is_in_the_clear(flow)):
             partner = _partner_of(flow) or _partner_in(outcome)
             policy = self._policy_towards(outcome.targets[0], request, outcome.identity, partner)
             fault = fault_in(request, policy)

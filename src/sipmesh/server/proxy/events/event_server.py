@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from sipmesh.errors import OperatorError
     from sipmesh.server.in_force.in_force import Current
     from sipmesh.server.log import Log
+    from sipmesh.server.proxy.events.group_messages import GroupMessages
     from sipmesh.server.proxy.events.message_delivery import MessageDelivery
     from sipmesh.server.proxy.events.message_storing import MessageStoring
     from sipmesh.server.proxy.events.notifier import EventNotifier
@@ -40,6 +41,7 @@ class EventServer:
         storing: MessageStoring,
         delivery: MessageDelivery,
         notifier: EventNotifier,
+        groups: GroupMessages,
         quality: QualityReports,
         outages: Outages,
         current: Current,
@@ -48,7 +50,7 @@ class EventServer:
     ) -> None:
         self._queue, self.own_requests, self.storing, self.delivery = queue, own_requests, storing, delivery
         self.notifier, self._outages, self._current = notifier, outages, current
-        self.quality = quality
+        self.groups, self.quality = groups, quality
         self._clock, self._log = clock, log
         self._misplaced = MisplacedSubscriptions(notifier, outages, current, clock)
         self._look_at = self._expire_at = 0.0

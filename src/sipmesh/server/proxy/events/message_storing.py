@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
@@ -30,6 +31,17 @@ MOST_OF_SENDER: Final = 50
 
 MOST_STORES: Final = 4_000
 """Messages that wait for the database. The rest of its queue is for deliveries."""
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenMessage:
+    """A MESSAGE as it is stored for each user who gets it. *sender* answers for it; *key* is the same for each copy."""
+
+    octets: bytes
+    sender: str
+    author: bytes
+    key: bytes
+    lifetime_s: float
 
 
 class PendingMessage:
@@ -68,20 +80,26 @@ class MessageStoring:
     def __repr__(self) -> str:
         return f"<MessageStoring {len(self._pending)} waiting>"
 
-    def store(self, request: Request, aor: str, identity: str | None, done: Stored) -> None:
-        """Store *request* for *aor*; *done* gets what has become of it. *identity* is its proved sender."""
-        octets = stored_octets(request, identity, self._wall())
-        limits = self._current.value.messages
-        if not limits.per_user or not is_deliverable(octets):
-            self._end(done, Storing.USER_FULL)
-            return
+    def written(self, request: Request, identity: str | None) -> WrittenMessage:
+        """Write *request* of the proved sender *identity* once, for all users who get it: it may be large, and they many."""
         user = identity or request.from_.aor
         sender = answers_for(user, self._rules.partner_of)
         author = octets_of(user) if sender != user else b""
-        asked_s = request.expires
-        lifetime_s = limits.lifetime_s if asked_s is None else min(asked_s, limits.lifetime_s)
-        key, account = message_key(request, sender), self._current.value.homes.account_of(aor)
-        message = NewMessage(aor, octets_of(sender), key, octets, lifetime_s, author, account)
+        asked_s, longest_s = request.expires, self._current.value.messages.lifetime_s
+        lifetime_s = longest_s if asked_s is None else min(asked_s, longest_s)
+        octets = stored_octets(request, identity, self._wall())
+        return WrittenMessage(octets, sender, author, message_key(request, sender), lifetime_s)
+
+    def store(self, written: WrittenMessage, aor: str, done: Stored) -> None:
+        """Store a message for *aor*; *done* gets what has become of it."""
+        limits, sender = self._current.value.messages, written.sender
+        if not limits.per_user or not is_deliverable(written.octets):
+            self._end(done, Storing.USER_FULL)
+            return
+        account = self._current.value.homes.account_of(aor)
+        message = NewMessage(
+            aor, octets_of(sender), written.key, written.octets, written.lifetime_s, written.author, account
+        )
         if self._waiting_of[sender] >= MOST_OF_SENDER or self._queue.waiting >= MOST_STORES:
             self._end(done, Storing.SENDER_FULL if self._queue.waiting < MOST_STORES else Storing.FAILED)
             return

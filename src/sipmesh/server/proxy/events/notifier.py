@@ -6,14 +6,16 @@ One server of a pool is the notifier of a user, and has all publications and sub
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
 
+from sipmesh.routing.events.message_summary import merged, of_texts, write_summary
 from sipmesh.routing.events.packages import ALLOW_EVENTS, MESSAGE_SUMMARY, PRESENCE, REG, UA_PROFILE
 from sipmesh.routing.events.pidf import compose
-from sipmesh.routing.events.reginfo import message_summary, reginfo
+from sipmesh.routing.events.reginfo import reginfo
 from sipmesh.routing.events.subscribe import NO_SUBSCRIPTION, decide_publish, decide_subscribe
 from sipmesh.routing.identity.dialog_token import owner_hash
 from sipmesh.routing.outcome import DRAINING, Answer, try_later
@@ -23,6 +25,8 @@ from sipmesh.server.proxy.due_times import DueTimes
 from sipmesh.server.proxy.events.own_requests import NO_ANSWER
 from sipmesh.server.proxy.events.subscription import EventSubscription, dialog_octets
 from sipmesh.server.proxy.events.subscription_places import SubscriptionPlaces
+from sipmesh.server.proxy.events.summaries import Summaries
+from sipmesh.server.proxy.events.watched_user import WatchedUser
 from sipmesh.sip.message import Request, Response, respond
 from sipmesh.sip.status import FIRST_REDIRECTION, OK, Status
 from sipmesh.topology.document.watching import Watching
@@ -32,9 +36,9 @@ if TYPE_CHECKING:
     from sipmesh.routing.proxy.forwarding import ListenerAddress
     from sipmesh.routing.registrar.binding import Binding
     from sipmesh.server.in_force.address_rules import AddressRules
+    from sipmesh.server.proxy.events.own_documents import OwnDocuments
     from sipmesh.server.proxy.events.own_requests import OwnRequests
     from sipmesh.server.proxy.events.publications import Publications
-    from sipmesh.server.proxy.events.turn_credentials import TurnCredentials
     from sipmesh.server.proxy.flow import Flow
     from sipmesh.server.proxy.flow_table import FlowTable
     from sipmesh.server.proxy.registrar.registrations import Registrations
@@ -49,33 +53,15 @@ LOOKED_AT: Final = 2_000
 FULL: Final = try_later("too many subscriptions", after_s="60")
 TOO_LARGE: Final = Answer(Status.MESSAGE_TOO_LARGE, why="the dialog of a SUBSCRIBE is too large to be kept")
 
-Seen = tuple[tuple[str, str], ...]
-"""What is known of the bindings of a user: the name and the token of each."""
-
 Composed = dict[bool, tuple[bytes, bytes]]
 """Presence documents of one user, each with its hash: for subscribers who are politely blocked (True), and for others."""
-
-
-class WatchedUser:
-    """One user with subscriptions. *rows* are the bindings of the last NOTIFY, *waiting* the messages."""
-
-    __slots__ = ("rows", "seen", "subscriptions", "waiting")
-
-    def __init__(self) -> None:
-        self.subscriptions: list[EventSubscription] = []
-        self.rows: Sequence[Binding] = ()
-        self.seen: Seen | None = None
-        self.waiting = 0
-
-    def __repr__(self) -> str:
-        return f"<WatchedUser {len(self.subscriptions)} subscriptions>"
 
 
 class EventNotifier:
     """The subscriptions that one server keeps.
 
-    *rules* say whose an address is, and what a user lets a watcher see. *turn* gives what the phones of a user need beside SIP,
-    *token* an unpredictable text, *clock* seconds of the loop.
+    *rules* say whose an address is, and what a user lets a watcher see. *own* has the documents that only the
+    user gets. *token* gives an unpredictable text, *clock* seconds of the loop.
     """
 
     def __init__(
@@ -87,13 +73,13 @@ class EventNotifier:
         listeners: dict[str, ListenerAddress],
         rules: AddressRules,
         accounts: Principals,
-        turn: TurnCredentials,
+        own: OwnDocuments,
         token: Callable[[], str],
         clock: Callable[[], float],
     ) -> None:
         self._flow_table, self._own_requests, self._registrations = flow_table, own_requests, registrations
         self._publications, self._listeners = publications, listeners
-        self._rules, self._turn = rules, turn
+        self._rules, self._own, self._summaries = rules, own, Summaries()
         self._token, self._clock = token, clock
         self.places = SubscriptionPlaces(rules.partner_of, accounts.watcher)
         self._by_tag: dict[str, EventSubscription] = {}
@@ -112,6 +98,11 @@ class EventNotifier:
         return len(self._by_tag)
 
     @property
+    def mailboxes(self) -> Counter[str]:
+        """Of how many users each address of an application says how many messages wait."""
+        return self._summaries.mailboxes
+
+    @property
     def publications(self) -> int:
         """How many documents are published."""
         return len(self._publications)
@@ -119,9 +110,11 @@ class EventNotifier:
     # Requests
 
     def serve(self, flow: Flow, request: Request, aor: str, identity: str | None) -> Response | Answer:
-        """Answer a SUBSCRIBE or PUBLISH for *aor* of *identity*; the NOTIFY that follows a SUBSCRIBE comes after it."""
+        """Answer a SUBSCRIBE, PUBLISH or message summary for *aor* of *identity*; a NOTIFY that follows comes after it."""
         if request.method == "PUBLISH":
             return self._publish(request, aor, identity)
+        if request.method == "NOTIFY":
+            return self._summaries.take(request, aor, identity or "")
         if request.to.tag is not None:
             return self._refresh(flow, request, identity)
         return self._subscribe(flow, request, aor, identity)
@@ -138,6 +131,8 @@ class EventNotifier:
             return TOO_LARGE
         if self.places.is_full(aor, identity or ""):
             return FULL
+        if refused := self._own.refused(granted.package, aor, request.first("event") or ""):
+            return refused
         subscription = EventSubscription(request, aor, identity or "", granted.package, self._token(), flow)
         subscription.principal = self.places.principal_of(subscription.watcher)
         subscription.is_polite = watching is Watching.POLITE_BLOCK
@@ -149,6 +144,8 @@ class EventNotifier:
         if request.method == "PUBLISH":
             if changes_state(request, response):
                 self._changed(aor, (PRESENCE,))
+        elif request.method == "NOTIFY":
+            self._changed(aor, (MESSAGE_SUMMARY,))
         elif isinstance(response, Response):
             self._subscribed(self._by_tag.get(response.to.tag or ""))
 
@@ -249,6 +246,8 @@ class EventNotifier:
             for subscription in list(user.subscriptions) if user is not None else ():
                 if subscription.package is PRESENCE:
                     self._apply_rule(subscription)
+                elif subscription.package is UA_PROFILE and aors is not None:
+                    self._notify(subscription)
 
     def _concerned(self, aors: frozenset[str]) -> set[str]:
         """Return those of *aors* of whom there is state here: of 100,000 users who change at once, most have none."""
@@ -256,6 +255,7 @@ class EventNotifier:
             *among(aors, self._users.keys()),
             *among(aors, self._by_watcher.keys()),
             *among(aors, self._publications.users()),
+            *among(aors, self._summaries.users()),
         }
 
     def _watcher_removed(self, watcher: str) -> None:
@@ -323,14 +323,16 @@ class EventNotifier:
                 self._notify(subscription, composed)
 
     def _body(self, subscription: EventSubscription) -> bytes:
-        if subscription.package is UA_PROFILE:
-            return self._turn.profile(subscription.aor)
+        own = self._own.document(subscription.package, subscription.aor, subscription.event)
+        if own is not None:
+            return own
         user = self._users.get(subscription.aor)
         rows = user.rows if user is not None else ()
         if subscription.package is REG:
             return reginfo(subscription.aor, rows, subscription.version)
         if subscription.package is MESSAGE_SUMMARY:
-            return message_summary(subscription.aor, user.waiting if user is not None else 0)
+            texts = of_texts(user.waiting if user is not None else 0)
+            return write_summary(subscription.aor, merged([texts, *self._summaries.of(subscription.aor)]))
         if subscription.is_polite:
             return compose(subscription.aor, (), is_there=False)
         return compose(subscription.aor, self._publications.documents(subscription.aor), is_there=bool(rows))
@@ -437,7 +439,8 @@ class EventNotifier:
         for aor in self._publications.expire():
             self._changed(aor, (PRESENCE,))
         if not self._round:
-            self._round = list(dict.fromkeys([*self._users, *self._by_watcher, *self._publications.users()]))
+            known = (*self._users, *self._by_watcher, *self._publications.users(), *self._summaries.users())
+            self._round = list(dict.fromkeys(known))
         now_due, self._round = self._round[:LOOKED_AT], self._round[LOOKED_AT:]
         for aor in now_due:
             if self._rules.is_ours(aor):
@@ -456,6 +459,7 @@ class EventNotifier:
     def _end_all_of(self, aor: str, reason: str) -> None:
         """End the subscriptions to *aor*, and forget what it has published."""
         self._publications.forget(aor)
+        self._summaries.forget(aor)
         user = self._users.get(aor)
         for subscription in list(user.subscriptions) if user is not None else ():
             self._end(subscription, reason)

@@ -31,15 +31,16 @@ NO_ANSWER: Final = 0
 
 
 Done = Callable[[int], None]
+Heard = Callable[["Response"], None]
 
 
 class OwnRequest:
     """One request that was sent on *flow*, and waits for its final response."""
 
-    __slots__ = ("branch", "done", "flow", "method")
+    __slots__ = ("branch", "done", "flow", "heard", "method")
 
-    def __init__(self, flow: Flow, branch: str, method: str, done: Done) -> None:
-        self.flow, self.branch, self.method, self.done = flow, branch, method, done
+    def __init__(self, flow: Flow, branch: str, method: str, done: Done, heard: Heard | None) -> None:
+        self.flow, self.branch, self.method, self.done, self.heard = flow, branch, method, done, heard
 
     def __repr__(self) -> str:
         return f"<OwnRequest {self.method} {self.branch}>"
@@ -89,13 +90,27 @@ class OwnRequests:
         if flow is None:
             done(NO_ANSWER)
         else:
-            assert_identity(request, identity_for(identity, flow.link.kind, request))
-            if flow.link.kind is LinkKind.CLIENT and hides_sender(request):
-                hide_fields(request)
-            self.send(flow, request, done)
+            self.send_as(flow, request, identity, done)
 
-    def send(self, flow: Flow, request: Request, done: Done) -> None:
-        """Send a request without a Via on *flow*; *done* gets its status, as with `send_to`."""
+    def send_as(self, flow: Flow, request: Request, identity: str | None, done: Done) -> None:
+        """Send a request on *flow*; *identity* is asserted as far as its link may carry it. *done* is as with `send_to`."""
+        assert_identity(request, identity_for(identity, flow.link.kind, request))
+        if flow.link.kind is LinkKind.CLIENT and hides_sender(request):
+            hide_fields(request)
+        self.send(flow, request, done)
+
+    def send(
+        self,
+        flow: Flow,
+        request: Request,
+        done: Done,
+        heard: Heard | None = None,
+        credentials: tuple[str, str] | None = None,
+    ) -> None:
+        """Send a request without a Via on *flow*; *done* gets its status, as with `send_to`.
+
+        *heard* gets the final response before that, if one comes. *credentials* are a field of ours, for this peer alone.
+        """
         link = flow.link
         if flow.path:
             request.prepend("route", flow.path)
@@ -104,6 +119,8 @@ class OwnRequests:
         if request.present & ON_THE_WAY_OUT:
             domains = self._flow_table.domains_of(flow)
             self._current.value.border.release(request, link.kind, domains, private=hides_history(request))
+        if credentials is not None:
+            request.append(*credentials)
         data = request.encode()
         if is_too_long(request, len(data)):
             done(Status.MESSAGE_TOO_LARGE)
@@ -111,7 +128,7 @@ class OwnRequests:
         if not link.usable or not link.has_room(len(data)):
             done(NO_ANSWER)
             return
-        sent = OwnRequest(flow, branch, request.method, done)
+        sent = OwnRequest(flow, branch, request.method, done, heard)
         self._waiting.setdefault(flow.carrier or flow, {})[branch] = sent
         self._due.add(sent, self._clock())
         link.send(data)
@@ -124,6 +141,8 @@ class OwnRequests:
             return False
         if response.status >= FIRST_FINAL:
             self._forget(sent)
+            if sent.heard is not None:
+                sent.heard(response)
             sent.done(response.status)
         return True
 

@@ -7,7 +7,6 @@ under the secret: so a TURN server needs no users, and a front end tells it noth
 from __future__ import annotations
 
 import hmac
-import json
 from base64 import b64encode
 from typing import TYPE_CHECKING, Final
 
@@ -25,7 +24,7 @@ NEEDS_NO_LOGIN: Final = ("stun:", "stuns:")
 
 
 class TurnCredentials:
-    """Makes the profile of a user: the servers, a user name and a password.
+    """Makes the part of a user's profile about media: the servers, a user name and a password.
 
     *wall_clock* returns seconds since 1970 (UTC), as TURN servers compare them.
     """
@@ -40,8 +39,8 @@ class TurnCredentials:
     def _turn(self) -> Turn | None:
         return self._current.value.view.loaded.topology.turn
 
-    def profile(self, aor: str) -> bytes:
-        """Return a JSON object for *aor*, ``sip:user@domain``: `iceServers` as a browser takes it, and `ttl` in seconds.
+    def servers(self, aor: str) -> dict[str, object]:
+        """Return what the profile of *aor*, ``sip:user@domain``, has: `iceServers` as a browser takes it, and `ttl` in seconds.
 
         The secret is read each time, so that a new one counts at once. Without a secret that can be read, the servers are
         those that need no login.
@@ -73,5 +72,5 @@ def password(secret: bytes, name: str) -> str:
     return b64encode(hmac.digest(secret, name.encode(), "sha1")).decode()
 
 
-def _document(servers: Sequence[dict[str, object]], ttl_s: int) -> bytes:
-    return json.dumps({"iceServers": servers, "ttl": ttl_s}).encode()
+def _document(servers: Sequence[dict[str, object]], ttl_s: int) -> dict[str, object]:
+    return {"iceServers": servers, "ttl": ttl_s}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from sipmesh.server.proxy.calls.outsiders import Outsiders
     from sipmesh.server.proxy.events.event_server import EventServer
     from sipmesh.server.proxy.flow import Flow
     from sipmesh.server.proxy.flow_table import FlowTable
@@ -32,22 +33,24 @@ class FlowRemoval:
         relay: Relay,
         events: EventServer,
         siblings: OtherProcesses,
+        outsiders: Outsiders,
     ) -> None:
         self._flow_table, self._login_waits, self._accounts = flow_table, login_waits, accounts
         self._logins = logins
         self._access = access
         self._registrations, self._relay, self._events = registrations, relay, events
-        self._siblings = siblings
+        self._siblings, self._outsiders = siblings, outsiders
 
     def __repr__(self) -> str:
         return f"<FlowRemoval from {self._flow_table!r}>"
 
-    def link_down(self, flow: Flow) -> None:
-        """Remove the flow of a closed link, with its bindings and its branches."""
+    def link_down(self, flow: Flow, why: str) -> None:
+        """Remove the flow of a link that has closed because of *why*, with its bindings and its branches."""
         self._forget(flow)
         self._relay.link_down(flow)
         self._events.link_down(flow)
         self._access.link_down(flow)
+        self._outsiders.link_down(flow, why)
 
     def flow_ended(self, flow: Flow) -> None:
         """Remove a carried flow that has ended, with its bindings and its branches; the link that carries it stays."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sipmesh.routing.authentication.backoff import network_of
+from sipmesh.server.proxy.gatekeeper import meant_of
 from sipmesh.server.proxy.liveness.outages import UNREACHED
 from sipmesh.trust.evidence import Direction, LinkKind
 from sipmesh.trust.judgement.explain import headline
@@ -60,11 +61,18 @@ class LinkLifecycle:
         return self._gatekeeper.judge(evidence, meant_of(link))
 
     def judge_again(self, link: Link, evidence: PeerEvidence) -> Verdict:
-        """Return a new verdict on the peer of a *link* that is up; an expired CRL does not end such a link."""
-        return self._gatekeeper.judge(evidence, meant_of(link), live=True)
+        """Return a new verdict on the peer of a *link* that is up; an expired CRL does not end such a link.
+
+        A trunk that has a port of its own now keeps the links that it has: the port is opened at the next start.
+        """
+        is_of_outsider = link.kind is LinkKind.PARTNER and link.direction is Direction.ACCEPTED
+        meant = self._gatekeeper.view.listener_for(link.peer_name) if is_of_outsider else meant_of(link)
+        return self._gatekeeper.judge(evidence, meant, live=True)
 
     def link_up(self, link: Link) -> None:
         """Start the flow of an accepted link."""
+        if link.kind is LinkKind.PARTNER:
+            link.port = self._gatekeeper.view.listener_for(link.peer_name)
         flow = self._flow_table.flow(link)
         flow.came_up()
         self._accounts.came_up(flow)
@@ -108,7 +116,7 @@ class LinkLifecycle:
             self._gatekeeper.client_ended(link, why)
         self._siblings.link_down(link, why)
         flow = self._flow_table.flow(link)
-        self._removal.link_down(flow)
+        self._removal.link_down(flow, why)
         self._home_flows.link_down(flow)
         link.flow = None  # they refer to each other: no reference count would free them
         if link.kind is LinkKind.SERVER:
@@ -120,8 +128,3 @@ class LinkLifecycle:
         code = verdict.code if verdict is not None else None
         peer = link.peer_name or link.meant
         self._log.info(peer, "link closed", link=link.id, peer=peer, why=why, code=code)
-
-
-def meant_of(link: Link) -> str:
-    """Give what the policy of a link depends on beside its kind: the peer that is meant, or the port by which a client came."""
-    return link.port if link.kind is LinkKind.CLIENT and link.direction is Direction.ACCEPTED else link.meant

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sipmesh.errors import SipmeshError
 from sipmesh.routing.authentication.backoff import Attempt, FailureCount
+from sipmesh.server.process.clock import now_utc
 from sipmesh.server.proxy.siblings.channel import (
     ADDRESSED,
     ARRIVED,
@@ -14,6 +15,7 @@ from sipmesh.server.proxy.siblings.channel import (
     CALL_ENDED,
     CLOSE,
     CONTACT,
+    DIALOG_ENDED,
     DOWN,
     EARLIER_FAILURES,
     FAILURE,
@@ -24,6 +26,7 @@ from sipmesh.server.proxy.siblings.channel import (
     SEND,
     SUPERVISOR,
     TAKEN,
+    TOKEN_USED,
     UP,
     USAGE,
     WorkerChannel,
@@ -40,8 +43,10 @@ if TYPE_CHECKING:
     from sipmesh.routing.authentication.backoff import LoginBackoff
     from sipmesh.server.log import Log
     from sipmesh.server.proxy.call_table import CallTable
+    from sipmesh.server.proxy.calls.trunk_calls import TrunkCalls
     from sipmesh.server.proxy.links.remote_events import RemoteEvents
     from sipmesh.server.proxy.login.takeovers import Takeovers
+    from sipmesh.server.proxy.login.token_uses import TokenUses
     from sipmesh.server.proxy.outside import Outside
     from sipmesh.server.proxy.registrar.registrations import Registrations
     from sipmesh.server.proxy.siblings.siblings import Siblings
@@ -73,15 +78,18 @@ class Reception:
         accounts: Principals,
         takeovers: Takeovers,
         calls: CallTable,
+        trunk_calls: TrunkCalls,
         registrations: Registrations,
         failures: LoginBackoff,
+        token_uses: TokenUses,
         outside: Outside,
         clock: Callable[[], float],
         log: Log,
     ) -> None:
         self.siblings, self._reactor, self._events, self._elsewhere = siblings, reactor, events, elsewhere
         self._accounts, self._takeovers, self._calls = accounts, takeovers, calls
-        self._registrations, self._failures = registrations, failures
+        self._trunk_calls = trunk_calls
+        self._registrations, self._failures, self._token_uses = registrations, failures, token_uses
         self._outside, self._clock, self._log = outside, clock, log
 
     def __repr__(self) -> str:
@@ -105,10 +113,12 @@ class Reception:
         return channel
 
     def _tell_failures(self, channel: WorkerChannel) -> None:
-        """Tell a new worker of failed logins: the supervisor gets all of them, and ends with the server."""
+        """Tell a new worker of failed logins, and of tokens: the supervisor gets all of them, and ends with the server."""
         counts = [(*count,) for count in self._failures.counts(self._clock())]
         for begin in range(0, len(counts), COUNTS_OF_FRAME):
             channel.send(EARLIER_FAILURES, 0, packed(*counts[begin : begin + COUNTS_OF_FRAME]))
+        for use in self._token_uses.entries():
+            channel.send(TOKEN_USED, 0, packed(*use))
 
     def _take(self, channel: WorkerChannel, kind: int, number: int, payload: bytes) -> None:
         if kind == SEND:
@@ -138,7 +148,7 @@ class Reception:
             self._count(channel, kind, number, payload)
 
     def _count(self, channel: WorkerChannel, kind: int, number: int, payload: bytes) -> None:
-        """Count what another process counts too: uses, users, calls, Contacts, and failed logins."""
+        """Count what another process counts too: uses, users, calls, Contacts, and logins."""
         if kind == USAGE:
             self._accounts.used_elsewhere(channel.number, *json.loads(payload))
         elif kind == ADDRESSED:
@@ -147,13 +157,29 @@ class Reception:
             self._calls.began_elsewhere(str(json.loads(payload)), number, self._clock())
         elif kind == CALL_ENDED:
             self._calls.ended_elsewhere(str(json.loads(payload)))
+        elif kind == DIALOG_ENDED:
+            self._trunk_calls.ended(str(json.loads(payload)))
         elif kind == CONTACT:
             self.siblings.contacts.told(channel.number, payload)
-        elif kind == FAILURE:
+        else:
+            self._count_login(kind, payload)
+
+    def _count_login(self, kind: int, payload: bytes) -> None:
+        """Count a failed login of another process, or a login by a token."""
+        if kind == FAILURE:
             self._failures.failed(Attempt(*json.loads(payload)), self._clock())
+        elif kind == TOKEN_USED:
+            self._token_used(*json.loads(payload))
         elif kind == EARLIER_FAILURES:
             for count in json.loads(payload):
                 self._failures.failed_before(FailureCount(*count), self._clock())
+
+    def _token_used(self, user: str, digest: str, link: int, ends_at: float) -> None:
+        """Remember the link of a token; if it has logged in here at the same instant, close both links."""
+        known = self._token_uses.link_of(user, digest)
+        self._token_uses.use(user, digest, link, ends_at, now_utc().timestamp())
+        if known not in {None, link} and (flow := self.siblings.local.flow(known)) is not None:
+            flow.link.close("its access token has logged in on another link")
 
     def _arrived(self, channel: WorkerChannel, number: int, data: bytes) -> None:
         """Serve a message from a link of another process. A link that is unknown here may be known there: it gets an answer."""

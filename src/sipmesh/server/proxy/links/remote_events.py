@@ -68,7 +68,7 @@ class RemoteEvents:
             self._home_flows.count_no_longer(flow)
             self._removal.flow_ended(flow)
         else:
-            self._removal.link_down(flow)
+            self._removal.link_down(flow, why)
             link.flow = None
         if link.kind is LinkKind.SERVER:
             self._outside.control_plane.link_down(link, why)

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 FIRST_PAUSE_S: Final = 30.0
 LONGEST_PAUSE_S: Final = 480.0
 
+TURNED_BY: Final = 2
+"""Answers in a row to OPTIONS by which a trunk is silent or answers again: one lost answer changes nothing."""
+
 
 class TrunkOutages:
     """The trunks that have failed, by name: until when each is tried last, and how long its last pause was.
@@ -23,6 +26,8 @@ class TrunkOutages:
     def __init__(self, clock: Callable[[], float], log: LimitedLog) -> None:
         self._clock, self._log = clock, log
         self._failed: dict[str, tuple[float, float]] = {}
+        self._silent: set[str] = set()
+        self._turning: dict[str, int] = {}
 
     def __repr__(self) -> str:
         return f"<TrunkOutages of {', '.join(self._failed) or 'no trunk'}>"
@@ -41,10 +46,34 @@ class TrunkOutages:
         """The trunk *name* carries a call."""
         if self._failed.pop(name, None) is not None:
             self._log.info(name, "trunk carries calls again", peer=name)
+        if name in self._silent:
+            self._turn(name, is_well=True)
+
+    def pinged(self, name: str, *, is_well: bool) -> bool:
+        """The trunk *name* has answered an OPTIONS, or has not; tell whether it counts as silent now."""
+        if is_well is not (name in self._silent):
+            self._turning.pop(name, None)
+            return name in self._silent
+        count = self._turning.get(name, 0) + 1
+        self._turning[name] = count % TURNED_BY
+        if count >= TURNED_BY:
+            self._turn(name, is_well=is_well)
+        return name in self._silent
+
+    def _turn(self, name: str, *, is_well: bool) -> None:
+        if is_well:
+            self._silent.discard(name)
+            self._log.info(name, "trunk answers again", peer=name)
+        else:
+            self._silent.add(name)
+            self._log.warning(name, "trunk does not answer", peer=name)
 
     def last(self, names: Sequence[str]) -> list[str]:
-        """Give *names* in their order, but those that have failed a short time ago last."""
-        if not self._failed:
+        """Give *names* in their order, but those last that fail."""
+        if not self._failed and not self._silent:
             return list(names)
-        now = self._clock()
-        return sorted(names, key=lambda name: now < self._failed.get(name, (0.0, 0.0))[0])
+        return sorted(names, key=self.fails)
+
+    def fails(self, name: str) -> bool:
+        """Tell whether a trunk has failed a short time ago, or is silent."""
+        return name in self._silent or self._clock() < self._failed.get(name, (0.0, 0.0))[0]

@@ -15,6 +15,7 @@ from sipmesh.routing.outcome import Answer, Forward, try_later
 from sipmesh.routing.target import Carriage, ServerTarget
 from sipmesh.server.proxy.login.carried_link import CarriedLink
 from sipmesh.server.proxy.login.client_address import received_parameter
+from sipmesh.sip.bearer import is_bearer
 from sipmesh.sip.digest import is_digest, parse_challenge, realm_of_credentials
 from sipmesh.sip.fields import NameAddr
 from sipmesh.sip.status import FIRST_FINAL, FIRST_REDIRECTION, UNAUTHORIZED, Status
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
     from sipmesh.topology.server_choice import ServerChoice
 
 NO_HOME: Final = try_later("no server of the home pool can be reached")
+TOKEN_TAKEN: Final = Answer(
+    Status.FORBIDDEN, code=Code.NOT_AUTHENTICATED, why="its access token has logged in on another link"
+)
 
 
 class AccessProxy:
@@ -106,6 +110,8 @@ class AccessProxy:
         servers = self._current.value.view.choice_of(home)
         if not servers:
             return NO_HOME
+        if self._logins.bearer.is_taken(flow, aor, request):
+            return TOKEN_TAKEN
         token = self._tokens.path(flow.number, aor, named_side(home))
         request.remove("route")
         request.remove("path")
@@ -145,13 +151,15 @@ class AccessProxy:
     def _challenged(self, sent: SentBranch, response: Response) -> None:
         """Count a failed login for the client, as where the password is checked."""
         request, flow, aor = sent.proxied.request, sent.proxied.flow, sent.proxied.received.registers
-        is_stale = any(parse_challenge(value).stale for value in response.values("www-authenticate"))
+        challenges = [value for value in response.values("www-authenticate") if is_digest(value)]
+        is_stale = any(parse_challenge(value).stale for value in challenges)
         if request.has("authorization") and not is_stale:
             server = sent.flow.link.peer_name
             self._logins.failed_elsewhere(flow, request, aor, self._flow_table.pool_of(server), server)
 
     def _accepted(self, sent: SentBranch, response: Response) -> None:
         flow, aor, upstream = sent.proxied.flow, sent.proxied.received.registers, sent.flow
+        self._logins.bearer.carried(flow, aor, sent.proxied.request)
         item = response.first_item("service-route")
         route = "" if item is None else NameAddr.parse(item).uri
         home = self._flow_table.pool_of(upstream.link.peer_name)
@@ -212,13 +220,15 @@ class AccessProxy:
 
 
 def keep_credentials(request: Request, realm: str) -> None:
-    """Remove the credentials in a REGISTER that are not Digest credentials for *realm*, which the home pool checks."""
+    """Remove the credentials that the home pool does not check: it checks Digest credentials for *realm*, and access tokens."""
     request.keep([row for row in request.rows if _may_go(row.name, row.value, realm)])
 
 
 def _may_go(name: str, value: str, realm: str) -> bool:
     if name != "authorization":
         return name != "proxy-authorization"
+    if is_bearer(value):
+        return True
     try:
         return is_digest(value) and realm_of_credentials(value) == realm
     except RemoteError:

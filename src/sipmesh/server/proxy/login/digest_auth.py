@@ -1,4 +1,4 @@
-"""Logins: a user proves the password once for each link, by digest. The certificate of a device proves its user without one."""
+"""Logins: a user proves the password once for each link, by digest. A device certificate or an access token needs no password."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from sipmesh.routing.authentication.digest import Authentication, Challenge, Proved, Refused, authenticate
 from sipmesh.routing.authentication.digest_sets import of_nobody
+from sipmesh.server.openid.metadata import OpenIdError
 from sipmesh.server.proxy.login.login_failures import (
     LONGEST_AGENT,
     LONGEST_USER,
@@ -17,8 +18,9 @@ from sipmesh.server.proxy.login.login_failures import (
     LoginFailures,
     flaw_class,
 )
-from sipmesh.server.proxy.login.login_history import LoginAttempt, LoginHistory
+from sipmesh.server.proxy.login.login_history import CERTIFICATE, TOKEN, LoginAttempt, LoginHistory
 from sipmesh.server.proxy.login.login_waits import TOO_MANY, attempt_of
+from sipmesh.sip.bearer import bearer_challenge, bearer_of
 from sipmesh.sip.message import Request, Response, respond
 from sipmesh.sip.status import Status
 from sipmesh.trust.code import Code
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from sipmesh.server.in_force.in_force import Current
     from sipmesh.server.proxy.flow import ChallengedLogin, Flow
     from sipmesh.server.proxy.flow_table import FlowTable
+    from sipmesh.server.proxy.login.bearer_auth import BearerAuth
     from sipmesh.server.proxy.login.moved_logins import MovedLogins
     from sipmesh.server.proxy.other_processes import OtherProcesses
     from sipmesh.server.proxy.registrar.registrations import Registrations
@@ -43,6 +46,7 @@ if TYPE_CHECKING:
 ENTROPY_BYTES: Final = 8
 MOST_RANDOM: Final = 64
 NO_SUCH_USER: Final = "the user of the device is removed, or has another home pool"
+DISABLED: Final = "the user of the device is disabled"
 OFFERED: Final = re.compile("algorithm=([A-Za-z0-9-]+)")
 
 
@@ -62,7 +66,9 @@ class DigestAuth:
         moved: MovedLogins,
         registrations: Registrations,
         siblings: OtherProcesses,
+        bearer: BearerAuth,
     ) -> None:
+        self.bearer = bearer
         self.moved, self._registrations, self._siblings = moved, registrations, siblings
         self._loop, self._current, self._nonces, self._failures = loop, current, nonces, failures
         self._tokens = tokens
@@ -90,10 +96,16 @@ class DigestAuth:
         """Return the pool that challenges *aor* and the algorithms that it offers, whether there is such a user or not."""
         return self._current.value.homes.challenged_as(aor, self._tokens.name_hash)
 
-    def check(self, flow: Flow, request: Request, aor: str) -> Authentication:
-        """Check the credentials of *request*; a link on which *aor* is logged in is not challenged again (rule R10)."""
+    def check(self, flow: Flow, request: Request, aor: str, *, is_password: bool = False) -> Authentication | None:
+        """Check the credentials of *request*; a link on which *aor* is logged in is not challenged again (rule R10).
+
+        None if the provider of an access token has to be asked first. Of a password (*is_password*), no token counts.
+        """
         if flow.device == aor and self._current.value.homes.has_users:
             return self._by_certificate(flow, request, aor)
+        oauth = self._current.value.view.loaded.topology.oauth
+        if request.method == "REGISTER" and oauth is not None and not is_password:
+            return self._by_token(flow, request, aor, oauth.issuer)
         entropy, names, here = self._entropy(), self._current.value.names, flow.link.local
         verifier, link = self._current.value.homes.verifier(aor), flow.number
         alike = of_nobody(self.challenged_as(aor)[1])
@@ -113,30 +125,52 @@ class DigestAuth:
             self._logged_in(flow, request, result, tuple(verifier.ha1) if verifier is not None else ())
         return result
 
-    def _by_certificate(self, flow: Flow, request: Request, aor: str) -> Proved | Refused:
-        """Log in the user of a device. Without the users, such as before they have come, the certificate and its CRL decide.
+    def _by_token(self, flow: Flow, request: Request, aor: str, issuer: str) -> Authentication | None:
+        """Check an access token of *issuer*, or without a right one the password; a challenge asks for either."""
+        token, flaw = bearer_of(request), ""
+        if token is not None:
+            try:
+                result = self.bearer.check(flow, aor, token)
+            except OpenIdError as wrong:
+                flaw = f"token: {wrong}"
+            else:
+                if isinstance(result, Proved):
+                    self._logged_in(flow, request, result, ())
+                return result
+        found = self.check(flow, request, aor, is_password=True)
+        if isinstance(found, Challenge):
+            headers = (*found.headers, bearer_challenge(issuer, failed=bool(flaw)))
+            return Challenge(found.status, headers, stale=found.stale, flaw=flaw or found.flaw)
+        return found
 
-        The certificates of a disabled user are revoked: a server does not know which users are disabled.
-        """
+    def _by_certificate(self, flow: Flow, request: Request, aor: str) -> Proved | Refused:
+        """Log in the user of a device. Without the users, such as before they have come, the certificate and its CRL decide."""
         homes = self._current.value.homes
         verifier = homes.verifier(aor)
         if verifier is None and homes.knows(aor):
             return Refused(Status.FORBIDDEN, "User Is Removed", NO_SUCH_USER)
-        proved = Proved(aor, verifier.generation if verifier is not None else 0, None)
+        if verifier is not None and verifier.is_disabled:
+            return Refused(Status.FORBIDDEN, "User Is Disabled", DISABLED)
+        verdict = flow.link.verdict
+        device = verdict.device.device if verdict is not None and verdict.device is not None else ""
+        proved = Proved(aor, verifier.generation if verifier is not None else 0, None, device)
         self._logged_in(flow, request, proved, ())
         return proved
 
     def _logged_in(self, flow: Flow, request: Request, proved: Proved, offered: tuple[Algorithm, ...]) -> None:
         """Record a login, and give its link the rights of its user."""
         flow.challenged = None
+        if not proved.is_token:
+            flow.tokens.pop(proved.aor, None)
         flow.proved(proved.aor, proved.generation)
         self._flow_table.owned(flow, proved.aor)
         self._accounts.proved(flow, proved.aor)
         self._failures.proved(str(flow.number))
         self.succeeded += 1
         agent, remote = request.first("user-agent") or "", flow.link.remote[0]
+        proof = TOKEN if proved.is_token else str(proved.algorithm or CERTIFICATE)
         self.history.record(
-            LoginAttempt(proved.aor, flow.link.id, remote, agent, proved.algorithm, offered, time.time())
+            LoginAttempt(proved.aor, flow.link.id, remote, agent, proof, offered, time.time(), proved.device)
         )
 
     def refuse(self, flow: Flow, request: Request, aor: str, result: Challenge | Refused) -> Response | None:
@@ -226,8 +260,10 @@ class DigestAuth:
         if login is not None:  # its home pool checks its password; an edge knows no users
             return homes.has_users and not homes.may_serve(login.home, aor)
         verifier = homes.verifier(aor)
+        if flow.tokens and self.bearer.is_outdated(flow, aor):
+            return True
         if flow.device == aor:  # not by a password
-            return verifier is None and homes.knows(aor)
+            return verifier.is_disabled if verifier is not None else homes.knows(aor)
         return verifier is None or not verifier.counts(flow.generations.get(aor))
 
     def _has_moved(self, flow: Flow, aor: str) -> bool:

@@ -16,6 +16,8 @@ LONGEST_AGENT: Final = 128
 
 FLAWS: Final = {
     "wrong password": "wrong-password",
+    "token issuer away": "token-issuer-away",
+    "token: ": "token-refused",
     "unknown user": "unknown-user",
     "the user name is not that of the address": "wrong-user-name",
     "was not offered": "wrong-algorithm",

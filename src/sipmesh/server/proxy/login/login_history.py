@@ -18,6 +18,9 @@ LONGEST_AGENT: Final = 128
 CERTIFICATE: Final = "certificate"
 """What operators see in place of the algorithm, if the certificate of a device has proved its user."""
 
+TOKEN: Final = "token"  # noqa: S105 - no secret
+"""The same for an access token."""
+
 
 @dataclass(frozen=True, slots=True)
 class HistoryLimits:
@@ -31,7 +34,8 @@ class HistoryLimits:
 class LoginAttempt:
     """A login on the link with the id *link*; *at* is in epoch seconds (UTC). *offered* are the algorithms of the challenge.
 
-    Without *algorithm*, it was by the certificate of a device.
+    *proof* is the digest algorithm, `CERTIFICATE` or `TOKEN`. *device* is the name of the device that has a password or
+    certificate of its own, "" if the user's own password was used.
     *user_agent* is made printable here, and cut.
     """
 
@@ -39,9 +43,10 @@ class LoginAttempt:
     link: str
     remote: str
     user_agent: str
-    algorithm: Algorithm | None
+    proof: str
     offered: tuple[Algorithm, ...]
     at: float
+    device: str
 
     def __init__(
         self,
@@ -49,13 +54,14 @@ class LoginAttempt:
         link: str,
         remote: str,
         user_agent: str,
-        algorithm: Algorithm | None,
+        proof: str,
         offered: tuple[Algorithm, ...],
         at: float,
+        device: str = "",
     ) -> None:
         self.user, self.link, self.remote = user, link, remote
         self.user_agent = _printable_agent(user_agent)
-        self.algorithm, self.offered, self.at = algorithm, offered, at
+        self.proof, self.offered, self.at, self.device = proof, offered, at, device
 
 
 def _printable_agent(text: str) -> str:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sipmesh.server.proxy.liveness.outages import Outages
     from sipmesh.server.proxy.login.digest_auth import DigestAuth
     from sipmesh.server.proxy.other_processes import OtherProcesses
-    from sipmesh.topology.view import PoolView
+    from sipmesh.topology.entries import PoolView
 
 LOOK_S: Final = 0.5
 """Seconds between two looks at the links."""

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,7 @@ from sipmesh.trust.role import Role
 if TYPE_CHECKING:
     from sipmesh.routing.authentication.digest_sets import Kind
     from sipmesh.routing.authentication.verifier import Verifier
+    from sipmesh.routing.call_rules.call_rules import CallRules
     from sipmesh.server.in_force.home_pools import KnownUsers
     from sipmesh.storage.location_service.locations import Locations, StoreEvents, Write
     from sipmesh.storage.store_thread import Post
@@ -72,9 +73,21 @@ class NoUsers:
         """Return nothing: no user is known."""
         return ()
 
+    def bosses(self, delegate: str) -> frozenset[str]:
+        """Return the empty set: no user is known."""
+        return frozenset()
+
     def watcher_rules(self, aor: str) -> WatcherRules:
         """Return nothing: no user is known."""
         return NO_RULES
+
+    def matching(self, word: str, domains: Iterable[str]) -> Iterator[str]:
+        """Return nothing: no user is known."""
+        return iter(())
+
+    def call_rules(self, aor: str) -> CallRules | None:
+        """Return None: no user is known."""
+        return None
 
     @property
     def ready(self) -> bool:
@@ -160,7 +173,7 @@ def open_locations(view: ServerView, post: Post, pool_key: bytes, workers: int =
 def open_valkey(view: ServerView, url: ValkeyUrl, pool_key: bytes, workers: int) -> Locations:
     """Prepare the store of a pool across machines; it is connected later. Raises `OperatorError` if its files cannot be read."""
     if find_spec("hiredis") is None:
-        raise OperatorError(f"{url} cannot be used without hiredis; install it: pip install 'sipmesh[valkey]'")
+        raise OperatorError(f"{url} cannot be used without hiredis; install it: pip install 'hiredis>=3.2,<4'")
     from sipmesh.storage.location_service.valkey.valkey_locations import ValkeyLocations
 
     return ValkeyLocations(valkey_settings(view, url, pool_key, workers))

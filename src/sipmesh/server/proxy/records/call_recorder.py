@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
+from sipmesh.routing.call_rules.diversion import NOT_DIVERTED, Chain
 from sipmesh.routing.target import ServerTarget, server_of
+from sipmesh.server.proxy.bridging.bridges import IN_THE_CLEAR
 from sipmesh.server.proxy.records.known_caller import LOGIN, Known, known_caller
 from sipmesh.server.proxy.records.record_maker import RecordMaker
 from sipmesh.server.proxy.records.told_request import named, told_json
@@ -51,6 +53,9 @@ RESTORED_S: Final = 4 * 3_600.0
 """Seconds for which a call is awaited that was up when the process before this one has ended."""
 
 SWEPT_AT_ONCE: Final = 200
+MOST_DIALOGS: Final = 16
+"""Dialogs of one call: an INVITE may be forked, and each phone that accepts it begins a dialog."""
+
 MOST_OF_USER: Final = 3_000
 """Records that one user may cause in a minute at one process: the disk and the database are for all users."""
 
@@ -105,7 +110,11 @@ class CallRecorder:
         now = self._wall()
         started = now - max(0.0, self._clock() - proxied.began)
         why = CANCELLED if is_cancelled else ""
-        entry = self._maker.entry(request, who, response, started, now, following, why, "")
+        chain = _chain_of(proxied, response)
+        is_clear = self._current.value.trunks is not None and _is_in_the_clear(response)
+        entry = self._maker.entry(
+            request, who, response, started, now, following, why, "", chain, in_the_clear=is_clear
+        )
         self.add(entry, who)
         if entry.is_up:
             self._begin(entry, proxied, response, now)
@@ -132,15 +141,20 @@ class CallRecorder:
 
     def _begin(self, entry: JournalEntry, proxied: ProxiedRequest, response: Response, now: float) -> None:
         """Know a call that is up."""
-        key = short_key(proxied.request.call_id)
-        if self.up.has(key):  # the same call came by this server once more
+        sent = _answering(proxied, response)
+        if sent is None or self.up.has(sent.dialog):  # the same call came by this server once more
             return
         if len(self.up) >= self._most_up:
             self._close(self.up.remove_oldest(), FORGOTTEN, is_known=False)
-        sent = _answering(proxied, response)
-        flows = [proxied.flow, sent.flow] if sent is not None else [proxied.flow]
-        links = tuple([flow.number for flow in flows if _is_of_client(flow)])
-        self.up.add(UpCall(entry, key, now, links, proxied, sent, response))
+        links = tuple([flow.number for flow in (proxied.flow, sent.flow) if _is_of_client(flow)])
+        proxied.dialog = sent.dialog
+        self.up.add(UpCall(entry, sent.dialog, now, links, proxied, sent, response.without_body()))
+
+    def forked(self, proxied: ProxiedRequest, key: str) -> None:
+        """A 2xx of the dialog *key* has come to an INVITE that was answered: if it is new, the call has one dialog more."""
+        call = self.up.by_key.get(proxied.dialog)
+        if call is not None and not self.up.has(key) and len(call.dialogs) < MOST_DIALOGS:
+            self.up.fork(call, key)
 
     def reported(self, request: Request, identity: str, report: QualityReport) -> None:
         """The user *identity* has published a report of the quality of a call."""
@@ -161,13 +175,19 @@ class CallRecorder:
 
     # The end of a call
 
-    def ended(self, key: str) -> None:
-        """A BYE has passed this process, or another one of this server; *key* is the short key of its Call-ID."""
-        self._close(self.up.remove(key), ENDED)
+    def ended(self, key: str, call_id: str = "") -> None:
+        """The dialog *key* has ended at this process, or at another one of this server.
+
+        *call_id* names a call that was up before this process has started, and whose tags are not known.
+        """
+        if self.up.has(key):
+            self._close(self.up.end_dialog(key), ENDED)
+        elif self._restored_until and call_id:
+            self._close(self.up.end_dialog(short_key(call_id)), ENDED)
 
     def ended_by(self, call: UpCall, who: str) -> None:
         """The operator *who* has ended a call."""
-        self._close(self.up.remove(call.key), told_json(f"ended by the operator {who}"))
+        self._close(self.up.remove(call), told_json(f"ended by the operator {who}"))
 
     def link_down(self, flow: Flow) -> None:
         """A client's link has closed; another server may have carried it."""
@@ -179,19 +199,19 @@ class CallRecorder:
         if not self.up.by_key:
             return
         for key, call in self.up.lost_before(now - LOST_S)[:SWEPT_AT_ONCE]:
-            lost = LostCall(self, key, self._wall() - (now - call.lost_at), call.lost_for)
+            lost = LostCall(self, call, self._wall() - (now - call.lost_at), call.lost_for)
             self.up.await_return(key)
             self._registrations.look_up(f"sip:{call.lost_for}", lost.looked_up)
         if self._restored_until and now >= self._restored_until:
             self._restored_until = 0.0
             for call in self.up:
                 if call.invite is None:
-                    self._close(self.up.remove(call.key), LONG_AGO, is_known=False)
+                    self._close(self.up.remove(call), LONG_AGO, is_known=False)
 
     def lost(self, lost: LostCall) -> None:
         """The phone of a call has not come back: the call was over when its link has closed."""
         why = told_json(f"the link of {lost.user} has closed, and did not come back")
-        self._close(self.up.remove(lost.key), why, at=lost.at)
+        self._close(self.up.remove(lost.call), why, at=lost.at)
 
     def _close(self, call: UpCall | None, why: str, *, at: float = 0.0, is_known: bool = True) -> None:
         """Have the end of a call written; *why* is JSON."""
@@ -232,6 +252,18 @@ def _answering(proxied: ProxiedRequest, response: Response) -> SentBranch | None
     return found
 
 
+def _chain_of(proxied: ProxiedRequest, response: Response) -> Chain:
+    """Give who of ours has forwarded a call to the phone that has answered, or else to the phone called last."""
+    context = proxied.context
+    if context is None or not context.branches:
+        return NOT_DIVERTED
+    last = context.branches[len(context.branches) - 1]
+    if not last.chain or response.status >= FIRST_REDIRECTION:
+        return last.chain
+    sent = _answering(proxied, response)
+    return context.branches[sent.number].chain if sent is not None else last.chain
+
+
 def _next_server(context: ResponseContext | None) -> str:
     """Give the server that a request has gone to last; "" if it has gone to a phone, or nowhere."""
     if context is None or not context.branches:
@@ -245,10 +277,10 @@ def _next_server(context: ResponseContext | None) -> str:
 class LostCall:
     """A call of *recorder* whose phone, of *user*, has lost its link at the Unix time *at*, and may have come back."""
 
-    __slots__ = ("_recorder", "at", "key", "user")
+    __slots__ = ("_recorder", "at", "call", "user")
 
-    def __init__(self, recorder: CallRecorder, key: str, at: float, user: str) -> None:
-        self._recorder, self.key, self.at, self.user = recorder, key, at, user
+    def __init__(self, recorder: CallRecorder, call: UpCall, at: float, user: str) -> None:
+        self._recorder, self.call, self.at, self.user = recorder, call, at, user
 
     def __repr__(self) -> str:
         return f"<LostCall of {self.user}>"
@@ -257,3 +289,8 @@ class LostCall:
         """The registrations of the user were read; where they cannot be, the call goes on until its BYE."""
         if rows is not None and not rows:
             self._recorder.lost(self)
+
+
+def _is_in_the_clear(response: Response) -> bool:
+    """Tell whether a gateway says that the media of a call are not encrypted behind it."""
+    return any(IN_THE_CLEAR in warning for warning in response.values("warning"))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from sipmesh.routing.identity.privacy import is_anonymous
 from sipmesh.routing.identity.sender import ClientSender, ServerSender
+from sipmesh.routing.identity.verstat import verstat_of
 from sipmesh.server.proxy.records.told_request import ANONYMOUS, claimed
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.role import Role
@@ -55,6 +56,8 @@ def _word_of(sender: ServerSender, request: Request, identity: str | None) -> Kn
     """Give the sender whom a partner, a trunk or an application names; None for our servers, which make the record themselves."""
     if sender.kind is LinkKind.PARTNER:
         how = f"{'trunk' if sender.peer.is_trunk else 'partner'} {sender.peer.name}"
+        if identity is not None and (result := verstat_of(request)):  # only then is it the result of this gateway
+            how = f"{how}, {result}"
     elif sender.peer.role is Role.APPLICATION:
         how = f"application {sender.peer.name}"
     else:

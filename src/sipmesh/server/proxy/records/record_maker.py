@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from sipmesh.routing.call_rules.diversion import NOT_DIVERTED, Chain
 from sipmesh.routing.identity.privacy import hides_identity, is_hidden
 from sipmesh.server.proxy.records.known_caller import LOGIN, Known
 from sipmesh.server.proxy.records.told_media import SAID, told_media
@@ -11,6 +12,7 @@ from sipmesh.server.proxy.records.told_request import (
     answerer,
     called,
     forwarded,
+    forwarded_by,
     named,
     passed,
     reference_in,
@@ -70,10 +72,14 @@ class RecordMaker:
         following: str,
         why: str,
         code: str,
+        chain: Chain = NOT_DIVERTED,
+        *,
+        in_the_clear: bool = False,
     ) -> JournalEntry:
         """Make the line of a request of *who* that has a final response; *started* and *now* are Unix times.
 
-        *following* is the server that the request has gone to. *why* and *code* say why it was refused here.
+        *following* is the server that the request has gone to. *why* and *code* say why it was refused here. *chain* says who of
+        ours has forwarded it. *in_the_clear*: its media are not encrypted on the side of a trunk.
         """
         has_worked = response.status < FIRST_REDIRECTION
         is_up = has_worked and request.method == "INVITE"
@@ -83,7 +89,7 @@ class RecordMaker:
             if reference and not code:
                 why, code = self._explained(reference, why)
             refusal = refusal_of(code, reference)
-        at, by = self.times.instant(now), forwarded(request)
+        at, by = self.times.instant(now), forwarded_by(chain) if chain else forwarded(request)
         self._number += 1
         head = head_of(
             begin_of(f"{self._prefix}{self._number}", self._quoted_server, request.method),
@@ -96,7 +102,7 @@ class RecordMaker:
             at if is_up else NULL,
             response.status,
             refusal,
-            _MEDIA[told_media(response.body or request.body)] if is_up else _EMPTY,
+            _MEDIA["none" if in_the_clear else told_media(response.body or request.body)] if is_up else _EMPTY,
             '"' + '","'.join(passed(response, self._server, following)) + '"',  # names of servers need no escape
             quoted(by) if by else _EMPTY,
             withheld=hides_identity(request),

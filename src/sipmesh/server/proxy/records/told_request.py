@@ -17,6 +17,7 @@ from sipmesh.storage.call_records.call_record import LONGEST_TEXT, MOST_HOPS
 from sipmesh.storage.call_records.journal_entry import quoted
 
 if TYPE_CHECKING:
+    from sipmesh.routing.call_rules.diversion import Chain
     from sipmesh.sip.message import Request, Response
 
 ANONYMOUS: Final = "anonymous"
@@ -95,6 +96,11 @@ def forwarded(request: Request) -> str:
         cause = _CAUSE.search(history[-1]) or _CAUSE.search(history[-2])
         return told(f"{_user_in(history[-2])}: {_CAUSES.get(cause[1], cause[1]) if cause else 'unknown'}")
     return ""
+
+
+def forwarded_by(chain: Chain) -> str:
+    """Say which user of ours has forwarded a call last, and why."""
+    return f"{named(chain[-1].by)}: {chain[-1].reason}"
 
 
 def _user_in(item: str) -> str:

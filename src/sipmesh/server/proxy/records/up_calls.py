@@ -1,4 +1,4 @@
-"""The calls that are up and will have a record: by Call-ID, and by their client links."""
+"""The calls that are up and will have a record: by their dialogs, and by their client links."""
 
 from __future__ import annotations
 
@@ -15,14 +15,17 @@ LOST_S: Final = 60.0
 
 
 class UpCall:
-    """A call that is up: *entry* is its record, *key* the short key of its Call-ID, *answered* the Unix time of its 2xx.
+    """A call that is up: *entry* is its record, *answered* the Unix time of its 2xx.
+
+    *dialogs* are the keys of its dialogs (`dialog_of`): more than one if several phones have answered a forked INVITE. A call
+    that was up before this process has started has the short key of its Call-ID in their place.
 
     It has the INVITE, branch and 2xx by which it can be ended; they are None for a call that was up before this process has
     started. *links* are the numbers of client links, *lost_at* is the loop time at which the first of them, of the user
     *lost_for*, has closed; 0 while all are open.
     """
 
-    __slots__ = ("answered", "entry", "invite", "key", "links", "lost_at", "lost_for", "response", "sent")
+    __slots__ = ("answered", "dialogs", "entry", "invite", "links", "lost_at", "lost_for", "response", "sent")
 
     def __init__(
         self,
@@ -34,7 +37,7 @@ class UpCall:
         sent: SentBranch | None = None,
         response: Response | None = None,
     ) -> None:
-        self.entry, self.key, self.answered, self.links = entry, key, answered, links
+        self.entry, self.dialogs, self.answered, self.links = entry, [key], answered, links
         self.invite, self.sent, self.response = invite, sent, response
         self.lost_at, self.lost_for = 0.0, ""
 
@@ -43,7 +46,7 @@ class UpCall:
 
 
 class UpCalls:
-    """The calls, *by_key*: the short key of their Call-ID, oldest first."""
+    """The calls, *by_key*: by each of their dialogs, oldest first."""
 
     def __init__(self) -> None:
         self.by_key: dict[str, UpCall] = {}
@@ -57,7 +60,7 @@ class UpCalls:
         return len(self.by_key)
 
     def __iter__(self) -> Iterator[UpCall]:
-        return iter(list(self.by_key.values()))
+        return iter([call for key, call in self.by_key.items() if key == call.dialogs[0]])
 
     def find(self, record: str) -> UpCall | None:
         """Give the call whose record has that key."""
@@ -69,18 +72,46 @@ class UpCalls:
 
     def add(self, call: UpCall) -> None:
         """Know a call from now on."""
-        self.by_key[call.key] = call
+        key = call.dialogs[0]
+        self.by_key[key] = call
         for link in call.links:
             on_link = self._on_links.get(link)
             if on_link is None:
                 on_link = self._on_links[link] = {}
-            on_link[call.key] = None
+            on_link[key] = None
 
-    def remove(self, key: str) -> UpCall | None:
+    def fork(self, call: UpCall, key: str) -> None:
+        """Know a further dialog of a call: another phone has answered the same INVITE."""
+        call.dialogs.append(key)
+        self.by_key[key] = call
+
+    def end_dialog(self, key: str) -> UpCall | None:
+        """Know a dialog no longer; give its call if that was the last one, and None otherwise."""
+        call = self.by_key.get(key)
+        if call is None or len(call.dialogs) == 1:
+            return self.remove(call)
+        del self.by_key[key]
+        if key == call.dialogs[0]:
+            self._rename(call, key, call.dialogs[1])
+        call.dialogs.remove(key)
+        return None
+
+    def _rename(self, call: UpCall, key: str, to: str) -> None:
+        for link in call.links:
+            on_link = self._on_links.get(link)
+            if on_link is not None and key in on_link:
+                del on_link[key]
+                on_link[to] = None
+        if key in self._lost:
+            self._lost = {to if one == key else one: None for one in self._lost}
+
+    def remove(self, call: UpCall | None) -> UpCall | None:
         """Know a call no longer, and give it; None if it is not known."""
-        call = self.by_key.pop(key, None)
-        if call is None:
+        if call is None or self.by_key.pop(call.dialogs[0], None) is None:
             return None
+        for key in call.dialogs[1:]:
+            del self.by_key[key]
+        key = call.dialogs[0]
         if self._lost:
             self._lost.pop(key, None)
         for link in call.links:
@@ -93,7 +124,7 @@ class UpCalls:
 
     def remove_oldest(self) -> UpCall | None:
         """Know the oldest call no longer, and give it."""
-        return self.remove(next(iter(self.by_key))) if self.by_key else None
+        return self.remove(next(iter(self.by_key.values()), None))
 
     def link_down(self, number: int, users: str, now: float) -> None:
         """The client link *number* of *users* has closed: its calls are over unless a user of it comes back."""

@@ -191,7 +191,8 @@ class Registrations:
 
     def _granted(self, flow: Flow, request: Request, answer: RegistrarAnswer) -> Response:
         """Give the response to *answer*, and remember it for the next REGISTER of *flow*, if this is a refresh of one row."""
-        refresh = flow.refresh = known_refresh(request, answer, self._limits.max_call_id_length)
+        refresh = known_refresh(request, answer, self._limits.max_call_id_length) if not flow.tokens else None
+        flow.refresh = refresh
         if refresh is None or refresh.gives_gruu:
             return self._respond(request, answer)
         return refresh.answer(request, self._clock(), self._date_row())
@@ -237,7 +238,9 @@ class Registrations:
             is_carried=flow.carrier is not None,
         )
         mint = self._mint(len(held) + 1) if "gruu" in offers(request) else None
-        return decide(request, aor, held, facts, self._limits, at=self._clock(), mint=mint)
+        now, login = self._clock(), flow.tokens.get(aor)
+        limits = self._limits if login is None else self._limits.until(login.ends_at - now)
+        return decide(request, aor, held, facts, limits, at=now, mint=mint)
 
     def _login_route(self, flow: Flow, aor: str) -> str:
         """Give the Service-Route of a carried flow: the server with the link puts it into each request of the user."""

@@ -1,14 +1,15 @@
 """What the server does next with a request: values, which `server.proxy.proxy_core` carries out.
 
-Seven of them are what `routing.outcome` has already: `Answer`, `Drop`, `Forward`, `Prove`, `Register`, `Serve` and `Store`. After
-`Prove`, the credentials of the request are checked, and `LoggedIn` follows if they are right. Do not change an instance.
+Eight of them are what `routing.outcome` has already: `Answer`, `Drop`, `Forward`, `Prove`, `Register`, `Serve`, `Store` and
+`ToMembers`. After `Prove`, the credentials of the request are checked, and `LoggedIn` follows if they are right. Do not
+change an instance.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sipmesh.routing.outcome import Answer, Drop, Forward, Prove, Register, Serve, Store, ToUser
+from sipmesh.routing.outcome import Answer, Drop, Forward, Prove, Register, Serve, Store, ToMembers, ToUser
 from sipmesh.server.proxy.flow import Flow
 from sipmesh.server.quotas.usage import Usage
 from sipmesh.storage.messages import Storing
@@ -112,6 +113,7 @@ Effect = (
     | Prove
     | Register
     | Store
+    | ToMembers
     | Serve
     | Drop
     | ForwardAck

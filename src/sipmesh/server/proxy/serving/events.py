@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sipmesh.routing.outcome import Answer, Forward, Store, ToUser
+from sipmesh.routing.proxy.effects import Divert
 from sipmesh.routing.registrar.binding import Binding
 from sipmesh.routing.target import AnotherNotifier
 from sipmesh.server.proxy.flow import ReceivedRequest
@@ -66,6 +67,15 @@ class MessageStored:
 
 
 @dataclass(frozen=True, slots=True)
+class MembersReached:
+    """The MESSAGE to the group was sent or stored for all of its *members* but *missed*."""
+
+    received: ReceivedRequest
+    members: int
+    missed: int
+
+
+@dataclass(frozen=True, slots=True)
 class IdentityJudged:
     """The call may pass as *forward* says, or is *refused* for its signature."""
 
@@ -82,8 +92,27 @@ class TargetsLost:
     what: AnotherNotifier | Store
 
 
+@dataclass(frozen=True, slots=True)
+class Diverting:
+    """A call of *identity* that rings here is forwarded too, as *wanted* says; *read* are the registrations of its target."""
+
+    received: ReceivedRequest
+    identity: str | None
+    wanted: Divert
+    read: BindingsRead | None = None
+
+
 Answered = (
-    NotOfControlPlane | LoginDue | LoginGivenUp | LoggedIn | BindingsRead | MessageStored | IdentityJudged | TargetsLost
+    NotOfControlPlane
+    | LoginDue
+    | LoginGivenUp
+    | LoggedIn
+    | BindingsRead
+    | MessageStored
+    | MembersReached
+    | IdentityJudged
+    | TargetsLost
+    | Diverting
 )
 """What happens to a request that was received before."""
 

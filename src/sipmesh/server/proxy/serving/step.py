@@ -12,6 +12,7 @@ from sipmesh.routing.identity.sender import Sender, ServerSender
 from sipmesh.routing.media.judgement import NEGOTIATES
 from sipmesh.routing.outcome import (
     Answer,
+    Drop,
     Forward,
     Outcome,
     Prove,
@@ -19,16 +20,20 @@ from sipmesh.routing.outcome import (
     Serve,
     Store,
     ToContact,
+    ToMembers,
     ToUser,
     try_later,
 )
 from sipmesh.routing.proxy.branch import carried_loop, loop_hash
+from sipmesh.routing.proxy.branch_kinds import is_of_group
 from sipmesh.routing.proxy.received import mark_received
 from sipmesh.routing.roles.decide import decide
 from sipmesh.routing.target import is_carried
 from sipmesh.server.proxy.flow import Flow, ReceivedRequest
 from sipmesh.server.proxy.login.end_of_flow import is_end
 from sipmesh.server.proxy.serving.admission import NO_HOPS, refused_at_once, room_for
+from sipmesh.server.proxy.serving.call_forwarding import diversion_target
+from sipmesh.server.proxy.serving.delegates import on_behalf
 from sipmesh.server.proxy.serving.effects import (
     AskControlPlane,
     AwaitLogin,
@@ -47,10 +52,12 @@ from sipmesh.server.proxy.serving.effects import (
 from sipmesh.server.proxy.serving.events import (
     Answered,
     BindingsRead,
+    Diverting,
     Event,
     IdentityJudged,
     LoggedIn,
     LoginDue,
+    MembersReached,
     MessageStored,
     NotOfControlPlane,
     TargetsLost,
@@ -59,13 +66,16 @@ from sipmesh.server.proxy.serving.trunk_room import with_room
 from sipmesh.server.proxy.serving.user_targets import (
     NO_USERS_YET,
     NOT_TAKEN_OVER,
+    Found,
     at_bindings,
     find_contact,
     find_user,
     next_notifier,
 )
 from sipmesh.server.proxy.serving.watchers import EVENTS_OF_PHONES, refused_at_phone
+from sipmesh.sip.bearer import bearer_of
 from sipmesh.sip.names import bits_of
+from sipmesh.sip.rows import P_PREFERRED_IDENTITY
 from sipmesh.sip.status import Status
 from sipmesh.storage.messages import Storing
 from sipmesh.trust.code import Code
@@ -74,6 +84,7 @@ from sipmesh.trust.evidence import LinkKind
 if TYPE_CHECKING:
     from sipmesh.server.in_force.in_force import InForce
     from sipmesh.server.proxy.serving.state import ServingState
+    from sipmesh.sip.message import Request
 
 CREDENTIALS: Final = bits_of("authorization", "proxy-authorization")
 POSTED: Final = frozenset({"SUBSCRIBE", "NOTIFY", "PUBLISH"})
@@ -81,6 +92,9 @@ POSTED: Final = frozenset({"SUBSCRIBE", "NOTIFY", "PUBLISH"})
 
 LOOP: Final = Answer(Status.LOOP_DETECTED, why="a loop: the request was here before, by the same route")
 MOVED: Final = try_later("another pool serves the user now, and this link closes when its call has ended")
+NO_LOGIN: Final = Answer(
+    Status.FORBIDDEN, code=Code.NOT_AUTHENTICATED, why="a group has no phones: no device logs in as one"
+)
 NO_REGISTRATIONS: Final = try_later("the registrations of the user cannot be read")
 TOO_MANY_LOGINS: Final = try_later("too many logins of this user, or from this address, wait")
 UNKNOWN_PEER: Final = CloseLink("a message on a link without a verdict")
@@ -98,6 +112,8 @@ def step(state: ServingState, in_force: InForce, event: Event, now: float) -> Ef
     sender = flow.sender
     if sender is None:
         return UNKNOWN_PEER
+    if flow.link.kind is LinkKind.PARTNER and (refused := state.trunk_challenges.refused(flow, request)) is not None:
+        return CloseLink(refused.why) if isinstance(refused, Drop) else refused
     if flow.link.kind is LinkKind.CLIENT:
         host, port = flow.link.remote
         flow.mark = mark_received(request, host, port, flow.mark)
@@ -122,12 +138,14 @@ def _answered(state: ServingState, in_force: InForce, event: Answered, now: floa
         effect = _log_in(state, in_force, received, prove, has_waited=True)
     elif isinstance(event, BindingsRead):
         effect = _found(state, in_force, sender, event, now)
-    elif isinstance(event, MessageStored):
-        effect = STORED if event.result is Storing.STORED else RefuseUnstored(event.aor, event.result)
+    elif isinstance(event, (MessageStored, MembersReached)):
+        effect = _kept(event)
     elif isinstance(event, IdentityJudged):
         effect = event.refused or _onward(received, event.forward)
     elif isinstance(event, TargetsLost):
         effect = _again(state, in_force, sender, event, now)
+    elif isinstance(event, Diverting):
+        effect = _diverting(state, in_force, sender, event, now)
     elif isinstance(event, NotOfControlPlane):
         effect = _routed(state, in_force, received, now)
     return effect
@@ -157,9 +175,16 @@ def _routed(state: ServingState, in_force: InForce, received: ReceivedRequest, n
     outcome = decide(request, place, sender, in_force.facts) if sender is not None else None
     if sender is None or outcome is None:
         return UNKNOWN_PEER
+    if isinstance(outcome, Register) and request.present & CREDENTIALS and _has_token(in_force, request):
+        outcome = Prove(outcome.aor, Status.UNAUTHORIZED)  # a later token renews a login
     if isinstance(outcome, Prove):
         return _log_in(state, in_force, received, outcome, has_waited=False)
     return _resolved(state, in_force, received, sender, outcome, now)
+
+
+def _has_token(in_force: InForce, request: Request) -> bool:
+    """Tell whether a REGISTER has an access token, and the topology a provider for it."""
+    return in_force.view.loaded.topology.oauth is not None and bearer_of(request) is not None
 
 
 def _carried(state: ServingState, received: ReceivedRequest) -> Effect | None:
@@ -186,17 +211,19 @@ def _resolved(
 ) -> Effect:
     """Give the effect of what the role of the server has decided; a user is found first."""
     effect: Outcome | ReadBindings = outcome
+    if received.request.present & P_PREFERRED_IDENTITY:
+        effect = on_behalf(in_force, sender, received.request, outcome)
     if isinstance(effect, ToContact):
         effect = find_contact(state, in_force, received.request, effect)
-    if isinstance(effect, ToUser):
+    while isinstance(effect, ToUser):  # a rule of a user may lead to another one
         effect = find_user(state, in_force, sender, received.request, effect, now)
     if isinstance(effect, Forward) and in_force.trunk_names is not None:
         effect = with_room(state, in_force.trunk_names, sender, received.request, effect, now)
     if isinstance(effect, Forward):
         return _forwarded(state, in_force, received, sender, effect)
     if isinstance(effect, Register):
-        return MOVED if in_force.homes.elsewhere(effect.aor) else effect
-    if isinstance(effect, Store):
+        return _registered(in_force, effect)
+    if isinstance(effect, (Store, ToMembers)):
         return _stored(state, in_force, received, effect)
     if isinstance(effect, Serve):
         return _notified(state, received, effect)
@@ -205,15 +232,31 @@ def _resolved(
     return effect
 
 
+def _registered(in_force: InForce, register: Register) -> Effect:
+    """Give a REGISTER to the registrar, unless its user is a group or is at home elsewhere."""
+    if in_force.homes.group_rules(register.aor) is not None:
+        return NO_LOGIN
+    return MOVED if in_force.homes.elsewhere(register.aor) else register
+
+
 def _forwarded(
     state: ServingState, in_force: InForce, received: ReceivedRequest, sender: Sender, forward: Forward
 ) -> Effect:
     """Judge a request that goes on: its header fields, its session description, what its receiver may see, its signature."""
-    request, carries = received.request, is_carried(forward.targets[0])  # the home pool of its user judges what passes
+    request, has_targets = (
+        received.request,
+        bool(forward.targets),
+    )  # without, a rule has others called: each is judged then
+    carries = has_targets and is_carried(forward.targets[0])  # the home pool of its user judges what passes
     if request.present & IN_REQUESTS and (not carries or isinstance(sender, ServerSender)):
         in_force.border.admit_request(request, sender)
     refused: Effect | None = None
-    negotiates = not carries and request.method in NEGOTIATES and bool(request.body or request.method == "INVITE")
+    negotiates = (
+        has_targets
+        and not carries
+        and request.method in NEGOTIATES
+        and bool(request.body or request.method == "INVITE")
+    )
     if carries:
         received.loop = carried_loop(received.loop)
     elif negotiates or request.method in EVENTS_OF_PHONES:
@@ -222,7 +265,7 @@ def _forwarded(
         refused = room_for(state, received, forward.identity)
     if refused is not None:
         return refused
-    if negotiates and in_force.signing:
+    if negotiates and (in_force.signing or in_force.stir):
         return JudgeIdentity(forward)
     return forward if request.method != "ACK" else _onward(received, forward)
 
@@ -241,13 +284,25 @@ def _onward(received: ReceivedRequest, forward: Forward) -> Forward | ForwardAck
     return ForwardAck(forward) if received.request.method == "ACK" else forward
 
 
-def _stored(state: ServingState, in_force: InForce, received: ReceivedRequest, store: Store) -> Effect:
+def _stored(state: ServingState, in_force: InForce, received: ReceivedRequest, store: Store | ToMembers) -> Effect:
     flow, request = received.flow, received.request
     if request.present & IN_REQUESTS and flow.sender is not None:
         in_force.border.admit_request(request, flow.sender)
     if flow.link.kind is not LinkKind.SERVER:
         return store
     return room_for(state, received, store.identity) or store
+
+
+def _kept(event: MessageStored | MembersReached) -> Effect:
+    """Answer a MESSAGE that was stored, or sent to the members of a group: 202 only if each of them has it, or will get it."""
+    if isinstance(event, MessageStored):
+        return STORED if event.result is Storing.STORED else RefuseUnstored(event.aor, event.result)
+    if not event.missed:
+        return STORED
+    missed = f"{event.missed} Of {event.members} Members Missed"
+    return Answer(
+        Status.TEMPORARILY_UNAVAILABLE, missed, why=f"{missed}: too much is stored, or their pool does not answer"
+    )
 
 
 def _notified(state: ServingState, received: ReceivedRequest, serve: Serve) -> Effect:
@@ -266,8 +321,26 @@ def _found(state: ServingState, in_force: InForce, sender: Sender, event: Bindin
     received = event.received
     if event.rows is None:
         return NO_REGISTRATIONS
-    found = at_bindings(state, in_force, received.request, event.user, event.rows)
+    found = at_bindings(state, in_force, sender, received.request, event.user, event.rows)
     return _resolved(state, in_force, received, sender, found, now)
+
+
+def _diverting(state: ServingState, in_force: InForce, sender: Sender, event: Diverting, now: float) -> Effect:
+    """Find the target to which a call is forwarded that rings, or has rung."""
+    received, read = event.received, event.read
+    found: Found = NO_REGISTRATIONS
+    if read is None:
+        found = diversion_target(in_force, sender, event, state.time)
+    elif read.rows is not None:
+        found = at_bindings(state, in_force, sender, received.request, read.user, read.rows)
+    while isinstance(found, ToUser):
+        found = find_user(state, in_force, sender, received.request, found, now)
+    if not isinstance(found, Forward):
+        return found
+    refused = state.media.refused(received.flow, received.request, found) if found.targets else None
+    if is_of_group(event.wanted.chain) and found.targets:
+        state.last_called.called(event.wanted.chain[-1].by, event.wanted.chain[-1].to)
+    return refused or found
 
 
 def _again(state: ServingState, in_force: InForce, sender: Sender, event: TargetsLost, now: float) -> Effect:

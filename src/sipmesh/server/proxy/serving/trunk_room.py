@@ -5,13 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.routing.identity.sender import Sender, ServerSender
+from sipmesh.routing.numbers.e164 import dialled_number
 from sipmesh.routing.outcome import Answer, Forward, try_later
 from sipmesh.routing.roles.gateway import trunk_of
 from sipmesh.routing.target import ServerTarget
+from sipmesh.sip.status import Status
+from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import LinkKind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from sipmesh.routing.identity.trunk_names import TrunkNames
     from sipmesh.routing.numbers.trunk_table import TrunkRoute
@@ -33,51 +36,61 @@ def with_room(
         return forward
     if isinstance(sender, ServerSender) and sender.kind is LinkKind.PARTNER:
         trunk = names.trunks.trunks[trunk_of(sender)]
-        if not has_room(state, trunk, request, now, inwards=True):
+        if not has_room(state, trunk, now, inwards=True):
             return FULL
         state.call_rates.count(trunk, inwards=True)
         return forward
     in_order = state.trunk_outages.last(target.names)
     if names.plan.emergency_number(request.ruri):
-        return Forward((ServerTarget(tuple(in_order), target.kind, target.uri),), forward.identity)
-    free = [name for name in in_order if has_room(state, names.trunks.trunks[name], request, now, inwards=False)]
-    if not free:
-        return FULL
-    state.call_rates.count(names.trunks.trunks[free[0]], inwards=False)
-    return Forward((ServerTarget(tuple(free), target.kind, target.uri),), forward.identity)
+        return to_these(in_order, target, forward)
+    user, number = forward.identity or "", dialled_number(request.ruri)
+    ringing = [one for caller, one in begun_by_users(state) if caller == user]
+    is_forwarded = request.has("diversion")
+    why = state.call_bounds.refusal(names.plan, user, number, ringing, now, is_forwarded=is_forwarded)
+    if why:
+        return Answer(Status.FORBIDDEN, code=Code.NO_ROUTE, why=why)
+    free = [name for name in in_order if has_room(state, names.trunks.trunks[name], now, inwards=False)]
+    if free:
+        state.call_rates.count(names.trunks.trunks[free[0]], inwards=False)
+    return to_these(free, target, forward) if free else FULL
 
 
-def has_room(state: ServingState, trunk: TrunkRoute, request: Request, now: float, *, inwards: bool) -> bool:
-    """Tell whether *trunk* may have the call of *request* now."""
+def to_these(names: Sequence[str], target: ServerTarget, forward: Forward) -> Forward:
+    """Forward the call to the trunks *names*, in their order."""
+    return Forward((ServerTarget(tuple(names), target.kind, target.uri, pools=target.pools),), forward.identity)
+
+
+def has_room(state: ServingState, trunk: TrunkRoute, now: float, *, inwards: bool) -> bool:
+    """Tell whether *trunk* may have one more call now."""
     if not state.call_rates.admits(trunk, now, inwards=inwards):
         return False
-    if trunk.channels is None:
-        return True
-    return not is_reused(state, request) and calls_with(state, trunk.name) < trunk.channels
-
-
-def is_reused(state: ServingState, request: Request) -> bool:
-    """Tell whether another call has the Call-ID of *request*: both would count as one."""
-    if state.calls.has(request.call_id):
-        return True
-    begun = (one for _, one in begun_calls(state) if one.call_id == request.call_id)
-    return any(one.from_.tag != request.from_.tag or one.cseq.number != request.cseq.number for one in begun)
+    if state.trunk_calls.is_full or not (inwards or state.call_bounds.has_minutes(trunk, now)):
+        return False
+    return trunk.channels is None or calls_with(state, trunk.name) < trunk.channels
 
 
 def calls_with(state: ServingState, name: str) -> int:
     """Count the calls with the trunk *name*: those that are up, and those that were not answered yet."""
-    partner = state.flow_table.view.partner_named(name)
-    peer = partner.peer.name if partner is not None else name
-    return state.calls.with_peer(peer) + sum(1 for of, _ in begun_calls(state) if of == peer)
+    return state.trunk_calls.with_trunk(name) + sum(1 for trunk in begun_calls(state) if trunk == name)
 
 
-def begun_calls(state: ServingState) -> Iterator[tuple[str, Request]]:
-    """Give the calls with trunks that were not answered yet: the name of the peer, and the INVITE."""
+def begun_calls(state: ServingState) -> Iterator[str]:
+    """Give the trunk of each call that was not answered yet."""
     for flow in state.flow_table.sessions():
         if flow.link.kind is LinkKind.PARTNER:
             begun = [sent.request for sent in flow.sent.values() if sent.transaction.pending]
             begun += [one.request for one in flow.served.values() if not one.is_answered]
-            yield from ((flow.link.peer_name, request) for request in begun if is_call(request))
+            trunk = state.trunk_calls.trunk_of(flow)
+            yield from (trunk for request in begun if is_call(request))
+
+
+def begun_by_users(state: ServingState) -> Iterator[tuple[str, str]]:
+    """Give the caller and the number of each call of a user that was not answered yet."""
+    for flow in state.flow_table.sessions():
+        if flow.link.kind is LinkKind.PARTNER:
+            for sent in flow.sent.values():
+                if sent.transaction.pending and is_call(sent.request):
+                    yield sent.proxied.identity or "", dialled_number(sent.proxied.request.ruri)
 
 
 def is_call(request: Request) -> bool:

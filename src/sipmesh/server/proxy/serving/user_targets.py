@@ -10,13 +10,16 @@ from sipmesh.routing.events.packages import is_for_notifier
 from sipmesh.routing.events.reference import refused_reference
 from sipmesh.routing.events.stored_message import is_storable
 from sipmesh.routing.identity.sender import ServerSender
-from sipmesh.routing.outcome import Answer, Forward, Serve, Store, ToContact, ToUser, try_later
+from sipmesh.routing.outcome import Answer, Forward, Serve, Store, ToContact, ToMembers, ToUser, try_later
 from sipmesh.routing.proxy.target_set import fork
-from sipmesh.routing.roles.front_end import to_home
+from sipmesh.routing.roles.front_end import may_leave, to_home
 from sipmesh.routing.target import AnotherNotifier, ServerTarget
+from sipmesh.server.proxy.serving.call_forwarding import by_rules, carries_out
+from sipmesh.server.proxy.serving.call_groups import ring_group, rings_for_group, write_to_group
 from sipmesh.server.proxy.serving.dialling import number_called, to_trunks
 from sipmesh.server.proxy.serving.effects import ReadBindings
 from sipmesh.server.proxy.serving.watchers import refused_early_reference, refused_watcher
+from sipmesh.sip.names import GUARDED
 from sipmesh.sip.status import Status
 from sipmesh.sip.tel import NO_DOMAIN
 from sipmesh.sip.text import shown
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sipmesh.routing.identity.sender import Sender
+    from sipmesh.routing.numbers.application_table import ApplicationRoute
     from sipmesh.routing.registrar.binding import Binding
     from sipmesh.server.in_force.in_force import InForce
     from sipmesh.server.proxy.serving.state import ServingState
@@ -35,9 +39,12 @@ if TYPE_CHECKING:
 
 NO_USERS_YET: Final = try_later("management has not sent the users yet")
 NOT_TAKEN_OVER: Final = try_later("the servers of the home pool still answer here, or have answered a short time ago")
-EVENT_METHODS: Final = frozenset({"SUBSCRIBE", "PUBLISH"})
+NOT_OF_GROUPS: Final = frozenset({"ACK", "MESSAGE"})
+"""What a group does not refuse at once: nothing answers an ACK, and a MESSAGE, the most frequent method, finds no phone."""
 
-Found = Forward | Answer | Store | Serve | ReadBindings
+EVENT_METHODS: Final = frozenset({"SUBSCRIBE", "PUBLISH", "NOTIFY"})
+
+Found = ToUser | Forward | Answer | Store | ToMembers | Serve | ReadBindings
 
 
 def find_contact(
@@ -70,26 +77,54 @@ def find_user(
     home = homes.of(outcome.aor)
     if home is None:
         owner = homes.owner_of(outcome.aor) or outcome.aor
-        outcome, home = ToUser(owner, outcome.identity, outcome.device, outcome.instead), homes.of(owner)
+        outcome = ToUser(owner, outcome.identity, outcome.device, outcome.instead, outcome.chain)
+        home = homes.of(owner)
+    group = homes.group_rules(outcome.aor) if request.method not in NOT_OF_GROUPS and request.to.tag is None else None
+    if group is not None and (home == view.pool.name or carries_out(in_force, sender)):
+        return ring_group(state, in_force, sender, request, outcome, group, now)
     if home == view.pool.name:
         return _find_at_home(state, in_force, sender, request, outcome, now)
     if outcome.instead is not None:
         return outcome.instead
     if home is None:
         return _at_number(state, in_force, sender, request, outcome, now) if homes.ready else NO_USERS_YET
+    if request.method == "MESSAGE" and carries_out(in_force, sender) and (group := homes.group_rules(outcome.aor)):
+        return write_to_group(in_force, request, outcome, group)
     return _to_home(in_force, sender, request, outcome, home)
 
 
 def _at_number(
     state: ServingState, in_force: InForce, sender: Sender, request: Request, outcome: ToUser, now: float
 ) -> Found:
-    """Find who has the telephone number that a name which no user has may be: a user of ours, or else a trunk."""
+    """Find whose name it is that no user has: a user's by its number, an application's, or a telephone number behind a trunk."""
     number = number_called(in_force, outcome)
     owner = in_force.homes.owner_of(f"sip:{number}@{NO_DOMAIN}") if number else ""
     if owner:
         return find_user(state, in_force, sender, request, ToUser(owner, outcome.identity), now)
+    application = in_force.applications.at(outcome.aor, number) if outcome.device is None else None
+    if application is not None:
+        return to_named_application(in_force, sender, request, outcome, application, number)
     is_nobody = Answer(Status.NOT_FOUND, why=f"{outcome.aor} is not a user of this network")
-    return to_trunks(in_force, sender, request, outcome, number) or is_nobody
+    return to_trunks(in_force, sender, request, outcome, number, state.time) or is_nobody
+
+
+def to_named_application(
+    in_force: InForce,
+    sender: Sender,
+    request: Request,
+    outcome: ToUser,
+    application: ApplicationRoute,
+    number: str,
+) -> Forward | Answer:
+    """Send a request to the application with that name, by the pool of front ends before it."""
+    if not (application.public or may_leave(sender)):
+        why = f"partners and trunks may not call {outcome.aor}: the application {application.pool} is not public"
+        return Answer(Status.FORBIDDEN, code=Code.NO_ROUTE, why=why)
+    view = in_force.view
+    if application.next_hop != view.pool.name:
+        return to_home(request, outcome, sender, application.next_hop, view.way_to(application.next_hop))
+    uri = f"sip:{number}@{view.loaded.topology.sip_domains[0]};user=phone" if number else request.uri
+    return Forward((ServerTarget(view.pools[application.pool].servers, LinkKind.SERVER, uri),), outcome.identity)
 
 
 def _to_home(in_force: InForce, sender: Sender, request: Request, outcome: ToUser, home: str) -> Forward | Answer:
@@ -111,7 +146,7 @@ def _find_at_home(
             return instead
     held = state.registrations.bindings(outcome.aor, now)
     if held is not None:
-        return at_bindings(state, in_force, request, outcome, held)
+        return at_bindings(state, in_force, sender, request, outcome, held)
     if request.method == "ACK" and outcome.instead is not None:  # it cannot wait, since nothing answers it
         return outcome.instead
     return ReadBindings(outcome)
@@ -171,16 +206,31 @@ def _is_application(in_force: InForce, sender: Sender, identity: str) -> bool:
 
 
 def at_bindings(
-    state: ServingState, in_force: InForce, request: Request, outcome: ToUser, held: Sequence[Binding]
-) -> Forward | Answer | Store:
-    """Make the targets of a request for a user with the bindings *held*; a MESSAGE is stored for a user who has none."""
+    state: ServingState,
+    in_force: InForce,
+    sender: Sender,
+    request: Request,
+    outcome: ToUser,
+    held: Sequence[Binding],
+) -> ToUser | Forward | Answer | Store | ToMembers:
+    """Make the targets of a request for a user with the bindings *held*; a MESSAGE is stored for a user who has none.
+
+    A call goes where the rules of the user say: perhaps to another user, who is to be found next.
+    """
     is_message = request.method == "MESSAGE"
+    rules = in_force.homes.call_rules(outcome.aor) if request.method == "INVITE" else None
+    if (rules is not None or outcome.chain) and request.to.tag is None:
+        of_device = held if outcome.device is None else outcome.device.rows_of(held)
+        of_group = not outcome.chain and rings_for_group(in_force, sender, request, outcome.aor)
+        return by_rules(in_force, sender, request, outcome, of_device, rules, state.time, of_group=of_group)
     if outcome.device is not None:
         held = outcome.device.rows_of(held)
         if not held and outcome.instead is not None:
             return outcome.instead
-    elif is_message and is_to_store(state, in_force, request, outcome.aor, is_registered=bool(held)):
-        return Store(outcome.aor, outcome.identity)
+    elif is_message:
+        instead = _instead_of_delivery(state, in_force, sender, request, outcome, is_registered=bool(held))
+        if instead is not None:
+            return instead
     view = in_force.view
     found = fork(request, held, outcome.identity, view.name, view.pool_mates)
     if not is_message or isinstance(found, Answer) or outcome.device is not None:
@@ -191,10 +241,24 @@ def at_bindings(
     return found
 
 
+def _instead_of_delivery(
+    state: ServingState, in_force: InForce, sender: Sender, request: Request, outcome: ToUser, *, is_registered: bool
+) -> Store | ToMembers | Answer | None:
+    """Give what is done with a MESSAGE that is not sent to phones now: it is for the members of a group, or it is stored."""
+    group = in_force.homes.group_rules(outcome.aor) if not is_registered else None
+    if group is not None and carries_out(in_force, sender):
+        return write_to_group(in_force, request, outcome, group)
+    if request.present & GUARDED and rings_for_group(in_force, sender, request, outcome.aor):
+        is_registered = False  # it is stored, and delivered: a phone that does not answer keeps no sender waiting
+    if is_to_store(state, in_force, request, outcome.aor, is_registered=is_registered):
+        return Store(outcome.aor, outcome.identity)
+    return None
+
+
 def is_to_store(state: ServingState, in_force: InForce, request: Request, aor: str, *, is_registered: bool) -> bool:
     """Tell whether a MESSAGE for *aor* is to be stored: no phone is registered, or earlier messages are being delivered."""
     if is_registered and not state.delivery.is_running(aor):
         return False
-    if in_force.homes.is_guest(aor):  # it would stay here when the home pool is back
-        return False
+    if in_force.homes.is_guest(aor) or in_force.homes.group_rules(aor) is not None:
+        return False  # it would stay here when the home pool is back, and no phone of a group will come
     return in_force.messages.per_user > 0 and is_storable(request)

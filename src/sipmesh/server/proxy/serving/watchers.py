@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sipmesh.routing.events.packages import ABOUT_USERS, WITH_DIALOGS, base_package
+from sipmesh.routing.events.packages import ABOUT_USERS, DIALOG, WITH_DIALOGS, base_package
 from sipmesh.routing.events.reference import EARLY_REFERENCE
 from sipmesh.routing.events.watcher_rules import is_unseen
 from sipmesh.routing.identity.alias import name_of
@@ -77,11 +77,15 @@ def _seen_by(in_force: InForce, request: Request, aor: str, watcher: str, event:
 
 
 def _may_watch(in_force: InForce, aor: str, watcher: str, event: str) -> Watching:
-    """Give what *watcher* may see of *aor* by the package *event*; for `WITH_DIALOGS` no default of the topology counts."""
+    """Give what *watcher* may see of *aor* by the package *event*; for `WITH_DIALOGS` no default of the topology counts.
+
+    A delegate sees the calls of the user, so that it can pick them up; a rule about watchers counts before.
+    """
     if watcher == aor:
         return Watching.ALLOW
     if event in WITH_DIALOGS:
-        return in_force.homes.watcher_rule(aor, watcher) or Watching.BLOCK
+        picks_up = event == DIALOG and in_force.homes.is_delegate(watcher, aor)
+        return in_force.homes.watcher_rule(aor, watcher) or (Watching.ALLOW if picks_up else Watching.BLOCK)
     return watching(in_force, aor, watcher)
 
 

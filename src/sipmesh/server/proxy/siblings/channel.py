@@ -38,6 +38,8 @@ CALL_ENDED: Final = 16  # a BYE has passed here
 BEAT: Final = 17  # the loop of this process goes on; nothing follows from it
 CONTACT: Final = 18  # a Contact is registered on a link here, or is not any more
 EARLIER_FAILURES: Final = 19  # the failed logins that a process which has just started does not know
+DIALOG_ENDED: Final = 20  # a BYE of a call with a trunk was answered here
+TOKEN_USED: Final = 21  # an access token has logged in on a link here
 
 SUPERVISOR: Final = 0
 """The number of the process that has the control plane."""

@@ -17,12 +17,14 @@ from sipmesh.server.proxy.siblings.channel import (
     CALL,
     CALL_ENDED,
     CONTACT,
+    DIALOG_ENDED,
     DOWN,
     FAILURE,
     FETCH,
     LOGIN,
     SUPERVISOR,
     TAKEN,
+    TOKEN_USED,
     UP,
     WorkerChannel,
     packed,
@@ -106,7 +108,7 @@ class Siblings(OtherProcesses):
     def exceeds(self, link: Link) -> bool:
         """Tell whether a peer has opened more links to all processes together than it may; *link* is the newest."""
         peer = link.verdict.peer if link.verdict is not None else None
-        if peer is None or link.direction is not Direction.ACCEPTED:
+        if peer is None or link.direction is not Direction.ACCEPTED or not link.peer.has_certificate:
             return False
         here = self._reactor.links.accepted_from((peer.name,), link.kind)
         elsewhere = self.remote.accepted[link.kind, peer.name]
@@ -132,6 +134,10 @@ class Siblings(OtherProcesses):
         """Tell every process. Any of them may count the call, since phones change their links."""
         self.tell_all(CALL_ENDED, 0, json.dumps(key).encode())
 
+    def dialog_ended(self, dialog: str) -> None:
+        """Tell every process. One of them has the call."""
+        self.tell_all(DIALOG_ENDED, 0, json.dumps(dialog).encode())
+
     def contact_changed(self, address: str, aor: str, *, is_added: bool) -> None:
         """Tell all processes of a Contact on a link of ours."""
         self.tell_all(CONTACT, 0, packed(address, aor, is_added))
@@ -143,6 +149,10 @@ class Siblings(OtherProcesses):
     def login_failed(self, link: str, remote: str, aor: str, through: str) -> None:
         """Announce a failed login; *through* is the server that carries the link, or ""."""
         self.tell_all(FAILURE, 0, packed(link, remote, aor, through))
+
+    def token_used(self, user: str, digest: str, link: int, ends_at: float) -> None:
+        """Announce the link on which an access token has logged in."""
+        self.tell_all(TOKEN_USED, 0, packed(user, digest, link, ends_at))
 
     def responded(self, flow: Flow, response: Response) -> bool:
         """Hand on a response to the process whose branch it answers; False if it is none of another process."""

@@ -28,11 +28,12 @@ class AckForwarder:
     def __repr__(self) -> str:
         return f"<AckForwarder {self._calls!r}>"
 
-    def forward(self, came_on: Flow, request: Request, outcome: Forward) -> None:
-        """Send the ACK of a 2xx to the target of its INVITE."""
+    def forward(self, came_on: Flow, request: Request, outcome: Forward, dialog: str) -> None:
+        """Send the ACK of a 2xx, in the dialog of that key, to the target of its INVITE."""
         for target in outcome.targets:
             for way, name in ways_to(target):
                 if self._send(came_on, request, way, name, outcome.identity):
+                    self._calls.acknowledged(dialog)
                     break
 
     def _send(self, came_on: Flow, request: Request, way: Target, name: str, identity: str | None) -> bool:
@@ -47,5 +48,4 @@ class AckForwarder:
         if not found.link.has_room(len(data)) or is_too_long(copy, len(data)):
             return False
         found.link.send(data)
-        self._calls.acknowledged(request.call_id)
         return True

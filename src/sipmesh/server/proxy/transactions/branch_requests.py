@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sipmesh.errors import RemoteError
+from sipmesh.routing.call_rules.diversion import add_history, diversion_value
 from sipmesh.routing.identity.border import ON_THE_WAY_OUT
-from sipmesh.routing.identity.dialog_token import Begun, FlowSide, Side, owner_hash
+from sipmesh.routing.identity.dialog_token import Begun, FlowSide, Side, ends_of, owner_hash
 from sipmesh.routing.identity.privacy import hides_identity, hides_user
-from sipmesh.routing.identity.sender import named_side
+from sipmesh.routing.identity.sender import ClientSender, named_side
 from sipmesh.routing.identity.tokens import Tokens
 from sipmesh.routing.identity.trunk_names import TrunkNames, number_beside
+from sipmesh.routing.identity.verstat import asserted_with_verstat
 from sipmesh.routing.media.origin import AnonymousBody
 from sipmesh.routing.proxy.breadth import set_breadth
 from sipmesh.routing.proxy.forwarding import (
@@ -30,19 +32,25 @@ from sipmesh.routing.proxy.forwarding import (
 )
 from sipmesh.routing.registrar.gruu import is_to_hidden_user
 from sipmesh.routing.target import FlowTarget, Found, RemoteFlowTarget, ServerTarget, Target, is_carried
+from sipmesh.server.proxy.dialog_key import dialog_of
 from sipmesh.server.proxy.flow import AnsweredToken
-from sipmesh.sip.fields import ViaForm
+from sipmesh.sip.names import GUARDED
 from sipmesh.sip.rows import expect_repeated, made_row, sent_via
 from sipmesh.sip.status import FIRST_REDIRECTION
 from sipmesh.sip.uri import CACHED_LENGTH
 from sipmesh.trust.evidence import LinkKind
+from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
+    from sipmesh.routing.call_rules.diversion import Chain
     from sipmesh.routing.proxy.branch import Branches
+    from sipmesh.routing.proxy.effects import Start
     from sipmesh.server.in_force.in_force import Current
     from sipmesh.server.proxy.flow import Flow, ProxiedRequest, SentBranch
     from sipmesh.server.proxy.flow_table import FlowTable
     from sipmesh.server.proxy.transactions.privacy_service import PrivacyService
+    from sipmesh.server.proxy.trunks.call_signer import CallSigner
+    from sipmesh.server.proxy.trunks.trunk_logins import TrunkLogins
     from sipmesh.sip.message import Request, Response
     from sipmesh.sip.rows import Row
 
@@ -58,17 +66,19 @@ class BranchRequests:
         listeners: dict[str, ListenerAddress],
         current: Current,
         privacy: PrivacyService,
+        logins: TrunkLogins,
+        signer: CallSigner,
     ) -> None:
         self._current, self.branches = current, branches
         self._flow_table, self._tokens = flow_table, tokens
-        self._listeners, self._privacy = listeners, privacy
-        self._via_forms = {port: ViaForm(listener.via) for port, listener in listeners.items()}
+        self._listeners, self._privacy, self._logins, self._signer = listeners, privacy, logins, signer
 
     def __repr__(self) -> str:
         return f"<BranchRequests {self._current.value.border!r}>"
 
-    def make(self, proxied: ProxiedRequest, target: Target, flow: Flow, branch: str) -> Request:
-        """Copy a received request for *target*, to be sent on *flow*. Raises `RemoteError` without a sender."""
+    def make(self, proxied: ProxiedRequest, start: Start, flow: Flow, branch: str) -> Request:
+        """Copy a received request for the target of *start*, to be sent on *flow*. Raises `RemoteError` without a sender."""
+        target = start.target
         hidden = proxied.anonymous_body() if hides_identity(proxied.request) else None
         recorded: tuple[str, ...] = ()
         if proxied.came_by is not None and creates_dialog(proxied.request):
@@ -79,16 +89,40 @@ class BranchRequests:
                 onward = self._tokens.entry_hash(uri_of_entry(proxied.request.items("record-route"), 0))
                 token = self._tokens.dialog(caller, callee, self._begun(proxied), onward, secret=secret)
             recorded = record_routes(proxied.request, token, proxied.came_by, self._listeners[flow.link.port])
-        via = sent_via(self._via_forms[flow.link.port], branch)
-        copy = self._copy_onto(flow, proxied.request, target, via, recorded, proxied.flow, proxied.identity, hidden)
+        via = sent_via(self._listeners[flow.link.port].via_form, branch)
+        request = proxied.request if not start.chain else self._with_history(proxied.request, start.chain)
+        copy = self._copy_onto(flow, request, target, via, recorded, proxied.flow, proxied.identity, hidden)
+        if start.chain:
+            self._add_diversion(copy, flow, start.chain)
         if proxied.context is not None and proxied.context.share:
             set_breadth(copy, proxied.context.share)
         expect_repeated(via, copy.rows)
         return copy
 
+    def _with_history(self, request: Request, chain: Chain) -> Request:
+        """Copy a request that users of ours have forwarded, with the names of those users."""
+        copy = request.copy()
+        add_history(copy, chain, self._current.value.view.loaded.topology.sip_domains[0])
+        return copy
+
+    def _add_diversion(self, copy: Request, flow: Flow, chain: Chain) -> None:
+        """Say towards a gateway whose call it is: the trunk gets the number of the user who has forwarded it."""
+        in_force = self._current.value
+        pool = in_force.view.pools.get(self._flow_table.side_name(flow.link))  # the link may not be up yet
+        if pool is None or pool.role is not Role.GATEWAY:
+            return
+        last, domain = chain[-1], in_force.view.loaded.topology.sip_domains[0]
+        number = in_force.homes.number_of(last.by, copy.to)
+        copy.remove("p-asserted-identity")
+        copy.remove("history-info")
+        copy.append("p-asserted-identity", f"<{last.by}>")
+        if number:
+            copy.append("p-asserted-identity", f"<tel:{number}>")
+            copy.append("diversion", diversion_value(last, f"sip:{number}@{domain};user=phone"))
+
     def make_ack(self, ack: Request, came_on: Flow, target: Target, flow: Flow, identity: str | None) -> Request:
         """Copy the ACK of a 2xx that *identity* has sent on *came_on*; it belongs to no transaction (RFC 3261 17.1.1.3)."""
-        via = made_row("via", self._via_forms[flow.link.port].value(self.branches.mint("ack")))
+        via = made_row("via", self._listeners[flow.link.port].via_form.value(self.branches.mint("ack")))
         hidden = AnonymousBody(ack) if hides_identity(ack) else None
         return self._copy_onto(flow, ack, target, via, (), came_on, identity, hidden)
 
@@ -96,7 +130,7 @@ class BranchRequests:
         """Give a request of our own its Via, and the Route of a carried *flow*."""
         if flow.path:
             request.prepend("route", flow.path)
-        request.push(sent_via(self._via_forms[flow.link.port], self.branches.mint("own")))
+        request.push(sent_via(self._listeners[flow.link.port].via_form, self.branches.mint("own")))
 
     def _copy_onto(
         self,
@@ -126,9 +160,13 @@ class BranchRequests:
         if flow.path:
             copy.prepend("route", flow.path)
         in_force = self._current.value
+        if kind is LinkKind.CLIENT and request.present & GUARDED:
+            told = asserted_with_verstat(request, released)
+            if told:
+                copy.append("p-asserted-identity", told)
         if in_force.trunk_names is not None:
             self._rename(in_force.trunk_names, copy, request, flow, came_on)
-        elif in_force.gateways and kind is LinkKind.SERVER:
+        elif in_force.told_numbers and kind is LinkKind.SERVER:
             self._add_number(copy, flow, identity)
         return copy
 
@@ -143,8 +181,19 @@ class BranchRequests:
             return
         trunk = min(self._flow_table.domains_of(flow))
         names.open_contact(copy, names.host, self._tokens)
-        names.leave(copy, number_beside(request) or names.trunks.trunks[trunk].main_number, trunk)
+        own = number_beside(request)
+        number = own or names.trunks.trunks[trunk].main_number
+        names.leave(copy, number, trunk)
+        self._signer.sign(copy, trunk, number, is_own=bool(own))
         names.hide_contact(copy, trunk, self._tokens, sent_by)
+        self._logins.authorize(copy, trunk)
+
+    def open_contact(self, bye: Request, trunk: str) -> None:
+        """Put the Contact that was hidden from *trunk*, or from its caller, into the Request-URI of a BYE of our own."""
+        names = self._current.value.trunk_names
+        if names is not None:
+            for peer in (trunk, names.host):
+                names.open_contact(bye, peer, self._tokens)
 
     def hide_answerer(self, sent: SentBranch, response: Response) -> None:
         """Replace the Contact of a phone in a response to a trunk, and that of a caller of a trunk who is withheld."""
@@ -162,10 +211,10 @@ class BranchRequests:
             names.hide_contact(response, names.host, self._tokens, names.host)
 
     def _add_number(self, copy: Request, flow: Flow, identity: str | None) -> None:
-        """Assert the number of our user towards a gateway, beside the identity (RFC 3325 section 9.1)."""
+        """Assert the number of our user towards a gateway or an application, beside the identity (RFC 3325 section 9.1)."""
         in_force = self._current.value
-        if identity is not None and self._flow_table.side_name(flow.link) in in_force.gateways:
-            number = in_force.homes.number_of(identity, copy.from_)
+        if identity is not None and self._flow_table.side_name(flow.link) in in_force.told_numbers:
+            number = in_force.homes.number_of(identity, copy.from_) or in_force.callback(identity, copy.ruri)
             if number:
                 copy.append("p-asserted-identity", f"<tel:{number}>")
 
@@ -193,7 +242,10 @@ class BranchRequests:
         sender = proxied.flow.sender
         if sender is None:
             raise RemoteError("a request on a link without a sender", rule="R12", status=403)
-        return sender.side(proxied.identity or "")
+        who = proxied.identity or ""
+        if isinstance(sender, ClientSender) and who not in sender.users:  # a delegate speaks for another user
+            who = sender.user_named(proxied.request.from_)
+        return sender.side(who)
 
     def _goes_to(self, target: Target, flow: Flow) -> Side:
         if isinstance(target, FlowTarget):
@@ -230,6 +282,10 @@ class BranchRequests:
             if len(tag) <= CACHED_LENGTH:
                 sent.answered = known
         return known
+
+    def dialog_of(self, sent: SentBranch, response: Response) -> str:
+        """Give the key of the dialog that *response* has begun, between the ends in our token in its INVITE."""
+        return dialog_of(response, ends_of(self._tokens.read(recorded_token(sent.request))))
 
     def tokens_in(self, sent: SentBranch, response: Response) -> tuple[str, ...]:
         """Return the tokens that our Record-Route in *response* may have: as it was sent, and with the callee's tag."""

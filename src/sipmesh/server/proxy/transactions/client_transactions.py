@@ -9,14 +9,16 @@ from sipmesh.server.proxy.flow import SentBranch
 from sipmesh.server.proxy.latency_histogram import LatencyHistogram
 from sipmesh.server.proxy.timeout_queue import TimeoutQueue
 from sipmesh.server.quotas.usage import BRANCH_OCTETS
-from sipmesh.sip.status import TRYING
+from sipmesh.sip.status import TRYING, Status
 from sipmesh.sip.transaction.ack import cancel_for
 from sipmesh.sip.transaction.client import ClientTransaction
 from sipmesh.sip.transaction.state import Input, TransactionState
 from sipmesh.sip.transaction.timers import Timer
+from sipmesh.trust.evidence import LinkKind
 
 if TYPE_CHECKING:
     from sipmesh.server.proxy.flow import Flow, ProxiedRequest
+    from sipmesh.server.proxy.rtpengine.bridge import Bridge
     from sipmesh.sip.message import Request
 
 FINAL_S: Final = Timer.F.seconds
@@ -56,11 +58,12 @@ class ClientTransactions:
         data: bytes,
         *,
         is_carried: bool,
+        bridge: Bridge | None = None,
     ) -> None:
         """Send *copy*, whose octets are *data*, as the branch of that *number* of a request (see `SentBranch`)."""
         size = len(data)
         sent = SentBranch(proxied, number, branch, flow, copy, ClientTransaction(invite=copy.method == "INVITE"))
-        sent.is_carried = is_carried
+        sent.is_carried, sent.bridge = is_carried, bridge
         flow.sent[branch] = proxied.sent[number] = sent
         if not proxied.size:
             proxied.hold(size)
@@ -79,11 +82,13 @@ class ClientTransactions:
     def responded(self, sent: SentBranch, given: Input, status: int) -> None:
         """Move the branch to the deadline that applies after a response.
 
-        Timer C starts again with each response from 101 to 199, "but not 100" (RFC 3261 section 16.7 item 2).
+        Timer C starts again with each response from 101 to 199, "but not 100" (RFC 3261 section 16.7 item 2). A 180 of a phone
+        does not start it again: a phone that repeats it would ring for ever.
         """
         if given is Input.PROVISIONAL:
             is_ringing = sent.request.method == "INVITE" and sent.transaction.state is TransactionState.PROCEEDING
-            if is_ringing and (status > TRYING or sent.due is not self._ringing):
+            goes_on = status > TRYING and not (status == Status.RINGING and is_to_phone(sent))
+            if is_ringing and (goes_on or sent.due is not self._ringing):
                 self._restart_timer_c(sent)
             return
         if sent.due is not self.lingering:  # otherwise another final response to the same INVITE
@@ -131,9 +136,16 @@ class ClientTransactions:
     def drop(self, sent: SentBranch) -> None:
         """Forget a branch: a response to it matches nothing any more."""
         sent.forget()
+        if sent.bridge is not None:
+            sent.bridge.branch_ended()
         if sent.due is not None:
             sent.due.discard(sent)
         if sent.branch in sent.flow.sent:
             del sent.flow.sent[sent.branch]
         if sent.number in sent.proxied.sent:
             del sent.proxied.sent[sent.number]
+
+
+def is_to_phone(sent: SentBranch) -> bool:
+    """Tell whether a branch goes to a phone, also by the server that carries its link."""
+    return sent.flow.carrier is not None or sent.flow.link.kind is LinkKind.CLIENT

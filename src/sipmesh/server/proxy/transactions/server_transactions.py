@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
+from sipmesh.routing.proxy.branch_kinds import SILENT_S
 from sipmesh.routing.proxy.forwarding import assert_identity, hides_answerer
 from sipmesh.routing.proxy.own_responses import explained
-from sipmesh.routing.proxy.response_context import SILENT_S
+from sipmesh.server.proxy.dialog_key import dialog_of, ends_dialog
 from sipmesh.server.proxy.flow import ProxiedRequest
 from sipmesh.server.proxy.timeout_queue import TimeoutQueue
+from sipmesh.server.proxy.transactions.ring_times import RingTimes
 from sipmesh.sip.framing import is_too_long
 from sipmesh.sip.message import Response, respond
 from sipmesh.sip.status import FIRST_FINAL, FLOW_FAILED, Status
@@ -20,6 +22,7 @@ from sipmesh.trust.evidence import LinkKind
 
 if TYPE_CHECKING:
     from sipmesh.routing.proxy.forwarding import ListenerAddress
+    from sipmesh.server.proxy.call_table import CallTable
     from sipmesh.server.proxy.flow import Flow, ReceivedRequest
     from sipmesh.server.proxy.records.call_recorder import CallRecorder
 
@@ -32,15 +35,22 @@ class ServerTransactions:
     """Starts, answers and ends server transactions; each is kept by its flow.
 
     *ending* has the INVITEs that were accepted, until timer L ends them (RFC 6026). *silent* has the requests that wait for
-    phones that answer nothing.
+    phones that answer nothing, and *ringing* the calls that a rule ends. *records* learn of final responses.
+    A call of *calls* ends with a BYE that was sent on and has its final response; a BYE that this server refuses itself ends
+    nothing.
     """
 
     def __init__(
-        self, clock: Callable[[], float], listeners: dict[str, ListenerAddress], records: CallRecorder
+        self,
+        clock: Callable[[], float],
+        listeners: dict[str, ListenerAddress],
+        records: CallRecorder,
+        calls: CallTable,
     ) -> None:
-        self._clock, self._listeners, self._records = clock, listeners, records
+        self._clock, self._listeners, self._records, self._calls = clock, listeners, records, calls
         self.ending: TimeoutQueue[ProxiedRequest] = TimeoutQueue(Timer.L.seconds)
         self.silent: TimeoutQueue[ProxiedRequest] = TimeoutQueue(SILENT_S)
+        self.ringing = RingTimes()
         self.answered = {method: [0] * 7 for method in COUNTED}  # final responses, by the first digit
         self.calls_ended = [0] * 7  # first final responses to initial INVITEs, by the first digit
 
@@ -87,6 +97,9 @@ class ServerTransactions:
                 counts[min(response.status // 100, 6)] += 1
                 if self._records.is_on:
                     self._records.answered(proxied, response)
+            elif proxied.request.method == "BYE" and proxied.context is not None and ends_dialog(response.status):
+                dialog = dialog_of(proxied.request, proxied.received.place.ends)
+                self._calls.ended(dialog, proxied.request.call_id)
             self.drop(proxied)
         elif transaction.state is not before:
             self._call_ended(proxied, response)

@@ -71,6 +71,19 @@ def lists_are_published_by_management(document: CheckedDocument) -> None:
                 document.report.add(place, "is for a management server", "move it to a server of role management")
 
 
+def metrics_over_tls_have_readers(document: CheckedDocument) -> None:
+    """A port with TLS is for operators. Without an operator, each request would get 401."""
+    console = document.topology.console
+    for n, pool in enumerate(document.topology.pools):
+        for m, server in enumerate(pool.servers):
+            place = ("pools", n, "servers", m, "metrics_tls")
+            if server.metrics_tls and server.metrics is None:
+                document.report.add(place, "needs a port", "add `metrics`, or remove `metrics_tls`")
+            elif server.metrics_tls and (console is None or not console.operators):
+                remedy = "add an operator with the role viewer and a token: sipmesh console token"
+                document.report.add(place, "is for operators, and `console.operators` is empty", remedy)
+
+
 def invitations_can_be_taken(document: CheckedDocument) -> None:
     """The management server has the pages, at a port of their own, with a certificate for the name in their links."""
     pages, report = document.topology.invitations, document.report

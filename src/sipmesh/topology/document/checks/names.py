@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sipmesh.topology.document.parts.acme import ACME
 from sipmesh.topology.document.report import did_you_mean
+from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sipmesh.topology.document.checks.checked_document import CheckedDocument
+    from sipmesh.topology.document.parts.pool import Pool
+    from sipmesh.topology.document.parts.server import Server
     from sipmesh.topology.document.yaml_tree import Loc
 
 
@@ -35,6 +39,24 @@ def domains_name_no_server(document: CheckedDocument) -> None:
         if server.name in domains:
             reason = f"{server.name!r} is a SIP domain, which is in the certificate of every front end"
             document.report.add((*loc, "name"), reason, f"name the server, such as 'fe1.{server.name}'")
+
+
+def own_files_are_of_one_server(document: CheckedDocument) -> None:
+    """No name or key leads to files that follow from the name of another server: issuing would replace what they hold."""
+    held = {file: server for _, pool, server in document.servers() for file in _further_files(pool, server)}
+    for loc, _, server in document.servers():
+        for file in (server.certificate_file, server.key_file):
+            if file in held:
+                reason = f"{file} would be the file of {server.name!r}, and is one of {held[file].name!r} already"
+                document.report.add((*loc, "name"), reason, "give the server another name, or other files")
+
+
+def _further_files(pool: Pool, server: Server) -> tuple[str, ...]:
+    """Give the files of *server* that follow from its name, beside its own certificate and key."""
+    found = (server.signer_certificate_file, server.signer_key_file) if pool.role is Role.MANAGEMENT else ()
+    if server.client_certificates != ACME:
+        return found
+    return (*found, *(file for pair in server.files_for_clients for file in (pair.certificate, pair.key)))
 
 
 def lists_name_nothing_twice(document: CheckedDocument) -> None:

@@ -80,16 +80,6 @@ def _front_ends(document: CheckedDocument) -> str:
     return ", ".join(named) or "there is no such pool yet; add a pool"
 
 
-def applications_speak_for_domains_of_ours(document: CheckedDocument) -> None:
-    """An application may assert users of our SIP domains only."""
-    ours = document.topology.sip_domains
-    for loc, pool in document.pools():
-        for n, domain in enumerate(pool.speaks_for):
-            if domain not in ours and domain not in document.unread.texts:
-                remedy = did_you_mean(domain, ours, f"name one of our SIP domains: {', '.join(ours)}")
-                document.report.add((*loc, "speaks_for", n), f"{domain!r} is not a SIP domain of the topology", remedy)
-
-
 def media_policies_are_for_domains_of_ours(document: CheckedDocument) -> None:
     """A media policy of a domain is for one of our SIP domains. That of a partner is in its entry."""
     ours = document.topology.sip_domains

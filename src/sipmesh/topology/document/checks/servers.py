@@ -44,10 +44,6 @@ def settings_fit_the_role(document: CheckedDocument) -> None:
         if server.ports.websocket and has_clients(pool) and document.topology.websocket is None:
             reason = "servers have no WebSocket port while the topology has no `websocket`"
             document.report.add((*loc, "ports", "websocket"), reason, "add `websocket: {}` to the topology")
-        if server.client_certificates and not has_clients(pool):
-            reason = f"phones do not connect to a server of role {pool.role}"
-            remedy = "remove it, or give it to a front end, or to an edge with `remote_users`"
-            document.report.add((*loc, "client_certificates"), reason, remedy)
         if server.outside and pool.role not in BORDERS:
             document.report.add(
                 (*loc, "outside"), "only an edge or a gateway has `outside`", "remove it, or make this an edge pool"

@@ -24,7 +24,9 @@ from sipmesh.topology.document.named_files.ocsp_files import answers_on_disk
 from sipmesh.topology.document.named_files.read import UnusableFileError, read_file
 from sipmesh.topology.document.names import is_url
 from sipmesh.topology.document.parts.authority import OwnAuthority
+from sipmesh.topology.document.parts.federation import Partner
 from sipmesh.trust.authority import Authority
+from sipmesh.trust.dane.tlsa import DaneMode
 from sipmesh.trust.revocation.ocsp import NO_ANSWERS, OcspAnswers
 from sipmesh.trust.revocation.revocation_source import RevocationSource
 from sipmesh.trust.x509.certificate import UNREADABLE, is_authority, issued_by, may_sign_certificates, weakness
@@ -128,6 +130,7 @@ def read_authority(
     a CRL too.
     """
     anchors = _read_anchors(entry, loc, read, report)
+    by_dane = isinstance(entry, Partner) and entry.dane is DaneMode.ONLY
     devices = _read_devices(entry, loc, read, anchors, report) if isinstance(entry, OwnAuthority) else []
     names = {certificate.subject for certificate in (*anchors, *devices)}
     issuers = anchors + devices + [issuer for issuer in known if issuer.issuer in names and issuer.subject not in names]
@@ -141,13 +144,15 @@ def read_authority(
     lists = ListFiles(found, issuers, lack, _points(entry, name, loc, folder, report))
     authority = Authority(
         name,
-        tuple(anchors),
+        () if by_dane else tuple(anchors),
         lists.held(),
         _answers(entry, name, folder),
         entry.revocation,
         entry.grace_time,
         transparency,
         tuple(devices),
+        by_dane,
+        tuple(anchors) if by_dane else (),
     )
     return TrustMaterial(loc, authority, lists)
 

@@ -10,6 +10,7 @@ from sipmesh.topology.document.names import (
     ListenOn,
 )
 from sipmesh.topology.document.operators.console_role import ConsoleRole
+from sipmesh.topology.document.operators.kerberos import Kerberos
 from sipmesh.topology.document.operators.openid import OpenId
 from sipmesh.topology.document.parts.enrolment import Enrolment
 from sipmesh.topology.document.parts.part import Part
@@ -44,6 +45,10 @@ class Console(Part):
         default=None, description="OpenID provider by which operators log in; by default there is none"
     )
 
+    kerberos: Kerberos | None = Field(
+        default=None, description="Kerberos realm by whose tickets operators log in; by default there is none"
+    )
+
     enrolment: Enrolment | None = Field(
         default=None, description="servers get certificates by EST or ACME over this port; by default they do not"
     )
@@ -53,4 +58,5 @@ class Console(Part):
         """Whether an operator may change the draft through the console or its API."""
         roles = [operator.role for operator in self.operators]
         roles += [one.role for one in self.openid.roles] if self.openid is not None else []
+        roles += [one.role for one in self.kerberos.roles] if self.kerberos is not None else []
         return any(role.may(ConsoleRole.OPERATOR) for role in roles)

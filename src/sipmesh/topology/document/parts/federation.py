@@ -45,9 +45,12 @@ class Partner(AuthorityEntry):
     list_limit_by_default: ClassVar[int] = 8
     """In MiB; enough for 150,000 entries. The CRLs of a partner use our memory and time."""
 
-    anchors: tuple[AnchorFile, ...] = Field(min_length=1, description="PEM files of the roots that are trusted")
+    anchors: tuple[AnchorFile, ...] = Field(
+        default=(),
+        description="PEM files of the roots that are trusted; with `dane: only` of CAs whose CRLs count, but not trusted",
+    )
     crls: tuple[CrlFileOrUrl, ...] = Field(
-        description="one CRL for each CA in the chain: files, or URLs that servers fetch"
+        default=(), description="one CRL for each CA in the chain: files, or URLs that servers fetch"
     )
     domains: tuple[Fqdn, ...] = Field(min_length=1, description="SIP domains of the partner")
     edge: FqdnAndPort | None = Field(
@@ -72,7 +75,7 @@ class Partner(AuthorityEntry):
     )
     dane: Dane = Field(
         DaneMode.OFF,
-        description="TLSA records of its edge, as a further check where a resolver of this machine proves them: off, check",
+        description="TLSA records of its edge that DNSSEC proves: off, check (beside its CA), or only (in place of its CA)",
     )
     ct: Ct = Field(
         CtMode.OFF,

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field, StringConstraints
 
 from sipmesh.topology.document.names import (
     Fqdn,
     Label,
+    Port,
+    quoted,
 )
 from sipmesh.topology.document.parts.part import Part
 from sipmesh.topology.document.parts.server import (
     AnyServer,
 )
 from sipmesh.topology.document.parts.stores import PoolStorage
+from sipmesh.topology.document.parts.trunk import MOST_PREFIXES
 from sipmesh.trust.role import Role
 
+MOST_ADDRESSES = 1000
+ApplicationAddress = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._~-]{1,128}@[a-z0-9.-]{1,253}$")]
+ApplicationNumbers = Annotated[str, BeforeValidator(quoted), StringConstraints(pattern=r"^\+[1-9][0-9]{0,14}$")]
 TAKEOVER_AFTER_S = 60  # a restart of a process or of a small machine is over by then, and is no takeover
 
 
@@ -38,6 +44,19 @@ class Pool(Part):
     speaks_for: tuple[Fqdn, ...] = Field(
         default=(), description="SIP domains of ours whose users an application may assert"
     )
+    sip_addresses: tuple[ApplicationAddress, ...] = Field(
+        default=(),
+        max_length=MOST_ADDRESSES,
+        description="addresses of an application in our SIP domains, such as voicemail@example.com",
+    )
+    numbers: tuple[ApplicationNumbers, ...] = Field(
+        default=(),
+        max_length=MOST_PREFIXES,
+        description="first digits of the telephone numbers of an application, such as +49301234",
+    )
+    public: bool = Field(
+        default=False, description="whether partners and trunks may call the addresses and numbers of an application"
+    )
     backup_pool: Fqdn | None = Field(
         default=None,
         description="the front-end pool that serves the users of this front-end pool while none of its servers answers",
@@ -45,6 +64,11 @@ class Pool(Part):
     takeover_after: Annotated[int, Field(ge=2, le=86_400)] = Field(
         default=TAKEOVER_AFTER_S,
         description="seconds for which no server may have answered before the backup pool serves the users",
+    )
+    rtpengine: Port | None = Field(
+        default=None,
+        description="port of rtpengine for its ng protocol on 127.0.0.1 of each server (front ends, edges, gateways): it bridges "
+        "calls between sides whose media are keyed differently; by default there is none",
     )
     storage: PoolStorage | None = Field(
         default=None,

@@ -19,6 +19,7 @@ from sipmesh.topology.document.names import (
     ListenOn,
     Port,
 )
+from sipmesh.topology.document.parts.acme import ACME
 from sipmesh.topology.document.parts.part import Part
 from sipmesh.trust.role import ClientAuth
 
@@ -126,10 +127,12 @@ class Server(Part):
         default=None, description="certificate chain, leaf first; by default servers/NAME.pem"
     )
     key: KeyFile | None = Field(default=None, description="private key; by default servers/NAME.key")
-    client_certificates: tuple[CertificateFiles, ...] = Field(
+    client_certificates: (
+        Annotated[tuple[CertificateFiles, ...], Field(max_length=MOST_CLIENT_CERTIFICATES)] | Literal["acme"]
+    ) = Field(
         default=(),
-        max_length=MOST_CLIENT_CERTIFICATES,
-        description="more certificates for phones and browsers, such as those of a public CA: chosen by SNI and key type",
+        description="more certificates for phones and browsers, chosen by SNI and key type; or acme: the server gets one from "
+        "the public CA of `acme`",
     )
     publish_lists: ListenOn | None = Field(
         default=None,
@@ -143,6 +146,10 @@ class Server(Part):
     metrics: ListenOn | None = Field(
         default=None,
         description="address:port of its metrics (Prometheus over HTTP), or a port on loopback; by default none",
+    )
+    metrics_tls: bool = Field(
+        default=False,
+        description="serve the metrics over HTTPS by the certificate of the server, to operators of `console.operators` alone",
     )
     workers: Annotated[int, Field(ge=1, le=MOST_WORKERS)] | Literal["auto"] = Field(
         default=1,
@@ -169,7 +176,14 @@ class Server(Part):
         """The files of all private keys for its certificates: its own, those for partners and those for clients."""
         outside = [self.outside.key] if self.outside is not None and self.outside.key else []
         outside += [pair.key for pair in self.partner_certificates]
-        return (self.key_file, *outside, *(pair.key for pair in self.client_certificates))
+        return (self.key_file, *outside, *(pair.key for pair in self.files_for_clients))
+
+    @property
+    def files_for_clients(self) -> tuple[CertificateFiles, ...]:
+        """The certificates for phones and browsers: those of an operator, or that of the public CA."""
+        if self.client_certificates == ACME:
+            return (CertificateFiles(certificate=f"servers/{self.name}.acme.pem", key=f"servers/{self.name}.acme.key"),)
+        return self.client_certificates
 
     @property
     def signer_certificate_file(self) -> str:

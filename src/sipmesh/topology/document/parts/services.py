@@ -6,6 +6,7 @@ from pydantic import Field
 
 from sipmesh.topology.document.names import (
     AddressAndPort,
+    DnsTrustAnchor,
     SecretFile,
     TurnUri,
     WebOrigin,
@@ -29,6 +30,11 @@ class Dns(Part):
     """The DNS servers to use instead of those of the machine."""
 
     servers: tuple[AddressAndPort, ...] = Field(min_length=1, description="address or address:port of each DNS server")
+    trust_anchors: tuple[DnsTrustAnchor, ...] = Field(
+        default=(),
+        max_length=16,
+        description="DS records, as ZONE KEYTAG ALGORITHM DIGESTTYPE DIGEST: servers then validate DNSSEC themselves",
+    )
 
 
 class Presence(Part):

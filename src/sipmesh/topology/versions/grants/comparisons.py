@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sipmesh.topology.document.identity_policy import IdentityPolicy
 from sipmesh.topology.document.media_policy import MediaPolicy, is_weaker
 from sipmesh.topology.document.operators.console_role import ConsoleRole
+from sipmesh.topology.document.user_search import UserSearch
 from sipmesh.topology.document.watching import Watching
 from sipmesh.topology.versions.grants.key_changes import KeyChange, ServerPlace, renamed_from
 from sipmesh.trust.dane.tlsa import DaneMode
@@ -32,6 +33,11 @@ def is_set(change: KeyChange) -> Iterable[str]:
     return () if change.new in (None, (), False) else (_spelled(change.new),)
 
 
+def switched_off(change: KeyChange) -> Iterable[str]:
+    """Find a protection that was on before."""
+    return ("off",) if change.old and not change.new else ()
+
+
 def added(change: KeyChange) -> Iterable[str]:
     """Find what is in the new list only."""
     old = change.old or ()
@@ -41,6 +47,18 @@ def added(change: KeyChange) -> Iterable[str]:
 def removed(change: KeyChange) -> Iterable[str]:
     """Find what is in the old list only."""
     return tuple(str(value) for value in change.old or () if value not in (change.new or ()))
+
+
+def taken_away(change: KeyChange) -> Iterable[str]:
+    """Find a part that only the old version has, so that what it asked for is not asked any more."""
+    return ("taken away",) if change.new is None else ()
+
+
+def other_site_of_callers(change: KeyChange) -> Iterable[str]:
+    """Find another site of a pool that was there before, where numbers or routes depend on the sites of its users."""
+    numbers = [one.topology.numbers for one in (change.versions.before, change.versions.new)]
+    depends = any(one.sites or any(route.sites for route in one.routes) for one in numbers)
+    return of_existing_part(change) if depends else ()
 
 
 def larger(change: KeyChange) -> Iterable[str]:
@@ -76,6 +94,12 @@ def another_name(change: KeyChange) -> Iterable[str]:
 def easier_to_watch(change: KeyChange) -> Iterable[str]:
     """Find a rule that shows presence: a polite block shows only as much as a block."""
     return (str(change.new),) if change.new is Watching.ALLOW else ()
+
+
+def wider_search(change: KeyChange) -> Iterable[str]:
+    """Find a scope that may have users whom the scope before had not: a domain and a pool share some users only."""
+    is_narrower = change.old is UserSearch.ORGANISATION or change.new is UserSearch.OFF
+    return () if is_narrower else (str(change.new),)
 
 
 def weaker_media(change: KeyChange) -> Iterable[str]:
@@ -115,7 +139,12 @@ def weaker_ct(change: KeyChange) -> Iterable[str]:
 
 def weaker_dane(change: KeyChange) -> Iterable[str]:
     """Find a check by DANE that is turned off."""
-    return ("off",) if change.old is DaneMode.CHECK and change.new is DaneMode.OFF else ()
+    return ("off",) if change.old not in {None, DaneMode.OFF} and change.new is DaneMode.OFF else ()
+
+
+def dane_in_place_of_ca(change: KeyChange) -> Iterable[str]:
+    """Find TLSA records that count in place of a CA."""
+    return ("only",) if change.new is DaneMode.ONLY and change.old is not DaneMode.ONLY else ()
 
 
 def new_logs(change: KeyChange) -> Iterable[str]:

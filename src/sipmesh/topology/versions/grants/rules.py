@@ -10,9 +10,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.topology.document.operators.console_role import ConsoleRole
+from sipmesh.topology.versions.grants.acme_rules import OF_ACME
+from sipmesh.topology.versions.grants.call_rules import OF_NUMBERS, OF_TRUNKS
 from sipmesh.topology.versions.grants.comparisons import (
     added,
     any_change,
+    dane_in_place_of_ca,
     easier_to_watch,
     is_set,
     larger,
@@ -29,6 +32,7 @@ from sipmesh.topology.versions.grants.comparisons import (
     weaker_media,
     weaker_media_of_domains,
     weaker_media_of_partner,
+    wider_search,
 )
 from sipmesh.topology.versions.grants.grant import Gain, Grant
 from sipmesh.topology.versions.grants.key_changes import (
@@ -166,6 +170,13 @@ _OF_FEDERATION: Final[Rules] = {
     ),
     "federation.partners.dane": (
         Rule(Gain.SIGN, "turned off", "its CA", "{place} is accepted without a look at its TLSA records", weaker_dane),
+        Rule(
+            Gain.SIGN,
+            "in place of its CA",
+            "who signs its zone, or a zone above it",
+            "TLSA records alone say what certificate {place} has: no CA vouches for it",
+            dane_in_place_of_ca,
+        ),
     ),
     "federation.ct_logs": (
         Rule(
@@ -196,53 +207,8 @@ _OF_FEDERATION: Final[Rules] = {
             any_change,
         ),
     ),
-    "federation.partners.trunk": (NoGrant("its keys have rules"),),
-    "federation.partners.trunk.gateway": (
-        Rule(Gain.SIGN, "another pool", "its servers", "the servers of {value} assert the callers of {place}", is_set),
-    ),
-    "federation.partners.trunk.asserts": (
-        Rule(
-            Gain.SIGN, "more numbers", "the trunk", "{place} may assert callers whose number begins with {value}", added
-        ),
-    ),
-    "federation.partners.trunk.carries": (
-        Rule(Gain.READ, "more numbers", "the trunk", "calls to numbers that begin with {value} go to {place}", added),
-    ),
-    "federation.partners.trunk.emergency": (
-        Rule(Gain.READ, "it takes them", "the trunk", "emergency calls go to {place}", is_set),
-    ),
-    "federation.partners.trunk.channels": (NoGrant("bounds calls"),),
-    "federation.partners.trunk.calls_per_second": (NoGrant("bounds calls"),),
-    "federation.partners.trunk.priority": (NoGrant("orders trunks that carry the same numbers"),),
-    "federation.partners.trunk.weight": (NoGrant("orders trunks that carry the same numbers"),),
-    "federation.partners.trunk.main_number": (
-        Rule(
-            Gain.DECIDE,
-            "any change",
-            "users without a number",
-            "users without a number call through {place} as {value}",
-            any_change,
-        ),
-    ),
+    **OF_TRUNKS,
     **_authority("federation.partners", "a partner", "a root of a partner's CA"),
-}
-
-_OF_NUMBERS: Final[Rules] = {
-    "numbers": (NoGrant("its keys have rules"),),
-    "numbers.country": (NoGrant("completes what users type; trunks and classes say what may be called"),),
-    "numbers.national": (NoGrant("completes what users type; trunks and classes say what may be called"),),
-    "numbers.international": (NoGrant("completes what users type; trunks and classes say what may be called"),),
-    "numbers.emergency": (Rule(Gain.DECIDE, "any change", "users", "the emergency numbers are {value}", any_change),),
-    "numbers.classes": (
-        Rule(
-            Gain.DECIDE,
-            "any change",
-            "users",
-            "who may call which numbers becomes {value}",
-            any_change,
-            is_whole=True,
-        ),
-    ),
 }
 
 _OF_STORES: Final[Rules] = {
@@ -324,8 +290,8 @@ _OF_SERVICES: Final[Rules] = {
         Rule(
             Gain.DECIDE,
             "any change",
-            "those DNS servers",
-            "other DNS servers say where names lead",
+            "those DNS servers, and who has those anchors",
+            "other DNS servers or DNSSEC trust anchors say where names lead, and which TLSA records count",
             any_change,
             is_whole=True,
         ),
@@ -349,6 +315,11 @@ _OF_SERVICES: Final[Rules] = {
             "users of partners",
             "users of partners see the presence of ours: {value}",
             easier_to_watch,
+        ),
+    ),
+    "user_search": (
+        Rule(
+            Gain.READ, "any but `off`", "our users", "users find others of the same {value} by a search", wider_search
         ),
     ),
     "call_records": (
@@ -439,6 +410,16 @@ _OF_OPERATORS: Final[Rules] = {
             is_whole=True,
         ),
     ),
+    "console.kerberos": (
+        Rule(
+            Gain.DECIDE,
+            "any change",
+            "the domain controllers of the realm",
+            "operators may log in by tickets of {value}, with other roles or in another way than now",
+            lambda change: (change.new.realm,) if change.new is not None else (),
+            is_whole=True,
+        ),
+    ),
     "invitations": (NoGrant("its keys have rules"),),
     "invitations.listen": (
         Rule(Gain.DECIDE, "any change", "who reaches it", "devices take invitations at {value}", any_change),
@@ -451,6 +432,36 @@ _OF_OPERATORS: Final[Rules] = {
     ),
     **another_file("invitations.certificate", "the pages of invitations present the certificate {value}"),
     **another_file("invitations.key", "the pages of invitations use the private key {value}"),
+    "oauth": (
+        Rule(
+            Gain.DECIDE,
+            "any change",
+            "the provider, and who has a client there",
+            "users may log in by tokens of {value}, or in another way than now",
+            lambda change: (change.new.issuer,) if change.new is not None else (),
+            is_whole=True,
+        ),
+    ),
+    "directory": (
+        Rule(
+            Gain.DECIDE,
+            "any change",
+            "who changes entries of the directory, and its servers",
+            "the users are those of the directory {value}, or its rules change",
+            lambda change: (", ".join(map(str, change.new.servers)),) if change.new is not None else (),
+            is_whole=True,
+        ),
+    ),
+    "scim": (
+        Rule(
+            Gain.DECIDE,
+            "any change",
+            "who has one of its tokens",
+            "the users are those that {value} write, or their rules change",
+            lambda change: (", ".join(one.name for one in change.new.tokens),) if change.new is not None else (),
+            is_whole=True,
+        ),
+    ),
     "approvals": (
         Rule(
             Gain.DECIDE,
@@ -476,9 +487,10 @@ RULES: Final[Rules] = {
     **OF_SERVERS,
     **_OF_DEVICES,
     **_OF_FEDERATION,
-    **_OF_NUMBERS,
+    **OF_NUMBERS,
     **_OF_STORES,
     **_OF_SERVICES,
     **_OF_OPERATORS,
+    **OF_ACME,
 }
 """The rules of each key. A test walks the model and fails for a key that has none."""

@@ -17,7 +17,9 @@ from sipmesh.topology.versions.grants.comparisons import (
     new_server,
     of_existing_part,
     of_management_server,
+    other_site_of_callers,
     smaller,
+    switched_off,
 )
 from sipmesh.topology.versions.grants.grant import Gain
 from sipmesh.topology.versions.grants.key_changes import DEFAULT_HOME, POOLS, SERVERS
@@ -72,7 +74,15 @@ OF_POOLS: Final[Rules] = {
         ),
     ),
     "pools.role": (NoGrant("the rules of its servers say what a role gives"),),
-    "pools.site": (NoGrant("orders servers by distance"),),
+    "pools.site": (
+        Rule(
+            Gain.DECIDE,
+            "another site, where `numbers` have sites",
+            "users",
+            "calls of the users of {place} are those of the site {value}",
+            other_site_of_callers,
+        ),
+    ),
     SERVERS: (
         Rule(
             Gain.DECIDE,
@@ -127,6 +137,32 @@ OF_POOLS: Final[Rules] = {
     ),
     "pools.speaks_for": (
         Rule(Gain.SIGN, "one more domain", "the application", "{place} may assert each user of {value}", added),
+    ),
+    "pools.sip_addresses": (
+        Rule(Gain.SIGN, "one more address", "the application", "{place} may assert {value}, and gets its calls", added),
+    ),
+    "pools.numbers": (
+        Rule(
+            Gain.SIGN,
+            "more numbers",
+            "the application",
+            "{place} may assert the numbers that begin with {value}, and gets their calls",
+            added,
+        ),
+    ),
+    "pools.public": (
+        Rule(
+            Gain.DECIDE, "turned on", "partners and trunks", "partners and trunks may call the names of {place}", is_set
+        ),
+    ),
+    "pools.rtpengine": (
+        Rule(
+            Gain.READ,
+            "any change",
+            "who has the hosts of its servers",
+            "rtpengine at port {value} beside the servers of {place} has the media of calls that it bridges",
+            any_change,
+        ),
     ),
     "pools.backup_pool": (
         Rule(
@@ -227,6 +263,16 @@ OF_SERVERS: Final[Rules] = {
             "who reaches it",
             "the metrics of {place} are read at {value} without a login",
             is_set,
+            ConsoleRole.OPERATOR,
+        ),
+    ),
+    "pools.servers.metrics_tls": (
+        Rule(
+            Gain.READ,
+            "off",
+            "who reaches the port",
+            "the metrics of {place} are read without TLS and without a login",
+            switched_off,
             ConsoleRole.OPERATOR,
         ),
     ),

@@ -1,14 +1,16 @@
-"""Words for what operators may do: the console, OpenID, and approvals of versions."""
+"""Words for what operators may do: the console, OpenID, Kerberos, and approvals of versions."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
+from sipmesh.topology.document.parts.oauth import Introspection, OAuth, PhoneClient, PortalClient
 from sipmesh.topology.versions.part_changes.field_changes import order_changes, spell
 from sipmesh.trust.formatting import tell
 
 if TYPE_CHECKING:
+    from sipmesh.topology.document.operators.kerberos import Kerberos
     from sipmesh.topology.document.operators.openid import OpenId
     from sipmesh.topology.document.parts.approvals import Approvals
     from sipmesh.topology.document.parts.console import Console
@@ -49,6 +51,7 @@ def console_changes(old: Console | None, new: Console | None) -> Iterator[str]:
         yield f"the console {'asks' if asks[1] else 'does not ask'} for certificates of operators"
     yield from _enrolment(old.enrolment if old else None, new.enrolment if new else None)
     yield from _openid(old.openid if old else None, new.openid if new else None)
+    yield from _kerberos(old.kerberos if old else None, new.kerberos if new else None)
     before = {operator.name: operator for operator in old.operators} if old else {}
     after = {operator.name: operator for operator in new.operators} if new else {}
     yield from (f"operator {name} may not use the console any more" for name in before if name not in after)
@@ -92,6 +95,26 @@ _INVITATIONS: Final = {
 }
 
 
+def oauth_changes(old: OAuth | None, new: OAuth | None) -> Iterator[str]:
+    """Describe the provider whose access tokens let users log in."""
+    if old is None and new is not None:
+        yield f"users may log in by access tokens of {new.issuer} for {tell(new.audience)}; {new.claim} names the user"
+    elif old is not None and new is None:
+        yield f"users may not log in by access tokens of {old.issuer} any more"
+    elif old is not None and new is not None:
+        for key in OAuth.model_fields:
+            before, after = getattr(old, key), getattr(new, key)
+            if before != after:
+                yield f"oauth.{key} changes from {_spell_client(before)} to {_spell_client(after)}"
+
+
+def _spell_client(value: object) -> str:
+    """Spell a key of `oauth`; a client of the provider with all that it has."""
+    if not isinstance(value, (Introspection, PhoneClient, PortalClient)):
+        return spell(value, "none")
+    return ", ".join(f"{name} {spell(one, 'none')}" for name, one in value.model_dump().items())
+
+
 def _openid(old: OpenId | None, new: OpenId | None) -> Iterator[str]:
     """Describe the OpenID provider, and which values lead to which role."""
     if old is None and new is not None:
@@ -105,6 +128,17 @@ def _openid(old: OpenId | None, new: OpenId | None) -> Iterator[str]:
             before, after = getattr(old, key), getattr(new, key)
             if before != after:
                 yield f"openid.{key} of the console changes from {spell(before, 'none')} to {spell(after, 'none')}"
+
+
+def _kerberos(old: Kerberos | None, new: Kerberos | None) -> Iterator[str]:
+    """Describe the realm, and which principals have which role."""
+    if old == new:
+        return
+    if new is None:
+        yield "operators may not log in to the console by Kerberos any more"
+        return
+    roles = ", ".join(f"{tell(one.principal)} is {one.role}" for one in new.roles)
+    yield f"operators may log in to the console by Kerberos of {new.realm}, with {tell(new.keytab)}: {roles}"
 
 
 def _spell_roles(openid: OpenId) -> str:

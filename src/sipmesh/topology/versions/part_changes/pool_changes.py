@@ -18,6 +18,8 @@ from sipmesh.topology.versions.part_changes.storage_changes import pool_storage_
 from sipmesh.trust.formatting import tell, tell_list
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sipmesh.topology.document.model import Topology
     from sipmesh.topology.document.parts.pool import Pool
     from sipmesh.topology.document.parts.server import Server
@@ -38,13 +40,19 @@ def _remote_users(whose: str, _old: bool, new: bool) -> str:  # noqa: FBT001 - t
     return f"{whose} {'has a client port for remote users' if new else 'no longer has a client port for remote users'}"
 
 
+def _public(whose: str, _old: bool, new: bool) -> str:  # noqa: FBT001 - the values of a field
+    return f"partners and trunks {'may' if new else 'can no longer'} call the addresses and numbers of {whose}"
+
+
 _POOL: Mapping[str, Words | None] = {
-    **dict.fromkeys(("name", "servers", "speaks_for", "storage")),
+    **dict.fromkeys(("name", "servers", "speaks_for", "sip_addresses", "numbers", "storage")),
     "role": from_to("role"),
     "site": from_to("site", "none"),
     "internal_name": from_to("inside name", "none"),
     "remote_users": _remote_users,
     "next_hop": _next_hop,
+    "public": _public,
+    "rtpengine": from_to("port of rtpengine", "none"),
     "backup_pool": _backup_pool,
     "takeover_after": from_to("seconds before its backup pool takes over"),
 }
@@ -60,6 +68,7 @@ _SERVER: Mapping[str, Words | None] = {
     "client_certificates": from_to("list of certificates for clients", "none"),
     "publish_lists": from_to("address for CRLs and OCSP", "none"),
     "metrics": from_to("address for metrics", "none"),
+    "metrics_tls": from_to("TLS for metrics"),
     "client_auth": from_to("proof of users on the client port"),
     "workers": from_to("number of workers"),
 }
@@ -105,6 +114,9 @@ def _settings(pool: Pool) -> str:
         "next hop": pool.next_hop,
         "inside name": pool.internal_name,
         "speaks for": tell_list(pool.speaks_for),
+        "has the addresses": tell_list(pool.sip_addresses),
+        "has the numbers": tell_list(pool.numbers),
+        "may be called by": "partners and trunks" if pool.public else "",
         "a port for": "remote users" if pool.remote_users else "",
         "backup pool": pool.backup_pool,
         "its own store of the bindings": pool.storage and tell(pool.storage.bindings),
@@ -122,8 +134,20 @@ def _pool(old: Pool, new: Pool) -> Iterator[str]:
         lambda name: f"pool {old.name} may no longer speak for the users of {name}",
         f"the domains that pool {old.name} speaks for",
     )
+    yield from _names_of_application(f"pool {old.name}", "address", old.sip_addresses, new.sip_addresses)
+    yield from _names_of_application(f"pool {old.name}", "numbers", old.numbers, new.numbers)
     before, after = ([server.name for server in pool.servers] for pool in (old, new))
     yield from order_changes(before, after, f"the servers of {old.name}")
+
+
+def _names_of_application(whose: str, what: str, old: Sequence[str], new: Sequence[str]) -> Iterator[str]:
+    def comes(name: str) -> str:
+        return f"{whose} gets the {what} {name}"
+
+    def goes(name: str) -> str:
+        return f"{whose} loses the {what} {name}"
+
+    return list_names(old, new, comes, goes, f"the {what} of {whose}")
 
 
 def _servers(old: Topology, new: Topology) -> Iterator[str]:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from sipmesh.demo.ports import HOST
-from sipmesh.server.console.access.openid import flow
+from sipmesh.server.openid import code_flow
 from sipmesh.server.process import request_rate
 from support.console import Visitor, management_with_console
 from support.managed import MGMT, Managed
@@ -219,7 +219,7 @@ async def test_log_ins_that_others_begin_at_the_same_address_displace_no_log_in(
 async def test_log_in_that_takes_too_long_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with console(tmp_path) as (network, provider), Visitor(network) as ada:
         late = provider.authorize(await go(ada))
-        monkeypatch.setattr(flow, "PENDING_S", 0.0)
+        monkeypatch.setattr(code_flow, "PENDING_S", 0.0)
         assert (await come(ada, late)).status == 401
         monkeypatch.undo()
         assert (await log_in(ada, provider)).status == 200

@@ -1,1 +1,1 @@
-"""The log-in of operators by OpenID Connect: the provider, its ID tokens, and the way of a browser there and back."""
+"""The log-in of operators by OpenID Connect: the way of a browser to the provider and back."""

@@ -1,0 +1,1 @@
+"""`sipmesh directory`: users from the directory of the organisation."""

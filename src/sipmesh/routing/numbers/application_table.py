@@ -1,0 +1,45 @@
+"""The applications of a topology, by the addresses and telephone numbers that it gives them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sipmesh.routing.numbers.trunk_table import longest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+@dataclass(frozen=True, slots=True)
+class ApplicationRoute:
+    """One application: its *pool*, the front-end pool *next_hop* that reaches it, and its names.
+
+    *addresses* are ``sip:user@domain``, *numbers* first digits of whole numbers. Partners and trunks may call a *public* one.
+    """
+
+    pool: str
+    next_hop: str
+    addresses: frozenset[str]
+    numbers: tuple[str, ...]
+    public: bool
+
+
+class ApplicationTable:
+    """The applications of one topology that have names. Immutable."""
+
+    def __init__(self, applications: Iterable[ApplicationRoute]) -> None:
+        self._applications = tuple(applications)
+        self._by_address = {address: one for one in self._applications for address in one.addresses}
+
+    def __repr__(self) -> str:
+        return f"<ApplicationTable {', '.join(one.pool for one in self._applications)}>"
+
+    def at(self, aor: str, number: str) -> ApplicationRoute | None:
+        """Give the application with the address *aor* or the whole *number*; the longest first digits count."""
+        found = self._by_address.get(aor)
+        if found is not None or not number:
+            return found
+        matches = [(longest(one.numbers, number), one) for one in self._applications]
+        length, found = max(matches, key=lambda match: match[0], default=(0, None))
+        return found if length else None

@@ -1,0 +1,89 @@
+"""The page of a form: it says what will happen, does one operation of the table, and says what has happened."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from sipmesh.errors import SipmeshError
+from sipmesh.server.console.access.guard import OPERATOR, is_of_another_site
+from sipmesh.server.console.operations import must_have, operation_of
+from sipmesh.server.console.pages.fields import SITES
+from sipmesh.server.provisioning.letter import qr_svg
+from sipmesh.topology.home_pools import front_end_pools
+
+if TYPE_CHECKING:
+    from aiohttp import web
+
+    from sipmesh.server.console.access.operator import Operator
+    from sipmesh.server.console.pages.fields import Field
+    from sipmesh.server.console.pages.form import Form
+    from sipmesh.server.console.pages.frame import Frame
+
+
+class FormPage:
+    """The page of one *form* of *frame*."""
+
+    def __init__(self, frame: Frame, form: Form) -> None:
+        self._frame, self._form = frame, form
+
+    @property
+    def template(self) -> str:
+        """The template of the page."""
+        return self._form.template
+
+    async def act(self, request: web.Request, sent: Mapping[str, str]) -> tuple[str, Mapping[str, Any]]:
+        """Do what the form asks for, or only say what it would change: return the template of the next page with its values."""
+        if self._form.closes_links and sent.get("sure") != "yes":
+            raise SipmeshError("confirm this on the page of the form: it closes live links")
+        self._must_be_complete(sent)
+        given = self._form.given(sent)
+        if self._form.plans and sent.get("do") != "change":
+            plan = await self._frame.read(request, self._form.operation, **given, dry_run=True)
+            return self.template, {**self.shown(sent), "plan": plan, "why": "", "problems": ()}
+        done = await self._frame.read(request, self._form.operation, **given)
+        told = {"back": self._form.back(done, sent), "told": self._form.tell(done, sent)}
+        return self._form.shows, {**told, "done": done, "qr": qr_svg}
+
+    def must_be_for(self, operator: Operator) -> None:
+        """Raise `NotAllowedError` if *operator* may not send it."""
+        must_have(operator, operation_of(self._form.operation).role)
+
+    def _must_be_complete(self, sent: Mapping[str, str]) -> None:
+        """Raise `SipmeshError` if a field is empty that a person has to fill in: not each browser refuses that."""
+        typed = [one for one in self._form.fields if one.required and one.kind not in ("hidden", "select", "checkbox")]
+        if missing := [one.label for one in typed if not sent.get(one.name)]:
+            raise SipmeshError(f"fill in {', '.join(missing)}")
+
+    async def show(self, request: web.Request) -> tuple[str, Mapping[str, Any]]:
+        """Return the page, with what the query has for its fields; raises `NotAllowedError` if the role is too low.
+
+        Raises `SipmeshError` if nothing says what the form is about. A link of another site fills in nothing: a form with the
+        values of an attacker would be one click away.
+        """
+        self.must_be_for(request[OPERATOR])
+        sent = {} if self._form.plans or is_of_another_site(request) else request.query
+        if missing := [one.name for one in self._form.fields if one.kind == "hidden" and not sent.get(one.name)]:
+            back = self.shown(sent)["back"].rstrip("/")
+            raise SipmeshError(f"this form was opened without {' and '.join(missing)}; open it from {back}")
+        return self.template, {**self.shown(sent), "why": "", "problems": ()}
+
+    def shown(self, sent: Mapping[str, str]) -> Mapping[str, Any]:
+        """Return what the page shows, with what was *sent*; never a password."""
+        form = self._form
+        values = {one.name: "" if one.kind == "password" else sent.get(one.name, "") for one in form.fields}
+        choices = {one.name: self._choices(one) for one in form.fields if one.of_network}
+        above = form.above.format_map({name: quote(value, safe="") for name, value in values.items()})
+        return {
+            "form": form,
+            "values": values,
+            "choices": choices,
+            "says": form.says.format_map(values),
+            "back": above,
+            "plan": None,
+        }
+
+    def _choices(self, one: Field) -> Sequence[str]:
+        topology = self._frame.view().loaded.topology
+        return ("", *topology.sites) if one.of_network == SITES else front_end_pools(topology)

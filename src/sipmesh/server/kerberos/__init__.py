@@ -1,0 +1,1 @@
+"""Tickets of a Kerberos realm: who makes a request over HTTP (SPNEGO, RFC 4559)."""

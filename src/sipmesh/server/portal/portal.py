@@ -1,0 +1,41 @@
+"""The portal of the users, and the end point of the provider for logouts: on the port of the pages of invitations."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from sipmesh.server.console.access.openid.flow import provider_check
+from sipmesh.server.console.user_commands import TOKENS_END
+from sipmesh.server.portal.logout_endpoint import LOGOUT, LogoutEndpoint
+from sipmesh.server.portal.own_operations import OwnOperations
+from sipmesh.server.portal.portal_guard import PortalGuard
+from sipmesh.server.portal.portal_pages import PortalPages
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from sipmesh.server.control_socket import Command
+    from sipmesh.server.log import Log
+    from sipmesh.server.running.running_server import RunningServer
+    from sipmesh.topology.view import ServerView
+
+
+class Portal:
+    """The portal of *node*; *commands* are those of the console, and *leader* names the server that leads."""
+
+    def __init__(
+        self, node: RunningServer, commands: Mapping[str, Command], leader: Callable[[], str], log: Log
+    ) -> None:
+        def view() -> ServerView:
+            return node.view
+
+        clock, check = node.loop.time, provider_check(node)
+        self.guard = PortalGuard(view, leader, clock, log)
+        self._pages = PortalPages(view, self.guard, OwnOperations(commands), check, clock)
+        self._logout = LogoutEndpoint(view, self.guard, commands[TOKENS_END], check, clock)
+
+    def routes(self) -> list[web.RouteDef | web.StaticDef]:
+        """Return every path."""
+        return [*self._pages.routes(), web.post(LOGOUT, self._logout.answer)]

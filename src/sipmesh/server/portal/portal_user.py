@@ -1,0 +1,95 @@
+"""The user behind a request to the portal, and how one has signed in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Final
+
+from sipmesh.server.console.access.operator import Operator
+from sipmesh.topology.document.operators.console_role import ConsoleRole
+from sipmesh.topology.document.parts.oauth import OAuth
+
+if TYPE_CHECKING:
+    from sipmesh.topology.document.model import Topology
+    from sipmesh.topology.document.operators.openid import OpenIdAuthority
+
+SESSION_S: Final = 3600.0
+IDLE_S: Final = 900.0
+MOST_SESSIONS: Final = 10_000
+MOST_OF_USER: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class PortalUser(Operator):
+    """The *user*, such as alice@example.com, whose operations change this account only (`OwnOperations`)."""
+
+    user: str = ""
+
+    @classmethod
+    def of(cls, user: str) -> PortalUser:
+        """Return the user with the name for the audit log."""
+        return cls(f"{user} (portal)", ConsoleRole.OPERATOR, user)
+
+
+@dataclass(frozen=True, slots=True)
+class PortalLogin:
+    """A sign-in of *user* by the provider of *oauth*, until *ends_at* in seconds of *clock*.
+
+    *created* is when the account was added. *subject* and *session* are the hashes of the claims ``sub`` and ``sid``, "" for
+    none. *browser* is the hash of the address and the user agent: the session is refused from any other.
+    """
+
+    oauth: OAuth
+    user: str
+    created: datetime
+    subject: str
+    session: str
+    browser: str
+    ends_at: float
+    clock: Callable[[], float]
+
+    @property
+    def owner(self) -> str:
+        """The user."""
+        return self.user
+
+    def operator(self, topology: Topology, proved: Callable[[], str]) -> Operator | None:  # noqa: ARG002
+        """Return the user, None after the end or with another provider in the topology in force."""
+        if topology.oauth != self.oauth or self.clock() >= self.ends_at:
+            return None
+        return PortalUser.of(self.user)
+
+
+@dataclass(frozen=True, slots=True)
+class PortalClientEntry:
+    """The portal as a client of the provider of *oauth*, as `CodeFlow` wants it."""
+
+    oauth: OAuth
+    client_id: str
+    scopes: Sequence[str]
+
+    @classmethod
+    def of(cls, topology: Topology) -> PortalClientEntry | None:
+        """Return the client in the topology, None if there is no portal."""
+        oauth = topology.oauth
+        if oauth is None or oauth.portal is None or topology.invitations is None:
+            return None
+        return cls(oauth, oauth.portal.client_id, oauth.portal.scopes)
+
+    @property
+    def issuer(self) -> str:
+        """The URL of the provider."""
+        return self.oauth.issuer
+
+    @property
+    def authority(self) -> OpenIdAuthority:
+        """Who may have issued the certificate of the provider."""
+        return self.oauth.authority
+
+
+def clients_of(oauth: OAuth) -> Mapping[str, str]:
+    """Return the clients whose users the provider may log out here, with their names in the topology."""
+    entries = {"web_phone": oauth.web_phone, "portal": oauth.portal}
+    return {entry.client_id: name for name, entry in entries.items() if entry is not None}

@@ -1,0 +1,176 @@
+"""The calls with trunks that are up at a gateway, by dialog: each has a channel until a BYE has ended it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from sipmesh.routing.numbers.e164 import dialled_number
+from sipmesh.server.proxy.dialog_key import dialog_of
+from sipmesh.sip.status import FIRST_REDIRECTION
+from sipmesh.trust.evidence import LinkKind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sipmesh.routing.numbers.call_bounds import SpentTime
+    from sipmesh.server.in_force.in_force import Current
+    from sipmesh.server.proxy.flow import Flow, SentBranch
+    from sipmesh.server.proxy.flow_table import FlowTable
+    from sipmesh.server.proxy.other_processes import OtherProcesses
+    from sipmesh.sip.message import Response
+
+OVER: Final = frozenset({408, 481})
+"""Responses to a BYE after which its dialog is over, besides 2xx (RFC 3261 section 15.1.1). After the 500 for an old CSeq, or the
+420 for an unknown extension, the call goes on."""
+
+UNREACHED: Final = frozenset({410, 430, 480})
+"""After these the call is over if the trunk has sent the BYE: the phone of the user is gone."""
+
+MOST_DIALOGS: Final = 8
+"""Dialogs of one INVITE that are known. A call with more of them lasts until `longest_call`: not each BYE is noticed."""
+
+
+class TrunkCall:
+    """One call with *trunk*: the INVITE *proxied*, its branch *sent* and its first 2xx, by which the gateway can end it.
+
+    *dialogs* says of each dialog that the INVITE has opened whether it is open. *since* is a loop time. *user* is our user who
+    calls *number*; both are "" for a call of the trunk.
+    """
+
+    __slots__ = ("dialogs", "number", "proxied", "response", "sent", "since", "trunk", "user")
+
+    def __init__(self, sent: SentBranch, response: Response, since: float, trunk: str) -> None:
+        self.sent, self.proxied, self.response = sent, sent.proxied, response.without_body()
+        self.since, self.trunk, self.user, self.number = since, trunk, "", ""
+        if sent.flow.link.kind is LinkKind.PARTNER:
+            self.user, self.number = sent.proxied.identity or "", dialled_number(sent.proxied.request.ruri)
+        self.dialogs: dict[str, bool] = {}
+
+    def __repr__(self) -> str:
+        return f"<TrunkCall with {self.trunk}, {len(self.dialogs)} dialogs>"
+
+    @property
+    def is_up(self) -> bool:
+        """Whether a dialog is open, or not all dialogs are known."""
+        return len(self.dialogs) > MOST_DIALOGS or any(self.dialogs.values())
+
+    def opened(self, dialog: str) -> bool:
+        """A dialog may be new; tell whether its BYE is to be known."""
+        is_new = dialog not in self.dialogs and len(self.dialogs) <= MOST_DIALOGS
+        if is_new:
+            self.dialogs[dialog] = True
+        return is_new
+
+
+class TrunkCalls:
+    """The calls with trunks that are up, *most* of them: a gateway that has so many begins no other.
+
+    A dialog is known by its Call-ID, tags and ends, so that no other dialog ends it. The process that has sent the INVITE has the
+    call. The response to a BYE may come to another process, which tells all others. The time of each call goes into *spent*.
+    """
+
+    def __init__(
+        self,
+        most: int,
+        current: Current,
+        flow_table: FlowTable,
+        siblings: OtherProcesses,
+        spent: SpentTime,
+        clock: Callable[[], float],
+    ) -> None:
+        self._most, self._current, self._flow_table, self._siblings = most, current, flow_table, siblings
+        self._spent, self._clock = spent, clock
+        self._calls: dict[SentBranch, TrunkCall] = {}
+        self._of_dialogs: dict[str, TrunkCall] = {}
+        self._counts: dict[str, int] = {}
+
+    def __repr__(self) -> str:
+        return f"<TrunkCalls {self._counts}>"
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no other call may begin."""
+        return len(self._calls) >= self._most
+
+    def with_trunk(self, name: str) -> int:
+        """Count the calls with the trunk *name*."""
+        return self._counts.get(name, 0)
+
+    def trunk_of(self, flow: Flow) -> str:
+        """Give the name of the trunk at the other end of *flow*; "" if it is none."""
+        return min(self._flow_table.domains_of(flow), default="") if flow.link.kind is LinkKind.PARTNER else ""
+
+    def began(self, sent: SentBranch, dialog: str, response: Response, now: float) -> None:
+        """A 2xx to an INVITE that begins a call has passed a gateway. It may be one more of the same dialog."""
+        call, names = self._calls.get(sent), self._current.value.trunk_names
+        if names is None or names.plan.emergency_number(sent.proxied.request.ruri):
+            return  # nothing bounds an emergency call
+        if call is None:
+            trunk = self.trunk_of(sent.flow) or self.trunk_of(sent.proxied.flow)
+            call = self._calls[sent] = TrunkCall(sent, response, now, trunk)
+            self._counts[trunk] = self._counts.get(trunk, 0) + 1
+        if call.opened(dialog):
+            self._of_dialogs[dialog] = call
+
+    def answered_bye(self, sent: SentBranch, status: int) -> None:
+        """A BYE has its final response, or none: that is a 408."""
+        is_over = (
+            status < FIRST_REDIRECTION
+            or status in OVER
+            or (status in UNREACHED and self.trunk_of(sent.proxied.flow) != "")
+        )
+        dialog = dialog_of(sent.proxied.request, sent.proxied.received.place.ends)
+        if is_over and not self.ended(dialog):
+            self._siblings.dialog_ended(dialog)
+
+    def ended(self, dialog: str) -> bool:
+        """End a dialog; tell whether it was one of this process."""
+        call = self._of_dialogs.pop(dialog, None)
+        if call is None:
+            return False
+        call.dialogs[dialog] = False
+        if not call.is_up:
+            self._free(call)
+        return True
+
+    def forget(self, call: TrunkCall) -> None:
+        """Forget a call that this gateway has ended."""
+        if call.is_up:
+            self._free(call)
+        for dialog in call.dialogs:
+            self._of_dialogs.pop(dialog, None)
+        self._calls.pop(call.sent, None)
+
+    def _free(self, call: TrunkCall) -> None:
+        """Free the channel of a call, and count its time: of its user, of its user and class, and of its trunk."""
+        self._counts[call.trunk] -= 1
+        if not self._counts[call.trunk]:
+            del self._counts[call.trunk]
+        names = self._current.value.trunk_names
+        if call.user and names is not None:
+            now, found = self._clock(), names.plan.class_of(call.number)
+            spenders = [(call.user, ""), ("", call.trunk), *([(call.user, found.name)] if found is not None else [])]
+            for spender in spenders:
+                self._spent.add(spender, now - call.since, now)
+
+    def up(self) -> list[TrunkCall]:
+        """List the calls that are up."""
+        return [call for call in self._calls.values() if call.is_up]
+
+    def of_user(self, user: str) -> list[TrunkCall]:
+        """List the calls of one of our users that are up."""
+        return [call for call in self._calls.values() if call.user == user and call.is_up]
+
+    def purge(self) -> None:
+        """Forget the calls that are over, once their branch is forgotten: before, a repeated 2xx would count them again."""
+        for call in [one for one in self._calls.values() if not one.is_up]:
+            if call.sent.branch not in call.sent.flow.sent:
+                self.forget(call)
+
+    def flow_of(self, flow: Flow) -> Flow:
+        """Give *flow*, or if its link has closed, another one to the same peer."""
+        if flow.link.usable:
+            return flow
+        name = self._flow_table.side_name(flow.link)
+        others = (one for one in self._flow_table.sessions() if one.link.usable and one.link.kind is flow.link.kind)
+        return next((one for one in others if self._flow_table.side_name(one.link) == name), flow)

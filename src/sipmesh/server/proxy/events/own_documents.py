@@ -1,0 +1,33 @@
+"""The documents that no watcher but the user itself gets, and that do not come from registrations or publications."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sipmesh.routing.events.packages import UA_PROFILE, USER_SEARCH
+
+if TYPE_CHECKING:
+    from sipmesh.routing.events.packages import Package
+    from sipmesh.routing.outcome import Answer
+    from sipmesh.server.proxy.events.user_profile import UserProfile
+    from sipmesh.server.proxy.events.user_search import UserSearches
+
+
+class OwnDocuments:
+    """What the phones of a user need beside SIP (*profile*), and the users whom a user finds (*searches*)."""
+
+    def __init__(self, profile: UserProfile, searches: UserSearches) -> None:
+        self._profile, self._searches = profile, searches
+
+    def __repr__(self) -> str:
+        return f"<OwnDocuments {self._profile!r}>"
+
+    def refused(self, package: Package, user: str, event: str) -> Answer | None:
+        """Return why a subscription of *user* to itself is refused; *event* is its Event. A search is counted."""
+        return self._searches.refused(user, event) if package is USER_SEARCH else None
+
+    def document(self, package: Package, user: str, event: str) -> bytes | None:
+        """Return the document of *user*; None if *package* has others."""
+        if package is UA_PROFILE:
+            return self._profile.document(user)
+        return self._searches.document(user, event) if package is USER_SEARCH else None

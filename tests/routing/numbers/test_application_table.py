@@ -1,0 +1,36 @@
+"""Which application has an address or a number."""
+
+from __future__ import annotations
+
+import pytest
+
+from sipmesh.routing.numbers.application_table import ApplicationRoute, ApplicationTable
+
+ECHO, PBX = "sip:echo@example.test", "sip:pbx@example.test"
+TABLE = ApplicationTable(
+    (
+        ApplicationRoute("echo.example.test", "pool1.example.test", frozenset({ECHO}), ("+4930123",), public=False),
+        ApplicationRoute("pbx.example.test", "pool1.example.test", frozenset({PBX}), ("+49301",), public=True),
+    )
+)
+
+
+@pytest.mark.parametrize(
+    ("aor", "number", "pool"),
+    [
+        (ECHO, "", "echo.example.test"),
+        (PBX, "", "pbx.example.test"),
+        ("sip:+49301234@example.test", "+49301234", "echo.example.test"),
+        ("sip:+49301999@example.test", "+49301999", "pbx.example.test"),
+        ("sip:+4940@example.test", "+49401234567", None),
+        ("sip:echo@other.test", "", None),
+        ("sip:030123@example.test", "", None),
+    ],
+)
+def test_address_or_longest_first_digits_find_the_application(aor: str, number: str, pool: str | None) -> None:
+    found = TABLE.at(aor, number)
+    assert (found.pool if found else None) == pool
+
+
+def test_topology_without_applications_has_none() -> None:
+    assert ApplicationTable(()).at(ECHO, "+49301234567") is None

@@ -1,0 +1,76 @@
+"""The page of a form keeps what was typed, says what would change, and takes no value from another site."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from support.console import Visitor, management_with_console
+from support.running import on_loop
+
+
+@on_loop
+async def test_refused_form_keeps_what_was_typed_but_no_password(tmp_path: Path) -> None:
+    async with management_with_console(tmp_path) as network, Visitor(network) as operator:
+        await operator.log_in("operator")
+        await operator.get("/user/add")
+        typed = {"user": 'carol"@evil.test', "password": "secret-one"}
+        refused = await operator.post("/user/add", **typed)
+        assert (refused.status, "is not a SIP domain" in refused.text) == (409, True)
+        assert ('value="carol&#34;@evil.test"' in refused.text, "secret-one" in refused.text) == (True, False)
+
+
+@on_loop
+async def test_plan_is_beside_the_form_and_changes_nothing_until_it_is_sent(tmp_path: Path) -> None:
+    async with management_with_console(tmp_path) as network, Visitor(network) as operator, Visitor(network) as viewer:
+        await operator.log_in("operator")
+        await viewer.log_in("viewer")
+        before = network.organisation.file.read_text()
+        form = {"role": "front-end", "name": "pool9", "servers": "fe91 127.0.0.1\nfe92, 127.0.0.1\n"}
+        await operator.get("/add/pool")
+        planned = await operator.post("/add/pool", do="plan", **form)
+        assert (planned.status, "pool pool9.example.test is added" in planned.text) == (200, True), planned.text
+        assert ("fe92.example.test" in planned.text, 'value="pool9"' in planned.text) == (True, True)
+        assert (await viewer.post("/add/pool", do="change", **form)).status == 403
+        assert network.organisation.file.read_text() == before
+        done = await operator.post("/add/pool", do="change", **form)
+        assert (done.status, "The draft is changed" in done.text) == (200, True), done.text
+        assert "fe92.example.test" in network.organisation.file.read_text()
+        added = await operator.post("/add/server", do="change", pool="pool9", address="127.0.0.1")
+        assert (added.status, "The draft is changed" in added.text) == (200, True), added.text
+
+
+@on_loop
+async def test_form_that_cannot_be_planned_keeps_what_was_typed(tmp_path: Path) -> None:
+    async with management_with_console(tmp_path) as network, Visitor(network) as officer, Visitor(network) as operator:
+        await officer.log_in("security-officer")
+        await operator.log_in("operator")
+        assert (await operator.get("/add/partner")).status == 403
+        await officer.get("/add/partner")
+        typed = {"domains": "partner.test, b.test", "anchors": "no <pem>", "crls": "http://crl.test/a.crl"}
+        typed |= {"client_usage": "strict", "fingerprints": "0" * 64}
+        refused = await officer.post("/add/partner", do="plan", media="", identity="", edge="", address="", **typed)
+        assert (refused.status, "send certificates in PEM" in refused.text) == (409, True), refused.text
+        assert ("no &lt;pem&gt;" in refused.text, 'value="partner.test, b.test"' in refused.text) == (True, True)
+
+
+@on_loop
+async def test_link_of_another_site_fills_in_no_form(tmp_path: Path) -> None:
+    """The same link of our own pages does; a form that gives trust takes nothing from a link at all."""
+    led_here = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+    async with management_with_console(tmp_path) as network, Visitor(network) as officer:
+        await officer.log_in("security-officer")
+        for path, status in (("/block?name=partner.test", 200), ("/user/disable?user=partner.test", 409)):
+            ours, theirs = await officer.get(path), await officer.get(path, headers=led_here)
+            assert (ours.status, theirs.status) == (200, status)
+            assert ('value="partner.test"' in ours.text, "partner.test" in theirs.text) == (True, False)
+        assert "evil" not in (await officer.get("/add/partner?domains=evil.test&fingerprints=evil")).text
+
+
+@on_loop
+async def test_form_whose_link_says_not_what_it_is_about_is_not_shown(tmp_path: Path) -> None:
+    async with management_with_console(tmp_path) as network, Visitor(network) as officer:
+        await officer.log_in("security-officer")
+        without, whole = await officer.get("/rollback"), await officer.get("/rollback?version=1&base=1")
+        told = "this form was opened without version and base; open it from /versions"
+        assert (without.status, told in without.text, "Roll back to" in without.text) == (409, True, False)
+        assert (whole.status, "Roll back to 1" in whole.text) == (200, True)

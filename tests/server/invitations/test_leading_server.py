@@ -1,0 +1,195 @@
+"""An invitation is taken at each server of a management pool, and after a change of the leader; attackers get nothing by it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
+
+from sipmesh.database import lease
+from sipmesh.demo.ports import HOST
+from sipmesh.server.console.access.listener import ConsoleListener
+from sipmesh.server.console.user_commands import opened
+from sipmesh.server.invitations import invitation_server
+from sipmesh.server.invitations.leading_server import HEADER
+from sipmesh.storage.users.device_accounts import DeviceAccounts
+from sipmesh.storage.users.invitations import Invitations
+from support.managed import MGMT, MGMT2
+from support.model_ports import model_port
+from support.network import FE1
+from support.pool import Pool, build_pool
+from support.running import on_loop, until
+
+pytestmark = pytest.mark.peer("postgresql")
+
+HOSTS = {MGMT: HOST, MGMT2: "127.0.0.2"}
+
+
+class OnItsHost(ConsoleListener):
+    """The port of one of two hosts: each has the same port, on an address of its own."""
+
+    def __init__(self, host: str, port: int, *further: Any) -> None:
+        assert host == "0.0.0.0"  # noqa: S104 - what the topology says
+        try:
+            super().__init__(HOSTS[MGMT], port, *further)
+        except OSError:
+            super().__init__(HOSTS[MGMT2], port, *further)
+
+
+@asynccontextmanager
+async def two_hosts(
+    folder: Path, url: str, monkeypatch: pytest.MonkeyPatch, *, further: bool = False
+) -> AsyncIterator[Pool]:
+    """A pool with pages of invitations: MGMT leads, MGMT2 follows. *further*: the pages have files of their own."""
+    monkeypatch.setattr(lease, "LEASE_S", 600.0)
+    monkeypatch.setattr(lease, "LONGEST_LEASE_S", 1200.0)
+    monkeypatch.setattr(invitation_server, "ConsoleListener", OnItsHost)
+    organisation, entry = build_pool(folder / "m")
+    files = {"certificate": "servers/pages.pem", "key": "servers/pages.key"} if further else {}
+    organisation.document["invitations"] = {"listen": f"0.0.0.0:{model_port()}", **files}
+    pool = Pool.make(organisation, {**entry, "address": HOSTS[MGMT2]}, folder, url)
+    async with pool.network as network:
+        put_pages(pool, MGMT)
+        await network.start(MGMT, FE1)
+        pool.join()
+        put_pages(pool, MGMT2)
+        await pool.join_pool()
+        await network.start(MGMT2)
+        await until(lambda: all(list(network.told[name].events("invitations")) for name in HOSTS))
+        await until((network.folder(MGMT2) / "ca" / "enrolment.json").exists)
+        await until(lambda: pool.controller(MGMT2).leadership.leader == MGMT)
+        yield pool
+
+
+def put_pages(pool: Pool, name: str) -> None:
+    """Put the certificate of a server where that of its pages may be."""
+    for file in pool.network.credentials(name):
+        shutil.copy(file, pool.network.folder(name) / "servers" / f"pages{file.suffix}")
+
+
+async def invite(pool: Pool, network: str = "") -> str:
+    """Invite alice as an operator at the server that leads; gives the secret."""
+    leader = pool.controller(MGMT)
+    loaded, lease_of = pool.network.organisation.load(), leader.management_db.lease
+
+    def work() -> str:
+        with opened(loaded) as users:
+            accounts = DeviceAccounts(Invitations(users), loaded.topology, lambda *_, **__: None, lease_of.must_lead)
+            return accounts.invite("alice", datetime.now(UTC), timedelta(hours=1), network=network)[1]
+
+    return await asyncio.to_thread(work)
+
+
+async def ask(pool: Pool, name: str, method: str, path: str, **given: Any) -> tuple[int, str]:
+    """Ask the pages of one host."""
+    document: Any = pool.network.organisation.document
+    port = int(document["invitations"]["listen"].rpartition(":")[2])
+    context = ssl.create_default_context(cafile=str(pool.network.organisation.root))
+    headers = {"Host": f"{name}:{port}", **given.pop("headers", {})}
+    async with (
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context, force_close=True)) as session,
+        session.request(
+            method, f"https://{HOSTS[name]}:{port}{path}", headers=headers, server_hostname=name, **given
+        ) as answer,
+    ):
+        return answer.status, await answer.text()
+
+
+async def take(pool: Pool, name: str, secret: str, **given: Any) -> tuple[int, str]:
+    """Take an invitation at one host."""
+    return await ask(pool, name, "POST", f"/i/{secret}", data={"client": "json"}, **given)
+
+
+@on_loop
+async def test_each_server_takes_invitations_once_with_the_address_of_the_client_and_after_a_change_of_leader(
+    tmp_path: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with two_hosts(tmp_path, postgres_url, monkeypatch) as pool:
+        here, elsewhere, kept = await invite(pool), await invite(pool, network="10.0.0.0/8"), await invite(pool)
+        assert (await ask(pool, MGMT2, "GET", f"/i/{here}"))[0] == 200
+        status, text = await take(pool, MGMT2, here)
+        assert (status, json.loads(text)["device"]) == (200, "json")
+        assert [(await take(pool, name, here))[0] for name in HOSTS] == [404, 404]
+        assert (await take(pool, MGMT2, elsewhere))[0] == 404
+        lines = [line for line in pool.controller(MGMT).management_db.audit.read() if line.act == "device"]
+        assert [(line.who, line.about["address"]) for line in lines] == [("device at 127.0.0.1", "127.0.0.1")]
+        await pool.network.stop(MGMT)
+        assert (await take(pool, MGMT2, kept))[0] == 503
+        pool.end_lease()
+        await until(lambda: pool.leads(MGMT2) and pool.controller(MGMT2).leadership.is_ready)
+        status, text = await take(pool, MGMT2, kept)
+        assert (status, json.loads(text)["device"]) == (200, "json-2")
+
+
+@on_loop
+async def test_stranger_cannot_say_which_address_it_has(
+    tmp_path: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So it does not get around the network of an invitation, nor around its budget."""
+    async with two_hosts(tmp_path, postgres_url, monkeypatch) as pool:
+        secret = await invite(pool, network="10.0.0.0/8")
+        for mark in ("10.1.2.3", "10.1.2.3 ", f"10.1.2.3 {'0' * 64}", "10.1.2.3 é", ""):
+            for name in HOSTS:
+                assert (await take(pool, name, secret, headers={HEADER: mark}))[0] == 404
+        cross = await take(pool, MGMT2, await invite(pool), headers={"Sec-Fetch-Site": "cross-site"})
+        assert cross[0] == 403
+        assert (await take(pool, MGMT2, await invite(pool)))[0] == 200
+
+
+@pytest.mark.parametrize("further", [False, True])
+@on_loop
+async def test_secret_is_not_sent_to_a_server_whose_certificate_was_revoked(
+    tmp_path: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch, *, further: bool
+) -> None:
+    """Nor if the topology names a certificate for the pages, which may be of another CA."""
+    async with two_hosts(tmp_path, postgres_url, monkeypatch, further=further) as pool:
+        secret, network = await invite(pool), pool.network
+        crl = network.folder(MGMT2) / "ca" / "issuing.crl"
+        before = crl.read_bytes()
+        organisation = network.organisation
+        leaf = next(one for one in organisation.ca.certificates if one.names[:1] == (MGMT,) and one.kind == "server")
+        crl.write_bytes(revoking(pool, leaf.serial))
+        assert (await take(pool, MGMT2, secret))[0] == 503
+        assert "was revoked" in str([*network.told[MGMT2].events("invitation not sent to the leader")])
+        crl.write_bytes(before)
+        assert (await take(pool, MGMT2, secret))[0] == 200
+
+
+@on_loop
+async def test_guess_at_a_server_of_the_pool_does_not_reach_its_leader(
+    tmp_path: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each request that is sent on costs both servers two handshakes."""
+    async with two_hosts(tmp_path, postgres_url, monkeypatch) as pool:
+        for secret in ("x" * 32, "x"):
+            assert (await take(pool, MGMT2, secret))[0] == 404
+            assert (await ask(pool, MGMT2, "GET", f"/p/{secret}/linphone.xml"))[0] == 404
+        refused = {name: len(list(pool.network.told[name].events("invitation refused"))) for name in HOSTS}
+        assert refused == {MGMT: 0, MGMT2: 4}
+        assert (await ask(pool, MGMT2, "GET", f"/p/{'x' * 32}/other.xml"))[0] == 404
+        assert not list(pool.network.told[MGMT2].events("fault"))
+        assert (await take(pool, MGMT2, await invite(pool)))[0] == 200
+
+
+def revoking(pool: Pool, serial: int) -> bytes:
+    """A CRL of our CA that lists *serial*, as the follower may have it before the leader notices."""
+    folder, at = pool.network.folder(MGMT2) / "ca", datetime.now(UTC)
+    present = x509.load_pem_x509_crl((folder / "issuing.crl").read_bytes())
+    key: Any = load_pem_private_key((folder / "issuing.key").read_bytes(), None)
+    entry = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(at).build()
+    builder = x509.CertificateRevocationListBuilder(
+        present.issuer, at, at + timedelta(days=1), list(present.extensions), [entry]
+    )
+    return builder.sign(key, SHA256()).public_bytes(Encoding.PEM)
