@@ -25,13 +25,17 @@ CLIENT_PORT, SERVER_PORT, VALKEY_PORT = 5061, 5071, 6379
 SINK_HOST, SINK_PORT = "127.0.76.2", 5081
 SECOND_HOST = "127.0.76.4"
 
-KAMAILIO_TABLES = Path("/usr/share/kamailio/db_sqlite/usrloc-create.sql")
+TRUNK_PORT = 5091
+KAMAILIO_TABLES = Path("/usr/share/kamailio/db_sqlite")
 IN_MEMORY = Path("/dev/shm")  # noqa: S108 # a file system, in which a folder of our own is made
 
 START_S, STOP_S = 180.0, 20.0
 LONGEST_RUN_S = 600.0
 WHERE = ("--host", HOST, "--client-port", CLIENT_PORT, "--server-port", SERVER_PORT)
 SINK_AT = ("--sink-host", SINK_HOST, "--sink-port", SINK_PORT)
+
+AS_GATEWAY = ("--gateway", "--sink-port", TRUNK_PORT)
+"""Options of organisation.py for a gateway between a front end and a trunk."""
 
 Result = dict[str, Any]
 
@@ -119,6 +123,13 @@ class Server:
         """Messages from another server to the sink."""
         return self.load("messages", *self._sink, *self._peer, *options, port=SERVER_PORT)
 
+    def trunk_calls(self, *options: object) -> Result:
+        """Calls of a front end through this gateway to a trunk."""
+        front_end = ("--certificate", self.pki / "p2.pem", "--key", self.pki / "p2.key")
+        trunk = ("--sink-certificate", self.pki / "trunk.pem", "--sink-key", self.pki / "trunk.key")
+        to = ("--sink", f"{SINK_HOST}:{TRUNK_PORT}")
+        return self.load("calls", *to, *trunk, *front_end, "--window", 40, *options, port=SERVER_PORT)
+
     def handshakes(self, *options: object) -> Result:
         """Mutual handshakes of another server."""
         return self.load("handshakes", *self._peer, *options, port=SERVER_PORT)
@@ -137,7 +148,8 @@ class Server:
 def sipmesh(pki: Path, run: Path, *size: object) -> Iterator[Server]:
     """Run sipmesh, with an organisation of the given size (options of organisation.py)."""
     command = [HERE / "sut", "--pki", pki, "--run", run, *WHERE, *SINK_AT, *size]
-    with _running(command, CLIENT_PORT, pki, run) as server:
+    port = SERVER_PORT if AS_GATEWAY[0] in size else CLIENT_PORT
+    with _running(command, port, pki, run) as server:
         yield server
 
 
@@ -194,12 +206,41 @@ def storing_kamailio(pki: Path, run: Path) -> Iterator[Server]:
 
 def location_store(file: Path) -> tuple[str, ...]:
     """Make a database for Kamailio's registrations; return the defines of kamailio.cfg that have it used."""
-    if not KAMAILIO_TABLES.is_file():
+    make_tables(file, "usrloc")
+    return f'STORED="sqlite:///{file}"', f'JOURNAL="{file}=WAL"', f'BUSY="{file}=300"'
+
+
+@contextmanager
+def routing_kamailio(pki: Path, run: Path) -> Iterator[Server]:
+    """Run Kamailio so that it finds the trunk of a call by drouting, and a server of the trunk by dispatcher."""
+    with (
+        tempfile.TemporaryDirectory(prefix="sipmesh-bench-", dir=IN_MEMORY) as folder,
+        kamailio(pki, run, *trunk_tables(Path(folder, "trunks.db"), f"{SINK_HOST}:{TRUNK_PORT}")) as server,
+    ):
+        yield server
+
+
+def trunk_tables(file: Path, trunk: str) -> tuple[str, ...]:
+    """Make a database with one trunk, at *trunk*, for numbers with +4989; return the defines of kamailio.cfg that use it."""
+    make_tables(file, "drouting", "dispatcher")
+    with closing(sqlite3.connect(file)) as db, db:
+        gateway = (f"{trunk};transport=tls", "1")
+        db.execute("INSERT INTO dr_gateways (gwid, address, attrs) VALUES (1, ?, ?)", gateway)
+        db.execute(
+            "INSERT INTO dr_rules (groupid, prefix, timerec, routeid, gwlist) VALUES ('0', '+4989', '', '0', '1')"
+        )
+        db.execute("INSERT INTO dispatcher (setid, destination) VALUES (1, ?)", (f"sip:{trunk};transport=tls",))
+    return (f'TRUNKS="sqlite:///{file}"',)
+
+
+def make_tables(file: Path, *modules: str) -> None:
+    """Make the tables of modules of Kamailio in a database of their own."""
+    if not KAMAILIO_TABLES.is_dir():
         raise MeasurementError("Kamailio's module for SQLite is not installed")
     with closing(sqlite3.connect(file)) as db:
         db.execute("CREATE TABLE version (table_name TEXT UNIQUE, table_version INTEGER)")
-        db.executescript(KAMAILIO_TABLES.read_text())
-    return f'STORED="sqlite:///{file}"', f'JOURNAL="{file}=WAL"', f'BUSY="{file}=300"'
+        for module in modules:
+            db.executescript((KAMAILIO_TABLES / f"{module}-create.sql").read_text())
 
 
 @contextmanager

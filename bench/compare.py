@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.bed import (
+    AS_GATEWAY,
     HERE,
     RESULTS,
     MeasurementError,
@@ -27,6 +28,7 @@ from bench.bed import (
     has_kamailio,
     kamailio,
     on_valkey,
+    routing_kamailio,
     sipmesh,
     storing_kamailio,
     two_front_ends,
@@ -39,6 +41,7 @@ Start = Callable[..., AbstractContextManager[Server]]
 OURS, VALKEY, NOTHING = "sipmesh", "sipmesh on Valkey", "—"
 STORING_KAMAILIO = "Kamailio that stores"
 """Kamailio that writes each first login to a file before its 200; alone it keeps them in memory."""
+ROUTING_KAMAILIO = "Kamailio with drouting and dispatcher"
 ONE_PROCESS = "one-process"
 """sipmesh without workers."""
 UNRECORDED = "sipmesh without call records"
@@ -151,6 +154,19 @@ PARTS = {
             "per_s": "calls a second",
         },
     ),
+    "trunk": Part(
+        "calls of a front end through a gateway to a trunk, 40 at once",
+        lambda server, time: server.trunk_calls("--links", 4, *time),
+        {
+            "server_us": "server CPU, µs per call",
+            "answer_p50_ms": "INVITE to 200, p50, ms",
+            "p50_ms": "whole call, p50, ms",
+            "p99_ms": "whole call, p99, ms",
+            "per_s": "calls a second",
+        },
+        (ROUTING_KAMAILIO,),
+        AS_GATEWAY,
+    ),
     "recorded-calls": Part(
         "calls forked to two devices, 40 at once, with call records",
         lambda server, time: server.load("calls", "--links", 10, "--window", 40, *time),
@@ -242,6 +258,7 @@ STARTS: dict[str, Start] = {
     TWO_FRONT_ENDS: two_front_ends,
     "Kamailio": kamailio,
     STORING_KAMAILIO: storing_kamailio,
+    ROUTING_KAMAILIO: routing_kamailio,
     "floor": floor,
 }
 
@@ -253,7 +270,9 @@ was done in a second.
 sipmesh, run by {interpreter}, authenticates its users, checks who may assert whom, judges each peer by topology,
 certificate and CRL, and logs at the default level. Kamailio, with one worker, stateful, and the allocator
 tlsf, is set up here to authenticate users at REGISTER alone, and checks certificates and the list only. It keeps
-registrations in memory; "Kamailio that stores" writes each first login to SQLite before its 200, as sipmesh does. The floor is a
+registrations in memory; "Kamailio that stores" writes each first login to SQLite before its 200, as sipmesh does. As
+a gateway, sipmesh checks which user a front end asserts, names callers by their number, replaces their Contact and counts the
+calls of the trunk; Kamailio finds the trunk by prefix and forwards the call. The floor is a
 server in C that does nothing but shake hands.
 """
 

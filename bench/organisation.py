@@ -19,12 +19,16 @@ from sipmesh.topology.document.load import Loaded, load
 PASSWORD = "bench-password"  # noqa: S105 - of the load generator only
 SECOND = "p2.a.test"
 """The other front end, where there are two."""
+GATEWAYS = "a.test"
+"""The pool of a gateway: its certificate has the name."""
 OTHER_SERVER = "p2.a.test"
 """Holds the bindings that are there before a phone registers: a server drops those of its own earlier lives."""
 
 
 FILES = {
     "anchors/ca.pem": "ca.pem",
+    "partners/trunk-ca.pem": "trunk-ca.pem",
+    "partners/trunk.crl": "trunk-crl.pem",
     "anchors/issuing.crl": "crl.pem",
     **{f"servers/{name}.a.test.{end}": f"{name}.{end}" for name in ("p1", "p2") for end in ("pem", "key")},
 }
@@ -68,6 +72,27 @@ def add_second(document: dict[str, Any], given: argparse.Namespace) -> None:
     ports = {"client": given.client_port, "server": given.server_port}
     server = {"name": SECOND, "address": given.second_host, "ports": ports}
     document["pools"].append({"name": SECOND, "role": "front-end", "servers": [server]})
+
+
+def gateway(given: argparse.Namespace) -> dict[str, Any]:
+    """One gateway between a front end and a trunk, which are both played by the load."""
+    document = topology(given)
+    server = document["pools"][0]["servers"][0] | {"ports": {"server": given.server_port}}
+    trunk = {
+        "domains": ["trunk.test"],
+        "edge": f"trunk.test:{given.sink_port}",
+        "address": given.sink_host,
+        "anchors": ["partners/trunk-ca.pem"],
+        "crls": ["partners/trunk.crl"],
+        "trunk": {"gateway": GATEWAYS, "carries": ["+4989"], "asserts": ["+4989"]},
+    }
+    return document | {
+        "pools": [
+            {"name": SECOND, "role": "front-end", "servers": [{"name": SECOND, "address": "127.0.77.3"}]},
+            {"name": GATEWAYS, "role": "gateway", "servers": [server], "next_hop": SECOND},
+        ],
+        "federation": {"partners": [trunk], "networks": ["127.0.0.0/8"]},
+    }
 
 
 def add_servers(document: dict[str, Any], count: int) -> None:
@@ -147,7 +172,7 @@ def write(given: argparse.Namespace) -> None:
     for stale in (*folder.glob("users.db*"), *folder.glob("state/bindings.db*")):
         stale.unlink()
     link_files(folder, given.pki.resolve())
-    document = topology(given)
+    document = (gateway if given.gateway else topology)(given)
     if given.store:
         document["storage"] = {"bindings": given.store}
     if given.call_records:
@@ -179,6 +204,9 @@ def main() -> None:
     parser.add_argument("--sink-host", default="127.0.77.2")
     parser.add_argument("--sink-port", type=int, default=5081)
     parser.add_argument("--second-host", help="address of a second front end, the home of every other user")
+    parser.add_argument(
+        "--gateway", action="store_true", help="a gateway to a trunk at the sink, in place of a front end"
+    )
     parser.add_argument("--users", type=int, default=100)
     parser.add_argument("--bindings", type=int, default=0, help="bindings of other users, there from the start")
     parser.add_argument("--store", help="valkey:// URL of the registrations, in place of a file")

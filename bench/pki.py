@@ -18,7 +18,10 @@ FIRST_REVOKED = 1 << 120
 
 
 def make_pki(folder: Path, revoked: int) -> None:
-    """Write ``ca.pem``, ``crl.pem``, and certificate and key of each server and of ``rogue``, into *folder*."""
+    """Write ``ca.pem``, ``crl.pem``, and certificate and key of each server, ``rogue`` and ``trunk``, into *folder*.
+
+    The trunk has a CA of its own: ``trunk-ca.pem``, with ``trunk-crl.pem``. Files of both CAs begin with ``both-``.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     at = datetime.now(UTC)
     root = Forge(at).root("bench")
@@ -29,6 +32,12 @@ def make_pki(folder: Path, revoked: int) -> None:
         names = (name, "a.test") if file in {"p1", "p2"} else (name,)
         Forge(at).server(root, *names).write(folder, file)
     Forge(at).server(Forge(at).root("another"), SERVERS["peer"]).write(folder, "rogue")
+    of_trunk = Forge(at).root("trunk")
+    (folder / "trunk-ca.pem").write_bytes(of_trunk.pem_chain)
+    (folder / "trunk-crl.pem").write_bytes(revocations(of_trunk, revoked, at))
+    Forge(at).server(of_trunk, "trunk.test").write(folder, "trunk")
+    for file in ("ca.pem", "crl.pem"):
+        (folder / f"both-{file}").write_bytes((folder / file).read_bytes() + (folder / f"trunk-{file}").read_bytes())
 
 
 def revocations(issuer: Forged, revoked: int, at: datetime) -> bytes:

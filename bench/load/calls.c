@@ -15,6 +15,9 @@
  *     |    200    |    200     |             |
  *     |<----------|<-----------|             |
  *
+ * With --sink: calls of a front end, which asserts its users, through a gateway to the one device behind a trunk. There is
+ * no device B, and no CANCEL.
+ *
  * A call is done when all of it has happened, each step once: a server that forgets the CANCEL, the Record-Route or one
  * of the two devices finishes none. Both ends are in this program, so that each step is checked against the other end.
  */
@@ -22,11 +25,12 @@
 #include "modes.h"
 #include "phone.h"
 
+#include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { DEVICES = 2, MOST_ROUTES = 8, SLOT_DIGITS = 4 };
+enum { MOST_DEVICES = 2, MOST_ROUTES = 8, SLOT_DIGITS = 4 };
 enum { HEAD_ROOM = 4096, BRANCH_ROOM = 256, TAG_ROOM = 32, MESSAGE_ROOM = 16384 };
 
 /* The steps of a call. */
@@ -39,10 +43,13 @@ enum {
     CONFIRMED = 1 << 7, /* the 200 has its ACK */
     HUNG_UP = 1 << 8,   /* the BYE has come */
     OVER = 1 << 9,      /* its 200 has come back */
+    OF_SECOND = INVITED << 1 | RANG << 1 | CANCELLED | DECLINED,
     ALL = (1 << 10) - 1
 };
 
 struct leg {
+    struct link *link;
+    const char *contact;
     char head[HEAD_ROOM]; /* of all responses to its INVITE */
     size_t length;
     char branch[BRANCH_ROOM]; /* of the server's INVITE, which its CANCEL and ACK have to bear */
@@ -53,8 +60,8 @@ struct call {
     unsigned steps;
     bool failed; /* stays in its slot, and counts as unfinished */
     uint64_t begun;
-    struct phone *caller, *device[DEVICES];
-    struct leg leg[DEVICES];
+    struct phone *caller, *device[MOST_DEVICES];
+    struct leg leg[MOST_DEVICES];
 };
 
 static const char sdp[] =
@@ -64,6 +71,8 @@ static const char sdp[] =
     "a=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-15\r\na=ptime:20\r\na=sendrecv\r\n";
 
 static struct call *all_calls;
+static unsigned devices = MOST_DEVICES, all_steps = ALL;
+static char trunk_contact[CONTACT_ROOM];
 static unsigned long under_way;
 static struct latencies to_answer, whole;
 
@@ -73,7 +82,7 @@ static unsigned slot_of(const struct call *call) {
 
 /* The device that answers; the other one rings until it is cancelled. */
 static unsigned winner(const struct call *call) {
-    return call->number % DEVICES;
+    return call->number % devices;
 }
 
 static void fail(struct call *call, const char *what, const struct message *message) {
@@ -123,7 +132,7 @@ static void respond_to_invite(struct call *call, unsigned device, const char *st
         add_body(&text);
     else
         add(&text, "Content-Length: 0\r\n\r\n");
-    link_send(&call->device[device]->link, response, text.length);
+    link_send(call->leg[device].link, response, text.length);
 }
 
 static void write_tag(char tag[TAG_ROOM], unsigned device, const struct call *call) {
@@ -139,15 +148,20 @@ static void begin(struct call *call) {
     call->steps = 0;
     call->begun = now_ns();
     under_way++;
-    snprintf(uri, sizeof uri, "sip:user%u@a.test", call->device[0]->user);
+    if (given.sink.sin_family)
+        snprintf(uri, sizeof uri, "sip:+4989%07u@a.test;user=phone", slot_of(call));
+    else
+        snprintf(uri, sizeof uri, "sip:user%u@a.test", call->device[0]->user);
     add_request_head(&text, call, "INVITE", uri, 'i');
     add(&text, "To: <%s>\r\nCSeq: 1 INVITE\r\nContact: <%s>\r\n", uri, call->caller->contact);
+    if (given.sink.sin_family)
+        add(&text, "P-Asserted-Identity: <sip:user%u@a.test>, <tel:+4930%07u>\r\n", call->caller->user, call->caller->user);
     add_body(&text);
     link_send(&call->caller->link, request, text.length);
 }
 
 static void end_if_done(struct call *call) {
-    if (call->steps != ALL || call->failed)
+    if (call->steps != all_steps || call->failed)
         return;
     under_way--;
     count_done();
@@ -176,7 +190,7 @@ static void send_in_dialog(struct call *call, const struct message *ok, const ch
 static unsigned device_of(const struct call *call, const struct message *response) {
     struct span found = parameter(header(response, "To"), "tag");
     unsigned device = 0;
-    for (char tag[TAG_ROOM]; device < DEVICES; device++) {
+    for (char tag[TAG_ROOM]; device < devices; device++) {
         write_tag(tag, device, call);
         if (same(found, tag))
             break;
@@ -184,10 +198,10 @@ static unsigned device_of(const struct call *call, const struct message *respons
     return device;
 }
 
-/* The callee answers when the caller has heard both devices: an earlier 200 could spare the second its INVITE. */
+/* The callee answers when the caller has heard all devices: an earlier 200 could spare the second its INVITE. */
 static void take_ringing(struct call *call, unsigned device, const struct message *ringing) {
-    const unsigned both = RANG | RANG << 1;
-    if (step(call, RANG << device, INVITED << device, ringing) && (call->steps & both) == both)
+    const unsigned all = all_steps & (RANG | RANG << 1);
+    if (step(call, RANG << device, INVITED << device, ringing) && (call->steps & all) == all)
         respond_to_invite(call, winner(call), "200 OK", true);
 }
 
@@ -195,11 +209,11 @@ static void take_answer(struct call *call, const struct message *ok) {
     unsigned device = winner(call);
     if (device_of(call, ok) != device)
         fail(call, "an answer of the wrong device", ok);
-    else if (!same(bracketed(header(ok, "Contact")), call->device[device]->contact))
+    else if (!same(bracketed(header(ok, "Contact")), call->leg[device].contact))
         fail(call, "an answer without the Contact of its device", ok);
     else if (!header(ok, "Record-Route").length)
         fail(call, "an answer without Record-Route", ok);
-    else if (step(call, ANSWERED, RANG | RANG << 1, ok)) {
+    else if (step(call, ANSWERED, all_steps & (RANG | RANG << 1), ok)) {
         keep_latency(&to_answer, call->begun, now_ns());
         send_in_dialog(call, ok, "ACK", 1);
         send_in_dialog(call, ok, "BYE", 2);
@@ -218,7 +232,7 @@ static void caller_received(struct phone *phone, const struct message *message) 
     unsigned device = device_of(call, message);
     if (message->status == 100)
         return;
-    if (message->status == 180 && device < DEVICES)
+    if (message->status == 180 && device < devices)
         take_ringing(call, device, message);
     else if (message->status == 200 && same(cseq, "1 INVITE"))
         take_answer(call, message);
@@ -231,13 +245,13 @@ static void caller_received(struct phone *phone, const struct message *message) 
 
 /* The callee's devices */
 
-static void respond(struct phone *phone, const struct message *request) {
+static void respond(struct link *link, const struct message *request) {
     char response[MESSAGE_ROOM];
     struct text text = {response, 0, sizeof response};
     add(&text, "SIP/2.0 200 OK\r\n");
     add_response_head(&text, request, "none");
     add(&text, "Content-Length: 0\r\n\r\n");
-    link_send(&phone->link, response, text.length);
+    link_send(link, response, text.length);
 }
 
 static void ring(struct call *call, unsigned device, const struct message *invite) {
@@ -254,7 +268,7 @@ static void ring(struct call *call, unsigned device, const struct message *invit
     snprintf(leg->branch, sizeof leg->branch, "%.*s", (int)branch.length, branch.at);
     write_tag(tag, device, call);
     add_response_head(&head, invite, tag);
-    add(&head, "Contact: <%s>\r\n", call->device[device]->contact);
+    add(&head, "Contact: <%s>\r\n", leg->contact);
     leg->length = head.length;
     respond_to_invite(call, device, "180 Ringing", false);
 }
@@ -262,28 +276,21 @@ static void ring(struct call *call, unsigned device, const struct message *invit
 static void take_cancel(struct call *call, unsigned device, const struct message *cancel) {
     if (!step(call, CANCELLED, INVITED << device, cancel))
         return;
-    respond(call->device[device], cancel);
+    respond(call->leg[device].link, cancel);
     respond_to_invite(call, device, "487 Request Terminated", false);
 }
 
 /* A request inside the dialog came by the route set, all of it used up, to the Contact that the device gave. */
 static bool is_in_dialog(struct call *call, unsigned device, const struct message *request) {
-    if (same(request_uri(request), call->device[device]->contact) && !header(request, "Route").length)
+    if (same(request_uri(request), call->leg[device].contact) && !header(request, "Route").length)
         return true;
     fail(call, "not to the Contact of its device, or with a Route left", request);
     return false;
 }
 
-static void device_received(struct phone *phone, const struct message *message) {
-    struct call *call = call_of(message);
-    if (message->keepalive)
-        return;
-    if (!call || call->device[phone->device] != phone || message->status) {
-        count_error("user%u, who is called, is sent %.*s", phone->user, (int)message->head, message->text);
-        return;
-    }
-    unsigned device = phone->device;
-    bool wins = device == winner(call), hop = same(parameter(header(message, "Via"), "branch"), call->leg[device].branch);
+static void callee_received(struct call *call, unsigned device, const struct message *message) {
+    struct leg *leg = &call->leg[device];
+    bool wins = device == winner(call), hop = same(parameter(header(message, "Via"), "branch"), leg->branch);
     if (is_method(message, "INVITE")) {
         ring(call, device, message);
     } else if (is_method(message, "CANCEL") && !wins && hop) {
@@ -294,20 +301,67 @@ static void device_received(struct phone *phone, const struct message *message) 
         step(call, CONFIRMED, ANSWERED, message);
     } else if (is_method(message, "BYE") && wins && is_in_dialog(call, device, message)) {
         if (step(call, HUNG_UP, ANSWERED, message))
-            respond(phone, message);
+            respond(leg->link, message);
     } else {
         fail(call, "not expected by the callee", message);
     }
     end_if_done(call);
 }
 
-/* `links` callers, then as many callees with two devices each; calls take the pairs in turn. */
-static void assign(struct phone *phones) {
+static void device_received(struct phone *phone, const struct message *message) {
+    struct call *call = call_of(message);
+    if (message->keepalive)
+        return;
+    if (!call || call->device[phone->device] != phone || message->status) {
+        count_error("user%u, who is called, is sent %.*s", phone->user, (int)message->head, message->text);
+        return;
+    }
+    call->leg[phone->device].link = &phone->link;
+    call->leg[phone->device].contact = phone->contact;
+    callee_received(call, phone->device, message);
+}
+
+/* The trunk */
+
+static void trunk_received(struct link *link, const struct message *message) {
+    struct call *call = call_of(message);
+    if (message->keepalive) {
+        link_send(link, "\r\n", 2);
+    } else if (is_method(message, "OPTIONS")) {
+        respond(link, message);
+    } else if (!call || message->status) {
+        count_error("the trunk is sent %.*s", (int)message->head, message->text);
+    } else {
+        call->leg[0].link = link;
+        call->leg[0].contact = trunk_contact;
+        callee_received(call, 0, message);
+    }
+}
+
+static void trunk_closed(struct link *link, const char *why) {
+    if (load_is_on())
+        count_error("the link to the trunk is gone: %s", why);
+    free(link);
+}
+
+static const struct link_use trunk_use = {NULL, trunk_received, trunk_closed};
+
+static void listen_as_trunk(struct listener *listener) {
+    char host[INET_ADDRSTRLEN];
+    inet_ntop(AF_INET, &given.sink.sin_addr, host, sizeof host);
+    snprintf(trunk_contact, sizeof trunk_contact, "sip:trunk@%s:%u;transport=tls", host, ntohs(given.sink.sin_port));
+    listen_for(listener, &given.sink, server_context(given.sink_certificate, given.sink_key), &trunk_use);
+    devices = 1;
+    all_steps = ALL & ~OF_SECOND;
+}
+
+/* `links` callers, then, without a trunk, as many callees with two devices each; calls take the pairs in turn. */
+static void assign(struct phone *phones, unsigned called) {
     for (unsigned i = 0; i < given.links; i++) {
         phones[i].user = i;
         phones[i].received = caller_received;
-        for (unsigned device = 0; device < DEVICES; device++) {
-            struct phone *phone = &phones[given.links + DEVICES * i + device];
+        for (unsigned device = 0; device < called; device++) {
+            struct phone *phone = &phones[given.links + called * i + device];
             phone->user = given.links + i;
             phone->device = device;
             phone->received = device_received;
@@ -316,19 +370,23 @@ static void assign(struct phone *phones) {
     for (unsigned slot = 0; slot < given.window; slot++) {
         unsigned pair = slot % given.links;
         all_calls[slot].caller = &phones[pair];
-        for (unsigned device = 0; device < DEVICES; device++)
-            all_calls[slot].device[device] = &phones[given.links + DEVICES * pair + device];
+        for (unsigned device = 0; device < called; device++)
+            all_calls[slot].device[device] = &phones[given.links + called * pair + device];
     }
 }
 
 int calls(void) {
-    size_t count = (1 + DEVICES) * given.links;
+    struct listener trunk;
+    if (given.sink.sin_family)
+        listen_as_trunk(&trunk);
+    unsigned called = given.sink.sin_family ? 0 : devices; /* phones of each callee */
+    size_t count = (1 + called) * given.links;
     struct phone *phones = zeroed(count, sizeof *phones);
     if (given.window > 0xffff)
         die("more than %d calls at once", 0xffff);
     all_calls = zeroed(given.window, sizeof *all_calls);
-    assign(phones);
-    phones_start(phones, count, sizeof *phones, true);
+    assign(phones, called);
+    phones_start(phones, count, sizeof *phones, !given.certificate);
     measure_start();
     for (unsigned slot = 0; slot < given.window; slot++)
         begin(&all_calls[slot]);

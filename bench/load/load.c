@@ -35,6 +35,7 @@ static const char usage[] =
     "            --certificate FILE --key FILE; --body BYTES --headers N (beside the usual eight)\n"
     "overload    the same at --rate PER_SECOND, whatever is answered: 503 with Retry-After counts as refused\n"
     "calls       whole calls, forked to two devices: --links N (callers, and callees) --window N (calls at once)\n"
+    "            --sink ADDRESS:PORT ... --certificate FILE --key FILE: of a front end through a gateway to a trunk\n"
     "registers   REGISTER requests with credentials: refreshes; --logins: each user once, on links that are up\n"
     "            --links N --window N (outstanding in all) | --rate PER_SECOND; --logins --from ADDRESS --sources N\n"
     "handshakes  full mutual handshakes: --certificate FILE --key FILE --links N (in flight)\n"

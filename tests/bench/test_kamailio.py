@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.bed import location_store
+from bench.bed import location_store, trunk_tables
 from sipmesh.demo.ports import HOST
 
 from .conftest import BENCH, Run, wait_for
@@ -114,3 +114,22 @@ def test_call_counts_when_all_of_it_has_happened(
     result = json.loads(ran.stdout)
     assert (ran.returncode, result["unanswered"]) == (status, status), result
     assert found in result.get("first_error", "")
+
+
+ROUTED = 'if (!do_routing("0"))'
+ROUTED_ELSEWHERE = ROUTED.replace("0", "1")
+
+
+@pytest.mark.peer("kamailio")
+@pytest.mark.parametrize("new", [ROUTED, ROUTED_ELSEWHERE], ids=["whole", "other-rules"])
+def test_call_to_a_trunk_counts_when_drouting_and_dispatcher_have_routed_it(
+    run: Run, load: Path, pki: Path, ports: dict[str, int], tmp_path: Path, new: str
+) -> None:
+    trunk = f"{HOST}:{ports['sink']}"
+    of_trunk = ("--sink", trunk, "--sink-certificate", pki / "trunk.pem", "--sink-key", pki / "trunk.key")
+    front_end = ("--certificate", pki / "p2.pem", "--key", pki / "p2.key")
+    to = ("--connect", f"{HOST}:{ports['server']}", "--ca", pki / "ca.pem", *of_trunk, *front_end)
+    with serving(tmp_path, pki, ports, ROUTED, new, *trunk_tables(tmp_path / "trunks.db", trunk)):
+        ran = run(load, "calls", *to, "--links", 1, "--window", 1, "--seconds", 1, "--warmup", 0)
+    result = json.loads(ran.stdout)
+    assert (ran.returncode, result["done"] > 0) == ((0, True) if new == ROUTED else (1, False)), result

@@ -121,6 +121,24 @@ def test_calls_are_forked_answered_and_ended(loaded: Loaded) -> None:
     assert result["answer_p50_ms"] < result["p50_ms"]
 
 
+def test_calls_pass_a_gateway_to_a_trunk(run: Run, load: Path, pki: Path, where: list[object], tmp_path: Path) -> None:
+    ports = {name: free_port(HOST) for name in ("server", "sink")}
+    of_gateway = ("--run", tmp_path, "--server-port", ports["server"], "--sink-port", ports["sink"])
+    with served(*where, *of_gateway, "--gateway") as process:
+        wait_for(ports["server"])
+        loaded = Loaded(run, load, pki, ports, process.pid)
+        trunk = (
+            "--sink",
+            f"{HOST}:{ports['sink']}",
+            "--sink-certificate",
+            pki / "trunk.pem",
+            "--sink-key",
+            pki / "trunk.key",
+        )
+        result = loaded.sound("calls", *trunk, *loaded.credentials("p2"), "--links", 2, "--window", 4, port="server")
+    assert result["done"] > 0
+
+
 def test_handshakes_count_when_the_server_has_answered(loaded: Loaded) -> None:
     assert loaded.sound("handshakes", *loaded.credentials("peer"), "--links", 2, port="server")["done"] > 0
 

@@ -51,6 +51,12 @@ def test_topology_with_two_front_ends_is_in_order(run: Run, where: list[object],
     assert checked(tmp_path / "sipmesh" / "topology.yaml") == {"ok": True, "problems": [], "warnings": []}
 
 
+def test_topology_with_a_gateway_is_in_order(run: Run, where: list[object], tmp_path: Path) -> None:
+    made = run(sys.executable, BENCH / "organisation.py", *where, "--run", tmp_path, "--gateway")
+    assert made.returncode == 0, made.stderr
+    assert checked(tmp_path / "sipmesh" / "topology.yaml") == {"ok": True, "problems": [], "warnings": []}
+
+
 @on_loop
 async def test_trusted_server_is_served(topology: Path, pki: Path, ports: dict[str, int]) -> None:
     node = RunningServer(topology, "p1.a.test", Told().log)
