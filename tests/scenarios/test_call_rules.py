@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 
+from scenarios.test_failures import AT_ONCE_S
 from scenarios.test_flows import ticking
 from sipmesh.sip.message import Request
-from support.call_rules import rules
-from support.network import FE1, FE2, FE3, PARTNER_FE, Network, hung_up_by_the_other, inside, ringing
+from support.call_rules import change_rules, rules
+from support.network import FE1, FE2, FE3, FE4, PARTNER_FE, Network, hung_up_by_the_other, inside, ringing
 from support.peer import Peer
+from support.process import serving
 from support.running import on_jumping_loop, on_loop
 
 ALICE, BOB, CAROL = "sip:alice@example.test", "sip:bob@example.test", "sip:carol@example.test"
@@ -271,6 +276,43 @@ async def test_user_of_another_pool_is_called_by_the_home_pool_of_the_caller(
         assert (await made.answered()).status == 200
         assert (await inside(rang, "INVITE")).status == 200
         assert await hung_up_by_the_other(rang, made)
+
+
+@asynccontextmanager
+async def lost_on_demand(
+    two_pools: Network, **asked: object
+) -> AsyncIterator[tuple[Network, Callable[[], Awaitable[object]]]]:
+    """The two pools, and what kills the second one, whose servers are processes. *asked* are the rules of bob, at home there."""
+    change_rules(two_pools.organisations[0], "bob", **asked)
+    two_pools.starts = (FE1, FE2)
+    async with two_pools, AsyncExitStack() as stack:
+        servers = [await stack.enter_async_context(serving(two_pools.organisations[0], one)) for one in (FE3, FE4)]
+        yield two_pools, lambda: asyncio.gather(*(one.end(signal.SIGKILL) for one in servers))
+
+
+@on_loop
+async def test_caller_hears_at_once_that_the_home_pool_is_lost_while_it_rings(two_pools: Network) -> None:
+    """Its rules are lost with it, so the call is not forwarded: no other pool knows them."""
+    async with lost_on_demand(two_pools, away="carol", no_answer="carol") as (network, kill):
+        alice, bob, carol = [await network.phone(*at) for at in (("alice", FE1), ("bob", FE3), ("carol", FE1))]
+        await called(alice)
+        await bob.reply(await comes(bob), 180)
+        await kill()
+        async with asyncio.timeout(AT_ONCE_S):
+            assert (await alice.final()).status == 503
+        await carol.silent()
+
+
+@on_loop
+async def test_forwarded_call_is_answered_after_the_home_pool_of_who_forwards_is_lost(two_pools: Network) -> None:
+    """The first server has carried the diversion out."""
+    async with lost_on_demand(two_pools, away="carol") as (network, kill):
+        alice, carol = await network.phone("alice", FE1), await network.phone("carol", FE1)
+        await called(alice)
+        came = await comes(carol)
+        await kill()
+        await carol.reply(came, 200)
+        assert (await alice.final()).status == 200
 
 
 @on_loop
