@@ -28,7 +28,10 @@ if TYPE_CHECKING:
 
 START_S: Final = 60.0
 LDAPS: Final = 636
+KDC: Final = 88
 DOMAIN: Final = "DC=corp,DC=test"
+REALM: Final = "CORP.TEST"
+ACCOUNT, KEYTAB = f"sipmesh@{REALM}", "secrets/directory.keytab"
 PEOPLE, GROUPS = f"OU=People,{DOMAIN}", f"OU=Groups,{DOMAIN}"
 READER, PASSWORD = f"CN=sipmesh,CN=Users,{DOMAIN}", "correct Horse 9"
 
@@ -38,7 +41,7 @@ workgroup = CORP
 realm = CORP.TEST
 netbios name = DC1
 server role = active directory domain controller
-server services = ldap
+server services = ldap, kdc
 interfaces = {address}/8
 bind interfaces only = yes
 lock directory = {folder}
@@ -54,6 +57,20 @@ tls enabled = yes
 tls certfile = {chain}
 tls keyfile = {key}
 tls cafile =
+"""
+
+KERBEROS: Final = """
+[libdefaults]
+default_realm = {realm}
+dns_lookup_kdc = false
+dns_lookup_realm = false
+dns_canonicalize_hostname = false
+rdns = false
+udp_preference_limit = 1
+[realms]
+{realm} = {{
+kdc = {address}
+}}
 """
 
 PROVISION: Final = (
@@ -97,6 +114,8 @@ class SambaAd:
         subprocess.run((*PROVISION, *given), check=True, capture_output=True)
         given_keys = {"address": self.address, "folder": folder / "dc", "chain": chain, "key": key}
         self._configuration.write_text(CONFIGURATION.format(**given_keys))
+        self.kerberos = folder / "krb5.conf"
+        self.kerberos.write_text(KERBEROS.format(realm=REALM, address=self.address))
 
     def __repr__(self) -> str:
         return f"<SambaAd on {self.address}>"
@@ -107,6 +126,7 @@ class SambaAd:
             self.tool("ou", "create", place)
         self.tool("user", "create", "sipmesh", PASSWORD)
         self.tool("user", "setexpiry", "sipmesh", "--noexpiry")
+        self.tool("spn", "add", f"ldap/{HOST}", "dc1$")  # as its other services do, which do not run here
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -121,11 +141,16 @@ class SambaAd:
             self._process = subprocess.Popen(command, stdout=log, stderr=log, preexec_fn=die_with_parent)  # noqa: PLW1509
         ends = time.monotonic() + START_S
         while time.monotonic() < ends and self._process.poll() is None:
-            with socket.socket() as probe:
-                if probe.connect_ex((self.address, LDAPS)) == 0:
-                    return
+            if all(_answers(self.address, port) for port in (LDAPS, KDC)):
+                return
             time.sleep(LOOK_AGAIN_S)
         raise TimeoutError((self.folder / "log").read_text())
+
+    def keytab(self, name: str, path: Path) -> Path:
+        """Write the keys of an account, mode 0600; they stay valid."""
+        self.tool("domain", "exportkeytab", str(path), f"--principal={name}")
+        path.chmod(0o600)
+        return path
 
     def tool(self, *words: str) -> str:
         """Type a command of the administrator of the domain."""
@@ -187,6 +212,11 @@ class SambaAd:
         """Make the account that reads an administrator: Samba tells no other account of deletions."""
         self.tool("group", "addmembers", "Administrators", "sipmesh")
 
+    def keys_by_kerberos(self, **more: Any) -> Mapping[str, Any]:
+        """Give them for a login by Kerberos with a keytab."""
+        keys = {**self.keys(), "bind": "gssapi", "principal": ACCOUNT, "keytab": KEYTAB, **more}
+        return {key: value for key, value in keys.items() if key != "password_file" and value is not None}
+
     def keys(self, **more: Any) -> Mapping[str, Any]:
         """Give the keys of ``directory`` for this domain, as the how-to has them; *more* replace some."""
         return {
@@ -199,3 +229,8 @@ class SambaAd:
             "group_base": GROUPS,
             **more,
         }
+
+
+def _answers(address: str, port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex((address, port)) == 0

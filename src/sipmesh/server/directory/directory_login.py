@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Final
 from cryptography import x509
 
 from sipmesh.errors import OperatorError
-from sipmesh.server.directory.ldap_session import LdapSession
+from sipmesh.server.directory.kerberos_login import KerberosLogin
+from sipmesh.server.directory.ldap_session import LdapSession, Login, PasswordLogin
 from sipmesh.server.directory.tunnel import ServerPlace, UnusableServerError, directory_context, open_tls
 from sipmesh.storage.keyfile import read_password
 from sipmesh.topology.document.named_files.read import read_or_refuse
@@ -37,13 +38,13 @@ def directory_of(loaded: Loaded) -> Directory:
 def logged_in(loaded: Loaded, directory: Directory) -> Iterator[tuple[LdapSession, str]]:
     """Log in at the first server that can be used."""
     context, faults = _context(loaded, directory), []
-    password = read_password(loaded.folder / directory.password_file, loaded.folder)
+    login = _login(loaded, directory)
     for named in directory.servers:
         host, port = split_port(named.name)
         server = ServerPlace(host, port or PORTS[directory.tls], directory.tls, named.address or host)
         try:
             secured = open_tls(server, context, loaded.topology.server_names)
-            session = LdapSession(server, secured, directory.bind, password)
+            session = LdapSession(server, secured, login)
         except UnusableServerError as wrong:
             faults.append(str(wrong))
             continue
@@ -55,6 +56,15 @@ def logged_in(loaded: Loaded, directory: Directory) -> Iterator[tuple[LdapSessio
     raise UnusableServerError(
         f"no server of the directory can be used: {'; '.join(faults)}. Mend one of them, or name others in `directory.servers`"
     )
+
+
+def _login(loaded: Loaded, directory: Directory) -> Login:
+    if directory.password_file is not None:
+        return PasswordLogin(directory.bind, read_password(loaded.folder / directory.password_file, loaded.folder))
+    keytab, tickets = (
+        loaded.folder / file if file is not None else None for file in (directory.keytab, directory.tickets)
+    )
+    return KerberosLogin(directory.principal or "", keytab, tickets)
 
 
 def _context(loaded: Loaded, directory: Directory) -> ssl.SSLContext:

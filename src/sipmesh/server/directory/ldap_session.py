@@ -6,7 +6,7 @@ import string
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from sipmesh.errors import OperatorError
 from sipmesh.printable import printable
@@ -48,26 +48,55 @@ class Found:
     attributes: Attributes
 
 
+class Login(Protocol):
+    """How management logs in; `str` is the name as which it does."""
+
+    def log_in(self, handle: Any, server: ServerPlace, leaf: bytes) -> None:
+        """Log in by the *handle* of the library, at *server* with the certificate *leaf*.
+
+        Raises `UnusableServerError`, or an error of the library.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class PasswordLogin:
+    """The login as the entry *bind* (RFC 4513 section 5.1.3)."""
+
+    bind: str
+    password: str
+
+    def __str__(self) -> str:
+        return self.bind
+
+    def log_in(self, handle: Any, server: ServerPlace, leaf: bytes) -> None:  # noqa: ARG002 - as `Login` has it
+        """Send name and password."""
+        if not self.password:  # RFC 4513 section 5.1.2: the server would take it as an anonymous login
+            raise UnusableServerError("the password of the directory is empty")
+        handle.simple_bind_s(self.bind, self.password)
+
+
 class LdapSession:
-    """A connection to one *server*, over *secured*, as *bind* with *password*.
+    """A connection to one *server*, over *secured*, with a *login*.
 
     Raises `OperatorError` if the login fails.
     """
 
-    def __init__(self, server: ServerPlace, secured: ssl.SSLSocket, bind: str, password: str) -> None:
+    def __init__(self, server: ServerPlace, secured: ssl.SSLSocket, login: Login) -> None:
         self._ldap = library()
+        leaf = secured.getpeercert(binary_form=True) or b""
         self._server, self._tunnel = server, Tunnel(secured)
         self._handle = self._ldap.initialize("ldap://directory.invalid", fileno=self._tunnel.theirs.detach())
         for option, value in ((self._ldap.OPT_PROTOCOL_VERSION, 3), (self._ldap.OPT_REFERRALS, 0)):
             self._handle.set_option(option, value)
         self._handle.set_option(self._ldap.OPT_TIMEOUT, ANSWER_S)
         try:
-            if not password:  # RFC 4513 section 5.1.2: the server would take it as an anonymous login
-                raise UnusableServerError("the password of the directory is empty")
-            self._handle.simple_bind_s(bind, password)
+            login.log_in(self._handle, server, leaf)
         except self._ldap.LDAPError as wrong:
             self.close()
-            raise UnusableServerError(f"{server} refuses the login as {bind}: {reason_of(wrong)}") from wrong
+            raise UnusableServerError(f"{server} refuses the login as {login}: {_login_refusal(wrong)}") from wrong
+        except BaseException:
+            self.close()
+            raise
 
     def __repr__(self) -> str:
         return f"<LdapSession {self._server}>"
@@ -145,6 +174,11 @@ class LdapSession:
         return [found for dn, given, _ in data if (found := found_in(dn, given)) is not None], returned
 
 
+def _login_refusal(wrong: Exception) -> str:
+    reason = reason_of(wrong)
+    return next((f"{reason}{remedy}" for said, remedy in _LOGIN_REMEDIES.items() if said in reason), reason)
+
+
 def found_in(dn: object, given: object) -> Found | None:
     """Return the entry that the library has read, None for what is no entry."""
     if not isinstance(dn, str) or not isinstance(given, dict):
@@ -158,6 +192,12 @@ _REMEDIES: Final = {
     "NO_SUCH_OBJECT": "; correct the base, or let `bind` read it",
 }
 """What mends an error of a search, by the name of the library's exception."""
+
+_LOGIN_REMEDIES: Final = {
+    "80090346": "; another TLS connection ends there (channel binding): let no TLS proxy be between",
+    "uthentication method not supported": "; turn SASL GSSAPI on there, or write a name and a `password_file`",
+}
+"""What mends a refused login, by a part of the reason. The number is SEC_E_BAD_BINDINGS of Active Directory."""
 
 
 def library() -> Any:

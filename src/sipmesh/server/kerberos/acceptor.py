@@ -26,6 +26,7 @@ SKEW_S: Final = 300
 
 LONGEST_NAME: Final = 256
 _KEYTAB: Final = b"\x05\x02"
+_NO_REASON: Final = ("", "Success", "Unknown error")
 
 
 class KerberosError(OperatorError):
@@ -61,7 +62,7 @@ class KerberosService:
         try:
             return self._accepted(gssapi, token, leaf)
         except gssapi.exceptions.GSSError as wrong:
-            raise KerberosError(f"the ticket is refused: {_reason(wrong)}") from wrong
+            raise KerberosError(f"the ticket is refused: {reason_in(wrong)}") from wrong
 
     def _accepted(self, gssapi: Any, token: bytes, leaf: x509.Certificate) -> Ticket:
         named = gssapi.Name(f"{self.name}@{self.realm}", gssapi.NameType.kerberos_principal)
@@ -100,7 +101,9 @@ def library() -> Any:
     return gssapi
 
 
-def _reason(wrong: Exception) -> str:
+def reason_in(wrong: Exception) -> str:
     """Return the reason that GSSAPI gives, in one line."""
     said = str(wrong).replace("\n", " ")
-    return printable(said.partition("Minor")[2].partition(": ")[2] if "Unspecified GSS" in said else said, LONGEST_NAME)
+    major, _, minor = said.partition(", Minor (")
+    texts = [part.partition(": ")[2] for part in (minor, major)]
+    return printable(next((text for text in texts if text not in _NO_REASON), said), LONGEST_NAME)

@@ -13,12 +13,13 @@ MANAGER = (
     "pools:\n",
     "pools:\n  - {name: mgmt.example.test, role: management, servers: [{name: mgmt.example.test, address: 127.0.0.8}]}\n",
 )
-DIRECTORY = "kind: openldap, bind: cn=a, password_file: secrets/d, base: dc=a"
+BY_PASSWORD = "bind: cn=a, password_file: secrets/d"
+BY_KERBEROS = "bind: gssapi, principal: sipmesh@CORP.TEST"
 PROVED = "anchors: [anchors/corp.pem], crls: [anchors/corp.crl]"
 
 
-def written(keys: str) -> tuple[str, str]:
-    return "federation:\n", f"directory: {{{DIRECTORY}, {keys}}}\nfederation:\n"
+def written(keys: str, login: str = BY_PASSWORD) -> tuple[str, str]:
+    return "federation:\n", f"directory: {{kind: openldap, base: dc=a, {login}, {keys}}}\nfederation:\n"
 
 
 @pytest.mark.parametrize(
@@ -50,6 +51,33 @@ def test_directory_that_cannot_be_used_is_a_problem(place: Place, keys: str, fie
 def test_directory_of_the_enterprise_ca_or_of_another_one_is_right(place: Place, keys: str) -> None:
     place.spoil(MANAGER, written(keys))
     assert place.load().topology.directory is not None
+
+
+@pytest.mark.parametrize(
+    ("login", "field", "reason"),
+    [
+        ("bind: cn=a", "bind", "stands without `password_file`"),
+        (f"{BY_PASSWORD}, keytab: secrets/k", "keytab", "stands beside `bind: cn=a`"),
+        ("bind: gssapi, keytab: secrets/k", "bind", "is gssapi without `principal`"),
+        (BY_KERBEROS, "bind", "needs `keytab` or `tickets`"),
+        (f"{BY_KERBEROS}, keytab: secrets/k, tickets: secrets/t", "bind", "needs `keytab` or `tickets`"),
+        (
+            f"{BY_KERBEROS}, keytab: secrets/k, password_file: secrets/d",
+            "password_file",
+            "stands beside `bind: gssapi`",
+        ),
+        (BY_PASSWORD, "", ""),
+        (f"{BY_KERBEROS}, keytab: secrets/k", "", ""),
+        (f"{BY_KERBEROS}, tickets: secrets/t", "", ""),
+    ],
+)
+def test_login_is_by_a_password_or_by_kerberos(place: Place, login: str, field: str, reason: str) -> None:
+    place.spoil(MANAGER, written("servers: [dc1.corp.test]", login))
+    if not field:
+        assert place.load().topology.directory is not None
+        return
+    [problem] = place.problems()
+    assert (problem.field, reason in problem.reason) == (f"directory.{field}", True), problem
 
 
 def test_directory_needs_a_management_server(place: Place) -> None:

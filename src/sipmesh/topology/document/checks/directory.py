@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sipmesh.topology.document.names import split_port
+from sipmesh.topology.document.parts.directory import GSSAPI
 from sipmesh.trust.formatting import tell_list
 from sipmesh.trust.role import Role
 
@@ -12,8 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sipmesh.topology.document.checks.checked_document import CheckedDocument
-    from sipmesh.topology.document.parts.directory import GroupPool
+    from sipmesh.topology.document.parts.directory import Directory, GroupPool
     from sipmesh.topology.document.parts.scim import ScimGroupPool
+    from sipmesh.topology.document.report import ProblemReport
 
 
 def directory_can_be_read(document: CheckedDocument) -> None:
@@ -28,6 +30,7 @@ def directory_can_be_read(document: CheckedDocument) -> None:
         if split_port(server.name)[0] in document.topology.server_names:
             remedy = "give the server of the directory a name of its own: the key of a SIP server must not prove it"
             report.add(("directory", "servers", n), f"{server} is a server of the topology", remedy)
+    _login_is_whole(directory, report)
     if directory.anchors and not directory.crls:
         remedy = (
             "name the files of the CRLs of these CAs, or remove `anchors` if the enterprise CA issues for the directory"
@@ -36,6 +39,27 @@ def directory_can_be_read(document: CheckedDocument) -> None:
     if directory.crls and not directory.anchors:
         remedy = "name the roots of these CRLs in `anchors`, or remove `crls`: the CRLs of the enterprise CA are known"
         report.add(("directory", "crls"), "stands without `anchors`", remedy)
+
+
+def _login_is_whole(directory: Directory, report: ProblemReport) -> None:
+    """A password is for a name, and a principal with one file of its keys or tickets is for Kerberos."""
+    by_kerberos = directory.bind == GSSAPI
+    for key in ("password_file", "principal", "keytab", "tickets"):
+        is_for_kerberos = key != "password_file"
+        if getattr(directory, key) is not None and is_for_kerberos != by_kerberos:
+            remedy = "remove it, or write `bind: gssapi`" if is_for_kerberos else "remove it: Kerberos needs a keytab"
+            report.add(("directory", key), f"stands beside `bind: {directory.bind}`", remedy)
+    if not by_kerberos:
+        if directory.password_file is None:
+            remedy = "name the file with its password, or write `bind: gssapi` with a `principal` and a `keytab`"
+            report.add(("directory", "bind"), "stands without `password_file`", remedy)
+        return
+    if directory.principal is None:
+        remedy = "name the account with its realm, such as `principal: sipmesh@CORP.EXAMPLE.COM`"
+        report.add(("directory", "bind"), "is gssapi without `principal`", remedy)
+    if (directory.keytab is None) == (directory.tickets is None):
+        remedy = "name one of both: a `keytab`, or `tickets` which another program renews"
+        report.add(("directory", "bind"), "is gssapi, and needs `keytab` or `tickets`", remedy)
 
 
 def scim_clients_write_alone(document: CheckedDocument) -> None:

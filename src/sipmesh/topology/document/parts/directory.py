@@ -73,6 +73,21 @@ Dn = Annotated[
     WithJsonSchema({"type": "string", "pattern": f"^{_DN}$", "minLength": LEAST_DN, "maxLength": MOST_DN}),
 ]
 """A distinguished name (RFC 4514)."""
+GSSAPI: Final = "gssapi"
+Bind = Annotated[
+    str,
+    StringConstraints(max_length=MOST_DN),
+    _formed(f"{_DN}|{GSSAPI}", f"distinguished name or {GSSAPI}", "cn=sipmesh,dc=example,dc=com", LEAST_DN),
+    WithJsonSchema({"type": "string", "pattern": f"^({_DN}|{GSSAPI})$", "minLength": LEAST_DN, "maxLength": MOST_DN}),
+]
+"""The name of a login by a password, or ``gssapi`` for one by Kerberos."""
+_PRINCIPAL: Final = r"[A-Za-z0-9][A-Za-z0-9._$/-]{0,254}@[A-Z0-9][A-Z0-9.-]{0,254}"
+ClientPrincipal = Annotated[
+    str,
+    _formed(_PRINCIPAL, "principal with its realm in capitals", "sipmesh@CORP.EXAMPLE.COM"),
+    WithJsonSchema({"type": "string", "pattern": f"^{_PRINCIPAL}$"}),
+]
+"""An account of a Kerberos realm, with the realm."""
 LdapFilter = Annotated[
     str,
     StringConstraints(max_length=2_048, pattern=r"^[^\x00-\x1f\x7f]+$"),
@@ -125,8 +140,22 @@ class Directory(Part):
     crls: tuple[CrlFile, ...] = Field(
         default=(), description="files of the CRLs of each CA between them and its servers; needed with `anchors`"
     )
-    bind: Dn = Field(description="distinguished name as which management logs in; it needs no right to write")
-    password_file: SecretFile = Field(description="file with the password for `bind`, mode 0600")
+    bind: Bind = Field(
+        description="distinguished name as which management logs in, or gssapi for Kerberos; it needs no right to write"
+    )
+    password_file: SecretFile | None = Field(
+        default=None, description="file with the password for `bind`, mode 0600; not for `bind: gssapi`"
+    )
+    principal: ClientPrincipal | None = Field(
+        default=None, description="for `bind: gssapi`: account with its realm, such as sipmesh@CORP.EXAMPLE.COM"
+    )
+    keytab: SecretFile | None = Field(
+        default=None, description="for `bind: gssapi`: keytab with the keys of `principal`, mode 0600"
+    )
+    tickets: SecretFile | None = Field(
+        default=None,
+        description="for `bind: gssapi`, instead of `keytab`: credential cache that another program renews, mode 0600",
+    )
     base: Dn = Field(description="entry below which the users are")
     filter: LdapFilter = Field(default="(objectClass=person)", description="which entries below it are users")
     user: Attribute | None = Field(
