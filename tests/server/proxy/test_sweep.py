@@ -36,7 +36,7 @@ class Parts:
 def sweep_of(relay: Any, events: Any, soon: list[Callable[[], None]], told: Told) -> Sweep:
     log = LimitedLog(told.log, lambda: 0.0, each=9, total=9, window_s=60.0)
     others: Any = Parts()
-    return Sweep(relay, others, log, others, events, others, others, soon.append)
+    return Sweep(relay, others, log, others, events, others, others, others, soon.append)
 
 
 def test_transactions_are_forgotten_a_part_in_each_turn() -> None:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from sipmesh.server.proxy.events.event_server import EventServer
     from sipmesh.server.proxy.registrar.registrations import Registrations
     from sipmesh.server.proxy.relay import Relay
+    from sipmesh.server.proxy.trunks.trunk_challenges import TrunkChallenges
     from sipmesh.server.proxy.trunks.trunk_watch import TrunkWatch
     from sipmesh.server.quotas.limited_log import LimitedLog
     from sipmesh.server.quotas.principals import Principals
@@ -32,12 +33,13 @@ class Sweep:
         registrations: Registrations,
         events: EventServer,
         trunks: TrunkWatch | None,
+        challenges: TrunkChallenges,
         outsiders: Outsiders,
         call_soon: Callable[[Callable[[], None]], object],
     ) -> None:
         self._relay, self._accounts, self._log = relay, accounts, log
         self._registrations, self._events, self._call_soon = registrations, events, call_soon
-        self._trunks, self._outsiders = trunks, outsiders
+        self._trunks, self._challenges, self._outsiders = trunks, challenges, outsiders
         self._goes_on = False
 
     def __repr__(self) -> str:
@@ -55,6 +57,7 @@ class Sweep:
             self._events.sweep()
         except SipmeshError as wrong:
             self._log.error("", "event state not swept", why=str(wrong))
+        self._challenges.sweep()
         if self._trunks is not None:
             self._trunks.sweep()
 

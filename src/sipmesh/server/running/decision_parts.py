@@ -45,6 +45,15 @@ class DecisionParts:
     ) -> None:
         self._setup, self._peers, self._forwarding, self._users = setup, peers, forwarding, users
         self._events, self._relays = events, relays
+        self._trunk_challenges = TrunkChallenges(
+            setup.current,
+            Nonces(new_nonce_key(), NONCE_LIFETIME_S),
+            users.failures,
+            peers.accounts,
+            peers.flow_table,
+            setup.loop.time,
+            peers.peer_log,
+        )
         self.core = self._core()
         self.dispatch = self._dispatch()
         self.trunk_watch = TrunkWatch(
@@ -64,6 +73,7 @@ class DecisionParts:
             forwarding.registrations,
             events,
             self.trunk_watch if setup.place.watches_trunks else None,
+            self._trunk_challenges,
             forwarding.outsiders,
             setup.loop.call_soon,
         )
@@ -91,14 +101,7 @@ class DecisionParts:
             delivery=self._events.delivery,
             outages=forwarding.outages,
             trunk_outages=forwarding.trunk_outages,
-            trunk_challenges=TrunkChallenges(
-                setup.current,
-                Nonces(new_nonce_key(), NONCE_LIFETIME_S),
-                self._users.failures,
-                peers.accounts,
-                setup.loop.time,
-                peers.peer_log,
-            ),
+            trunk_challenges=self._trunk_challenges,
             siblings=peers.siblings,
             media=forwarding.media,
         )

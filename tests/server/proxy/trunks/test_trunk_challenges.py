@@ -230,3 +230,33 @@ async def test_link_is_closed_when_the_trunk_has_to_present_a_certificate(networ
         network.organisations[0].write()
         network.nodes[GATEWAY].put_in_force(network.organisations[0].load())
         await trunk.hung_up()
+
+
+@pytest.mark.parametrize("is_there", [True, False], ids=["changed", "removed"])
+@on_loop
+async def test_changed_password_closes_the_link_of_its_trunk_and_no_other(network: Network, *, is_there: bool) -> None:
+    """Who knows the old password alone has nothing left. A file that is written again as it was changes nothing."""
+    secret = network.organisations[0].folder / "secrets" / PROVIDER
+    async with network, await opened(network) as trunk, await opened(network, PBX) as other:
+        alice = await network.phone("alice", FE1)
+        await rings(network, trunk, credentials(await challenged(trunk)), alice)
+        await alice.request_in("ACK")
+        shown = credentials(await challenged(other), "pbx", f"{PASSWORD} of {PBX}", method="OPTIONS")
+        assert (await other.ask(other.request("OPTIONS", TO_ALICE, [shown]))).status == 200
+        secret.write_text(secret.read_text())
+        network.nodes[GATEWAY].sweep.tick()
+        await rings(network, trunk, ("subject", "again"), alice)
+        await alice.request_in("ACK")
+        if is_there:
+            secret.write_text("another one\n")
+        else:
+            secret.unlink()
+        network.nodes[GATEWAY].sweep.tick()
+        await trunk.hung_up()
+        assert (await other.ask(other.request("OPTIONS", TO_ALICE))).status == 200
+        async with await opened(network) as again:
+            response = await again.ask(invite(again))
+            assert response.status == (407 if is_there else 503)
+            if is_there:
+                refused = await challenged(again, invite(again, credentials(response)))
+                await rings(network, again, credentials(refused, password="another one"), alice)

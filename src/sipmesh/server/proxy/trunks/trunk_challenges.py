@@ -10,7 +10,7 @@ from sipmesh.routing.authentication.digest import Challenge, Proved, Refused, au
 from sipmesh.routing.authentication.verifier import Verifier
 from sipmesh.routing.outcome import Answer, Drop
 from sipmesh.server.proxy.login.login_waits import TOO_MANY, attempt_of
-from sipmesh.sip.digest import ha1
+from sipmesh.sip.digest import Algorithm, ha1
 from sipmesh.sip.status import Status
 from sipmesh.storage.keyfile import read_password
 from sipmesh.trust.code import Code
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from sipmesh.routing.numbers.trunk_challenge import TrunkChallenge
     from sipmesh.server.in_force.in_force import Current
     from sipmesh.server.proxy.flow import Flow
+    from sipmesh.server.proxy.flow_table import FlowTable
     from sipmesh.server.quotas.limited_log import LimitedLog
     from sipmesh.server.quotas.principals import Principals
     from sipmesh.sip.digest import Nonces
@@ -39,7 +40,7 @@ NO_PASSWORD: Final = Answer(
 class TrunkChallenges:
     """Challenges trunks that have no certificate. *failures* says when a link is closed, *accounts* count its links.
 
-    *clock* gives loop time.
+    *clock* gives loop time. A changed password ends the links that an earlier one has opened, which are those of *flow_table*.
     """
 
     def __init__(
@@ -48,9 +49,14 @@ class TrunkChallenges:
         nonces: Nonces,
         failures: LoginBackoff,
         accounts: Principals,
+        flow_table: FlowTable,
         clock: Callable[[], float],
         log: LimitedLog,
     ) -> None:
+        self._flow_table = flow_table
+        self._passwords: dict[
+            str, tuple[str, int]
+        ] = {}  # by account: the hash of the newest password, and how many there were
         self._current, self._nonces, self._failures, self._accounts = current, nonces, failures, accounts
         self._clock, self._log = clock, log
 
@@ -70,6 +76,22 @@ class TrunkChallenges:
         for name in CREDENTIALS:
             request.remove(name)
         return None
+
+    def sweep(self) -> None:
+        """Close the links of trunks whose password was changed since they have logged in, or cannot be read any more."""
+        names = self._current.value.trunk_names
+        if names is None or not any(route.challenge for route in names.trunks.trunks.values()):
+            return
+        known: dict[str, Verifier | None] = {}
+        for flow in self._flow_table.sessions():
+            challenge = self._challenge(flow)
+            if challenge is None or challenge.aor not in flow.generations:
+                continue
+            if challenge.aor not in known:
+                known[challenge.aor] = self._verifier(challenge)
+            verifier = known[challenge.aor]
+            if verifier is None or not verifier.counts(flow.generations[challenge.aor]):
+                flow.link.close("the trunk has a new password")
 
     def _challenge(self, flow: Flow) -> TrunkChallenge | None:
         """Give how the peer of *flow* has to log in. A link that we have opened has the certificate of the trunk."""
@@ -129,4 +151,9 @@ class TrunkChallenges:
             self._log.error(challenge.aor, "no password for a trunk", account=challenge.aor, why=str(wrong))
             return None
         hashes = {one: ha1(challenge.user, challenge.realm, password, one) for one in challenge.algorithms}
-        return Verifier(challenge.aor, 0, hashes)
+        secret = hashes[Algorithm.SHA_256]
+        newest, count = self._passwords.get(challenge.aor, ("", 0))
+        if newest != secret:
+            count += 1
+            self._passwords[challenge.aor] = secret, count
+        return Verifier(challenge.aor, count, hashes)
