@@ -64,7 +64,7 @@ def pages_with(
     def leader() -> str:
         return controller.leadership.leader
 
-    return console, InvitationServer(node, taking, Portal(node, table, leader, log), leader, log)
+    return console, InvitationServer(node, taking, Portal(node, table, taking.sign_in, leader, log), leader, log)
 
 
 def _console_commands(

@@ -424,6 +424,10 @@ RICH = {
         "port": 443,
         "certificate": "join.pem",
         "key": "join.key",
+        "portal": {
+            "links": True,
+            "kerberos": {"realm": "CORP.EXAMPLE.TEST", "keytab": "secrets/portal.keytab", "domain": "example.test"},
+        },
     },
     "oauth": {
         "issuer": "https://id.example.test",

@@ -14,6 +14,7 @@ from sipmesh.cli.place import HERE, AsJson, Place, TopologyFile
 from sipmesh.errors import OperatorError
 from sipmesh.server.provisioning.client_kind import ClientKind
 from sipmesh.server.provisioning.letter import Letter
+from sipmesh.storage.users.invitation import PORTAL_LINK
 
 if TYPE_CHECKING:
     from sipmesh.server.provisioning.invitation_table import Row
@@ -47,6 +48,9 @@ def invite(
     certificate: Annotated[
         bool, typer.Option("--certificate", help="The device gets a certificate, and no password: for softphones.")
     ] = False,
+    portal: Annotated[
+        bool, typer.Option("--portal", help="The link sets up no device: it signs the user in to the portal, once.")
+    ] = False,
     svg: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the QR code to this new file, as SVG.")
     ] = None,
@@ -68,7 +72,7 @@ def invite(
     """Invite one device of a user: print a link and a QR code, which set up one phone, once.
 
     The device gets a password of its own, or a certificate. No other device of the user is logged out. The link is shown only
-    now.
+    now. With --portal it sets up no device: it signs the user in to the portal, once.
     Compare the fingerprint where a phone or a browser does not know your CA yet.
     """
     place, lifetime = Place(topology), _lifetime(lasts)
@@ -85,7 +89,7 @@ def invite(
     row = {"user": user, "device": device, "phone": str(phone or ""), "mac": mac, "from": network}
     with place.devices() as accounts:
         ticks = {"remote": "yes" if remote else "", "certificate": "yes" if certificate else ""}
-        letter = _invited(accounts, view, row | ticks, lifetime)
+        letter = _invited(accounts, view, row | ticks, lifetime, portal=portal)
     if svg is not None:
         _write_svg(svg, letter.link)
     if as_json:
@@ -114,21 +118,27 @@ def _lifetime(text: str) -> timedelta:
     return lifetime
 
 
-def _invited(accounts: DeviceAccounts, view: ServerView, row: Row, lifetime: timedelta) -> Letter:
+def _invited(
+    accounts: DeviceAccounts, view: ServerView, row: Row, lifetime: timedelta, *, portal: bool = False
+) -> Letter:
     from sipmesh.server.provisioning.invitation_table import wish_of
     from sipmesh.server.provisioning.letter import letter_of
 
-    made, token = accounts.invite(row["user"], datetime.now(UTC), lifetime, **wish_of(row))
+    wish = wish_of(row)
+    if portal and wish["client"]:
+        raise OperatorError("a link to the portal is for no phone: leave out --phone")
+    if portal:
+        wish["client"] = PORTAL_LINK
+    made, token = accounts.invite(row["user"], datetime.now(UTC), lifetime, **wish)
     return letter_of(view, made, token)
 
 
 def _say(letter: Letter) -> None:
-    from sipmesh.server.provisioning.letter import qr_for_terminal
+    from sipmesh.server.provisioning.letter import PORTAL_BY_LINK, qr_for_terminal
 
-    say(
-        f"{letter.user} may set up one device until {letter.expires:%Y-%m-%d %H:%M}Z (invitation {letter.invitation}).",
-        style=GOOD,
-    )
+    may = "sign in to the portal once" if PORTAL_BY_LINK in letter.link else "set up one device"
+    until = f"{letter.expires:%Y-%m-%d %H:%M}Z (invitation {letter.invitation})"
+    say(f"{letter.user} may {may} until {until}.", style=GOOD)
     say_document(f"\n  {letter.link}\n")
     if code := qr_for_terminal(letter.link):
         say_document(code)

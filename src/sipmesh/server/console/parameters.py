@@ -295,13 +295,15 @@ class UserWatcher(UserName):
 class NewInvitation(UserName):
     """An invitation that is valid for some *hours*; *client* is the only kind of phone that may take it, empty for any.
 
+    With the *client* ``portal`` it sets up no device, and signs the user in to the portal.
+
     *mac* is that of a desk phone. Only clients in *network* may take it. A *remote* device logs in at an edge. With
     *certificate*, a softphone gets a certificate in place of a password.
     """
 
     hours: Annotated[int, Field(ge=1, le=MOST_HOURS_OF_INVITATION)] = 72
     device: Annotated[str, Field(max_length=32)] = ""
-    client: ClientKind | Literal[""] = ""
+    client: ClientKind | Literal["", "portal"] = ""
     mac: Annotated[str, Field(max_length=17)] = ""
     network: Annotated[str, Field(max_length=64)] = ""
     remote: bool = False

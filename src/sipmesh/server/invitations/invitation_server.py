@@ -15,6 +15,7 @@ from sipmesh.server.invitations.leading_server import LeadingServer
 from sipmesh.server.invitations.pages import InvitationPages
 from sipmesh.server.invitations.phonebook import PhonebookPages
 from sipmesh.server.invitations.strangers import Strangers
+from sipmesh.server.portal.portal_guard import LEAF
 from sipmesh.server.process.http_runner import logger_of, runner_of
 from sipmesh.transport.tls.contexts import Identity, present_by
 
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from cryptography import x509
+
+    from sipmesh.server.console.access.guard import Handler
     from sipmesh.server.invitations.taking import Taking
     from sipmesh.server.log import Log
     from sipmesh.server.portal.portal import Portal
@@ -46,13 +50,28 @@ class InvitationServer:
         self._leading = leading = LeadingServer(
             lambda: node.view, leader, node.gatekeeper.clock, strangers, pages.found, log
         )
-        middlewares = [strangers.answer_safely, leading.receive, strangers.count, leading.send, portal.guard.admit]
+        middlewares = [
+            strangers.answer_safely,
+            self._present,
+            leading.receive,
+            strangers.count,
+            leading.send,
+            portal.guard.admit,
+        ]
         app = web.Application(middlewares=middlewares, client_max_size=LARGEST_BODY)
         app.add_routes([*pages.routes(), *portal.routes()])
         app.add_routes(PhonebookPages(lambda: node.view, strangers, node.loop.time).routes())
+        self._leaf: x509.Certificate | None = None
         self._runner = runner_of(app, log)
         self._listener: ConsoleListener | None = None
         self._listens_as: tuple[object, ...] = ()
+
+    @web.middleware
+    async def _present(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Tell the handlers which certificate the port presents."""
+        if self._leaf is not None:
+            request[LEAF] = self._leaf
+        return await handler(request)
 
     async def open(self) -> None:
         """Listen if the topology has the pages. Management starts also if their address or certificate cannot be used."""
@@ -113,6 +132,7 @@ class InvitationServer:
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.set_ciphers("ECDHE+AESGCM:ECDHE+CHACHA20")
         present_by(context, identity)
+        self._leaf = identity.leaf
         return context
 
     async def close(self) -> None:

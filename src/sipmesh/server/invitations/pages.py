@@ -15,7 +15,6 @@ from markupsafe import Markup
 
 from sipmesh.errors import OperatorError
 from sipmesh.server.console.access.guard import form_of, is_of_another_site
-from sipmesh.server.invitations.strangers import SECRET
 from sipmesh.server.provisioning import softphones
 from sipmesh.server.provisioning.client_kind import CHOICES, DESK_PHONES, ClientKind
 from sipmesh.server.provisioning.desk_phones import DESK_FORMATS, is_file_of, polycom_master
@@ -23,7 +22,7 @@ from sipmesh.server.provisioning.fingerprint import hex_fingerprint, word_finger
 from sipmesh.server.provisioning.letter import qr_svg
 from sipmesh.server.provisioning.profile import reach_of
 from sipmesh.server.provisioning.trust_packages import PACKAGES
-from sipmesh.storage.users.invitations import NotOpenError
+from sipmesh.storage.users.invitations import SECRET, NotOpenError
 from sipmesh.topology.view import has_web_phone
 
 if TYPE_CHECKING:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
@@ -24,9 +23,6 @@ REQUESTS_A_MINUTE: Final = 600
 
 FAILURES_A_MINUTE: Final = 20
 """Requests of one address with a wrong secret. A right one is served after any number of them."""
-
-SECRET: Final = re.compile("[A-Za-z0-9_-]{32}")
-"""A token or a ticket. The database is not asked for any other text."""
 
 EVERYBODY: Final = "*"
 REQUESTS_OF_ALL: Final = 6_000

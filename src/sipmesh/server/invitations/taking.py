@@ -53,6 +53,15 @@ class Taking:
 
         return await self._in_thread(work)
 
+    async def sign_in(self, token: str, address: str) -> str:
+        """Use up the token of a link to the portal, and return its user; raises `NotOpenError`."""
+
+        def work(invitations: Invitations) -> str:
+            found = self._accounts(invitations, address, "browser").sign_in(token, address, datetime.now(UTC))
+            return found.aor.removeprefix("sip:")
+
+        return await self._in_thread(work)
+
     async def take(self, secret: str, client: str, address: str) -> Profile:
         """Take the invitation of *secret*, and return what the device has to know. The front ends know its password then.
 
@@ -85,8 +94,8 @@ class Taking:
         issuing = DeviceIssuing(ca, users, loaded.topology, note)
         return issuing.issue(device.aor.removeprefix("sip:"), device.name, at)
 
-    def _accounts(self, invitations: Invitations, address: str) -> DeviceAccounts:
-        note = noting(self._management_db, f"device at {address}")
+    def _accounts(self, invitations: Invitations, address: str, what: str = "device") -> DeviceAccounts:
+        note = noting(self._management_db, f"{what} at {address}")
         return DeviceAccounts(invitations, self._node.view.loaded.topology, note, self._management_db.lease.must_lead)
 
     async def _in_thread(self, work: Callable[[Invitations], T]) -> T:

@@ -1,1 +1,1 @@
-"""The portal: the pages of one account, for the user who has signed in by the organisation's OpenID provider."""
+"""The portal: the pages of one account, for the user who has signed in by the OpenID provider, a ticket or a link."""

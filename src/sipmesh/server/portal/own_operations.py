@@ -21,6 +21,7 @@ from sipmesh.server.console.operations import (
     Operations,
 )
 from sipmesh.server.portal.portal_user import PortalUser
+from sipmesh.storage.users.invitation import PORTAL_LINK
 
 OWN: Final = frozenset(
     {
@@ -48,6 +49,10 @@ class OwnOperations(Operations):
         """Run the operation *name* on the account of *operator*; raises `NotAllowedError` for any other operation."""
         if not isinstance(operator, PortalUser) or name not in OWN:
             raise NotAllowedError("this is no operation of the portal")
+        if name == USER_INVITE and given.get("client") == PORTAL_LINK:
+            raise NotAllowedError(
+                "operators alone make links to the portal: a session would last as long as its user wants"
+            )
         fixed = {**given, **_FIXED.get(name, {})}
         if name == INVITATION_REVOKE:
             await self._must_own(operator, str(given["id"]))

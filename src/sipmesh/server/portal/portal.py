@@ -12,9 +12,10 @@ from sipmesh.server.portal.logout_endpoint import LOGOUT, LogoutEndpoint
 from sipmesh.server.portal.own_operations import OwnOperations
 from sipmesh.server.portal.portal_guard import PortalGuard
 from sipmesh.server.portal.portal_pages import PortalPages
+from sipmesh.server.portal.sign_ins import SignIns
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from sipmesh.server.control_socket import Command
     from sipmesh.server.log import Log
@@ -23,17 +24,26 @@ if TYPE_CHECKING:
 
 
 class Portal:
-    """The portal of *node*; *commands* are those of the console, and *leader* names the server that leads."""
+    """The portal of *node*; *commands* are those of the console, and *leader* names the server that leads.
+
+    *use_link* is that of `SignIns`.
+    """
 
     def __init__(
-        self, node: RunningServer, commands: Mapping[str, Command], leader: Callable[[], str], log: Log
+        self,
+        node: RunningServer,
+        commands: Mapping[str, Command],
+        use_link: Callable[[str, str], Awaitable[str]],
+        leader: Callable[[], str],
+        log: Log,
     ) -> None:
         def view() -> ServerView:
             return node.view
 
         clock, check = node.loop.time, provider_check(node)
         self.guard = PortalGuard(view, leader, clock, log)
-        self._pages = PortalPages(view, self.guard, OwnOperations(commands), check, clock)
+        signed_in = SignIns(view, self.guard, use_link, check, clock)
+        self._pages = PortalPages(view, self.guard, OwnOperations(commands), signed_in)
         self._logout = LogoutEndpoint(view, self.guard, commands[TOKENS_END], check, clock)
 
     def routes(self) -> list[web.RouteDef | web.StaticDef]:

@@ -17,6 +17,7 @@ from sipmesh.server.console.operations import (
 )
 from sipmesh.server.console.pages.fields import INVITATION_FIELDS, PRESENCE_FIELDS, RULE_FIELDS, Field, hidden
 from sipmesh.server.console.pages.form import Form, page
+from sipmesh.storage.users.invitation import PORTAL_LINK
 from sipmesh.topology.document.parts.oauth import PORTAL
 
 _OWN_FIELDS: Final = frozenset({"device", "client", "mac", "certificate"})
@@ -28,6 +29,12 @@ def _told(done: Any, _form: Mapping[str, str]) -> str:
     return f"Your account is {done.what}.{closed}{late}"
 
 
+def _of_device(field: Field) -> Field:
+    """Return a field of the form of operators for a user, who sets up devices and makes no links to the portal."""
+    choices = tuple(one for one in field.choices if one != PORTAL_LINK)
+    return replace(field, choices=choices, hint="" if field.name == "client" else field.hint)
+
+
 _NEW_DEVICE: Final = Field("device", "Name of the device", longest=32, hint="Such as desk; a-z, 0-9 and -")
 
 PORTAL_FORMS: Final = (
@@ -37,7 +44,7 @@ PORTAL_FORMS: Final = (
         PORTAL,
         "Set up a new device",
         "Make the link",
-        tuple(replace(one, empty="any phone") for one in INVITATION_FIELDS if one.name in _OWN_FIELDS),
+        tuple(map(_of_device, (one for one in INVITATION_FIELDS if one.name in _OWN_FIELDS))),
         "A link is made, which sets up one device, once, within an hour. It is shown on the next page only.",
         page(PORTAL),
         lambda done, _: f"The link {done.invitation} sets up one device.",

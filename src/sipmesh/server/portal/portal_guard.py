@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
+from cryptography import x509
 
 from sipmesh.errors import SipmeshError
 from sipmesh.server.console.access.guard import (
@@ -23,6 +24,7 @@ from sipmesh.server.process.http_peer import address_of
 from sipmesh.server.process.http_runner import too_many
 from sipmesh.server.process.off_loop import off_loop
 from sipmesh.server.process.request_rate import RequestRate
+from sipmesh.server.provisioning.letter import PORTAL_BY_LINK
 from sipmesh.topology.document.parts.oauth import PORTAL
 from sipmesh.topology.view import invitation_hosts
 
@@ -32,6 +34,9 @@ if TYPE_CHECKING:
     from sipmesh.server.log import Log
     from sipmesh.topology.document.load import Loaded
     from sipmesh.topology.view import ServerView
+
+LEAF: Final = web.RequestKey("leaf", x509.Certificate)
+"""The certificate that the port presents."""
 
 COOKIE: Final = "__Host-sipmesh-portal"
 CHANGES_A_MINUTE: Final = 60
@@ -62,14 +67,15 @@ class PortalGuard:
         if not is_page or request.path.startswith(f"{FILES}/"):
             return await handler(request)
         must_not_be_of_another_site(request)
-        self._must_lead()
+        self._must_lead(request.path)
         await self._find(request)
         operator = request.get(OPERATOR)
         if operator is not None and request.method == "POST" and not self._changes.admits(operator.who):
             raise too_many()
         return await handler(request)
 
-    def _must_lead(self) -> None:
+    def _must_lead(self, path: str) -> None:
+        """Send the browser to the server that leads, to the same page if it comes by a link."""
         view, leader = self._view(), self._leader()
         if leader in ("", view.name):
             return
@@ -78,7 +84,7 @@ class PortalGuard:
             raise web.HTTPServiceUnavailable(
                 headers={"Retry-After": "5"}, text=f"{leader} leads now: try again there\n"
             )
-        raise web.HTTPTemporaryRedirect(f"https://{host}{PORTAL}")
+        raise web.HTTPTemporaryRedirect(f"https://{host}{path if path == PORTAL_BY_LINK else PORTAL}")
 
     async def _find(self, request: web.Request) -> None:
         """Set the user and the session of a request; a session that does not count any more ends."""
@@ -90,16 +96,16 @@ class PortalGuard:
         user, why = session.login.operator(loaded.topology, str), ""
         if session.login.browser != browser_of(request):
             why = "its session came from another browser or address"
-        elif user is None or await self.account(session.login.user) != session.login.created:
-            why = "the account, or the provider, is not that of the sign-in any more"
+        elif user is None or await self.account(session.login.user) != (session.login.user, session.login.created):
+            why = "the account, or the way into the portal, is not that of the sign-in any more"
         if why or user is None:
             self._sessions.take(secret)
             self._log.warning("portal session ended", user=session.login.user, address=address_of(request), why=why)
             return
         request[SESSION], request[OPERATOR] = session, user
 
-    async def account(self, user: str) -> datetime | None:
-        """Return when the account of *user* was added, None for a user who may not sign in."""
+    async def account(self, user: str) -> tuple[str, datetime] | None:
+        """Return the address of *user* as the account has it, and when it was added; None for a user who may not sign in."""
         return await off_loop(_account, self._view().loaded, user)
 
     def identify(self, request: web.Request) -> Operator | None:
@@ -144,10 +150,12 @@ def browser_of(request: web.Request) -> str:
     return hash_of(f"{request.remote} {request.headers.get('User-Agent', '')}")
 
 
-def _account(loaded: Loaded, user: str) -> datetime | None:
+def _account(loaded: Loaded, user: str) -> tuple[str, datetime] | None:
     try:
         with opened(loaded) as users:
             account = users.get(user)
     except SipmeshError:  # unknown, or the database does not answer
         return None
-    return None if account.disabled is not None or account.calls.is_group else account.created
+    if account.disabled is not None or account.calls.is_group:
+        return None
+    return account.aor.removeprefix("sip:"), account.created

@@ -10,22 +10,30 @@ from typing import TYPE_CHECKING, Any, Final
 from aiohttp import web
 from jinja2 import ChoiceLoader, Environment, PackageLoader
 
+from sipmesh.errors import SipmeshError
 from sipmesh.routing.call_rules.rule_words import in_words
 from sipmesh.server import console
 from sipmesh.server.admin.replies import USER
-from sipmesh.server.console.access.guard import FORM_FIELD, OPERATOR, form_of, must_come_from_our_pages
-from sipmesh.server.console.access.secret_table import SECRET_OCTETS, hash_of
+from sipmesh.server.console.access.guard import (
+    FORM_FIELD,
+    OPERATOR,
+    form_of,
+    is_of_another_site,
+    must_come_from_our_pages,
+)
+from sipmesh.server.console.access.secret_table import SECRET_OCTETS
 from sipmesh.server.console.operations import USER_DEVICES
 from sipmesh.server.console.pages.form_page import FormPage
 from sipmesh.server.console.pages.frame import Frame, see, see_provider, templates
-from sipmesh.server.openid.access_token import user_of
-from sipmesh.server.openid.code_flow import CodeFlow
+from sipmesh.server.kerberos.negotiation import LOGIN_SAYS, NEGOTIATE
 from sipmesh.server.openid.metadata import OpenIdError
-from sipmesh.server.openid.token_digest import session_hash
 from sipmesh.server.portal.portal_forms import PORTAL_FORMS
-from sipmesh.server.portal.portal_guard import COOKIE, FILES, LOGIN, browser_of
-from sipmesh.server.portal.portal_user import SESSION_S, PortalClientEntry, PortalLogin, PortalUser
+from sipmesh.server.portal.portal_guard import COOKIE, FILES, LOGIN
+from sipmesh.server.portal.portal_user import PortalUser
+from sipmesh.server.portal.sign_ins import CALLBACK
+from sipmesh.server.provisioning.letter import PORTAL_BY_LINK
 from sipmesh.topology.document.parts.oauth import PORTAL
+from sipmesh.topology.portal_ways import ways_of
 from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
@@ -33,13 +41,17 @@ if TYPE_CHECKING:
 
     from sipmesh.server.console.operations import Operations
     from sipmesh.server.portal.portal_guard import PortalGuard
-    from sipmesh.server.process.https_server_check import HttpsServerCheck
+    from sipmesh.server.portal.portal_user import PortalLogin
+    from sipmesh.server.portal.sign_ins import SignIns
     from sipmesh.topology.view import ServerView
 
 OPENID: Final = f"{LOGIN}/openid"
-CALLBACK: Final = f"{LOGIN}/callback"
+KERBEROS: Final = f"{LOGIN}/kerberos"
 BROWSER: Final = "__Host-sipmesh-portal-openid"
 REFUSED: Final = "The sign-in was refused: you have no account here, or it is disabled. Ask your administrator."
+LINK_REFUSED: Final = (
+    "This link is not valid: it was used, it has expired, or it was revoked. Ask your administrator for another."
+)
 STATIC: Final = Path(console.__file__).parent / "static"
 UNAUTHORIZED: Final = 401
 
@@ -56,27 +68,14 @@ def _templates() -> Environment:
 class PortalPages:
     """The pages for the users whom *guard* admits; *view* returns the topology in force.
 
-    *operations* are those on the own account. *check* judges the certificate of the provider, *clock* returns seconds that
-    never go back.
+    *operations* are those on the own account, and *sign_ins* the ways in.
     """
 
     def __init__(
-        self,
-        view: Callable[[], ServerView],
-        guard: PortalGuard,
-        operations: Operations,
-        check: HttpsServerCheck,
-        clock: Callable[[], float],
+        self, view: Callable[[], ServerView], guard: PortalGuard, operations: Operations, sign_ins: SignIns
     ) -> None:
-        self._view, self._guard, self._clock = view, guard, clock
+        self._guard, self._sign_ins = guard, sign_ins
         self._frame = Frame(operations, guard, view, LOGIN, _templates())
-        self._flow: CodeFlow[PortalClientEntry] = CodeFlow(
-            lambda: PortalClientEntry.of(view().loaded.topology),
-            lambda: f"https://{view().invitation_host}{CALLBACK}",
-            lambda: view().loaded.authority.anchors,
-            check,
-            clock,
-        )
 
     def routes(self) -> list[web.RouteDef | web.StaticDef]:
         """Return every path."""
@@ -87,6 +86,9 @@ class PortalPages:
             web.get(LOGIN, self._login_page),
             web.get(OPENID, self._go_to_provider),
             web.get(CALLBACK, self._come_from_provider),
+            web.get(KERBEROS, self._sign_in_by_ticket),
+            web.get(PORTAL_BY_LINK, self._login_page),
+            web.post(PORTAL_BY_LINK, self._sign_in_by_link),
             web.post(f"{PORTAL}/logout", self._log_out),
             *(web.get(path, self._frame.page(page.show)) for path, page in forms.items()),
             *(web.post(path, self._frame.form(page)) for path, page in forms.items()),
@@ -110,46 +112,75 @@ class PortalPages:
         return self._shown(request)
 
     def _shown(self, request: web.Request, failed: str = "", status: int = 200) -> web.Response:
-        if not self._flow.is_on:
+        signs_in, is_by_link = self._sign_ins, request.path == PORTAL_BY_LINK
+        if not ways_of(self._frame.view().loaded.topology) or (is_by_link and not signs_in.has_links):
             raise web.HTTPNotFound
-        return self._frame.render(request, "login.html", {"failed": failed}, status=status)
+        values = {
+            "failed": failed,
+            "openid": signs_in.flow.is_on,
+            "kerberos": signs_in.realm is not None,
+            "links": is_by_link,
+            "sends": not is_of_another_site(request),
+        }
+        return self._frame.render(request, "login.html", values, status=status)
 
     async def _go_to_provider(self, request: web.Request) -> web.StreamResponse:
         """Lead the browser to the provider; a cookie binds the answer to this browser."""
         self._guard.must_have_failures_left(request)
         browser = secrets.token_urlsafe(SECRET_OCTETS)
         try:
-            return see_provider(await self._flow.begin(browser), BROWSER, browser)
+            return see_provider(await self._sign_ins.flow.begin(browser), BROWSER, browser)
         except OpenIdError as wrong:
-            return self._refused(request, wrong)
+            return self._refused(request, "sign-in", wrong)
 
     async def _come_from_provider(self, request: web.Request) -> web.StreamResponse:
-        """Begin a session for the user whom the provider names; the answer is a page, as that of the console."""
+        """Begin a session for the user whom the provider names."""
         self._guard.must_have_failures_left(request)
         try:
-            login = await self._signed_in(request)
-        except OpenIdError as wrong:
-            return self._refused(request, wrong)
-        answer = self._frame.render(request, "signed_in.html", {})
-        answer.set_cookie(COOKIE, self._guard.begin(login), path="/", secure=True, httponly=True, samesite="Strict")
+            login = await self._sign_ins.by_provider(request, request.cookies.get(BROWSER, ""))
+        except SipmeshError as wrong:
+            return self._refused(request, "sign-in", wrong)
+        answer = self._begun(request, login)
         answer.del_cookie(BROWSER, path="/", secure=True, httponly=True, samesite="Lax")
         return answer
 
-    async def _signed_in(self, request: web.Request) -> PortalLogin:
-        """Return the sign-in that the answer of the provider proves; raises `OpenIdError`."""
-        client, claims = await self._flow.finish(request.query, request.cookies.get(BROWSER, ""))
-        oauth, domains = client.oauth, self._view().loaded.topology.sip_domains
-        user = user_of(claims, oauth.claim, domains).removeprefix("sip:")
-        created = await self._guard.account(user)
-        if created is None:
-            raise OpenIdError(f"it names {user}, who has no account here, or a disabled one, or is a group")
-        session = session_hash(str(claims.get("sid") or ""))
-        ends_at = self._clock() + SESSION_S
-        subject, browser = hash_of(str(claims["sub"])), browser_of(request)
-        return PortalLogin(oauth, user, created, subject, session, browser, ends_at, self._clock)
+    async def _sign_in_by_ticket(self, request: web.Request) -> web.StreamResponse:
+        """Begin a session for the user who is the principal of a ticket (RFC 4559 section 4): one answer each."""
+        self._guard.must_have_failures_left(request)
+        realm = self._sign_ins.realm
+        if realm is None:
+            raise web.HTTPNotFound
+        if not request.headers.get("Authorization", ""):
+            raise web.HTTPUnauthorized(headers={"WWW-Authenticate": NEGOTIATE}, text=LOGIN_SAYS.format(way=LOGIN))
+        try:
+            login, header = await self._sign_ins.by_ticket(request, realm)
+        except SipmeshError as wrong:
+            self._guard.refuse(request, "Kerberos", wrong)
+            return self._shown(request, REFUSED, status=web.HTTPForbidden.status_code)
+        answer = self._begun(request, login)
+        answer.headers["WWW-Authenticate"] = header
+        return answer
 
-    def _refused(self, request: web.Request, wrong: OpenIdError) -> web.Response:
-        self._guard.refuse(request, "sign-in", wrong)
+    async def _sign_in_by_link(self, request: web.Request) -> web.StreamResponse:
+        """Begin a session for the user of a link. A right token counts after any failures at its address.
+
+        The token is in the body: it is in no URL that a server or a log gets.
+        """
+        try:
+            login = await self._sign_ins.by_link(request, (await form_of(request)).get("code", "").strip(" "))
+        except SipmeshError as wrong:
+            self._guard.refuse(request, "link", wrong)
+            return self._shown(request, LINK_REFUSED, status=UNAUTHORIZED)
+        return self._begun(request, login)
+
+    def _begun(self, request: web.Request, login: PortalLogin) -> web.Response:
+        """Begin a session; the answer is a page, as that of the console after a sign-in at another site."""
+        answer = self._frame.render(request, "signed_in.html", {})
+        answer.set_cookie(COOKIE, self._guard.begin(login), path="/", secure=True, httponly=True, samesite="Strict")
+        return answer
+
+    def _refused(self, request: web.Request, what: str, wrong: SipmeshError) -> web.Response:
+        self._guard.refuse(request, what, wrong)
         return self._shown(request, REFUSED, status=UNAUTHORIZED)
 
     async def _log_out(self, request: web.Request) -> web.StreamResponse:

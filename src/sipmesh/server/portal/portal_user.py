@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from sipmesh.server.console.access.operator import Operator
 from sipmesh.topology.document.operators.console_role import ConsoleRole
 from sipmesh.topology.document.parts.oauth import OAuth
+from sipmesh.topology.portal_ways import Way, ways_of
 
 if TYPE_CHECKING:
     from sipmesh.topology.document.model import Topology
@@ -35,13 +36,13 @@ class PortalUser(Operator):
 
 @dataclass(frozen=True, slots=True)
 class PortalLogin:
-    """A sign-in of *user* by the provider of *oauth*, until *ends_at* in seconds of *clock*.
+    """A sign-in of *user* by one of the ways into the portal, until *ends_at* in seconds of *clock*.
 
     *created* is when the account was added. *subject* and *session* are the hashes of the claims ``sub`` and ``sid``, "" for
-    none. *browser* is the hash of the address and the user agent: the session is refused from any other.
+    none, as with a ticket or a link. *browser* is the hash of the address and the user agent: the session counts there alone.
     """
 
-    oauth: OAuth
+    way: Way
     user: str
     created: datetime
     subject: str
@@ -56,8 +57,8 @@ class PortalLogin:
         return self.user
 
     def operator(self, topology: Topology, proved: Callable[[], str]) -> Operator | None:  # noqa: ARG002
-        """Return the user, None after the end or with another provider in the topology in force."""
-        if topology.oauth != self.oauth or self.clock() >= self.ends_at:
+        """Return the user, None after the end or if the topology in force does not have this way any more."""
+        if self.way not in ways_of(topology) or self.clock() >= self.ends_at:
             return None
         return PortalUser.of(self.user)
 

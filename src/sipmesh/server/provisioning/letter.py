@@ -11,11 +11,13 @@ from sipmesh.errors import OperatorError
 from sipmesh.server.provisioning.client_kind import DESK_PHONES, ClientKind
 from sipmesh.server.provisioning.desk_phones import provisioning_url
 from sipmesh.server.provisioning.fingerprint import hex_fingerprint, word_fingerprint
+from sipmesh.topology.document.parts.oauth import PORTAL
 
 if TYPE_CHECKING:
     from sipmesh.storage.users.invitation import Invitation
     from sipmesh.topology.view import ServerView
 
+PORTAL_BY_LINK: Final = f"{PORTAL}/login/link"
 NO_PAGES: Final = (
     "the topology has no pages for invitations; add `invitations: {listen: 0.0.0.0:8445}`, and publish, so that devices "
     "can take them"
@@ -40,8 +42,11 @@ def letter_of(view: ServerView, invitation: Invitation, token: str) -> Letter:
     must_have_pages(view)
     roots = view.loaded.authority.anchors
     base = f"https://{view.invitation_host}"
-    is_desk = invitation.client in DESK_PHONES
-    link = provisioning_url(ClientKind(invitation.client), f"{base}/d/{token}/") if is_desk else f"{base}/i/{token}"
+    link = f"{base}/i/{token}"
+    if invitation.opens_portal:
+        link = f"{base}{PORTAL_BY_LINK}#{token}"  # a browser sends no fragment
+    elif invitation.client in DESK_PHONES:
+        link = provisioning_url(ClientKind(invitation.client), f"{base}/d/{token}/")
     return Letter(
         invitation.aor.removeprefix("sip:"),
         invitation.id,

@@ -11,8 +11,9 @@ from sipmesh.routing.authentication.verifier import user_of
 from sipmesh.storage.audit_act import AuditAct
 from sipmesh.storage.users.device import BY_HAND
 from sipmesh.storage.users.device_rows import must_be_a_device_name
-from sipmesh.storage.users.invitation import Invitation
+from sipmesh.storage.users.invitation import PORTAL_LINK, Invitation
 from sipmesh.topology.home_pools import home_by_default, servers_with_certificates
+from sipmesh.topology.portal_ways import LINK, ways_of
 from sipmesh.topology.user_address import full_address
 from sipmesh.trust.formatting import tell_time
 
@@ -59,12 +60,15 @@ class DeviceAccounts:
     ) -> tuple[Invitation, str]:
         """Invite one device of a user; returns the invitation with its token.
 
+        With the *client* `PORTAL_LINK`, the link signs the user in to the portal, and sets up no device.
         Raises `OperatorError` for a user whose name needs quotes in a file of a phone, for a wrong *device*, *mac* or
-        *network*, and for a *certificate* that the device could not use.
+        *network*, for a *certificate* that the device could not use, and for a link to a portal that takes none.
         """
         self._must_lead()
         aor = full_address(user, self._topology)
-        if not _PLAIN_USER.fullmatch(user_of(aor)):
+        if client == PORTAL_LINK:
+            self._must_be_taken_by_the_portal(any((device, mac, remote, certificate)))
+        elif not _PLAIN_USER.fullmatch(user_of(aor)):
             raise OperatorError(f"{aor} has characters that the files of phones cannot have; set the phone up by hand")
         if certificate:
             self._must_be_usable(aor, client, is_desk=bool(mac), remote=remote)
@@ -83,6 +87,14 @@ class DeviceAccounts:
         made, token = self._invitations.invite(wanted)
         self._note(AuditAct.INVITATION, user=_bare(made.aor), made=made.id, expires=tell_time(made.expires))
         return made, token
+
+    def _must_be_taken_by_the_portal(self, has_device: bool) -> None:  # noqa: FBT001 - of `invite`
+        """Raise `OperatorError` for a portal that takes no links, and for a link that would also set up a device."""
+        if LINK not in ways_of(self._topology):
+            remedy = "add `portal: {links: true}` to `invitations`, and publish"
+            raise OperatorError(f"the portal takes no links of operators; {remedy}")
+        if has_device:
+            raise OperatorError("a link to the portal sets up no device: name no device, MAC address or certificate")
 
     def _must_be_usable(self, aor: str, client: str, *, is_desk: bool, remote: bool) -> None:
         """Raise `OperatorError` unless a softphone can log in with a certificate, at a front end that asks for it."""
@@ -119,6 +131,13 @@ class DeviceAccounts:
         found, ticket = self._invitations.exchange(token, client, address, at)
         self._note(AuditAct.INVITATION, user=_bare(found.aor), opened=found.id, client=client, address=address)
         return found, ticket
+
+    def sign_in(self, token: str, address: str, at: datetime) -> Invitation:
+        """Use up the token of a link to the portal, and return its invitation; raises `NotOpenError`."""
+        self._must_lead()
+        found = self._invitations.sign_in(token, address, at)
+        self._note(AuditAct.INVITATION, user=_bare(found.aor), opened=found.id, client=PORTAL_LINK, address=address)
+        return found
 
     def revoke(self, number: str) -> Invitation:
         """Revoke an open invitation."""

@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from ipaddress import ip_address, ip_network
+from typing import Final
+
+PORTAL_LINK: Final = "portal"
+"""The *client* of an invitation that sets up no device, but signs its user in to the portal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +32,11 @@ class Invitation:
     remote: bool = False
     is_ticket: bool = False
     certificate: bool = False
+
+    @property
+    def opens_portal(self) -> bool:
+        """Whether it is a link to the portal, with which no device can do anything."""
+        return self.client == PORTAL_LINK
 
     def admits(self, address: str, at: datetime) -> bool:
         """Tell whether a client at this IP address may use the invitation at this instant."""

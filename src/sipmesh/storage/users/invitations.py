@@ -6,6 +6,7 @@ transactions wait for each other in SQLite and in PostgreSQL: of two servers tha
 
 from __future__ import annotations
 
+import re
 import secrets
 from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
@@ -41,6 +42,9 @@ TICKET_LIFETIME: Final = timedelta(minutes=15)
 """How long the software of a phone has after a person has opened the invitation."""
 
 TOKEN_OCTETS: Final = 24
+SECRET: Final = re.compile("[A-Za-z0-9_-]{32}")
+"""A token or a ticket. No other text needs to be looked up."""
+
 _ALPHABET: Final = "abcdefghijkmnopqrstuvwxyz23456789"
 _PASSWORD_CHARACTERS: Final = 28
 """Of 33 characters: 141 bits. No character has to be quoted in any file of a phone."""
@@ -88,9 +92,10 @@ class Invitations:
     def _must_be_possible(self, db: sql.Connection, made: Invitation) -> None:
         bare = made.aor[4:]
         _must_be_enabled(db, made.aor)
-        devices = device_rows.devices_of(db, made.aor)
-        device_rows.must_have_room(made.aor, devices)
-        device_rows.must_be_free(made.aor, made.device, devices)
+        if not made.opens_portal:
+            devices = device_rows.devices_of(db, made.aor)
+            device_rows.must_have_room(made.aor, devices)
+            device_rows.must_be_free(made.aor, made.device, devices)
         table = device_tables.INVITATIONS
         db.execute(table.delete().where(table.c.aor == made.aor, table.c.expires <= made.created))
         if len(_read(db, table.c.aor == made.aor)) >= MOST_OPEN:
@@ -113,6 +118,15 @@ class Invitations:
                 device_tables.INVITATIONS.update().where(device_tables.INVITATIONS.c.id == found.id).values(values)
             )
         return exchanged, ticket
+
+    def sign_in(self, secret: str, address: str, at: datetime) -> Invitation:
+        """Use up the *secret* of a link to the portal, and return its invitation; raises `NotOpenError`."""
+        with self._users.locked() as db:
+            found = _open(db, secret, address, at, opens_portal=True)
+            if disabled_since(db, found.aor) is not None:
+                raise NotOpenError
+            db.execute(device_tables.INVITATIONS.delete().where(device_tables.INVITATIONS.c.id == found.id))
+        return found
 
     def look(self, secret: str, address: str, at: datetime) -> Invitation:
         """Return the invitation of an open *secret*, and change nothing; raises `NotOpenError`."""
@@ -225,9 +239,9 @@ def hash_of(secret: str) -> str:
     return sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _open(db: sql.Connection, secret: str, address: str, at: datetime) -> Invitation:
+def _open(db: sql.Connection, secret: str, address: str, at: datetime, *, opens_portal: bool = False) -> Invitation:
     for found in _read(db, device_tables.INVITATIONS.c.secret_sha256 == hash_of(secret)):
-        if found.admits(address, at):
+        if found.admits(address, at) and found.opens_portal == opens_portal:
             return found
     raise NotOpenError
 

@@ -65,6 +65,7 @@ CHECKS = (
     management.metrics_over_tls_have_readers,
     management.invitations_can_be_taken,
     oauth.tokens_are_for_sip_alone,
+    oauth.portal_is_of_a_domain,
     management.approvals_can_be_given,
     applications.applications_speak_for_domains_of_ours,
     applications.only_applications_have_names,

@@ -41,6 +41,19 @@ def test_audience_of_its_own_is_accepted(place: Place) -> None:
     assert oauth.audience == "sip"
 
 
+@pytest.mark.parametrize("domain", ["example.test", "evil.test"])
+def test_tickets_are_for_users_of_our_domains(place: Place, domain: str) -> None:
+    realm = f"{{realm: CORP.TEST, keytab: secrets/k, domain: {domain}}}"
+    place.spoil(
+        MANAGER, ("federation:\n", f"invitations: {{listen: 8445, portal: {{kerberos: {realm}}}}}\nfederation:\n")
+    )
+    if domain == "example.test":
+        assert place.load().topology.invitations is not None
+        return
+    [problem] = place.problems()
+    assert problem.field == "invitations.portal.kerberos.domain"
+
+
 def test_portal_needs_the_port_of_the_invitations(place: Place) -> None:
     portal = "oauth: {issuer: 'https://id.test', audience: sip, portal: {client_id: portal}}"
     place.spoil(MANAGER, ("federation:\n", f"{portal}\nfederation:\n"))

@@ -47,6 +47,7 @@ FEDERATION = "federation:\n"
 ADA = "{name: ada, role: operator, token_sha256: " + "a" * 64 + "}"
 SCIM = f"scim: {{tokens: [{{name: entra, token_sha256: '{'0' * 64}'}}]}}"
 OAUTH = "oauth: {issuer: 'https://id.example.test', audience: aud}"
+REALM = "kerberos: {realm: CORP.TEST, keytab: secrets/p, domain: example.test}"
 KERBEROS = "kerberos: {realm: CORP.TEST, keytab: secrets/k, roles: [{principal: ada@CORP.TEST, role: %s}]}"
 OPENID = "openid: {issuer: 'https://id.example.test', client_id: c, roles: [{value: noc, role: %s}]}"
 
@@ -387,6 +388,8 @@ GIVEN: list[tuple[tuple[str, str], tuple[str, str], list[tuple[str, ConsoleRole]
     (invitations(), invitations(", port: 443"), [("invitations.port", OFFICER)]),
     (invitations(), invitations(", certificate: servers/join.pem"), [("invitations.certificate", OFFICER)]),
     (invitations(), invitations(", key: servers/join.key"), [("invitations.key", OFFICER)]),
+    (invitations(), invitations(", portal: {links: true}"), [("invitations.portal", OFFICER)]),
+    (invitations(", portal: {links: true}"), invitations(f", portal: {{{REALM}}}"), [("invitations.portal", OFFICER)]),
     (SAME, part(SCIM), [("scim", OFFICER)]),
     (part(SCIM), part(SCIM.replace("'0", "'1")), [("scim", OFFICER)]),
     (part(SCIM), part(SCIM.replace("scim: {", "scim: {most_loss: 90, ")), [("scim", OFFICER)]),
@@ -548,6 +551,7 @@ TAKEN: list[tuple[tuple[str, str], tuple[str, str]]] = [
     (console(f", {OPENID % 'viewer'}"), console()),
     (console(), SAME),
     (invitations(), SAME),
+    (invitations(", portal: {links: true}"), invitations()),
     (part(OAUTH), SAME),
     (acme(), SAME),
     (acme(), acme(", challenge: dns-01, contacts: ['mailto:a@example.test']")),

@@ -11,7 +11,6 @@ from aiohttp import web
 
 from sipmesh.server.console.access.api_refusal import in_json, is_of_api
 from sipmesh.server.console.access.connection import ConsoleConnection
-from sipmesh.server.console.access.kerberos_logins import NEGOTIATE
 from sipmesh.server.console.access.operator import (
     Operator,
     Operators,
@@ -23,6 +22,7 @@ from sipmesh.server.console.access.scim_token import client_of_token
 from sipmesh.server.console.access.secret_table import hash_of
 from sipmesh.server.enrolment.paths import is_of_acme, is_of_enrolment
 from sipmesh.server.enrolment.problem import in_problem
+from sipmesh.server.kerberos.negotiation import NEGOTIATE
 from sipmesh.server.process.http_peer import address_of, certificate_of
 from sipmesh.server.process.http_runner import too_many
 from sipmesh.server.process.request_rate import RequestRate

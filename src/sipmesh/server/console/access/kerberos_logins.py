@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-import base64
-import binascii
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from sipmesh.server.console.access.operator import Operator
 from sipmesh.server.control_socket import STATE
 from sipmesh.server.kerberos.acceptor import KerberosError, KerberosService
+from sipmesh.server.kerberos.negotiation import REPLAYS, SESSION_S, ticket_in
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -19,12 +17,6 @@ if TYPE_CHECKING:
     from sipmesh.topology.document.model import Topology
     from sipmesh.topology.document.operators.kerberos import Kerberos
     from sipmesh.topology.view import ServerView
-
-NEGOTIATE: Final = "Negotiate"
-SESSION_S: Final = 3600.0
-"""Seconds of a session at most: the account may have ended since, which only a new ticket shows."""
-
-REPLAYS: Final = "kerberos.replays"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,25 +61,18 @@ class KerberosLogins:
     async def log_in(self, authorization: str, host: str) -> tuple[KerberosLogin, Operator, str]:
         """Return the log-in by a header, the operator, and the header of the answer; raises `OperatorError` for a refusal."""
         view = self._view()
-        entry, scheme_and_token = _entry_of(view.loaded.topology), authorization.split(" ")
+        entry = _entry_of(view.loaded.topology)
         if entry is None:
             raise KerberosError("the topology has no Kerberos realm")
-        try:
-            scheme, encoded = scheme_and_token
-            token = base64.b64decode(encoded, validate=True)
-        except (ValueError, binascii.Error):
-            raise KerberosError("the header has no token of SPNEGO") from None
-        if scheme != NEGOTIATE:
-            raise KerberosError("the header has another scheme than Negotiate")
         folder = view.loaded.folder
         service = KerberosService(f"HTTP/{view.name}", entry.realm, folder / entry.keytab, folder / STATE / REPLAYS)
-        ticket = await asyncio.to_thread(service.accept, token, self._leaf_of(host))
+        ticket, header = await ticket_in(authorization, service, self._leaf_of(host))
         ends_at = self._clock() + min(SESSION_S, ticket.seconds)
         login = KerberosLogin(entry.realm, ticket.principal, ends_at, self._clock)
         operator = login.operator(view.loaded.topology, str)
         if operator is None:
             raise KerberosError(f"{ticket.principal} has no role in `console.kerberos.roles`")
-        return login, operator, f"{NEGOTIATE} {base64.b64encode(ticket.answer).decode()}"
+        return login, operator, header
 
 
 def _entry_of(topology: Topology) -> Kerberos | None:

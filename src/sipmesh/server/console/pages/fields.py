@@ -12,6 +12,7 @@ from sipmesh.routing.call_rules.call_rules import GroupOrder
 from sipmesh.server.console.parameters import LONGEST_ADDRESS, LONGEST_NAME, LONGEST_NUMBER, LONGEST_PASSWORD
 from sipmesh.server.provisioning.client_kind import ClientKind
 from sipmesh.sip.text import is_digits
+from sipmesh.storage.users.invitation import PORTAL_LINK
 from sipmesh.topology.document.identity_policy import IdentityPolicy
 from sipmesh.topology.document.media_policy import MediaPolicy
 from sipmesh.topology.document.watching import Watching
@@ -90,7 +91,15 @@ INVITATION_FIELDS: Final = (
     Field(
         "device", "Name of the device", required=False, longest=32, hint="Such as desk. Without it, the kind of phone"
     ),
-    Field("client", "Phone", kind="select", choices=("", *map(str, ClientKind)), required=False, empty="any phone"),
+    Field(
+        "client",
+        "Phone",
+        kind="select",
+        choices=("", *map(str, ClientKind), PORTAL_LINK),
+        required=False,
+        empty="any phone",
+        hint="Or the portal: a link that signs the user in",
+    ),
     Field("mac", "MAC address", required=False, longest=17, hint="Of a desk phone"),
     Field("hours", "Hours for which it is valid", required=False, longest=3, hint="Without it, 72"),
     Field("network", "Only from", required=False, longest=64, hint="A network such as 10.0.0.0/8"),

@@ -16,11 +16,11 @@ from sipmesh.server.console.access.guard import (
     is_of_another_site,
     must_come_from_our_pages,
 )
-from sipmesh.server.console.access.kerberos_logins import NEGOTIATE
 from sipmesh.server.console.access.openid.flow import CALLBACK
 from sipmesh.server.console.access.operator import CertificateLogin
 from sipmesh.server.console.access.secret_table import SECRET_OCTETS
 from sipmesh.server.console.pages.frame import see, see_provider
+from sipmesh.server.kerberos.negotiation import LOGIN_SAYS, NEGOTIATE
 from sipmesh.server.openid.metadata import OpenIdError
 from sipmesh.server.process.http_peer import address_of
 
@@ -30,7 +30,7 @@ OPENID_REFUSED: Final = "The log-in by your identity provider was refused: the l
 CERTIFICATE: Final = "/login/certificate"
 KERBEROS: Final = "/login/kerberos"
 KERBEROS_REFUSED: Final = "The log-in by Kerberos was refused: the log of the server says why. Another way: /login\n"
-NO_TICKET: Final = "Your browser has sent no ticket of Kerberos. Log in to your domain, or take another way: /login\n"
+NO_TICKET: Final = LOGIN_SAYS.format(way=LOGIN)
 LARGEST_LOGIN: Final = 1024
 """Octets of the form with a code; a browser says its length."""
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from sipmesh.routing.call_rules.call_rules import NO_RULES
 from sipmesh.topology.document.parts.oauth import PORTAL
+from sipmesh.topology.portal_ways import ways_of
 
 if TYPE_CHECKING:
     from sipmesh.server.in_force.in_force import Current
@@ -34,5 +35,5 @@ class UserProfile:
 
 def portal_of(view: ServerView) -> str:
     """Return the URL of the portal, where users change their rules; "" without one."""
-    oauth, hosts = view.loaded.topology.oauth, view.invitation_hosts
-    return f"https://{hosts[0]}{PORTAL}" if oauth is not None and oauth.portal is not None and hosts else ""
+    hosts = view.invitation_hosts
+    return f"https://{hosts[0]}{PORTAL}" if hosts and ways_of(view.loaded.topology) else ""

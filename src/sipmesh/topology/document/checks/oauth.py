@@ -1,11 +1,24 @@
-"""What the logins by access tokens must agree with."""
+"""What the logins of users by access tokens and by tickets must agree with."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sipmesh.trust.formatting import tell_list
+
 if TYPE_CHECKING:
     from sipmesh.topology.document.checks.checked_document import CheckedDocument
+
+
+def portal_is_of_a_domain(document: CheckedDocument) -> None:
+    """The users whom tickets sign in are of a SIP domain of ours."""
+    pages = document.topology.invitations
+    realm = pages.portal.kerberos if pages is not None and pages.portal is not None else None
+    if realm is not None and realm.domain not in document.topology.sip_domains:
+        remedy = f"write one of `sip_domains`: {tell_list(document.topology.sip_domains)}"
+        document.report.add(
+            ("invitations", "portal", "kerberos", "domain"), f"{realm.domain} is no SIP domain of ours", remedy
+        )
 
 
 def tokens_are_for_sip_alone(document: CheckedDocument) -> None:

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from sipmesh.topology.document.names import Fqdn, HostChainFile, HostKeyFile, ListenOn
 from sipmesh.topology.document.parts.part import Part
+from sipmesh.topology.document.parts.portal import PortalEntry
 
 HTTPS_PORT = 443
 
@@ -29,3 +30,6 @@ class InvitationPages(Part):
         description="certificate chain for `name`, leaf first, of a CA that browsers accept; by default the server's own",
     )
     key: HostKeyFile | None = Field(default=None, description="private key of that certificate")
+    portal: PortalEntry | None = Field(
+        default=None, description="ways into the portal of the users beside `oauth.portal`; by default none"
+    )

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.topology.document.operators.console_role import ConsoleRole
+from sipmesh.topology.document.parts.portal import ways_in_words
 from sipmesh.topology.versions.grants.acme_rules import OF_ACME
 from sipmesh.topology.versions.grants.call_rules import OF_NUMBERS, OF_TRUNKS
 from sipmesh.topology.versions.grants.comparisons import (
@@ -432,6 +433,16 @@ _OF_OPERATORS: Final[Rules] = {
     ),
     **another_file("invitations.certificate", "the pages of invitations present the certificate {value}"),
     **another_file("invitations.key", "the pages of invitations use the private key {value}"),
+    "invitations.portal": (
+        Rule(
+            Gain.DECIDE,
+            "any change",
+            "the domain controllers of the realm, and operators who make links",
+            "users may sign in to the portal by {value}, or in another way than now",
+            lambda change: (ways_in_words(change.new),) if change.new is not None else (),
+            is_whole=True,
+        ),
+    ),
     "oauth": (
         Rule(
             Gain.DECIDE,

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.topology.document.parts.oauth import Introspection, OAuth, PhoneClient, PortalClient
+from sipmesh.topology.document.parts.portal import PortalEntry, ways_in_words
 from sipmesh.topology.versions.part_changes.field_changes import order_changes, spell
 from sipmesh.trust.formatting import tell
 
@@ -84,6 +85,9 @@ def invitation_changes(old: InvitationPages | None, new: InvitationPages | None)
         before, after = (getattr(pages, key) if pages is not None else None for pages in (old, new))
         if before != after:
             yield f"{what} changes from {spell(before, 'none')} to {spell(after, 'none')}"
+    ways = [ways_in_words(pages.portal or PortalEntry()) if pages is not None else "no way" for pages in (old, new)]
+    if ways[0] != ways[1]:
+        yield f"the ways into the portal beside `oauth.portal` change from {ways[0]} to {ways[1]}"
 
 
 _INVITATIONS: Final = {
