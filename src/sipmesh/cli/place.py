@@ -15,6 +15,8 @@ from sipmesh.cli.owner import for_owner_of
 from sipmesh.errors import OperatorError, Problem
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sipmesh.pki.authority import EnterpriseCa
     from sipmesh.pki.ca_rotation import CaGenerations
     from sipmesh.storage.users.accounts import Accounts
@@ -141,10 +143,14 @@ class Place:
             yield DeviceAccounts(Invitations(users), topology, partial(note, self), partial(must_lead, self))
 
     @contextmanager
-    def accounts(self) -> Iterator[Accounts]:
-        """Open the accounts of users, whose changes are lines in the audit log; raises `OperatorError` as `users` does."""
+    def accounts(self, end_devices: Callable[[str], int] | None = None) -> Iterator[Accounts]:
+        """Open the accounts of users, whose changes are lines in the audit log; raises `OperatorError` as `users` does.
+
+        *end_devices* is that of `Accounts`, None where no user leaves.
+        """
         from sipmesh.cli.topology.remote_servers import must_lead, note
         from sipmesh.storage.users.accounts import Accounts
 
         with self.users() as users:
-            yield Accounts(users, self.in_force().topology, partial(note, self), partial(must_lead, self))
+            topology, noting, leading = self.in_force().topology, partial(note, self), partial(must_lead, self)
+            yield Accounts(users, topology, noting, leading, end_devices or (lambda _: 0))

@@ -32,3 +32,12 @@ def test_login_counts_by_the_password_that_it_has_proved() -> None:
     known = Verifier("sip:alice@example.test", 3, {}, devices={"desk": DESK})
     assert [known.counts(generation) for generation in (3, 7, 4, 0, None)] == [True, True, False, False, False]
     assert "5ecre7" not in repr(known)
+
+
+@pytest.mark.parametrize(("issued_at", "ended"), [(99.0, True), (99.999, True), (100.0, False), (101.0, False)])
+def test_token_from_before_the_account_is_of_an_earlier_user_of_the_name(issued_at: float, *, ended: bool) -> None:
+    """A token says its second; it counts in the second in which the account was added."""
+    verifier = Verifier("sip:alice@example.test", 1, {}, created=100_900_000)
+    assert verifier.has_ended(issued_at, "") is ended
+    assert verifier.has_ended(issued_at, "a session") is ended
+    assert not Verifier("sip:alice@example.test", 1, {}).has_ended(issued_at, "")

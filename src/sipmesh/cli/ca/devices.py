@@ -75,26 +75,36 @@ def devices(topology: TopologyFile = HERE) -> None:
     say_reloaded(reload(place, before, changed_only=True))
 
 
-def revoke_devices_of(place: Place, user: str, device: str = "") -> None:
-    """Revoke the certificates of all devices of a *user*, or of one *device*, and put the CRL in force."""
+def revoke_devices_of(place: Place, user: str, device: str = "", *, ended: int = 0) -> None:
+    """Revoke the certificates of all devices of a *user*, or of one *device*, and put the CRL in force.
+
+    *ended* certificates were revoked by `end_devices_of` before.
+    """
     from sipmesh.cli.topology.remote_servers import say_given
+
+    before = links_of(place)
+    if end_devices_of(place, user, device) or ended:
+        reloaded = reload(place, before, changed_only=True)
+        say_reloaded(reloaded)
+        say_given(place, reloaded.servers)
+
+
+def end_devices_of(place: Place, user: str, device: str = "") -> int:
+    """Revoke the certificates of all devices of a *user*, or of one *device*, and end what gets others; returns how many."""
     from sipmesh.pki.ca_rotation import CaGenerations
     from sipmesh.pki.crl.builder import Reason
     from sipmesh.server.management.device_certificates import revoke_devices
 
     if not CaGenerations.are_in(place.folder / CA):
-        return
-    before, at, reason = links_of(place), datetime.now(UTC), Reason.CESSATION_OF_OPERATION
+        return 0
+    at, reason = datetime.now(UTC), Reason.CESSATION_OF_OPERATION
     try:
         end_enrolment_of(place, user, at, device)
     finally:  # the certificates are revoked also if the tokens cannot be withdrawn
         revoked = revoke_devices(place.generations(), (user,), reason, at, partial(note, place), device)
     for record in revoked:
         say(f"Revoked: serial {record.serial_hex} of {' '.join(record.names[1:])} of {record.names[0]}.", style=GOOD)
-    if revoked:
-        reloaded = reload(place, before, changed_only=True)
-        say_reloaded(reloaded)
-        say_given(place, reloaded.servers)
+    return len(revoked)
 
 
 def end_enrolment_of(place: Place, name: str, at: datetime, device: str = "") -> None:

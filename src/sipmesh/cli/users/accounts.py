@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from enum import StrEnum
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -216,16 +217,16 @@ def remove(user: Address, topology: TopologyFile = HERE) -> None:
 
     Records of calls keep the user, with all aliases: `sipmesh user erase` erases them.
     """
-    from sipmesh.cli.ca.devices import revoke_devices_of
+    from sipmesh.cli.ca.devices import end_devices_of, revoke_devices_of
     from sipmesh.storage.call_records.call_query import names_of_user
 
     place = Place(topology)
     loaded = place.in_force()
     records, names = loaded.topology.call_records, names_of_user(full_address(user, loaded.topology), loaded)
-    with place.accounts() as accounts:
+    with place.accounts(partial(end_devices_of, place)) as accounts:
         aor = accounts.remove(user)
     tell_users_changed(place)
-    revoke_devices_of(place, aor)
+    revoke_devices_of(place, aor, ended=accounts.ended)
     say(f"{aor} is removed.", style=GOOD)
     if records is not None:
         say(

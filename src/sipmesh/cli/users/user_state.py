@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import partial
 
 from sipmesh.cli.control_client import tell_users_changed
 from sipmesh.cli.output import GOOD, say
@@ -16,13 +17,13 @@ def disable(user: Address, *, topology: TopologyFile = HERE) -> None:
     Others see the user as away: calls get 480, and messages are stored. The certificates of the user's devices are revoked: the
     devices need new certificates later.
     """
-    from sipmesh.cli.ca.devices import revoke_devices_of
+    from sipmesh.cli.ca.devices import end_devices_of, revoke_devices_of
 
     place = Place(topology)
-    with place.accounts() as accounts:
+    with place.accounts(partial(end_devices_of, place)) as accounts:
         aor = accounts.disable(user, datetime.now(UTC))
     tell_users_changed(place)
-    revoke_devices_of(place, aor)
+    revoke_devices_of(place, aor, ended=accounts.ended)
     say(f"{aor} is disabled. To enable the user again: sipmesh user enable {aor}", style=GOOD)
 
 

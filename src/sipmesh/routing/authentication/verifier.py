@@ -31,6 +31,7 @@ class DevicePassword:
     ha1: Mapping[Algorithm, str] = field(repr=False)
 
 
+MICROSECONDS: Final = 1_000_000
 NO_DEVICES: Final[Mapping[str, DevicePassword]] = {}
 NO_LOGOUTS: Final[Mapping[str, int]] = {}
 
@@ -63,8 +64,11 @@ class Verifier:
     def has_ended(self, issued_at: float, session: str) -> bool:
         """Tell whether a logout has ended the access token that was *issued_at*; *session* is the hash of its ``sid``, or "".
 
-        A token that names no session may be of each one.
+        A token that names no session may be of each one. A token from before the account was added is of an earlier user of the
+        name.
         """
+        if issued_at < self.created // MICROSECONDS:
+            return True
         if not session:
             return bool(self.logouts) and issued_at <= max(self.logouts.values())
         return session in self.logouts or issued_at <= self.logouts.get("", -1)

@@ -112,17 +112,25 @@ class UserCommands:
     def _change(self, loaded: Loaded, change: Change, asked: Mapping[str, Any]) -> str:
         """Change one user; only the leader of a management pool may, since the change is a line in the audit log."""
         note, must_lead = noting(self._management_db, str(asked[WHO])), self._management_db.lease.must_lead
+
+        def end_devices(user: str) -> int:
+            if not CaGenerations.are_in(loaded.folder / CA):
+                return 0
+            at, reason = datetime.now(UTC), Reason.CESSATION_OF_OPERATION
+            try:
+                end_enrolment(self._management_db, user, at, note)
+            finally:  # the certificates are revoked also if the tokens cannot be withdrawn
+                revoked = revoke_devices(CaGenerations(loaded.folder / CA), (user,), reason, at, note)
+            return len(revoked)
+
         with opened(loaded) as users:
             user = users.known_address(full_address(str(asked["user"]), loaded.topology)).aor.removeprefix("sip:")
-            what = change(Accounts(users, loaded.topology, note, must_lead), asked)
-        if change not in _ENDS_LOGINS or not CaGenerations.are_in(loaded.folder / CA):
-            return what
-        at, reason = datetime.now(UTC), Reason.CESSATION_OF_OPERATION
-        try:
-            end_enrolment(self._management_db, user, at, note)
-        finally:  # the certificates are revoked also if the tokens cannot be withdrawn
-            revoked = revoke_devices(CaGenerations(loaded.folder / CA), (user,), reason, at, note)
-        return f"{what}, and {len(revoked)} of the user's devices revoked" if revoked else what
+            accounts = Accounts(users, loaded.topology, note, must_lead, end_devices)
+            what = change(accounts, asked)
+        ended = accounts.ended
+        if change in _ENDS_LOGINS:
+            ended += end_devices(user)  # what was issued in the same instant
+        return f"{what}, and {ended} of the user's devices revoked" if ended else what
 
 
 def _add(accounts: Accounts, asked: Mapping[str, Any]) -> str:

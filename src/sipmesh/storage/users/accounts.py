@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import secrets
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from sipmesh.errors import OperatorError
+from sipmesh.errors import OperatorError, SipmeshError
 from sipmesh.routing.call_rules.call_rules import NO_RULES, GroupOrder
 from sipmesh.storage.audit_act import AuditAct
 from sipmesh.storage.users.account_report import shown_name
@@ -41,12 +42,25 @@ class Accounts:
     A user may be named without the domain if there is one domain only. Each method raises `OperatorError` as the method of
     `Users` does, and for a domain that the topology does not have. No user loses access without a line in the audit log: if it
     takes none, the command changes nothing, and can be given again.
+
+    *end_devices* revokes what the devices of a user, an address without scheme, have of the CA, and says how many certificates
+    these were. It does so before the database says that the user has left: a process that is killed between the two leaves a user
+    without devices, and never devices without their user. *ended* counts the certificates. If the CA cannot be used, the
+    user leaves all the same.
     """
 
-    __slots__ = ("_must_lead", "_note", "_topology", "_users")
+    __slots__ = ("_end_devices", "_must_lead", "_note", "_topology", "_users", "ended")
 
-    def __init__(self, users: Users, topology: Topology, note: Note, must_lead: Callable[[], object]) -> None:
+    def __init__(
+        self,
+        users: Users,
+        topology: Topology,
+        note: Note,
+        must_lead: Callable[[], object],
+        end_devices: Callable[[str], int] = lambda _: 0,
+    ) -> None:
         self._users, self._topology, self._note, self._must_lead = users, topology, note, must_lead
+        self._end_devices, self.ended = end_devices, 0
 
     def add(self, user: str, password: str, algorithms: Sequence[Algorithm] = (), pool: str = "") -> User:
         """Add a user; without *algorithms* the user gets all. *pool* is needed if there is a choice of home pools."""
@@ -78,14 +92,19 @@ class Accounts:
     def remove(self, user: str) -> str:
         """Remove a user with all aliases; returns the full address."""
         aor = self._of_store(user)
-        self._users.remove(aor, lambda: self._note(AuditAct.USER, removed=aor))
+        self._users.remove(aor, lambda: self._leaves(aor, "removed"))
         return aor
 
     def disable(self, user: str, at: datetime) -> str:
         """Keep a user from logging in from the instant *at* on; returns the full address."""
         aor = self._of_store(user)
-        self._users.disable(aor, at, lambda: self._note(AuditAct.USER, disabled=aor))
+        self._users.disable(aor, at, lambda: self._leaves(aor, "disabled"))
         return aor
+
+    def _leaves(self, aor: str, what: str) -> None:
+        with suppress(SipmeshError):  # the caller revokes again after the change, and raises the fault then
+            self.ended += self._end_devices(aor.removeprefix("sip:"))
+        self._note(AuditAct.USER, **{what: aor})
 
     def enable(self, user: str) -> str:
         """Let a disabled user log in again; returns the full address."""
