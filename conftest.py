@@ -92,6 +92,7 @@ COMMANDS = {
     "ssh-keygen": "ssh-keygen",
     "pebble": "pebble",
     "promtool": "promtool",
+    "sipp": "sipp",
     "softhsm": "softhsm2-util",
     "sslscan": "sslscan",
     "strongswan": "pki",

@@ -24,6 +24,7 @@ from sipmesh.topology.view import certificate_names
 from sipmesh.transport.link.state import LinkState
 from sipmesh.trust.code import Code
 from support.network import EDGE, PARTNER, PARTNER_EDGE, PARTNER_EDGES, Network
+from support.programs import listens
 from support.publisher import Responder
 from support.running import on_loop, until
 from support.service import service_here
@@ -84,15 +85,6 @@ class Stapling:
             if done.returncode is None:
                 done.kill()
             await done.communicate()
-
-
-def listens(port: int) -> bool:
-    """Tell whether a server of this machine listens on *port*, without a connection to it."""
-    wanted = f":{port:04X} "
-    rows = (
-        line.split() for file in ("/proc/net/tcp", "/proc/net/tcp6") for line in Path(file).read_text().splitlines()
-    )
-    return any(f"{row[1]} ".endswith(wanted) and row[3] == "0A" for row in rows)
 
 
 @pytest.fixture(name="scene")

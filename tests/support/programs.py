@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 STOP_S = 15.0
 
@@ -15,3 +16,12 @@ async def ended(process: asyncio.subprocess.Process) -> None:
     except TimeoutError:
         process.kill()
         await process.wait()
+
+
+def listens(port: int) -> bool:
+    """Tell whether a server of this machine listens on *port*, without a connection to it."""
+    wanted = f":{port:04X} "
+    rows = (
+        line.split() for file in ("/proc/net/tcp", "/proc/net/tcp6") for line in Path(file).read_text().splitlines()
+    )
+    return any(f"{row[1]} ".endswith(wanted) and row[3] == "0A" for row in rows)
