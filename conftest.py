@@ -93,6 +93,7 @@ COMMANDS = {
     "pebble": "pebble",
     "promtool": "promtool",
     "sipp": "sipp",
+    "socat": "socat",
     "softhsm": "softhsm2-util",
     "sslscan": "sslscan",
     "strongswan": "pki",
