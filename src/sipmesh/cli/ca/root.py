@@ -334,3 +334,21 @@ def _take_step(place: Place, step: str) -> RootStep:
     from sipmesh.server.management.replies import ROOT
 
     return ask_one(management_socket(place), ROOT, 30.0, step=step)
+
+
+@app.command()
+def ldif(
+    domain: Annotated[str, typer.Argument(metavar="DOMAIN", help="The root domain of the forest of Active Directory.")],
+    *,
+    topology: TopologyFile = HERE,
+) -> None:
+    """Print an LDIF that adds our roots to Active Directory, so that the hosts of its forest trust them.
+
+    An administrator of the forest applies it by ldapmodify or ldifde. It gives no right to log in to the domain.
+    """
+    from sipmesh.cli.organisation.wishes import checked
+    from sipmesh.pki.active_directory import ldif_of
+    from sipmesh.topology.document.names import fqdn
+
+    name = checked(domain, fqdn)
+    typer.echo(ldif_of([ca.root for ca in Place(topology).generations().alive], name), nl=False)

@@ -57,10 +57,10 @@ class Wishes:
             raise OperatorError(
                 "an edge needs a front end that it can reach: name the address of this host with --address"
             )
-        here = _checked(wished.management or wished.address or (wished.front_ends or (LOOPBACK,))[0])
+        here = checked(wished.management or wished.address or (wished.front_ends or (LOOPBACK,))[0])
         front_ends = wished.front_ends or (wished.address or here,)
-        edges = tuple(map(_checked, wished.edges))
-        return Layout(domain, here, tuple(map(_checked, front_ends)), edges, wished.administrator, self._directory())
+        edges = tuple(map(checked, wished.edges))
+        return Layout(domain, here, tuple(map(checked, front_ends)), edges, wished.administrator, self._directory())
 
     def _directory(self) -> str:
         """Return the URL of the directory of the public CA, "" without one."""
@@ -81,13 +81,14 @@ class Wishes:
 def domain_of(typed: str) -> str:
     """Return the SIP domain that was *typed*; without one, a terminal is asked. Raises `OperatorError` for what is none."""
     if typed:
-        return _checked(typed, fqdn)
+        return checked(typed, fqdn)
     if not sys.stdin.isatty():
         raise OperatorError("no SIP domain is named; name yours: sipmesh init example.com")
-    return _ask("Your SIP domain, such as example.com", lambda text: iter([_checked(text, fqdn)]))[0]
+    return _ask("Your SIP domain, such as example.com", lambda text: iter([checked(text, fqdn)]))[0]
 
 
-def _checked(text: str, check: Callable[[str], str] = address) -> str:
+def checked(text: str, check: Callable[[str], str] = address) -> str:
+    """Return what *check* of the topology makes of *text*; raises `OperatorError` if it refuses it."""
     try:
         return check(text)
     except PydanticCustomError as wrong:
@@ -127,11 +128,11 @@ def _ask(question: str, read: Callable[[str], Iterator[str]]) -> tuple[str, ...]
 
 def _one(text: str) -> Iterator[str]:
     if text:
-        yield _checked(text)
+        yield checked(text)
 
 
 def _all(text: str) -> Iterator[str]:
-    yield from map(_checked, text.replace(",", " ").split())
+    yield from map(checked, text.replace(",", " ").split())
 
 
 def _name(text: str) -> Iterator[str]:
