@@ -11,7 +11,7 @@ import pytest
 
 from scenarios.test_failures import AT_ONCE_S
 from scenarios.test_flows import ticking
-from sipmesh.sip.message import Request
+from sipmesh.sip.message import Request, Response
 from support.call_rules import change_rules, rules
 from support.network import FE1, FE2, FE3, FE4, PARTNER_FE, Network, hung_up_by_the_other, inside, ringing
 from support.peer import Peer
@@ -33,6 +33,16 @@ async def comes(phone: Peer, method: str = "INVITE") -> Request:
     assert isinstance(found, Request), found
     assert found.method == method, found
     return found
+
+
+async def heard(caller: Peer) -> list[Response]:
+    """The responses that the caller gets, up to the final one."""
+    seen: list[Response] = []
+    while not seen or seen[-1].status < 200:
+        found = await caller.receive()
+        if isinstance(found, Response):
+            seen.append(found)
+    return seen
 
 
 def history(invite: Request) -> list[str]:
@@ -176,7 +186,7 @@ async def test_further_users_ring_at_the_same_time_and_one_answers(pool: Network
         await rules(pool, "bob", also=["carol"])
         await called(alice)
         at_bob, at_carol = await comes(bob), await comes(carol)
-        assert (history(at_bob), history(at_carol)[-1]) == ([], f"<{CAROL};cause=302>;index=1.1;mp=1")
+        assert (history(at_bob), history(at_carol)[-1]) == ([], f"<{CAROL};cause=302>;index=1.1;mp=1;beside")
         await bob.reply(at_bob, 180)
         await carol.reply(at_carol, 200)
         assert (await alice.final()).status == 200
@@ -276,6 +286,142 @@ async def test_user_of_another_pool_is_called_by_the_home_pool_of_the_caller(
         assert (await made.answered()).status == 200
         assert (await inside(rang, "INVITE")).status == 200
         assert await hung_up_by_the_other(rang, made)
+
+
+# What rings beside a user of another pool: the first server rings it, since the home pool asks for it.
+
+
+@pytest.mark.parametrize("server", [FE3, FE1])
+@on_loop
+async def test_user_of_the_pool_of_the_caller_rings_beside_a_user_of_another_pool(
+    two_pools: Network, server: str
+) -> None:
+    """Either may answer, and the caller learns of no rule."""
+    async with two_pools:
+        alice, bob, carol = [await two_pools.phone(*at) for at in (("alice", FE1), ("bob", server), ("carol", FE2))]
+        await rules(two_pools, "bob", also=["carol", "dora"])
+        dora = await two_pools.phone("dora", FE3)
+        for answers in (0, 1, 2):
+            await called(alice)
+            rang = [await comes(one) for one in (bob, carol, dora)]
+            assert history(rang[1])[-1] == f"<{CAROL};cause=302>;index=1.1;mp=1;beside"
+            assert rang[1].items("p-asserted-identity") == [f"<{ALICE}>"]
+            for one, invite in zip((bob, carol, dora), rang, strict=True):
+                await one.reply(invite, 180)
+            await (bob, carol, dora)[answers].reply(rang[answers], 200)
+            seen = await heard(alice)
+            assert seen[-1].status == 200
+            assert not any(one.has("diversion") or one.status == 181 for one in seen)
+            for number, one in enumerate((bob, carol, dora)):
+                if number != answers:
+                    cancel = await comes(one, "CANCEL")
+                    await one.reply(cancel, 200)
+                    await one.reply(rang[number], 487)
+
+
+@on_loop
+async def test_user_of_another_pool_without_a_phone_has_others_ring(two_pools: Network) -> None:
+    """What the rule for away says, comes after them."""
+    async with two_pools:
+        alice, carol = await two_pools.phone("alice", FE1), await two_pools.phone("carol", FE2)
+        await rules(two_pools, "bob", also=["carol"])
+        await called(alice)
+        await carol.reply(await comes(carol), 486)
+        assert (await alice.final()).status in {480, 486}
+        dora = await two_pools.phone("dora", FE3)
+        for target in ("dora", "alice"):
+            await rules(two_pools, "bob", away=target)
+            caller = alice if target == "dora" else dora
+            await called(caller)
+            rang = await comes(carol)
+            await (dora if target == "dora" else alice).silent()
+            await carol.reply(rang, 480)
+            last = dora if target == "dora" else alice
+            await last.reply(await comes(last), 200)
+            assert (await caller.final()).status == 200
+
+
+@on_loop
+async def test_busy_user_of_another_pool_is_forwarded_once_the_others_have_refused(two_pools: Network) -> None:
+    """A decline of one who rings beside ends no other ring."""
+    async with two_pools:
+        caller, bob, alice = [await two_pools.phone(*at) for at in (("carol", FE1), ("bob", FE3), ("alice", FE2))]
+        dora = await two_pools.phone("dora", FE3)
+        await rules(two_pools, "bob", also=["alice"], busy="dora")
+        await called(caller)
+        at_bob, at_alice = await comes(bob), await comes(alice)
+        await alice.reply(at_alice, 180)
+        await bob.reply(at_bob, 180)
+        await alice.reply(at_alice, 603)
+        await dora.silent()
+        await bob.reply(at_bob, 486)
+        await dora.reply(await comes(dora), 200)
+        assert (await caller.final()).status == 200
+
+
+@on_jumping_loop
+async def test_others_ring_beside_a_user_of_another_pool_for_as_long_as_the_rule_says(two_pools: Network) -> None:
+    """Then the call goes to its next target, of either pool, or ends; also if the user has refused it before."""
+    async with two_pools, ticking(two_pools):
+        alice, bob, carol = [await two_pools.phone(*at) for at in (("alice", FE1), ("bob", FE3), ("carol", FE2))]
+        dora = await two_pools.phone("dora", FE4)
+        for target, refuses in (("none", False), ("none", True), ("dora", False)):
+            await rules(two_pools, "bob", also=["carol"], no_answer=target, ring_s=12)
+            began = asyncio.get_running_loop().time()
+            await called(alice)
+            at_bob, at_carol = await comes(bob), await comes(carol)
+            await carol.reply(at_carol, 180)
+            await bob.reply(at_bob, 486 if refuses else 180)
+            if not refuses:
+                await bob.reply(await comes(bob, "CANCEL"), 200)
+                await bob.reply(at_bob, 487)
+            await carol.reply(await comes(carol, "CANCEL"), 200)
+            assert 12 <= asyncio.get_running_loop().time() - began < 18
+            await carol.reply(at_carol, 487)
+            if target == "dora":
+                await dora.reply(await comes(dora), 200)
+            final = (await alice.final()).status
+            assert final == (200 if target == "dora" else 486 if refuses else 480)
+
+
+@on_loop
+async def test_user_of_another_pool_who_rings_beside_leads_the_call_nowhere(two_pools: Network) -> None:
+    """Neither by forwarding it, nor by having others ring, nor by a block that would end the ring of the first user."""
+    async with two_pools:
+        alice = await two_pools.phone("alice", FE1)
+        caller = await two_pools.phone("carol", FE1)
+        dora = await two_pools.phone("dora", FE3)
+        await rules(two_pools, "alice", also=["bob"])
+        for asked in (
+            {"always": "dora"},
+            {"always": "none", "also": ["dora"]},
+            {"also": ["none"], "callers": {"*": "block"}},
+        ):
+            await rules(two_pools, "bob", **asked)
+            await called(caller, ALICE)
+            rang = await comes(alice)
+            await dora.silent()
+            await alice.reply(rang, 200)
+            assert (await caller.final()).status == 200
+
+
+@on_loop
+async def test_phone_has_no_others_ring_with_the_rights_of_a_user(two_pools: Network) -> None:
+    """It writes the 181 of a home pool: for its own user, and for one who forwards to it. Above, the home pool asks."""
+    async with two_pools:
+        alice, bob, carol = [await two_pools.phone(*at) for at in (("alice", FE1), ("bob", FE3), ("carol", FE2))]
+        dora = await two_pools.phone("dora", FE3)
+        for phone, asked in ((bob, {}), (dora, {"always": "dora"})):
+            await rules(two_pools, "bob", **asked)
+            await called(alice)
+            rang = await comes(phone)
+            phone.contact = f"<{CAROL}>"
+            await phone.reply(rang, 181, [("diversion", f"<{BOB}>;reason=follow-me;counter=1")])
+            await carol.silent()
+            await phone.reply(rang, 486)
+            seen = await heard(alice)
+            assert [one.status for one in seen if one.status > 180] == [181, 486]
+            assert not any(one.has("diversion") for one in seen)
 
 
 @asynccontextmanager

@@ -29,6 +29,9 @@ class Reason(StrEnum):
     HUNT_GROUP = "hunt-group"  # a member of a group
 
 
+BESIDE: Final = "beside"
+"""A parameter of our own, of the entry of a user who rings beside another one (RFC 7044 section 5, hi-extension)."""
+
 CAUSES: Final = {
     Reason.UNCONDITIONAL: 302,
     Reason.USER_BUSY: 486,
@@ -76,13 +79,24 @@ def add_history(copy: Message, chain: Chain, domain: str) -> None:
     for diversion in chain:
         uri = uri_of(diversion.to, domain)
         mapped, index = index, f"{index}.1"
-        copy.append("history-info", f"<{uri};cause={CAUSES[diversion.reason]}>;index={index};mp={mapped}")
+        beside = f";{BESIDE}" if diversion.reason is Reason.FOLLOW_ME else ""
+        copy.append("history-info", f"<{uri};cause={CAUSES[diversion.reason]}>;index={index};mp={mapped}{beside}")
+
+
+def came_beside(request: Request) -> bool:
+    """Tell whether the last entry of the history says that the user rings beside another one."""
+    history = request.items("history-info") if request.has("history-info") else []
+    return bool(history) and _has_param(history[-1], BESIDE)
 
 
 def _index_in(item: str) -> str:
     """Give the index of an entry, "" if there is none."""
     value = _param(item, "index")
     return value if value and all(map(is_digits, value.split("."))) else ""
+
+
+def _has_param(item: str, name: str) -> bool:
+    return name in [param.strip(LWS) for param in item.rpartition(">")[2].split(";")]
 
 
 def _param(item: str, name: str) -> str:

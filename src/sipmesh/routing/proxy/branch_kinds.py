@@ -22,6 +22,9 @@ A phone sends 100 within 0.2 s (RFC 3261 section 17.2.1), on a link that loses n
 and so is a trunk that is silent. The caller should not wait for its timer B (32 s) to learn that the user is busy.
 """
 
+GRACE_S: Final = 3
+"""Seconds for which others ring longer than the home pool that has asked for it says: it may have another target then."""
+
 NO_ANSWER: Final = ('SIP;cause=408;text="No answer"',)
 """The Reason in the CANCEL to phones that have rung for as long as the rules of their user say."""
 

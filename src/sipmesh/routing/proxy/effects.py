@@ -92,11 +92,13 @@ class Divert:
     """Find the target at the end of *chain*: `ResponseContext.diverted` or `ResponseContext.not_diverted` follows.
 
     A *redirection* of the branch to *target* wants it: the user who forwards, and the end of the chain, are still to be found.
+    *by_first*: the first server of the call is to find it, also if it is here, since it has others ring.
     """
 
     chain: Chain
     redirection: Response | None = None
     target: Target | None = None
+    by_first: bool = False
 
 
 Effect = Start | SendResponse | Silence | Cancel | Forget | AwaitSilent | DecideAgain | AwaitAnswer | Divert

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
+from sipmesh.routing.call_rules.call_rules import LONGEST_RING_S
 from sipmesh.routing.call_rules.handling import IS_BUSY
+from sipmesh.routing.proxy.branch_kinds import is_of_group
 from sipmesh.routing.target import FlowTarget, Found, ServerTarget, Target
 from sipmesh.sip.message import Request, Response, respond
 from sipmesh.sip.status import FIRST_CLIENT_ERROR, FIRST_GLOBAL_FAILURE, Status
+from sipmesh.sip.text import is_digits
+
+if TYPE_CHECKING:
+    from sipmesh.routing.call_rules.diversion import Chain
+
+MOST_DIGITS: Final = 3
+"""Digits of the seconds for which a target rings."""
 
 WHY: Final[dict[int, str]] = {
     Status.NOT_FOUND: "no server of the pool knows the device",
@@ -41,6 +50,30 @@ def of_member(request: Request, response: Response) -> Response:
     is_busy = response.status in IS_BUSY or not FIRST_CLIENT_ERROR <= response.status < FIRST_GLOBAL_FAILURE
     status = Status.BUSY_HERE if is_busy else Status.TEMPORARILY_UNAVAILABLE
     return respond(request, status, headers=(("Warning", '399 sipmesh "no member of the group is free"'),))
+
+
+def of_beside(request: Request, chain: Chain, response: Response) -> Response:
+    """Make the response for a user who rings beside others, and who redirects the call or declines it for all."""
+    if is_of_group(chain):
+        return of_member(request, response)
+    return respond(request, Status.BUSY_HERE, headers=(("Warning", '399 sipmesh "a user who rings beside is busy"'),))
+
+
+def wants_beside(request: Request, redirection: Response, seconds: int) -> Response:
+    """Ask the first server to have the target of *redirection* ring while the phones ring here, for *seconds*, 0 for no bound.
+
+    "181 Call Is Being Forwarded" (RFC 3261 section 21.1.3), with the Contact and the Diversion of a 302.
+    """
+    contact = redirection.first("contact") or ""
+    headers = [("Contact", f"{contact};expires={seconds}" if seconds else contact)]
+    headers += [("Diversion", value) for value in redirection.items("diversion")]
+    return respond(request, Status.CALL_IS_BEING_FORWARDED, headers=headers)
+
+
+def ring_time_in(response: Response) -> int:
+    """Give for how many seconds the target of a 181 rings, as `wants_beside` says; 0 for no bound."""
+    value = dict(response.contacts[0].params).get("expires") or ""
+    return min(int(value), LONGEST_RING_S) if is_digits(value) and len(value) <= MOST_DIGITS else 0
 
 
 def lost_status(target: Target) -> int:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from sipmesh.errors import LocalError
-from sipmesh.routing.call_rules.diversion import NOT_DIVERTED, Chain
+from sipmesh.routing.call_rules.call_rules import CallRules
+from sipmesh.routing.call_rules.diversion import NOT_DIVERTED, Chain, Reason, chain_in
 from sipmesh.routing.call_rules.handling import CallHandling
 from sipmesh.routing.outcome import Forward, Otherwise, Store
 from sipmesh.routing.proxy.best_response import BestResponse
@@ -11,6 +12,7 @@ from sipmesh.routing.proxy.branch_attempt import Branch, BranchState, Way, ways_
 from sipmesh.routing.proxy.branch_kinds import (
     ELSEWHERE,
     FLOW_IS_DEAD,
+    GRACE_S,
     NO_ANSWER,
     TIMED_OUT,
     TRUNK_HAS_FAILED,
@@ -38,9 +40,12 @@ from sipmesh.routing.proxy.effects import (
 from sipmesh.routing.proxy.own_responses import (
     explained,
     lost_status,
+    of_beside,
     of_member,
     overloaded,
+    ring_time_in,
     unanswered,
+    wants_beside,
 )
 from sipmesh.routing.target import FlowTarget, Found, RemoteFlowTarget, ServerTarget, Target, is_carried
 from sipmesh.sip.message import Request, Response, respond
@@ -62,6 +67,8 @@ class ResponseContext:
 
     __slots__ = (
         "answered",
+        "asked",
+        "asks",
         "best",
         "branches",
         "by_token",
@@ -69,6 +76,7 @@ class ResponseContext:
         "finding",
         "handling",
         "heard",
+        "held",
         "invite",
         "reasons",
         "request",
@@ -82,6 +90,9 @@ class ResponseContext:
         self.unreached = otherwise if isinstance(otherwise, Store) else None
         self.handling = otherwise if isinstance(otherwise, CallHandling) else None
         self.finding = 0  # targets that are being found, to which the rules of a callee forward the call
+        self.asked: CallHandling | None = None  # what rings because another home pool has asked for it
+        self.held: Divert | None = None  # where its call goes if nothing of that answers
+        self.asks = False  # this server has asked the first one to have others ring
         self.heard = False  # something has answered, or may have the request
         self.invite = request.method == "INVITE"  # then every 2xx is forwarded
         self.branches: dict[int, Branch] = {}
@@ -171,12 +182,24 @@ class ResponseContext:
         if branch.state is BranchState.DONE:
             return []
         branch.state = BranchState.DONE
-        if is_of_group(branch.chain) and not FIRST_CLIENT_ERROR <= response.status < FIRST_GLOBAL_FAILURE:
-            response = of_member(self.request, response)  # a member speaks for no other member
+        if is_beside(branch.chain) and not FIRST_CLIENT_ERROR <= response.status < FIRST_GLOBAL_FAILURE:
+            response = of_beside(
+                self.request, branch.chain, response
+            )  # it speaks for no other user, and leads the call nowhere
         if response.status < FIRST_CLIENT_ERROR and self._may_follow(branch, response):
-            self.finding += 1
-            return [Divert(branch.chain, response, branch.target)]
+            return self._follow(Divert(branch.chain, response, branch.target), response)
         return self._failed(branch, response)
+
+    def _follow(self, wanted: Divert, redirection: Response) -> list[Effect]:
+        """Follow a redirection. What rings beside for another home pool rings on, unless that pool has waited in vain."""
+        effects: list[Effect] = []
+        if self.asked is not None and self.running:
+            if Reason.NO_ANSWER not in [one.reason for one in chain_in(redirection, "")]:
+                self.held = wanted
+                return self._next()
+            effects = list(self._end_running(NO_ANSWER))
+        self.finding, self.asked = self.finding + 1, None
+        return [*effects, wanted]
 
     def challenged(self, number: int, response: Response) -> list[Effect]:
         """A trunk has challenged this server on the branch *number*: send the request there again, once, with credentials.
@@ -382,6 +405,11 @@ class ResponseContext:
                 return [Cancel(number, self.reasons)]
         if branch.over:
             return []
+        if response.status == Status.CALL_IS_BEING_FORWARDED and response.has("diversion"):
+            if self._may_ring_beside(branch, response):
+                return self._ring_beside(branch, response)
+            response = response.copy()
+            response.remove("diversion")  # a phone, a partner or a trunk speaks for no user of ours
         if response.status == TRYING or not self.invite or self.answered or branch.state is BranchState.DONE:
             return (
                 [SendResponse(respond(self.request, 100))]
@@ -389,6 +417,24 @@ class ResponseContext:
                 else []
             )
         return [SendResponse(response)]
+
+    def _may_ring_beside(self, branch: Branch, response: Response) -> bool:
+        """Tell whether a 181 may be that of a home pool of ours that wants others to ring too: who it is, `Divert` finds out."""
+        target, chain = branch.target, chain_in(response, "")
+        is_ours = isinstance(target, ServerTarget) and target.kind is LinkKind.SERVER
+        has_room = len(self.branches) + self.finding < DEFAULT_BREADTH
+        wants = is_beside(chain) and not is_of_group(chain) and not is_beside(branch.chain)
+        return is_ours and wants and has_room and not self.answered and self._may_follow(branch, response)
+
+    def _ring_beside(self, branch: Branch, response: Response) -> list[Effect]:
+        """Find what a home pool wants to ring beside its user, for as long as it says (RFC 3261 section 20.10, expires)."""
+        self.finding += 1
+        effects: list[Effect] = [Divert(branch.chain, response, branch.target)]
+        if self.asked is None:
+            seconds = ring_time_in(response)
+            self.asked = CallHandling(branch.name, CallRules(ring_s=seconds + GRACE_S if seconds else 0), branch.chain)
+            effects += [AwaitAnswer(self.asked)] if seconds else []
+        return effects
 
     def _success(self, branch: Branch, response: Response) -> list[Effect]:
         """Forward a 2xx at once; for INVITE every 2xx. The other branches of an INVITE are cancelled."""
@@ -431,13 +477,9 @@ class ResponseContext:
         """
         if self.answered:
             return []
-        if self.handling is not None and not self.cancelled:
-            others = self.handling.after_refusals()
-            if others is not None:
-                return self._ring(others)
-            following = self.handling.after(self.best.status if self.best is not None else 480)
-            if following is not None:
-                return self._divert(following)
+        further = [] if self.cancelled else self._call_further()
+        if further:
+            return further
         self.answered = True
         if self.unreached is not None and not self.heard and not self.cancelled:
             return [DecideAgain(self.unreached)]
@@ -456,6 +498,20 @@ class ResponseContext:
 
     # What the rules of the callee say
 
+    def _call_further(self) -> list[Effect]:
+        """Call where the rules say, now that nothing rings any more; [] if they say nothing."""
+        if self.held is not None:
+            wanted, self.held, self.asked, self.best = self.held, None, None, None
+            self.finding += 1
+            return [wanted]
+        if self.handling is None:
+            return []
+        others = self.handling.after_refusals()
+        if others is not None:
+            return self._ring(others)
+        following = self.handling.after(self.best.status if self.best is not None else 480)
+        return self._divert(following) if following is not None else []
+
     def begin(self) -> list[Effect]:
         """Start the first group of targets for as long as the rules of the callee say, and find what rings at the same time."""
         if self.handling is None:
@@ -467,6 +523,9 @@ class ResponseContext:
 
     def rung_out(self, handling: CallHandling) -> list[Effect]:
         """The phones have rung for as long as the rules of *handling* say: cancel them, and call where the rules say."""
+        if not self.ended and handling is self.asked:
+            self.asked = None
+            return [*self._end_running(NO_ANSWER, only_beside=True), *self._next()]
         if self.ended or handling is not self.handling:
             return []
         following, others = handling.unanswered(), handling.after_ring()
@@ -505,14 +564,21 @@ class ResponseContext:
         self.waiting = narrowed(by_rank(forward.targets), breadth_of(self.request))
         return self.begin()
 
-    def not_diverted(self, chain: Chain, response: Response) -> list[Effect]:
-        """Go on without the target at the end of *chain*; *response* says why, and counts unless other phones ring."""
+    def not_diverted(self, wanted: Divert, response: Response) -> list[Effect]:
+        """Go on without the target that was *wanted*; *response* says why, and counts unless other phones ring.
+
+        The 302 for a target that rings beside is for the first server: it rings there, and the phones ring on here.
+        """
         if not self.finding:
             return []
         self.finding -= 1
-        if is_of_group(chain):
+        if is_of_group(wanted.chain):
             self._consider_member(response)
-        elif not is_beside(chain):
+        elif is_beside(wanted.chain):
+            if response.status == Status.MOVED_TEMPORARILY and not self.ended:
+                seconds, self.asks = self.handling.ring_s if self.handling is not None else 0, True
+                return [SendResponse(wants_beside(self.request, response, seconds)), *self._next()]
+        elif wanted.redirection is None or wanted.redirection.status >= FIRST_FINAL:
             self._consider(response)
         return self._next()
 
@@ -527,12 +593,17 @@ class ResponseContext:
     def _divert(self, chain: Chain) -> list[Effect]:
         """Have the target at the end of *chain* found; earlier answers are ignored."""
         self.finding, self.best, self.handling = self.finding + 1, None, None
-        return [Divert(chain)]
+        return [Divert(chain, by_first=self.asks)]
 
-    def _end_running(self, reasons: tuple[str, ...]) -> list[Cancel]:
-        """Cancel what rings, without waiting for it: its final response does not count, unless it is a 2xx."""
+    def _end_running(self, reasons: tuple[str, ...], *, only_beside: bool = False) -> list[Cancel]:
+        """Cancel what rings, without waiting for it: its final response does not count, unless it is a 2xx.
+
+        *only_beside*: only what rings beside a user.
+        """
         cancelled: list[Cancel] = []
         for number, branch in self.branches.items():
+            if only_beside and not is_beside(branch.chain):
+                continue
             if branch.state is BranchState.PROCEEDING:
                 branch.state = BranchState.CANCELLING
                 cancelled.append(Cancel(number, reasons))

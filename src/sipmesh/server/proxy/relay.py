@@ -158,7 +158,7 @@ class Relay(BridgedBranches):
     def not_diverted(self, proxied: ProxiedRequest, wanted: Divert, response: Response) -> None:
         """Go on with a call without the target that was *wanted*; *response* says why."""
         if proxied.context is not None:
-            self._perform(proxied, proxied.context.not_diverted(wanted.chain, response))
+            self._perform(proxied, proxied.context.not_diverted(wanted, response))
 
     def cancel(self, proxied: ProxiedRequest, reasons: tuple[str, ...]) -> None:
         """Cancel an INVITE for *reasons*, its Reason header fields (RFC 3326); it may still wait for its targets."""

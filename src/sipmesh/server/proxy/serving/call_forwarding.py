@@ -96,7 +96,11 @@ def require_replaces(request: Request) -> None:
 def diversion_target(in_force: InForce, sender: Sender, event: Diverting, at: datetime) -> Gone:
     """Find what a `Divert` wants; a redirection that is not followed is its own answer."""
     chain = chain_of(in_force, event.received.request, event.wanted)
-    return NOT_OURS if chain is None else forwarded(in_force, sender, event.received.request, event.identity, chain, at)
+    if chain is None:
+        return NOT_OURS
+    if event.wanted.by_first and not carries_out(in_force, sender):
+        return redirected(in_force, chain)
+    return forwarded(in_force, sender, event.received.request, event.identity, chain, at)
 
 
 def for_caller(in_force: InForce, found: Answer, wanted: Divert) -> Response | None:

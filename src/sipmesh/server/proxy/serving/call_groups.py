@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.routing.call_rules.call_rules import CallerRule, CallRules
-from sipmesh.routing.call_rules.diversion import plain_uri
+from sipmesh.routing.call_rules.diversion import came_beside, plain_uri
 from sipmesh.routing.call_rules.group_steps import steps_of
 from sipmesh.routing.call_rules.handling import CallHandling
 from sipmesh.routing.events.stored_message import is_storable
@@ -102,12 +102,14 @@ def _may_ring(state: ServingState, in_force: InForce, member: str, now: float) -
 
 
 def rings_for_group(in_force: InForce, sender: Sender, request: Request, user: str) -> bool:
-    """Tell whether another server of ours calls *user*, or writes to *user*, as a member of a group.
+    """Tell whether another server of ours calls *user*, or writes to *user*, as a member of a group, or beside another user.
 
     No rule of *user* leads such a call elsewhere.
     """
     if not isinstance(sender, ServerSender) or sender.peer.role is not Role.FRONT_END:
         return False
+    if came_beside(request):
+        return True
     history = request.items("history-info")
     group = in_force.homes.group_rules(plain_uri(history[-2])) if len(history) > 1 else None
     return group is not None and user in group.members
