@@ -45,6 +45,7 @@ ROUTING_KAMAILIO = "Kamailio with drouting and dispatcher"
 ONE_PROCESS = "one-process"
 """sipmesh without workers."""
 UNRECORDED = "sipmesh without call records"
+UNRULED = "sipmesh without rules of calls"
 TWO_FRONT_ENDS = "two front ends"
 """sipmesh, with every other user at a front end of another pool: both servers on the core of the one."""
 
@@ -174,6 +175,13 @@ PARTS = {
         (UNRECORDED,),
         ("--call-records",),
     ),
+    "ruled-calls": Part(
+        "calls forked to two devices, 40 at once, of users with rules of calls",
+        lambda server, time: server.load("calls", "--links", 10, "--window", 40, *time),
+        {"server_us": "server CPU, µs per call", "p50_ms": "whole call, p50, ms", "p99_ms": "whole call, p99, ms"},
+        (UNRULED,),
+        ("--rules",),
+    ),
     "workers": Part(
         "messages of users to another server, saturated, two workers",
         lambda server, time: server.messages(*time),
@@ -254,6 +262,7 @@ STARTS: dict[str, Start] = {
     OURS: sipmesh,
     ONE_PROCESS: sipmesh,
     UNRECORDED: sipmesh,
+    UNRULED: sipmesh,
     VALKEY: on_valkey,
     TWO_FRONT_ENDS: two_front_ends,
     "Kamailio": kamailio,

@@ -13,6 +13,7 @@ from sipmesh.demo.forge import Forge
 from sipmesh.routing.registrar.binding import NEVER, Binding
 from sipmesh.storage.location_service.bindings import BindingStore
 from sipmesh.storage.location_service.locations import Write
+from sipmesh.storage.users.call_rule_edit import CallRuleEdit
 from sipmesh.storage.users.user_database import Users
 from sipmesh.topology.document.load import Loaded, load
 
@@ -135,6 +136,16 @@ def add_users(loaded: Loaded, count: int, *, has_second: bool) -> None:
     users.close()
 
 
+def add_rules(loaded: Loaded, count: int) -> None:
+    """Give each user rules that no call of the load meets: it is answered in time, and its caller is not blocked."""
+    users = Users(loaded.users_url)
+    edit = CallRuleEdit(users, loaded.topology)
+    for number in range(count):
+        asked = {"no_answer": f"user{(number + 1) % count}", "ring_s": 60, "callers": {"@other.test": "block"}}
+        edit.change(f"user{number}@a.test", asked)
+    users.close()
+
+
 def add_bindings(loaded: Loaded, count: int) -> None:
     """Fill the store with bindings of users who get no calls, at another server of the pool."""
     file = loaded.folder / loaded.topology.storage.bindings
@@ -187,6 +198,8 @@ def write(given: argparse.Namespace) -> None:
         YAML().dump(document, stream)
     loaded = load(file)
     add_users(loaded, given.users, has_second=bool(given.second_host))
+    if given.rules:
+        add_rules(loaded, given.users)
     if not given.store:
         add_bindings(loaded, given.bindings)
 
@@ -211,6 +224,7 @@ def main() -> None:
     parser.add_argument("--bindings", type=int, default=0, help="bindings of other users, there from the start")
     parser.add_argument("--store", help="valkey:// URL of the registrations, in place of a file")
     parser.add_argument("--call-records", action="store_true", help="have the server make records of calls")
+    parser.add_argument("--rules", action="store_true", help="give each user rules of calls")
     parser.add_argument("--servers", type=int, default=0, help="further servers in the topology")
     parser.add_argument("--partners", type=int, default=0, help="partners in the topology, each with its own CA")
     write(parser.parse_args())

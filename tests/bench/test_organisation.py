@@ -10,6 +10,8 @@ import pytest
 from sipmesh.demo import forkserver
 from sipmesh.demo.ports import HOST
 from sipmesh.server.running.running_server import RunningServer
+from sipmesh.storage.users.user_database import Users
+from sipmesh.topology.document.load import load
 from support.peer import HungUpError, Peer
 from support.running import on_loop
 from support.telling import Told
@@ -49,6 +51,14 @@ def test_topology_with_two_front_ends_is_in_order(run: Run, where: list[object],
     made = run(sys.executable, BENCH / "organisation.py", *where, "--run", tmp_path, "--second-host", "127.0.0.4")
     assert made.returncode == 0, made.stderr
     assert checked(tmp_path / "sipmesh" / "topology.yaml") == {"ok": True, "problems": [], "warnings": []}
+
+
+def test_each_user_has_rules(run: Run, where: list[object], tmp_path: Path) -> None:
+    made = run(sys.executable, BENCH / "organisation.py", *where, "--run", tmp_path, "--users", 3, "--rules")
+    assert made.returncode == 0, made.stderr
+    users = Users(load(tmp_path / "sipmesh" / "topology.yaml").users_url)
+    assert [one.calls.no_answer for one in users.list()] == [f"sip:user{number}@a.test" for number in (1, 2, 0)]
+    users.close()
 
 
 def test_topology_with_a_gateway_is_in_order(run: Run, where: list[object], tmp_path: Path) -> None:
