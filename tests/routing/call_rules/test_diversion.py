@@ -14,6 +14,7 @@ from sipmesh.routing.call_rules.diversion import (
     Diversion,
     Reason,
     add_history,
+    came_beside,
     chain_in,
     diversion_value,
     forwarders_in,
@@ -97,3 +98,11 @@ def test_each_reason_has_a_cause_and_a_number_its_uri() -> None:
     assert CAUSES.keys() == set(Reason)
     assert uri_of(NUMBER, "example.test") == "sip:+49301234@example.test;user=phone"
     assert uri_of(BOB, "example.test") == BOB
+
+
+@pytest.mark.parametrize(("reason", "is_said"), [(Reason.FOLLOW_ME, True), (Reason.UNCONDITIONAL, False)])
+def test_next_server_learns_who_rings_beside(reason: Reason, *, is_said: bool) -> None:
+    invite = request("INVITE")
+    assert not came_beside(invite)
+    add_history(invite, (Diversion(ALICE, BOB, reason),), "example.test")
+    assert came_beside(invite) is is_said

@@ -7,9 +7,24 @@ from hypothesis import strategies as st
 
 from routing.messages import BOB, CONTACT, FE2, request, response, row
 from sipmesh.errors import LocalError
+from sipmesh.routing.call_rules.call_rules import NO_RULES, CallRules
+from sipmesh.routing.call_rules.diversion import Diversion, Reason
+from sipmesh.routing.call_rules.handling import CallHandling
+from sipmesh.routing.outcome import Forward
 from sipmesh.routing.proxy.branch_attempt import BranchState, ways_to
 from sipmesh.routing.proxy.branch_kinds import ELSEWHERE
-from sipmesh.routing.proxy.effects import AwaitSilent, Cancel, DecideAgain, Effect, Forget, SendResponse, Silence, Start
+from sipmesh.routing.proxy.effects import (
+    AwaitAnswer,
+    AwaitSilent,
+    Cancel,
+    DecideAgain,
+    Divert,
+    Effect,
+    Forget,
+    SendResponse,
+    Silence,
+    Start,
+)
 from sipmesh.routing.proxy.response_context import ResponseContext
 from sipmesh.routing.target import AnotherNotifier, FlowTarget, Found, RemoteFlowTarget, ServerTarget, Target
 from sipmesh.trust.evidence import LinkKind
@@ -759,3 +774,87 @@ def test_call_that_was_cancelled_goes_to_no_other_trunk() -> None:
     call.gets(100)
     assert told(call.context.cancel()) == ["cancel 0"]
     assert call.gets(503) == ["reply 487"]
+
+
+# What rings beside a user of another pool
+
+CAROL_BESIDE = (Diversion(BOB, "sip:carol@example.test", Reason.FOLLOW_ME),)
+FOLLOW_ME = ("diversion", f"<{BOB}>;reason=follow-me;counter=1")
+
+
+def to_carol(expires: str = "") -> tuple[str, str]:
+    return ("contact", f"<sip:carol@example.test>{expires}")
+
+
+def beside() -> Forward:
+    return Forward((LAPTOP,), None, CallHandling("sip:carol@example.test", NO_RULES, CAROL_BESIDE))
+
+
+def ringing_beside(expires: str = "") -> tuple[Call, list[Effect]]:
+    """A call to another pool, which has had carol ring beside; and what it has asked for."""
+    call = Call(ONE_SERVER)
+    asked = call.context.responded(0, response(181, FOLLOW_ME, to_carol(expires), method="INVITE"))
+    assert told(call.context.diverted(beside())) == ["start 1 3"]
+    return call, asked
+
+
+@pytest.mark.parametrize(("expires", "seconds"), [("", []), (";expires=20", [23])])
+def test_home_pool_has_others_ring_for_as_long_as_it_says(expires: str, seconds: list[int]) -> None:
+    """A little longer: the home pool may have another target then. The caller gets no such response."""
+    _, asked = ringing_beside(expires)
+    assert isinstance(asked[0], Divert)
+    assert [one.handling.ring_s for one in asked[1:] if isinstance(one, AwaitAnswer)] == seconds
+
+
+@pytest.mark.parametrize("target", [PHONE, AFAR, A_PARTNER])
+def test_no_other_side_has_others_ring(target: Target) -> None:
+    call = Call(target)
+    [sent] = call.context.responded(0, response(181, FOLLOW_ME, to_carol(), method="INVITE"))
+    assert isinstance(sent, SendResponse)
+    assert (sent.response.status, sent.response.has("diversion")) == (181, False)
+
+
+@pytest.mark.parametrize(("reason", "waits"), [("user-busy", True), ("away", True), ("no-answer", False)])
+def test_next_target_waits_for_what_rings_beside_unless_that_has_rung_in_vain(*, reason: str, waits: bool) -> None:
+    call, _ = ringing_beside()
+    call.gets(180, 1)
+    diversion = ("diversion", f"<{BOB}>;reason={reason};counter=1")
+    effects = call.context.responded(0, response(302, diversion, to_carol(), method="INVITE"))
+    assert [isinstance(one, Divert) for one in effects] == ([] if waits else [False, True])
+    assert told(effects) == ([] if waits else ["cancel 1"])
+    if waits:
+        [found] = call.context.responded(1, response(603, method="INVITE"))
+        assert isinstance(found, Divert)
+
+
+def test_what_rings_beside_ends_alone_once_its_time_is_over() -> None:
+    call, asked = ringing_beside(";expires=20")
+    call.gets(180, 1)
+    [timer] = [one.handling for one in asked if isinstance(one, AwaitAnswer)]
+    assert told(call.context.rung_out(timer)) == ["cancel 1"]
+    assert call.context.rung_out(timer) == []
+    assert call.gets(486) == []
+    assert call.gets(487, 1) == ["reply 486"]
+
+
+def test_first_server_has_others_ring_and_finds_what_comes_after_them() -> None:
+    """What the home pool does that is not the first server."""
+    rules = CallRules(also=("sip:carol@example.test",), busy="sip:dora@example.test", ring_s=20)
+    context = ResponseContext.of(request("INVITE"), (PHONE,), CallHandling(BOB, rules))
+    wanted = [one for one in context.begin() if isinstance(one, Divert)]
+    assert [one.by_first for one in wanted] == [False]
+    redirection = response(302, FOLLOW_ME, to_carol(), method="INVITE")
+    [sent] = context.not_diverted(wanted[0], redirection)
+    assert isinstance(sent, SendResponse)
+    assert (sent.response.status, sent.response.values("contact")) == (181, ["<sip:carol@example.test>;expires=20"])
+    [found] = context.responded(0, response(486, method="INVITE"))
+    assert isinstance(found, Divert)
+    assert found.by_first
+
+
+def test_what_cannot_ring_beside_changes_nothing() -> None:
+    call = Call(ONE_SERVER)
+    [wanted] = call.context.responded(0, response(181, FOLLOW_ME, to_carol(), method="INVITE"))
+    assert isinstance(wanted, Divert)
+    assert call.context.not_diverted(wanted, response(403, method="INVITE")) == []
+    assert call.gets(486) == ["reply 486"]
