@@ -41,6 +41,10 @@ class JumpingLoop(asyncio.SelectorEventLoop):
         future.add_done_callback(lambda _: self.threads.remove(works))
         return future
 
+    async def shutdown_default_executor(self, timeout: float | None = None) -> None:
+        """End the threads of the executor, without a bound: the loop would jump to it at once."""
+        await super().shutdown_default_executor()
+
     def time(self) -> float:
         """Return the seconds since the loop was created."""
         return self.now
