@@ -41,7 +41,7 @@ class JumpingLoop(asyncio.SelectorEventLoop):
         future.add_done_callback(lambda _: self.threads.remove(works))
         return future
 
-    async def shutdown_default_executor(self, timeout: float | None = None) -> None:
+    async def shutdown_default_executor(self, timeout: float | None = None) -> None:  # noqa: ARG002, ASYNC109 - of asyncio
         """End the threads of the executor, without a bound: the loop would jump to it at once."""
         await super().shutdown_default_executor()
 
