@@ -18,6 +18,7 @@ from interop.hosts_file import require_namespaces, with_hosts
 from sipmesh.demo.nameserver import NameServer
 from support.console import Visitor
 from support.enrolling import BOT, BOTS, EST, enrolling, new_key, request, run, token, write_pair
+from support.kdc import REALM, Kdc
 from support.managed import MGMT, Managed
 from support.model_ports import model_port
 from support.running import on_loop
@@ -135,6 +136,39 @@ async def test_curl_and_openssl_enrol_and_enrol_again_in_tls_1_2_and_1_3(tmp_pat
             {curl} --tlsv1.3 --cert second.pem --key bot.key --data @bot.b64 {url}/simplereenroll | {opened} third.pem""")
         serials = {here.certificate(f"{name}.pem").serial_number for name in ("first", "second", "third")}
         assert len(serials) == 3
+
+
+@on_loop
+@pytest.mark.peer("curl")
+@pytest.mark.peer("openssl")
+@pytest.mark.peer("kerberos")
+async def test_curl_enrols_by_the_ticket_of_a_computer_of_the_domain(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Curl binds the ticket to the TLS connection. It asks for one when the server does, and enrols without a token."""
+    with Kdc(tmp_path / "kdc") as kdc:
+        monkeypatch.setenv("KRB5_CONFIG", kdc.environment["KRB5_CONFIG"])
+        kdc.service("BOT1$", tmp_path / "host.keytab")
+        async with machine(tmp_path, "est") as here:
+            secrets = here.network.organisation.folder / "secrets"
+            secrets.mkdir(exist_ok=True)
+            kdc.service(f"HTTP/{MGMT}", secrets / "http.keytab")
+            machines = [{"principal": f"BOT1$@{REALM}", "server": BOT}]
+            entry = {"realm": REALM, "keytab": "secrets/http.keytab", "machines": machines}
+            await here.network.publish(lambda document: document["console"]["enrolment"].update(kerberos=entry))
+            curl = "curl --silent --show-error --fail --cacert root.pem --header 'Content-Type: application/pkcs10'"
+            opened = "openssl base64 -d | openssl pkcs7 -inform DER -print_certs -out"
+            await here.runs(
+                f"""
+                kinit -k -t {tmp_path / "host.keytab"} 'BOT1$@{REALM}'
+                openssl base64 -in bot.der -out bot.b64
+                url=https://{here.management}{EST}
+                {curl} --negotiate --user : --data @bot.b64 $url/simpleenroll | {opened} first.pem
+                {curl} --cert first.pem --key bot.key --data @bot.b64 $url/simplereenroll | {opened} second.pem""",
+                KRB5_CONFIG=kdc.environment["KRB5_CONFIG"],
+                KRB5CCNAME=f"FILE:{tmp_path / 'tickets'}",
+            )
+            assert len({here.certificate(f"{name}.pem").serial_number for name in ("first", "second")}) == 2
 
 
 @on_loop

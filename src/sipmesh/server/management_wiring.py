@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from sipmesh.server.admin.status_report import status_of
 from sipmesh.server.console.apply_command import ApplyCommand
 from sipmesh.server.console.commands import ConsoleCommands
-from sipmesh.server.console.console_server import ConsoleServer
+from sipmesh.server.console.console_server import ConsoleServer, presented_leaf
 from sipmesh.server.console.device_commands import DeviceCommands
 from sipmesh.server.console.draft_commands import DraftCommands
 from sipmesh.server.console.enrolment_commands import EnrolmentCommands
@@ -99,5 +99,6 @@ def _console(
         look=reloader.look,
         count=node.counters.enrolled,
         log=log,
+        leaf_of=partial(presented_leaf, node),
     )
     return ConsoleServer(node, table, EnrolmentServer(host), ScimServer(host, controller.directory), log)

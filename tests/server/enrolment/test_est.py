@@ -4,28 +4,38 @@ from __future__ import annotations
 
 import base64
 import math
-from datetime import timedelta
+import subprocess
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import gssapi
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from sipmesh.demo.forge import Forge
 from sipmesh.pki.issuance.profiles import LEAF_LIFETIME
+from sipmesh.server.enrolment import est
 from sipmesh.server.enrolment.enrolment_issuer import MOST_A_DAY
 from sipmesh.server.enrolment.est import CSR_ATTRIBUTES, FAILURES_A_MINUTE, LARGEST
+from sipmesh.server.kerberos.acceptor import end_point
 from sipmesh.server.process import request_rate
 from sipmesh.storage.enrolment.enrolment_tokens import MOST_OPEN_OF_NAME
 from sipmesh.topology.view import certificate_names
-from support.console import Visitor, operator_credentials
+from sipmesh.trust.evidence import LinkKind
+from support.console import Answer, Visitor, operator_credentials
 from support.enrolling import (
     BOT,
     BOTS,
     EST,
     OTHER_BOT,
     PKCS10,
+    Key,
     basic,
     certificates_in,
     enrol,
@@ -36,9 +46,10 @@ from support.enrolling import (
     token,
     write_pair,
 )
+from support.kdc import Kdc
 from support.managed import MGMT, Managed
 from support.network import FE1
-from support.running import on_loop
+from support.running import on_loop, until
 
 
 def dns_names(certificate: x509.Certificate) -> list[str]:
@@ -223,3 +234,215 @@ async def test_ca_certificates_and_attributes_need_no_proof_and_are_gone_without
         await network.publish(lambda document: document["console"].pop("enrolment"))
         assert (await visitor.get(f"{EST}/cacerts")).status == 404
         assert (await enrol(visitor, BOT, "x", request(new_key()))).status == 404
+
+
+REALM = "CORP.TEST"
+MACHINE, SECOND, STRANGER = f"BOT1$@{REALM}", f"BOT2$@{REALM}", f"PC7$@{REALM}"
+
+
+@dataclass
+class Tickets:
+    """A *network* whose topology names two computers of the realm of *kdc* as servers; a third one has a key and no server."""
+
+    network: Managed
+    kdc: Kdc
+    folder: Path
+
+    @property
+    def leaf(self) -> x509.Certificate:
+        return self.network.nodes[MGMT].certificates.presented.of(LinkKind.SERVER).leaf
+
+    def header(
+        self,
+        principal: str = MACHINE,
+        *options: str,
+        service: str = f"HTTP/{MGMT}",
+        bound_to: x509.Certificate | None = None,
+        is_bound: bool = True,
+    ) -> dict[str, str]:
+        """Give the header with a new ticket of a computer, which logs in by its keytab, for a TLS connection."""
+        name = principal.partition("@")[0]
+        cache = self.folder / f"{name}.tickets"
+        command = ("kinit", *options, "-k", "-t", f"{self.folder / name}.keytab", "-c", f"FILE:{cache}", principal)
+        subprocess.run(command, env=self.kdc.environment, check=True)
+        binding = gssapi.raw.ChannelBindings(application_data=end_point(bound_to or self.leaf))
+        client = gssapi.SecurityContext(
+            name=gssapi.Name(f"{service}@{REALM}", gssapi.NameType.kerberos_principal),
+            creds=gssapi.Credentials(usage="initiate", store={"ccache": f"FILE:{cache}"}),
+            usage="initiate",
+            mech=gssapi.OID.from_int_seq("1.3.6.1.5.5.2"),
+            channel_bindings=binding if is_bound else None,
+        )
+        return negotiate(client.step())
+
+    async def enrols(self, header: dict[str, str], key: Key, common: str = BOT, *names: str) -> Answer:
+        """Send a request with the header."""
+        async with Visitor(self.network) as visitor:
+            data = base64.encodebytes(request(key, *names, common=common))
+            return await visitor.ask("POST", f"{EST}/simpleenroll", data=data, headers={**PKCS10, **header})
+
+    async def refuses(self, header: dict[str, str], reason: str, status: int = 403) -> None:
+        """Refuse it, and issue nothing; then the same computer enrols by a right ticket."""
+        before = len(self.issued())
+        answer = await self.enrols(header, new_key())
+        assert (answer.status, reason in answer.text) == (status, True), answer.text
+        assert len(self.issued()) == before
+
+    def issued(self) -> list[dict[str, Any]]:
+        """Give what the audit log has of certificates by EST."""
+        lines = self.network.master.management_db.audit.read()
+        return [dict(line.about) for line in lines if line.act == "issue" and line.about.get("protocol") == "est"]
+
+
+def negotiate(token: bytes | None) -> dict[str, str]:
+    assert token is not None
+    return {"Authorization": f"Negotiate {base64.b64encode(token).decode()}"}
+
+
+@asynccontextmanager
+async def with_machines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Tickets]:
+    """The network, with a real KDC."""
+    with Kdc(tmp_path / "kdc") as kdc:
+        monkeypatch.setenv("KRB5_CONFIG", kdc.environment["KRB5_CONFIG"])
+        for principal in (MACHINE, SECOND, STRANGER):
+            name = principal.partition("@")[0]
+            kdc.service(name, tmp_path / f"{name}.keytab")
+        async with enrolling(tmp_path, "est") as network:
+            secrets = network.organisation.folder / "secrets"
+            secrets.mkdir(exist_ok=True)
+            for service in (f"HTTP/{MGMT}", "HTTP/other.example.test"):
+                kdc.service(service, secrets / "console.keytab")
+            machines = [{"principal": MACHINE, "server": BOT}, {"principal": SECOND, "server": OTHER_BOT}]
+            entry = {"realm": REALM, "keytab": "secrets/console.keytab", "machines": machines}
+            await network.publish(lambda document: document["console"]["enrolment"].update(kerberos=entry))
+            yield Tickets(network, kdc, tmp_path)
+
+
+@on_loop
+@pytest.mark.peer("kerberos")
+async def test_computer_of_the_domain_enrols_by_its_ticket_with_the_names_of_the_topology(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another name in the request is refused, as with a token; the audit log has the account."""
+    async with with_machines(tmp_path, monkeypatch) as tickets:
+        key = new_key()
+        [leaf] = certificates_in(await tickets.enrols(tickets.header(), key))
+        assert (dns_names(leaf), leaf.public_key() == key.public_key()) == ([BOT, BOTS], True)
+        assert tickets.issued()[-1]["because"] == f"ticket of {MACHINE}"
+        [other] = certificates_in(await tickets.enrols(tickets.header(SECOND), new_key(), OTHER_BOT))
+        assert dns_names(other)[0] == OTHER_BOT
+        answer = await tickets.enrols(tickets.header(), new_key(), FE1)
+        assert (answer.status, FE1 in answer.text) == (400, True)
+        answer = await tickets.enrols(tickets.header(), new_key(), BOT, OTHER_BOT)
+        assert answer.status == 400
+        assert len(tickets.issued()) == 2
+
+
+@on_loop
+@pytest.mark.peer("kerberos")
+async def test_each_wrong_ticket_enrols_no_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A relay that ends TLS would add a key of its own: so a ticket for another certificate, or for none, is refused."""
+    monkeypatch.setattr(request_rate, "WINDOW_S", math.inf)
+    monkeypatch.setattr(est, "FAILURES_A_MINUTE", 100)
+    async with with_machines(tmp_path, monkeypatch) as tickets:
+        other = Forge(datetime.now(UTC)).root("other").certificate
+        await tickets.refuses(tickets.header(bound_to=other), "is refused")
+        await tickets.refuses(tickets.header(is_bound=False), "names no TLS connection")
+        await tickets.refuses(tickets.header(service="HTTP/other.example.test"), "is refused")
+        await tickets.refuses(tickets.header(STRANGER), f"{STRANGER} is no machine")
+        await tickets.refuses(negotiate(b"NTLMSSP\x00\x01\x00\x00\x00"), "ticket")
+        await tickets.refuses(negotiate(b"\x60\x00"), "ticket")
+        await tickets.refuses({"Authorization": "Negotiate !"}, "no token of SPNEGO")
+        await tickets.refuses({"Authorization": "Negotiate"}, "no token of SPNEGO")
+        await tickets.refuses({"Authorization": "Bearer x"}, "log in with the name", 401)
+        used = tickets.header()
+        certificates_in(await tickets.enrols(used, new_key()))
+        await tickets.refuses(used, "replay")
+        late = tickets.header(MACHINE, "-l", "3s")
+        await until(lambda: _is_over(tmp_path / "BOT1$.tickets"))
+        await tickets.refuses(late, "has expired")
+        with Kdc(tmp_path / "evil", "EVIL.TEST") as evil:
+            evil.service("BOT1$", tmp_path / "evil.keytab")
+            evil.service(f"HTTP/{MGMT}", tickets.network.organisation.folder / "secrets" / "console.keytab")
+            monkeypatch.setenv("KRB5_CONFIG", evil.environment["KRB5_CONFIG"])
+            await tickets.refuses(foreign(evil, tmp_path, tickets.leaf), "is refused")
+            monkeypatch.setenv("KRB5_CONFIG", tickets.kdc.environment["KRB5_CONFIG"])
+        certificates_in(await tickets.enrols(tickets.header(), new_key()))
+        assert len([*tickets.network.told[MGMT].events("enrolment refused")]) == 11
+
+
+def foreign(evil: Kdc, folder: Path, leaf: x509.Certificate) -> dict[str, str]:
+    """Give the header with a ticket of a computer of this name in another realm, for the service of this name there."""
+    cache = f"FILE:{folder / 'evil.tickets'}"
+    command = ("kinit", "-k", "-t", folder / "evil.keytab", "-c", cache, "BOT1$@EVIL.TEST")
+    subprocess.run(command, env=evil.environment, check=True)
+    client = gssapi.SecurityContext(
+        name=gssapi.Name(f"HTTP/{MGMT}@EVIL.TEST", gssapi.NameType.kerberos_principal),
+        creds=gssapi.Credentials(usage="initiate", store={"ccache": cache}),
+        usage="initiate",
+        mech=gssapi.OID.from_int_seq("1.3.6.1.5.5.2"),
+        channel_bindings=gssapi.raw.ChannelBindings(application_data=end_point(leaf)),
+    )
+    return negotiate(client.step())
+
+
+def _is_over(cache: Path) -> bool:
+    try:
+        return gssapi.Credentials(usage="initiate", store={"ccache": f"FILE:{cache}"}).lifetime == 0
+    except gssapi.exceptions.ExpiredCredentialsError:
+        return True
+
+
+@on_loop
+@pytest.mark.peer("kerberos")
+async def test_tickets_that_fail_are_limited_and_those_that_enrol_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(request_rate, "WINDOW_S", math.inf)
+    async with with_machines(tmp_path, monkeypatch) as tickets:
+        for _ in range(MOST_A_DAY):
+            certificates_in(await tickets.enrols(tickets.header(), new_key()))
+        answer = await tickets.enrols(tickets.header(), new_key())
+        assert (answer.status, "which is the limit" in answer.text) == (429, True)
+        for _ in range(FAILURES_A_MINUTE):
+            await tickets.refuses({"Authorization": "Negotiate !"}, "no token of SPNEGO")
+        await tickets.refuses({"Authorization": "Negotiate !"}, "", 429)
+        certificates_in(await tickets.enrols(tickets.header(SECOND), new_key(), OTHER_BOT))
+
+
+@on_loop
+@pytest.mark.peer("kerberos")
+async def test_revocation_ends_tickets_of_the_name_until_a_token_brings_it_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who has stolen the machine has its keytab also."""
+    async with with_machines(tmp_path, monkeypatch) as tickets:
+        network = tickets.network
+        [leaf] = certificates_in(await tickets.enrols(tickets.header(), new_key()))
+        async with Visitor(network, "sona-token") as officer:
+            serial = f"{leaf.serial_number:x}"
+            assert (await officer.ask("POST", "/api/v1/revoke", json={"serial": serial})).status == 200
+        await tickets.refuses(tickets.header(), "was revoked")
+        certificates_in(await tickets.enrols(tickets.header(SECOND), new_key(), OTHER_BOT))
+        made = await token(network)
+        async with Visitor(network) as visitor:
+            certificates_in(await enrol(visitor, BOT, made["password"], request(new_key())))
+        certificates_in(await tickets.enrols(tickets.header(), new_key()))
+
+
+@on_loop
+@pytest.mark.peer("kerberos")
+async def test_topology_decides_whether_tickets_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with with_machines(tmp_path, monkeypatch) as tickets, Visitor(tickets.network) as visitor:
+        asked = await visitor.ask("POST", f"{EST}/simpleenroll", data=b"", headers=PKCS10)
+        assert (asked.status, asked.headers["WWW-Authenticate"] in (*est.CHALLENGE.values(), "Negotiate")) == (
+            401,
+            True,
+        )
+        keytab = tickets.network.organisation.folder / "secrets" / "console.keytab"
+        keytab.chmod(0o640)
+        await tickets.refuses(tickets.header(), "its log says why", 503)
+        keytab.chmod(0o600)
+        certificates_in(await tickets.enrols(tickets.header(), new_key()))
+        await tickets.network.publish(lambda document: document["console"]["enrolment"].pop("kerberos"))
+        await tickets.refuses(tickets.header(), "log in with the name", 401)

@@ -152,3 +152,16 @@ def test_keytab_must_be_one_and_be_private(realm: Realm) -> None:
         realm.accepts(token)
     realm.service.keytab.write_bytes(content)
     assert realm.accepts(token)
+
+
+def test_ticket_that_must_be_bound_to_the_connection_is_refused_without_a_binding(realm: Realm) -> None:
+    bindings = gssapi.raw.ChannelBindings(application_data=end_point(realm.leaf))
+    for binding, accepted in ((None, False), (bindings, True)):
+        token = realm.client(channel_bindings=binding).step()
+        assert token is not None
+        if accepted:
+            assert realm.service.accept(token, realm.leaf, must_be_bound=True).principal == "ada@CORP.TEST"
+            continue
+        with pytest.raises(KerberosError, match="names no TLS connection"):
+            realm.service.accept(token, realm.leaf, must_be_bound=True)
+    assert realm.accepts(realm.client().step())

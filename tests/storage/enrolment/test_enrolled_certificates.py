@@ -25,6 +25,7 @@ def test_certificates_of_a_day_are_counted_by_name(database: Database) -> None:
         issued.add(certificate(serial, at))
     issued.add(certificate("3", server=OTHER))
     assert [issued.of_last_day(BOT, AT + A_DAY_S + late) for late in (-1, 0)] == [2, 1]
+    assert (issued.since(BOT, AT), issued.since(BOT, AT - 1)) == (1, 2)
     assert issued.find("1") == certificate("1")
     issued.add(certificate("4", AT + KEPT_S + 1))
     assert issued.find("1") is None

@@ -399,7 +399,19 @@ RICH = {
             {"name": "otto", "role": "operator", "token_sha256": "1" * 64},
         ],
         "client_certificates": True,
-        "enrolment": {"protocols": ["est"], "http_port": 8080, "tls_alpn_port": 8443},
+        "enrolment": {
+            "protocols": ["est"],
+            "http_port": 8080,
+            "tls_alpn_port": 8443,
+            "kerberos": {
+                "realm": "CORP.EXAMPLE.TEST",
+                "keytab": "s/http",
+                "machines": [
+                    {"principal": "BOT1$@CORP.EXAMPLE.TEST", "server": "fe1.example.test"},
+                    {"principal": "BOT2$@CORP.EXAMPLE.TEST", "server": "fe2.example.test"},
+                ],
+            },
+        },
         "openid": {
             "issuer": "https://id.example.test",
             "client_id": "console",
@@ -465,6 +477,7 @@ RICH = {
 RIGHT = Topology.model_validate(RICH)
 WORDS: list[Any] = [
     "eve@CORP.EXAMPLE.TEST",
+    "PC7$@CORP.EXAMPLE.TEST",
     "echo@example.test",
     "organisation",
     ". 20326 8 2 " + "ab" * 32,

@@ -80,7 +80,7 @@ class ConsoleServer:
         """Listen if the topology has a console; raises `OperatorError` if the address cannot be used."""
         frame = Frame(self._operations, self._guard, lambda: self._node.view)
         flow = OpenIdFlow(lambda: self._node.view, self._node.loop.time, provider_check(self._node))
-        kerberos = KerberosLogins(lambda: self._node.view, self._node.loop.time, self._leaf_of)
+        kerberos = KerberosLogins(lambda: self._node.view, self._node.loop.time, partial(presented_leaf, self._node))
         app = web.Application(middlewares=[self._guard.answer_safely], client_max_size=LARGEST_BODY)
         app.add_routes(
             [
@@ -144,12 +144,6 @@ class ConsoleServer:
             others = [(names_of(one.leaf), self._context_of(one)) for one in own.for_clients.identities]
             context.sni_callback = partial(_choose, others)
         return context
-
-    def _leaf_of(self, host: str) -> x509.Certificate:
-        """Return the certificate that a browser gets that asks for *host*."""
-        own = self._node.certificates
-        others = (one.leaf for one in own.for_clients.identities if holds(names_of(one.leaf), ascii_lower(host)))
-        return next(others, own.presented.of(LinkKind.SERVER).leaf)
 
     def _context_of(self, identity: Identity) -> ssl.SSLContext:
         """Return a context with one certificate: for TLS 1.3, and for TLS 1.2 where clients of EST or SCIM may need it."""
@@ -231,3 +225,10 @@ def _allow_tls_1_2(context: ssl.SSLContext) -> None:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers(CIPHERS_TLS12)
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_TICKET
+
+
+def presented_leaf(node: RunningServer, host: str) -> x509.Certificate:
+    """Return the certificate that a client gets at the console of *node* if it asks for *host*."""
+    own = node.certificates
+    others = (one.leaf for one in own.for_clients.identities if holds(names_of(one.leaf), ascii_lower(host)))
+    return next(others, own.presented.of(LinkKind.SERVER).leaf)

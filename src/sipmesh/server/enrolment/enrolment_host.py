@@ -54,7 +54,7 @@ class EnrolmentHost:
     """The management server. *view* returns the topology in force, *now* the wall clock, and *steady* the clock of the loop.
 
     *leads* tells whether this server leads its pool: no other one may issue. *look* makes it use a changed CRL at once. *count*
-    counts what was issued, and refused for a reason, by protocol.
+    counts what was issued, and refused for a reason, by protocol. *leaf_of* returns the certificate that is presented for a host.
     """
 
     view: Callable[[], ServerView]
@@ -65,6 +65,7 @@ class EnrolmentHost:
     look: Callable[[], object]
     count: Callable[[str, str], None]
     log: Log
+    leaf_of: Callable[[str], x509.Certificate]
     turns: Turns = field(default_factory=Turns)
 
     @property

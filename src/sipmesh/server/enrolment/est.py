@@ -1,7 +1,8 @@
 """Enrolment over Secure Transport (EST, RFC 7030 and RFC 8951): CA certificates, enrolment, re-enrolment, CSR attributes.
 
-A first enrolment is proved by a one-time token (HTTP Basic: the name in the topology, and the token). A re-enrolment is proved by
-the certificate of the TLS connection, which the judge accepts as on a link.
+A first enrolment is proved by a one-time token (HTTP Basic: the name in the topology, and the token), or by the ticket of a
+computer of the domain (Negotiate, RFC 4559), which the topology names as a server. A re-enrolment is proved by the certificate of
+the TLS connection, which the judge accepts as on a link.
 """
 
 from __future__ import annotations
@@ -10,20 +11,26 @@ import base64
 import binascii
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 from aiohttp import BasicAuth, web
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.hazmat.primitives.serialization.pkcs7 import serialize_certificates
+from multidict import CIMultiDict
 
 from sipmesh.errors import OperatorError
 from sipmesh.pki.ca_rotation import CaGenerations
 from sipmesh.pki.enrolment_request import UnfitRequestError, requested_key
 from sipmesh.pki.issuance.profiles import issued_at
+from sipmesh.printable import printable
+from sipmesh.server.control_socket import STATE
 from sipmesh.server.enrolment.device_enrolment import DeviceEnrolment, device_proved_by, is_login_of_device
 from sipmesh.server.enrolment.enrollable import NotEnrollableError, enrollable
 from sipmesh.server.enrolment.enrolment_issuer import EnrolmentIssuer, Proof, TooManyCertificatesError
 from sipmesh.server.enrolment.paths import EST
 from sipmesh.server.enrolment.server_certificate import CertificateRefusedError, proved_by
+from sipmesh.server.kerberos.acceptor import LONGEST_NAME, KerberosError, KerberosService
+from sipmesh.server.kerberos.negotiation import NEGOTIATE, REPLAYS, token_in
 from sipmesh.server.management.revoking import last_revocation
 from sipmesh.server.process.http_peer import address_of, certificate_of
 from sipmesh.server.process.request_rate import WINDOW_S, RequestRate
@@ -40,6 +47,7 @@ if TYPE_CHECKING:
     from cryptography import x509
 
     from sipmesh.server.enrolment.enrolment_host import EnrolmentHost
+    from sipmesh.topology.document.parts.enrolment import MachineRealm
     from sipmesh.topology.view import ServerView
 
 LARGEST: Final = 16 << 10
@@ -84,7 +92,12 @@ class Est:
         return _answer(CSR_ATTRIBUTES, "application/csrattrs")
 
     async def _enrol(self, request: web.Request) -> web.Response:
-        """Enrol by a one-time token (RFC 7030 4.2.1)."""
+        """Enrol by a one-time token (RFC 7030 4.2.1), or by a ticket."""
+        self._must_serve()
+        authorization = request.headers.get("Authorization", "")
+        if self._realm is not None and authorization.startswith(NEGOTIATE):
+            leaf = self._host.leaf_of(urlsplit(f"//{request.host}").hostname or "")
+            return await self._certified(request, lambda der: _by_ticket(self._host, authorization, leaf, der))
         name, password = self._basic(request)
         return await self._certified(request, lambda der: _by_token(self._host, name, password, der))
 
@@ -113,14 +126,25 @@ class Est:
         if not self._host.serves(EnrolmentProtocol.EST):
             raise web.HTTPNotFound(text="the topology has no `console.enrolment` with est\n")
 
+    @property
+    def _realm(self) -> MachineRealm | None:
+        enrolment = self._host.enrolment
+        return enrolment.kerberos if enrolment is not None else None
+
+    def _challenge(self) -> CIMultiDict[str]:
+        """Ask for a token, and for a ticket if the topology has a realm."""
+        asked = CIMultiDict(CHALLENGE)
+        if self._realm is not None:
+            asked.add("WWW-Authenticate", NEGOTIATE)
+        return asked
+
     def _basic(self, request: web.Request) -> tuple[str, str]:
         """Return the name and the password of a request; raises HTTP 401."""
-        self._must_serve()
         try:
             found = BasicAuth.decode(request.headers.get("Authorization", ""))
         except ValueError:
             text = "log in with the name of the server and a one-time token: sipmesh ca enrol NAME\n"
-            raise web.HTTPUnauthorized(headers=CHALLENGE, text=text) from None
+            raise web.HTTPUnauthorized(headers=self._challenge(), text=text) from None
         name = found.login if is_login_of_device(found.login) else ascii_lower(found.login)
         return name, found.password
 
@@ -129,12 +153,12 @@ class Est:
         """Answer each refusal with its reason; what proves nothing counts against the *address*."""
         try:
             yield
-        except (TokenRefusedError, CertificateRefusedError) as wrong:
+        except (TokenRefusedError, CertificateRefusedError, KerberosError) as wrong:
             self._refused("proof", address, wrong.message)
             if not self._failures.admits(address):
                 raise web.HTTPTooManyRequests(headers={"Retry-After": str(int(WINDOW_S))}) from None
             is_token = isinstance(wrong, TokenRefusedError)
-            refusal = web.HTTPUnauthorized(headers=CHALLENGE) if is_token else web.HTTPForbidden()
+            refusal = web.HTTPUnauthorized(headers=self._challenge()) if is_token else web.HTTPForbidden()
             refusal.text = f"{wrong.message}\n"
             raise refusal from None
         except UnfitRequestError as wrong:
@@ -170,6 +194,29 @@ def _by_token(host: EnrolmentHost, name: str, password: str, der: bytes) -> x509
         lambda: tokens.spend(token, at.timestamp()),
     )
     return _issued(host, name, der, proof, at)
+
+
+def _by_ticket(host: EnrolmentHost, authorization: str, leaf: x509.Certificate, der: bytes) -> x509.Certificate:
+    """Issue by the ticket of a computer. It must be bound to this TLS connection: who passed it on would add a key of its own."""
+    at, view, enrolment = host.now(), host.view(), host.enrolment
+    realm = enrolment.kerberos if enrolment is not None else None
+    if realm is None:
+        raise KerberosError("the topology has no `console.enrolment.kerberos` any more")
+    folder = view.loaded.folder
+    service = KerberosService(f"HTTP/{view.name}", realm.realm, folder / realm.keytab, folder / STATE / REPLAYS)
+    principal = service.accept(token_in(authorization), leaf, must_be_bound=True).principal
+    name = realm.server_of(principal)
+    if name is None:
+        raise KerberosError(f"{printable(principal, LONGEST_NAME)} is no machine in `console.enrolment.kerberos`")
+    proof = Proof(EnrolmentProtocol.EST, f"ticket of {principal}", lambda: _must_not_have_ended(host, name))
+    return _issued(host, name, der, proof, at)
+
+
+def _must_not_have_ended(host: EnrolmentHost, name: str) -> None:
+    """Raise `CertificateRefusedError` if a certificate of *name* was revoked, and no token has brought it back since."""
+    last = last_revocation(CaGenerations(host.ca), name)
+    if last is not None and not host.management_db.enrolled_certificates.since(name, last.timestamp()):
+        raise CertificateRefusedError(f"a certificate of {name} was revoked; {AGAIN.format(server=name)}")
 
 
 def _by_certificate(host: EnrolmentHost, view: ServerView, leaf: bytes, der: bytes) -> x509.Certificate:

@@ -51,20 +51,21 @@ class KerberosService:
     keytab: Path
     replays: Path
 
-    def accept(self, token: bytes, leaf: x509.Certificate) -> Ticket:
+    def accept(self, token: bytes, leaf: x509.Certificate, *, must_be_bound: bool = False) -> Ticket:
         """Return the ticket in *token*, which arrived over TLS with the certificate *leaf*; raises `KerberosError`.
 
-        A client that names the TLS connection for which the ticket is (RFC 5929 section 4) is refused on another one.
+        A client that names the TLS connection for which the ticket is (RFC 5929 section 4) is refused on another one. If
+        the ticket *must_be_bound*, a client that names none is refused.
         """
         gssapi = library()
         if not read_secret(self.keytab).startswith(_KEYTAB):
             raise OperatorError(f"{self.keytab} is no keytab; write it again: ktutil, or ktpass on Windows")
         try:
-            return self._accepted(gssapi, token, leaf)
+            return self._accepted(gssapi, token, leaf, must_be_bound=must_be_bound)
         except gssapi.exceptions.GSSError as wrong:
             raise KerberosError(f"the ticket is refused: {reason_in(wrong)}") from wrong
 
-    def _accepted(self, gssapi: Any, token: bytes, leaf: x509.Certificate) -> Ticket:
+    def _accepted(self, gssapi: Any, token: bytes, leaf: x509.Certificate, *, must_be_bound: bool) -> Ticket:
         named = gssapi.Name(f"{self.name}@{self.realm}", gssapi.NameType.kerberos_principal)
         store = {"keytab": f"FILE:{self.keytab}", "rcache": f"file2:{self.replays}"}
         bindings = gssapi.raw.ChannelBindings(application_data=end_point(leaf))
@@ -74,6 +75,8 @@ class KerberosService:
         answer = context.step(token)
         if not context.complete or context.mech.dotted_form != KERBEROS:
             raise KerberosError("the token is no ticket of Kerberos")
+        if must_be_bound and not context.actual_flags & gssapi.RequirementFlag.channel_bound:
+            raise KerberosError("the ticket names no TLS connection (channel binding, RFC 5929)")
         principal, seconds = str(context.initiator_name), int(context.lifetime) - SKEW_S
         if principal.rpartition("@")[2] != self.realm or "/" in principal:
             raise KerberosError(f"{printable(principal, LONGEST_NAME)} is no person of {self.realm}")

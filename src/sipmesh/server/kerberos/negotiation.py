@@ -22,11 +22,8 @@ REPLAYS: Final = "kerberos.replays"
 LOGIN_SAYS: Final = "Your browser has sent no ticket of Kerberos. Log in to your domain, or take another way: {way}\n"
 
 
-async def ticket_in(authorization: str, service: KerberosService, leaf: x509.Certificate) -> tuple[Ticket, str]:
-    """Return the ticket in a header for *service*, and the header of the answer; raises `KerberosError`.
-
-    The client is connected to the certificate *leaf*.
-    """
+def token_in(authorization: str) -> bytes:
+    """Return the token in a header; raises `KerberosError`."""
     try:
         scheme, encoded = authorization.split(" ")
         token = base64.b64decode(encoded, validate=True)
@@ -34,5 +31,13 @@ async def ticket_in(authorization: str, service: KerberosService, leaf: x509.Cer
         raise KerberosError("the header has no token of SPNEGO") from None
     if scheme != NEGOTIATE:
         raise KerberosError("the header has another scheme than Negotiate")
-    ticket = await asyncio.to_thread(service.accept, token, leaf)
+    return token
+
+
+async def ticket_in(authorization: str, service: KerberosService, leaf: x509.Certificate) -> tuple[Ticket, str]:
+    """Return the ticket in a header for *service*, and the header of the answer; raises `KerberosError`.
+
+    The client is connected to the certificate *leaf*.
+    """
+    ticket = await asyncio.to_thread(service.accept, token_in(authorization), leaf)
     return ticket, f"{NEGOTIATE} {base64.b64encode(ticket.answer).decode()}"

@@ -68,7 +68,11 @@ class EnrolledCertificates:
 
     def of_last_day(self, server: str, at: float) -> int:
         """Count the certificates that *server* was issued in the day before *at*."""
-        return self._count(CERTIFICATES.c.server == server, CERTIFICATES.c.at > at - A_DAY_S)
+        return self.since(server, at - A_DAY_S)
+
+    def since(self, server: str, begin: float) -> int:
+        """Count the certificates that *server* was issued after *begin*."""
+        return self._count(CERTIFICATES.c.server == server, CERTIFICATES.c.at > begin)
 
     def _count(self, *where: sql.ColumnElement[bool]) -> int:
         count = sql.select(sql.func.count()).select_from(CERTIFICATES).where(*where)

@@ -10,6 +10,7 @@ import pytest
 from sipmesh.server.enrolment.acme import validations as module
 from sipmesh.server.enrolment.enrolment_host import EnrolmentHost
 from sipmesh.storage.enrolment.acme_orders import AcmeOrders, ChallengeStatus
+from sipmesh.trust.evidence import LinkKind
 from support.acme_client import AcmeClient, web_server
 from support.console import Visitor
 from support.enrolling import BOT, enrolling, new_key, request, token
@@ -118,6 +119,7 @@ async def test_challenge_fails_if_enrolment_is_turned_off_meanwhile(tmp_path: Pa
             look=lambda: None,
             count=network.nodes[MGMT].counters.enrolled,
             log=network.nodes[MGMT].log,
+            leaf_of=lambda _host: network.nodes[MGMT].certificates.presented.of(LinkKind.SERVER).leaf,
         )
         validations = module.Validations(host)
         await network.publish(lambda document: document["console"].pop("enrolment"))

@@ -48,6 +48,7 @@ ADA = "{name: ada, role: operator, token_sha256: " + "a" * 64 + "}"
 SCIM = f"scim: {{tokens: [{{name: entra, token_sha256: '{'0' * 64}'}}]}}"
 OAUTH = "oauth: {issuer: 'https://id.example.test', audience: aud}"
 REALM = "kerberos: {realm: CORP.TEST, keytab: secrets/p, domain: example.test}"
+MACHINES = "kerberos: {realm: CORP.TEST, keytab: secrets/k, machines: [{principal: BOT1$@CORP.TEST, server: fe1.example.test}]}"
 KERBEROS = "kerberos: {realm: CORP.TEST, keytab: secrets/k, roles: [{principal: ada@CORP.TEST, role: %s}]}"
 OPENID = "openid: {issuer: 'https://id.example.test', client_id: c, roles: [{value: noc, role: %s}]}"
 
@@ -368,6 +369,11 @@ GIVEN: list[tuple[tuple[str, str], tuple[str, str], list[tuple[str, ConsoleRole]
         [("console.enrolment.tls_alpn_port", OFFICER)],
     ),
     (console(), console(f", {OPENID % 'viewer'}"), [("console.openid", OFFICER)]),
+    (
+        console(", enrolment: {protocols: [est]}"),
+        console(f", enrolment: {{protocols: [est], {MACHINES}}}"),
+        [("console.enrolment.kerberos", OFFICER)],
+    ),
     (console(), console(f", {KERBEROS % 'viewer'}"), [("console.kerberos", OFFICER)]),
     (console(f", {KERBEROS % 'viewer'}"), console(f", {KERBEROS % 'operator'}"), [("console.kerberos", OFFICER)]),
     (console(f", {OPENID % 'viewer'}"), console(f", {OPENID % 'operator'}"), [("console.openid", OFFICER)]),

@@ -16,6 +16,12 @@ Principal = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-
 """A person with the realm (userPrincipalName); a name with a slash is a service, and no operator."""
 
 
+MachinePrincipal = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}\$@[A-Z0-9][A-Z0-9.-]{0,254}$")
+]
+"""The account of a computer in a domain, with the realm."""
+
+
 class KerberosRole(BaseModel):
     """One person, and the role that the person has."""
 

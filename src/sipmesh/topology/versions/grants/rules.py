@@ -401,6 +401,16 @@ _OF_OPERATORS: Final[Rules] = {
     "console.enrolment.tls_alpn_port": (
         Rule(Gain.DECIDE, "any change", "who answers there", "tls-alpn-01 is answered at port {value}", any_change),
     ),
+    "console.enrolment.kerberos": (
+        Rule(
+            Gain.DECIDE,
+            "any change",
+            "the domain controllers of the realm",
+            "computers of {value} get certificates of servers by a ticket, or others than now",
+            lambda change: (change.new.realm,) if change.new is not None else (),
+            is_whole=True,
+        ),
+    ),
     "console.openid": (
         Rule(
             Gain.DECIDE,

@@ -77,6 +77,14 @@ def _enrolment(old: Enrolment | None, new: Enrolment | None) -> Iterator[str]:
     for key in ("http_port", "tls_alpn_port"):
         if old is not None and new is not None and getattr(old, key) != getattr(new, key):
             yield f"enrolment.{key} changes from {getattr(old, key)} to {getattr(new, key)}"
+    realm, next_realm = (one.kerberos if one is not None else None for one in (old, new))
+    if realm == next_realm:
+        return
+    if next_realm is None:
+        yield "servers may not enrol by Kerberos any more"
+        return
+    machines = ", ".join(f"{tell(one.principal)} is {one.server}" for one in next_realm.machines)
+    yield f"servers may enrol by Kerberos of {next_realm.realm}, with {tell(next_realm.keytab)}: {machines}"
 
 
 def invitation_changes(old: InvitationPages | None, new: InvitationPages | None) -> Iterator[str]:
