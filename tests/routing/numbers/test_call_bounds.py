@@ -1,10 +1,10 @@
-"""Hours of the day, and the time that was spent in the last 24 hours."""
+"""Hours of the day, and the time that was spent and the countries that were called in the last 24 hours."""
 
 from __future__ import annotations
 
 import pytest
 
-from sipmesh.routing.numbers.call_bounds import HOUR_S, Hours, SpentTime
+from sipmesh.routing.numbers.call_bounds import HOUR_S, CalledCountries, Hours, SpentTime
 
 ALICE, BOB = ("sip:alice@a.test", ""), ("sip:bob@a.test", "")
 
@@ -35,3 +35,23 @@ def test_names_are_bounded() -> None:
     for name in ("a", "b", "c"):
         spent.add((name, ""), 1.0, 0.0)
     assert [spent.of((name, ""), 0.0) for name in ("a", "b", "c")] == [0.0, 1.0, 1.0]
+
+
+def test_countries_are_forgotten_24_hours_after_their_last_call() -> None:
+    called = CalledCountries()
+    called.add(ALICE, "AT43", 0.0)
+    called.add(ALICE, "FR33", 0.0)
+    called.add(ALICE, "AT43", 5 * HOUR_S)
+    assert called.of(ALICE, 23.5 * HOUR_S) == {"AT43", "FR33"}
+    assert called.of(ALICE, 24.5 * HOUR_S) == {"AT43"}
+    assert called.users(10) == ["sip:alice@a.test"]
+    assert called.of(ALICE, 30 * HOUR_S) == frozenset()
+    assert called.of(BOB, 0.0) == frozenset()
+    assert repr(called) == "<CalledCountries of 0 names>"
+
+
+def test_names_with_countries_are_bounded() -> None:
+    called = CalledCountries(most=2)
+    for name in ("a", "b", "c"):
+        called.add((name, ""), "AT43", 0.0)
+    assert [called.of((name, ""), 0.0) for name in ("a", "b", "c")] == [frozenset(), {"AT43"}, {"AT43"}]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sipmesh.routing.numbers.countries import meaning_of
+from sipmesh.routing.numbers.countries import country_of, meaning_of
 from sipmesh.topology.document.parts.number_kind import NumberKind
 
 
@@ -47,3 +47,8 @@ def test_words_for_a_number_have_its_country_and_kind() -> None:
     assert str(meaning_of("+499001234567")) == "a premium number of DE"
     assert str(meaning_of("+9991234567")) == "a number of a country that is not known"
     assert str(meaning_of("+881612345678")) == "a number of a network of no country"
+
+
+def test_each_network_of_no_country_counts_as_a_country() -> None:
+    found = [country_of(number) for number in ("+493012345678", "+491705550100", "+881612345678", "+870773123456")]
+    assert found == ["DE49", "DE49", "001881", "001870"]

@@ -40,12 +40,13 @@ async def test_page_of_a_trunk_shows_its_channels_and_failures_and_a_partner_has
         federation = {"partners": partners, "networks": ["127.0.0.0/8"], "route": "sip.example.test"}
         await network.publish(lambda document: document.update(federation=federation), force=True)
         used = TrunkUse(trunk=PROVIDER, calls=7, fails=True, minutes=411)
-        caller = CallerUse(user="alice@example.test", calls=2, minutes=60, most_calls=3, most_minutes=100)
+        most = {"most_calls": 3, "most_minutes": 100, "most_countries": 5}
+        caller = CallerUse(user="alice@example.test", calls=2, minutes=60, countries=4, **most)
         reports = network.master.reports
         reports.record(GATEWAY, ServerStatus(number=2, trunks=(used,), callers=(caller,)), datetime.now(UTC), 2)
         await viewer.log_in("viewer")
         shown = (await viewer.get(f"/partners/{PROVIDER}")).text
-        bounds = ("7 of 30", "411 of 600", "2 of 3", "60 of 100", 'href="/users/alice%40example.test"')
+        bounds = ("7 of 30", "411 of 600", "2 of 3", "60 of 100", "4 of 5", 'href="/users/alice%40example.test"')
         for wanted in (*bounds, "calls go to other trunks first", GATEWAY, "240 min"):
             assert wanted in shown, wanted
         other = (await viewer.get("/partners/partner.test")).text

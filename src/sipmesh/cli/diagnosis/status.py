@@ -103,6 +103,7 @@ def _say_trunks(server: ServerReply) -> None:
         bounds = (
             ("calls", caller.calls, caller.most_calls),
             ("minutes in 24 hours", caller.minutes, caller.most_minutes),
+            ("countries in 24 hours", caller.countries, caller.most_countries),
         )
         used = ", ".join(f"{count} of {most} {what}" for what, count, most in bounds if most is not None)
         say(f"{server.server}: {caller.user} has used {used}.")

@@ -15,10 +15,11 @@ MOST_NAMES: Final = 200_000
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """*calls* at the same time, and *minutes* in 24 hours, of one user; None is no bound."""
+    """*calls* at the same time, and *minutes* and *countries* in 24 hours, of one user; None is no bound."""
 
     calls: int | None = None
     minutes: int | None = None
+    countries: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,3 +77,39 @@ class SpentTime:
         if not hours:
             del self._spent[name]
         return sum(seconds for _, seconds in hours)
+
+
+class CalledCountries:
+    """The countries that each name, such as a user, has called in the last 24 hours; *now* is in seconds of one clock.
+
+    Above *most* names, the name that has called least lately is forgotten.
+    """
+
+    def __init__(self, most: int = MOST_NAMES) -> None:
+        self._most = most
+        self._called: dict[tuple[str, str], dict[str, int]] = {}  # and in which hour last
+
+    def __repr__(self) -> str:
+        return f"<CalledCountries of {len(self._called)} names>"
+
+    def add(self, name: tuple[str, str], country: str, now: float) -> None:
+        """Count a call to *country* that begins *now*."""
+        hours = self._called.pop(name, dict[str, int]())
+        hours[country] = int(now // HOUR_S)
+        self._called[name] = hours
+        if len(self._called) > self._most:
+            del self._called[next(iter(self._called))]
+
+    def of(self, name: tuple[str, str], now: float) -> frozenset[str]:
+        """Give the countries whose last call has begun in the last 24 hours, to the hour."""
+        first = int(now // HOUR_S) - HOURS
+        hours = {country: hour for country, hour in self._called.get(name, {}).items() if hour > first}
+        if hours:
+            self._called[name] = hours
+        else:
+            self._called.pop(name, None)
+        return frozenset(hours)
+
+    def users(self, most: int) -> list[str]:
+        """Give the users among the *most* names that have called last, the newest first."""
+        return [name for name, of in islice(reversed(self._called), most) if name and not of]

@@ -34,6 +34,12 @@ class NumberMeaning:
         return f"{f'a {self.kind} number' if self.kind else 'a number'} {where.get(self.country, f'of {self.country}')}"
 
 
+def country_of(number: str) -> str:
+    """Return what counts as one country: it and its code. Networks of no country have a code each."""
+    meaning = meaning_of(number)
+    return f"{meaning.country}{meaning.code}"
+
+
 @lru_cache(KNOWN)
 def meaning_of(number: str) -> NumberMeaning:
     """Return the meaning of the whole *number*.

@@ -153,7 +153,7 @@ class DialPlan:
 
 def bounds_of(given: PerUser | None) -> Bounds:
     """Return how much one user may call."""
-    return Bounds(given.calls, given.minutes) if given is not None else NO_BOUNDS
+    return Bounds(given.calls, given.minutes, given.countries) if given is not None else NO_BOUNDS
 
 
 def hours_of(given: str | None) -> Hours | None:

@@ -106,8 +106,9 @@ def trunks_of(node: RunningServer) -> tuple[TrunkUse, ...]:
 def callers_of(node: RunningServer) -> Iterator[CallerUse]:
     """Yield the users who call most through the trunks of a gateway; another server has none."""
     for one in node.relay.calls.bounds.callers(node.loop.time()):
-        most = {"most_calls": one.bounds.calls, "most_minutes": one.bounds.minutes}
-        yield CallerUse(user=text(one.user), calls=one.calls, minutes=one.minutes, **most)
+        bounds = one.bounds
+        most = {"most_calls": bounds.calls, "most_minutes": bounds.minutes, "most_countries": bounds.countries}
+        yield CallerUse(user=text(one.user), calls=one.calls, minutes=one.minutes, countries=one.countries, **most)
 
 
 def applications_of(node: RunningServer) -> Iterator[ApplicationUse]:

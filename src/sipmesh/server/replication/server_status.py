@@ -130,9 +130,10 @@ class TrunkUse(_Part):
 
 
 class CallerUse(_Part):
-    """A user who has used half of a bound or more: the *calls* that are up, and the *minutes* in 24 hours, through all trunks.
+    """A user who has used half of a bound or more, through all trunks.
 
-    *most_calls* and *most_minutes* are the bounds of each user; None is no bound.
+    *calls* are those that are up, *minutes* and *countries* those of 24 hours. *most_calls*, *most_minutes* and
+    *most_countries* are the bounds of each user; None is no bound.
     """
 
     user: Text
@@ -140,6 +141,8 @@ class CallerUse(_Part):
     minutes: Count = 0
     most_calls: Count | None = None
     most_minutes: Count | None = None
+    countries: Count = 0
+    most_countries: Count | None = None
 
 
 class ApplicationUse(_Part):

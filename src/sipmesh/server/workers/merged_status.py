@@ -67,11 +67,12 @@ def _trunks(everyone: Sequence[ServerStatus]) -> Iterator[TrunkUse]:
 
 
 def _callers(everyone: Sequence[ServerStatus]) -> Sequence[CallerUse]:
-    """Sum what each user has called; the users who have called most come first."""
+    """Sum what each user has called; the users who have called most come first. Processes may know the same countries."""
     found: dict[str, CallerUse] = {}
     for one in (one for status in everyone for one in status.callers):
         before = found.get(one.user)
         summed = {"calls": one.calls + before.calls, "minutes": one.minutes + before.minutes} if before else {}
+        summed |= {"countries": max(one.countries, before.countries)} if before else {}
         found[one.user] = one.model_copy(update=summed)
     return sorted(found.values(), key=lambda one: -one.minutes)[:MOST_CAUSES]
 

@@ -199,3 +199,59 @@ async def test_report_has_the_minutes_of_a_trunk_and_the_users_who_have_used_hal
         assert [(one.user, one.calls, one.minutes, one.most_minutes) for one in status.callers] == [
             (f"alice@{EXAMPLE}", 1, 5, 10)
         ]
+
+
+AUSTRIA, FRANCE, CUBA, BARBADOS = "+43512507123", "+33142345678", "+5372041234", "+12462345678"
+WORLD = [
+    {"name": "world", "numbers": ["+"], "everyone": True},
+    {"name": "islands", "countries": ["CU", "BB", "JM"], "everyone": True, "per_user": {"countries": 1}},
+]
+
+
+async def rings_out(caller: Peer, user: str, trunk: Peer, number: str) -> None:
+    """A call that reaches the trunk, and is not answered there."""
+    await caller.send(invite_of(caller, user, number))
+    came = await trunk.request_in("INVITE")
+    assert came.ruri.user == number
+    await trunk.reply(came, 480)
+    assert (await caller.final(method="INVITE")).status >= 480
+    await trunk.request_in("ACK")
+
+
+@on_loop
+async def test_stolen_phone_that_calls_one_country_after_another_stops_and_is_named(
+    network: Network, provider: PlayedTrunk
+) -> None:
+    """Calls to the countries that were called go on, and so do the calls of another user."""
+    async with with_keys(network, classes=WORLD, per_user={"countries": 2}), provider:
+        alice, bob = await network.phone("alice", FE1), await network.phone("bob", FE1)
+        trunk, node = await provider.opens(network), network.nodes[GATEWAY]
+        for number in (AUSTRIA, FRANCE, AUSTRIA):
+            await rings_out(alice, "alice", trunk, number)
+        assert await refused(alice, "alice", OUTSIDE) == 403
+        assert await refused(alice, "alice", CUBA) == 403
+        await rings_out(alice, "alice", trunk, FRANCE)
+        await rings_out(bob, "bob", trunk, CUBA)
+        why = f"alice@{EXAMPLE} has called 2 countries in 24 hours, and calls one more"
+        assert node.relay.calls.bounds.lately == [why]
+        assert node.relay.calls.bounds.reached["countries"] == 2
+        status = status_of(node)
+        assert why in str(list(reported_faults(GATEWAY, status)))
+        assert [(one.user, one.countries, one.most_countries) for one in status.callers] == [
+            (f"bob@{EXAMPLE}", 1, 2),
+            (f"alice@{EXAMPLE}", 2, 2),
+        ]
+
+
+@on_loop
+async def test_bound_of_countries_of_a_class_counts_those_of_the_class_alone(
+    network: Network, provider: PlayedTrunk
+) -> None:
+    async with with_keys(network, classes=WORLD), provider:
+        alice = await network.phone("alice", FE1)
+        trunk = await provider.opens(network)
+        for number in (AUSTRIA, BARBADOS, FRANCE):
+            await rings_out(alice, "alice", trunk, number)
+        assert await refused(alice, "alice", CUBA) == 403
+        for number in (BARBADOS, OUTSIDE):
+            await rings_out(alice, "alice", trunk, number)

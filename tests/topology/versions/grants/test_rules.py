@@ -245,6 +245,11 @@ GIVEN: list[tuple[tuple[str, str], tuple[str, str], list[tuple[str, ConsoleRole]
         (FEDERATION, f"numbers: {{per_user: {{minutes: 2}}}}\n{FEDERATION}"),
         [("numbers.per_user.minutes", OFFICER)],
     ),
+    (
+        SAME,
+        (FEDERATION, f"numbers: {{per_user: {{countries: 2}}}}\n{FEDERATION}"),
+        [("numbers.per_user.countries", OFFICER)],
+    ),
     (SAME, (FEDERATION, f"numbers: {{time_zone: Europe/Berlin}}\n{FEDERATION}"), [("numbers.time_zone", OFFICER)]),
     (
         SAME,

@@ -45,4 +45,5 @@ def trunk_bounds_told(trunk: TrunkRoute) -> str:
 def _bounds_of(who: str, bounds: Bounds) -> str:
     told = [f"{bounds.calls} calls at the same time"] if bounds.calls is not None else []
     told += [f"{bounds.minutes} minutes in 24 hours"] if bounds.minutes is not None else []
+    told += [f"{bounds.countries} countries in 24 hours"] if bounds.countries is not None else []
     return f"{who}: {', '.join(told)}" if told else ""

@@ -125,7 +125,9 @@ LINKS_BETWEEN: Final = (
 )
 REFUSED_LATELY: Final = tuple(map(Column[VerdictEntry], ("At", "Server", "Verdict", "Link", "From", "Remedy")))
 TRUNK_USES: Final = tuple(map(Column[UseAtGateway], ("Gateway", "Channels in use", "Minutes in 24 h", "State")))
-TRUNK_CALLERS: Final = tuple(map(Column[CallerAtGateway], ("User", "Gateway", "Calls now", "Minutes in 24 h")))
+TRUNK_CALLERS: Final = tuple(
+    map(Column[CallerAtGateway], ("User", "Gateway", "Calls now", "Minutes in 24 h", "Countries in 24 h"))
+)
 APPLICATION_USES: Final = (
     Column[UseAtFrontEnd]("Front end", lambda one: one.server),
     Column[UseAtFrontEnd]("Calls up", lambda one: one.use.calls),

@@ -7,7 +7,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
-from sipmesh.routing.numbers.call_bounds import NO_BOUNDS, Bounds
+from sipmesh.routing.numbers.call_bounds import NO_BOUNDS, Bounds, CalledCountries
+from sipmesh.routing.numbers.countries import country_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 LOOKED_S: Final = 5.0
 """Seconds between two looks at how long the calls are up."""
 
-BOUNDS: Final = ("calls", "minutes", "hours", "trunk-minutes", "longest-call", "forwarded")
+BOUNDS: Final = ("calls", "minutes", "countries", "hours", "trunk-minutes", "longest-call", "forwarded")
 
 MOST_FORWARDED: Final = 10
 """Calls of one user to trunks up to which this user's rules forward a further one.
@@ -41,17 +42,22 @@ MOST_CALLERS_LOOKED_AT: Final = 2_000
 
 
 class Caller(NamedTuple):
-    """A user who has *calls* up through trunks, and has called for *minutes* in 24 hours; *bounds* are those of each user."""
+    """A user who has *calls* up through trunks, and has called for *minutes*, to so many *countries*, in 24 hours.
+
+    *bounds* are those of each user.
+    """
 
     user: str
     calls: int
     minutes: int
+    countries: int
     bounds: Bounds
 
     @property
     def is_near(self) -> bool:
         """Whether half of a bound is used."""
-        uses = (self.calls, self.bounds.calls), (self.minutes, self.bounds.minutes)
+        bounds = self.bounds
+        uses = (self.calls, bounds.calls), (self.minutes, bounds.minutes), (self.countries, bounds.countries)
         return any(most is not None and 2 * used >= most for used, most in uses)
 
 
@@ -65,6 +71,7 @@ class CallBounds:
         self, current: Current, calls: TrunkCalls, spent: SpentTime, wall: Callable[[], float], log: LimitedLog
     ) -> None:
         self._current, self._calls, self._spent, self._wall, self._log = current, calls, spent, wall, log
+        self._countries = CalledCountries()
         self.reached: Counter[str] = Counter()
         self._lately: dict[str, tuple[float, str]] = {}
         self._next_look = 0.0
@@ -99,7 +106,18 @@ class CallBounds:
                 return self._alarm("calls", user, f"has {bounds.calls} calls at the same time{of_class(name)}")
             if bounds.minutes is not None and self._seconds(user, name, up, now) >= 60.0 * bounds.minutes:
                 return self._alarm("minutes", user, f"has used {bounds.minutes} minutes in 24 hours{of_class(name)}")
+            if bounds.countries is not None and self._is_one_more(user, name, number, bounds.countries, now):
+                why = f"has called {bounds.countries} countries in 24 hours{of_class(name)}, and calls one more"
+                return self._alarm("countries", user, why)
+        for name, bounds in bounds_of(plan, number):
+            if bounds.countries is not None:
+                self._countries.add((user, name), country_of(number), now)
         return ""
+
+    def _is_one_more(self, user: str, name: str, number: str, most: int, now: float) -> bool:
+        """Tell whether *number* is in another country than the *most* that *user* has called."""
+        called = self._countries.of((user, name), now)
+        return len(called) >= most and country_of(number) not in called
 
     def has_minutes(self, trunk: TrunkRoute, now: float) -> bool:
         """Tell whether calls to *trunk* have minutes left."""
@@ -130,13 +148,15 @@ class CallBounds:
         for call in self._calls.up():
             if call.user:
                 up.setdefault(call.user, []).append(call)
-        users = dict.fromkeys((*up, *self._spent.users(MOST_CALLERS_LOOKED_AT)))
+        lately = (*self._spent.users(MOST_CALLERS_LOOKED_AT), *self._countries.users(MOST_CALLERS_LOOKED_AT))
+        users = dict.fromkeys((*up, *lately))
         found = [self._caller(user, up.get(user, []), names.plan.per_user, now) for user in users]
         found.sort(key=lambda one: -one.minutes)
         return [one for one in found if one.is_near][:MOST_CALLERS]
 
     def _caller(self, user: str, up: Sequence[TrunkCall], bounds: Bounds, now: float) -> Caller:
-        return Caller(user.removeprefix("sip:"), len(up), int(self._seconds(user, "", up, now) // 60.0), bounds)
+        minutes, countries = int(self._seconds(user, "", up, now) // 60.0), len(self._countries.of((user, ""), now))
+        return Caller(user.removeprefix("sip:"), len(up), minutes, countries, bounds)
 
     def _seconds(self, user: str, name: str, up: Sequence[TrunkCall], now: float) -> float:
         """Give the seconds of calls that have ended in the last day, and of those that are up."""

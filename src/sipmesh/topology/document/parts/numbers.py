@@ -45,6 +45,9 @@ class PerUser(Part):
     minutes: Annotated[int, Field(strict=True, ge=1, le=100_000)] | None = Field(
         default=None, description="minutes in 24 hours; by default not bounded"
     )
+    countries: Annotated[int, Field(strict=True, ge=1, le=MOST_COUNTRIES)] | None = Field(
+        default=None, description="different countries in 24 hours; by default not bounded"
+    )
 
     def __str__(self) -> str:
         """Say the bounds that are set, as in ``4 calls, 600 minutes``."""

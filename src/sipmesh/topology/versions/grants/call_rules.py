@@ -158,6 +158,9 @@ OF_NUMBERS: Final[Rules] = {
     "numbers.per_user.minutes": (
         Rule(Gain.DECIDE, "any change", "users", "each user may call for {value} minutes in 24 hours", any_change),
     ),
+    "numbers.per_user.countries": (
+        Rule(Gain.DECIDE, "any change", "users", "each user may call {value} countries in 24 hours", any_change),
+    ),
     "numbers.time_zone": (
         Rule(Gain.DECIDE, "any change", "users", "hours of classes are those of {value}", any_change),
     ),
