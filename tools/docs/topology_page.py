@@ -32,7 +32,14 @@ FIRST = (
     "Dns",
     "Storage",
     "Numbers",
+    "NumberClass",
+    "PerUser",
+    "SiteNumbers",
+    "NumberRoute",
     "Trunk",
+    "Account",
+    "Challenge",
+    "Stir",
     "Console",
 )
 """The parts of the first page, in the order in which an operator meets them."""
