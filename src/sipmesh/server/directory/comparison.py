@@ -199,6 +199,8 @@ def compare(answer: Answer, held: HeldUsers, at: datetime) -> Comparison:
     steps = list(compared.steps())
     links: Mapping[str, DirectoryLink] = held.links
     users = sum(link.ended_by == ACTIVE for link in links.values())
-    before = sum(link.is_loss and link.since > at - DAY for link in links.values())
-    lost = sum(step.kind in LOG_OUT for step in steps)
-    return Comparison(steps, list(dict.fromkeys(compared.conflicts)), Loss(users, lost, before))
+    lost = [step.changed[0] for step in steps if step.kind in LOG_OUT]
+    leaving = frozenset(lost)
+    others = (link for link in links.values() if link.aor not in leaving)  # a user is lost once, by several steps too
+    before = sum(link.is_loss and link.since > at - DAY for link in others)
+    return Comparison(steps, list(dict.fromkeys(compared.conflicts)), Loss(users, len(lost), before))

@@ -81,13 +81,14 @@ class EntrySync:
         return active if link is None else compare(Answer([entry]), held, at)
 
     def _must_not_lose(self, comparison: Comparison, at: datetime, *, accept_loss: bool) -> None:
-        lost = sum(step.kind in LOG_OUT for step in comparison.steps)
+        lost = [step.changed[0] for step in comparison.steps if step.kind in LOG_OUT]
         if accept_loss or not lost:
             return
-        users, before = self._links.access_counts(at - DAY)
-        loss = Loss(users, lost, before)
-        if loss.is_beyond(self._most_loss):
+        for of_old in (False, True):  # users added today must not make the losses of the others a small part
+            users, before = self._links.access_counts(at - DAY, lost, of_old=of_old)
+            if not Loss(users, len(lost) if users + before else 0, before).is_beyond(self._most_loss):
+                continue
             raise TooManyLossesError(
-                f"nothing is changed: {loss.before} of {users + before} users have lost their access in the last day, and more "
+                f"nothing is changed: {before} of {users + before} users have lost their access in the last day, and more "
                 f"than {self._most_loss} % would; if it is right, an operator accepts it: sipmesh directory apply --accept-loss"
             )

@@ -96,9 +96,11 @@ def _one(kind: ScimKind, resource_id: str, request: ScimRequest, directory: Scim
 
 def _body(request: ScimRequest) -> dict[str, Any]:
     try:
-        return read_object(request.body)
+        found = read_object(request.body)
+        json.dumps(found, ensure_ascii=False).encode()  # half a character (a surrogate) can be stored nowhere
     except ValueError as wrong:
         raise InvalidSyntaxException(detail=f"the body is no JSON object: {wrong}") from None
+    return found
 
 
 def _searched(kinds: Sequence[ScimKind], request: ScimRequest, directory: ScimDirectory, asked: Asked) -> ScimAnswer:

@@ -101,13 +101,22 @@ class DirectoryLinks:
             link = link_of(db, user_like(db, entry.aor))
         return link is not None and link.id != entry.id and not link.ended_by
 
-    def access_counts(self, since: datetime) -> tuple[int, int]:
-        """Return how many users have access by the directory, and how many have lost it since an instant."""
+    def access_counts(self, since: datetime, lost: Sequence[str], *, of_old: bool) -> tuple[int, int]:
+        """Return how many users have access by the directory, and how many others than *lost* have lost it since an instant.
+
+        With *of_old*, only users count who were there at that instant: none if none of *lost* was.
+        """
         links = directory_tables.LINKS.c
         count = sql.select(sql.func.count()).select_from(directory_tables.LINKS)
         with self._users.reading() as db:
+            if of_old:
+                old = sql.select(tables.USERS.c.aor).where(tables.USERS.c.created <= since)
+                if not db.execute(old.where(tables.USERS.c.aor.in_(lost)).limit(1)).first():
+                    return 0, 0
+                count = count.where(links.aor.in_(old))
             users = db.execute(count.where(links.ended_by == ACTIVE)).scalar_one()
-            return int(users), int(db.execute(count.where(links.is_loss, links.since > since)).scalar_one())
+            before = count.where(links.is_loss, links.since > since, links.aor.not_in(lost))
+            return int(users), int(db.execute(before).scalar_one())
 
     def counts(self) -> tuple[int, int]:
         """Return how many users come from the directory, and how many of them have lost their access by it."""
@@ -286,8 +295,10 @@ def _after(step: DirectoryStep, at: datetime, *, is_loss: bool) -> DirectoryLink
         entry = step.entry
         link = replace(link, aor=step.aor, dn=entry.dn, name=entry.name, mail=entry.mail)
         link = replace(link, aliases=aliases, classes=entry.classes)
-    if step.kind is StepKind.RENAME:
-        return replace(link, to_revoke=tuple(dict.fromkeys((*link.to_revoke, step.changed[0]))))
+    if step.kind is StepKind.RENAME:  # the phones are logged out: it counts among the losses of its day
+        to_revoke = tuple(dict.fromkeys((*link.to_revoke, step.changed[0])))
+        renamed = replace(link, to_revoke=to_revoke)
+        return replace(renamed, since=at, is_loss=True) if is_loss and not link.ended_by else renamed
     if step.kind is StepKind.ENABLE:
         return replace(link, ended_by=ACTIVE, since=at, is_loss=False)
     if step.kind is StepKind.DISABLE:
