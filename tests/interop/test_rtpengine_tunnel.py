@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
+import signal
 import socket
 import subprocess
 import time
@@ -43,12 +45,13 @@ def started(command: str, log: Path) -> Iterator[None]:
             shlex.split(command),
             stdout=out,
             stderr=out,
+            start_new_session=True,
             preexec_fn=die_with_parent,  # noqa: PLW1509
         )
         try:
             yield
         finally:
-            process.terminate()
+            os.killpg(process.pid, signal.SIGTERM)  # socat has a process for each peer
             process.wait()
 
 
