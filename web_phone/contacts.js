@@ -1,14 +1,17 @@
-// The contacts of the user who has logged in: kept in this browser, shown with their presence.
+// The contacts of the user who has logged in, shown with their presence: kept at management if it keeps contacts, and in this browser.
+import { readGroups } from "./contact_store.js";
 import { by, element, isolated } from "./text.js";
 import { Watch } from "./presence.js";
 
-const MOST_CONTACTS = 100;
+const MOST_CONTACTS = 500;
+const MOST_WATCHED = 100;
 const WORDS = { open: "available", closed: "not available", unknown: "not known", refused: "presence is not shown to you" };
 
 export class Contacts {
   // *chosen* gets the address of a contact that the user chooses; *changed* is called when other contacts are kept than before.
-  constructor(own, chosen, changed) {
-    Object.assign(this, { own, chosen, changed, agent: null, current: "" });
+  // *place* is the `ContactStore` of the user.
+  constructor(own, chosen, changed, place) {
+    Object.assign(this, { own, chosen, changed, place, agent: null, current: "", isRead: false });
     this.people = new Map();
     for (const address of this.stored()) this.add(address);
   }
@@ -30,6 +33,44 @@ export class Contacts {
     const kept = [...this.people.values()].filter((person) => person.kept).map((person) => person.address);
     localStorage.setItem(this.key, JSON.stringify(kept));
     this.changed();
+  }
+
+  get moved() {
+    return `sipmesh-contacts-moved ${this.own}`;
+  }
+
+  // Read the contacts that management keeps. Those of this browser go there once: later, one that is missing there was removed.
+  async useStore(given) {
+    this.place.use(given);
+    if (this.isRead) return;
+    this.isRead = true;
+    const found = await this.place.read();
+    this.isRead = found !== null;
+    if (found === null) return;
+    const targets = new Set(found.map((contact) => contact.target));
+    const own = [...this.people.values()].filter((person) => person.kept && !targets.has(person.address));
+    const isFirst = localStorage.getItem(this.moved) === null;
+    for (const person of own) if (isFirst) await this.write(person);
+      else this.drop(person.address);
+    for (const { target, ...about } of found) Object.assign(this.add(target), { about });
+    localStorage.setItem(this.moved, "1");
+    this.store();
+    this.show();
+  }
+
+  // Keep a contact at management, with what is known of it.
+  async write(person, { name = person.about?.name ?? "", groups = person.about?.groups ?? [] } = {}) {
+    const known = person.about ?? { id: crypto.randomUUID(), address: person.address, numbers: [] };
+    if (!this.place.isOpen) return;
+    person.about = { ...known, name, groups };
+    await this.place.write(person.about);
+    this.show();
+  }
+
+  // The name and the groups that the user has typed for the contact whose conversation is open.
+  async describe(name, groups) {
+    const person = this.people.get(this.current);
+    if (person?.kept) await this.write(person, { name: name.trim(), groups: readGroups(groups) });
   }
 
   // Add a contact; one who is not *kept* has written or called, and is forgotten with the page.
@@ -61,20 +102,29 @@ export class Contacts {
   makeRoom() {
     if (this.people.size < MOST_CONTACTS) return;
     const oldest = [...this.people.values()].find((person) => !person.kept);
-    if (oldest) this.remove(oldest.address);
+    if (oldest) this.drop(oldest.address);
   }
 
   remove(address) {
-    const person = this.people.get(address);
-    person?.watch?.end();
-    this.people.delete(address);
+    const about = this.people.get(address)?.about;
+    if (about && this.place.isOpen) this.place.remove(about.id);
+    this.drop(address);
     this.store();
     this.show();
   }
 
+  drop(address) {
+    this.people.get(address)?.watch?.end();
+    this.people.delete(address);
+  }
+
+  // Forget all contacts in this browser; those at management stay.
   clear() {
-    for (const address of [...this.people.keys()]) this.remove(address);
+    for (const address of [...this.people.keys()]) this.drop(address);
     localStorage.removeItem(this.key);
+    localStorage.removeItem(this.moved);
+    this.changed();
+    this.show();
   }
 
   // Watch all with *agent*, from each login on.
@@ -85,11 +135,16 @@ export class Contacts {
 
   watch(person) {
     person.watch?.end();
-    if (!this.agent?.isRegistered()) return;
+    if (!this.agent?.isRegistered() || this.watched(person) >= MOST_WATCHED) return;
     person.watch = new Watch(this.agent, person.address, (seen) => {
       Object.assign(person, seen);
       this.show();
     });
+  }
+
+  // How many others are watched: a server has subscriptions for some hundred contacts.
+  watched(person) {
+    return [...this.people.values()].filter((other) => other !== person && other.watch).length;
   }
 
   unknown() {
@@ -104,11 +159,30 @@ export class Contacts {
   show() {
     const list = by("contacts");
     const focused = document.activeElement?.dataset?.address;
-    list.replaceChildren(...[...this.people.values()].map((person) => this.row(person)));
+    list.replaceChildren(...this.rows());
     if (focused) [...list.querySelectorAll("button")].find((button) => button.dataset.address === focused)?.focus();
     by("no-contacts").hidden = this.people.size > 0;
     const person = this.people.get(this.current);
     if (person) by("with-state").textContent = this.stateOf(person);
+    by("about").hidden = !person?.kept || !this.place.isOpen;
+  }
+
+  // Those without a group first, then each group under its name.
+  rows() {
+    const people = [...this.people.values()];
+    const groups = [...new Set(people.flatMap((person) => person.about?.groups ?? []))].sort((a, b) => a.localeCompare(b));
+    const rows = people.filter((person) => !person.about?.groups.length).map((person) => this.row(person));
+    for (const group of groups) {
+      rows.push(element("li", { class: "group" }, isolated(group)));
+      rows.push(...people.filter((person) => person.about?.groups.includes(group)).map((person) => this.row(person)));
+    }
+    return rows;
+  }
+
+  // Show what the user has written down about the contact whose conversation is opened.
+  showAbout(person) {
+    by("about-name").value = person.about?.name ?? "";
+    by("about-groups").value = (person.about?.groups ?? []).join(", ");
   }
 
   row(person) {
@@ -116,7 +190,9 @@ export class Contacts {
     if (person.unread) unread.append(element("span", { class: "unseen" }, " new messages"));
     const dot = element("span", { class: `dot ${person.state}`, "aria-hidden": "true" });
     const state = element("span", { class: "state" }, isolated(this.stateOf(person)));
-    const button = element("button", { type: "button", "data-state": person.state }, dot, isolated(person.address), unread, state);
+    const name = person.about?.name;
+    if (name) state.prepend(isolated(person.address), ", ");
+    const button = element("button", { type: "button", "data-state": person.state }, dot, isolated(name || person.address), unread, state);
     button.dataset.address = person.address;
     if (person.address === this.current) button.setAttribute("aria-current", "true");
     button.addEventListener("click", () => this.chosen(person.address));

@@ -23,6 +23,7 @@ export class Conversation {
     by("nobody").hidden = true;
     by("conversation").hidden = false;
     by("rooms").classList.add("talking");
+    this.contacts.showAbout(person);
     this.contacts.show();
     this.show(person);
   }

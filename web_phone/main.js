@@ -4,6 +4,7 @@ import { readAddress, readTarget, uriOf } from "./address.js";
 import { Alerts } from "./alerts.js";
 import { Calls } from "./calls.js";
 import { Cancels } from "./cancels.js";
+import { ContactStore } from "./contact_store.js";
 import { Contacts } from "./contacts.js";
 import { Conversation } from "./conversation.js";
 import { Devices } from "./devices.js";
@@ -103,13 +104,14 @@ function enter(address, cancels) {
   };
   const presence = new OwnPresence(address, say);
   const alerts = new Alerts(() => presence.isQuiet);
-  const contacts = new Contacts(address, open, () => pickups.contactsChanged());
+  const contacts = new Contacts(address, open, () => pickups.contactsChanged(), new ContactStore(address, say));
   const conversation = new Conversation(contacts, alerts, say);
   const dialling = new Dialling(address, (target, how) => {
     conversation.open(target);
     calls.call(agent, target, how);
   });
-  const profile = new Profile(address, (users, rules, portal) => {
+  const profile = new Profile(address, (users, rules, portal, place) => {
+    if (place) contacts.useStore(place);
     dialling.offer(users);
     pickups.watch(users);
     showRules(rules, portal);
@@ -195,9 +197,10 @@ function wire(own, { contacts, conversation, calls, devices, dialling, history, 
       return;
     }
     by("add").value = "";
-    contacts.add(address);
+    contacts.write(contacts.add(address));
     contacts.store();
   });
+  onSubmit("about-form", () => contacts.describe(by("about-name").value, by("about-groups").value));
   onSubmit("write-form", () => {
     conversation.send(agent, contacts.current, by("text").value);
     by("text").value = "";

@@ -154,8 +154,8 @@ def test_each_failure_has_a_sentence() -> None:
 
 
 def test_stranger_displaces_a_stranger_and_never_a_kept_contact() -> None:
-    """With 100 kept contacts one stranger is shown beside them, and no further contact can be kept."""
-    kept = [f"u{number}@example.test" for number in range(100)]
+    """With 500 kept contacts one stranger is shown beside them, and no further contact can be kept."""
+    kept = [f"u{number}@example.test" for number in range(500)]
     added = """(() => {
         globalThis.localStorage = {getItem: () => JSON.stringify(given[0]), setItem: (_, text) => (globalThis.stored = text)};
         m.Contacts.prototype.show = () => {};

@@ -82,6 +82,7 @@ DEVICES: Final = Schema("devices", "0002", MIGRATIONS / "devices")
 DIRECTORY: Final = Schema("directory", "0001", MIGRATIONS / "directory")
 LOGOUTS: Final = Schema("logouts", "0001", MIGRATIONS / "logouts")
 SCIM: Final = Schema("scim", "0001", MIGRATIONS / "scim")
+CONTACTS: Final = Schema("contacts", "0001", MIGRATIONS / "contacts")
 """Apart from the tables of devices and of the directory: the release before serves a folder that has these tables."""
 
 MESSAGES: Final = Schema("messages", "0002", MIGRATIONS / "messages")
@@ -90,7 +91,7 @@ ENROLMENT: Final = Schema("enrolment", "0001", MIGRATIONS / "enrolment")
 """Beside the tables of management, and apart from them: an earlier release serves a folder that has these tables."""
 
 CALLS: Final = Schema("calls", "0001", MIGRATIONS / "calls")
-SCHEMAS: Final = (MANAGEMENT, USERS, MESSAGES, LEDGER, CALLS, ENROLMENT, DEVICES, DIRECTORY, LOGOUTS, SCIM)
+SCHEMAS: Final = (MANAGEMENT, USERS, MESSAGES, LEDGER, CALLS, ENROLMENT, DEVICES, DIRECTORY, LOGOUTS, SCIM, CONTACTS)
 """All schemas."""
 
 _OURS: Final = re.compile(r"(?:ca\d+_)?[a-z]+_schema|ca\d+_facts|stored_messages|users\.ha1_sha256")

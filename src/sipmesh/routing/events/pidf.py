@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
-from xml.etree.ElementTree import TreeBuilder
 from xml.sax.saxutils import escape, quoteattr
 
-from defusedxml.common import DefusedXmlException
-from defusedxml.ElementTree import DefusedXMLParser, ParseError
-
+from sipmesh.bounded_xml import XmlBounds, parse_xml
 from sipmesh.errors import RemoteError
 
 if TYPE_CHECKING:
@@ -32,8 +29,9 @@ MAX_ATTRIBUTES: Final = 512
 """Attributes of all elements. A document of a phone has some dozens."""
 
 MAX_NAMESPACE: Final = 256
-"""Characters of the name of a namespace, which the parser repeats in each name that has it. RFC 4480 has those with 37."""
+"""Characters of the name of a namespace. RFC 4480 has those with 37."""
 
+BOUNDS: Final = XmlBounds(MAX_ELEMENTS, MAX_DEPTH, MAX_ATTRIBUTES, MAX_NAMESPACE)
 MAX_COMPOSED: Final = 64 << 10
 """Octets of a composed document: a phone reads no larger message without trouble."""
 
@@ -65,58 +63,13 @@ def parse_pidf(body: bytes, mark: str) -> PresenceDocument:
     *mark* goes before each id, so that ids of several devices differ. An attacker can name no file and no other document: a
     DTD is refused (entities of XML 1.0 section 4).
     """
-    parser = DefusedXMLParser(target=_BoundedTree(), forbid_dtd=True)
-    try:
-        parser.feed(body)
-        root = parser.close()
-    except (ParseError, DefusedXmlException, ValueError, LookupError) as wrong:
-        raise RemoteError(f"not a presence document: {type(wrong).__name__}", rule=RULE) from None
+    root = parse_xml(body, BOUNDS, what="a presence document", rule=RULE)
     if root.tag != ROOT:
         raise RemoteError("the root is not a presence element", rule=RULE)
     document = PresenceDocument(tuple(_written(part, mark) for part in root))
     if document.size > MAX_COMPOSED:
         raise RemoteError(f"more than {MAX_COMPOSED} octets with its namespaces", rule=RULE)
     return document
-
-
-class _BoundedTree:
-    """The elements of a document, while they are parsed: a document that is out of bounds is read no further.
-
-    It has a `TreeBuilder` and is none: a compiled class cannot inherit from a class in C.
-    """
-
-    def __init__(self) -> None:
-        self._builder = TreeBuilder()
-        self._elements = self._attributes = self._depth = 0
-
-    def start_ns(self, _prefix: str, name: str) -> None:
-        """Take the declaration of a namespace."""
-        if len(name) > MAX_NAMESPACE:
-            raise RemoteError(f"a namespace with more than {MAX_NAMESPACE} characters", rule=RULE)
-
-    def start(self, tag: str, attrs: dict[str, str]) -> Element:
-        """Take the start of an element."""
-        self._elements += 1
-        self._attributes += len(attrs)
-        self._depth += 1
-        if self._elements > MAX_ELEMENTS or self._depth > MAX_DEPTH:
-            raise RemoteError(f"more than {MAX_ELEMENTS} elements, or {MAX_DEPTH} inside each other", rule=RULE)
-        if self._attributes > MAX_ATTRIBUTES:
-            raise RemoteError(f"more than {MAX_ATTRIBUTES} attributes", rule=RULE)
-        return self._builder.start(tag, attrs)
-
-    def end(self, tag: str) -> Element:
-        """Take the end of an element."""
-        self._depth -= 1
-        return self._builder.end(tag)
-
-    def data(self, text: str) -> None:
-        """Take text between two tags."""
-        self._builder.data(text)
-
-    def close(self) -> Element:
-        """Return the root; raises `ParseError` without one."""
-        return self._builder.close()
 
 
 def _written(element: Element, mark: str) -> str:

@@ -11,6 +11,7 @@ from aiohttp import web
 from sipmesh.errors import LocalError, OperatorError, Problem
 from sipmesh.server.certificates.client_certificates import why_not_for_clients
 from sipmesh.server.console.access.listener import ConsoleListener
+from sipmesh.server.invitations.contact_pages import ContactPages
 from sipmesh.server.invitations.leading_server import LeadingServer
 from sipmesh.server.invitations.pages import InvitationPages
 from sipmesh.server.invitations.phonebook import PhonebookPages
@@ -62,6 +63,8 @@ class InvitationServer:
         app.add_routes([*pages.routes(), *portal.routes()])
         app.add_routes(PhonebookPages(lambda: node.view, strangers, node.loop.time).routes())
         self._leaf: x509.Certificate | None = None
+        contacts = ContactPages(lambda: node.view, strangers, node.loop.time, node.gatekeeper.clock)
+        app.add_routes(contacts.routes())
         self._runner = runner_of(app, log)
         self._listener: ConsoleListener | None = None
         self._listens_as: tuple[object, ...] = ()

@@ -13,7 +13,7 @@ from sipmesh.server.process.request_rate import RequestRate
 from sipmesh.sip.text import ascii_lower
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from sipmesh.server.log import Log
     from sipmesh.topology.view import ServerView
@@ -79,13 +79,19 @@ class Strangers:
         self._log.warning("invitation refused", address=address, why=why)
         return web.HTTPNotFound(text=NOT_OPEN)
 
-    def wrong_login(self, request: web.Request) -> web.HTTPException:
-        """Count a wrong login of a phone, and return the answer: the same for each reason."""
+    def wrong_login(
+        self, request: web.Request, challenges: Sequence[str], *, is_counted: bool = True
+    ) -> web.HTTPException:
+        """Return the answer to a wrong login of a phone, with *challenges*: the same for each reason. It *is_counted*."""
         address = address_of(request)
-        if not self._failures.admits(address):
+        if is_counted and not self._failures.admits(address):
             return too_many()
-        self._log.warning("phonebook refused", address=address)
-        return web.HTTPUnauthorized(headers={"WWW-Authenticate": 'Basic realm="phonebook", charset="UTF-8"'})
+        if is_counted:
+            self._log.warning("phonebook refused", address=address, path=request.path)
+        refused = web.HTTPUnauthorized()
+        for one in challenges:
+            refused.headers.add("WWW-Authenticate", one)
+        return refused
 
     def tell(self, what: str) -> None:
         """Tell the operator what keeps invitations from being taken."""

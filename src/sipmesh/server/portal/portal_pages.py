@@ -27,6 +27,7 @@ from sipmesh.server.console.pages.form_page import FormPage
 from sipmesh.server.console.pages.frame import Frame, see, see_provider, templates
 from sipmesh.server.kerberos.negotiation import LOGIN_SAYS, NEGOTIATE
 from sipmesh.server.openid.metadata import OpenIdError
+from sipmesh.server.portal.portal_contacts import CONTACTS_PAGE, REMOVE, PortalContacts
 from sipmesh.server.portal.portal_forms import PORTAL_FORMS
 from sipmesh.server.portal.portal_guard import COOKIE, FILES, LOGIN
 from sipmesh.server.portal.portal_user import PortalUser
@@ -80,6 +81,7 @@ class PortalPages:
     def routes(self) -> list[web.RouteDef | web.StaticDef]:
         """Return every path."""
         forms = {form.path: FormPage(self._frame, form) for form in PORTAL_FORMS}
+        contacts, removal = (PortalContacts(lambda: self._view().loaded, removes=one) for one in (False, True))
         return [
             web.static(FILES, STATIC),
             web.get(PORTAL, self._frame.page(self._account)),
@@ -90,6 +92,9 @@ class PortalPages:
             web.get(PORTAL_BY_LINK, self._login_page),
             web.post(PORTAL_BY_LINK, self._sign_in_by_link),
             web.post(f"{PORTAL}/logout", self._log_out),
+            web.get(CONTACTS_PAGE, self._frame.page(contacts.show)),
+            web.post(CONTACTS_PAGE, self._frame.form(contacts)),
+            web.post(REMOVE, self._frame.form(removal)),
             *(web.get(path, self._frame.page(page.show)) for path, page in forms.items()),
             *(web.post(path, self._frame.form(page)) for path, page in forms.items()),
         ]

@@ -33,7 +33,7 @@ def event_server(setup: ServerSetup, peers: PeerParts, forwarding: ForwardingPar
     registrations, rules = forwarding.registrations, setup.rules
     delivery = MessageDelivery(setup.process, queue, registrations, own_requests, current, clock, peers.peer_log)
     storing = MessageStoring(queue, current, clock, lambda: datetime.now(UTC), rules)
-    profile = UserProfile(current, TurnCredentials(current, time.time, peers.peer_log))
+    profile = UserProfile(current, TurnCredentials(current, time.time, peers.peer_log), time.time)
     notifier = EventNotifier(
         peers.flow_table,
         own_requests,

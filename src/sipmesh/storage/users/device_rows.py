@@ -15,9 +15,10 @@ from sipmesh.storage.users.user_rows import rows_of, wrong
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from sipmesh.storage.users import device_tables, directory_tables, logout_tables, scim_tables
+    from sipmesh.storage.users import contact_tables, device_tables, directory_tables, logout_tables, scim_tables
     from sipmesh.storage.users import user_tables as tables
 else:
+    contact_tables = LazyModule("sipmesh.storage.users.contact_tables")
     device_tables = LazyModule("sipmesh.storage.users.device_tables")
     scim_tables = LazyModule("sipmesh.storage.users.scim_tables")
     directory_tables = LazyModule("sipmesh.storage.users.directory_tables")
@@ -153,5 +154,6 @@ def copied_tables() -> Sequence[sql.Table]:
         device_tables.DEVICES,
         directory_tables.LINKS,
         logout_tables.LOGOUTS,
+        *contact_tables.SCHEMA.tables.values(),
         *scim_tables.SCHEMA.tables.values(),
     )

@@ -12,6 +12,7 @@ from sipmesh.routing.identity.alias import folded
 from sipmesh.routing.registrar.address_of_record import read_address
 from sipmesh.storage.users.alias_rows import add_alias, remove_alias
 from sipmesh.storage.users.call_rule_rows import call_rules_in, change_in_others
+from sipmesh.storage.users.contact_rows import remove_contacts, rename_contacts
 from sipmesh.storage.users.device_rows import remove_devices
 from sipmesh.storage.users.directory_entry import ACTIVE, DirectoryEntry, DirectoryLink, DirectoryStep, StepKind
 from sipmesh.storage.users.directory_rows import link_of, links_in, links_to_revoke, put_link
@@ -218,6 +219,7 @@ def _add(db: sql.Connection, step: DirectoryStep, at: datetime, version: int) ->
     row = {"aor": uri.aor, **hashes, "generation": version, "created": at, "pool": step.pool}
     db.execute(tables.USERS.insert().values(row))
     remove_devices(db, uri.aor)  # of an earlier user of that name
+    remove_contacts(db, uri.aor)
 
 
 def _rename(db: sql.Connection, step: DirectoryStep, at: datetime, version: int) -> None:  # noqa: ARG001 - as its siblings
@@ -244,6 +246,7 @@ def _rename(db: sql.Connection, step: DirectoryStep, at: datetime, version: int)
     db.execute(tables.USERS.update().where(tables.USERS.c.aor == new).values(generation=version))
     remove_devices(db, old)
     change_in_others(db, old, new)
+    rename_contacts(db, old, new)
     if folded(old) != folded(new):
         add_alias(db, new, folded(old))
 

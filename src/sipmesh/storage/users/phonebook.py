@@ -19,6 +19,7 @@ from sipmesh.topology.home_pools import home_by_default
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from sipmesh.routing.authentication.verifier import DevicePassword
     from sipmesh.storage.users import user_list
     from sipmesh.storage.users import user_tables as tables
     from sipmesh.storage.users.user import User
@@ -41,13 +42,15 @@ class Entry:
     is_group: bool
 
 
-def is_device(db: sql.Connection, aor: str, login: str, password: str) -> bool:
-    """Tell whether *password* is that of the device of *aor* with the digest user name *login*. A disabled user has no device."""
+def device_of(db: sql.Connection, aor: str, login: str) -> DevicePassword | None:
+    """Return the password of the device of *aor* with the digest user name *login*, None for a disabled or an unknown user."""
     asked = sql.select(tables.USERS).where(tables.USERS.c.aor == aor)
     rows = with_devices(db, rows_of(db, asked), sql.select(tables.USERS.c.aor).where(tables.USERS.c.aor == aor))
-    device = verifier_of(rows[0]).device(login) if rows else None
-    if device is None:
-        return False
+    return verifier_of(rows[0]).device(login) if rows else None
+
+
+def has_password(device: DevicePassword, aor: str, login: str, password: str) -> bool:
+    """Tell whether *password* is that of *device*, a device of *aor* with the digest user name *login*."""
     algorithm, known = next(iter(device.ha1.items()))
     computed = ha1(login, aor.rpartition("@")[2], password, algorithm)
     return hmac.compare_digest(octets_of(computed), octets_of(known))

@@ -24,6 +24,7 @@ from sipmesh.sip.uri import SipUri, normal_escapes
 from sipmesh.storage.seen_users import GO_ON, SeenUsers
 from sipmesh.storage.users import alias_rows, watcher_rows
 from sipmesh.storage.users.call_rule_rows import call_rules_in, change_in_others, must_be_no_group
+from sipmesh.storage.users.contact_rows import remove_contacts
 from sipmesh.storage.users.database_stamp import Stamp, stamp_of
 from sipmesh.storage.users.device_rows import copied_tables, remove_devices
 from sipmesh.storage.users.directory_rows import remove_link
@@ -98,7 +99,7 @@ class Users:
         self.home, self.verifier = self._known.home, self._known.verifier  # without a frame of ours: often asked
         self.alike, self.kind = self._known.sets.alike, self._known.kind
         self.unusable: Mapping[str, str] = {}  # rows that the last documents do not have: why, by address
-        for needed in (schema.USERS, schema.DEVICES, schema.DIRECTORY, schema.LOGOUTS, schema.SCIM):
+        for needed in (schema.USERS, schema.DEVICES, schema.DIRECTORY, schema.LOGOUTS, schema.SCIM, schema.CONTACTS):
             self._database.migrate(needed)
         if in_memory:
             with self._database.border():
@@ -133,6 +134,7 @@ class Users:
             row = {"aor": uri.aor, **hashes, "generation": version, "created": datetime.now(UTC), "pool": pool}
             db.execute(tables.USERS.insert().values(row))
             remove_devices(db, uri.aor)  # of an earlier user, whom a release without devices has removed
+            remove_contacts(db, uri.aor)
             if then is not None:
                 then(db, uri)
         return user_from(row)
@@ -206,6 +208,7 @@ class Users:
                 db.execute(table.delete().where(table.c.aor == uri.aor))
             remove_devices(db, uri.aor)
             remove_logouts(db, uri.aor)
+            remove_contacts(db, uri.aor)
             remove_link(db, uri.aor)
             change_in_others(db, uri.aor)
             db.execute(tables.USERS.delete().where(tables.USERS.c.aor == uri.aor))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from database.migrations.adoption import differences, made_in, make_earlier, migrate
 from sipmesh.database.schema import MESSAGES, USERS
+from sipmesh.storage.users.contact_tables import SCHEMA as CONTACT_SCHEMA
 from sipmesh.storage.users.device_tables import SCHEMA as DEVICE_SCHEMA
 from sipmesh.storage.users.directory_tables import SCHEMA as DIRECTORY_SCHEMA
 from sipmesh.storage.users.logout_tables import SCHEMA as LOGOUT_SCHEMA
@@ -12,6 +13,7 @@ from sipmesh.storage.users.user_database import Users
 from sipmesh.storage.users.user_tables import SCHEMA
 from storage.databases import SQLITE, run, shell
 
+SCHEMAS = (SCHEMA, CONTACT_SCHEMA, DEVICE_SCHEMA, DIRECTORY_SCHEMA, LOGOUT_SCHEMA, SCIM_SCHEMA)
 ALICE = "sip:alice@example.test"
 HASHES = f"'{'a' * 64}', '{'b' * 32}'"
 """Of a password, by SHA-256 and by MD5."""
@@ -35,6 +37,7 @@ def test_users_of_the_last_release_without_revisions_stay(url: str) -> None:
     }
     but |= {"users_directory", "directory_schema", "logouts_schema", "users_classes"}
     but |= {"users_scim", "users_scim_members", "scim_schema"}
+    but |= {"users_contacts", "users_contact_changes", "contacts_schema"}
     before = made_in(url, but)
     users = Users(url)
     assert (users.number, users.home(ALICE)) == (
@@ -48,7 +51,7 @@ def test_users_of_the_last_release_without_revisions_stay(url: str) -> None:
     assert made_in(url, but) == before
     with shell(url) as db:
         run(db, "ALTER TABLE users ADD COLUMN call_rules TEXT")
-    assert differences(url, USERS, SCHEMA, DEVICE_SCHEMA, DIRECTORY_SCHEMA, LOGOUT_SCHEMA, SCIM_SCHEMA) == []
+    assert differences(url, USERS, *SCHEMAS) == []
 
 
 def test_first_release_had_no_home_pools(url: str) -> None:
@@ -63,7 +66,7 @@ def test_first_release_had_no_home_pools(url: str) -> None:
     users = Users(url)
     users.move(ALICE, "pool1.example.test")
     users.close()
-    assert differences(url, USERS, SCHEMA, DEVICE_SCHEMA, DIRECTORY_SCHEMA, LOGOUT_SCHEMA, SCIM_SCHEMA) == []
+    assert differences(url, USERS, *SCHEMAS) == []
 
 
 def test_two_schemas_share_a_database_with_a_revision_each(url: str) -> None:

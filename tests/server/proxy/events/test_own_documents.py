@@ -22,7 +22,9 @@ ALICE = "sip:alice@example.test"
 def test_two_packages_have_such_documents_and_searches_alone_are_judged(home: Network) -> None:
     current, told = current_of(load(home.organisations[0].file), FE1), Told()
     log = LimitedLog(told.log, lambda: 0.0, each=9, total=9, window_s=1.0)
-    own = OwnDocuments(UserProfile(current, TurnCredentials(current, Clock(), log)), UserSearches(current, Clock()))
+    own = OwnDocuments(
+        UserProfile(current, TurnCredentials(current, Clock(), log), Clock()), UserSearches(current, Clock())
+    )
     event = "user-search;query=bob"
     have = {name for name, package in PACKAGES.items() if own.document(package, ALICE, event) is not None}
     assert have == {UA_PROFILE.name, USER_SEARCH.name}

@@ -6,20 +6,27 @@ import json
 from typing import TYPE_CHECKING
 
 from sipmesh.routing.call_rules.call_rules import NO_RULES
+from sipmesh.server.contacts.contact_ticket import write_ticket
+from sipmesh.topology.document.parts.invitations import CONTACTS
 from sipmesh.topology.document.parts.oauth import PORTAL
 from sipmesh.topology.portal_ways import ways_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sipmesh.server.in_force.in_force import Current
     from sipmesh.server.proxy.events.turn_credentials import TurnCredentials
     from sipmesh.topology.view import ServerView
 
 
 class UserProfile:
-    """Makes profiles: the servers of *turn*, the users for whom a user may call, the rules of its calls, and the portal."""
+    """Makes profiles: servers of *turn*, users for whom a user may call, rules of its calls, the portal, and its contacts.
 
-    def __init__(self, current: Current, turn: TurnCredentials) -> None:
-        self._current, self._turn = current, turn
+    *clock* returns epoch seconds.
+    """
+
+    def __init__(self, current: Current, turn: TurnCredentials, clock: Callable[[], float]) -> None:
+        self._current, self._turn, self._clock = current, turn, clock
 
     def __repr__(self) -> str:
         return f"<UserProfile with {self._turn!r}>"
@@ -30,7 +37,16 @@ class UserProfile:
         calls_for = [boss.partition(":")[2] for boss in homes.bosses(aor)]
         rules = (homes.call_rules(aor) or NO_RULES).as_json()
         own = {"callsFor": calls_for, "callRules": rules, "portal": portal_of(view)}
+        own |= {"contacts": self._contacts(aor)}
         return json.dumps({**self._turn.servers(aor), **own}).encode()
+
+    def _contacts(self, aor: str) -> dict[str, str]:
+        """Return where the contacts of *aor* are, and the ticket for them; nothing if no management server keeps contacts."""
+        view, user = self._current.value.view, self._current.value.homes.verifier(aor)
+        if user is None or not view.invitation_hosts:
+            return {}
+        ticket = write_ticket(view, aor, user.generation, self._clock())
+        return {"url": f"https://{view.invitation_hosts[0]}{CONTACTS}", "ticket": ticket} if ticket else {}
 
 
 def portal_of(view: ServerView) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from pydantic import Field
 
 from sipmesh.topology.document.names import Fqdn, HostChainFile, HostKeyFile, ListenOn
@@ -9,6 +11,8 @@ from sipmesh.topology.document.parts.part import Part
 from sipmesh.topology.document.parts.portal import PortalEntry
 
 HTTPS_PORT = 443
+CONTACTS: Final = "/contacts"
+"""The path of the contacts of users, on the same port."""
 
 
 class InvitationPages(Part):
