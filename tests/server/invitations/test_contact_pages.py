@@ -75,8 +75,8 @@ async def test_no_login_of_another_user_reaches_the_contacts_of_a_user(tmp_path:
         for other in (thief, own_password, partner, stranger):
             for method, path in (("PROPFIND", BOOK), ("GET", f"{BOOK}carol.vcf"), ("DELETE", f"{BOOK}carol.vcf")):
                 assert (await other.ask(method, path)).status == 401, (other.login, method)
-        seen = [(await thief.ask("PROPFIND", BOOK)).status for _ in range(FAILURES_A_MINUTE)]
-        assert seen[-1] == 429
+        seen = [(await thief.ask("PROPFIND", BOOK)).status for _ in range(2 * FAILURES_A_MINUTE + 1)]
+        assert 429 in seen
         assert await alice.names() == ["Carol"]
 
 
