@@ -81,7 +81,7 @@ class PortalPages:
     def routes(self) -> list[web.RouteDef | web.StaticDef]:
         """Return every path."""
         forms = {form.path: FormPage(self._frame, form) for form in PORTAL_FORMS}
-        contacts, removal = (PortalContacts(lambda: self._view().loaded, removes=one) for one in (False, True))
+        contacts, removal = (PortalContacts(lambda: self._frame.view().loaded, removes=one) for one in (False, True))
         return [
             web.static(FILES, STATIC),
             web.get(PORTAL, self._frame.page(self._account)),
