@@ -6,11 +6,12 @@ The control is the same door of a colleague, which stays open.
 from __future__ import annotations
 
 import json
+import time
 from base64 import b64encode
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,9 @@ import pytest
 
 from sipmesh.demo.cast import stolen
 from sipmesh.demo.forge import Forged
+from sipmesh.storage.users import user_tables as tables
 from sipmesh.storage.users.invitation import PORTAL_LINK
+from sipmesh.storage.users.user_database import Users
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.x509.device_identity import DeviceIdentity
 from support.console import Visitor
@@ -35,6 +38,7 @@ from support.web_peer import WebPeer, open_websocket, web_address
 pytestmark = pytest.mark.wide
 
 LINK = "/portal/login/link"
+EARLIER_S = 60
 ANOTHER = {"password": "another person's password", "pool": ""}
 
 
@@ -80,7 +84,8 @@ class Kept:
         files = pair.write(organisation.folder / "d", f"{user}.{desk}")
         token = await operate(network, "enrol", user=user, device=f"est-{desk}")
         link = (await invite(network, user, client=PORTAL_LINK)).partition("#")[2]
-        copied, unused = provider.access_token(user, jti="copied"), provider.access_token(user, jti="unused")
+        issued_at = int(time.time()) - EARLIER_S
+        copied, unused = [provider.access_token(user, jti=name, iat=issued_at) for name in ("copied", "unused")]
         return cls(
             network, provider, user, made["password"], files, copied, unused, await invite(network, user), link,
             token["password"], session,
@@ -142,6 +147,10 @@ class Kept:
 async def organisation(folder: Path) -> AsyncIterator[tuple[Managed, OpenIdProvider]]:
     """Management with each door of users, and two front ends."""
     async with management_with_invitations(folder, portal={"links": True}) as network:
+        database = Users(network.organisation.load().users_url)
+        with database.locked() as db:
+            db.execute(tables.USERS.update().values(created=datetime.now(UTC) - timedelta(days=2)))
+        database.close()
         provider = OpenIdProvider(network.organisation.folder / "ca", folder)
         organisation = network.organisation
         organisation.certify_devices()
