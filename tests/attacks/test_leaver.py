@@ -35,8 +35,6 @@ from support.portal import CLIENT, PortalBrowser
 from support.running import until, within
 from support.web_peer import WebPeer, open_websocket, web_address
 
-pytestmark = pytest.mark.wide
-
 LINK = "/portal/login/link"
 EARLIER_S = 60
 ANOTHER = {"password": "another person's password", "pool": ""}
@@ -191,7 +189,9 @@ async def logged_in(kept: Kept) -> list[Peer]:
     return [typed, token, app, device, web]
 
 
-@pytest.mark.parametrize("end", ["disable", "remove", "remove and add again"])
+@pytest.mark.parametrize(
+    "end", ["disable", *(pytest.param(end, marks=pytest.mark.wide) for end in ("remove", "remove and add again"))]
+)
 @within(240.0)
 async def test_no_door_opens_for_a_user_who_has_left(tmp_path: Path, end: str) -> None:
     """The links close; of a second user of the same name, what the first one has kept opens nothing either."""

@@ -40,8 +40,7 @@ def has_left(file: Path, end: str) -> bool:
         return bool(db.execute(query, given).fetchone()[0])
 
 
-@pytest.mark.wide
-@pytest.mark.parametrize("end", ["disable", "remove"])
+@pytest.mark.parametrize("end", ["disable", pytest.param("remove", marks=pytest.mark.wide)])
 @within(120.0)
 async def test_process_that_is_killed_as_its_user_leaves_has_revoked_the_devices(tmp_path: Path, end: str) -> None:
     """It is killed as soon as the database says that the user has left; the control is bob, whose device stays valid."""
