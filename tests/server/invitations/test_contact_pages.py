@@ -135,3 +135,27 @@ async def test_methods_that_no_phone_needs_are_not_answered(tmp_path: Path, meth
         phone = await DavPhone.set_up(network, person)
         assert (await phone.ask(method, BOOK)).status == 405
         assert (await phone.ask("REPORT", BOOK, prop("<d:getetag/>"))).status == 403
+
+
+@on_loop
+async def test_list_is_json_too_for_each_login_and_for_no_page_of_another_site(tmp_path: Path) -> None:
+    async with management_with_invitations(tmp_path) as network, invitee(network) as person:
+        phone = await DavPhone.set_up(network, person)
+        entry = '{"name": "Bob", "address": "bob@example.test"}'
+        assert (await phone.ask("PUT", "/contacts/list/b1", entry)).status == 201
+        assert (await phone.ask("PUT", "/contacts/list/b1", entry, If_Match='"other"')).status == 412
+        assert (await phone.ask("DELETE", "/contacts/list/b1", If_Match='"other"')).status == 412
+        assert (await phone.ask("PUT", "/contacts/list/b1", "[]")).status == 403
+        assert '"address": "bob@example.test"' in (await phone.ask("GET", "/contacts/list")).text
+        found = await phone.ask("PROPFIND", f"{BOOK}b1.vcf", prop("<d:getetag/>"))
+        assert (found.status, (await phone.ask("PROPFIND", f"{BOOK}b2.vcf")).status) == (207, 404)
+        assert (await phone.ask("PROPFIND", BOOK, Depth="1")).text.count("<d:response>") == 2
+        named = (
+            f'<card:addressbook-multiget xmlns:d="DAV:" xmlns:card="{CARD[1:-1]}"><d:prop><card:address-data/></d:prop>'
+        )
+        named += f"<d:href>{BOOK}b1.vcf</d:href><d:href>/etc/passwd</d:href></card:addressbook-multiget>"
+        several = (await phone.ask("REPORT", BOOK, named)).text
+        assert (several.count("FN:Bob"), several.count("404 Not Found")) == (1, 1)
+        assert (await phone.ask("OPTIONS", BOOK)).headers["DAV"] == "1, 3, addressbook"
+        assert (await phone.ask("OPTIONS", "/contacts/list", Origin="https://evil.test")).status == 403
+        assert (await phone.ask("DELETE", "/contacts/list/b1")).status == 204
