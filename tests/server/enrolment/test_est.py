@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from sipmesh.demo.forge import Forge
+from sipmesh.pki.ca_rotation import CaGenerations
 from sipmesh.pki.issuance.profiles import LEAF_LIFETIME
 from sipmesh.server.enrolment import est
 from sipmesh.server.enrolment.enrolment_issuer import MOST_A_DAY
@@ -422,6 +423,31 @@ async def test_revocation_ends_tickets_of_the_name_until_a_token_brings_it_back(
         async with Visitor(network, "sona-token") as officer:
             serial = f"{leaf.serial_number:x}"
             assert (await officer.ask("POST", "/api/v1/revoke", json={"serial": serial})).status == 200
+        await tickets.refuses(tickets.header(), "was revoked")
+        certificates_in(await tickets.enrols(tickets.header(SECOND), new_key(), OTHER_BOT))
+        made = await token(network)
+        async with Visitor(network) as visitor:
+            certificates_in(await enrol(visitor, BOT, made["password"], request(new_key())))
+        certificates_in(await tickets.enrols(tickets.header(), new_key()))
+
+
+@on_loop
+@pytest.mark.peer("kerberos")
+async def test_new_root_gives_no_stolen_computer_its_tickets_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The revocation is in the ledger of a generation that is retired; another computer enrols with the new root."""
+    async with with_machines(tmp_path, monkeypatch) as tickets:
+        network = tickets.network
+        [leaf] = certificates_in(await tickets.enrols(tickets.header(), new_key()))
+        async with Visitor(network, "sona-token") as officer:
+            serial = f"{leaf.serial_number:x}"
+            assert (await officer.ask("POST", "/api/v1/revoke", json={"serial": serial})).status == 200
+        generations = CaGenerations(network.organisation.folder / "ca")
+        generations.prepare(datetime.now(UTC))
+        generations.activate()
+        generations.switch()
+        generations.retire(1)
         await tickets.refuses(tickets.header(), "was revoked")
         certificates_in(await tickets.enrols(tickets.header(SECOND), new_key(), OTHER_BOT))
         made = await token(network)

@@ -74,10 +74,11 @@ def owner_of(generations: CaGenerations, serial: int, lost: str = "") -> tuple[s
 def last_revocation(generations: CaGenerations, name: str, device: str = "") -> datetime | None:
     """Return when a certificate of a server, or of the *device* of a user, was last revoked; None if none ever was.
 
-    What lets this name get its next certificate must be newer: who had the name before has it perhaps.
+    What lets this name get its next certificate must be newer: who had the name before has it perhaps. Generations of the CA that
+    are retired count too: a computer that was stolen is not given back with a new root.
     """
     wanted = tuple(map(ascii_lower, (name, device) if device else (name,)))
-    mine = (one for ca in generations.alive for one in ca.certificates if _is_of(one, wanted))
+    mine = (one for one in generations.records() if _is_of(one, wanted))
     return max((one.revoked_at for one in mine if one.revoked_at is not None), default=None)
 
 
