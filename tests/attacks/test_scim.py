@@ -70,6 +70,18 @@ async def test_users_are_not_ended_in_small_steps_between_decoys(tmp_path: Path,
 
 
 @on_loop
+async def test_users_who_are_enabled_again_still_count_as_lost(tmp_path: Path) -> None:
+    """To disable a user ends the passwords and certificates of the devices, which enabling does not bring back."""
+    async with scim_network(tmp_path, most_loss=30) as network, scim_client(network) as client:
+        statuses = []
+        for one in [await client.add(f"user{n}@example.test") for n in range(10)]:
+            statuses.append(await ends(client, "disable", one))
+            assert (await client.patch(f"/Users/{one}", {"op": "replace", "path": "active", "value": True}))[0] == 200
+        assert statuses == [200] * 3 + [403] * 7
+        assert {f"user{n}" for n in range(10)} <= await has_access(network)
+
+
+@on_loop
 async def test_users_are_not_renamed_away_from_their_phones(tmp_path: Path) -> None:
     """A new name ends the passwords and certificates of a user as a disabled account does, so it counts as such."""
     async with scim_network(tmp_path, most_loss=30) as network, scim_client(network) as client:

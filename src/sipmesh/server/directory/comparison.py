@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from datetime import datetime
+from typing import TYPE_CHECKING
 
 from sipmesh.routing.identity.alias import folded
 from sipmesh.storage.users.directory_entry import (
     ACTIVE,
+    DAY,
     LOG_OUT,
     DirectoryEntry,
     DirectoryLink,
@@ -22,8 +23,6 @@ from sipmesh.storage.users.directory_entry import (
 if TYPE_CHECKING:
     from sipmesh.server.directory.entry_reader import Answer
     from sipmesh.storage.users.directory_links import HeldUser, HeldUsers
-
-DAY: Final = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import OperatorError
-from sipmesh.server.directory.comparison import DAY, Comparison, Conflict, Loss, compare
+from sipmesh.server.directory.comparison import Comparison, Conflict, Loss, compare
 from sipmesh.server.directory.entry_reader import Answer
-from sipmesh.storage.users.directory_entry import ACTIVE, LOG_OUT, DirectoryEntry, DirectoryStep, StepKind
+from sipmesh.storage.users.directory_entry import ACTIVE, DAY, LOG_OUT, DirectoryEntry, DirectoryStep, StepKind
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
@@ -16,6 +16,10 @@ class Ended(StrEnum):
     DISABLED = "disabled"
     EXPIRED = "expired"
     REMOVED = "removed"
+
+
+DAY: Final = timedelta(days=1)
+"""For how long a loss is counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +46,8 @@ class DirectoryLink:
     """A user who comes from the entry *id*, as of the last sync.
 
     *ended_by* says why the directory has disabled the user here, and *since* when that changed; *is_loss* tells that it counts
-    among the losses of its day. *to_revoke* are addresses whose device certificates are still to be revoked.
+    among the losses of its day, also when the directory has enabled the user again. *to_revoke* are addresses whose device
+    certificates are still to be revoked.
     """
 
     id: str

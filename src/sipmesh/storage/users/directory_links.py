@@ -14,7 +14,7 @@ from sipmesh.storage.users.alias_rows import add_alias, remove_alias
 from sipmesh.storage.users.call_rule_rows import call_rules_in, change_in_others
 from sipmesh.storage.users.contact_rows import remove_contacts, rename_contacts
 from sipmesh.storage.users.device_rows import remove_devices
-from sipmesh.storage.users.directory_entry import ACTIVE, DirectoryEntry, DirectoryLink, DirectoryStep, StepKind
+from sipmesh.storage.users.directory_entry import ACTIVE, DAY, DirectoryEntry, DirectoryLink, DirectoryStep, StepKind
 from sipmesh.storage.users.directory_rows import link_of, links_in, links_to_revoke, put_link
 from sipmesh.storage.users.disabled_rows import disable_rows, enable_rows
 from sipmesh.storage.users.password_hashes import DEFAULT_ALGORITHMS, password_hashes, unknown_hashes
@@ -303,7 +303,7 @@ def _after(step: DirectoryStep, at: datetime, *, is_loss: bool) -> DirectoryLink
         renamed = replace(link, to_revoke=to_revoke)
         return replace(renamed, since=at, is_loss=True) if is_loss and not link.ended_by else renamed
     if step.kind is StepKind.ENABLE:
-        return replace(link, ended_by=ACTIVE, since=at, is_loss=False)
+        return replace(link, ended_by=ACTIVE, since=at, is_loss=link.is_loss and at - link.since < DAY)
     if step.kind is StepKind.DISABLE:
         to_revoke = tuple(dict.fromkeys((*link.to_revoke, step.aor)))
         return replace(link, ended_by=step.ended_by, since=at, is_loss=is_loss, to_revoke=to_revoke)
