@@ -89,6 +89,11 @@ def came_beside(request: Request) -> bool:
     return bool(history) and _has_param(history[-1], BESIDE)
 
 
+def claims_beside(request: Message) -> bool:
+    """Tell whether an entry of the history says that a user rings beside another one: only front ends say so."""
+    return request.has("history-info") and any(_has_param(item, BESIDE) for item in request.items("history-info"))
+
+
 def _index_in(item: str) -> str:
     """Give the index of an entry, "" if there is none."""
     value = _param(item, "index")

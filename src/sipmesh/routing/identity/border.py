@@ -11,6 +11,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import RemoteError
+from sipmesh.routing.call_rules.diversion import claims_beside
 from sipmesh.routing.identity.realm import CHALLENGES, CREDENTIALS, NOBODY, Realms
 from sipmesh.routing.identity.sender import ClientSender, Sender, ServerSender
 from sipmesh.sip.header import Message
@@ -126,6 +127,8 @@ class Border:
         """Remove the fields that *sender* may not use in a request. Only for a request with a bit of `IN_REQUESTS`."""
         domains = self._speaks_for(sender)
         request.keep([row for row in request.rows if self._may_ask(row, sender, domains)])
+        if not is_front_end(sender) and claims_beside(request):  # no rule of the callee would count
+            request.remove("history-info")
 
     def admit_response(self, response: Message, sender: Sender) -> None:
         """Remove the fields that *sender* may not use in a response. Only for a response with a bit of `IN_RESPONSES`."""
@@ -180,9 +183,14 @@ class Border:
         """Give the domains of a server. Another front end also forwards what an edge has admitted from partners."""
         if not isinstance(sender, ServerSender):
             return NOBODY
-        if sender.kind is LinkKind.SERVER and sender.peer.role is Role.FRONT_END:
+        if is_front_end(sender):
             return sender.peer.asserts | self._partner_domains
         return sender.peer.asserts
+
+
+def is_front_end(sender: Sender) -> bool:
+    """Tell whether *sender* is a front end of ours."""
+    return isinstance(sender, ServerSender) and sender.kind is LinkKind.SERVER and sender.peer.role is Role.FRONT_END
 
 
 def is_outside(sender: Sender) -> bool:

@@ -406,8 +406,8 @@ class ResponseContext:
         if branch.over:
             return []
         if response.status == Status.CALL_IS_BEING_FORWARDED and response.has("diversion"):
-            if self._may_ring_beside(branch, response):
-                return self._ring_beside(branch, response)
+            if self._asks_for_beside(branch, response):  # its Contact, the target of a rule, is not for the caller
+                return self._ring_beside(branch, response) if self._may_ring_beside(branch, response) else []
             response = response.copy()
             response.remove("diversion")  # a phone, a partner or a trunk speaks for no user of ours
         if response.status == TRYING or not self.invite or self.answered or branch.state is BranchState.DONE:
@@ -418,13 +418,16 @@ class ResponseContext:
             )
         return [SendResponse(response)]
 
-    def _may_ring_beside(self, branch: Branch, response: Response) -> bool:
+    def _asks_for_beside(self, branch: Branch, response: Response) -> bool:
         """Tell whether a 181 may be that of a home pool of ours that wants others to ring too: who it is, `Divert` finds out."""
         target, chain = branch.target, chain_in(response, "")
         is_ours = isinstance(target, ServerTarget) and target.kind is LinkKind.SERVER
+        return is_ours and is_beside(chain) and not is_of_group(chain)
+
+    def _may_ring_beside(self, branch: Branch, response: Response) -> bool:
+        """Tell whether what a 181 asks for may ring: the call goes on, and has room."""
         has_room = len(self.branches) + self.finding < DEFAULT_BREADTH
-        wants = is_beside(chain) and not is_of_group(chain) and not is_beside(branch.chain)
-        return is_ours and wants and has_room and not self.answered and self._may_follow(branch, response)
+        return has_room and not (is_beside(branch.chain) or self.answered) and self._may_follow(branch, response)
 
     def _ring_beside(self, branch: Branch, response: Response) -> list[Effect]:
         """Find what a home pool wants to ring beside its user, for as long as it says (RFC 3261 section 20.10, expires)."""
