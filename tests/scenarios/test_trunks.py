@@ -13,6 +13,7 @@ from sipmesh.client.dialog import Dialog
 from sipmesh.demo.organisation import Organisation
 from sipmesh.routing.proxy.branch_kinds import SILENT_S
 from sipmesh.server.proxy.calls import call_bounds
+from sipmesh.server.proxy.calls.call_bounds import MOST_FORWARDED
 from sipmesh.sip.message import Request, Response
 from sipmesh.storage.users.user_database import Users
 from sipmesh.trust.evidence import LinkKind
@@ -586,6 +587,37 @@ async def test_trunk_that_hides_a_circle_ends_it_at_the_bound_of_forwarded_calls
         assert await refused(back, TO_ALICE, f"<sip:{OUTSIDE[:-1]}7@198.51.100.7>") == 403
         await invited(alice, f"sip:{OUTSIDE}@{EXAMPLE}", f"<sip:alice@{EXAMPLE}>")
         await back.request_in("INVITE")
+
+
+async def comes_back(trunk: Peer) -> Request | Response:
+    """The call that comes back to a trunk, or the refusal of what the trunk has sent."""
+    while isinstance(message := await trunk.receive(), Response) and message.status < 200:
+        pass
+    return message
+
+
+@on_loop
+async def test_circle_over_a_user_without_a_number_ends_at_the_bound_of_forwarded_calls(
+    network: Network, pbx: PlayedTrunk
+) -> None:
+    """Carol has no number that a trunk could see. What she calls herself is not bounded by it."""
+    async with network, pbx:
+        await rules(network, "alice", always="carol")
+        await rules(network, "carol", always=OF_PBX)
+        back = await pbx.opens(network)
+        for caller in range(MOST_FORWARDED):
+            await invited(back, TO_ALICE, f"<sip:+49895550{caller:03}@198.51.100.7>")
+            came = await comes_back(back)
+            assert isinstance(came, Request)
+            assert (came.ruri.user, came.items("diversion")) == (OF_PBX, [])
+            assert b"carol" not in b"".join(came.lines)
+        await invited(back, TO_ALICE, "<sip:+49895550999@198.51.100.7>")
+        last = await comes_back(back)
+        assert isinstance(last, Response)
+        assert last.status == 403
+        carol = await network.phone("carol", FE1)
+        await invited(carol, f"sip:{OF_PBX}@{EXAMPLE}", f"<sip:carol@{EXAMPLE}>")
+        assert isinstance(await comes_back(back), Request)
 
 
 @on_loop

@@ -260,3 +260,25 @@ async def test_changed_password_closes_the_link_of_its_trunk_and_no_other(networ
             if is_there:
                 refused = await challenged(again, invite(again, credentials(response)))
                 await rings(network, again, credentials(refused, password="another one"), alice)
+
+
+@on_loop
+async def test_trunks_with_the_same_user_keep_their_links_and_lose_them_with_their_own_password(
+    network: Network,
+) -> None:
+    """One password that is changed, or cannot be read, closes the links of its trunk alone, whichever logged in first."""
+    change(network, PBX, user="sbc")
+    async with network, await opened(network, PBX) as first, await opened(network) as trunk:
+        alice = await network.phone("alice", FE1)
+        shown = credentials(await challenged(first), "sbc", f"{PASSWORD} of {PBX}", method="OPTIONS")
+        assert (await first.ask(first.request("OPTIONS", TO_ALICE, [shown]))).status == 200
+        await rings(network, trunk, credentials(await challenged(trunk)), alice)
+        await alice.request_in("ACK")
+        for _ in range(3):
+            network.nodes[GATEWAY].sweep.tick()
+        await rings(network, trunk, ("subject", "again"), alice)
+        assert (await first.ask(first.request("OPTIONS", TO_ALICE))).status == 200
+        (network.organisations[0].folder / "secrets" / PROVIDER).unlink()
+        network.nodes[GATEWAY].sweep.tick()
+        await trunk.hung_up()
+        assert (await first.ask(first.request("OPTIONS", TO_ALICE))).status == 200

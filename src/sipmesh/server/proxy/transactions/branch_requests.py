@@ -118,7 +118,8 @@ class BranchRequests:
         copy.append("p-asserted-identity", f"<{last.by}>")
         if number:
             copy.append("p-asserted-identity", f"<tel:{number}>")
-            copy.append("diversion", diversion_value(last, f"sip:{number}@{domain};user=phone"))
+        shown = f"sip:{number}@{domain};user=phone" if number else ""
+        copy.append("diversion", diversion_value(last, shown))  # the gateway bounds forwarded calls by it
 
     def make_ack(self, ack: Request, came_on: Flow, target: Target, flow: Flow, identity: str | None) -> Request:
         """Copy the ACK of a 2xx that *identity* has sent on *came_on*; it belongs to no transaction (RFC 3261 17.1.1.3)."""

@@ -54,9 +54,8 @@ class TrunkChallenges:
         log: LimitedLog,
     ) -> None:
         self._flow_table = flow_table
-        self._passwords: dict[
-            str, tuple[str, int]
-        ] = {}  # by account: the hash of the newest password, and how many there were
+        self._passwords: dict[tuple[str, str], tuple[str, int]] = {}  # the hash and the number of the newest, by file
+        self._known = 0  # passwords so far: trunks may have the same user, each with a file of its own
         self._current, self._nonces, self._failures, self._accounts = current, nonces, failures, accounts
         self._clock, self._log = clock, log
 
@@ -82,14 +81,14 @@ class TrunkChallenges:
         names = self._current.value.trunk_names
         if names is None or not any(route.challenge for route in names.trunks.trunks.values()):
             return
-        known: dict[str, Verifier | None] = {}
+        known: dict[TrunkChallenge, Verifier | None] = {}
         for flow in self._flow_table.sessions():
             challenge = self._challenge(flow)
             if challenge is None or challenge.aor not in flow.generations:
                 continue
-            if challenge.aor not in known:
-                known[challenge.aor] = self._verifier(challenge)
-            verifier = known[challenge.aor]
+            if challenge not in known:
+                known[challenge] = self._verifier(challenge)
+            verifier = known[challenge]
             if verifier is None or not verifier.counts(flow.generations[challenge.aor]):
                 flow.link.close("the trunk has a new password")
 
@@ -152,8 +151,9 @@ class TrunkChallenges:
             return None
         hashes = {one: ha1(challenge.user, challenge.realm, password, one) for one in challenge.algorithms}
         secret = hashes[Algorithm.SHA_256]
-        newest, count = self._passwords.get(challenge.aor, ("", 0))
+        of = challenge.aor, challenge.file
+        newest, number = self._passwords.get(of, ("", 0))
         if newest != secret:
-            count += 1
-            self._passwords[challenge.aor] = secret, count
-        return Verifier(challenge.aor, count, hashes)
+            self._known = number = self._known + 1
+            self._passwords[of] = secret, number
+        return Verifier(challenge.aor, number, hashes)
