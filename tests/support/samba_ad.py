@@ -203,10 +203,16 @@ class SambaAd:
 
     def let_replicate(self) -> None:
         """Give the account that reads the right Replicating Directory Changes, as the how-to has it."""
+        self._set_right(DOMAIN, "OA;;CR;1131f6aa-9c07-11d1-f79f-00c04fc2dcd2")
+
+    def hide(self, dn: str, attributes: str) -> None:
+        """Take the right to read a set of *attributes* of an entry, which is named by its GUID, from the account that reads."""
+        self._set_right(dn, f"OD;;RP;{attributes}")
+
+    def _set_right(self, dn: str, right: str) -> None:
         shown = self.tool("user", "show", "sipmesh", "--attributes=objectSid")
         sid = next(line.partition(": ")[2] for line in shown.splitlines() if line.startswith("objectSid: "))
-        right = f"(OA;;CR;1131f6aa-9c07-11d1-f79f-00c04fc2dcd2;;{sid})"
-        self.tool("dsacl", "set", f"--objectdn={DOMAIN}", f"--sddl={right}")
+        self.tool("dsacl", "set", f"--objectdn={dn}", f"--sddl=({right};;{sid})")
 
     def let_see_deletions(self) -> None:
         """Make the account that reads an administrator: Samba tells no other account of deletions."""

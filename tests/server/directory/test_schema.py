@@ -51,7 +51,16 @@ def test_openldap(given: dict[str, list[bytes]], ended_by: str) -> None:
     assert OPENLDAP.ended_by(given, AT) == ended_by
 
 
-@pytest.mark.parametrize("given", [{"useraccountcontrol": [b"x"]}, {"accountexpires": [b"\xff"]}])
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"useraccountcontrol": [b"x"], "accountexpires": [b"0"]},
+        {"useraccountcontrol": [b"512"], "accountexpires": [b"\xff"]},
+        {"accountexpires": [b"0"]},
+        {"useraccountcontrol": [b"512"]},
+        {},
+    ],
+)
 def test_value_that_cannot_be_read_is_an_error(given: dict[str, list[bytes]]) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - from the standard library
         AD.ended_by(given, AT)

@@ -44,11 +44,18 @@ def first(attributes: Attributes, name: str) -> str:
     return values[0].decode() if values else ""
 
 
+def _must_have(attributes: Attributes, name: str) -> str:
+    """Return a value that each account has; raises ValueError where it is hidden: a disabled account would seem enabled."""
+    if not (value := first(attributes, name)):
+        raise ValueError(f"its {name} is hidden, which says whether the account counts: let `bind` read it")
+    return value
+
+
 def _active_directory(attributes: Attributes, at: datetime) -> str:
     """MS-ADTS 2.2.16 and 3.1.1.8.1: a bit of userAccountControl, and accountExpires in 100 ns since 1601."""
-    if int(first(attributes, "userAccountControl") or "0") & _ACCOUNT_DISABLED:
+    if int(_must_have(attributes, "userAccountControl")) & _ACCOUNT_DISABLED:
         return Ended.DISABLED
-    ticks = int(first(attributes, "accountExpires") or "0")
+    ticks = int(_must_have(attributes, "accountExpires"))
     try:
         has_expired = ticks not in _NEVER and _WINDOWS_BEGINS + timedelta(microseconds=ticks // 10) <= at
     except OverflowError:  # beyond the year 9999
