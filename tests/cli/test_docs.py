@@ -93,6 +93,13 @@ def test_every_link_leads_somewhere(page: Path) -> None:
 
 
 @each_page
+def test_every_table_is_whole(page: Path) -> None:
+    """A row behind an empty line is shown as text with strokes."""
+    text = re.sub(r"^ *```.*?^ *```$", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+    assert re.findall(r"(?<=\n\n)\|.*\n(?!\| ?:?-)", text) == []
+
+
+@each_page
 def test_every_source_file_that_a_page_names_is_there(page: Path) -> None:
     """A page names a file from the root, from src/sipmesh or from tests."""
     named = re.findall(r"`([a-z_]+/[a-z0-9_/]+\.py)`", page.read_text())

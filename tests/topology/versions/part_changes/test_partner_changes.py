@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from topology.changed_text import back, told
+from sipmesh.topology.versions.difference import difference
+from topology.changed_text import back, loaded, told
 from topology.world import PARTNER_ENTRY, Place
 
 
@@ -15,6 +16,13 @@ def test_new_partner_is_described_with_its_anchor(place: Place) -> None:
         "partner partner.test may now connect with partner.test, sip.partner.test, under CN=Partner Root"
     )
     assert "(SHA-256 " in line
+
+
+def test_partner_whose_edge_has_the_name_of_its_domain_is_named_once(place: Place) -> None:
+    """So it is with most trunks."""
+    trunk = PARTNER_ENTRY.replace("sip.partner.test", "partner.test")
+    (line,) = difference(loaded(place, (PARTNER_ENTRY, "")), loaded(place, (PARTNER_ENTRY, trunk)))
+    assert line.startswith("partner partner.test may now connect with partner.test, under CN=Partner Root")
 
 
 @pytest.mark.parametrize(

@@ -99,7 +99,7 @@ class Partner(AuthorityEntry):
     @property
     def identities(self) -> tuple[str, ...]:
         """All names of this partner: its domains and its edge."""
-        return self.domains + ((self.edge_address[0],) if self.edge_address else ())
+        return tuple(dict.fromkeys((*self.domains, *(self.edge_address or ())[:1])))
 
 
 def _of_a_partner(given: dict[str, Any]) -> dict[str, Any]:
