@@ -6,12 +6,18 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from sipmesh.server.console.access.secret_table import hash_of
+from sipmesh.server.scim.scim_store import resource_for
+from sipmesh.storage.users.directory_links import DirectoryLinks
 from sipmesh.storage.users.invitation import PORTAL_LINK
+from sipmesh.storage.users.scim_rows import put_resource
+from sipmesh.storage.users.user_database import Users
 from support.console import Visitor
 from support.invited import invited, ran
 from support.kdc import Kdc
@@ -19,6 +25,7 @@ from support.managed import MGMT, Managed
 from support.management_with_invitations import devices, invite, invitee, management_with_invitations
 from support.portal import PortalBrowser
 from support.running import on_loop
+from support.scim import TOKEN
 from support.tickets import header_with_ticket
 
 KERBEROS = "/portal/login/kerberos"
@@ -62,6 +69,14 @@ async def token_for(network: Managed, user: str = "alice", **given: Any) -> str:
     address, _, token = (await invite(network, user, client=PORTAL_LINK, **given)).partition("#")
     assert address.endswith(LINK)
     return token
+
+
+def adopt(network: Managed, aor: str) -> None:
+    """Let SCIM clients write a local user, as an operator does by `sipmesh directory adopt`."""
+    users, at = Users(network.organisation.load().users_url), datetime.now(UTC)
+    row, entry = resource_for(aor, at)
+    DirectoryLinks(users).adopt(entry, at, lambda db: put_resource(db, row))
+    users.close()
 
 
 async def leaf_of(browser: PortalBrowser) -> bytes:
@@ -130,6 +145,26 @@ async def test_ticket_of_a_person_without_an_account_is_refused(
         header = header_with_ticket(kdc, "alice", tmp_path, f"HTTP/{MGMT}")
         assert (await person.get(KERBEROS, headers=header)).status == 200
         assert await is_in(person)
+
+
+@pytest.mark.peer("kerberos")
+@on_loop
+async def test_person_of_the_domain_with_the_name_of_a_local_user_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sync takes no local user either: an operator says first that both are one person."""
+    async with in_realm(tmp_path, monkeypatch) as (network, kdc), PortalBrowser(network) as alice:
+        kdc.person("alice")
+        scim = {"tokens": [{"name": "entra", "token_sha256": hash_of(TOKEN)}]}
+        await network.publish(lambda document: document.update(scim=scim))
+        header = header_with_ticket(kdc, "alice", tmp_path, f"HTTP/{MGMT}")
+        assert (await alice.get(KERBEROS, headers=header)).status == 403
+        assert "sipmesh directory adopt alice@example.test" in refusals(network)[-1]
+        assert not await is_in(alice)
+        adopt(network, "sip:alice@example.test")
+        header = header_with_ticket(kdc, "alice", tmp_path, f"HTTP/{MGMT}")
+        assert (await alice.get(KERBEROS, headers=header)).status == 200
+        assert await is_in(alice)
 
 
 @pytest.mark.peer("kerberos")

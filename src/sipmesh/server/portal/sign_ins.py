@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import OperatorError
 from sipmesh.server.console.access.secret_table import hash_of
+from sipmesh.server.console.user_commands import opened
 from sipmesh.server.control_socket import STATE
 from sipmesh.server.kerberos.acceptor import KerberosService
 from sipmesh.server.kerberos.negotiation import REPLAYS, ticket_in
@@ -14,6 +15,8 @@ from sipmesh.server.openid.code_flow import CodeFlow
 from sipmesh.server.openid.token_digest import session_hash
 from sipmesh.server.portal.portal_guard import LEAF, LOGIN, browser_of
 from sipmesh.server.portal.portal_user import SESSION_S, PortalClientEntry, PortalLogin
+from sipmesh.server.process.off_loop import off_loop
+from sipmesh.storage.users.directory_links import DirectoryLinks
 from sipmesh.storage.users.invitations import SECRET, NotOpenError
 from sipmesh.topology.portal_ways import LINK, Way, ways_of
 
@@ -24,10 +27,23 @@ if TYPE_CHECKING:
 
     from sipmesh.server.portal.portal_guard import PortalGuard
     from sipmesh.server.process.https_server_check import HttpsServerCheck
+    from sipmesh.topology.document.load import Loaded
+    from sipmesh.topology.document.model import Topology
     from sipmesh.topology.document.parts.portal import PortalRealm
     from sipmesh.topology.view import ServerView
 
 CALLBACK: Final = f"{LOGIN}/callback"
+
+
+def _has_users_of_others(topology: Topology) -> bool:
+    """Tell whether users come from a directory or from SCIM clients: a local user is another person of the same name then."""
+    return topology.directory is not None or topology.scim is not None
+
+
+def _comes_from_there(loaded: Loaded, user: str) -> bool:
+    with opened(loaded) as users:
+        link = DirectoryLinks(users).link_of(user)
+        return link is not None and not link.ended_by
 
 
 class SignIns:
@@ -84,6 +100,9 @@ class SignIns:
         user = realm.user_of(ticket.principal)
         if user is None:
             raise OperatorError(f"{ticket.principal} is no name of a user")
+        if _has_users_of_others(view.loaded.topology) and not await off_loop(_comes_from_there, view.loaded, user):
+            remedy = f"if it is the same person: sipmesh directory adopt {user}"
+            raise OperatorError(f"{user} is a local user, or none, and no account of the domain; {remedy}")
         return await self._login(request, realm, user, lasts_s=min(SESSION_S, ticket.seconds)), header
 
     async def by_link(self, request: web.Request, token: str) -> PortalLogin:
