@@ -71,3 +71,21 @@ async def test_caller_who_cancels_at_once_learns_the_target_of_no_rule(two_pools
         await bob.reply(await comes(bob), 180)
         await carol.reply(await comes(carol), 200)
         assert (await heard(alice))[-1].status == 200
+
+
+@on_loop
+async def test_users_who_ring_beside_each_other_in_a_circle_ring_once(federated_pools: Network) -> None:
+    """Three users of two pools, and one of a partner: no phone rings twice, and one of them answers."""
+    async with federated_pools:
+        at = (("bob", FE3), ("carol", FE1), ("dora", FE3), ("erin", PARTNER_FE))
+        alice, *others = [await federated_pools.phone(*one) for one in (("alice", FE1), *at)]
+        await rules(federated_pools, "bob", also=["carol", "dora", ERIN[4:]])
+        await rules(federated_pools, "carol", also=["bob", "dora"])
+        await rules(federated_pools, "dora", also=["bob", "carol"])
+        await rules(federated_pools, ERIN[4:], also=[BOB[4:], "carol@example.test"])
+        await called(alice)
+        rang = [await comes(one) for one in others]
+        for one in others:
+            await one.silent()
+        await others[-1].reply(rang[-1], 200)
+        assert (await alice.final()).status == 200
