@@ -33,5 +33,5 @@ def adopt(
         name = full_address(user, place.in_force().topology) if user else ""
         adopted = sync.adopt_all(at) if everyone else [sync.adopt(name, at)]
     for entry in adopted[:1] if everyone else adopted:
-        say(f"{entry.aor.removeprefix('sip:')} comes from {entry.dn}.")
+        say(f"{entry.aor.removeprefix('sip:')} comes from {entry.dn or 'SCIM'}.")
     say(f"{plural(len(adopted), 'user')} adopted.", style=GOOD)

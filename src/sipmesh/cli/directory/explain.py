@@ -53,14 +53,18 @@ def _say(found: ExplainReport) -> None:
             f"aliases {names}",
             f"access {entry.ended_by or 'yes'}",
         ]
-        say(f"{found.server} has {entry.dn}", *(f"  {line}" for line in about), f"  pool {entry.pool or 'the default'}")
+        say(
+            f"{found.server} has {entry.dn or found.user}",
+            *(f"  {line}" for line in about),
+            f"  pool {entry.pool or 'the default'}",
+        )
     if not found.entries:
         say(f"{found.server} has no usable entry of {found.user}.", style=BAD)
     say(*found.unusable, style=WARN)
     if found.link is not None:
         state = f"disabled: {found.link.ended_by} there" if found.link.ended_by else "with access"
         since, link = tell_time(found.link.since), found.link
-        say(f"Here {link.aor[4:]} comes from {link.dn},", f"  id {link.id}, {state} since {since}.")
+        say(f"Here {link.aor[4:]} comes from {link.dn or found.server},", f"  id {link.id}, {state} since {since}.")
     elif found.is_user:
         say(f"Here {found.user} is a local user.")
     else:

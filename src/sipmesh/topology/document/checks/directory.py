@@ -68,7 +68,9 @@ def scim_clients_write_alone(document: CheckedDocument) -> None:
     if scim is None:
         return
     if console is None:
-        report.add(("scim",), "needs the HTTPS port of management", "add `console: {listen: 8444}`, or remove `scim`")
+        report.add(
+            ("scim",), "needs the HTTPS port of management", "add `console: {listen: 0.0.0.0:8444}`, or remove `scim`"
+        )
     if document.topology.directory is not None:
         report.add(("scim",), "stands beside `directory`", "keep one of both: users come from one place")
     of_operators = {one.token_sha256: one.name for one in console.operators} if console is not None else {}
