@@ -102,9 +102,9 @@ class Accounts:
         return aor
 
     def _leaves(self, aor: str, what: str) -> None:
+        self._note(AuditAct.USER, **{what: aor})
         with suppress(SipmeshError):  # the caller revokes again after the change, and raises the fault then
             self.ended += self._end_devices(aor.removeprefix("sip:"))
-        self._note(AuditAct.USER, **{what: aor})
 
     def enable(self, user: str) -> str:
         """Let a disabled user log in again; returns the full address."""
