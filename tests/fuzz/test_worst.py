@@ -15,6 +15,7 @@ from fuzz.worst.readers import READERS
 from fuzz.worst.report import MOST_GROWTH, MOST_UNITS, fault_of
 from fuzz.worst.search import Reader, Worst, grown, search
 from fuzz.worst.shape import Block, Names, Piece, Rows, octets_of, shown
+from sipmesh.bounded_xml import XmlBounds
 from sipmesh.cli.versions import built
 from sipmesh.routing.events import pidf
 from sipmesh.routing.media import judgement, protection
@@ -103,8 +104,7 @@ def test_namespace_that_is_repeated_in_each_name_is_found(monkeypatch: pytest.Mo
 @contextmanager
 def without_bounds(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     with monkeypatch.context() as patched:
-        for name in ("MAX_NAMESPACE", "MAX_ATTRIBUTES"):
-            patched.setattr(pidf, name, 1 << 30)
+        patched.setattr(pidf, "BOUNDS", XmlBounds(pidf.MAX_ELEMENTS, pidf.MAX_DEPTH, 1 << 30, 1 << 30))
         yield
 
 
