@@ -183,9 +183,8 @@ class ResponseContext:
             return []
         branch.state = BranchState.DONE
         if is_beside(branch.chain) and not FIRST_CLIENT_ERROR <= response.status < FIRST_GLOBAL_FAILURE:
-            response = of_beside(
-                self.request, branch.chain, response
-            )  # it speaks for no other user, and leads the call nowhere
+            # It speaks for no other user, and leads the call nowhere.
+            response = of_beside(self.request, branch.chain, response)
         if response.status < FIRST_CLIENT_ERROR and self._may_follow(branch, response):
             return self._follow(Divert(branch.chain, response, branch.target), response)
         return self._failed(branch, response)
