@@ -10,7 +10,7 @@ def test_call_rings_until_its_last_invite_is_answered() -> None:
     for call_id in ("fork", "fork", "other"):
         calls.add(call_id)
     calls.remove("fork")
-    assert ("fork" in calls, "other" in calls, len(calls)) == (True, True, 2)
+    assert ("fork" in calls, "other" in calls, len(calls), calls.invites) == (True, True, 2, 2)
     calls.remove("fork")
     assert ("fork" in calls, "other" in calls, repr(calls)) == (False, True, "<RingingCalls: 1>")
 

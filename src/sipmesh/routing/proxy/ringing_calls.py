@@ -22,6 +22,11 @@ class RingingCalls:
         """How many calls ring."""
         return len(self._invites)
 
+    @property
+    def invites(self) -> int:
+        """How many INVITEs wait."""
+        return sum(self._invites.values())
+
     def add(self, call_id: str) -> None:
         """An INVITE of a new call was sent."""
         self._invites[call_id] = self._invites.get(call_id, 0) + 1

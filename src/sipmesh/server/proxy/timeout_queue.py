@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 Held = TypeVar("Held")
 
@@ -25,6 +28,9 @@ class TimeoutQueue(Generic[Held]):
 
     def __contains__(self, thing: Held) -> bool:
         return thing in self._held
+
+    def __iter__(self) -> Iterator[Held]:
+        return iter(self._held)
 
     def add(self, thing: Held, now: float) -> None:
         """Add *thing* at loop time *now*, in seconds."""

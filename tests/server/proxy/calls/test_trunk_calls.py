@@ -137,6 +137,21 @@ async def test_call_with_two_dialogs_has_one_channel_until_both_have_ended(trunk
 
 
 @on_loop
+async def test_second_phone_that_answers_after_the_first_dialog_has_a_channel_until_its_own_ends(
+    trunked: Organisation,
+) -> None:
+    """A fork behind the trunk may answer twice, and a call of another phone is counted meanwhile."""
+    async with still_server(trunked, GATEWAY) as server:
+        sent, other = branch(server, invite()), branch(server, invite())
+        for tag, one in (("2", sent), ("4", other), ("3", sent)):
+            began(table(server), one, answered(invite(), tag))
+            table(server).answered_bye(bye(server, tag), 200)
+            assert table(server).with_trunk(PROVIDER) == 0
+        began(table(server), sent, answered(invite(), "5"))
+        assert len(table(server).of_user("sip:alice@example.test")) == table(server).with_trunk(PROVIDER) == 1
+
+
+@on_loop
 async def test_call_with_too_many_dialogs_lasts_until_its_longest_time(trunked: Organisation) -> None:
     async with still_server(trunked, GATEWAY) as server:
         sent = branch(server, invite())

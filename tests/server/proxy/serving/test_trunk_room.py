@@ -11,7 +11,7 @@ from sipmesh.demo.organisation import Organisation
 from sipmesh.routing.identity.sender import ServerSender
 from sipmesh.routing.outcome import Forward, Outcome
 from sipmesh.routing.target import ServerTarget
-from sipmesh.server.proxy.serving.trunk_room import FULL, calls_with, is_call, with_room
+from sipmesh.server.proxy.serving.trunk_room import FULL, calls_with, with_room
 from sipmesh.sip.message import Request, build_request
 from sipmesh.trust.evidence import LinkKind
 from support.network import FE1
@@ -82,8 +82,3 @@ async def test_trunk_that_calls_too_often_is_refused_and_the_other_is_not(trunke
         assert names(room(server, asked(), of_trunk=PBX)) == (FE1,)
         assert room(server, asked(), of_trunk=PBX) is FULL
         assert names(room(server, asked(), of_trunk=PROVIDER)) == (FE1,)
-
-
-def test_only_an_initial_invite_is_a_call() -> None:
-    for method, tag, found in (("INVITE", "", True), ("INVITE", ";tag=2", False), ("OPTIONS", "", False)):
-        assert is_call(build_request(method, "sip:a@b.test", [("to", f"<sip:a@b.test>{tag}")])) is found

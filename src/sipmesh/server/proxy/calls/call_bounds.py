@@ -123,8 +123,7 @@ class CallBounds:
         """Tell whether calls to *trunk* have minutes left."""
         if trunk.minutes is None:
             return True
-        up = [call for call in self._calls.up() if call.trunk == trunk.name and call.user]
-        is_left = self._seconds("", trunk.name, up, now) < 60.0 * trunk.minutes
+        is_left = self._seconds("", trunk.name, self._calls.of_trunk(trunk.name), now) < 60.0 * trunk.minutes
         if not is_left:
             self._alarm("trunk-minutes", trunk.name, f"has carried {trunk.minutes} minutes in 24 hours")
         return is_left
@@ -133,8 +132,7 @@ class CallBounds:
 
     def minutes_of(self, trunk: str, now: float) -> int:
         """Give the whole minutes that our users have called through *trunk* in 24 hours."""
-        up = [call for call in self._calls.up() if call.trunk == trunk and call.user]
-        return int(self._seconds("", trunk, up, now) // 60.0)
+        return int(self._seconds("", trunk, self._calls.of_trunk(trunk), now) // 60.0)
 
     def callers(self, now: float) -> list[Caller]:
         """Give the users who have used half of a bound or more, those who have called most first.

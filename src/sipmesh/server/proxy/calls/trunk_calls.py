@@ -82,10 +82,11 @@ class TrunkCalls:
         self._spent, self._clock = spent, clock
         self._calls: dict[SentBranch, TrunkCall] = {}
         self._of_dialogs: dict[str, TrunkCall] = {}
-        self._counts: dict[str, int] = {}
+        self._of_users: dict[str, dict[TrunkCall, None]] = {}
+        self._of_trunks: dict[str, dict[TrunkCall, None]] = {}
 
     def __repr__(self) -> str:
-        return f"<TrunkCalls {self._counts}>"
+        return f"<TrunkCalls { {trunk: len(calls) for trunk, calls in self._of_trunks.items()} }>"
 
     @property
     def is_full(self) -> bool:
@@ -94,7 +95,7 @@ class TrunkCalls:
 
     def with_trunk(self, name: str) -> int:
         """Count the calls with the trunk *name*."""
-        return self._counts.get(name, 0)
+        return len(self._of_trunks.get(name, ()))
 
     def trunk_of(self, flow: Flow) -> str:
         """Give the name of the trunk at the other end of *flow*; "" if it is none."""
@@ -108,9 +109,13 @@ class TrunkCalls:
         if call is None:
             trunk = self.trunk_of(sent.flow) or self.trunk_of(sent.proxied.flow)
             call = self._calls[sent] = TrunkCall(sent, response, now, trunk)
-            self._counts[trunk] = self._counts.get(trunk, 0) + 1
+        was_up = call.is_up
         if call.opened(dialog):
+            if not was_up:
+                call.since = now  # also if another phone answers after the dialog with the first one has ended
             self._of_dialogs[dialog] = call
+            self._of_users.setdefault(call.user, {})[call] = None
+            self._of_trunks.setdefault(call.trunk, {})[call] = None
 
     def answered_bye(self, sent: SentBranch, status: int) -> None:
         """A BYE has its final response, or none: that is a 408."""
@@ -143,9 +148,10 @@ class TrunkCalls:
 
     def _free(self, call: TrunkCall) -> None:
         """Free the channel of a call, and count its time: of its user, of its user and class, and of its trunk."""
-        self._counts[call.trunk] -= 1
-        if not self._counts[call.trunk]:
-            del self._counts[call.trunk]
+        for calls, key in ((self._of_users, call.user), (self._of_trunks, call.trunk)):
+            del calls[key][call]
+            if not calls[key]:
+                del calls[key]
         names = self._current.value.trunk_names
         if call.user and names is not None:
             now, found = self._clock(), names.plan.class_of(call.number)
@@ -155,11 +161,15 @@ class TrunkCalls:
 
     def up(self) -> list[TrunkCall]:
         """List the calls that are up."""
-        return [call for call in self._calls.values() if call.is_up]
+        return [call for calls in self._of_trunks.values() for call in calls]
+
+    def of_trunk(self, name: str) -> list[TrunkCall]:
+        """List the calls of our users with the trunk *name* that are up."""
+        return [call for call in self._of_trunks.get(name, ()) if call.user]
 
     def of_user(self, user: str) -> list[TrunkCall]:
         """List the calls of one of our users that are up."""
-        return [call for call in self._calls.values() if call.user == user and call.is_up]
+        return list(self._of_users.get(user, ()))
 
     def purge(self) -> None:
         """Forget the calls that are over, once their branch is forgotten: before, a repeated 2xx would count them again."""

@@ -14,10 +14,11 @@ from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import LinkKind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from sipmesh.routing.identity.trunk_names import TrunkNames
     from sipmesh.routing.numbers.trunk_table import TrunkRoute
+    from sipmesh.server.proxy.flow import SentBranch
     from sipmesh.server.proxy.serving.state import ServingState
     from sipmesh.sip.message import Request
 
@@ -44,9 +45,8 @@ def with_room(
     if names.plan.emergency_number(request.ruri):
         return to_these(in_order, target, forward)
     user, number = forward.identity or "", dialled_number(request.ruri)
-    ringing = [one for caller, one in begun_by_users(state) if caller == user]
-    is_forwarded = request.has("diversion")
-    why = state.call_bounds.refusal(names.plan, user, number, ringing, now, is_forwarded=is_forwarded)
+    begun, is_forwarded = begun_by(user, state), request.has("diversion")
+    why = state.call_bounds.refusal(names.plan, user, number, begun, now, is_forwarded=is_forwarded)
     if why:
         return Answer(Status.FORBIDDEN, code=Code.NO_ROUTE, why=why)
     free = [name for name in in_order if has_room(state, names.trunks.trunks[name], now, inwards=False)]
@@ -71,28 +71,17 @@ def has_room(state: ServingState, trunk: TrunkRoute, now: float, *, inwards: boo
 
 def calls_with(state: ServingState, name: str) -> int:
     """Count the calls with the trunk *name*: those that are up, and those that were not answered yet."""
-    return state.trunk_calls.with_trunk(name) + sum(1 for trunk in begun_calls(state) if trunk == name)
+    flows = [flow for flow in state.flow_table.sessions() if flow.link.kind is LinkKind.PARTNER and flow.ringing]
+    begun = sum(flow.ringing.invites for flow in flows if state.trunk_calls.trunk_of(flow) == name)
+    return state.trunk_calls.with_trunk(name) + begun
 
 
-def begun_calls(state: ServingState) -> Iterator[str]:
-    """Give the trunk of each call that was not answered yet."""
-    for flow in state.flow_table.sessions():
-        if flow.link.kind is LinkKind.PARTNER:
-            begun = [sent.request for sent in flow.sent.values() if sent.transaction.pending]
-            begun += [one.request for one in flow.served.values() if not one.is_answered]
-            trunk = state.trunk_calls.trunk_of(flow)
-            yield from (trunk for request in begun if is_call(request))
+def begun_by(user: str, state: ServingState) -> list[str]:
+    """Give the number of each call of *user* to a trunk that was not answered yet."""
+    begun = [sent.proxied for sent in state.client_transactions.waiting() if sent.rings and is_to_trunk(sent)]
+    return [dialled_number(one.request.ruri) for one in begun if (one.identity or "") == user]
 
 
-def begun_by_users(state: ServingState) -> Iterator[tuple[str, str]]:
-    """Give the caller and the number of each call of a user that was not answered yet."""
-    for flow in state.flow_table.sessions():
-        if flow.link.kind is LinkKind.PARTNER:
-            for sent in flow.sent.values():
-                if sent.transaction.pending and is_call(sent.request):
-                    yield sent.proxied.identity or "", dialled_number(sent.proxied.request.ruri)
-
-
-def is_call(request: Request) -> bool:
-    """Tell whether a request begins a call."""
-    return request.method == "INVITE" and request.to.tag is None
+def is_to_trunk(sent: SentBranch) -> bool:
+    """Tell whether the branch *sent* goes to a trunk."""
+    return sent.flow.link.kind is LinkKind.PARTNER

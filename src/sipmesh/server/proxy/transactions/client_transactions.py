@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.server.proxy.flow import SentBranch
@@ -47,6 +47,11 @@ class ClientTransactions:
     def load(self) -> int:
         """How many branches wait for their final response."""
         return len(self._trying) + len(self._ringing)
+
+    def waiting(self) -> Iterator[SentBranch]:
+        """Give the branches that wait for their final response."""
+        yield from self._trying
+        yield from self._ringing
 
     def send(
         self,
