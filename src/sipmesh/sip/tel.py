@@ -94,6 +94,15 @@ def number_in(user: str, context: str = "") -> TelUri | None:
 
 def number_of(decoded: str, context: str = "") -> TelUri | None:
     """Give the number in a user part whose escapes are decoded already; None if it is another name."""
+    if context or len(decoded) > CACHED_LENGTH:
+        return _number_of(decoded, context)
+    known = _subscribers.get(decoded)
+    if known is None:
+        known = _subscribers.keep(decoded, _number_of(decoded, "") or _OTHER_NAME)
+    return known if known is not _OTHER_NAME else None
+
+
+def _number_of(decoded: str, context: str) -> TelUri | None:
     try:
         return TelUri.of_subscriber(decoded, context)
     except RemoteError:
@@ -119,6 +128,9 @@ def sip_form(text: str) -> SipUri:
 
 
 _forms: Final[TextCache[SipUri]] = TextCache(_MOST_KEPT)
+_subscribers: Final[TextCache[TelUri]] = TextCache(_MOST_KEPT)
+_OTHER_NAME: Final = TelUri("")
+"""What is kept for a text that is no number."""
 
 
 def _number(written: str, text: str) -> str:
