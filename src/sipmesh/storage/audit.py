@@ -241,20 +241,28 @@ class Audit:
 
     def add(self, db: sql.Connection, who: str, act: AuditAct, about: Mapping[str, Any], *, at: datetime) -> AuditLine:
         """Add a line within a change, so that the line and the change are stored together, or not at all."""
+        (row,) = self.add_all(db, who, act, [about], at=at)
+        return _line(**row)
+
+    def add_all(
+        self, db: sql.Connection, who: str, act: AuditAct, abouts: Sequence[Mapping[str, Any]], *, at: datetime
+    ) -> Sequence[Mapping[str, Any]]:
+        """Add a line for each of *abouts* within a change, as `add` does, and return the rows; many lines cost few statements."""
         if at.tzinfo is None:
             raise LocalError("an instant in the audit log needs a timezone")
         last = db.execute(sql.select(sql.func.coalesce(sql.func.max(_audit.c.seq), 0))).scalar_one()
-        facts = {"seq": last + 1, "at": at.astimezone(UTC).isoformat(), "who": who, "act": act, "about": dict(about)}
-        try:
-            text = json.dumps(facts, separators=(",", ":"), allow_nan=False)
-        except (TypeError, ValueError) as wrong:
-            raise LocalError(f"the audit log cannot write this as JSON: {wrong}") from None
-        previous = self.head_in(db)
-        row = {"seq": last + 1, "line": text, "previous": previous, "hash": _hash(previous, text)}
-        db.execute(_audit.insert().values(row))
-        if self.head_in(db) != row["hash"]:
+        head, rows = self.head_in(db), list[dict[str, Any]]()
+        for seq, about in enumerate(abouts, last + 1):
+            text = _text(
+                {"seq": seq, "at": at.astimezone(UTC).isoformat(), "who": who, "act": act, "about": dict(about)}
+            )
+            rows.append({"seq": seq, "line": text, "previous": head, "hash": _hash(head, text)})
+            head = rows[-1]["hash"]
+        if rows:
+            db.execute(_audit.insert(), rows)
+        if self.head_in(db) != head:
             raise OperatorError("the database was changed: it does not store the lines of the audit log; find out how")
-        return _line(**row)
+        return rows
 
     @staticmethod
     def head_in(db: sql.Connection) -> str:
@@ -265,6 +273,13 @@ class Audit:
 
 def _lines() -> sql.Select[Any]:
     return sql.select(_audit.c.seq, _audit.c.line, _audit.c.previous, _audit.c.hash).order_by(_audit.c.seq)
+
+
+def _text(facts: Mapping[str, Any]) -> str:
+    try:
+        return json.dumps(facts, separators=(",", ":"), allow_nan=False)
+    except (TypeError, ValueError) as wrong:
+        raise LocalError(f"the audit log cannot write this as JSON: {wrong}") from None
 
 
 def _hash(previous: str, text: str) -> str:

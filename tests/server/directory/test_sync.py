@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3 as sql
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from unittest import mock
@@ -12,7 +13,9 @@ from sipmesh.errors import OperatorError
 from sipmesh.pki.ca_rotation import CaGenerations
 from sipmesh.pki.status import CertificateState
 from sipmesh.server.management.device_certificates import DeviceIssuing, device_certificates, revoke_devices
+from sipmesh.storage.audit import Audit
 from sipmesh.storage.audit_act import AuditAct
+from sipmesh.storage.management_db import ManagementDb
 from sipmesh.storage.users.directory_entry import StepKind
 from sipmesh.storage.users.directory_links import DirectoryLinks
 from sipmesh.storage.users.user_database import Users
@@ -212,9 +215,19 @@ class KilledError(BaseException):
     """The process ends here."""
 
 
-@pytest.mark.parametrize("step", range(6))
+def noted(world: DirectoryWorld) -> list[tuple[str, str]]:
+    """What the audit log has about users of the directory: the user, and what was done."""
+    database = ManagementDb(world.folder)
+    lines = [
+        (line.about["user"], line.about["directory"]) for line in database.audit.read() if "directory" in line.about
+    ]
+    database.close()
+    return lines
+
+
+@pytest.mark.parametrize("step", range(8))
 def test_sync_that_is_killed_anywhere_is_finished_by_the_next_one(world: DirectoryWorld, step: int) -> None:
-    """Before and after each transaction, and around the revocation of device certificates."""
+    """Before and after each transaction and its line in the audit log, and around the revocation of device certificates."""
     carol = world.ldap.person("carol")
     world.ldap.person("dave")
     world.sync()
@@ -245,11 +258,15 @@ def test_sync_that_is_killed_anywhere_is_finished_by_the_next_one(world: Directo
         mock.patch.object(DirectoryLinks, "take", killing(DirectoryLinks.take)),
         mock.patch("sipmesh.server.management.directory_sync.revoke_devices", killing(revoke_devices)),
         mock.patch.object(DirectoryLinks, "revoked", killing(DirectoryLinks.revoked)),
+        mock.patch.object(Audit, "add_all", killing(Audit.add_all)),
         mock.patch("sipmesh.server.directory.sync.AT_ONCE", 1),
     )
-    with patched[0], patched[1], patched[2], patched[3], pytest.raises(KilledError):
+    with patched[0], patched[1], patched[2], patched[3], patched[4], pytest.raises(KilledError):
         world.sync(accept_loss=True)
     world.sync(accept_loss=True)
+    lines = noted(world)
+    for user, kind in (("carol", "disable"), ("david", "rename"), ("erin", "add")):
+        assert lines.count((f"{user}@{DOMAIN}", kind)) == 1
     assert world.with_access() == {*LOCAL, "david", "erin"}
     generations = CaGenerations(world.folder / "ca")
     (certificate,) = device_certificates(generations, f"carol@{DOMAIN}", datetime.now(UTC))
@@ -275,6 +292,34 @@ def test_two_syncs_never_run_at_once_and_an_old_look_is_refused(world: Directory
     assert (dict(taken.steps), len(taken.conflicts)) == ({}, 1)
     assert "was changed while the sync ran" in taken.conflicts[0].reason
     assert "carol" not in world.with_access()
+
+
+def test_user_who_cannot_be_added_holds_up_no_other(world: DirectoryWorld) -> None:
+    """A number that is the name of a local user is found when the step is taken; the others of the same transaction count."""
+    users = Users(world.loaded().users_url)
+    users.add(f"sip:+49301@{DOMAIN}", "secret")
+    users.close()
+    for number in range(5):
+        world.ldap.person(f"u{number}", telephoneNumber=f"+4930{number}")
+    taken = world.sync()
+    assert (dict(taken.steps), [one.user for one in taken.conflicts]) == ({StepKind.ADD: 4}, [f"u1@{DOMAIN}"])
+    assert "is already a name of sip:+49301@" in taken.conflicts[0].reason
+    assert sorted(noted(world)) == [(f"u{number}@{DOMAIN}", "add") for number in (0, 2, 3, 4)]
+
+
+def test_audit_log_that_takes_no_line_changes_no_user(world: DirectoryWorld) -> None:
+    world.ldap.person("carol")
+    with world.opened() as sync:
+        now = datetime.now(UTC)
+        looked = sync.look(now)
+        with sql.connect(world.folder / "management.db") as db:
+            db.execute("CREATE TRIGGER full BEFORE INSERT ON audit BEGIN SELECT RAISE(ABORT, 'disk I/O error'); END")
+        taken = sync.take(looked, now)
+        assert ("carol" in world.with_access(), len(taken.conflicts)) == (False, 1)
+        with sql.connect(world.folder / "management.db") as db:
+            db.execute("DROP TRIGGER full")
+        assert dict(sync.take(looked, now).steps) == {StepKind.ADD: 1}
+    assert ("carol" in world.with_access(), len(noted(world))) == (True, 1)
 
 
 def test_user_database_that_is_away_changes_nothing(world: DirectoryWorld) -> None:

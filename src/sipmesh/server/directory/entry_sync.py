@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import OperatorError
@@ -34,7 +35,7 @@ class TooManyLossesError(OperatorError):
 
 
 class EntrySync:
-    """Changes users in *links* by single entries. *note* writes the audit lines of steps that were taken."""
+    """Changes users in *links* by single entries. *note* writes the audit lines of steps, before they count."""
 
     def __init__(
         self, links: DirectoryLinks, most_loss: int, note: Callable[[Sequence[DirectoryStep], datetime], None]
@@ -61,8 +62,10 @@ class EntrySync:
             self._must_not_lose(comparison, at, accept_loss=accept_loss)
             if is_stored and not comparison.steps:
                 break
-            self._links.take(comparison.steps, at, is_loss=not accept_loss, also=None if is_stored else store)
-            self._note(comparison.steps, at)
+            note = partial(self._note, comparison.steps, at)
+            self._links.take(
+                comparison.steps, at, is_loss=not accept_loss, also=None if is_stored else store, note=note
+            )
             counts.update(step.kind for step in comparison.steps)
             is_stored = True
         return counts

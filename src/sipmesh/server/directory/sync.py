@@ -8,9 +8,10 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from sipmesh.errors import OperatorError
+from sipmesh.errors import NotLeadingError, OperatorError
 from sipmesh.routing.identity.alias import folded
 from sipmesh.server.control_socket import STATE
 from sipmesh.server.directory.comparison import Comparison, Conflict, compare
@@ -169,19 +170,25 @@ class DirectorySync:
     def _batches(
         self, batch: Sequence[DirectoryStep], at: datetime, failed: list[Conflict], *, is_loss: bool
     ) -> Iterator[Sequence[DirectoryStep]]:
-        """Take *batch* at once, or else step by step, so that one user holds up no other; yield what was taken."""
+        """Take *batch* at once, or else in halves, so that one user holds up no other; yield what was taken.
+
+        Raises `OperatorError` if the cause is no user: this server does not lead any more, or a database is away.
+        """
         self._management_db.lease.must_lead()
         try:
-            self._links.take(batch, at, is_loss=is_loss)
+            self._links.take(batch, at, is_loss=is_loss, note=partial(self._note_steps, batch, at))
+        except NotLeadingError:
+            raise
         except OperatorError as wrong:
-            if len(batch) > 1:
-                for step in batch:
-                    yield from self._batches([step], at, failed, is_loss=is_loss)
+            self._management_db.audit.head()
+            self._links.counts()
+            if middle := len(batch) // 2:
+                for half in (batch[:middle], batch[middle:]):
+                    yield from self._batches(half, at, failed, is_loss=is_loss)
             else:
                 user = batch[0].aor.removeprefix("sip:")
                 failed.append(Conflict(user, wrong.message, f"to see both sides: sipmesh directory explain {user}"))
             return
-        self._note_steps(batch, at)
         yield batch
 
     def _note_steps(self, steps: Sequence[DirectoryStep], at: datetime) -> None:
@@ -194,8 +201,7 @@ class DirectorySync:
     def _note(self, lines: Sequence[Mapping[str, object]], at: datetime) -> None:
         audit = self._management_db.audit
         with audit.changing() as db:
-            for about in lines:
-                audit.add(db, self._who, AuditAct.USER, about, at=at)
+            audit.add_all(db, self._who, AuditAct.USER, lines, at=at)
 
     def _revoke(self, at: datetime) -> int:
         """Revoke the device certificates of users who have lost their access, and those of earlier names, many by one CRL."""

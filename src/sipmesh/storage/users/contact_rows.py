@@ -67,10 +67,10 @@ def remove_contact(db: sql.Connection, aor: str, contact_id: str) -> bool:
     return is_removed
 
 
-def remove_contacts(db: sql.Connection, aor: str) -> None:
-    """Remove all contacts of a user who is removed."""
+def remove_contacts(db: sql.Connection, *aors: str) -> None:
+    """Remove all contacts of users who are removed."""
     for table in _tables():
-        db.execute(table.delete().where(table.c.aor == aor))
+        db.execute(table.delete().where(table.c.aor.in_(aors)))
 
 
 def rename_contacts(db: sql.Connection, old: str, new: str) -> None:

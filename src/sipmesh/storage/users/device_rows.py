@@ -136,15 +136,15 @@ def remove_device(db: sql.Connection, aor: str, device: str) -> None:
         raise wrong(f"{aor} has no device {device!r}", f"to list them: sipmesh user devices {aor[4:]}")
 
 
-def remove_devices(db: sql.Connection, aor: str) -> None:
-    """Remove the passwords of all devices of a user, and revoke the open invitations."""
-    db.execute(device_tables.DEVICES.delete().where(device_tables.DEVICES.c.aor == aor))
-    remove_invitations(db, aor)
+def remove_devices(db: sql.Connection, *aors: str) -> None:
+    """Remove the passwords of all devices of users, and revoke the open invitations."""
+    db.execute(device_tables.DEVICES.delete().where(device_tables.DEVICES.c.aor.in_(aors)))
+    remove_invitations(db, *aors)
 
 
-def remove_invitations(db: sql.Connection, aor: str) -> None:
-    """Revoke the open invitations of a user."""
-    db.execute(device_tables.INVITATIONS.delete().where(device_tables.INVITATIONS.c.aor == aor))
+def remove_invitations(db: sql.Connection, *aors: str) -> None:
+    """Revoke the open invitations of users."""
+    db.execute(device_tables.INVITATIONS.delete().where(device_tables.INVITATIONS.c.aor.in_(aors)))
 
 
 def copied_tables() -> Sequence[sql.Table]:

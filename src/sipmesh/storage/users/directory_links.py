@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import secrets
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.database.lazy_module import LazyModule, sql
 from sipmesh.routing.identity.alias import folded
-from sipmesh.routing.registrar.address_of_record import read_address
+from sipmesh.storage.users.added_users import add_users
 from sipmesh.storage.users.alias_rows import add_alias, remove_alias
 from sipmesh.storage.users.call_rule_rows import call_rules_in, change_in_others
-from sipmesh.storage.users.contact_rows import remove_contacts, rename_contacts
+from sipmesh.storage.users.contact_rows import rename_contacts
 from sipmesh.storage.users.device_rows import remove_devices
 from sipmesh.storage.users.directory_entry import ACTIVE, DAY, DirectoryEntry, DirectoryLink, DirectoryStep, StepKind
-from sipmesh.storage.users.directory_rows import link_of, links_in, links_to_revoke, put_link
+from sipmesh.storage.users.directory_rows import link_of, links_in, links_to_revoke, put_links
 from sipmesh.storage.users.disabled_rows import disable_rows, enable_rows
-from sipmesh.storage.users.password_hashes import DEFAULT_ALGORITHMS, password_hashes, unknown_hashes
+from sipmesh.storage.users.password_hashes import unknown_hashes
 from sipmesh.storage.users.user_columns import COLUMN_OF
 from sipmesh.storage.users.user_rows import (
     alias_index,
@@ -39,9 +38,6 @@ if TYPE_CHECKING:
 else:
     directory_tables = LazyModule("sipmesh.storage.users.directory_tables")
     tables = LazyModule("sipmesh.storage.users.user_tables")
-
-PASSWORD_OCTETS: Final = 32
-"""A user from a directory has a random password, which is not shown: devices have passwords and certificates of their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,10 +140,12 @@ class DirectoryLinks:
         *,
         is_loss: bool = True,
         also: Callable[[sql.Connection], None] | None = None,
+        note: Callable[[], object] = lambda: None,
     ) -> None:
         """Take *steps* in one transaction, at the instant *at*; *is_loss* tells whether they count among the losses of the day.
 
-        *also* stores the entry itself in the same transaction, which may have no step.
+        *also* stores the entry itself in the same transaction, which may have no step. *note* is called last: if it
+        raises, nothing is changed.
 
         Raises `OperatorError`, and has changed nothing then, if a user is not what the steps have been made for.
         """
@@ -157,18 +155,24 @@ class DirectoryLinks:
                 if before.get(_id_of(step)) != step.link:
                     remedy = "the next sync compares again; to do it now: sipmesh directory apply"
                     raise wrong(f"{step.aor} was changed while the sync ran", remedy)
-                _TAKE[step.kind](db, step, at, version)
-                _finish(db, step, at, is_loss=is_loss)
+                if step.kind is not StepKind.ADD:
+                    _TAKE[step.kind](db, step, at, version)
+                    _change_aliases(db, step)
+            if added := [step for step in steps if step.kind is StepKind.ADD]:
+                add_users(db, added, at, version)
+            if steps:
+                put_links(db, [_after(step, at, is_loss=is_loss) for step in steps])
             if also is not None:
                 also(db)
+            note()
 
     def revoked(self, links: Sequence[DirectoryLink]) -> None:
         """Record that the device certificates of all addresses of *links* that were to be revoked are."""
         done = {link.id: link.to_revoke for link in links}
         with self._users.locked() as db:
-            for held in links_in(db, done).values():
-                left = tuple(aor for aor in held.to_revoke if aor not in done[held.id])
-                put_link(db, replace(held, to_revoke=left))
+            held = links_in(db, done).values()
+            left = {one.id: tuple(aor for aor in one.to_revoke if aor not in done[one.id]) for one in held}
+            put_links(db, [replace(one, to_revoke=left[one.id]) for one in held])
 
     def local_users(self) -> Sequence[str]:
         """Return the addresses of users who come from no entry; a group is none."""
@@ -195,7 +199,7 @@ class DirectoryLinks:
                     f"the entry of {uri.aor} is that of {held.aor}", f"to see it: sipmesh explain {held.aor[4:]}"
                 )
             before = held or link_of(db, uri.aor) or DirectoryLink(entry.id, uri.aor, at)
-            put_link(db, replace(before, id=entry.id, dn=entry.dn, name=entry.name, mail=entry.mail))
+            put_links(db, [replace(before, id=entry.id, dn=entry.dn, name=entry.name, mail=entry.mail)])
             if also is not None:
                 also(db)
 
@@ -206,20 +210,6 @@ def _held(db: sql.Connection, aor: str) -> HeldUser:
 
 def _id_of(step: DirectoryStep) -> str:
     return step.entry.id if step.entry is not None else step.link.id if step.link is not None else ""
-
-
-def _add(db: sql.Connection, step: DirectoryStep, at: datetime, version: int) -> None:
-    """Add a user, with a random password, which is not shown."""
-    uri = read_address(step.aor)
-    if found := user_like(db, uri.aor) or owner_of(db, (folded(uri.aor),)):
-        raise wrong(
-            f"{uri.aor} is a name of {found}", f"to let the entry be this user: sipmesh directory adopt {found[4:]}"
-        )
-    hashes = password_hashes(uri, secrets.token_urlsafe(PASSWORD_OCTETS), DEFAULT_ALGORITHMS, None)
-    row = {"aor": uri.aor, **hashes, "generation": version, "created": at, "pool": step.pool}
-    db.execute(tables.USERS.insert().values(row))
-    remove_devices(db, uri.aor)  # of an earlier user of that name
-    remove_contacts(db, uri.aor)
 
 
 def _rename(db: sql.Connection, step: DirectoryStep, at: datetime, version: int) -> None:  # noqa: ARG001 - as its siblings
@@ -270,7 +260,6 @@ def _update(db: sql.Connection, step: DirectoryStep, at: datetime, version: int)
 
 
 _TAKE: Final = {
-    StepKind.ADD: _add,
     StepKind.RENAME: _rename,
     StepKind.UPDATE: _update,
     StepKind.DISABLE: _disable,
@@ -278,8 +267,7 @@ _TAKE: Final = {
 }
 
 
-def _finish(db: sql.Connection, step: DirectoryStep, at: datetime, *, is_loss: bool) -> None:
-    """Change the aliases, and store the link as it is after the step."""
+def _change_aliases(db: sql.Connection, step: DirectoryStep) -> None:
     held = set(aliases_of(db, step.aor))
     for alias in step.drops:
         if alias in held:
@@ -287,7 +275,6 @@ def _finish(db: sql.Connection, step: DirectoryStep, at: datetime, *, is_loss: b
     for alias in step.adds:
         if alias not in held:
             add_alias(db, step.aor, alias)
-    put_link(db, _after(step, at, is_loss=is_loss))
 
 
 def _after(step: DirectoryStep, at: datetime, *, is_loss: bool) -> DirectoryLink:

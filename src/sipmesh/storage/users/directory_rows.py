@@ -12,7 +12,7 @@ from sipmesh.storage.users.user_rows import rows_of
 from sipmesh.strict_json import read_json
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
     from sipmesh.storage.users import directory_tables, scim_tables
 else:
@@ -57,17 +57,21 @@ def _names(text: object) -> tuple[str, ...]:
     return tuple(name for name in found if isinstance(name, str)) if isinstance(found, list) else ()
 
 
-def put_link(db: sql.Connection, link: DirectoryLink) -> None:
-    """Store a link in place of the one with the same id, and of that of the same user."""
+def put_links(db: sql.Connection, links: Sequence[DirectoryLink]) -> None:
+    """Store each link in place of the one with the same id, and of that of the same user."""
     table, classes = directory_tables.LINKS, scim_tables.CLASSES
-    same = (table.c.id == link.id) | (table.c.aor == link.aor)
+    same = table.c.id.in_([link.id for link in links]) | table.c.aor.in_([link.aor for link in links])
     db.execute(classes.delete().where(classes.c.id.in_(sql.select(table.c.id).where(same))))
     db.execute(table.delete().where(same))
-    values = {**asdict(link), "aliases": json.dumps(link.aliases), "to_revoke": " ".join(link.to_revoke)}
-    del values["classes"]
-    db.execute(table.insert().values(values))
-    if link.classes:
-        db.execute(classes.insert().values(id=link.id, classes=" ".join(link.classes)))
+    db.execute(table.insert(), [_row(link) for link in links])
+    if given := [{"id": link.id, "classes": " ".join(link.classes)} for link in links if link.classes]:
+        db.execute(classes.insert(), given)
+
+
+def _row(link: DirectoryLink) -> dict[str, Any]:
+    row = {**asdict(link), "aliases": json.dumps(link.aliases), "to_revoke": " ".join(link.to_revoke)}
+    del row["classes"]
+    return row
 
 
 def remove_link(db: sql.Connection, aor: str) -> None:
