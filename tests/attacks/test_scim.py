@@ -45,11 +45,11 @@ async def ends(client: ScimClient, way: str, one: str) -> int:
     )[0]
 
 
-def made_old(network: Managed) -> None:
-    """Let all users be there for two days."""
+def made_old(network: Managed, by: timedelta = timedelta(days=2)) -> None:
+    """Let all users be there for some time."""
     database = Users(network.organisation.load().users_url)
     with database.locked() as db:
-        db.execute(tables.USERS.update().values(created=datetime.now(UTC) - timedelta(days=2)))
+        db.execute(tables.USERS.update().values(created=datetime.now(UTC) - by))
     database.close()
 
 
@@ -67,6 +67,24 @@ async def test_users_are_not_ended_in_small_steps_between_decoys(tmp_path: Path,
             statuses.append(await ends(client, way, one))
         left = {name for name in await has_access(network) if name.startswith("user")}
         assert (len(left), statuses[0]) == (7, 204 if way == "delete" else 200), statuses
+
+
+@pytest.mark.parametrize("order", ["first", "last", "both ends"])
+@within(150.0)
+async def test_users_of_the_same_day_are_not_ended_between_decoys(tmp_path: Path, order: str) -> None:
+    """On the first day all users are new, those of a thief are newer. The client itself ends as many as the bound allows."""
+    async with scim_network(tmp_path, most_loss=30) as network, scim_client(network) as client:
+        real = [await client.add(f"user{n}@example.test", externalId=f"r{n}") for n in range(10)]
+        made_old(network, timedelta(hours=5))
+        ordered = {"first": real, "last": real[::-1], "both ends": [*real[:5], *real[:4:-1]]}[order]
+        statuses = list[int]()
+        for number, one in enumerate(ordered):
+            for decoy in range(4):
+                made = await client.add(f"decoy{number}-{decoy}@example.test")
+            await ends(client, "delete", made)
+            statuses.append(await ends(client, "disable", one))
+        left = {name for name in await has_access(network) if name.startswith("user")}
+        assert (len(left), statuses) == (7, [200] * 3 + [403] * 7)
 
 
 @on_loop

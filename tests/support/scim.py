@@ -81,7 +81,7 @@ async def adopted(network: Managed, client: ScimClient, name: str) -> str:
     follower = network.master.directory
     await until(lambda: follower._followed is follower._server.view.loaded)
     assert "1 user" in await network.type("directory", "adopt", name)
-    found = await client.ask("GET", f'/Users?filter=userName eq "{name}@example.test"')
+    found = await client.ask("GET", f'/Users?filter=userName eq "{name}"')
     return str(found[1]["Resources"][0]["id"])
 
 

@@ -12,6 +12,7 @@ from sipmesh.storage.management_db import ManagementDb
 @pytest.mark.wide
 def test_rule_is_set_listed_and_removed_with_a_line_in_the_audit_log(organisation: Organisation) -> None:
     organisation.add_user("alice")
+    organisation.add_user("bob")
     assert "Without a rule: allow" in organisation.type("user", "presence", "list").out
     for watcher, rule in (("Bob", "block"), ("@partner.test", "allow"), ("*", "polite-block"), ("bob", "polite-block")):
         done = organisation.type("user", "presence", "set", "alice", watcher, rule)
@@ -38,3 +39,5 @@ def test_rule_that_is_not_there_or_cannot_be_read_is_refused(organisation: Organ
     assert (missing.code, "sipmesh user presence list alice" in missing.err) == (1, True)
     assert organisation.type("user", "presence", "set", "alice", "mailto:bob@x.test", "block").code == 1
     assert organisation.type("user", "presence", "set", "alice", "bob", "hide").code == 2
+    unknown = organisation.type("user", "presence", "set", "alice", "bob", "allow")
+    assert (unknown.code, f"bob@{DOMAIN} is neither a user" in unknown.err) == (1, True)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 from scim2_models import InvalidFilterException
 
-from sipmesh.server.scim.scim_filter import LONGEST, conditions
+from sipmesh.server.scim.scim_filter import LONGEST, conditions, spellings
 from sipmesh.storage.users.scim_resource import ScimKind
+
+DOMAINS = ("example.test", "second.test")
 
 
 @pytest.mark.parametrize(
@@ -21,7 +23,7 @@ from sipmesh.storage.users.scim_resource import ScimKind
     ],
 )
 def test_equal_values_are_conditions(text: str, count: int) -> None:
-    assert len(conditions((ScimKind.USER,), text)) == count
+    assert len(conditions((ScimKind.USER,), text, DOMAINS)) == count
 
 
 @pytest.mark.parametrize(
@@ -41,4 +43,17 @@ def test_equal_values_are_conditions(text: str, count: int) -> None:
 )
 def test_other_filters_are_refused(text: str) -> None:
     with pytest.raises(InvalidFilterException):
-        conditions((ScimKind.USER,), text)
+        conditions((ScimKind.USER,), text, DOMAINS)
+
+
+@pytest.mark.parametrize(
+    ("name", "same"),
+    [
+        ("Alice", ("alice", "alice@example.test")),
+        ("alice@Example.test", ("alice", "alice@example.test")),
+        ("alice@second.test", ("alice@second.test",)),
+        ("@", ("@",)),
+    ],
+)
+def test_name_without_a_domain_is_one_in_the_first_domain(name: str, same: tuple[str, ...]) -> None:
+    assert spellings(name, DOMAINS) == same

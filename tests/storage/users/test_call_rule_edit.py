@@ -143,22 +143,32 @@ def test_at_most_eight_targets_ring_at_the_same_time(organisation: Organisation)
         ("@Partner.test", "@partner.test"),
         ("anonymous", "anonymous"),
         ("*", "*"),
-        ("dora", "sip:dora@example.test"),
     ],
 )
 def test_caller_is_one_of_ours_under_each_name_or_as_written(organisation: Organisation, text: str, key: str) -> None:
     assert changed(organisation, callers={text: "block"}).callers == {key: CallerRule.BLOCK}
-    assert changed(organisation, callers={text: "allow", "carol": "block"}).callers[key] is CallerRule.ALLOW
+    assert changed(organisation, callers={text: "allow", "erik@partner.test": "block"}).callers[key] is CallerRule.ALLOW
     assert key not in changed(organisation, callers={text: "none"}).callers
 
 
 def test_caller_that_cannot_be_read_and_too_many_of_them_are_refused(organisation: Organisation) -> None:
     with pytest.raises(OperatorError, match="no extension and no whole number"):
         changed(organisation, callers={"43": "block"})
-    most = {f"u{number}": "block" for number in range(200)}
+    most = {f"u{number}@partner.test": "block" for number in range(200)}
     assert len(changed(organisation, callers=most).callers) == 200
     with pytest.raises(OperatorError, match="200 is the limit"):
-        changed(organisation, callers={"carol": "block"})
+        changed(organisation, callers={"carol@partner.test": "block"})
+
+
+@pytest.mark.parametrize("rule", ["allow", "block"])
+def test_rule_about_a_name_that_no_user_has_is_refused_and_can_be_removed(
+    organisation: Organisation, rule: str
+) -> None:
+    """Otherwise it would be about a later user of the name."""
+    with pytest.raises(OperatorError, match=r"bobb@example\.test is neither a user nor an address of an application"):
+        changed(organisation, callers={"bobb": rule})
+    assert changed(organisation, callers={"bob": rule}).callers == {BOB: CallerRule(rule)}
+    assert changed(organisation, callers={"bobb": "none"}).callers == {BOB: CallerRule(rule)}
 
 
 def test_what_is_not_named_stays(organisation: Organisation) -> None:

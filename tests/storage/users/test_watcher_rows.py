@@ -8,6 +8,7 @@ import sqlalchemy as sql
 from sipmesh.errors import OperatorError
 from sipmesh.routing.events.watcher_rules import MOST_RULES, NO_RULES
 from sipmesh.storage.users.user_database import Users
+from sipmesh.storage.users.watcher_rows import rename_watcher
 from sipmesh.topology.document.watching import Watching
 from storage.databases import only_sqlite
 
@@ -41,6 +42,26 @@ def test_rule_that_is_not_there_cannot_be_removed(users: Users) -> None:
         users.remove_watcher(ALICE, "bob")
     with pytest.raises(OperatorError, match="is not a user"):
         users.set_watcher("nobody@example.test", "bob", Watching.BLOCK)
+
+
+def test_rules_follow_a_watcher_who_is_renamed_and_the_rule_that_shows_less_counts(users: Users) -> None:
+    for name in ("alice", "dora", "erik"):
+        users.add(f"{name}@example.test", "pw")
+    users.set_watcher("alice@example.test", "bob", Watching.BLOCK)
+    for name, rule in (("bob", Watching.ALLOW), ("robert", Watching.POLITE_BLOCK)):
+        users.set_watcher("dora@example.test", name, rule)
+    users.set_watcher("erik@example.test", "robert", Watching.ALLOW)
+    with users.locked() as db:
+        assert set(rename_watcher(db, "sip:bob@example.test", "sip:robert@example.test")) == {
+            ALICE,
+            "sip:dora@example.test",
+        }
+    robert = "sip:robert@example.test"
+    told = [user.watchers for user in users.list()]
+    assert told == [{robert: Watching.BLOCK}, {robert: Watching.POLITE_BLOCK}, {robert: Watching.ALLOW}]
+    with users.locked() as db:
+        assert len(rename_watcher(db, robert, "")) == 3
+    assert [user.watchers for user in users.list()] == [{}, {}, {}]
 
 
 @only_sqlite

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -10,7 +11,6 @@ import typer
 from sipmesh.cli.control_client import tell_users_changed
 from sipmesh.cli.output import GOOD, cell, say, say_json, show, table
 from sipmesh.cli.place import HERE, AsJson, Place, TopologyFile
-from sipmesh.cli.topology.remote_servers import must_lead, note
 from sipmesh.cli.users.accounts import Address
 from sipmesh.storage.users.account_report import shown_name
 from sipmesh.topology.document.watching import Watching
@@ -55,31 +55,15 @@ def set_rule(
 
     Live subscriptions follow within a second.
     """
-    from sipmesh.storage.audit_act import AuditAct
-
-    place = Place(topology)
-    must_lead(place)
-    aor = full_address(user, place.in_force().topology)
-    with place.users() as users:
-        key = users.set_watcher(aor, watcher, rule)
-    note(place, AuditAct.PRESENCE, user=aor, watcher=key, rule=str(rule))
-    tell_users_changed(place)
-    say(f"{shown_name(key)} watches {aor}: {rule}.", style=GOOD)
+    _change(topology, user, watcher, str(rule))
 
 
 @app.command()
 def remove(user: Address, watcher: Watcher, *, topology: TopologyFile = HERE) -> None:
     """Remove a rule. Live subscriptions follow the next rule that counts within a second."""
-    from sipmesh.storage.audit_act import AuditAct
+    from sipmesh.storage.users.accounts import NO_RULE
 
-    place = Place(topology)
-    must_lead(place)
-    aor = full_address(user, place.in_force().topology)
-    with place.users() as users:
-        key = users.remove_watcher(aor, watcher)
-    note(place, AuditAct.PRESENCE, user=aor, watcher=key, removed=True)
-    tell_users_changed(place)
-    say(f"{aor} has no rule for {shown_name(key)} any more.", style=GOOD)
+    _change(topology, user, watcher, NO_RULE)
 
 
 @app.command("list")
@@ -109,3 +93,11 @@ def list_rules(
         show(made)
     default = loaded.topology.presence
     say(f"Without a rule: {default.inside} for users of your domains, {default.partners} for partners.", style="dim")
+
+
+def _change(topology: Path, user: str, watcher: str, rule: str) -> None:
+    place = Place(topology)
+    with place.accounts() as accounts:
+        aor, what = accounts.change_watcher(user, watcher, rule)
+    tell_users_changed(place)
+    say(f"{aor} is {what}.", style=GOOD)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from typing import Any, Final
 
@@ -19,6 +19,9 @@ NEVER: Final = "never"
 
 ANONYMOUS: Final = "anonymous"
 """The caller of the rule that counts for all callers who withhold their name."""
+
+TARGETS: Final = ("always", "busy", "no_answer", "away")
+"""The rules that forward calls."""
 
 MOST_CALLERS: Final = 200
 """Rules about callers of one user: every server of the home pool has them in memory."""
@@ -108,6 +111,27 @@ class CallRules:
             *self.members,
             *self.delegates,
         )
+
+    def with_user_renamed(self, old: str, new: str) -> CallRules:
+        """Return the rules with the user *new* in each place of the user *old*; with "" for *new*, nothing names *old* any more.
+
+        Of two rules about one caller, a block counts.
+        """
+        was = ascii_lower(old)
+
+        def instead(names: tuple[str, ...]) -> tuple[str, ...]:
+            found = (new if ascii_lower(name) == was else name for name in names)
+            return tuple(dict.fromkeys(name for name in found if name))
+
+        callers: dict[str, CallerRule] = {}
+        for caller, rule in self.callers.items():
+            key = new if ascii_lower(caller) == was else caller
+            if key:
+                callers[key] = CallerRule.BLOCK if callers.get(key) is CallerRule.BLOCK else rule
+        always, busy, no_answer, away = ("".join(instead((getattr(self, name),))) for name in TARGETS)
+        also, members, delegates = (instead(names) for names in (self.also, self.members, self.delegates))
+        targets = replace(self, always=always, busy=busy, no_answer=no_answer, away=away)
+        return replace(targets, callers=callers, also=also, members=members, delegates=delegates)
 
     def for_all_pools(self) -> CallRules:
         """Give what the servers of all pools know: the rules of a group; of a user the delegates, and whether it is unlisted."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from sipmesh.errors import OperatorError
 from sipmesh.server.directory.comparison import Comparison, Conflict, Loss, compare
 from sipmesh.server.directory.entry_reader import Answer
-from sipmesh.storage.users.directory_entry import ACTIVE, DAY, LOG_OUT, DirectoryEntry, DirectoryStep, StepKind
+from sipmesh.storage.users.directory_entry import ACTIVE, LOG_OUT, DirectoryEntry, DirectoryStep, StepKind
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -87,10 +87,11 @@ class EntrySync:
         lost = [step.changed[0] for step in comparison.steps if step.kind in LOG_OUT]
         if accept_loss or not lost:
             return
-        for of_old in (False, True):  # users added today must not make the losses of the others a small part
-            users, before = self._links.access_counts(at - DAY, lost, of_old=of_old)
-            if not Loss(users, len(lost) if users + before else 0, before).is_beyond(self._most_loss):
+        losses = [Loss(*counts) for counts in self._links.access_counts(at, lost)]
+        for loss in losses:
+            if not loss.is_beyond(self._most_loss):
                 continue
+            users, before = loss.users, loss.before
             raise TooManyLossesError(
                 f"nothing is changed: {before} of {users + before} users have lost their access in the last day, and more "
                 f"than {self._most_loss} % would; if it is right, an operator accepts it: sipmesh directory apply --accept-loss"

@@ -22,7 +22,7 @@ from sipmesh.server.directory.entry_sync import EntryConflictError
 from sipmesh.server.directory.group_rules import group_rules
 from sipmesh.server.directory.sync import AT_ONCE
 from sipmesh.server.scim.resources import Group, User, created, ids_of_members, patched, replaced
-from sipmesh.server.scim.scim_filter import conditions
+from sipmesh.server.scim.scim_filter import conditions, spellings
 from sipmesh.server.scim.scim_store import GroupsHere, add_members, entry_in, etag, resource_of, row_of
 from sipmesh.storage.users import directory_tables, scim_tables
 from sipmesh.storage.users.scim_resource import ScimKind, ScimResource
@@ -79,7 +79,7 @@ class ScimDirectory:
 
     def page(self, kinds: Sequence[ScimKind], text: str, first: int, most: int, asked: Asked, *, members: bool) -> Page:
         """Return those that the filter *text* selects: *most* of them, from the number *first* on, which begins with 0."""
-        where = conditions(kinds, text)
+        where = conditions(kinds, text, self._topology.sip_domains)
         with self._users.reading() as db:
             found = [resource_of(row, asked.base) for row in resources_in(db, where, first, most)]
             for one in found if members else ():
@@ -153,9 +153,9 @@ class ScimDirectory:
 
     def _must_be_unique(self, db: sql.Connection, row: ScimResource) -> None:
         """Refuse the userName and the externalId of another user (RFC 7644 section 3.12); two groups may have one name."""
-        table = scim_tables.RESOURCES.c
+        table, domains = scim_tables.RESOURCES.c, self._topology.sip_domains
         others = [table.kind == str(row.kind), table.id != row.id]
-        if row.kind is ScimKind.USER and count_in(db, [*others, table.name == row.name]):
+        if row.kind is ScimKind.USER and count_in(db, [*others, table.name.in_(spellings(row.name, domains))]):
             raise UniquenessException(detail=f"another user has the userName {row.name}, and keeps it")
         if row.external_id and count_in(db, [*others, table.external_id == row.external_id]):
             raise UniquenessException(detail=f"another {row.kind} has the externalId {row.external_id}, and keeps it")

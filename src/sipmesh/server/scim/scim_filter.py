@@ -19,31 +19,45 @@ _NAMES: Final = {"username": ScimKind.USER, "displayname": ScimKind.GROUP}
 _REMEDY: Final = "filter by eq on userName, externalId, id, and displayName and members of groups, joined by and"
 
 
-def conditions(kinds: Sequence[ScimKind], text: str) -> list[sql.ColumnElement[bool]]:
-    """Return what the rows of *kinds* must fulfil that *text* selects; raises `InvalidFilterException`."""
+def conditions(kinds: Sequence[ScimKind], text: str, domains: Sequence[str]) -> list[sql.ColumnElement[bool]]:
+    """Return what the rows of *kinds* must fulfil that *text* selects; raises `InvalidFilterException`.
+
+    A userName without a domain is in the first of *domains*, as in `address_of`.
+    """
     of_kinds = scim_tables.RESOURCES.c.kind.in_([str(kind) for kind in kinds])
     if len(text) > LONGEST:
         raise InvalidFilterException(detail=f"the filter has more than {LONGEST} characters")
     try:
-        return [of_kinds, *(_of(ScimFilter(text).ast) if text else ())]
+        return [of_kinds, *(_of(ScimFilter(text).ast, domains) if text else ())]
     except RecursionError:
         raise InvalidFilterException(detail="the filter has too many parentheses") from None
 
 
-def _of(node: FilterNode) -> Iterator[sql.ColumnElement[bool]]:
+def spellings(name: str, domains: Sequence[str]) -> tuple[str, ...]:
+    """Return the texts that name the same user as the userName *name*: with and without the first of *domains*."""
+    user, at, domain = folded(name).partition("@")
+    if at and domain != domains[0]:
+        return (folded(name),)
+    return (user, f"{user}@{domains[0]}")
+
+
+def _of(node: FilterNode, domains: Sequence[str]) -> Iterator[sql.ColumnElement[bool]]:
     if isinstance(node, LogicalExpr) and node.op is LogicalOperator.and_:
         for term in node.terms:
-            yield from _of(term)
+            yield from _of(term, domains)
     elif isinstance(node, Comparison) and node.op is CompareOperator.eq and isinstance(node.value, str):
-        yield _equal(ascii_lower(node.attr_path.attr), ascii_lower(node.attr_path.sub_attr or ""), node.value)
+        part = ascii_lower(node.attr_path.sub_attr or "")
+        yield _equal(ascii_lower(node.attr_path.attr), part, node.value, domains)
     else:
         raise InvalidFilterException(detail=_REMEDY)
 
 
-def _equal(attribute: str, part: str, value: str) -> sql.ColumnElement[bool]:
+def _equal(attribute: str, part: str, value: str, domains: Sequence[str]) -> sql.ColumnElement[bool]:
     resources, members = scim_tables.RESOURCES.c, scim_tables.MEMBERS.c
     if attribute in _NAMES and not part:
-        return sql.and_(resources.kind == str(_NAMES[attribute]), resources.name == folded(value))
+        kind = _NAMES[attribute]
+        names = spellings(value, domains) if kind is ScimKind.USER else (folded(value),)
+        return sql.and_(resources.kind == str(kind), resources.name.in_(names))
     if attribute == "externalid" and not part:
         return sql.and_(resources.external_id == value, resources.external_id != "")
     if attribute == "id" and not part:

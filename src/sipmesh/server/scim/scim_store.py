@@ -15,6 +15,7 @@ from sipmesh.server.directory.group_rules import GivenByGroups, GroupRules, grou
 from sipmesh.server.scim.resources import MODELS, POLICY, Group, User, with_members
 from sipmesh.server.scim.scim_entry import entry_of
 from sipmesh.server.scim.scim_error import PATH
+from sipmesh.server.scim.scim_filter import spellings
 from sipmesh.storage.users.directory_entry import DirectoryEntry
 from sipmesh.storage.users.scim_resource import ScimKind, ScimResource
 from sipmesh.storage.users.scim_rows import (
@@ -123,7 +124,8 @@ def scim_answer(loaded: Loaded, users: Users, name: str = "", identity: str = ""
     from sipmesh.storage.users import scim_tables
 
     table = scim_tables.RESOURCES.c
-    named = [(table.name.in_({folded(name), folded(name).partition("@")[0]})) | (table.id == identity)] if name else []
+    names = spellings(name, loaded.topology.sip_domains)
+    named = [table.name.in_(names) | (table.id == identity)] if name else []
     entries, unusable, faults = [], dict[str, Unusable](), list[tuple[str, str]]()
     with users.reading() as db:
         for row in resources_in(db, [table.kind == str(ScimKind.USER), *named]):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import OperatorError, SipmeshError
@@ -12,6 +13,7 @@ from sipmesh.storage.audit_act import AuditAct
 from sipmesh.storage.users.account_report import shown_name
 from sipmesh.storage.users.call_rule_edit import CallRuleEdit
 from sipmesh.storage.users.call_rule_rows import set_call_rules
+from sipmesh.storage.users.known_names import named_watcher
 from sipmesh.storage.users.password_hashes import DEFAULT_ALGORITHMS
 from sipmesh.storage.users.password_rule import must_be_a_password
 from sipmesh.topology.document.watching import Watching
@@ -138,16 +140,18 @@ class Accounts:
     def change_watcher(self, user: str, watcher: str, rule: str) -> tuple[str, str]:
         """Set a rule about who may see the presence of a user, or remove it; returns the address, and what has changed.
 
-        Raises `OperatorError` for a *rule* that is none of `Watching`.
+        Raises `OperatorError` for a *rule* that is none of `Watching`, and for a *watcher* in a domain of ours who is no user.
         """
         if rule not in (NO_RULE, *Watching):
             raise OperatorError(f"{rule!r} is no rule; use {', '.join(Watching)}, or {NO_RULE} to remove one")
         aor = self._of_store(user)
         if rule == NO_RULE:
-            key = self._users.remove_watcher(aor, watcher)
+            key = self._users.remove_watcher(
+                aor, watcher, partial(named_watcher, topology=self._topology, is_new=False)
+            )
             self._note(AuditAct.PRESENCE, user=aor, watcher=key, removed=True)
             return aor, f"without a rule for {shown_name(key)}"
-        key = self._users.set_watcher(aor, watcher, Watching(rule))
+        key = self._users.set_watcher(aor, watcher, Watching(rule), partial(named_watcher, topology=self._topology))
         self._note(AuditAct.PRESENCE, user=aor, watcher=key, rule=rule)
         return aor, f"seen by {shown_name(key)}: {rule}"
 

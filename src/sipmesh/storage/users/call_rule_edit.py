@@ -21,6 +21,7 @@ from sipmesh.routing.call_rules.call_rules import (
     MOST_MEMBERS,
     MOST_TARGETS,
     NEVER,
+    TARGETS,
     UNREADABLE,
     USUAL_GROUP_RING_S,
     USUAL_MEMBER_RING_S,
@@ -37,6 +38,7 @@ from sipmesh.sip.text import LWS
 from sipmesh.sip.uri import SipUri
 from sipmesh.storage.users.call_rule_rows import call_rules_in, set_call_rules
 from sipmesh.storage.users.directory_rows import link_of
+from sipmesh.storage.users.known_names import may_call, must_be_known
 from sipmesh.storage.users.user_rows import owner_of, row_of, user_like
 from sipmesh.topology.home_pools import home_by_default
 from sipmesh.trust.role import Role
@@ -50,7 +52,6 @@ if TYPE_CHECKING:
 NONE: Final = "none"
 """What is given in place of a target to remove a rule."""
 
-TARGETS: Final = ("always", "busy", "no_answer", "away")
 TRUTHS: Final = ("do_not_disturb", "unlisted")
 OVERFLOWS: Final = ("busy", "no_answer", "away")
 _WRITTEN_DIGITS: Final = frozenset("+0123456789-.() ")
@@ -191,10 +192,7 @@ class CallRuleEdit:
         """Read the address of a user who is not ours."""
         federation, host = self._topology.federation, address.host
         if host in self._topology.sip_domains:
-            if not any(address.aor[4:] in pool.sip_addresses for pool in self._topology.pools):
-                raise OperatorError(
-                    f"{address.aor[4:]} is neither a user nor an address of an application; to list the users: sipmesh user list"
-                )
+            must_be_known(self._topology, address)
             return address.aor
         partners = {domain for partner in federation.partners if partner.trunk is None for domain in partner.domains}
         applications = {
@@ -212,7 +210,7 @@ class CallRuleEdit:
     ) -> dict[str, CallerRule]:
         callers = dict(present)
         for text, rule in asked.items():
-            key = self._caller(db, user, text.strip(LWS))
+            key = self._caller(db, user, text.strip(LWS), is_new=rule != NONE)
             callers.pop(key, None)
             if rule != NONE:
                 callers[key] = CallerRule(rule)
@@ -220,8 +218,11 @@ class CallRuleEdit:
             raise OperatorError(f"{len(callers)} rules about callers, and {MOST_CALLERS} is the limit; remove some")
         return callers
 
-    def _caller(self, db: sql.Connection, user: SipUri, text: str) -> str:
-        """Read a caller: a user by any of the names, a partner's user, a number, a domain, ``anonymous`` or ``*``."""
+    def _caller(self, db: sql.Connection, user: SipUri, text: str, *, is_new: bool) -> str:
+        """Read a caller: a user by any of the names, a partner's user, a number, a domain, ``anonymous`` or ``*``.
+
+        A rule that *is_new* is about no name that a later user may get.
+        """
         if text in {ANONYMOUS, EVERYBODY}:
             return text
         if text.startswith("@"):
@@ -235,7 +236,11 @@ class CallRuleEdit:
         number = plan.whole_number(address) if named else ""
         if named and not number:
             raise OperatorError(f"{text} is no extension and no whole number; write it as +493012345")
-        return f"{TEL}{number}" if number else watcher_key(address.aor)
+        if number:
+            return f"{TEL}{number}"
+        if is_new:
+            may_call(self._topology, address)
+        return watcher_key(address.aor)
 
     def _plan_of(self, db: sql.Connection, user: SipUri) -> DialPlan:
         """Return how *user* types numbers."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sipmesh.database.lazy_module import LazyModule, sql
 from sipmesh.routing.call_rules.call_rules import NO_RULES, UNREADABLE, CallRules, rules_from
+from sipmesh.routing.identity.alias import folded
 from sipmesh.storage.users.user_rows import row_of, rows_of, wrong
 from sipmesh.strict_json import read_json
 
@@ -44,28 +45,18 @@ def must_be_no_group(row: Mapping[str, Any]) -> None:
         )
 
 
-def change_in_others(db: sql.Connection, aor: str, new: str = "") -> None:
-    """Take a user who is removed out of groups and delegates, or write the address *new* there, inside the change of the user.
-
-    A later user of the name *aor* is none of them.
-    """
-    like = tables.USERS.c.call_rules.contains(json.dumps(aor), autoescape=True)
+def rename_in_rules(db: sql.Connection, old: str, new: str) -> list[str]:
+    """Write the user *new* in place of *old* into the rules of others, or take *old* out with ""; returns whose rules change."""
+    written = {json.dumps(name) for name in (old, folded(old))}
+    like = sql.or_(*(tables.USERS.c.call_rules.contains(name, autoescape=True) for name in written))
     changed: list[str] = []
     for row in rows_of(db, sql.select(tables.USERS).where(like)):
         rules = call_rules_in(row)
-        if aor in rules.members or aor in rules.delegates:
-            members, delegates = (_with_instead(names, aor, new) for names in (rules.members, rules.delegates))
-            set_call_rules(db, row["aor"], replace(rules, members=members, delegates=delegates))
+        renamed = rules.with_user_renamed(old, new)
+        if rules is not UNREADABLE and renamed != rules:
+            set_call_rules(db, row["aor"], renamed)
             changed.append(row["aor"])
-    if changed:
-        number = tables.raise_number(db, len(changed))
-        db.execute(tables.CHANGES.insert(), [{"version": number - n, "aor": one} for n, one in enumerate(changed)])
-
-
-def _with_instead(names: tuple[str, ...], aor: str, new: str) -> tuple[str, ...]:
-    """Return *names* with *new* in the place of *aor*, or without *aor*."""
-    found = (new if one == aor else one for one in names)
-    return tuple(dict.fromkeys(one for one in found if one))
+    return changed
 
 
 def set_call_rules(db: sql.Connection, aor: str, rules: CallRules) -> None:

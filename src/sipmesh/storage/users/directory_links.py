@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime
-from typing import TYPE_CHECKING, Final
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
 
 from sipmesh.database.lazy_module import LazyModule, sql
 from sipmesh.routing.identity.alias import folded
 from sipmesh.storage.users.added_users import add_users
 from sipmesh.storage.users.alias_rows import add_alias, remove_alias
-from sipmesh.storage.users.call_rule_rows import call_rules_in, change_in_others
-from sipmesh.storage.users.contact_rows import rename_contacts
+from sipmesh.storage.users.call_rule_rows import call_rules_in
 from sipmesh.storage.users.device_rows import remove_devices
 from sipmesh.storage.users.directory_entry import ACTIVE, DAY, DirectoryEntry, DirectoryLink, DirectoryStep, StepKind
 from sipmesh.storage.users.directory_rows import link_of, links_in, links_to_revoke, put_links
 from sipmesh.storage.users.disabled_rows import disable_rows, enable_rows
 from sipmesh.storage.users.password_hashes import unknown_hashes
 from sipmesh.storage.users.user_columns import COLUMN_OF
+from sipmesh.storage.users.user_names import rename_user
 from sipmesh.storage.users.user_rows import (
     alias_index,
     aliases_of,
@@ -30,7 +30,7 @@ from sipmesh.storage.users.user_rows import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from sipmesh.storage.users import directory_tables
     from sipmesh.storage.users import user_tables as tables
@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 else:
     directory_tables = LazyModule("sipmesh.storage.users.directory_tables")
     tables = LazyModule("sipmesh.storage.users.user_tables")
+
+FRESH: Final = timedelta(hours=1)
+"""Users of this age have no phone to lose yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,22 +101,28 @@ class DirectoryLinks:
             link = link_of(db, user_like(db, entry.aor))
         return link is not None and link.id != entry.id and not link.ended_by
 
-    def access_counts(self, since: datetime, lost: Sequence[str], *, of_old: bool) -> tuple[int, int]:
-        """Return how many users have access by the directory, and how many others than *lost* have lost it since an instant.
+    def access_counts(self, at: datetime, lost: Collection[str]) -> Sequence[tuple[int, int, int]]:
+        """Count the users with access by the directory, those of *lost*, and the others who have lost it in the day before *at*.
 
-        With *of_old*, only users count who were there at that instant: none if none of *lost* was.
+        The first counts are of all users. Each of the others is of the users who were there at an earlier instant (`_by_then`):
+        users who are added to make the losses of the others a small part do not count there.
         """
-        links = directory_tables.LINKS.c
-        count = sql.select(sql.func.count()).select_from(directory_tables.LINKS)
+        links, users, since = directory_tables.LINKS.c, tables.USERS.c, at - DAY
+        leaves, is_loss = links.aor.in_(lost), links.is_loss & (links.since > since) & links.aor.not_in(lost)
+        columns = [sql.case((one, 1), else_=0) for one in (links.ended_by == ACTIVE, leaves, is_loss)]
+        joined = sql.select(*map(sql.func.sum, columns)).where(links.aor == users.aor)
         with self._users.reading() as db:
-            if of_old:
-                old = sql.select(tables.USERS.c.aor).where(tables.USERS.c.created <= since)
-                if not db.execute(old.where(tables.USERS.c.aor.in_(lost)).limit(1)).first():
-                    return 0, 0
-                count = count.where(links.aor.in_(old))
-            users = db.execute(count.where(links.ended_by == ACTIVE)).scalar_one()
-            before = count.where(links.is_loss, links.since > since, links.aor.not_in(lost))
-            return int(users), int(db.execute(before).scalar_one())
+            total = _numbers(db.execute(joined).one())
+            of_old = _numbers(db.execute(joined.where(users.created <= since)).one())
+            if of_old[1:] == total[1:]:  # no user of this day is or was lost
+                return [total, of_old]
+            later = sql.select(users.created, *columns).where(links.aor == users.aor, users.created > since)
+            rows = [(created, _numbers(counts)) for created, *counts in db.execute(later)]
+        instants = {since, *(_by_then(created, at) for created, counts in rows if counts[1:] != (0, 0))}
+        leaving = [_by_then(created, at) for created, (_, leaves_now, _) in rows if leaves_now]
+        first = since if of_old[1] else min(leaving, default=since)
+        asked = sorted(instant for instant in instants if first <= instant < at)
+        return [total, *(_sums(of_old, [counts for created, counts in rows if created <= then]) for then in asked)]
 
     def counts(self) -> tuple[int, int]:
         """Return how many users come from the directory, and how many of them have lost their access by it."""
@@ -204,6 +213,25 @@ class DirectoryLinks:
                 also(db)
 
 
+def _by_then(created: datetime, at: datetime) -> datetime:
+    """Return when a user must have been there to count with one who was added at *created*, and is lost at *at*.
+
+    It is the middle of that time, and a day before *at* at least. A user of the last hour, such as one of a first try, counts
+    with all users.
+    """
+    return at if at - created < FRESH else max(created + (at - created) / 2, at - DAY)
+
+
+def _numbers(found: Iterable[Any]) -> tuple[int, int, int]:
+    """Read sums: those of no row are None."""
+    first, second, third = (int(one or 0) for one in found)
+    return first, second, third
+
+
+def _sums(first: tuple[int, int, int], further: Iterable[tuple[int, int, int]]) -> tuple[int, int, int]:
+    return _numbers(map(sum, zip(first, *further, strict=True)))
+
+
 def _held(db: sql.Connection, aor: str) -> HeldUser:
     return HeldUser(aor, row_of(db, aor)["pool"], tuple(aliases_of(db, aor)), disabled_since(db, aor) is not None)
 
@@ -215,8 +243,8 @@ def _id_of(step: DirectoryStep) -> str:
 def _rename(db: sql.Connection, step: DirectoryStep, at: datetime, version: int) -> None:  # noqa: ARG001 - as its siblings
     """Give a user another address; the old one becomes an alias.
 
-    The hashes of passwords have the old name in them, so no password counts any more. Groups and delegates have the new address:
-    a later user of the old name must not be one of them.
+    The hashes of passwords have the old name in them, so no password counts any more. What names the user has the new address
+    (`rename_user`): a later user of the old name must get nothing of it.
     """
     old, new = step.changed
     if found := user_like(db, new):
@@ -228,15 +256,11 @@ def _rename(db: sql.Connection, step: DirectoryStep, at: datetime, version: int)
         remove_alias(db, old, folded(new))
     if found := owner_of(db, (folded(new),)):
         raise wrong(f"{new} is an alias of {found}", f"to remove it: sipmesh user alias remove {found[4:]} {new[4:]}")
-    for table in (tables.USERS, tables.ALIASES, tables.WATCHERS, tables.DISABLED):
-        db.execute(table.update().where(table.c.aor == old).values(aor=new))
+    rename_user(db, old, new)
     hashes = unknown_hashes({column: row[column] for column in COLUMN_OF.values()})
     for table in (tables.USERS, tables.DISABLED):
         db.execute(table.update().where(table.c.aor == new).values(hashes))
     db.execute(tables.USERS.update().where(tables.USERS.c.aor == new).values(generation=version))
-    remove_devices(db, old)
-    change_in_others(db, old, new)
-    rename_contacts(db, old, new)
     if folded(old) != folded(new):
         add_alias(db, new, folded(old))
 

@@ -52,8 +52,3 @@ def logouts_in(db: sql.Connection, among: sql.Select[Any] | None = None) -> Mapp
         if len(of_user) <= MOST_LOGOUTS and isinstance(row["session"], str) and isinstance(row["at"], int):
             of_user[row["session"]] = row["at"]
     return found
-
-
-def remove_logouts(db: sql.Connection, aor: str) -> None:
-    """Forget the logouts of a user who is removed."""
-    db.execute(logout_tables.LOGOUTS.delete().where(logout_tables.LOGOUTS.c.aor == aor))

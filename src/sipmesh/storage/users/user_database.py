@@ -6,6 +6,7 @@ and unknown users. It asks the database at intervals for changes (`Users.refresh
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -23,17 +24,17 @@ from sipmesh.sip.text import ascii_lower
 from sipmesh.sip.uri import SipUri, normal_escapes
 from sipmesh.storage.seen_users import GO_ON, SeenUsers
 from sipmesh.storage.users import alias_rows, watcher_rows
-from sipmesh.storage.users.call_rule_rows import call_rules_in, change_in_others, must_be_no_group
+from sipmesh.storage.users.call_rule_rows import call_rules_in, must_be_no_group
 from sipmesh.storage.users.contact_rows import remove_contacts
 from sipmesh.storage.users.database_stamp import Stamp, stamp_of
 from sipmesh.storage.users.device_rows import copied_tables, remove_devices
-from sipmesh.storage.users.directory_rows import remove_link
 from sipmesh.storage.users.disabled_rows import disable_rows, enable_rows
 from sipmesh.storage.users.known_users import KnownUsers
-from sipmesh.storage.users.logout_rows import add_logout, remove_logouts
+from sipmesh.storage.users.logout_rows import add_logout
 from sipmesh.storage.users.password_hashes import DEFAULT_ALGORITHMS, password_hashes
 from sipmesh.storage.users.stored_users import StoredUsers
 from sipmesh.storage.users.user_changes import changes_since
+from sipmesh.storage.users.user_names import remove_user
 from sipmesh.storage.users.user_rows import (
     alias_index,
     aliases_of,
@@ -50,7 +51,7 @@ from sipmesh.storage.users.user_rows import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from sipmesh.routing.call_rules.call_rules import CallRules
@@ -63,6 +64,14 @@ if TYPE_CHECKING:
 else:
     tables = LazyModule("sipmesh.storage.users.user_tables")
     user_list = LazyModule("sipmesh.storage.users.user_list")
+
+
+Named = Callable[["sql.Connection", str], str]
+"""Gives the key of a watcher that counts for the key that was written."""
+
+
+def _as_written(_db: sql.Connection, key: str) -> str:
+    return key
 
 
 class Users:
@@ -197,21 +206,14 @@ class Users:
         return uri.aor
 
     def remove(self, aor: str, note: Callable[[], object] = lambda: None) -> None:
-        """Remove a user with all aliases, rules, devices and invitations; raises `OperatorError` for an unknown user.
+        """Remove a user, and all that names the user (`remove_user`); raises `OperatorError` for an unknown user.
 
         If *note* raises, nothing is changed.
         """
         uri = self.known_address(aor)
         with self.changing(uri.aor) as (db, _):
             row_of(db, uri.aor)
-            for table in (tables.ALIASES, tables.WATCHERS, tables.DISABLED):
-                db.execute(table.delete().where(table.c.aor == uri.aor))
-            remove_devices(db, uri.aor)
-            remove_logouts(db, uri.aor)
-            remove_contacts(db, uri.aor)
-            remove_link(db, uri.aor)
-            change_in_others(db, uri.aor)
-            db.execute(tables.USERS.delete().where(tables.USERS.c.aor == uri.aor))
+            remove_user(db, uri.aor)
             note()
 
     def add_alias(self, aor: str, alias: str) -> str:
@@ -234,22 +236,28 @@ class Users:
             alias_rows.remove_alias(db, uri.aor, key)
         return key
 
-    def set_watcher(self, aor: str, watcher: str, rule: Watching) -> str:
+    def set_watcher(self, aor: str, watcher: str, rule: Watching, named: Named = _as_written) -> str:
         """Say what *watcher* may see of the presence of a user, and return the key of the watcher (`read_watcher`).
 
+        *named* gives the key that counts in place of the written one, in the same transaction (`named_watcher`).
         Raises `OperatorError` for an unknown user, for text that is no watcher, and above `MOST_RULES`.
         """
         uri = self.known_address(aor)
         key = read_watcher(watcher, uri.domain)
         with self.changing(uri.aor) as (db, _):
+            key = named(db, key)
             watcher_rows.set_rule(db, uri.aor, key, rule)
         return key
 
-    def remove_watcher(self, aor: str, watcher: str) -> str:
-        """Remove a rule, and return the key of its watcher; raises `OperatorError` if there is none."""
+    def remove_watcher(self, aor: str, watcher: str, named: Named = _as_written) -> str:
+        """Remove a rule, and return the key of its watcher; *named* is as in `set_watcher`.
+
+        Raises `OperatorError` if there is none.
+        """
         uri = self.known_address(aor)
         key = read_watcher(watcher, uri.domain)
         with self.changing(uri.aor) as (db, _):
+            key = named(db, key)
             watcher_rows.remove_rule(db, uri.aor, key)
         return key
 
