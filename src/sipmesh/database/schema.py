@@ -86,12 +86,28 @@ CONTACTS: Final = Schema("contacts", "0001", MIGRATIONS / "contacts")
 """Apart from the tables of devices and of the directory: the release before serves a folder that has these tables."""
 
 MESSAGES: Final = Schema("messages", "0002", MIGRATIONS / "messages")
+HISTORY: Final = Schema("history", "0001", MIGRATIONS / "history")
+"""Beside the stored messages, and apart from them: an earlier release serves a folder that has this table."""
+
 LEDGER: Final = Schema("ledger", "0001", MIGRATIONS / "ledger")
 ENROLMENT: Final = Schema("enrolment", "0001", MIGRATIONS / "enrolment")
 """Beside the tables of management, and apart from them: an earlier release serves a folder that has these tables."""
 
 CALLS: Final = Schema("calls", "0001", MIGRATIONS / "calls")
-SCHEMAS: Final = (MANAGEMENT, USERS, MESSAGES, LEDGER, CALLS, ENROLMENT, DEVICES, DIRECTORY, LOGOUTS, SCIM, CONTACTS)
+SCHEMAS: Final = (
+    MANAGEMENT,
+    USERS,
+    MESSAGES,
+    LEDGER,
+    CALLS,
+    ENROLMENT,
+    DEVICES,
+    DIRECTORY,
+    LOGOUTS,
+    SCIM,
+    CONTACTS,
+    HISTORY,
+)
 """All schemas."""
 
 _OURS: Final = re.compile(r"(?:ca\d+_)?[a-z]+_schema|ca\d+_facts|stored_messages|users\.ha1_sha256")

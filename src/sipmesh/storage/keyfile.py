@@ -113,3 +113,8 @@ def _check(path: Path, found: os.stat_result) -> None:
 
 def _unusable(path: Path, reason: str, remedy: str) -> OperatorError:
     return OperatorError("a file with a secret cannot be used", (Problem(path, 0, "", reason, remedy),))
+
+
+def pool_key_file(pool: str) -> str:
+    """Return the name of the file with the key that all servers of *pool* have."""
+    return f"{pool}.dialog-key"

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from sipmesh.database.connection import Database
 from sipmesh.database.lazy_module import LazyModule, sql
-from sipmesh.database.schema import MESSAGES
+from sipmesh.database.schema import HISTORY, MESSAGES
 
 if TYPE_CHECKING:
     from sipmesh.storage import message_tables as tables
@@ -128,6 +128,7 @@ class MessageStore:
         """Open or create the database; a path means SQLite. Raises `OperatorError` if it cannot be used."""
         self._database = Database(url, "stored messages")
         self._database.migrate(MESSAGES)
+        self._database.migrate(HISTORY)
 
     def carry_out(self, works: Sequence[Work[T]], *, only_reads: bool = False) -> list[T]:
         """Carry out all *works* in one transaction, or none; raises `OperatorError` if the database cannot be used.
@@ -261,7 +262,7 @@ def claim(aor: str, holder: str, after: int = 0, account: int = 0) -> Work[Claim
         if db.execute(tables.LEASE, lease).rowcount:
             return Claimed(
                 tuple(
-                    StoredMessage(row.number, _octets(row.octets), _octets(row.sender), row.expires - at)
+                    StoredMessage(row.number, octets_in(row.octets), octets_in(row.sender), row.expires - at)
                     for row in found
                 )
             )
@@ -270,7 +271,7 @@ def claim(aor: str, holder: str, after: int = 0, account: int = 0) -> Work[Claim
     return WithoutMessages(work, Claimed())
 
 
-def _octets(value: object) -> bytes:
+def octets_in(value: object) -> bytes:
     """Return the octets of a column; none for a value of another type, which SQLite stores too: that is no message."""
     return bytes(value) if isinstance(value, bytes | memoryview) else b""
 

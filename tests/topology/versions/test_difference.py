@@ -290,6 +290,7 @@ RICH = {
             "servers": [SERVER, "fe2.example.test"],
             "backup_pool": "pool2.example.test",
             "takeover_after": 30,
+            "history": {"days": 7},
         },
         {
             "name": "pool2.example.test",
@@ -361,6 +362,7 @@ RICH = {
     "messages": {"per_user": 10, "per_sender": 5, "lifetime_days": 3},
     "presence": {"inside": "polite-block", "partners": "allow"},
     "user_search": "domain",
+    "history": {"days": 30},
     "call_rules": [
         {
             "pool": "fe.example.test",
@@ -484,6 +486,7 @@ WORDS: list[Any] = [
     "+4930",
     "Europe/Berlin",
     {"calls": 3},
+    {"days": 8},
     {"ring_s": 20},
     "ou=new",
     "(uid=a)",

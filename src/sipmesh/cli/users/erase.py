@@ -1,4 +1,4 @@
-"""`sipmesh user erase`: the records of calls forget a user."""
+"""`sipmesh user erase`: the records of calls and the message history forget a user."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ def erase(
     topology: TopologyFile = HERE,
     as_json: AsJson = False,
 ) -> None:
-    """Erase a user from all records of calls, with all aliases. The account stays: see `sipmesh user remove`.
+    """Erase a user from all records of calls, with all aliases, and the message history of the user.
 
-    The records stay without the name, for the other party. The audit log has a line for it. Run it where management runs.
+    The account stays: see `sipmesh user remove`. The records stay without the name, for the other party, and so does what the
+    other party has in its message history. The audit log has a line for it. Run it where management runs.
     """
     from sipmesh.cli.control_client import ask_one
     from sipmesh.cli.management_socket import running_management
@@ -38,7 +39,7 @@ def erase(
         return
     say(f"{done.user} is erased from {plural(done.records, 'record')} at management.", style=GOOD)
     if done.told:
-        say(f"Erased from the files of {', '.join(done.told)} too.")
+        say(f"Erased from the files and the message history of {', '.join(done.told)} too.")
     if done.missing:
         say(
             f"Not linked, so their files still have the user: {', '.join(done.missing)}. Erase again once they are linked.",

@@ -8,7 +8,7 @@ from typing import Final
 from sipmesh.sip.message import Request
 from sipmesh.sip.text import LWS, ascii_lower
 
-LONGEST_EVENT: Final = 128
+LONGEST_EVENT: Final = 384
 """Characters of an Event with its parameters: it is kept with the subscription."""
 
 
@@ -36,7 +36,11 @@ UA_PROFILE: Final = Package("ua-profile", "application/json", 3600, is_private=T
 USER_SEARCH: Final = Package("user-search", "application/json", 0, is_private=True, is_once=True)
 """The users whom the search of a user finds. The Event has the parameter ``query``, percent-encoded."""
 
-PACKAGES: Final = {package.name: package for package in (PRESENCE, REG, MESSAGE_SUMMARY, UA_PROFILE, USER_SEARCH)}
+MESSAGE_HISTORY: Final = Package("message-history", "application/json", 0, is_private=True, is_once=True)
+"""What a user has sent and received, a page at a time. The Event has the parameters ``with``, percent-encoded, and ``before``."""
+
+_ALL: Final = (PRESENCE, REG, MESSAGE_SUMMARY, UA_PROFILE, USER_SEARCH, MESSAGE_HISTORY)
+PACKAGES: Final = {package.name: package for package in _ALL}
 ALLOW_EVENTS: Final = ", ".join(sorted(PACKAGES))
 
 

@@ -1,4 +1,4 @@
-"""Orders of management about calls: this server ends a call, or erases a user from its files."""
+"""Orders of management about calls: this server ends a call, or erases a user from its files and the message history."""
 
 from __future__ import annotations
 
@@ -10,6 +10,10 @@ from sipmesh.errors import SipmeshError
 from sipmesh.server.process.clock import now_utc
 from sipmesh.server.replication.call_order import CALLS, CallAct, CallOrder
 from sipmesh.storage.call_records.journal import journals
+from sipmesh.storage.keyfile import load_or_create, pool_key_file
+from sipmesh.storage.message_cipher import HistoryCipher
+from sipmesh.storage.message_history import erase_users
+from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
     from sipmesh.server.agent.managed_server import ManagedServer
@@ -63,5 +67,9 @@ class CallOrders:
             self._log.warning("order about calls not carried out", act=str(order.act), why=str(wrong))
 
     def _erase(self, names: Sequence[str]) -> int:
-        own = journals(self._documents.state, self._server.view.name)
+        view, state = self._server.view, self._documents.state
+        own = journals(state, view.name)
+        if view.role is Role.FRONT_END:
+            cipher = HistoryCipher(view.pool.name, load_or_create(state / pool_key_file(view.pool.name)))
+            erase_users(view.loaded.messages_url, cipher, [f"sip:{name}" for name in names])
         return sum(journal.erase(names) for journal in own)

@@ -12,6 +12,7 @@ from sipmesh.server.proxy.dialog_key import dialog_of
 from sipmesh.server.proxy.flow import ReceivedRequest, RequestServer
 from sipmesh.server.proxy.login.login_waits import PendingLogin
 from sipmesh.server.proxy.serving.call_forwarding import for_caller
+from sipmesh.server.proxy.serving.call_groups import group_of
 from sipmesh.server.proxy.serving.effects import (
     AskControlPlane,
     AwaitLogin,
@@ -236,7 +237,7 @@ class ProxyCore(RequestServer):
         self.state.registrations.look_up(effect.user.aor, AwaitedBindings(self, waiting, effect.user).read)
 
     def _store(self, received: ReceivedRequest, effect: Store) -> None:
-        awaited = AwaitedStore(self, self._wait(received), effect.aor)
+        awaited = AwaitedStore(self, self._wait(received), effect)
         storing = self._events.storing
         storing.store(storing.written(received.request, effect.identity), effect.aor, awaited.ended)
 
@@ -250,8 +251,15 @@ class ProxyCore(RequestServer):
 
         def reached(missed: int) -> None:
             self.take_answer(waiting, MembersReached(received, members, missed))
+            if missed < members and self._events.history.is_on:
+                self._events.history.add(received, effect.identity, "", effect.aor)
 
-        self._events.groups.send(received.request, effect, self._events.has_stored, reached)
+        def has_stored(member: str) -> None:
+            self._events.has_stored(member)
+            if self._events.history.is_on:
+                self._events.history.add_received(received.request, effect.identity, member, effect.aor)
+
+        self._events.groups.send(received.request, effect, has_stored, reached)
 
     def _wait(self, received: ReceivedRequest) -> ProxiedRequest:
         """Begin the transaction of a request that waits: a CANCEL, or the end of the link, finds it."""
@@ -259,15 +267,24 @@ class ProxyCore(RequestServer):
         waiting.hold(len(received.request.body) + BRANCH_OCTETS)
         return waiting
 
-    def stored(self, waiting: ProxiedRequest, aor: str, result: Storing) -> None:
-        """Answer a MESSAGE for *aor* that was stored, or was not; deliver it, if *aor* has registered meanwhile."""
-        self.take_answer(waiting, MessageStored(waiting.received, aor, result))
-        if result is Storing.STORED:
-            self._events.has_stored(aor)
+    def stored(self, waiting: ProxiedRequest, effect: Store, result: Storing) -> None:
+        """Answer a MESSAGE that was stored, or was not; deliver it, if its user has registered meanwhile."""
+        received = waiting.received
+        self.take_answer(waiting, MessageStored(received, effect.aor, result))
+        if result is not Storing.STORED:
+            return
+        self._events.has_stored(effect.aor)
+        sender = received.flow.sender
+        if self._events.history.is_on and sender is not None:
+            group = group_of(self._current.value, sender, received.request, effect.aor)
+            self._events.history.add(received, effect.identity, effect.aor, group)
 
     def _notify(self, received: ReceivedRequest, effect: Serve) -> None:
         """Have the notifier answer; the NOTIFY of a new subscription follows the answer."""
         notifier, request = self._events.notifier, received.request
+        if self._events.history.takes(request):
+            self._erase_history(received, effect)
+            return
         if self._events.quality.takes(request):
             self.responder.answer(received, self._events.quality.serve(request, effect.identity))
             return
@@ -277,6 +294,16 @@ class ProxyCore(RequestServer):
         else:
             self.responder.reply(received, response)
         notifier.answered(request, effect.aor, response)
+
+    def _erase_history(self, received: ReceivedRequest, effect: Serve) -> None:
+        """Answer a PUBLISH that erases once that is done."""
+        waiting = self._wait(received)
+
+        def done(answer: Answer) -> None:
+            if waiting.flow.served.get(waiting.key) is waiting:
+                self._transactions.answer(waiting, self.responder.refusal(waiting, answer))
+
+        self._events.history.erase(received.request, effect.aor, effect.identity, done)
 
     def _hand_over(self, received: ReceivedRequest, effect: HandOver) -> None:
         self.state.siblings.hand_over(received.flow, received.request, effect.aor)
@@ -353,16 +380,16 @@ class AwaitedTarget:
 
 
 class AwaitedStore:
-    """The MESSAGE *waiting* that is being stored for *aor*."""
+    """The MESSAGE *waiting* that is being stored as *effect* says."""
 
-    __slots__ = ("_aor", "_core", "_waiting")
+    __slots__ = ("_core", "_effect", "_waiting")
 
-    def __init__(self, core: ProxyCore, waiting: ProxiedRequest, aor: str) -> None:
-        self._core, self._waiting, self._aor = core, waiting, aor
+    def __init__(self, core: ProxyCore, waiting: ProxiedRequest, effect: Store) -> None:
+        self._core, self._waiting, self._effect = core, waiting, effect
 
     def __repr__(self) -> str:
-        return f"<AwaitedStore for {self._aor}>"
+        return f"<AwaitedStore for {self._effect.aor}>"
 
     def ended(self, result: Storing) -> None:
         """It was stored, or *result* says why not."""
-        self._core.stored(self._waiting, self._aor, result)
+        self._core.stored(self._waiting, self._effect, result)

@@ -42,12 +42,23 @@ def event_server(setup: ServerSetup, peers: PeerParts, forwarding: ForwardingPar
         setup.advertised,
         rules,
         peers.accounts,
-        OwnDocuments(profile, UserSearches(current, clock)),
+        OwnDocuments(profile, UserSearches(current, clock), forwarding.history),
         new_token,
         clock,
     )
     groups = GroupMessages(storing, own_requests, peers.flow_table, current, rules, clock)
     quality, outages = QualityReports(forwarding.calls.records, new_token), forwarding.outages
     return EventServer(
-        queue, own_requests, storing, delivery, notifier, groups, quality, outages, current, clock, setup.log
+        queue,
+        own_requests,
+        storing,
+        delivery,
+        notifier,
+        groups,
+        quality,
+        forwarding.history,
+        outages,
+        current,
+        clock,
+        setup.log,
     )

@@ -16,6 +16,7 @@ from sipmesh.server.proxy.calls.identity_service import IdentityService
 from sipmesh.server.proxy.calls.media_guard import MediaGuard
 from sipmesh.server.proxy.calls.outsiders import Outsiders
 from sipmesh.server.proxy.calls.trunk_calls import TrunkCalls
+from sipmesh.server.proxy.events.message_history import MessageHistory
 from sipmesh.server.proxy.liveness.keepalives import Liveness
 from sipmesh.server.proxy.liveness.outages import Outages
 from sipmesh.server.proxy.liveness.trunk_outages import TrunkOutages
@@ -77,7 +78,16 @@ class ForwardingParts:
         self.media = MediaGuard(setup.current, peers.flow_table, bridges)
         self.under_way = UnderWay(table, peers.siblings)
         self.outsiders = Outsiders(peers.flow_table, table, self.calls.release, peers.gatekeeper, setup.loop.time)
-        self.server_transactions = ServerTransactions(setup.loop.time, setup.advertised, records, table)
+        self.history = MessageHistory(
+            setup.stores.history_cipher,
+            setup.stores.messages,
+            setup.current,
+            setup.rules.partner_of,
+            new_token,
+            setup.loop.time,
+            setup.log,
+        )
+        self.server_transactions = ServerTransactions(setup.loop.time, setup.advertised, records, table, self.history)
 
     def __repr__(self) -> str:
         return f"<ForwardingParts {self.server_transactions!r}, {self.registrations!r}>"

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from sipmesh.routing.identity.tokens import Tokens
 from sipmesh.routing.registrar.gruu import Gruus
 from sipmesh.server.proxy.login.user_stores import open_locations, open_messages, open_users
-from sipmesh.storage.keyfile import load_or_create
+from sipmesh.storage.keyfile import load_or_create, pool_key_file
+from sipmesh.storage.message_cipher import HistoryCipher
 from sipmesh.topology.view import view as view_of
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class ServerStores:
         self._pool = view.pool.name
         self.tokens = Tokens(key, place.incarnation, pool_key)
         self.gruus = Gruus(pool_key, view.pool.name)
+        self.history_cipher = HistoryCipher(view.pool.name, pool_key)
         self.users = open_users(view)
         self.messages = open_messages(view, loop.call_soon_threadsafe)
         try:
@@ -82,4 +84,4 @@ def view_with(storage: Storage, view: ServerView) -> ServerView:
 
 def key_files(view: ServerView) -> tuple[str, str]:
     """Return the key files of tokens: for the flows of this server, and for the dialogs of its pool."""
-    return f"{view.name}.token-key", f"{view.pool.name}.dialog-key"
+    return f"{view.name}.token-key", pool_key_file(view.pool.name)

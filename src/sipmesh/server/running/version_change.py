@@ -49,6 +49,7 @@ class VersionChange:
         setup.current.value = new.taking_over(old.homes.taken)
         self._change_this_server(view)
         self._parts.forwarding.calls.records.follow()
+        self._parts.forwarding.history.follow()
         closed = self._judge_peers()
         self._parts.users.takeovers.look_anew()
         self._parts.events.notifier.rules_changed()

@@ -23,6 +23,7 @@ from sipmesh.topology.document.parts.call_records import CallRecords
 from sipmesh.topology.document.parts.console import Console
 from sipmesh.topology.document.parts.directory import Directory
 from sipmesh.topology.document.parts.federation import Federation
+from sipmesh.topology.document.parts.history import History
 from sipmesh.topology.document.parts.invitations import InvitationPages
 from sipmesh.topology.document.parts.media import AnyMedia, Media
 from sipmesh.topology.document.parts.numbers import Numbers
@@ -84,6 +85,10 @@ class Topology(Part):
         default=(), max_length=MOST_CALL_DEFAULTS, description="rules of calls for users who have no rules of their own"
     )
     messages: Messages = Field(default=Messages(), description="messages stored for users who are not registered")
+    history: History | None = Field(
+        default=None,
+        description="message history of our users, which each of them reads on all devices; by default there is none",
+    )
     turn: Turn | None = Field(default=None, description="relays for media; by default users get no credentials for any")
     call_records: CallRecords | None = Field(
         default=None, description="records of calls and messages; by default servers make none"

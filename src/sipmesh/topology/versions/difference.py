@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from sipmesh.topology.document.model import Topology
     from sipmesh.topology.document.parts.acme import Acme
     from sipmesh.topology.document.parts.call_records import CallRecords
+    from sipmesh.topology.document.parts.history import History
     from sipmesh.topology.document.parts.services import Dns, Turn, WebSocket
 
 
@@ -140,6 +141,9 @@ _TOPOLOGY: Mapping[str, Words | None] = {
     ),
     "websocket": _websocket,
     "user_search": from_to("whom users find by a search"),
+    "history": lambda _, old, new: (
+        f"the message history of users is kept for {_days(new)} instead of {_days(old)} days"
+    ),
     "call_rules": from_to("the list of rules of calls for users without rules", "none"),
 }
 
@@ -207,6 +211,10 @@ def _sites(old: Topology, new: Topology) -> Iterator[str]:
         lambda name: f"site {name} is removed",
         "the sites",
     )
+
+
+def _days(history: History | None) -> int:
+    return history.days if history is not None else 0
 
 
 def _records(old: CallRecords | None, new: CallRecords | None) -> Iterator[str]:

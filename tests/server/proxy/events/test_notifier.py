@@ -139,7 +139,7 @@ async def test_user_does_not_get_its_own_requests_back(home: Network) -> None:
         refused = await bob.ask(subscribe(bob, BOB, "dialog"))
         assert (refused.status, refused.first("allow-events")) == (
             489,
-            "message-summary, presence, reg, ua-profile, user-search",
+            "message-history, message-summary, presence, reg, ua-profile, user-search",
         )
         assert (await bob.ask(bob.request("PUBLISH", BOB, [("event", "dialog")]))).status == 489
         await bob.silent()

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from sipmesh.server.log import Log
     from sipmesh.server.proxy.events.group_messages import GroupMessages
     from sipmesh.server.proxy.events.message_delivery import MessageDelivery
+    from sipmesh.server.proxy.events.message_history import MessageHistory
     from sipmesh.server.proxy.events.message_storing import MessageStoring
     from sipmesh.server.proxy.events.notifier import EventNotifier
     from sipmesh.server.proxy.events.own_requests import OwnRequests
@@ -43,6 +44,7 @@ class EventServer:
         notifier: EventNotifier,
         groups: GroupMessages,
         quality: QualityReports,
+        history: MessageHistory,
         outages: Outages,
         current: Current,
         clock: Callable[[], float],
@@ -50,7 +52,7 @@ class EventServer:
     ) -> None:
         self._queue, self.own_requests, self.storing, self.delivery = queue, own_requests, storing, delivery
         self.notifier, self._outages, self._current = notifier, outages, current
-        self.groups, self.quality = groups, quality
+        self.groups, self.quality, self.history = groups, quality, history
         self._clock, self._log = clock, log
         self._misplaced = MisplacedSubscriptions(notifier, outages, current, clock)
         self._look_at = self._expire_at = 0.0
@@ -109,6 +111,7 @@ class EventServer:
         over, self._outages_over = self._outages_over, self._outages.over
         self.delivery.sweep(at_once=over != self._outages_over)  # a server with phones answers again
         self.notifier.sweep()
+        self.history.sweep()
         self._misplaced.sweep()
         now = self._clock()
         if now >= self._look_at:
@@ -137,6 +140,7 @@ class EventServer:
         """
         self.notifier.rules_changed(aors)
         self._forget_removed(aors)
+        self.history.users_changed(aors)
 
     def _forget_removed(self, aors: frozenset[str]) -> None:
         if gone := self._current.value.homes.unknown(aors):

@@ -13,7 +13,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.routing.events.message_summary import merged, of_texts, write_summary
-from sipmesh.routing.events.packages import ALLOW_EVENTS, MESSAGE_SUMMARY, PRESENCE, REG, UA_PROFILE
+from sipmesh.routing.events.packages import ALLOW_EVENTS, MESSAGE_HISTORY, MESSAGE_SUMMARY, PRESENCE, REG, UA_PROFILE
 from sipmesh.routing.events.pidf import compose
 from sipmesh.routing.events.reginfo import reginfo
 from sipmesh.routing.events.subscribe import NO_SUBSCRIPTION, decide_publish, decide_subscribe
@@ -46,6 +46,9 @@ if TYPE_CHECKING:
 
 MOST_DIALOG_OCTETS: Final = 4_096
 """What is kept of a SUBSCRIBE: its dialog, its route and its Contact."""
+
+READ_S: Final = 5.0
+"""How long a subscription waits for what its database is to give."""
 
 LOOKED_AT: Final = 2_000
 """Users whose bindings are looked at in one go: it takes some milliseconds."""
@@ -153,6 +156,9 @@ class EventNotifier:
         """Send the NOTIFY that follows a SUBSCRIBE which was granted (RFC 6665 section 4.2.1.2), once the bindings are known."""
         if subscription is None:
             return
+        if subscription.package is MESSAGE_HISTORY:
+            self._own.read(subscription.aor, subscription.event, lambda body: self._tell_history(subscription, body))
+            return
         self._registrations.look_up(subscription.aor, lambda rows: self._tell_first(subscription, rows))
         if not subscription.device and self._rules.is_ours(subscription.watcher):
             self._registrations.look_up(subscription.watcher, subscription.find_device)
@@ -164,6 +170,11 @@ class EventNotifier:
         elif subscription.tag in self._by_tag and not subscription.unanswered:
             self._notify(subscription, is_forced=True)
 
+    def _tell_history(self, subscription: EventSubscription, body: bytes) -> None:
+        """End a subscription with what was read for it."""
+        subscription.document = body
+        self._end(subscription, "timeout")
+
     def _publish(self, request: Request, aor: str, identity: str | None) -> Answer:
         granted = decide_publish(request, aor, identity)
         if isinstance(granted, Answer):
@@ -173,7 +184,7 @@ class EventNotifier:
     def _refresh(self, flow: Flow, request: Request, identity: str | None) -> Response | Answer:
         """Refresh or end a subscription; only its watcher can (RFC 6665 section 4.2.1.4)."""
         subscription = self._by_tag.get(request.to.tag or "")
-        if subscription is None or not subscription.is_of(request, identity):
+        if subscription is None or subscription.package.is_once or not subscription.is_of(request, identity):
             return NO_SUBSCRIPTION
         if request.cseq.number <= subscription.remote_cseq:
             return Answer(500, "CSeq Out Of Order")
@@ -191,7 +202,7 @@ class EventNotifier:
 
     def _granted(self, request: Request, subscription: EventSubscription, expires_s: int) -> Response:
         """Answer 200. Our Record-Route leads later requests to this server of the pool, from any other server."""
-        subscription.ends = self._clock() + expires_s
+        subscription.ends = self._clock() + (READ_S if subscription.package is MESSAGE_HISTORY else expires_s)
         self._due.put(subscription, subscription.ends)
         here = self._listeners[subscription.flow.link.port]
         headers = [
@@ -323,6 +334,8 @@ class EventNotifier:
                 self._notify(subscription, composed)
 
     def _body(self, subscription: EventSubscription) -> bytes:
+        if subscription.package is MESSAGE_HISTORY:
+            return subscription.document
         own = self._own.document(subscription.package, subscription.aor, subscription.event)
         if own is not None:
             return own

@@ -4,27 +4,36 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sipmesh.routing.events.packages import UA_PROFILE, USER_SEARCH
+from sipmesh.routing.events.packages import MESSAGE_HISTORY, UA_PROFILE, USER_SEARCH
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sipmesh.routing.events.packages import Package
     from sipmesh.routing.outcome import Answer
+    from sipmesh.server.proxy.events.message_history import MessageHistory
     from sipmesh.server.proxy.events.user_profile import UserProfile
     from sipmesh.server.proxy.events.user_search import UserSearches
 
 
 class OwnDocuments:
-    """What the phones of a user need beside SIP (*profile*), and the users whom a user finds (*searches*)."""
+    """What the phones of a user need beside SIP (*profile*), the users whom a user finds (*searches*), and its *history*."""
 
-    def __init__(self, profile: UserProfile, searches: UserSearches) -> None:
-        self._profile, self._searches = profile, searches
+    def __init__(self, profile: UserProfile, searches: UserSearches, history: MessageHistory) -> None:
+        self._profile, self._searches, self._history = profile, searches, history
 
     def __repr__(self) -> str:
         return f"<OwnDocuments {self._profile!r}>"
 
     def refused(self, package: Package, user: str, event: str) -> Answer | None:
-        """Return why a subscription of *user* to itself is refused; *event* is its Event. A search is counted."""
+        """Return why a subscription of *user* to itself is refused; *event* is its Event. It is counted."""
+        if package is MESSAGE_HISTORY:
+            return self._history.refused(user, event)
         return self._searches.refused(user, event) if package is USER_SEARCH else None
+
+    def read(self, user: str, event: str, done: Callable[[bytes], None]) -> None:
+        """Read what *event* asks for from the history of *user*; *done* gets the document."""
+        self._history.read(user, event, done)
 
     def document(self, package: Package, user: str, event: str) -> bytes | None:
         """Return the document of *user*; None if *package* has others."""

@@ -42,6 +42,7 @@ class EventSubscription:
     *device* is the name of the binding of the watcher's phone, "" if it is not registered in our pool.
     *is_polite*: the watcher sees a user who is never there. *unanswered*: how many NOTIFY requests have no answer yet;
     *is_dirty*: the state has changed since. *last_body* is a digest of the last body.
+    *document* is what a database had for it.
     """
 
     __slots__ = (
@@ -50,6 +51,7 @@ class EventSubscription:
         "contact",
         "cseq",
         "device",
+        "document",
         "ends",
         "event",
         "flow",
@@ -74,6 +76,7 @@ class EventSubscription:
         self.aor, self.watcher, self.package, self.tag = aor, watcher, package, tag
         self.call_id, self.remote_tag = request.call_id, request.from_.tag or ""
         self.local, self.remote = f"<{request.to.uri}>;tag={tag}", f"<{request.from_.uri}>;tag={self.remote_tag}"
+        self.document = b""
         self.event = request.first("event") or package.name
         self.routes = request.items("record-route")
         self.flow, self.peer, self.principal = flow, peer_of(flow), watcher

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from sipmesh.routing.call_rules.call_rules import NO_RULES
 from sipmesh.server.contacts.contact_ticket import write_ticket
+from sipmesh.topology.document.history_days import history_days
 from sipmesh.topology.document.parts.invitations import CONTACTS
 from sipmesh.topology.document.parts.oauth import PORTAL
 from sipmesh.topology.portal_ways import ways_of
@@ -36,8 +37,8 @@ class UserProfile:
         homes, view = self._current.value.homes, self._current.value.view
         calls_for = [boss.partition(":")[2] for boss in homes.bosses(aor)]
         rules = (homes.call_rules(aor) or NO_RULES).as_json()
-        own = {"callsFor": calls_for, "callRules": rules, "portal": portal_of(view)}
-        own |= {"contacts": self._contacts(aor)}
+        own: dict[str, object] = {"callsFor": calls_for, "callRules": rules, "portal": portal_of(view)}
+        own |= {"contacts": self._contacts(aor), "historyDays": history_days(view.loaded.topology, view.pool.name)}
         return json.dumps({**self._turn.servers(aor), **own}).encode()
 
     def _contacts(self, aor: str) -> dict[str, str]:

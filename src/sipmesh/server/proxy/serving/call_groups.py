@@ -108,8 +108,14 @@ def rings_for_group(in_force: InForce, sender: Sender, request: Request, user: s
     """
     if not isinstance(sender, ServerSender) or sender.peer.role is not Role.FRONT_END:
         return False
-    if came_beside(request):
-        return True
+    return came_beside(request) or bool(group_of(in_force, sender, request, user))
+
+
+def group_of(in_force: InForce, sender: Sender, request: Request, user: str) -> str:
+    """Return the group as whose member *user* gets a request from another server of ours; "" if it is none."""
+    if not isinstance(sender, ServerSender) or sender.peer.role is not Role.FRONT_END:
+        return ""
     history = request.items("history-info")
-    group = in_force.homes.group_rules(plain_uri(history[-2])) if len(history) > 1 else None
-    return group is not None and user in group.members
+    group = plain_uri(history[-2]) if len(history) > 1 else ""
+    rules = in_force.homes.group_rules(group) if group else None
+    return group if rules is not None and user in rules.members else ""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.routing.authentication.verifier import user_of
+from sipmesh.routing.events.history_query import NOT_THE_USER, is_of_user
 from sipmesh.routing.events.notifier_choice import notifier_of
-from sipmesh.routing.events.packages import is_for_notifier
+from sipmesh.routing.events.packages import MESSAGE_HISTORY, event_type, is_for_notifier
 from sipmesh.routing.events.reference import refused_reference
 from sipmesh.routing.events.stored_message import is_storable
 from sipmesh.routing.identity.sender import ServerSender
@@ -157,6 +158,8 @@ def _instead_of_phones(
 ) -> Serve | Forward | Answer | None:
     """Give what serves or refuses a request in place of the phones of its user, who is at home here; None if nothing does."""
     if request.method in EVENT_METHODS and outcome.device is None:
+        if event_type(request) == MESSAGE_HISTORY.name and not is_of_user(sender, in_force.view.pool.name):
+            return NOT_THE_USER
         served = find_notifier(state, in_force, sender, request, outcome)
         if served is not None:
             return served

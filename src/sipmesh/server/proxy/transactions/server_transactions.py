@@ -23,6 +23,7 @@ from sipmesh.trust.evidence import LinkKind
 if TYPE_CHECKING:
     from sipmesh.routing.proxy.forwarding import ListenerAddress
     from sipmesh.server.proxy.call_table import CallTable
+    from sipmesh.server.proxy.events.message_history import MessageHistory
     from sipmesh.server.proxy.flow import Flow, ReceivedRequest
     from sipmesh.server.proxy.records.call_recorder import CallRecorder
 
@@ -35,7 +36,7 @@ class ServerTransactions:
     """Starts, answers and ends server transactions; each is kept by its flow.
 
     *ending* has the INVITEs that were accepted, until timer L ends them (RFC 6026). *silent* has the requests that wait for
-    phones that answer nothing, and *ringing* the calls that a rule ends. *records* learn of final responses.
+    phones that answer nothing, and *ringing* the calls that a rule ends. *records* and *history* learn of final responses.
     A call of *calls* ends with a BYE that was sent on and has its final response; a BYE that this server refuses itself ends
     nothing.
     """
@@ -46,8 +47,10 @@ class ServerTransactions:
         listeners: dict[str, ListenerAddress],
         records: CallRecorder,
         calls: CallTable,
+        history: MessageHistory,
     ) -> None:
         self._clock, self._listeners, self._records, self._calls = clock, listeners, records, calls
+        self._history = history
         self.ending: TimeoutQueue[ProxiedRequest] = TimeoutQueue(Timer.L.seconds)
         self.silent: TimeoutQueue[ProxiedRequest] = TimeoutQueue(SILENT_S)
         self.ringing = RingTimes()
@@ -95,14 +98,20 @@ class ServerTransactions:
             counts = self.answered.get(proxied.request.method)
             if counts is not None:
                 counts[min(response.status // 100, 6)] += 1
-                if self._records.is_on:
-                    self._records.answered(proxied, response)
+                if self._records.is_on or self._history.is_on:
+                    self._tell(proxied, response)
             elif proxied.request.method == "BYE" and proxied.context is not None and ends_dialog(response.status):
                 dialog = dialog_of(proxied.request, proxied.received.place.ends)
                 self._calls.ended(dialog, proxied.request.call_id)
             self.drop(proxied)
         elif transaction.state is not before:
             self._call_ended(proxied, response)
+
+    def _tell(self, proxied: ProxiedRequest, response: Response) -> None:
+        if self._records.is_on:
+            self._records.answered(proxied, response)
+        if self._history.is_on:
+            self._history.answered(proxied, response)
 
     def forward(self, proxied: ProxiedRequest, response: Response) -> None:
         """Send a response that has come from a branch, as the peer of the sender's link may see it."""

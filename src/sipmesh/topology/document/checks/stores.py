@@ -35,11 +35,14 @@ def store_settings_fit(document: CheckedDocument) -> None:
 
 
 def front_ends_alone_have_a_store(document: CheckedDocument) -> None:
-    """A pool with a store of its own has registrations: it is a front-end pool."""
+    """A pool with a store of its own has registrations, and one with a history has users: it is a front-end pool."""
     for loc, pool in document.pools():
         if pool.storage is not None and pool.role is not Role.FRONT_END:
             remedy = "remove it; only front-end pools have registrations"
             document.report.add((*loc, "storage"), f"a pool of role {pool.role} stores no registrations", remedy)
+        if pool.history is not None and pool.role is not Role.FRONT_END:
+            remedy = "remove it; only front-end pools are home pools of users"
+            document.report.add((*loc, "history"), f"a pool of role {pool.role} keeps no message history", remedy)
 
 
 def _settings_fit(document: CheckedDocument, part: Loc, storage: Storage | PoolStorage) -> None:

@@ -12,6 +12,7 @@ from sipmesh.topology.document.names import (
     Port,
     quoted,
 )
+from sipmesh.topology.document.parts.history import History
 from sipmesh.topology.document.parts.part import Part
 from sipmesh.topology.document.parts.server import (
     AnyServer,
@@ -73,4 +74,8 @@ class Pool(Part):
     storage: PoolStorage | None = Field(
         default=None,
         description="where this front-end pool stores its registrations; by default as the general `storage`",
+    )
+    history: History | None = Field(
+        default=None,
+        description="message history of the users of this front-end pool; by default as the general `history`",
     )

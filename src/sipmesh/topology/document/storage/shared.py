@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
+from sipmesh.topology.document.history_days import history_days
 from sipmesh.topology.document.names import is_url
 from sipmesh.topology.document.storage.valkey_url import valkey_url
 from sipmesh.trust.formatting import tell_list
@@ -35,7 +36,12 @@ def what_is_not_shared(topology: Topology, pool: Pool) -> Iterator[tuple[str, st
         yield f"{several}, and its registrations are in a file: {bindings!r}", f"{ONE_MACHINE}; {STORE}"
     elif valkey_url(bindings).is_on_this_machine:
         yield f"{several}, and each has its own {bindings}", f"{ONE_MACHINE}; {STORE}"
-    if topology.messages.per_user and topology.storage.messages.startswith(SQLITE):
+    if not topology.storage.messages.startswith(SQLITE):
+        return
+    if history_days(topology, pool.name):
+        remedy = f"{ONE_MACHINE}; otherwise name a PostgreSQL database in `storage.messages`"
+        yield f"{several}, and its message history is in a file", remedy
+    if topology.messages.per_user:
         remedy = f"{ONE_MACHINE}; otherwise name a PostgreSQL database in `storage.messages`, or write"
         yield f"{several}, and its stored messages are in a file", f"{remedy} `messages: {{per_user: 0}}`"
 

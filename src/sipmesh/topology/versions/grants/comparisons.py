@@ -96,6 +96,13 @@ def easier_to_watch(change: KeyChange) -> Iterable[str]:
     return (str(change.new),) if change.new is Watching.ALLOW else ()
 
 
+def longer_history(change: KeyChange) -> Iterable[str]:
+    """Find a message history that is kept for longer, or again as the topology says."""
+    if change.new is None:
+        return ("as many days as the topology says",) if change.key != "history" else ()
+    return (f"{change.new.days} days",) if change.new.days > (change.old.days if change.old is not None else 0) else ()
+
+
 def wider_search(change: KeyChange) -> Iterable[str]:
     """Find a scope that may have users whom the scope before had not: a domain and a pool share some users only."""
     is_narrower = change.old is UserSearch.ORGANISATION or change.new is UserSearch.OFF

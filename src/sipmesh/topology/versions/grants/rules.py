@@ -21,6 +21,7 @@ from sipmesh.topology.versions.grants.comparisons import (
     is_set,
     larger,
     longer_grace,
+    longer_history,
     more_for_operator,
     more_usages,
     new_logs,
@@ -321,6 +322,16 @@ _OF_SERVICES: Final[Rules] = {
     "user_search": (
         Rule(
             Gain.READ, "any but `off`", "our users", "users find others of the same {value} by a search", wider_search
+        ),
+    ),
+    "history": (
+        Rule(
+            Gain.READ,
+            "turned on, or longer",
+            "each user, and who has both the database and the key of the pool",
+            "messages of our users are kept for {value}",
+            longer_history,
+            is_whole=True,
         ),
     ),
     "call_records": (

@@ -12,6 +12,7 @@ from sipmesh.topology.versions.grants.comparisons import (
     any_change,
     becomes_manager,
     is_set,
+    longer_history,
     moves_with_certificate,
     new_pool,
     new_server,
@@ -181,6 +182,16 @@ OF_POOLS: Final[Rules] = {
             "the backup pool of {place} serves its users after {value} s",
             smaller,
             ConsoleRole.OPERATOR,
+        ),
+    ),
+    "pools.history": (
+        Rule(
+            Gain.READ,
+            "longer, or as the topology says",
+            "each user, and who has both the database and the key of the pool",
+            "messages of the users of {place} are kept for {value}",
+            longer_history,
+            is_whole=True,
         ),
     ),
     "pools.storage": (

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sipmesh.topology.document.model import Topology
+    from sipmesh.topology.document.parts.history import History
     from sipmesh.topology.document.parts.pool import Pool
     from sipmesh.topology.document.parts.server import Server
 
@@ -44,6 +45,10 @@ def _public(whose: str, _old: bool, new: bool) -> str:  # noqa: FBT001 - the val
     return f"partners and trunks {'may' if new else 'can no longer'} call the addresses and numbers of {whose}"
 
 
+def _kept(history: History | None) -> str:
+    return "as the topology says" if history is None else f"for {history.days} days"
+
+
 _POOL: Mapping[str, Words | None] = {
     **dict.fromkeys(("name", "servers", "speaks_for", "sip_addresses", "numbers", "storage")),
     "role": from_to("role"),
@@ -55,6 +60,7 @@ _POOL: Mapping[str, Words | None] = {
     "rtpengine": from_to("port of rtpengine", "none"),
     "backup_pool": _backup_pool,
     "takeover_after": from_to("seconds before its backup pool takes over"),
+    "history": lambda whose, _old, new: f"{whose} keeps the message history of its users {_kept(new)}",
 }
 
 _SERVER: Mapping[str, Words | None] = {
