@@ -68,6 +68,7 @@ YOUNG, MIDDLE, OLD = 10_000, 10, 10
 """The thresholds of the garbage collector while tests run."""
 
 COMMANDS = {
+    "adcli": "adcli",
     "ansible": "ansible-playbook",
     "asterisk": "asterisk",
     "baresip": "baresip",
@@ -92,6 +93,7 @@ COMMANDS = {
     "ssh-keygen": "ssh-keygen",
     "pebble": "pebble",
     "promtool": "promtool",
+    "realm": "realm",
     "sipp": "sipp",
     "socat": "socat",
     "softhsm": "softhsm2-util",

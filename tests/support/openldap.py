@@ -59,74 +59,16 @@ limits dn.exact="{reader}" size={limit} size.prtotal={total}
 """
 
 
-class OpenLdap:
-    """One server with *certificate*; entries are changed by the administrator, over its socket."""
+class LdapAdministrator:
+    """Changes the entries of a server over its *socket*, as its administrator."""
 
-    def __init__(
-        self,
-        folder: Path,
-        certificate: Forged,
-        *,
-        total: str = "unlimited",
-        limit: str = "unlimited",
-        overlay: str = SYNCPROV,
-    ) -> None:
-        self.folder, self.ldaps, self.port = folder, free_port(), free_port()
-        self._socket = f"ldapi://{str(folder / 'ldapi').replace('/', '%2F')}"
-        self._process: subprocess.Popen[bytes] | None = None
-        (folder / "data").mkdir(parents=True)
-        chain, key = certificate.write(folder, "server")
-        given = {"folder": folder, "chain": chain, "key": key, "suffix": SUFFIX, "admin": ADMIN, "reader": READER}
-        text = CONFIGURATION.format(**given, password=PASSWORD, total=total, limit=limit, overlay=overlay)
-        (folder / "slapd.conf").write_text(text)
-
-    def __repr__(self) -> str:
-        return f"<OpenLdap on {self.ldaps}, {'up' if self._process else 'down'}>"
-
-    def __enter__(self) -> Self:
-        self.start()
-        with self.administrator() as admin:
-            add(admin, SUFFIX, objectClass=["dcObject", "organization"], o="Corp", dc="corp")
-            for unit in (PEOPLE, GROUPS):
-                add(admin, unit, objectClass="organizationalUnit", ou=unit[3:].partition(",")[0])
-            add(
-                admin,
-                READER,
-                objectClass=["organizationalRole", "simpleSecurityObject"],
-                cn="sipmesh",
-                userPassword=PASSWORD,
-            )
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-
-    def start(self) -> None:
-        """Start it, and wait until it answers."""
-        urls = f"ldaps://127.0.0.1:{self.ldaps}/ ldap://127.0.0.1:{self.port}/ {self._socket}"
-        program = shutil.which("slapd") or "/usr/sbin/slapd"
-        command = [program, "-d", "0", "-f", str(self.folder / "slapd.conf"), "-h", urls]
-        with (self.folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(command, stdout=log, stderr=log, preexec_fn=die_with_parent)  # noqa: PLW1509
-        ends = time.monotonic() + START_S
-        while time.monotonic() < ends:
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", self.ldaps)) == 0:
-                    return
-            time.sleep(LOOK_AGAIN_S)
-        raise TimeoutError((self.folder / "log").read_text())
-
-    def stop(self) -> None:
-        """End it; it keeps its entries."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
+    def __init__(self, socket: str) -> None:
+        self.socket = socket
 
     @contextmanager
     def administrator(self) -> Iterator[Any]:
         """A connection that may change everything."""
-        connection = ldap.initialize(self._socket)
+        connection = ldap.initialize(self.socket)
         connection.simple_bind_s(ADMIN, PASSWORD)
         try:
             yield connection
@@ -168,6 +110,71 @@ class OpenLdap:
         """Delete an entry."""
         with self.administrator() as admin:
             admin.delete_s(dn)
+
+
+class OpenLdap(LdapAdministrator):
+    """One server with *certificate*; entries are changed by the administrator, over its socket."""
+
+    def __init__(
+        self,
+        folder: Path,
+        certificate: Forged,
+        *,
+        total: str = "unlimited",
+        limit: str = "unlimited",
+        overlay: str = SYNCPROV,
+    ) -> None:
+        super().__init__(f"ldapi://{str(folder / 'ldapi').replace('/', '%2F')}")
+        self.folder, self.ldaps, self.port = folder, free_port(), free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+        (folder / "data").mkdir(parents=True)
+        chain, key = certificate.write(folder, "server")
+        given = {"folder": folder, "chain": chain, "key": key, "suffix": SUFFIX, "admin": ADMIN, "reader": READER}
+        text = CONFIGURATION.format(**given, password=PASSWORD, total=total, limit=limit, overlay=overlay)
+        (folder / "slapd.conf").write_text(text)
+
+    def __repr__(self) -> str:
+        return f"<OpenLdap on {self.ldaps}, {'up' if self._process else 'down'}>"
+
+    def __enter__(self) -> Self:
+        self.start()
+        with self.administrator() as admin:
+            add(admin, SUFFIX, objectClass=["dcObject", "organization"], o="Corp", dc="corp")
+            for unit in (PEOPLE, GROUPS):
+                add(admin, unit, objectClass="organizationalUnit", ou=unit[3:].partition(",")[0])
+            add(
+                admin,
+                READER,
+                objectClass=["organizationalRole", "simpleSecurityObject"],
+                cn="sipmesh",
+                userPassword=PASSWORD,
+            )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        urls = f"ldaps://127.0.0.1:{self.ldaps}/ ldap://127.0.0.1:{self.port}/ {self.socket}"
+        program = shutil.which("slapd") or "/usr/sbin/slapd"
+        command = [program, "-d", "0", "-f", str(self.folder / "slapd.conf"), "-h", urls]
+        with (self.folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(command, stdout=log, stderr=log, preexec_fn=die_with_parent)  # noqa: PLW1509
+        ends = time.monotonic() + START_S
+        while time.monotonic() < ends:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", self.ldaps)) == 0:
+                    return
+            time.sleep(LOOK_AGAIN_S)
+        raise TimeoutError((self.folder / "log").read_text())
+
+    def stop(self) -> None:
+        """End it; it keeps its entries."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
 
     def keys(self, **more: Any) -> dict[str, Any]:
         """Give the keys of ``directory`` for this server; *more* replace some."""

@@ -41,7 +41,7 @@ workgroup = CORP
 realm = CORP.TEST
 netbios name = DC1
 server role = active directory domain controller
-server services = ldap, kdc
+server services = {services}
 interfaces = {address}/8
 bind interfaces only = yes
 lock directory = {folder}
@@ -75,8 +75,7 @@ kdc = {address}
 
 PROVISION: Final = (
     *("samba-tool", "domain", "provision", "--realm=CORP.TEST", "--domain=CORP", "--server-role=dc"),
-    *("--dns-backend=NONE", "--host-name=dc1", "--host-ip=127.0.0.1", "--backend-store=mdb", "--option=log level=0"),
-    "--backend-store-size=64MB",
+    *("--host-name=dc1", "--backend-store=mdb", "--option=log level=0", "--backend-store-size=64MB"),
 )
 
 
@@ -102,18 +101,26 @@ def free_address() -> str:
 
 
 class SambaAd:
-    """The domain controller with *certificate*; the domain has an account that reads, and places for people and groups."""
+    """The domain controller with *certificate*; the domain has an account that reads, and places for people and groups.
 
-    def __init__(self, folder: Path, certificate: Forged) -> None:
+    With *dns* it has the name server of the domain too, at port 53 of its address.
+    """
+
+    def __init__(self, folder: Path, certificate: Forged, *, dns: bool = False) -> None:
         self.folder, self.address = folder, free_address()
         self._configuration = folder / "smb.conf"
         self._process: subprocess.Popen[bytes] | None = None
         folder.mkdir()
         chain, key = certificate.write(folder, "server")
-        given = (f"--targetdir={folder / 'dc'}", f"--adminpass={PASSWORD}")
+        backend = "SAMBA_INTERNAL" if dns else "NONE"
+        given = (
+            *(f"--targetdir={folder / 'dc'}", f"--adminpass={PASSWORD}"),
+            *(f"--dns-backend={backend}", f"--host-ip={self.address}"),
+        )
         subprocess.run((*PROVISION, *given), check=True, capture_output=True)
+        services = "ldap, cldap, kdc, dns" if dns else "ldap, kdc"
         given_keys = {"address": self.address, "folder": folder / "dc", "chain": chain, "key": key}
-        self._configuration.write_text(CONFIGURATION.format(**given_keys))
+        self._configuration.write_text(CONFIGURATION.format(**given_keys, services=services))
         self.kerberos = folder / "krb5.conf"
         self.kerberos.write_text(KERBEROS.format(realm=REALM, address=self.address))
 

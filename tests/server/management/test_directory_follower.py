@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from pathlib import Path
 from unittest import mock
@@ -11,26 +10,13 @@ import pytest
 
 from support.directory_ca import HOST, DirectoryCa
 from support.figures import ask_for_figures, figures, figures_with, labelled
+from support.following import PROMISED_S, settled
 from support.managed import MGMT, Managed, build_managed
 from support.network import FE1
 from support.openldap import PEOPLE, OpenLdap, write_password
-from support.running import LOOK_AGAIN_S, on_loop, until
+from support.running import on_loop
 
 pytestmark = pytest.mark.peer("openldap")
-
-PROMISED_S = 60.0
-
-
-async def settled(network: Managed, reason: str = "") -> None:
-    """Wait for a sync that begins from now on, and ends without a fault, or with *reason* in its fault."""
-    follower = network.master.directory
-    while follower._task is not None and not follower._task.done():
-        await asyncio.sleep(LOOK_AGAIN_S)
-    task, follower._due_at = follower._task, 0.0
-    await until(lambda: follower._task is not task and follower._task is not None and follower._task.done())
-    held = await network.master.users_in_force(PROMISED_S)
-    assert not set(held.missing) & set(network.nodes)
-    assert (reason in follower.report.fault, bool(follower.report.fault)) == (True, bool(reason)), follower.report.fault
 
 
 @on_loop

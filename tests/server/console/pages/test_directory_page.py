@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from yarl import URL
 
-from server.management.test_directory_follower import settled
 from sipmesh.demo.ports import HOST
 from support.console import Visitor, management_with_console
 from support.directory_ca import HOST as LDAP_HOST
 from support.directory_ca import DirectoryCa
+from support.following import settled
 from support.managed import MGMT, Managed, build_managed
 from support.model_ports import model_port
 from support.openldap import PEOPLE, OpenLdap, write_password
