@@ -38,7 +38,7 @@ ENROLS = """
     curl --silent --show-error --fail --negotiate --user : --header 'Content-Type: application/pkcs10' --data @bot.b64 \\
         https://{management}{path}/simpleenroll > bot.p7
     openssl base64 -d -in bot.p7 | openssl pkcs7 -inform DER -print_certs -out bot.pem"""
-"""No root is named: it is the one that the host got from the domain."""
+"""No root is named: the host got it from the domain."""
 
 JOINS = {
     "adcli": f"echo -n '{PASSWORD}' | adcli join {DOMAIN} --login-user=Administrator --stdin-password",

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 from sipmesh.server.directory.entry_reader import EntryReader
-from sipmesh.server.directory.ldap_session import DIRSYNC, DirectoryAnswerError, found_in, library
+from sipmesh.server.directory.ldap_session import DIRSYNC, READ_S, DirectoryAnswerError, found_in, library
 from sipmesh.server.directory.schema import SCHEMAS
 from sipmesh.sip.text import ascii_lower
 from sipmesh.topology.document.parts.directory import Directory, DirectoryKind
@@ -98,7 +98,7 @@ def _by_syncrepl(session: LdapSession, base: str, cookie: bytes | None) -> Chang
     text = None if cookie is None else cookie.decode("latin-1")
     control = ldap.syncrepl.SyncRequestControl(cookie=text, mode="refreshOnly")
     attributes = ("entryUUID", "hasSubordinates")
-    data, returned = session.ask(base, ldap.SCOPE_SUBTREE, EVERYTHING, attributes, [control])
+    data, returned = session.ask(base, ldap.SCOPE_SUBTREE, EVERYTHING, attributes, [control], READ_S)
     done = _of_class(returned, ldap.syncrepl.SyncDoneControl)
     after = (done[0].cookie or text) if done else None  # the cookie stays if nothing has changed
     if after is None or (text is not None and not done[0].refreshDeletes):

@@ -147,9 +147,15 @@ class LdapSession:
             return ""
 
     def ask(
-        self, base: str, scope: int, search_filter: str, attributes: Sequence[str], controls: Sequence[Any]
+        self,
+        base: str,
+        scope: int,
+        search_filter: str,
+        attributes: Sequence[str],
+        controls: Sequence[Any],
+        whole_s: float = ANSWER_S,
     ) -> tuple[Sequence[tuple[Any, Any, Any]], Sequence[Any]]:
-        """Return what the server sends, each with its controls, and the controls of the end of the answer.
+        """Return what the server sends within *whole_s*, each with its controls, and the controls of the end of the answer.
 
         Each is the DN of an entry and its attributes, the name of an intermediate response (RFC 4511 section 4.13) and its
         octets, or None and a reference to another server.
@@ -157,10 +163,10 @@ class LdapSession:
         known = {**self._ldap.controls.KNOWN_RESPONSE_CONTROLS, DIRSYNC: self._ldap.controls.ResponseControl}
         try:
             asked = self._handle.search_ext(
-                base, scope, search_filter, [*attributes], serverctrls=[*controls], timeout=ANSWER_S
+                base, scope, search_filter, [*attributes], serverctrls=[*controls], timeout=whole_s
             )
             _, data, _, returned, _, _ = self._handle.result4(
-                asked, all=1, timeout=ANSWER_S, add_ctrls=1, add_intermediates=1, resp_ctrl_classes=known
+                asked, all=1, timeout=whole_s, add_ctrls=1, add_intermediates=1, resp_ctrl_classes=known
             )
         except (self._ldap.LDAPError, ValueError) as wrong:
             what = f"{self._server} does not answer the search below {base}: {reason_of(wrong)}"
