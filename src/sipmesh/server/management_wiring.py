@@ -64,7 +64,8 @@ def pages_with(
     def leader() -> str:
         return controller.leadership.leader
 
-    return console, InvitationServer(node, taking, Portal(node, table, taking.sign_in, leader, log), leader, log)
+    portal = Portal(node, table, taking.sign_in, leader, log, console.log_out)
+    return console, InvitationServer(node, taking, portal, leader, log)
 
 
 def _console_commands(

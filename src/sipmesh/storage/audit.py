@@ -124,11 +124,14 @@ class Audit:
         with self._database.border(), self._database.engine.connect() as db:
             return [_line(*row) for row in db.execute(_lines().where(_audit.c.seq > since))]
 
-    def readable(self) -> list[AuditLine]:
-        """Return every line that can be read, oldest first: a line that was changed hides no other one."""
-        found = []
+    def readable(self, find: str = "") -> list[AuditLine]:
+        """Return every line that can be read, oldest first: a line that was changed hides no other one.
+
+        With a text to *find*, in lower case, these are lines with this text in any case of its letters.
+        """
+        found, query = [], _lines().where(_has(find)) if find else _lines()
         with self._database.border(), self._database.engine.connect() as db:
-            for row in db.execute(_lines()):
+            for row in db.execute(query):
                 with suppress(OperatorError):
                     found.append(_line(*row))
         return found
@@ -142,8 +145,7 @@ class Audit:
         """
         newest = sql.select(_audit.c.seq, _audit.c.line, _audit.c.previous, _audit.c.hash).where(_audit.c.seq < before)
         if find:
-            stored = json.dumps(ascii_lower(find))[1:-1]
-            newest = newest.where(sql.func.lower(_audit.c.line).contains(stored, autoescape=True))
+            newest = newest.where(_has(ascii_lower(find)))
         with self._database.border(), self._database.engine.connect() as db:
             rows = [tuple(row) for row in db.execute(newest.order_by(_audit.c.seq.desc()).limit(most + 1))]
         faults: list[str] = []
@@ -269,6 +271,11 @@ class Audit:
         """Return the hash of the last line, as seen within a change."""
         newest = sql.select(_audit.c.hash).order_by(_audit.c.seq.desc()).limit(1)
         return db.execute(newest).scalar_one_or_none() or ""
+
+
+def _has(find: str) -> sql.ColumnElement[bool]:
+    """Say that a line has the text *find*, which is in lower case."""
+    return sql.func.lower(_audit.c.line).contains(json.dumps(find)[1:-1], autoescape=True)
 
 
 def _lines() -> sql.Select[Any]:

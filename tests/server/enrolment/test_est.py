@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import base64
 import math
+import sqlite3
 import subprocess
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,6 +22,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from sipmesh.demo.forge import Forge
 from sipmesh.pki.ca_rotation import CaGenerations
 from sipmesh.pki.issuance.profiles import LEAF_LIFETIME
+from sipmesh.pki.ledger.ledger import FILE
 from sipmesh.server.enrolment import est
 from sipmesh.server.enrolment.enrolment_issuer import MOST_A_DAY
 from sipmesh.server.enrolment.est import CSR_ATTRIBUTES, FAILURES_A_MINUTE, LARGEST
@@ -423,6 +425,52 @@ async def test_revocation_ends_tickets_of_the_name_until_a_token_brings_it_back(
         async with Visitor(network, "sona-token") as officer:
             serial = f"{leaf.serial_number:x}"
             assert (await officer.ask("POST", "/api/v1/revoke", json={"serial": serial})).status == 200
+        await tickets.refuses(tickets.header(), "was revoked")
+        certificates_in(await tickets.enrols(tickets.header(SECOND), new_key(), OTHER_BOT))
+        made = await token(network)
+        async with Visitor(network) as visitor:
+            certificates_in(await enrol(visitor, BOT, made["password"], request(new_key())))
+        certificates_in(await tickets.enrols(tickets.header(), new_key()))
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["UPDATE certificates SET revoked_at = NULL WHERE serial = ?", "DELETE FROM certificates WHERE serial = ?"],
+)
+@on_loop
+@pytest.mark.peer("kerberos")
+async def test_changed_ledger_gives_no_stolen_computer_its_tickets_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    """The CRL in force lists the certificate still, and the audit log has the revocation."""
+    async with with_machines(tmp_path, monkeypatch) as tickets:
+        network = tickets.network
+        [leaf] = certificates_in(await tickets.enrols(tickets.header(), new_key()))
+        serial = f"{leaf.serial_number:x}"
+        async with Visitor(network, "sona-token") as officer:
+            assert (await officer.ask("POST", "/api/v1/revoke", json={"serial": serial})).status == 200
+        with closing(sqlite3.connect(network.organisation.ca.folder / FILE)) as db, db:
+            assert db.execute(change, (serial,)).rowcount == 1
+        await tickets.refuses(tickets.header(), "was revoked")
+        certificates_in(await tickets.enrols(tickets.header(SECOND), new_key(), OTHER_BOT))
+
+
+def forgotten(network: Managed, name: str) -> None:
+    """Let there be no certificate of a server, as long after the last one has expired."""
+    with closing(sqlite3.connect(network.organisation.ca.folder / FILE)) as db, db:
+        assert db.execute("DELETE FROM certificates WHERE names LIKE ?", (f'["{name}"%',)).rowcount
+    (network.organisation.folder / "servers" / f"{name}.pem").unlink(missing_ok=True)
+
+
+@on_loop
+@pytest.mark.peer("kerberos")
+async def test_revocation_of_a_name_without_a_valid_certificate_ends_its_tickets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with with_machines(tmp_path, monkeypatch) as tickets:
+        network = tickets.network
+        forgotten(network, BOT)
+        assert f"until: sipmesh ca enrol {BOT}" in await network.type("ca", "revoke", BOT)
         await tickets.refuses(tickets.header(), "was revoked")
         certificates_in(await tickets.enrols(tickets.header(SECOND), new_key(), OTHER_BOT))
         made = await token(network)

@@ -20,8 +20,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, load_pem_priv
 
 from sipmesh.database import lease
 from sipmesh.demo.ports import HOST
+from sipmesh.server.console.access.account import opened
 from sipmesh.server.console.access.listener import ConsoleListener
-from sipmesh.server.console.user_commands import opened
 from sipmesh.server.invitations import invitation_server
 from sipmesh.server.invitations.leading_server import HEADER
 from sipmesh.storage.users.device_accounts import DeviceAccounts

@@ -12,8 +12,9 @@ import pytest
 from sipmesh.errors import OperatorError
 from sipmesh.pki.ca_rotation import CaGenerations
 from sipmesh.pki.crl.builder import Reason
-from sipmesh.server.management.revoking import lost_certificates, revoke
+from sipmesh.server.management.revoking import last_revocation, lost_certificates, revoke
 from sipmesh.storage.audit_act import AuditAct
+from sipmesh.storage.management_db import ManagementDb
 from support.network import BEGAN, FE1, FE2, build_example
 
 
@@ -80,3 +81,30 @@ def test_row_that_cannot_be_read_keeps_no_other_certificate_from_being_revoked(t
     assert [record.names[0] for _ca, record in generations.as_issued(serials.values()).values()].count(FE1) == 1
     revoke(generations, serials[FE1], Reason.SUPERSEDED, BEGAN, lambda *_, **__: None, FE1)
     assert generations.current.crls.in_force().lists(serials[FE1])
+
+
+def test_revocation_that_the_ledger_has_lost_counts_by_the_audit_log_and_by_the_crl(tmp_path: Path) -> None:
+    build_example(tmp_path)
+    generations = CaGenerations(tmp_path / "ca")
+    of = {name: next(one.serial for one in generations.records() if name in one.names) for name in (FE1, FE2)}
+    management_db = ManagementDb(tmp_path)
+    audit = management_db.audit
+    assert last_revocation(generations, FE1, "", audit) is None
+    revoke(generations, of[FE1], Reason.UNSPECIFIED, BEGAN, lambda *_, **__: None)
+    with closing(sqlite3.connect(tmp_path / "ca" / "ledger.db")) as db, db:
+        db.execute("UPDATE certificates SET revoked_at = NULL")
+    by_crl = BEGAN.replace(microsecond=0) + timedelta(seconds=1)
+    assert last_revocation(generations, FE1.upper(), "", audit) == by_crl  # by the CRL, and the name in the ledger
+    with closing(sqlite3.connect(tmp_path / "ca" / "ledger.db")) as db, db:
+        db.execute("DELETE FROM certificates")
+    assert last_revocation(generations, FE1, "", audit) is None
+    audit.append("ada", AuditAct.ISSUE, {"server": FE1, "serial": f"{of[FE1]:x}"}, at=BEGAN)
+    assert last_revocation(generations, FE1, "", audit) == by_crl  # by the CRL, and the name in the log
+    assert last_revocation(generations, FE2, "", audit) is None
+    later = BEGAN + timedelta(days=400)
+    audit.append("ada", AuditAct.REVOKE, {"server": FE1, "serial": f"{of[FE1]:x}"}, at=later)
+    audit.append("ada", AuditAct.REVOKE, {"user": "alice@example.test", "device": "desk"}, at=BEGAN)
+    assert last_revocation(generations, FE1, "", audit) == later
+    found = [last_revocation(generations, "Alice@example.test", device, audit) for device in ("desk", "car")]
+    assert found == [BEGAN, None]
+    management_db.close()

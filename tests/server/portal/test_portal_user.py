@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from server.portal.topologies import topology
+from sipmesh.server.console.access.account import Account
 from sipmesh.server.portal.portal_user import PortalClientEntry, PortalLogin, PortalUser, clients_of
 
 
@@ -12,8 +13,8 @@ def test_login_counts_until_its_end_and_with_its_provider() -> None:
     now = [0.0]
     here, other = topology(), topology(issuer="https://other.example.com")
     assert here.oauth is not None
-    created = datetime(2026, 1, 1, tzinfo=UTC)
-    login = PortalLogin(here.oauth, "alice@example.test", created, "s", "", "b", 10.0, lambda: now[0])
+    account = Account("alice@example.test", datetime(2026, 1, 1, tzinfo=UTC), 1)
+    login = PortalLogin(here.oauth, account, "s", "", "b", 10.0, lambda: now[0])
     assert login.operator(here, str) == PortalUser.of("alice@example.test")
     assert login.operator(other, str) is None
     now[0] = 10.0
@@ -28,6 +29,4 @@ def test_portal_is_a_client_only_where_the_topology_has_one() -> None:
 
 
 def test_logout_tokens_are_for_the_portal_and_the_web_phone() -> None:
-    both = topology(web_phone={"client_id": "phone"}).oauth
-    assert both is not None
-    assert clients_of(both) == {"phone": "web_phone", "portal": "portal"}
+    assert clients_of(topology(web_phone={"client_id": "phone"})) == {"phone": "web_phone", "portal": "portal"}

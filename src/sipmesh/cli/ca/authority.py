@@ -268,8 +268,8 @@ def revoke(
 ) -> None:
     """Revoke certificates: sign a new CRL, send it to all running servers, and close the links.
 
-    The one-time tokens and the ACME accounts of the name end too, and it renews no earlier certificate by EST. For the next
-    certificate it needs a new token.
+    The one-time tokens and the ACME accounts of the name end too, and it renews no earlier certificate by EST. Tickets of its
+    computer enrol nothing, also if all its certificates have expired. For the next certificate it needs a new token.
 
     If the serial is that of an issuing CA, the command says what it ends, tries the links with partners, and asks.
 
@@ -393,7 +393,7 @@ def _certificates_of(
 ) -> dict[int, str]:
     """Return the serials to revoke of a server, operator or user, each with its name, also those that the ledger has lost.
 
-    Raises `OperatorError` if there is none.
+    Raises `OperatorError` if there is none, but not for a server that enrols by tickets: those end by a line in the audit log.
     """
     from sipmesh.server.management.revoking import lost_certificates
 
@@ -416,10 +416,23 @@ def _certificates_of(
         lost = lost_certificates(generations, {name}, None, now)
     if lost:
         say(f"The CA's ledger was changed: it has lost {plural(len(lost), 'certificate')} of {name}.", style=BAD)
-    if not found and not lost:
+    if not found and not lost and not device and name in _machines(place):
+        note(place, AuditAct.REVOKE, server=name, tickets="ended")
+        say(
+            f"{name} has no valid certificate. Tickets of its computer enrol nothing until: sipmesh ca enrol {name}",
+            style=GOOD,
+        )
+    elif not found and not lost:
         known = "all its certificates are revoked or expired" if issued else "this CA has issued no certificate for it"
         raise OperatorError(f"{name} has no certificate to revoke: {known}; see: sipmesh ca status --all")
     return {**lost, **found}
+
+
+def _machines(place: Place) -> Sequence[str]:
+    """Return the servers that enrol by tickets of a computer of the domain."""
+    console = place.in_force().topology.console
+    realm = console.enrolment.kerberos if console is not None and console.enrolment is not None else None
+    return [machine.server for machine in realm.machines] if realm is not None else []
 
 
 @app.command()

@@ -12,9 +12,10 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from sipmesh.errors import LocalError, OperatorError, Problem
 from sipmesh.server.console.access.guard import LOGIN, Guard
 from sipmesh.server.console.access.kerberos_logins import KerberosLogins
+from sipmesh.server.console.access.leavers import Leavers
 from sipmesh.server.console.access.listener import ConsoleListener
 from sipmesh.server.console.access.openid.flow import OpenIdFlow, provider_check
-from sipmesh.server.console.access.operator import CODE_LIFETIME_S, Operator
+from sipmesh.server.console.access.operator import CODE_LIFETIME_S, OpenIdLogin, Operator, Session
 from sipmesh.server.console.access.operator_certificate import OperatorCertificates, issuing_of
 from sipmesh.server.console.api import Api
 from sipmesh.server.console.console_metrics import ConsoleMetrics
@@ -24,6 +25,7 @@ from sipmesh.server.console.pages.routes import page_routes
 from sipmesh.server.console.replies import LoggedOutReply, LoginCodeReply
 from sipmesh.server.control_socket import WHO, ControlCommand
 from sipmesh.server.management.publishing.decommission import CA
+from sipmesh.server.openid.logout_token import has_logged_out
 from sipmesh.server.process.http_runner import logger_of, runner_of
 from sipmesh.sip.text import ascii_lower
 from sipmesh.topology.document.operators.console_role import ConsoleRole
@@ -72,6 +74,7 @@ class ConsoleServer:
         certificates = OperatorCertificates(lambda: node.view, lambda: self._issuers, node.gatekeeper.clock)
         self._guard = Guard(lambda: node.view, node.loop.time, log, certificates)
         self._operations = Operations(commands)
+        self._leavers = Leavers(lambda: node.view.loaded, self._guard.operators, node.loop.time, log)
         self._runner: web.AppRunner | None = None
         self._listener: ConsoleListener | None = None
         self._listens_as: tuple[object, ...] = ()
@@ -92,6 +95,7 @@ class ConsoleServer:
         app.add_routes([*Api(self._operations, self._guard).routes(), *page_routes(frame, self._guard, flow, kerberos)])
         self._runner = runner_of(app, self._log)
         await self._runner.setup()
+        self._leavers.start()
         await self._listen()
 
     async def follow(self) -> None:
@@ -175,12 +179,32 @@ class ConsoleServer:
 
     async def close(self) -> None:
         """Stop listening, and end all sessions."""
+        await self._leavers.stop()
         await self._enrolment.close()
         if self._listener is not None:
             await self._listener.close()
         runner, self._runner = self._runner, None
         if runner is not None:
             await runner.cleanup()
+
+    def log_out(self, issuer: str, subject: str, session: str) -> int:
+        """End the sessions of a person who has logged out at the provider *issuer*, and return how many there were.
+
+        *subject* and *session* are the hashes of ``sub`` and ``sid``, or empty.
+        """
+
+        def is_meant(held: Session) -> bool:
+            login = held.login
+            return (
+                isinstance(login, OpenIdLogin)
+                and login.entry.issuer == issuer
+                and has_logged_out(login.subject, login.session, subject, session)
+            )
+
+        ended = self._guard.operators.end(is_meant)
+        for one in ended:
+            self._log.info("operator logged out", who=one.login.owner, why="the provider tells of it")
+        return len(ended)
 
     def commands(self) -> Mapping[str, Command]:
         """Return the commands of the control socket by which an operator of this machine gets a code, and ends all sessions."""

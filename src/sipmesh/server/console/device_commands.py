@@ -11,6 +11,7 @@ from sipmesh.pki.crl.builder import Reason
 from sipmesh.server.admin.last_logins import last_logins
 from sipmesh.server.admin.local_servers import ask_running
 from sipmesh.server.admin.replies import USER, USERS_CHANGED
+from sipmesh.server.console.access.account import opened
 from sipmesh.server.console.commands import noting
 from sipmesh.server.console.operations import (
     DEVICE_PASSWORD,
@@ -21,7 +22,7 @@ from sipmesh.server.console.operations import (
     USERS_INVITE,
 )
 from sipmesh.server.console.replies import DevicePasswordReply, LettersReply, UserChangeReply, UserDevicesReply
-from sipmesh.server.console.user_commands import IN_FORCE_S, opened
+from sipmesh.server.console.user_commands import IN_FORCE_S
 from sipmesh.server.control_socket import STATE, WHO, Command
 from sipmesh.server.management.device_certificates import revoke_devices
 from sipmesh.server.management.publishing.decommission import CA

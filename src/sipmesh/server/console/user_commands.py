@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,6 +10,7 @@ from sipmesh.pki.ca_rotation import CaGenerations
 from sipmesh.pki.crl.builder import Reason
 from sipmesh.server.admin.local_servers import ask_running
 from sipmesh.server.admin.replies import USER, USERS_CHANGED
+from sipmesh.server.console.access.account import opened
 from sipmesh.server.console.commands import noting
 from sipmesh.server.console.operations import (
     ALIAS_ADD,
@@ -35,11 +35,9 @@ from sipmesh.server.management.device_certificates import DeviceCertificate, dev
 from sipmesh.server.management.publishing.decommission import CA
 from sipmesh.server.process.off_loop import off_loop
 from sipmesh.storage.enrolment.end_enrolment import end_enrolment
-from sipmesh.storage.seen_users import SeenUsers
 from sipmesh.storage.users.account_report import AccountReport, shown_name
 from sipmesh.storage.users.accounts import Accounts
 from sipmesh.storage.users.directory_links import DirectoryLinks
-from sipmesh.storage.users.user_database import Users as UserDatabase
 from sipmesh.storage.users.user_list import UserSort, UsersWanted
 from sipmesh.topology.home_pools import home_by_default
 from sipmesh.topology.user_address import full_address
@@ -233,16 +231,6 @@ CHANGES: Final[Mapping[str, Change]] = {
 
 
 _ENDS_LOGINS: Final = frozenset({_remove, _disable})
-
-
-@contextmanager
-def opened(loaded: Loaded) -> Iterator[UserDatabase]:
-    """Open the user database of the topology in force."""
-    users = UserDatabase(loaded.users_url, in_memory=False, seen=SeenUsers(loaded.folder))
-    try:
-        yield users
-    finally:
-        users.close()
 
 
 def _read_users(loaded: Loaded, asked: Mapping[str, Any]) -> UserListReply:

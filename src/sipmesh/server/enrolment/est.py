@@ -214,7 +214,7 @@ def _by_ticket(host: EnrolmentHost, authorization: str, leaf: x509.Certificate, 
 
 def _must_not_have_ended(host: EnrolmentHost, name: str) -> None:
     """Raise `CertificateRefusedError` if a certificate of *name* was revoked, and no token has brought it back since."""
-    last = last_revocation(CaGenerations(host.ca), name)
+    last = last_revocation(CaGenerations(host.ca), name, "", host.management_db.audit)
     if last is not None and not host.management_db.enrolled_certificates.since(name, last.timestamp()):
         raise CertificateRefusedError(f"a certificate of {name} was revoked; {AGAIN.format(server=name)}")
 
@@ -238,7 +238,7 @@ def _must_be_valid(host: EnrolmentHost, leaf: bytes, name: str) -> None:
     if not (generations.has_issued_device(certificate) if is_device else generations.has_issued(certificate)):
         raise CertificateRefusedError(f"the certificate of {name} was revoked, or is not of our CA")
     user, _, device = name.rpartition("/")
-    last = last_revocation(generations, user, device) if user else last_revocation(generations, name)
+    last = last_revocation(generations, user or name, device if user else "", host.management_db.audit)
     if last is not None and issued_at(certificate) < last.replace(microsecond=0):
         why = f"a certificate of {name} was revoked after this one was issued; {AGAIN.format(server=name)}"
         raise CertificateRefusedError(why)

@@ -12,7 +12,7 @@ from xml.sax.saxutils import escape
 from aiohttp import web
 
 from sipmesh.errors import OperatorError, RemoteError
-from sipmesh.server.console.user_commands import opened
+from sipmesh.server.console.access.account import opened
 from sipmesh.server.contacts.contact_ticket import user_of_ticket
 from sipmesh.server.contacts.dav_xml import CARD, DAV, MULTIGET, PROPFIND, QUERY, SERVER, multistatus, read_request
 from sipmesh.server.contacts.vcard import LARGEST_CARD, read_vcard, write_vcard

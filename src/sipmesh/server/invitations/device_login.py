@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from sipmesh.errors import RemoteError
-from sipmesh.server.console.user_commands import opened
+from sipmesh.server.console.access.account import opened
 from sipmesh.server.process.off_loop import off_loop
 from sipmesh.sip.digest import Algorithm, Credentials, Nonces, NonceState, challenge_values, is_digest, verify
 from sipmesh.sip.text import ascii_lower, octets_of, text_of

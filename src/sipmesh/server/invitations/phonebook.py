@@ -11,7 +11,7 @@ from xml.sax.saxutils import escape
 
 from aiohttp import web
 
-from sipmesh.server.console.user_commands import opened
+from sipmesh.server.console.access.account import opened
 from sipmesh.server.invitations.device_login import DeviceLogin
 from sipmesh.server.process.http_runner import too_many
 from sipmesh.server.process.off_loop import off_loop

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 from sipmesh.server.admin.local_servers import ask_running
 from sipmesh.server.admin.replies import USERS_CHANGED
+from sipmesh.server.console.access.account import opened
 from sipmesh.server.console.commands import generations_in, noting
-from sipmesh.server.console.user_commands import IN_FORCE_S, opened
+from sipmesh.server.console.user_commands import IN_FORCE_S
 from sipmesh.server.control_socket import STATE, Command
 from sipmesh.server.management.device_certificates import DeviceIssuing
 from sipmesh.server.management.publishing.decommission import CA

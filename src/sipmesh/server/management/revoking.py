@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from itertools import chain
 from typing import TYPE_CHECKING, Final
 
@@ -24,10 +25,13 @@ if TYPE_CHECKING:
     from sipmesh.pki.ca_rotation import CaGenerations
     from sipmesh.pki.crl.builder import Reason
     from sipmesh.pki.ledger.records import Record
-    from sipmesh.storage.audit import Audit
+    from sipmesh.storage.audit import Audit, AuditLine
     from sipmesh.storage.audit_act import Note
 
 _ISSUING: Final = frozenset({AuditAct.ISSUE, AuditAct.JOIN})
+A_SECOND: Final = timedelta(seconds=1)
+"""A CRL has whole seconds: a revocation is later than it says."""
+
 _HEX: Final = re.compile("[0-9a-f]{1,40}", re.ASCII)
 
 
@@ -71,15 +75,31 @@ def owner_of(generations: CaGenerations, serial: int, lost: str = "") -> tuple[s
     return record.names[0], record.names[1] if record.kind == CertificateKind.DEVICE else ""
 
 
-def last_revocation(generations: CaGenerations, name: str, device: str = "") -> datetime | None:
+def last_revocation(generations: CaGenerations, name: str, device: str, audit: Audit) -> datetime | None:
     """Return when a certificate of a server, or of the *device* of a user, was last revoked; None if none ever was.
 
     What lets this name get its next certificate must be newer: who had the name before has it perhaps. Generations of the CA that
     are retired count too: a computer that was stolen is not given back with a new root.
+
+    The ledger can be in a database that others may change. So the *audit* log counts too, and a CRL in force that lists a
+    certificate of which one of both has the name. Raises `OperatorError` if the log or a CRL cannot be read.
     """
     wanted = tuple(map(ascii_lower, (name, device) if device else (name,)))
-    mine = (one for one in generations.records() if _is_of(one, wanted))
-    return max((one.revoked_at for one in mine if one.revoked_at is not None), default=None)
+    mine = [one for one in generations.records() if _is_of(one, wanted)]
+    lines = audit.readable(ascii_lower(name))
+    told = [line for line in lines if line.act in _ISSUING and not device and ascii_lower(_whose(line)) == wanted[0]]
+    known = {one.serial: one.revoked_at for one in mine}
+    serials = {*known, *(serial for line in told for serial in _serials(line))}
+    listed = [_listed_at(generations, serial) for serial in serials if known.get(serial) is None]
+    found = [at for at in known.values() if at is not None] + [at + A_SECOND for at in listed if at is not None]
+    found += [line.at for line in lines if line.act == AuditAct.REVOKE and _is_about(line, wanted)]
+    return max(found, default=None)
+
+
+def _is_about(line: AuditLine, wanted: tuple[str, ...]) -> bool:
+    """Tell whether a line about a revocation names a server, or a user and the device, as *wanted*."""
+    about = (_whose(line), *str(line.about.get("device", "")).split(" "))
+    return tuple(map(ascii_lower, about[: len(wanted)])) == wanted
 
 
 def _is_of(record: Record, wanted: tuple[str, ...]) -> bool:
@@ -135,16 +155,21 @@ def _is_right(record: Record, server: str, at: datetime) -> bool:
 
 
 def _in_log(audit: Audit | None, at: datetime) -> Iterator[tuple[int, str]]:
-    """Give serial number and name of each certificate that the audit log says was issued, and that may be valid still.
-
-    A grant to a server that joins names the certificates of that server *beside* the new one too.
-    """
+    """Give serial number and name of each certificate that the audit log says was issued, and that may be valid still."""
     for line in audit.readable() if audit is not None else ():
-        if line.act in _ISSUING and at - line.at < LONGEST_LEAF_LIFETIME:
-            name = line.about.get("server") or line.about.get("operator") or line.about.get("user")
-            serials = f"{line.about.get('serial')} {line.about.get('beside', '')}".split(" ")
-            numbers = (int(serial, 16) for serial in serials if name and _HEX.fullmatch(serial))
-            yield from ((number, str(name)) for number in numbers if can_be_listed(number))
+        if line.act in _ISSUING and at - line.at < LONGEST_LEAF_LIFETIME and (name := _whose(line)):
+            yield from ((serial, name) for serial in _serials(line))
+
+
+def _whose(line: AuditLine) -> str:
+    """Return for whom a line says that a certificate was issued or revoked, "" for no name."""
+    return str(line.about.get("server") or line.about.get("operator") or line.about.get("user") or "")
+
+
+def _serials(line: AuditLine) -> Iterator[int]:
+    """Give the serial numbers of a line. A grant to a server that joins names those *beside* the new one too."""
+    serials = f"{line.about.get('serial')} {line.about.get('beside', '')}".split(" ")
+    yield from filter(can_be_listed, (int(serial, 16) for serial in serials if _HEX.fullmatch(serial)))
 
 
 def _in_files(generations: CaGenerations, at: datetime) -> Iterator[tuple[int, str]]:
@@ -162,7 +187,13 @@ def _in_files(generations: CaGenerations, at: datetime) -> Iterator[tuple[int, s
 
 def is_listed(generations: CaGenerations, serial: int) -> bool:
     """Tell whether a CRL in force lists a serial number; raises `OperatorError` if one cannot be read."""
+    return _listed_at(generations, serial) is not None
+
+
+def _listed_at(generations: CaGenerations, serial: int) -> datetime | None:
+    """Return since when a CRL in force lists a serial number, None if none does."""
     issuing = (CertificateKind.ISSUING, CertificateKind.DEVICES)
-    return any(
-        ca.crls.in_force(kind).lists(serial) for ca in generations.alive for kind in issuing if kind in ca.crls.kinds
+    entries = (
+        ca.crls.in_force(kind).entry(serial) for ca in generations.alive for kind in issuing if kind in ca.crls.kinds
     )
+    return max((one.revocation_date_utc for one in entries if one is not None), default=None)

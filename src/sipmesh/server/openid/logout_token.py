@@ -37,6 +37,16 @@ class LogoutToken:
     claims: Mapping[str, Any]
 
 
+def has_logged_out(subject: str, session: str, told_subject: str, told_session: str) -> bool:
+    """Tell whether a login of *subject* in *session* ends by a logout of *told_subject* in *told_session*; each may be empty.
+
+    A login, or a logout, that names no session may be of each one.
+    """
+    if told_session and told_session == session:
+        return True
+    return bool(told_subject) and told_subject == subject and "" in (told_session, session)
+
+
 def check_logout_token(
     token: str, keys: Sequence[jwt.PyJWK], issuer: str, clients: Collection[str], now: float
 ) -> LogoutToken:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import OperatorError
-from sipmesh.server.console.user_commands import opened
+from sipmesh.server.console.access.account import opened
 from sipmesh.server.contacts.vcard import write_vcard
 from sipmesh.storage.users.contact_rows import changes_of, contact_of, contacts_of, put_contact, remove_contact
 

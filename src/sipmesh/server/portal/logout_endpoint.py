@@ -20,13 +20,14 @@ from sipmesh.server.openid.provider import OpenIdProvider
 from sipmesh.server.openid.token import LEEWAY_S, UnknownKeyError
 from sipmesh.server.openid.token_digest import session_hash
 from sipmesh.server.openid.token_issuer import AGAIN_S, ASK_AFTER_S
-from sipmesh.server.portal.portal_user import clients_of
+from sipmesh.server.portal.portal_user import clients_of, provider_of
 
 if TYPE_CHECKING:
     import jwt
 
     from sipmesh.server.portal.portal_guard import PortalGuard
     from sipmesh.server.process.https_server_check import HttpsServerCheck
+    from sipmesh.topology.document.operators.openid import OpenId
     from sipmesh.topology.document.parts.oauth import OAuth
     from sipmesh.topology.view import ServerView
 
@@ -34,6 +35,10 @@ LOGOUT: Final = "/openid/logout"
 ACTOR: Final = "OpenID provider"
 MOST_REMEMBERED: Final = 10_000
 _FAILED: Final = web.HTTPBadRequest.status_code
+
+
+EndConsole = Callable[[str, str, str], int]
+"""Ends the sessions of operators by issuer, hash of ``sub`` and hash of ``sid``, and says how many there were."""
 
 
 @dataclass(slots=True)
@@ -47,8 +52,8 @@ class _Told:
 class LogoutEndpoint:
     """Ends the sessions of *guard* and the access tokens of a user; *end_tokens* is the command `TOKENS_END`.
 
-    *view* returns the topology in force, *check* judges the certificate of the provider, *clock* returns seconds that never go
-    back.
+    *end_console* is `ConsoleServer.log_out`. *view* returns the topology in force, *check* judges the certificate of the
+    provider, *clock* returns seconds that never go back.
     """
 
     def __init__(
@@ -58,9 +63,11 @@ class LogoutEndpoint:
         end_tokens: Command,
         check: HttpsServerCheck,
         clock: Callable[[], float],
+        end_console: EndConsole,
     ) -> None:
         self._view, self._guard, self._end_tokens, self._check, self._clock = view, guard, end_tokens, check, clock
-        self._provider: OpenIdProvider[OAuth] | None = None
+        self._end_console = end_console
+        self._provider: OpenIdProvider[OAuth | OpenId] | None = None
         self._keys: Sequence[jwt.PyJWK] = ()
         self._asked_at = float("-inf")
         self._told: dict[str, _Told] = {}
@@ -76,29 +83,32 @@ class LogoutEndpoint:
 
     async def _judged(self, token: str) -> LogoutToken:
         """Return what *token* says, once; raises `OpenIdError`. A stranger can name any key, so keys are fetched rarely."""
-        oauth = self._view().loaded.topology.oauth
-        if oauth is None or not clients_of(oauth):
-            raise OpenIdError("the topology has no client of a provider: add `oauth.portal` or `oauth.web_phone`")
+        topology = self._view().loaded.topology
+        provider = provider_of(topology)
+        if provider is None or not clients_of(topology):
+            raise OpenIdError(
+                "the topology has no client of a provider: add `oauth.portal`, `oauth.web_phone` or `console.openid`"
+            )
         if self._clock() - self._asked_at >= ASK_AFTER_S:
-            await self._fetch(oauth)
+            await self._fetch(provider)
         try:
-            found = self._checked(token, oauth)
+            found = self._checked(token, provider)
         except UnknownKeyError:
             if self._clock() - self._asked_at < AGAIN_S:
                 raise
-            await self._fetch(oauth)
-            found = self._checked(token, oauth)
+            await self._fetch(provider)
+            found = self._checked(token, provider)
         return found
 
-    def _checked(self, token: str, oauth: OAuth) -> LogoutToken:
+    def _checked(self, token: str, entry: OAuth | OpenId) -> LogoutToken:
         provider = self._provider
-        keys = self._keys if provider is not None and provider.entry == oauth else ()
-        return check_logout_token(token, keys, oauth.issuer, clients_of(oauth), time.time())
+        keys = self._keys if provider is not None and provider.entry == entry else ()
+        return check_logout_token(token, keys, entry.issuer, clients_of(self._view().loaded.topology), time.time())
 
-    async def _fetch(self, oauth: OAuth) -> None:
+    async def _fetch(self, entry: OAuth | OpenId) -> None:
         anchors = self._view().loaded.authority.anchors
-        if self._provider is None or (self._provider.entry, self._provider.anchors) != (oauth, anchors):
-            self._provider = OpenIdProvider(oauth, anchors, self._check, self._clock)
+        if self._provider is None or (self._provider.entry, self._provider.anchors) != (entry, anchors):
+            self._provider = OpenIdProvider(entry, anchors, self._check, self._clock)
         self._asked_at = self._clock()
         self._keys = await self._provider.keys()
 
@@ -123,12 +133,14 @@ class LogoutEndpoint:
         session = session_hash(found.session)
         told.left.update(self._guard.end(subject, session))
         topology = self._view().loaded.topology
+        provider = provider_of(topology)
+        operators = self._end_console(provider.issuer, subject, session) if provider is not None else 0
         if topology.oauth is not None and topology.oauth.claim in found.claims:
             named = user_of(found.claims, topology.oauth.claim, topology.sip_domains)
             told.left.add(named.removeprefix("sip:"))
-        if not told.left:
+        if not told.left and not operators:
             raise OpenIdError(
-                "its logout token names no user of ours: it has neither `oauth.claim` nor a session of the portal"
+                "its logout token names no user of ours: it has neither `oauth.claim` nor a session of portal or console"
             )
         await self._end_all(told, session, found.at)
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from sipmesh.server.control_socket import Command
     from sipmesh.server.log import Log
+    from sipmesh.server.portal.logout_endpoint import EndConsole
     from sipmesh.server.running.running_server import RunningServer
     from sipmesh.topology.view import ServerView
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 class Portal:
     """The portal of *node*; *commands* are those of the console, and *leader* names the server that leads.
 
-    *use_link* is that of `SignIns`.
+    *use_link* is that of `SignIns`, and *end_console* that of `LogoutEndpoint`.
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class Portal:
         use_link: Callable[[str, str], Awaitable[str]],
         leader: Callable[[], str],
         log: Log,
+        end_console: EndConsole,
     ) -> None:
         def view() -> ServerView:
             return node.view
@@ -44,7 +46,7 @@ class Portal:
         self.guard = PortalGuard(view, leader, clock, log)
         signed_in = SignIns(view, self.guard, use_link, check, clock)
         self._pages = PortalPages(view, self.guard, OwnOperations(commands), signed_in)
-        self._logout = LogoutEndpoint(view, self.guard, commands[TOKENS_END], check, clock)
+        self._logout = LogoutEndpoint(view, self.guard, commands[TOKENS_END], check, clock, end_console)
 
     def routes(self) -> list[web.RouteDef | web.StaticDef]:
         """Return every path."""

@@ -9,6 +9,7 @@ from aiohttp import web
 from cryptography import x509
 
 from sipmesh.errors import SipmeshError
+from sipmesh.server.console.access.account import Account, accounts_of
 from sipmesh.server.console.access.guard import (
     FAILURES_A_MINUTE,
     OPERATOR,
@@ -18,7 +19,7 @@ from sipmesh.server.console.access.guard import (
 )
 from sipmesh.server.console.access.operator import Operator, Session
 from sipmesh.server.console.access.secret_table import SecretTable, hash_of
-from sipmesh.server.console.user_commands import opened
+from sipmesh.server.openid.logout_token import has_logged_out
 from sipmesh.server.portal.portal_user import IDLE_S, MOST_OF_USER, MOST_SESSIONS, SESSION_S, PortalLogin
 from sipmesh.server.process.http_peer import address_of
 from sipmesh.server.process.http_runner import too_many
@@ -29,10 +30,7 @@ from sipmesh.topology.document.parts.oauth import PORTAL
 from sipmesh.topology.view import invitation_hosts
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from sipmesh.server.log import Log
-    from sipmesh.topology.document.load import Loaded
     from sipmesh.topology.view import ServerView
 
 LEAF: Final = web.RequestKey("leaf", x509.Certificate)
@@ -96,7 +94,7 @@ class PortalGuard:
         user, why = session.login.operator(loaded.topology, str), ""
         if session.login.browser != browser_of(request):
             why = "its session came from another browser or address"
-        elif user is None or await self.account(session.login.user) != (session.login.user, session.login.created):
+        elif user is None or await self.account(session.login.user) != session.login.account:
             why = "the account, or the way into the portal, is not that of the sign-in any more"
         if why or user is None:
             self._sessions.take(secret)
@@ -104,9 +102,12 @@ class PortalGuard:
             return
         request[SESSION], request[OPERATOR] = session, user
 
-    async def account(self, user: str) -> tuple[str, datetime] | None:
-        """Return the address of *user* as the account has it, and when it was added; None for a user who may not sign in."""
-        return await off_loop(_account, self._view().loaded, user)
+    async def account(self, user: str) -> Account | None:
+        """Return the account of *user*, None for a user who may not sign in, and if the database does not answer."""
+        try:
+            return (await off_loop(accounts_of, self._view().loaded, [user])).get(user)
+        except SipmeshError:
+            return None
 
     def identify(self, request: web.Request) -> Operator | None:
         """Return the user whom `admit` has found."""
@@ -126,10 +127,7 @@ class PortalGuard:
 
         def is_meant(held: Session) -> bool:
             login = held.login
-            return isinstance(login, PortalLogin) and (
-                (bool(session) and login.session == session)
-                or (bool(subject) and login.subject == subject and "" in (session, login.session))
-            )
+            return isinstance(login, PortalLogin) and has_logged_out(login.subject, login.session, subject, session)
 
         return [held.login.owner for held in self._sessions.remove(is_meant)]
 
@@ -148,14 +146,3 @@ class PortalGuard:
 def browser_of(request: web.Request) -> str:
     """Return the hash of where a request comes from: the address and the user agent."""
     return hash_of(f"{request.remote} {request.headers.get('User-Agent', '')}")
-
-
-def _account(loaded: Loaded, user: str) -> tuple[str, datetime] | None:
-    try:
-        with opened(loaded) as users:
-            account = users.get(user)
-    except SipmeshError:  # unknown, or the database does not answer
-        return None
-    if account.disabled is not None or account.calls.is_group:
-        return None
-    return account.aor.removeprefix("sip:"), account.created

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
+from sipmesh.server.console.access.account import Account
 from sipmesh.server.console.access.operator import Operator
 from sipmesh.topology.document.operators.console_role import ConsoleRole
 from sipmesh.topology.document.parts.oauth import OAuth
@@ -14,7 +14,7 @@ from sipmesh.topology.portal_ways import Way, ways_of
 
 if TYPE_CHECKING:
     from sipmesh.topology.document.model import Topology
-    from sipmesh.topology.document.operators.openid import OpenIdAuthority
+    from sipmesh.topology.document.operators.openid import OpenId, OpenIdAuthority
 
 SESSION_S: Final = 3600.0
 IDLE_S: Final = 900.0
@@ -38,18 +38,23 @@ class PortalUser(Operator):
 class PortalLogin:
     """A sign-in of *user* by one of the ways into the portal, until *ends_at* in seconds of *clock*.
 
-    *created* is when the account was added. *subject* and *session* are the hashes of the claims ``sub`` and ``sid``, "" for
-    none, as with a ticket or a link. *browser* is the hash of the address and the user agent: the session counts there alone.
+    *account* is the account as it is then: another one ends the session. *subject* and *session* are the hashes of the claims
+    ``sub`` and ``sid``, "" for none, as with a ticket or a link. *browser* is the hash of the address and the user agent: the
+    session counts there alone.
     """
 
     way: Way
-    user: str
-    created: datetime
+    account: Account
     subject: str
     session: str
     browser: str
     ends_at: float
     clock: Callable[[], float]
+
+    @property
+    def user(self) -> str:
+        """The address of the user, without scheme."""
+        return self.account.user
 
     @property
     def owner(self) -> str:
@@ -90,7 +95,21 @@ class PortalClientEntry:
         return self.oauth.authority
 
 
-def clients_of(oauth: OAuth) -> Mapping[str, str]:
-    """Return the clients whose users the provider may log out here, with their names in the topology."""
-    entries = {"web_phone": oauth.web_phone, "portal": oauth.portal}
+def provider_of(topology: Topology) -> OAuth | OpenId | None:
+    """Return the provider that may tell of logouts: that of the users, or else that of the operators."""
+    return topology.oauth or (topology.console.openid if topology.console is not None else None)
+
+
+def clients_of(topology: Topology) -> Mapping[str, str]:
+    """Return the clients whose users this provider may log out here, with their names in the topology.
+
+    The console is one of them, if its operators have the same provider.
+    """
+    provider, oauth = provider_of(topology), topology.oauth
+    openid = topology.console.openid if topology.console is not None else None
+    entries = {
+        "web_phone": oauth.web_phone if oauth is not None else None,
+        "portal": oauth.portal if oauth is not None else None,
+        "console": openid if openid is not None and provider is not None and openid.issuer == provider.issuer else None,
+    }
     return {entry.client_id: name for name, entry in entries.items() if entry is not None}

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import OperatorError
+from sipmesh.server.console.access.account import opened
 from sipmesh.server.console.access.secret_table import hash_of
-from sipmesh.server.console.user_commands import opened
 from sipmesh.server.control_socket import STATE
 from sipmesh.server.kerberos.acceptor import KerberosService
 from sipmesh.server.kerberos.negotiation import REPLAYS, ticket_in
@@ -130,4 +130,4 @@ class SignIns:
         if account is None:
             raise OperatorError(f"it names {user}, who has no account here, or a disabled one, or is a group")
         ends_at = self._clock() + lasts_s
-        return PortalLogin(way, *account, subject, session, browser_of(request), ends_at, self._clock)
+        return PortalLogin(way, account, subject, session, browser_of(request), ends_at, self._clock)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from sipmesh.server.console.access.account import account_at_log_in, user_of_principal
 from sipmesh.server.console.access.operator import Operator
 from sipmesh.server.control_socket import STATE
 from sipmesh.server.kerberos.acceptor import KerberosError, KerberosService
@@ -14,6 +15,7 @@ from sipmesh.server.kerberos.negotiation import REPLAYS, SESSION_S, ticket_in
 if TYPE_CHECKING:
     from cryptography import x509
 
+    from sipmesh.server.console.access.account import Account
     from sipmesh.topology.document.model import Topology
     from sipmesh.topology.document.operators.kerberos import Kerberos
     from sipmesh.topology.view import ServerView
@@ -27,6 +29,7 @@ class KerberosLogin:
     principal: str
     ends_at: float
     clock: Callable[[], float]
+    account: Account | None = None
 
     @property
     def owner(self) -> str:
@@ -72,7 +75,8 @@ class KerberosLogins:
         operator = login.operator(view.loaded.topology, str)
         if operator is None:
             raise KerberosError(f"{ticket.principal} has no role in `console.kerberos.roles`")
-        return login, operator, header
+        user = user_of_principal(view.loaded.topology, ticket.principal)
+        return replace(login, account=await account_at_log_in(view.loaded, user)), operator, header
 
 
 def _entry_of(topology: Topology) -> Kerberos | None:

@@ -11,6 +11,7 @@ from sipmesh.server.console.access.secret_table import SecretTable, hash_of
 from sipmesh.topology.document.operators.console_role import ConsoleRole
 
 if TYPE_CHECKING:
+    from sipmesh.server.console.access.account import Account
     from sipmesh.topology.document.model import Topology
     from sipmesh.topology.document.operators.openid import OpenId
 
@@ -38,6 +39,10 @@ class Login(Protocol):
     def owner(self) -> str:
         """Whose sessions are counted together: no operator takes the place of others."""
 
+    @property
+    def account(self) -> Account | None:
+        """The account of the person as a user, with which the session ends; None for a person who is known to have none."""
+
     def operator(self, topology: Topology, proved: Callable[[], str]) -> Operator | None:
         """Return the operator by the topology in force, None if the log-in is not valid any more.
 
@@ -51,6 +56,7 @@ class CodeLogin:
 
     known: Operator
     code: str = field(default="", compare=False, repr=False)
+    account: None = None
 
     @property
     def owner(self) -> str:
@@ -67,6 +73,7 @@ class CertificateLogin:
     """A log-in with the certificate of the operator *name*: each connection of the session has to prove it again."""
 
     name: str
+    account: None = None
 
     @property
     def owner(self) -> str:
@@ -82,7 +89,8 @@ class CertificateLogin:
 class OpenIdLogin:
     """A log-in by the OpenID provider of *entry*, of a person *name* with *values* of the claim that leads to roles.
 
-    *subject* is the hash of the claim ``sub``, which a person cannot change. It ends at *ends_at*, in seconds of *clock*.
+    *subject* is the hash of the claim ``sub``, which a person cannot change, and *session* that of ``sid``, or empty. It ends at
+    *ends_at*, in seconds of *clock*.
     """
 
     entry: OpenId
@@ -91,6 +99,8 @@ class OpenIdLogin:
     values: frozenset[str]
     ends_at: float
     clock: Callable[[], float]
+    session: str = ""
+    account: Account | None = None
 
     @property
     def owner(self) -> str:
@@ -151,6 +161,15 @@ class Operators:
     def log_out(self, secret: str) -> None:
         """End a session."""
         self._sessions.take(secret)
+
+    def accounts(self) -> list[Account]:
+        """Return the accounts of operators who have a session, and are users too."""
+        logins = [session.login for session in self._sessions.values()]
+        return [login.account for login in logins if login.account is not None]
+
+    def end(self, is_meant: Callable[[Session], bool]) -> list[Session]:
+        """End the sessions of which *is_meant* is true, and return them."""
+        return self._sessions.remove(is_meant)
 
     def log_out_all(self) -> int:
         """End all sessions, and make all codes useless; returns how many sessions there were."""

@@ -70,6 +70,10 @@ class SecretTable(Generic[T]):
         self._entries.pop(hash_of(secret), None)
         return value
 
+    def values(self) -> list[T]:
+        """Return the values that have not ended."""
+        return [entry.value for entry in self._entries.values() if not self._has_ended(entry)]
+
     def remove(self, is_meant: Callable[[T], bool]) -> list[T]:
         """Remove the values of which *is_meant* is true; returns those that had not ended."""
         self._remove_ended()

@@ -154,7 +154,7 @@ class OrderRequests:
         account = self._host.management_db.acme_accounts.find(order.account)
         if account is not None:
             must_be_valid(account)
-        last = last_revocation(generations, order.server)
+        last = last_revocation(generations, order.server, "", self._host.management_db.audit)
         if last is not None and last >= order.made:
             why = f"a certificate of {order.server} was revoked after this order was made; make a new order"
             raise NotEnrollableError(why)

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
+from sipmesh.errors import SipmeshError
 from sipmesh.printable import printable
+from sipmesh.server.console.access.account import account_at_log_in
 from sipmesh.server.console.access.operator import OpenIdLogin
 from sipmesh.server.console.access.operator_certificate import issuing_of
 from sipmesh.server.console.access.secret_table import hash_of
 from sipmesh.server.management.publishing.decommission import CA
+from sipmesh.server.openid.access_token import user_of
 from sipmesh.server.openid.code_flow import LONGEST_NAME, CodeFlow
 from sipmesh.server.openid.metadata import OpenIdError
+from sipmesh.server.openid.token_digest import session_hash
 from sipmesh.server.process.https_server_check import HttpsServerCheck
 
 if TYPE_CHECKING:
+    from sipmesh.server.console.access.account import Account
     from sipmesh.server.running.running_server import RunningServer
     from sipmesh.topology.document.operators.openid import OpenId
     from sipmesh.topology.view import ServerView
@@ -49,8 +55,22 @@ class OpenIdFlow:
         """Return the log-in for the *answer* of the provider (`CodeFlow.finish`); raises `OpenIdError`."""
         entry, claims = await self._flow.finish(answer, browser)
         subject, name = hash_of(str(claims["sub"])), _name(claims, entry.name_claim)
-        ends_at = self._clock() + SESSION_S
-        return OpenIdLogin(entry, subject, name, _values(claims, entry.claim), ends_at, self._clock)
+        ends_at, session = self._clock() + SESSION_S, session_hash(str(claims.get("sid") or ""))
+        account = await self._account(entry, claims)
+        values = _values(claims, entry.claim)
+        return OpenIdLogin(entry, subject, name, values, ends_at, self._clock, session, account)
+
+    async def _account(self, entry: OpenId, claims: Mapping[str, Any]) -> Account | None:
+        """Return the account of the person as a user, if the provider is that of the users too; raises `OpenIdError`."""
+        loaded = self._view().loaded
+        oauth, user = loaded.topology.oauth, ""
+        if oauth is not None and oauth.issuer == entry.issuer:
+            with suppress(OpenIdError):  # the operator is no user of ours
+                user = user_of(claims, oauth.claim, loaded.topology.sip_domains).removeprefix("sip:")
+        try:
+            return await account_at_log_in(loaded, user)
+        except SipmeshError as wrong:
+            raise OpenIdError(str(wrong)) from None
 
     def _entry(self) -> OpenId | None:
         console = self._view().loaded.topology.console
