@@ -511,7 +511,7 @@ def test_t16_nothing_is_taken_from_the_environment() -> None:
     }
     assert found == {
         *("pki/keys/passphrase.py", "storage/location_service/valkey/settings.py"),
-        *("demo/forkserver.py", "server/workers/worker_process.py", "server/process/service_manager.py"),
+        *("demo/forkserver.py", "server/workers/worker_template.py", "server/process/service_manager.py"),
         "pki/tokens/pin.py",  # where the PIN of a token lies
         "topology/third_party/system_roots.py",  # the bundle of roots, from which presets take those with a known digest
         "cli/serving.py",  # the file of the topology, as the option of all commands

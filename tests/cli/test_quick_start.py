@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cli.world import FE1, Organisation, Result, end, environment, sipmesh, until
-from sipmesh.demo.forkserver import die_with_parent
+from sipmesh.server.process.fork_server import die_with_parent
 from support.checkout import ROOT
 
 TUTORIAL = ROOT / "docs/tutorial/first-hour.md"

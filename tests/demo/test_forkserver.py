@@ -6,14 +6,12 @@ import asyncio
 import os
 import signal
 import subprocess
-import sys
 import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
-from cli.world import environment
 from sipmesh.demo import forkserver
 from sipmesh.demo.forkserver import Forked, ForkServer
 from sipmesh.demo.organisation import Organisation
@@ -48,42 +46,6 @@ def test_command_has_its_folder_environment_and_input(example: Organisation) -> 
     code, printed = forkserver.run(WAITS, example.folder, "dora-secret\n", COLUMNS="200")
     assert (code, "exists already" in printed) == (1, True), printed
     assert (Path.cwd(), dict(os.environ)) == before
-
-
-LEAVES = """
-import atexit, sys, threading
-from sipmesh.demo.forkserver import leave
-go = threading.Event()
-threading.Thread(target=lambda: go.wait() and sys.stdout.write("the thread has ended\\n")).start()
-atexit.register(sys.stdout.write, "the functions of atexit have run\\n")
-class Freed:
-    def __del__(self): print("freed")
-kept = Freed()
-go.set()
-sys.stdout.write("begins\\n")
-leave(3)
-"""
-
-
-def test_forked_command_ends_as_python_does_but_frees_nothing() -> None:
-    """Threads and the functions of `atexit` end first, and what was printed comes out."""
-    done = subprocess.run(
-        [sys.executable, "-c", LEAVES], capture_output=True, text=True, check=False, env=environment()
-    )
-    lines = ["begins", "the functions of atexit have run", "the thread has ended"]
-    assert (sorted(done.stdout.splitlines()), done.returncode, done.stderr) == (lines, 3, "")
-
-
-@pytest.mark.parametrize(("code", "status", "said"), [(None, 0, ""), (0, 0, ""), (2, 2, ""), ("no", 1, "no\n")])
-def test_exit_status_is_that_of_python(
-    code: int | str | None, status: int, said: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert forkserver._exit_status(lambda: sys.exit(code)) == status
-    assert capsys.readouterr().err == said
-
-
-def test_command_that_returns_has_the_status_0() -> None:
-    assert forkserver._exit_status(lambda: None) == 0
 
 
 def test_what_is_imported_before_a_fork_is_there() -> None:

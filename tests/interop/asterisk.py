@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from sipmesh.demo.forkserver import die_with_parent
+from sipmesh.server.process.fork_server import die_with_parent
 from support.commands import PEER_ROOT
 from support.programs import ended
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from sipmesh.demo.forkserver import die_with_parent
 from sipmesh.demo.ports import free_port
+from sipmesh.server.process.fork_server import die_with_parent
 from support.programs import ended
 
 PATIENCE_S = 20.0

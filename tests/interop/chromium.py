@@ -15,8 +15,8 @@ from typing import Any, Self
 import aiohttp
 from aiohttp import web
 
-from sipmesh.demo.forkserver import die_with_parent
 from sipmesh.demo.ports import HOST
+from sipmesh.server.process.fork_server import die_with_parent
 from support.checkout import ROOT
 from support.programs import ended
 

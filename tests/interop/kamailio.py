@@ -8,9 +8,9 @@ from types import TracebackType
 from typing import Self
 
 from sipmesh.demo.forge import Forged
-from sipmesh.demo.forkserver import die_with_parent
 from sipmesh.demo.organisation import Organisation
 from sipmesh.demo.ports import free_port
+from sipmesh.server.process.fork_server import die_with_parent
 from sipmesh.trust.evidence import LinkKind
 from support.programs import ended
 

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from interop.hosts_file import with_hosts
-from sipmesh.demo.forkserver import die_with_parent
+from sipmesh.server.process.fork_server import die_with_parent
 from support.programs import ended
 
 PATIENCE_S = 20.0

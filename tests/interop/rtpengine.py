@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
-from sipmesh.demo.forkserver import die_with_parent
 from sipmesh.demo.ports import free_port
+from sipmesh.server.process.fork_server import die_with_parent
 from support.running import LOOK_AGAIN_S
 
 START_S = 20.0

@@ -14,8 +14,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from sipmesh.demo.forkserver import die_with_parent
 from sipmesh.demo.ports import HOST, free_port
+from sipmesh.server.process.fork_server import die_with_parent
 from support.descriptions import SDES, SDP
 from support.programs import ended, listens
 from support.running import until

@@ -18,8 +18,8 @@ import pytest
 
 from interop.rtpengine import HOST, PING, Rtpengine
 from sipmesh.demo.forge import Forge
-from sipmesh.demo.forkserver import die_with_parent
 from sipmesh.demo.ports import free_port
+from sipmesh.server.process.fork_server import die_with_parent
 
 pytestmark = [pytest.mark.peer("rtpengine", "socat"), pytest.mark.wide]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from cli.world import EDGE, FE1, MGMT, Organisation
-from sipmesh.demo.forkserver import die_with_parent
+from sipmesh.server.process.fork_server import die_with_parent
 from sipmesh.server.proxy.control_plane import ControlPlane
 from support.network import FE1 as FRONT_END
 from support.network import Network

@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import socket
-import sys
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from typing import Any
 import pytest
 
 from sipmesh.server import worker
-from sipmesh.server.worker import IGNORED, first_version, main
+from sipmesh.server.worker import IGNORED, first_version, serve_workers, work
 
 
 def given_version(version: dict[str, object]) -> socket.socket:
@@ -33,14 +32,11 @@ def test_first_thing_that_the_supervisor_gives_is_the_version() -> None:
         assert first_version(given) == {"number": 3}
 
 
-def test_worker_ignores_the_signals_of_its_group_and_serves_its_orders(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """Its supervisor decides what follows from a signal."""
+def test_worker_serves_its_orders_and_ends_with_its_template(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     facts: dict[str, Any] = {"name": "fe1.example.test", "file": str(tmp_path / "topology.yaml"), "level": "info"}
     facts |= {"number": 2, "count": 2, "start": 5, "incarnation": 7}
-    ignored: list[tuple[int, object]] = []
     served: list[Any] = []
+    dies: list[int] = []
 
     async def serve_all(services: list[Any], *, obeys_signals: bool) -> None:
         assert not obeys_signals
@@ -50,17 +46,27 @@ def test_worker_ignores_the_signals_of_its_group_and_serves_its_orders(
         with pytest.raises(StopIteration):
             work.send(None)
 
-    monkeypatch.setattr(signal, "signal", lambda number, action: ignored.append((number, action)))
+    monkeypatch.setattr(worker, "die_with_parent", dies.append)
     monkeypatch.setattr(worker, "configure", lambda **_: None)
     monkeypatch.setattr(worker, "serve_all", serve_all)
     monkeypatch.setattr(worker, "run", run)
     monkeypatch.setattr(worker, "WorkerService", lambda *parts: parts)
     with given_version({"number": 3}) as given:
-        facts["given"] = os.dup(given.fileno())
-        monkeypatch.setattr(sys, "argv", ["worker", json.dumps(facts)])
-        main()
-    assert ignored == [(number, signal.SIG_IGN) for number in IGNORED]
+        work(facts, [os.dup(given.fileno())])
+    assert dies == [signal.SIGKILL]
     file, name, _, place, version, taken = served
     assert (file, name, version) == (tmp_path / "topology.yaml", "fe1.example.test", {"number": 3})
     assert (place.number, place.count, place.start, place.incarnation) == (2, 2, 5, 7)
     taken.close()
+
+
+def test_template_ignores_the_signals_of_its_group(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its supervisor decides what follows from a signal. The template ends when its supervisor has ended."""
+    ignored: list[tuple[int, object]] = []
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    monkeypatch.setattr(signal, "signal", lambda number, action: ignored.append((number, action)))
+    monkeypatch.setattr(worker, "serve", lambda requests, become: requests.close() or served.append(become))
+    served: list[object] = []
+    serve_workers(theirs)
+    ours.close()
+    assert (ignored, served) == ([(number, signal.SIG_IGN) for number in IGNORED], [work])

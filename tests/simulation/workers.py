@@ -98,7 +98,7 @@ class VirtualWorker(WorkerProcess):
         return not self.process.alive
 
     @classmethod
-    async def spawn(cls, number: int, start: int, facts: Mapping[str, Any], _seed: int) -> VirtualWorker:
+    async def spawn(cls, number: int, start: int, facts: Mapping[str, Any], _template: object) -> VirtualWorker:
         """Start a worker; it begins once it has its version."""
         return cls(number, start, facts)
 

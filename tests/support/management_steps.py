@@ -22,7 +22,6 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from sipmesh.database.shared import SharedDatabase
-from sipmesh.demo.forkserver import die_with_parent
 from sipmesh.errors import OperatorError
 from sipmesh.pki.ca_rotation import CaGenerations
 from sipmesh.pki.crl.builder import Reason
@@ -30,6 +29,7 @@ from sipmesh.pki.crl.earlier import number_of
 from sipmesh.pki.ledger.ledger import FENCED
 from sipmesh.server.management.own_renewal import renew_own
 from sipmesh.server.management.publishing.publish import OF_HOST, PublishRequest, publish
+from sipmesh.server.process.fork_server import die_with_parent
 from sipmesh.server.replication.document_store import DocumentStore
 from sipmesh.server.replication.published_version import PublishedVersion
 from sipmesh.storage.management_db import ManagementDb

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Self
 import ldap
 import ldap.modlist
 
-from sipmesh.demo.forkserver import die_with_parent
 from sipmesh.demo.ports import free_port
+from sipmesh.server.process.fork_server import die_with_parent
 from support.directory_ca import HOST
 from support.running import LOOK_AGAIN_S
 

@@ -22,7 +22,7 @@ from urllib.parse import quote
 
 import psycopg
 
-from sipmesh.demo.forkserver import die_with_parent
+from sipmesh.server.process.fork_server import die_with_parent
 from support.commands import found
 from support.running import LOOK_AGAIN_S
 

@@ -15,11 +15,11 @@ from pathlib import Path
 
 from cryptography import x509
 
-from sipmesh.demo.forkserver import die_with_parent
 from sipmesh.pki import files
 from sipmesh.pki.ca_rotation import CaGenerations
 from sipmesh.pki.key_pair import differ
 from sipmesh.server.management.own_renewal import finish_own, renew_own
+from sipmesh.server.process.fork_server import die_with_parent
 from sipmesh.topology.document.load import load
 from sipmesh.topology.view import ServerView, view
 from support.management_steps import MOST_STEPS

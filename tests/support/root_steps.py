@@ -21,12 +21,12 @@ from typing import Final
 
 from cryptography import x509
 
-from sipmesh.demo.forkserver import die_with_parent
 from sipmesh.errors import OperatorError, RemoteError
 from sipmesh.pki.ca_rotation import CaGenerations
 from sipmesh.server.management.own_renewal import finish_own, renew_own, show_own
 from sipmesh.server.management.pool.file_replication import FileGiver, FileReceiver
 from sipmesh.server.management.publishing.publish import OF_HOST, PublishRequest, publish
+from sipmesh.server.process.fork_server import die_with_parent
 from sipmesh.server.replication.document_store import DocumentStore
 from sipmesh.server.replication.published_version import PublishedVersion
 from sipmesh.topology.document.changes import add_root, remove_root

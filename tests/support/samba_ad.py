@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import ldap
 import pytest
 
-from sipmesh.demo.forkserver import die_with_parent
+from sipmesh.server.process.fork_server import die_with_parent
 from support.directory_ca import HOST
 from support.running import LOOK_AGAIN_S
 

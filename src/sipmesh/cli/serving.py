@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,4 +55,13 @@ class Serving:
             for_owner_of(self.topology),
             list(dict.fromkeys(map(str.lower, self.names))),
             lambda name: get_log(server=name),
+            _fork_workers,
         )
+
+
+def _fork_workers() -> socket.socket:
+    """Fork the process from which the workers of a server are forked; only a server that has some imports what they use."""
+    from sipmesh.server.process.fork_server import fork_server
+    from sipmesh.server.worker import serve_workers
+
+    return fork_server(serve_workers)

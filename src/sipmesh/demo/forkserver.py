@@ -1,21 +1,15 @@
 """`sipmesh` commands as processes of their own that start at once: they are forked from a process that has imported it all.
 
 A new interpreter imports for half a second of CPU before a server begins to start. The demo starts five servers, and the tests
-start hundreds. One process for each process that starts them has done these imports. It holds no other resource: no thread, no
-loop, no open file. A command is forked from it, with the arguments, the environment, the folder and the three standard streams
-that it is given. It ends when the process that has started it ends in any way, and its commands end with it.
-
-The processes talk over a socket pair. A request is one packet: JSON in UTF-8, with four descriptors (`SCM_RIGHTS`):
-standard input, output, error, and a socket on which the exit status is sent.
+start hundreds. One process for each process that starts them has done these imports. A command is forked from it
+(`server/process/fork_server.py`), with the arguments, environment, folder and three standard streams that it is given.
 """
 
 from __future__ import annotations
 
 import asyncio
 import atexit
-import ctypes
 import gc
-import json
 import os
 import select
 import signal
@@ -23,19 +17,16 @@ import socket
 import subprocess
 import sys
 import tempfile
-import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
-from typing import IO, Any, Final, NoReturn
+from typing import IO, Any, Final
 
 from sipmesh.errors import LocalError
+from sipmesh.server.process.fork_server import ask, die_with_parent, serve
 
-STANDARD_STREAMS: Final = 3
-LONGEST_REQUEST: Final = 1 << 20
 STOP_S: Final = 15.0
-PR_SET_PDEATHSIG: Final = 1
 
 ENTRY: Final = "sipmesh.cli.main"
 """The module whose function ``main`` is the command `sipmesh`."""
@@ -148,32 +139,20 @@ class ForkServer:
     ) -> Forked:
         """Start ``sipmesh ARGUMENTS`` in *folder*, with *stdout* for both outputs; *stdin* gives it a pipe to read from."""
         request = {"arguments": list(arguments), "environment": dict(environment), "folder": str(folder)}
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         reading, writing = os.pipe() if stdin else (os.open(os.devnull, os.O_RDONLY), None)
         typed = os.fdopen(writing, "wb") if writing is not None else None
         try:
-            with theirs:
-                given = [reading, stdout.fileno(), stdout.fileno(), theirs.fileno()]
-                self._ask(request, given)
-            return Forked(self._pid(ours), ours, typed)
-        except BaseException:
-            ours.close()
+            with suppress(OSError):
+                status = ask(self._socket, request, [reading, stdout.fileno(), stdout.fileno()])
+                with suppress(ConnectionError):
+                    if pid := status.recv(16):
+                        return Forked(int(pid), status, typed)
+                status.close()
             if typed is not None:
                 typed.close()
-            raise
+            raise LocalError(f"the fork server {self._process.pid} has ended")
         finally:
             os.close(reading)
-
-    def _ask(self, request: Mapping[str, object], given: Sequence[int]) -> None:
-        """Have a command forked with the descriptors *given*; if the fork server has ended, `_pid` finds out."""
-        with suppress(OSError):
-            socket.send_fds(self._socket, [json.dumps(request).encode()], given)
-
-    def _pid(self, status: socket.socket) -> int:
-        with suppress(ConnectionError):
-            if pid := status.recv(16):
-                return int(pid)
-        raise LocalError(f"the fork server {self._process.pid} has ended")
 
     def close(self) -> None:
         """End the process; commands that still run go on."""
@@ -216,50 +195,8 @@ def _of_this_process() -> ForkServer:
 # What follows runs in the process that commands are forked from.
 
 
-def serve(requests: socket.socket) -> None:
-    """Fork a command for each request, and tell the exit status of each command that ends."""
-    running: dict[int, socket.socket] = {}
-    wake, alarm = socket.socketpair()
-    alarm.settimeout(0)
-    signal.set_wakeup_fd(alarm.fileno())
-    signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
-    while True:
-        ready, _, _ = select.select([requests, wake], [], [])
-        if wake in ready:
-            wake.recv(4096)
-            _reap(running)
-        if requests in ready:
-            packet, given, _, _ = socket.recv_fds(requests, LONGEST_REQUEST, STANDARD_STREAMS + 1)
-            if not packet:
-                return
-            status = socket.socket(fileno=given.pop())
-            pid = os.fork()
-            if pid == 0:
-                for inherited in (requests, wake, alarm, status, *running.values()):
-                    inherited.close()
-                _become(json.loads(packet), given)
-            for descriptor in given:
-                os.close(descriptor)
-            status.send(str(pid).encode())
-            running[pid] = status
-
-
-def _reap(running: dict[int, socket.socket]) -> None:
-    while running:
-        pid, status = os.waitpid(-1, os.WNOHANG)
-        if pid == 0:
-            return
-        with running.pop(pid) as told:
-            try:
-                told.send(str(os.waitstatus_to_exitcode(status)).encode())
-            except BrokenPipeError:  # no process asks any more
-                continue
-
-
-def _become(request: Mapping[str, Any], streams: list[int]) -> NoReturn:
-    """Turn this process, which was just forked, into the command; never returns."""
-    signal.set_wakeup_fd(-1)
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+def _become(request: Mapping[str, Any], streams: list[int]) -> None:
+    """Turn this process, which was just forked, into the command."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     die_with_parent()
     for number, descriptor in enumerate(streams):
@@ -269,38 +206,7 @@ def _become(request: Mapping[str, Any], streams: list[int]) -> NoReturn:
     os.environ.update(request["environment"])
     os.chdir(request["folder"])
     sys.argv = ["sipmesh", *request["arguments"]]
-    leave(_exit_status(import_module(ENTRY).main))
-
-
-def _exit_status(command: Callable[[], object]) -> int:
-    """Run a command, and give the status that Python would end with."""
-    try:
-        command()
-    except SystemExit as end:
-        if end.code is None or isinstance(end.code, int):
-            return end.code or 0
-        sys.stderr.write(f"{end.code}\n")
-        return 1
-    return 0
-
-
-def leave(status: int) -> NoReturn:
-    """End this process as `sys.exit` does, but do not free all objects first.
-
-    That writes to each page of memory that the process shares with the one it was forked from: 60 ms of CPU time, more than a
-    command needs. `multiprocessing` ends its processes in the same way.
-    """
-    threading._shutdown()  # type: ignore[attr-defined]  # noqa: SLF001 - waits for the threads that are no daemons
-    atexit._run_exitfuncs()  # noqa: SLF001
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError, ValueError):
-            stream.flush()
-    os._exit(status)
-
-
-def die_with_parent() -> None:
-    """Ask the kernel to end this process when its parent ends in any way (prctl(2), Linux)."""
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    import_module(ENTRY).main()
 
 
 def main(descriptor: int) -> None:
@@ -312,4 +218,4 @@ def main(descriptor: int) -> None:
     import_module(APP).command()
     gc.freeze()
     gc.enable()
-    serve(socket.socket(fileno=descriptor))
+    serve(socket.socket(fileno=descriptor), _become)

@@ -40,6 +40,7 @@ from sipmesh.transport.reactor.event_loop import run
 from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable, Collection, Mapping, Sequence
 
     from sipmesh.server.admin.metrics.page import Protection
@@ -71,13 +72,17 @@ WARN_EVERY_S = 60.0
 """Seconds between two checks of certificates and CRLs that expire soon; each is logged once a day."""
 
 
-def serve(file: Path, names: Sequence[str], log_of: Callable[[str], Log]) -> None:
+def serve(
+    file: Path, names: Sequence[str], log_of: Callable[[str], Log], fork_workers: Callable[[], socket.socket]
+) -> None:
     """Run the servers *names* of the topology in *file*; returns after SIGTERM or SIGINT, when everything is drained.
+
+    A server that has workers calls *fork_workers* before it is built, and asks for each worker on the socket that it returns.
 
     A second signal ends the draining at once. Raises `OperatorError` if the topology, a certificate, a key or a port cannot be
     used; then no server runs.
     """
-    run(serve_all([Service(file, name, log_of(name)) for name in names]))
+    run(serve_all([Service(file, name, log_of(name), fork_workers) for name in names]))
 
 
 async def serve_all(
@@ -139,8 +144,11 @@ async def _collecting(collector: GcTuning, services: Sequence[Service]) -> None:
 class Service:
     """One server with everything around it; call read, build, start, begin, work and close, in this order."""
 
-    def __init__(self, file: Path, name: str, log: Log) -> None:
-        self._file, self._name, self._log = file, name, log
+    def __init__(
+        self, file: Path, name: str, log: Log, fork_workers: Callable[[], socket.socket] | None = None
+    ) -> None:
+        self._file, self._name, self._log, self._fork_workers = file, name, log, fork_workers
+        self._forked: socket.socket | None = None
         self._replaced_at = self._warned_at = 0.0
         self._led = True  # whether this server led the management pool at the last look
         self._expiry_warnings = ExpiryWarnings()
@@ -184,6 +192,8 @@ class Service:
         self._loaded = self._source.load()
         must_be_private(key_files_of(self._loaded, ascii_lower(self._name)))
         must_be_private([state / f"{ascii_lower(self._name)}.users"], NEW_PASSWORDS)
+        if self._fork_workers is not None and self._place_of().is_supervisor:
+            self._forked = self._fork_workers()
 
     def build(self) -> None:
         """Build the server; nothing listens yet."""
@@ -227,7 +237,7 @@ class Service:
         """Keep workers; the modules for it are imported only for a server that has some."""
         from sipmesh.server.workers.supervisor import Supervisor
 
-        self._supervisor = Supervisor(node, reception, self._log, self._settled)
+        self._supervisor = Supervisor(node, reception, self._log, self._settled, self._forked)
         self._open.push_async_callback(self._supervisor.close)
 
     def _status(self) -> ServerStatus:

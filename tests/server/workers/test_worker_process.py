@@ -9,10 +9,7 @@ import signal
 import socket
 import sys
 
-import pytest
-
 from sipmesh.server.worker import first_version
-from sipmesh.server.workers import worker_process
 from sipmesh.server.workers.worker_process import WorkerProcess
 from support.running import on_loop, until
 
@@ -56,15 +53,6 @@ async def test_worker_that_has_ended_gets_nothing_and_is_not_killed_again() -> N
     worker.give({"port": "client"}, given.fileno())
     given.close()
     assert not worker.is_serving
-
-
-@on_loop
-async def test_program_that_ends_at_once_tells_its_exit_status(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The module is that of a library here: it does nothing with its orders."""
-    monkeypatch.setattr(worker_process, "MODULE", "keyword")
-    worker = await WorkerProcess.spawn(2, 3, {"name": "fe1.example.test"}, seed=5)
-    assert (worker.number, worker.start) == (2, 3)
-    assert await worker.ended() == 0
 
 
 @on_loop

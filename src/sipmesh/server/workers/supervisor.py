@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 import socket
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
@@ -25,6 +24,7 @@ from sipmesh.server.workers.orders import Orders, WorkerEndedError
 from sipmesh.server.workers.worker_patience import WorkerPatience
 from sipmesh.server.workers.worker_process import WorkerProcess
 from sipmesh.server.workers.worker_slot import WorkerSlot
+from sipmesh.server.workers.worker_template import WorkerTemplate
 
 if TYPE_CHECKING:
     from sipmesh.server.admin.replies import WorkerReply
@@ -64,11 +64,19 @@ MOST_CLOSED: Final = 1_000
 class Supervisor(Follower):
     """The workers of *node*, which itself has no port.
 
-    *changed* is called when there is something new to report: all workers have in force what this process has, or a worker
-    has ended or serves again.
+    Workers are forked by the process that *requests* reaches (`WorkerTemplate`). *changed* is called when there is something
+    new to report: all workers have in force what this process has, or a worker has ended or serves again.
     """
 
-    def __init__(self, node: RunningServer, reception: Reception, log: Log, changed: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        node: RunningServer,
+        reception: Reception,
+        log: Log,
+        changed: Callable[[], None],
+        requests: socket.socket | None = None,
+    ) -> None:
+        self._template = WorkerTemplate(requests)
         self._node, self._reception, self._log, self._changed = node, reception, log, changed
         self._ports = HeldPorts(node.place.count, node.limits, self._port_opened)
         node.outside.ports = self._ports
@@ -76,7 +84,6 @@ class Supervisor(Follower):
         node.outside.orders = self._orders = Orders(reception.siblings, {})
         self._slots = {number: WorkerSlot(number) for number in range(1, node.place.count + 1)}
         self._starts = 0
-        self._seed = secrets.randbelow(1 << 32)
         self._following: Counter[int] = Counter()
         self.closed: list[str] = []
         self._quiet = asyncio.Event()
@@ -140,6 +147,7 @@ class Supervisor(Follower):
                 await slot.process.ended()
         self._orders.close()
         self._ports.close()
+        await self._template.close()
 
     def _kill_all(self, but: Collection[WorkerProcess] = ()) -> None:
         for slot in self._slots.values():
@@ -159,7 +167,7 @@ class Supervisor(Follower):
             "incarnation": place.incarnation,
         }
         try:
-            process = slot.process = await WorkerProcess.spawn(number, start, facts, self._seed)
+            process = slot.process = await WorkerProcess.spawn(number, start, facts, self._template)
         except OSError as wrong:
             raise OperatorError(f"worker {number} cannot be started: {wrong.strerror}") from wrong
         if self._is_ending:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import socket
-import sys
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -15,11 +13,11 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from sipmesh.server.log import level
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Mapping
 
     from sipmesh.server.replication.server_status import ServerStatus
-
-MODULE: Final = "sipmesh.server.worker"
+    from sipmesh.server.workers.worker_template import ForkedWorker, WorkerTemplate
 
 TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
 
@@ -37,7 +35,9 @@ class WorkerProcess:
     Both sockets are inherited: no other process can open them, or take the place of one of the two.
     """
 
-    def __init__(self, number: int, start: int, process: asyncio.subprocess.Process, giving: socket.socket) -> None:
+    def __init__(
+        self, number: int, start: int, process: ForkedWorker | asyncio.subprocess.Process, giving: socket.socket
+    ) -> None:
         self.number, self.start, self._process, self._giving = number, start, process, giving
         self.started_at = time.time()
         self.is_serving = self.is_silent = False
@@ -67,23 +67,11 @@ class WorkerProcess:
         return self._process.returncode is not None
 
     @classmethod
-    async def spawn(cls, number: int, start: int, facts: Mapping[str, Any], seed: int) -> WorkerProcess:
-        """Start a worker; *facts* tell it what it is. *seed* is that of `hash`, by which all workers find loops."""
+    async def spawn(cls, number: int, start: int, facts: Mapping[str, Any], template: WorkerTemplate) -> WorkerProcess:
+        """Start a worker; *facts* tell it what it is. Raises `OSError` if it cannot be started."""
         giving, given = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        environment = {**os.environ, "PYTHONHASHSEED": str(seed)}
-        arguments = json.dumps({**facts, "given": given.fileno(), "level": level()})
         with given:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-P",  # the folder in which the server was started has no modules
-                "-m",
-                MODULE,
-                arguments,
-                stdin=asyncio.subprocess.DEVNULL,
-                pass_fds=(given.fileno(),),
-                env=environment,
-                cwd=Path.cwd(),
-            )
+            process = await template.start({**facts, "level": level()}, given)
         giving.settimeout(0)
         return cls(number, start, process, giving)
 

@@ -17,8 +17,8 @@ import dns.query
 import dns.rdataclass
 import dns.rdatatype
 
-from sipmesh.demo.forkserver import die_with_parent
 from sipmesh.demo.ports import HOST, free_port
+from sipmesh.server.process.fork_server import die_with_parent
 
 START_S = 30.0
 SECURE, BOGUS, PLAIN = "secure.test", "bogus.test", "plain.test"
