@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from sipmesh.topology.document.identity_policy import IdentityPolicy
@@ -26,6 +26,16 @@ if TYPE_CHECKING:
 def any_change(change: KeyChange) -> Iterable[str]:
     """Find each change."""
     return ("the default" if change.new in (None, ()) else _spelled(change.new),)
+
+
+def any_change_named(name: Callable[[Any], str]) -> Finds:
+    """Find each change but a removal; *name* gives the words for the new value."""
+    return lambda change: (name(change.new),) if change.new is not None else ()
+
+
+def turned_on(change: KeyChange) -> Iterable[str]:
+    """Find that a part is new."""
+    return ("on",) if change.old is None and change.new is not None else ()
 
 
 def is_set(change: KeyChange) -> Iterable[str]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
+from typing import Final
 
 from sipmesh.topology.document.operators.console_role import ConsoleRole
 from sipmesh.topology.versions.grants.grant import Gain, Grant
@@ -45,3 +47,26 @@ class NoGrant:
     def grants(self, _change: KeyChange) -> Iterator[Grant]:
         """Yield nothing."""
         return iter(())
+
+
+Rules = Mapping[str, tuple[Rule | NoGrant, ...]]
+"""The rules of each key."""
+
+
+def _only(
+    gain: Gain,
+    when: str,
+    whom: str,
+    sentence: str,
+    finds: Finds,
+    role: ConsoleRole = ConsoleRole.SECURITY_OFFICER,
+    *,
+    is_whole: bool = False,
+) -> tuple[Rule]:
+    """Return the only rule of a key."""
+    return (Rule(gain, when, whom, sentence, finds, role, is_whole),)
+
+
+reads: Final = partial(_only, Gain.READ)
+decides: Final = partial(_only, Gain.DECIDE)
+signs: Final = partial(_only, Gain.SIGN)

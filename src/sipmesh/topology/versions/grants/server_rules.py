@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Final
 
 from sipmesh.topology.document.operators.console_role import ConsoleRole
@@ -24,10 +23,8 @@ from sipmesh.topology.versions.grants.comparisons import (
 )
 from sipmesh.topology.versions.grants.grant import Gain
 from sipmesh.topology.versions.grants.key_changes import DEFAULT_HOME, POOLS, SERVERS
-from sipmesh.topology.versions.grants.rule import NoGrant, Rule
+from sipmesh.topology.versions.grants.rule import NoGrant, Rule, Rules, decides, reads, signs
 from sipmesh.trust.role import BORDERS, Role
-
-Rules = Mapping[str, tuple[Rule | NoGrant, ...]]
 
 OWNER: Final = "who has that file"
 STORE: Final = "who has that store"
@@ -35,7 +32,7 @@ STORE: Final = "who has that store"
 
 def another_file(key: str, sentence: str) -> dict[str, tuple[Rule]]:
     """Return the rule for a key that names a file."""
-    return {key: (Rule(Gain.SIGN, "another file", OWNER, sentence, any_change),)}
+    return {key: signs("another file", OWNER, sentence, any_change)}
 
 
 OF_POOLS: Final[Rules] = {
@@ -56,33 +53,21 @@ OF_POOLS: Final[Rules] = {
             ConsoleRole.OPERATOR,
         ),
     ),
-    DEFAULT_HOME: (
-        Rule(
-            Gain.READ,
-            "another first front-end pool",
-            "its servers",
-            "{value} gets the logins of users who have no home pool",
-            is_set,
-        ),
+    DEFAULT_HOME: reads(
+        "another first front-end pool", "its servers", "{value} gets the logins of users who have no home pool", is_set
     ),
-    "pools.name": (
-        Rule(
-            Gain.SIGN,
-            "another name of a pool that exists",
-            "its servers",
-            "the servers of {value} get certificates with this name",
-            of_existing_part,
-        ),
+    "pools.name": signs(
+        "another name of a pool that exists",
+        "its servers",
+        "the servers of {value} get certificates with this name",
+        of_existing_part,
     ),
     "pools.role": (NoGrant("the rules of its servers say what a role gives"),),
-    "pools.site": (
-        Rule(
-            Gain.DECIDE,
-            "another site, where `numbers` have sites",
-            "users",
-            "calls of the users of {place} are those of the site {value}",
-            other_site_of_callers,
-        ),
+    "pools.site": decides(
+        "another site, where `numbers` have sites",
+        "users",
+        "calls of the users of {place} are those of the site {value}",
+        other_site_of_callers,
     ),
     SERVERS: (
         Rule(
@@ -108,124 +93,83 @@ OF_POOLS: Final[Rules] = {
             ConsoleRole.OPERATOR,
         ),
     ),
-    "pools.internal_name": (
-        Rule(
-            Gain.SIGN,
-            "another name inside, for an edge that exists",
-            "its servers",
-            "the servers of {place} get certificates with the name {value}",
-            another_name,
-        ),
+    "pools.internal_name": signs(
+        "another name inside, for an edge that exists",
+        "its servers",
+        "the servers of {place} get certificates with the name {value}",
+        another_name,
     ),
-    "pools.next_hop": (
-        Rule(
-            Gain.SIGN,
-            "another pool, for an edge or application that exists",
-            "its servers",
-            "{place} may open links to the servers of {value}, and send requests there",
-            of_existing_part,
-        ),
+    "pools.next_hop": signs(
+        "another pool, for an edge or application that exists",
+        "its servers",
+        "{place} may open links to the servers of {value}, and send requests there",
+        of_existing_part,
     ),
-    "pools.remote_users": (
-        Rule(
-            Gain.READ,
-            "turned on",
-            "users outside",
-            "users may log in from outside through {place}",
-            is_set,
-            ConsoleRole.OPERATOR,
-        ),
+    "pools.remote_users": reads(
+        "turned on", "users outside", "users may log in from outside through {place}", is_set, ConsoleRole.OPERATOR
     ),
-    "pools.speaks_for": (
-        Rule(Gain.SIGN, "one more domain", "the application", "{place} may assert each user of {value}", added),
+    "pools.speaks_for": signs("one more domain", "the application", "{place} may assert each user of {value}", added),
+    "pools.sip_addresses": signs(
+        "one more address", "the application", "{place} may assert {value}, and gets its calls", added
     ),
-    "pools.sip_addresses": (
-        Rule(Gain.SIGN, "one more address", "the application", "{place} may assert {value}, and gets its calls", added),
+    "pools.numbers": signs(
+        "more numbers",
+        "the application",
+        "{place} may assert the numbers that begin with {value}, and gets their calls",
+        added,
     ),
-    "pools.numbers": (
-        Rule(
-            Gain.SIGN,
-            "more numbers",
-            "the application",
-            "{place} may assert the numbers that begin with {value}, and gets their calls",
-            added,
-        ),
+    "pools.public": decides(
+        "turned on", "partners and trunks", "partners and trunks may call the names of {place}", is_set
     ),
-    "pools.public": (
-        Rule(
-            Gain.DECIDE, "turned on", "partners and trunks", "partners and trunks may call the names of {place}", is_set
-        ),
+    "pools.rtpengine": reads(
+        "any change",
+        "who has the hosts of its servers",
+        "rtpengine at port {value} beside the servers of {place} has the media of calls that it bridges",
+        any_change,
     ),
-    "pools.rtpengine": (
-        Rule(
-            Gain.READ,
-            "any change",
-            "who has the hosts of its servers",
-            "rtpengine at port {value} beside the servers of {place} has the media of calls that it bridges",
-            any_change,
-        ),
+    "pools.backup_pool": reads(
+        "another pool",
+        "that pool",
+        "{value} gets the logins of the users of {place}, and serves them if {place} does not answer",
+        is_set,
     ),
-    "pools.backup_pool": (
-        Rule(
-            Gain.READ,
-            "another pool",
-            "that pool",
-            "{value} gets the logins of the users of {place}, and serves them if {place} does not answer",
-            is_set,
-        ),
+    "pools.takeover_after": decides(
+        "shorter",
+        "the backup pool",
+        "the backup pool of {place} serves its users after {value} s",
+        smaller,
+        ConsoleRole.OPERATOR,
     ),
-    "pools.takeover_after": (
-        Rule(
-            Gain.DECIDE,
-            "shorter",
-            "the backup pool",
-            "the backup pool of {place} serves its users after {value} s",
-            smaller,
-            ConsoleRole.OPERATOR,
-        ),
+    "pools.history": reads(
+        "longer, or as the topology says",
+        "each user, and who has both the database and the key of the pool",
+        "messages of the users of {place} are kept for {value}",
+        longer_history,
+        is_whole=True,
     ),
-    "pools.history": (
-        Rule(
-            Gain.READ,
-            "longer, or as the topology says",
-            "each user, and who has both the database and the key of the pool",
-            "messages of the users of {place} are kept for {value}",
-            longer_history,
-            is_whole=True,
-        ),
-    ),
-    "pools.storage": (
-        Rule(
-            Gain.READ,
-            "any change",
-            STORE,
-            "the registrations of {place} are stored elsewhere, or the login there changes",
-            any_change,
-            is_whole=True,
-        ),
+    "pools.storage": reads(
+        "any change",
+        STORE,
+        "the registrations of {place} are stored elsewhere, or the login there changes",
+        any_change,
+        is_whole=True,
     ),
 }
 
 OF_SERVERS: Final[Rules] = {
-    "pools.servers.client_auth": (
-        Rule(
-            Gain.SIGN,
-            "certificates of devices, or passwords again",
-            "who has the key of the device issuing CA, or knows passwords",
-            "clients of {place} prove their users by: {value}",
-            any_change,
-        ),
+    "pools.servers.client_auth": signs(
+        "certificates of devices, or passwords again",
+        "who has the key of the device issuing CA, or knows passwords",
+        "clients of {place} prove their users by: {value}",
+        any_change,
     ),
     "pools.servers.name": (NoGrant("another name is another server"),),
     "pools.servers.site": (NoGrant("orders servers by distance"),),
-    "pools.servers.address": (
-        Rule(
-            Gain.DECIDE,
-            "of a management server",
-            "who has that address",
-            "the management server {place} is at {value}",
-            of_management_server,
-        ),
+    "pools.servers.address": decides(
+        "of a management server",
+        "who has that address",
+        "the management server {place} is at {value}",
+        of_management_server,
     ),
     "pools.servers.bind": (NoGrant("each link is judged, on each address"),),
     "pools.servers.machine": (NoGrant("says which servers share a disk"),),
@@ -235,57 +179,34 @@ OF_SERVERS: Final[Rules] = {
     "pools.servers.outside.bind": (NoGrant("each link is judged, on each address"),),
     **another_file("pools.servers.outside.certificate", "{place} presents the certificate {value} to partners"),
     **another_file("pools.servers.outside.key", "{place} uses the private key {value} for partners"),
-    "pools.servers.outside.partners": (
-        Rule(
-            Gain.SIGN,
-            "any change",
-            OWNER,
-            "{place} presents other certificates to single partners",
-            any_change,
-            is_whole=True,
-        ),
+    "pools.servers.outside.partners": signs(
+        "any change", OWNER, "{place} presents other certificates to single partners", any_change, is_whole=True
     ),
     **another_file("pools.servers.certificate", "{place} presents the certificate {value}"),
     **another_file("pools.servers.key", "{place} uses the private key {value}"),
-    "pools.servers.client_certificates": (
-        Rule(
-            Gain.SIGN,
-            "any change",
-            OWNER,
-            "{place} presents other certificates to phones and browsers",
-            any_change,
-            is_whole=True,
-        ),
+    "pools.servers.client_certificates": signs(
+        "any change", OWNER, "{place} presents other certificates to phones and browsers", any_change, is_whole=True
     ),
-    "pools.servers.publish_lists": (
-        Rule(
-            Gain.READ,
-            "another address",
-            "who reaches it",
-            "the CRLs and the status of our certificates are read at {value} of {place} without a login",
-            is_set,
-            ConsoleRole.OPERATOR,
-        ),
+    "pools.servers.publish_lists": reads(
+        "another address",
+        "who reaches it",
+        "the CRLs and the status of our certificates are read at {value} of {place} without a login",
+        is_set,
+        ConsoleRole.OPERATOR,
     ),
-    "pools.servers.metrics": (
-        Rule(
-            Gain.READ,
-            "another address",
-            "who reaches it",
-            "the metrics of {place} are read at {value} without a login",
-            is_set,
-            ConsoleRole.OPERATOR,
-        ),
+    "pools.servers.metrics": reads(
+        "another address",
+        "who reaches it",
+        "the metrics of {place} are read at {value} without a login",
+        is_set,
+        ConsoleRole.OPERATOR,
     ),
-    "pools.servers.metrics_tls": (
-        Rule(
-            Gain.READ,
-            "off",
-            "who reaches the port",
-            "the metrics of {place} are read without TLS and without a login",
-            switched_off,
-            ConsoleRole.OPERATOR,
-        ),
+    "pools.servers.metrics_tls": reads(
+        "off",
+        "who reaches the port",
+        "the metrics of {place} are read without TLS and without a login",
+        switched_off,
+        ConsoleRole.OPERATOR,
     ),
     "pools.servers.workers": (NoGrant("says how many processes share the work"),),
 }
