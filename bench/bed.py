@@ -66,6 +66,11 @@ def children_of(pid: int) -> list[int]:
     return [int(child) for file in Path(f"/proc/{pid}/task").glob("*/children") for child in file.read_text().split()]
 
 
+def workers_of(pid: int) -> list[int]:
+    """List the workers of the server that is the process *pid*: the process that they are forked from is between."""
+    return [worker for template in children_of(pid) for worker in children_of(template)]
+
+
 def pinned(command: list[str], *, first: bool) -> list[str]:
     """Put a command on the first core, or on the last; where there is but one, nothing is gained."""
     cores = sorted(os.sched_getaffinity(0))

@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from bench.bed import MeasurementError, children_of
+from bench.bed import MeasurementError, workers_of
 from bench.registrations import DOMAIN, FILE, SERVERS, VALKEY, Pool, act, running_pool, running_valkey
 from bench.table import number, table
 from sipmesh.errors import SipmeshError
@@ -95,7 +95,7 @@ async def stop_worker(pool: Pool) -> None:
 
 def _signal_worker(pool: Pool, number: signal.Signals) -> None:
     [server] = pool.running.values()
-    os.kill(max(children_of(server.pid)), number)
+    os.kill(max(workers_of(server.pid)), number)
 
 
 async def stop_front_end(pool: Pool) -> None:

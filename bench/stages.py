@@ -36,9 +36,9 @@ from bench.bed import (
     MeasurementError,
     Server,
     build,
-    children_of,
     started,
     wait_for_port,
+    workers_of,
 )
 from bench.organisation import SECOND
 from bench.pki import make_pki
@@ -262,7 +262,7 @@ def count_workers(folder: Path, work: Callable[[Server, int], None]) -> Costs:
     """Put *work* on a server with workers, and count in all of them, without their supervisor."""
     make_pki(folder / "pki", revoked=10)
     with watched(folder / "pki", folder / "run", folder / "%p.out", "--workers", WORKERS) as server:
-        workers = children_of(server.pid)
+        workers = workers_of(server.pid)
         count_within(server, work, workers)
     return read_costs(*(folder / f"{pid}.out" for pid in workers))
 

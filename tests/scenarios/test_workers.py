@@ -7,36 +7,44 @@ import os
 import signal
 from datetime import UTC, datetime
 from itertools import permutations
-from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
 from cryptography import x509
 
-from bench.bed import children_of
+from bench.bed import workers_of
 from sipmesh.client.dialog import Dialog
 from sipmesh.demo.organisation import Organisation
 from sipmesh.demo.ports import free_port
 from sipmesh.errors import SipmeshError
 from sipmesh.pki.crl.builder import Reason
 from sipmesh.server.control_socket import SOCKET_SUFFIX, ask
-from sipmesh.server.workers.worker_process import MODULE
 from sipmesh.sip.message import Request
 from support.network import EDGE, FE1, FE2
 from support.peer import Peer
 from support.process import spawn
 from support.running import LOOK_AGAIN_S, on_loop
 from support.talking import inside_of, talking
-from support.workers import two_workers
+from support.workers import Workers, two_workers
 
 ONE, TWO = 1, 2
 COMING = 12
 """Connections: that all of them come to one of two sockets by chance is as likely as 12 heads in a row."""
 
 
-def is_a_worker(pid: int) -> bool:
-    """Whether a child has begun its own program. Before that its parent waits for it (vfork)."""
-    return MODULE.encode() in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+async def stopped_at_its_start(two: Workers) -> int:
+    """End the worker TWO, and stop its next start before it serves: it starts so fast that this may take several attempts."""
+    while True:
+        before = {*workers_of(two.server.started.pid)}
+        await two.signal(TWO, signal.SIGKILL)
+        while not (new := {*workers_of(two.server.started.pid)} - before):
+            await asyncio.sleep(0)
+        [starting] = new
+        os.kill(starting, signal.SIGSTOP)
+        if {worker["number"]: worker["state"] for worker in await two.workers()}[TWO] == "starting":
+            return starting
+        os.kill(starting, signal.SIGCONT)
+        await two.replaced(TWO)
 
 
 async def pass_message(sender: Peer, receiver: Peer) -> None:
@@ -220,12 +228,7 @@ async def test_worker_that_is_replaced_after_a_change_of_stores_shares_those_of_
 async def test_phones_come_to_the_other_worker_while_one_is_replaced(example: Organisation) -> None:
     """The next start of the worker is stopped before it serves: who came to its socket would wait."""
     async with two_workers(example) as two:
-        before = {*children_of(two.server.started.pid)}
-        await two.signal(TWO, signal.SIGKILL)
-        while not (new := [pid for pid in {*children_of(two.server.started.pid)} - before if is_a_worker(pid)]):
-            await asyncio.sleep(0)
-        [starting] = new
-        os.kill(starting, signal.SIGSTOP)
+        starting = await stopped_at_its_start(two)
         try:
             for _ in range(COMING):
                 peer = await two.network.peer(two.name, "alice")

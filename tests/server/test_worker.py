@@ -61,12 +61,20 @@ def test_worker_serves_its_orders_and_ends_with_its_template(monkeypatch: pytest
 
 
 def test_template_ignores_the_signals_of_its_group(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its supervisor decides what follows from a signal. The template ends when its supervisor has ended."""
+    """Its supervisor decides what follows from a signal. The template ends when its supervisor and its workers have ended."""
     ignored: list[tuple[int, object]] = []
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     monkeypatch.setattr(signal, "signal", lambda number, action: ignored.append((number, action)))
-    monkeypatch.setattr(worker, "serve", lambda requests, become: requests.close() or served.append(become))
     served: list[object] = []
-    serve_workers(theirs)
-    ours.close()
+    ends = iter([(7, 0)])
+
+    def waitpid(_pid: int, _options: int) -> tuple[int, int]:
+        for end in ends:
+            return end
+        raise ChildProcessError
+
+    monkeypatch.setattr(worker, "serve", lambda _requests, become: served.append(become))
+    monkeypatch.setattr(os, "waitpid", waitpid)
+    with ours, theirs:
+        serve_workers(theirs)
     assert (ignored, served) == ([(number, signal.SIG_IGN) for number in IGNORED], [work])
