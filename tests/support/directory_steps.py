@@ -18,10 +18,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from sipmesh.demo.forkserver import die_with_parent
 from sipmesh.errors import OperatorError
 from sipmesh.server.directory.sync import DirectorySync, Looked
 from sipmesh.server.management.directory_sync import directory_sync
+from sipmesh.server.process.fork_server import die_with_parent
 from sipmesh.storage.users.directory_entry import StepKind
 from sipmesh.storage.users.user_database import Users
 from sipmesh.topology.document.load import Loaded, load
