@@ -17,7 +17,7 @@ from sipmesh.demo.decoy import Decoy
 from sipmesh.demo.forge import SERVER_AUTH, Forge, Forged
 from sipmesh.demo.impostors import IMPOSTORS, AttackedListener, Impostor, front_end, other_edge, partner_edge
 from sipmesh.demo.organisation import Organisation
-from sipmesh.server.proxy.flow_table import PARTNER_SERVICE
+from sipmesh.server.in_force.roles import PARTNER_SERVICE
 from sipmesh.transport.hop import Hop
 from sipmesh.trust.evidence import LinkKind
 from support.network import EDGE, EDGES, EXAMPLE, FE1, PARTNER_EDGE, PARTNER_EDGES, Network, copied

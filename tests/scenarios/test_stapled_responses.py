@@ -19,7 +19,7 @@ from cryptography.x509 import ocsp
 from scenarios.test_revocation import partner_entry
 from sipmesh.demo.forge import Forge, Forged
 from sipmesh.demo.ports import free_port
-from sipmesh.server.proxy.flow_table import partner_hop
+from sipmesh.server.in_force.roles import partner_hop
 from sipmesh.topology.view import certificate_names
 from sipmesh.transport.link.state import LinkState
 from sipmesh.trust.code import Code

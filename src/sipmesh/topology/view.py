@@ -281,11 +281,21 @@ class ServerView:
 
     def partner_for(self, domain: str) -> PartnerView | None:
         """Give the partner that owns *domain*; None for our own, unknown and blocked domains."""
-        return next((partner for partner in self.partners if domain.lower() in partner.domains), None)
+        return self._domains.get(domain.lower())
 
     def partner_named(self, name: str) -> PartnerView | None:
         """Give the partner with *name*, which is one of its domains or its edge, or None."""
-        return next((partner for partner in self.partners if name.lower() in partner.peer.identity), None)
+        return self._named.get(name.lower())
+
+    @cached_property
+    def _domains(self) -> Mapping[str, PartnerView]:
+        """The partners by each of their domains, in lower case."""
+        return {domain: partner for partner in reversed(self.partners) for domain in partner.domains}
+
+    @cached_property
+    def _named(self) -> Mapping[str, PartnerView]:
+        """The partners by each of their domains and edges, in lower case."""
+        return {name: partner for partner in reversed(self.partners) for name in partner.peer.identity}
 
     @cached_property
     def hosts_at_trunks(self) -> Mapping[str, str]:

@@ -26,6 +26,9 @@ class Hop:
     control: bool = False
     listener: str = ""
 
+    def __hash__(self) -> int:
+        return hash(self.name)  # links are found by their hop for each message
+
     def for_control(self) -> Hop:
         """Return the same hop, for a link for the control plane alone."""
         return replace(self, control=True)

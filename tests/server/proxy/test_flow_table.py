@@ -9,8 +9,9 @@ from sipmesh.errors import LocalError
 from sipmesh.routing.identity.dialog_token import owner_hash
 from sipmesh.routing.proxy.effects import Start
 from sipmesh.routing.target import FlowTarget, Found, RemoteFlowTarget, ServerTarget, Target
+from sipmesh.server.in_force.roles import PARTNER_SERVICE
 from sipmesh.server.proxy.flow import Flow
-from sipmesh.server.proxy.flow_table import PARTNER_SERVICE, FlowTable
+from sipmesh.server.proxy.flow_table import FlowTable
 from sipmesh.server.proxy.outside import Outside
 from sipmesh.server.running.running_server import RunningServer
 from sipmesh.trust.evidence import LinkKind

@@ -25,8 +25,8 @@ from sipmesh.demo.organisation import Organisation
 from sipmesh.demo.ports import HOST, free_port
 from sipmesh.pki.authority import EnterpriseCa
 from sipmesh.pki.files import certificates_pem
+from sipmesh.server.in_force.roles import partner_hop
 from sipmesh.server.management.ca_publication import CaPublication
-from sipmesh.server.proxy.flow_table import partner_hop
 from sipmesh.server.refresh.staple_sources import LARGEST_STAPLE, NO_RESPONDER, NOT_STAPLED, StapleSources
 from sipmesh.server.running.running_server import RunningServer
 from sipmesh.server.service import Service

@@ -17,7 +17,7 @@ from sipmesh.cli.place import Place
 from sipmesh.client.judge import judge_server
 from sipmesh.errors import OperatorError
 from sipmesh.routing.proxy.locate import TLS_PORT, is_ip
-from sipmesh.server.proxy.flow_table import partner_hop
+from sipmesh.server.in_force.roles import partner_hop
 from sipmesh.topology.builder.hops import blocked
 from sipmesh.topology.document.listeners import WEBSOCKET, WILDCARDS, listeners
 from sipmesh.topology.document.names import split_port

@@ -29,6 +29,7 @@ from sipmesh.server.in_force.roles import (
     media_rules,
     message_limits,
     names_of,
+    partner_hops,
     signing_partners,
 )
 from sipmesh.server.in_force.stir_rules import StirRule, stir_rules
@@ -56,10 +57,10 @@ class InForce:
     """The *view* of one server, and what is computed from it.
 
     *facts* are those by which its role decides. *carriers* are the servers that may carry links of our users. *hops* has the way
-    to each of our servers, *signing* each partner with a policy about identity, by each of its names.
-    *applications* are those with names of their own. *trunks* are those of the topology, *numbers* says how numbers are called
-    at each site, and *routes* by which trunks. *trunk_names* are the names at a gateway, and *told_numbers* the pools to which a
-    front end says the number of a caller. *stir* has how a gateway verifies the signatures of each trunk.
+    to each of our servers, *partner_hops* that to each partner, *signing* each partner with a policy about identity, both by each
+    of its names. *applications* are those with names of their own. *trunks* are those of the topology, *numbers* says how numbers
+    are called at each site, and *routes* by which trunks. *trunk_names* are the names at a gateway, and *told_numbers* the pools
+    to which a front end says the number of a caller. *stir* has how a gateway verifies the signatures of each trunk.
     """
 
     view: ServerView
@@ -69,6 +70,7 @@ class InForce:
     media: MediaRules
     homes: HomePools
     hops: Mapping[str, Hop]
+    partner_hops: Mapping[str, Hop]
     carriers: frozenset[str]
     signing: Mapping[str, PartnerView]
     addresses: PublishedAddresses
@@ -122,6 +124,7 @@ def in_force_of(loaded: Loaded, name: str, lasting: Lasting) -> InForce:
         media=media_rules(view, homes.owner_of),
         homes=homes,
         hops=hops_of(view),
+        partner_hops=partner_hops(view),
         carriers=carriers_of(view),
         signing=signing_partners(view),
         addresses=addresses_in(view),

@@ -24,6 +24,8 @@ from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.role import BORDERS, Role
 
 DAY_S: Final = 86_400.0
+PARTNER_SERVICE: Final = "sipfederationtls"
+"""The service by which DNS locates a partner without `edge:`; the verdict is on its SIP domain (rule R9)."""
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -87,6 +89,18 @@ def facts_of(
 def hops_of(view: ServerView) -> dict[str, Hop]:
     """Return the way to each of our servers."""
     return {name: Hop(name, LinkKind.SERVER, (address,)) for name, address in view.addresses.items()}
+
+
+def partner_hops(view: ServerView) -> dict[str, Hop]:
+    """Return the way to each partner, by each of its names: its domains and its edge."""
+    return {name: partner_hop(partner, name) for partner in reversed(view.partners) for name in partner.peer.identity}
+
+
+def partner_hop(partner: PartnerView, name: str) -> Hop:
+    """The way to *partner*, which *name* belongs to: its edge, or what SRV says of the domain *name*."""
+    addresses = partner.addresses
+    service = PARTNER_SERVICE if addresses is None else None
+    return Hop(partner.meant_name(name), LinkKind.PARTNER, addresses, service, listener=partner.listener)
 
 
 def message_limits(view: ServerView) -> MessageLimits:

@@ -18,12 +18,8 @@ if TYPE_CHECKING:
     from sipmesh.routing.proxy.effects import Start
     from sipmesh.server.in_force.in_force import Current
     from sipmesh.server.proxy.outside import Outside
-    from sipmesh.topology.entries import PartnerView
     from sipmesh.topology.view import ServerView
     from sipmesh.transport.link.link import Link
-
-PARTNER_SERVICE: Final = "sipfederationtls"
-"""The service by which DNS locates a partner without `edge:`; the verdict is on its SIP domain (rule R9)."""
 
 NO_DOMAINS: Final[frozenset[str]] = frozenset()
 
@@ -183,17 +179,9 @@ class FlowTable:
 
     def _partner(self, name: str, past: Link | None) -> Flow | None:
         """Open a link to the partner that *name* belongs to; the verdict is on the partner's edge, or else on the domain."""
-        partner = self._current.value.view.partner_named(name)
-        if partner is None:
+        hop = self._current.value.partner_hops.get(name.lower())
+        if hop is None:
             return None
-        hop = partner_hop(partner, name)
         return self.flow(
             self._outside.links.obtain(hop) if past is None else self._outside.links.obtain_past(hop, past)
         )
-
-
-def partner_hop(partner: PartnerView, name: str) -> Hop:
-    """The way to *partner*, which *name* belongs to: its edge, or what SRV says of the domain *name*."""
-    addresses = partner.addresses
-    service = PARTNER_SERVICE if addresses is None else None
-    return Hop(partner.meant_name(name), LinkKind.PARTNER, addresses, service, listener=partner.listener)

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Final
 from sipmesh.server.agent.probing.dns_probe import dns_answers
 from sipmesh.server.agent.probing.inquiry import Inquiry
 from sipmesh.server.agent.probing.spent_links import SpentLinks
+from sipmesh.server.in_force.roles import partner_hop
 from sipmesh.server.process.clock import now_utc
-from sipmesh.server.proxy.flow_table import partner_hop
 from sipmesh.server.replication.control_links import hop_to
 from sipmesh.server.replication.order import refused
 from sipmesh.server.replication.probe_order import PROBE, ProbeOrder
