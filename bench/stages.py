@@ -6,8 +6,8 @@ end, and at each of the two front ends that a message to a user of another pool 
 in a server with two workers, beside one process. With --window, so many messages are under way at once, in place of one. Under
 load, the workers see their queue grow, since callgrind makes them slow: then overload control is counted too.
 
-With --often it writes down which functions every message and every call runs through: the next `make compiled` has them lie close
-together.
+With --often it writes down which functions every message, every call and every call through a gateway runs through: the next
+`make compiled` has them lie close together.
 """
 
 from __future__ import annotations
@@ -27,10 +27,12 @@ from functools import partial
 from pathlib import Path
 
 from bench.bed import (
+    AS_GATEWAY,
     CLIENT_PORT,
     HERE,
     HOST,
     SECOND_HOST,
+    SERVER_PORT,
     SINK_AT,
     WHERE,
     MeasurementError,
@@ -155,7 +157,8 @@ def per_login(costs: Costs) -> dict[str, float]:
 def watched(pki: Path, run: Path, out: Path, *size: object) -> Iterator[Server]:
     """Run the server under callgrind, which counts nothing yet; *size* are options of organisation.py."""
     organise(pki, run, *size)
-    with valgrind(FIRST, (HOST, CLIENT_PORT), run, out) as process:
+    port = SERVER_PORT if AS_GATEWAY[0] in size else CLIENT_PORT
+    with valgrind(FIRST, (HOST, port), run, out) as process:
         yield Server(process.pid, pki)
 
 
@@ -184,6 +187,11 @@ def calls(server: Server, seconds: int) -> None:
     server.load("calls", "--links", 4, "--window", 4, "--seconds", seconds)
 
 
+def trunk_calls(server: Server, seconds: int) -> None:
+    """Set calls through a gateway up and end them, a few at once."""
+    server.trunk_calls("--links", 4, "--window", 4, "--seconds", seconds)
+
+
 def run_through(costs: Costs, requests: int) -> set[str]:
     """Name the functions of ours that ran once or more for so many *requests* that were forwarded."""
     ran: Counter[str] = Counter()
@@ -195,11 +203,11 @@ def run_through(costs: Costs, requests: int) -> set[str]:
     return {name for name, times in ran.items() if name.startswith("CPyDef_") and times >= least}
 
 
-def count(folder: Path, work: Callable[[Server, int], None]) -> Costs:
-    """Put *work* on a server for so many seconds, and count in the middle of it."""
+def count(folder: Path, work: Callable[[Server, int], None], *size: object) -> Costs:
+    """Put *work* on a server for so many seconds, and count in the middle of it; *size* are options of organisation.py."""
     make_pki(folder / "pki", revoked=10)
     out = folder / "callgrind.out"
-    with watched(folder / "pki", folder / "run", out) as server:
+    with watched(folder / "pki", folder / "run", out, *size) as server:
         count_within(server, work, [server.pid])
     return read_costs(out)
 
@@ -340,9 +348,10 @@ def stages(what: str, found: dict[str, float]) -> str:
 def write_often() -> str:
     """Write down what runs often, and say how much that is."""
     found: set[str] = set()
-    for work, requests in ((messages, 1), (calls, REQUESTS_OF_A_CALL)):
+    kinds = ((messages, 1, ()), (calls, REQUESTS_OF_A_CALL, ()), (trunk_calls, REQUESTS_OF_A_CALL, AS_GATEWAY))
+    for work, requests, size in kinds:
         with tempfile.TemporaryDirectory(prefix="sipmesh-bench-") as folder:
-            found |= run_through(count(Path(folder), work), requests)
+            found |= run_through(count(Path(folder), work, *size), requests)
     with tempfile.TemporaryDirectory(prefix="sipmesh-bench-") as folder:
         for costs in count_two(Path(folder), user_messages("--window", 1)):
             found |= run_through(costs, 1)
