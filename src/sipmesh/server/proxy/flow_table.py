@@ -9,6 +9,7 @@ from sipmesh.routing.identity.dialog_token import owner_hash
 from sipmesh.routing.identity.sender import ServerSender
 from sipmesh.routing.target import FlowTarget, Found, RemoteFlowTarget
 from sipmesh.server.proxy.flow import Flow
+from sipmesh.sip.text import ascii_lower
 from sipmesh.transport.hop import Hop
 from sipmesh.transport.link.state import CLOSED
 from sipmesh.trust.evidence import LinkKind
@@ -179,7 +180,7 @@ class FlowTable:
 
     def _partner(self, name: str, past: Link | None) -> Flow | None:
         """Open a link to the partner that *name* belongs to; the verdict is on the partner's edge, or else on the domain."""
-        hop = self._current.value.partner_hops.get(name.lower())
+        hop = self._current.value.partner_hops.get(ascii_lower(name))
         if hop is None:
             return None
         return self.flow(
