@@ -49,12 +49,12 @@ async def test_phone_gets_the_rules_of_its_user_at_once_and_of_no_other_user(poo
         alice, bob = await pool.phone("alice", FE1), await pool.phone("bob", FE1)
         _, notify = await watch(alice, ALICE, "ua-profile")
         assert json.loads(notify.body)["callRules"] == {}
-        await rules(pool, "alice", no_answer="carol", ring_s=10, callers={"dora@example.test": "block"})
+        await rules(pool, "alice", no_answer="carol", ring_s=10, callers={"bob@example.test": "block"})
         found = json.loads((await told(alice)).body)["callRules"]
         assert found == {
             "no_answer": "sip:carol@example.test",
             "ring_s": 10,
-            "callers": {"sip:dora@example.test": "block"},
+            "callers": {"sip:bob@example.test": "block"},
         }
         _, notify = await watch(bob, BOB, "ua-profile")
         assert json.loads(notify.body)["callRules"] == {}
