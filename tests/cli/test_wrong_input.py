@@ -72,7 +72,7 @@ def wrong_files(folder: Path) -> list[str]:
 
 
 def lines(command: Any, wrong: list[str]) -> Iterator[list[str]]:
-    """What is typed after the name of *command*: each parameter in turn has a wrong value, and the others a possible one."""
+    """What is typed after the name of *command*: possible values, and then each parameter in turn with a wrong one."""
     arguments = [one for one in command.params if type(one).__name__ == "TyperArgument"]
     options = [one for one in command.params if type(one).__name__ == "TyperOption" and not one.is_flag]
     usual = [wrong[1] if "FILE" in str(one.metavar) else "x.example.com" for one in arguments]
@@ -80,6 +80,7 @@ def lines(command: Any, wrong: list[str]) -> Iterator[list[str]]:
         one.opts[0]: wrong[1] if "FILE" in str(one.metavar) else "x.example.com" for one in options if one.required
     }
     needed = [text for pair in required.items() for text in pair]
+    yield [*usual, *needed]
     for place in range(len(arguments)):
         for value in (*wrong, *WORDS):
             yield [*usual[:place], value, *usual[place + 1 :], *needed]

@@ -190,7 +190,7 @@ async def test_only_our_own_user_may_open_it(path: Path) -> None:
 @on_loop
 async def test_socket_of_a_killed_run_is_replaced_and_ours_is_removed(path: Path) -> None:
     leave_behind(path)
-    with pytest.raises(SipmeshError, match="does not answer"):
+    with pytest.raises(SipmeshError, match=f"does not run on this machine; start it: sipmesh serve {path.stem}"):
         await ask(path, "echo", said=1)
     async with opened(path):
         assert await ask(path, "echo", said=1) == 1

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from sipmesh.errors import NotLeadingError, OperatorError, Problem, SipmeshError
+from sipmesh.foreign_errors import reason_of
 from sipmesh.server.unix_listener import UnixListener
 from sipmesh.strict_json import read_json
 from sipmesh.topology.document.operators.console_role import ConsoleRole
@@ -223,9 +224,18 @@ async def ask(path: Path, command: str, timeout_s: float = 5.0, **given: Any) ->
                 writer.close()
                 await writer.wait_closed()
     except (OSError, TimeoutError, ValueError) as wrong:
-        why = f"within {timeout_s:g} s; see its log, and try again" if isinstance(wrong, TimeoutError) else f"({wrong})"
-        raise SipmeshError(f"{path.name.removesuffix(SOCKET_SUFFIX)} does not answer {why}") from wrong
+        server = path.name.removesuffix(SOCKET_SUFFIX)
+        raise SipmeshError(f"{server} {_silence(wrong, server, timeout_s)}") from wrong
     return result_of(answer)
+
+
+def _silence(wrong: Exception, server: str, timeout_s: float) -> str:
+    """Say why *server* has given no answer, and what to do."""
+    if isinstance(wrong, TimeoutError):
+        return f"does not answer within {timeout_s:g} s; see its log, and try again"
+    if isinstance(wrong, FileNotFoundError | ConnectionRefusedError):
+        return f"does not run on this machine; start it: sipmesh serve {server}"
+    return f"does not answer: {reason_of(wrong)}; see its log"
 
 
 def result_of(answer: Mapping[str, Any]) -> Any:

@@ -62,6 +62,7 @@ def test_the_first_server_that_can_be_reached_is_taken(running: Organisation) ->
     left = running.acting("register", "alice", "--server", "127.0.0.1:1")
     assert left.code == 1
     assert "cannot be reached" in left.err
+    assert "start the server" in left.err
 
 
 def test_a_wrong_server_ends_it_with_the_verdict(running: Organisation, tmp_path: Path) -> None:

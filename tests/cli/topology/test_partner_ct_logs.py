@@ -38,5 +38,7 @@ def test_file_that_is_no_log_list_changes_nothing(open_: Organisation, tmp_path:
     before = open_.file.read_bytes()
     for content in ("{}", "[]", "x", '{"operators": [{"name": "A", "logs": [{"key": "x", "state": {"usable": {}}}]}]}'):
         (tmp_path / "list.json").write_text(content)
-        assert open_.type("partner", "logs", tmp_path / "list.json").code == 1
+        refused = open_.type("partner", "logs", tmp_path / "list.json")
+        says = "is not the key of a log" if "operators" in content else "list.json: is no log list"
+        assert (refused.code, says in refused.err, "Value error" in refused.err) == (1, True, False), refused.err
     assert open_.file.read_bytes() == before

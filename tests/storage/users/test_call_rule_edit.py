@@ -92,7 +92,7 @@ def test_target_is_written_as_it_is_dialled(organisation: Organisation, text: st
         ("112", "emergency number"),
         ("1 12", "emergency number"),
         ("0900 1234", "of the class premium, which alice@example.test may not call"),
-        ("43", "no extension and no whole number"),
+        ("43", "neither an extension nor a whole telephone number"),
         ("dora", "neither a user nor an address of an application"),
         ("x@evil.test", "nothing leads there"),
         ("x@elsewhere.test", "nothing leads there"),
@@ -152,7 +152,7 @@ def test_caller_is_one_of_ours_under_each_name_or_as_written(organisation: Organ
 
 
 def test_caller_that_cannot_be_read_and_too_many_of_them_are_refused(organisation: Organisation) -> None:
-    with pytest.raises(OperatorError, match="no extension and no whole number"):
+    with pytest.raises(OperatorError, match="neither an extension nor a whole telephone number"):
         changed(organisation, callers={"43": "block"})
     most = {f"u{number}@partner.test": "block" for number in range(200)}
     assert len(changed(organisation, callers=most).callers) == 200

@@ -173,7 +173,7 @@ async def _connected(user: str, password: str, home: Home, instance: str = "") -
             raise
         else:
             return agent
-    raise SipmeshError("; ".join(lost))
+    raise SipmeshError(f"{'; '.join(lost)}; start the server, or name another: --server HOST:PORT")
 
 
 def _tell(

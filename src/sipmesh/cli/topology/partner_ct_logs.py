@@ -14,9 +14,13 @@ from sipmesh.cli.place import HERE, Place, TopologyFile
 from sipmesh.cli.topology.change import Change
 from sipmesh.cli.topology.publish import WAIT_S, Wait
 from sipmesh.cli.topology.remote_servers import must_lead
+from sipmesh.errors import OperatorError, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+UNCHANGED = "nothing was changed"
+NAME_A_LIST = "name a log list of version 3"
 
 COUNTED = ("usable", "qualified", "readonly", "retired")
 """The states of logs whose SCTs count; those of a retired log up to its end."""
@@ -59,11 +63,14 @@ def ct_logs(
     rejected are left out. Compare the list with its signature before you use it: a log of an attacker counts like any other.
     """
     from sipmesh.topology.document import yaml_edit
-    from sipmesh.typed_json import read_document
+    from sipmesh.typed_json import UnreadableJsonError, read_document
 
     place = Place(topology)
     must_lead(place)
-    read = read_document(_LogList, read_given(file, "nothing was changed", "name a log list of version 3"))
+    try:
+        read = read_document(_LogList, read_given(file, UNCHANGED, NAME_A_LIST))
+    except UnreadableJsonError as wrong:
+        raise OperatorError(UNCHANGED, (Problem(file, 0, "", f"is no log list ({wrong})", NAME_A_LIST),)) from None
     logs = [entry for operator in read.operators for entry in _entries(operator)]
     change = Change(place)
     made = change.edited(lambda text: yaml_edit.put(text, ("federation", "ct_logs"), logs))

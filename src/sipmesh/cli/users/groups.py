@@ -160,14 +160,9 @@ def show_group(group: GroupName, *, topology: TopologyFile = HERE, as_json: AsJs
 
 
 def _groups(place: Place, only: str = "") -> Sequence[GroupReport]:
-    from sipmesh.errors import OperatorError
-
     with place.users() as users:
-        found = [users.get(only)] if only else users.list()
-    rows = [GroupReport(one.aor.removeprefix("sip:"), one.calls.as_json()) for one in found if one.calls.is_group]
-    if only and not rows:
-        raise OperatorError(f"{only} is not a group; to list the groups: sipmesh group list")
-    return rows
+        found = [users.group(only)] if only else users.list()
+    return [GroupReport(one.aor.removeprefix("sip:"), one.calls.as_json()) for one in found if one.calls.is_group]
 
 
 def _members(row: GroupReport) -> Sequence[object]:

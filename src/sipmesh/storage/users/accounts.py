@@ -194,8 +194,7 @@ class Accounts:
 
     def _of_group(self, group: str) -> str:
         aor = self._of_store(group)
-        if not self._users.get(aor).calls.is_group:
-            raise OperatorError(f"{aor} is not a group; to list the groups: sipmesh group list")
+        self._users.group(aor)
         return aor
 
     def clear_call_rules(self, user: str) -> str:

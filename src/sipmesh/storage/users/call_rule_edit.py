@@ -235,7 +235,7 @@ class CallRuleEdit:
             return owner
         number = plan.whole_number(address) if named else ""
         if named and not number:
-            raise OperatorError(f"{text} is no extension and no whole number; write it as +493012345")
+            raise OperatorError(f"{text} is neither an extension nor a whole telephone number; write it as +493012345")
         if number:
             return f"{TEL}{number}"
         if is_new:
@@ -261,7 +261,7 @@ def _number(plan: DialPlan, user: SipUri, text: str, number: str, given: Collect
     if digits in plan.emergency:
         raise OperatorError(f"{text} is an emergency number: no call is forwarded to it")
     if not number:
-        raise OperatorError(f"{text} is no extension and no whole number; write it as +493012345")
+        raise OperatorError(f"{text} is neither an extension nor a whole telephone number; write it as +493012345")
     refusal = plan.refusal(number, user.aor, given)
     if refusal:
         raise OperatorError(f"{refusal}; allow it first under numbers.classes of the topology")

@@ -136,7 +136,11 @@ class Users:
         hashes = password_hashes(uri, password, algorithms, realm)
         with self.changing(uri.aor) as (db, version):
             if found := user_like(db, uri.aor):
-                raise wrong(f"{found} exists already", f"to change the password: sipmesh user password {found[4:]}")
+                group = call_rules_in(row_of(db, found)).is_group
+                change = (
+                    "change the group: sipmesh group set" if group else "change the password: sipmesh user password"
+                )
+                raise wrong(f"{found} exists already", f"to {change} {found[4:]}")
             if owner := owner_of(db, alias_keys(uri.aor)):
                 remedy = f"to list the aliases: sipmesh user alias list {owner[4:]}"
                 raise wrong(f"{uri.aor} is an alias of {owner}", remedy)
@@ -269,6 +273,15 @@ class Users:
             known = aliases_of(db, uri.aor), rules.get(uri.aor, NO_RULES), disabled_since(db, uri.aor)
             row = row_of(db, uri.aor)
             return user_from(row, *known, call_rules_in(row))
+
+    def group(self, aor: str) -> User:
+        """Return one group as the database has it now; raises `OperatorError` for what is no group."""
+        address = self.known_address(aor).aor
+        with self._database.border(), self._engine.connect() as db:
+            rows = rows_of(db, sql.select(tables.USERS).where(tables.USERS.c.aor == address))
+        if not any(call_rules_in(row).is_group for row in rows):
+            raise wrong(f"{address} is not a group", "to list the groups: sipmesh group list")
+        return self.get(address)
 
     def list(self) -> Sequence[User]:
         """Return all users as the database has them now, ordered by address."""

@@ -185,21 +185,30 @@ _WANTED = {
     "int_type": "a whole number",
     "bool_type": "true or false",
     "bool_parsing": "true or false",
-    "greater_than_equal": "a number from 1 to 65535",
-    "less_than_equal": "a number from 1 to 65535",
-    "string_pattern_mismatch": "a file name",
-    "string_too_long": "at most 64 characters",
 }
 
 
 def _misfit(error: ErrorDetails) -> tuple[str, str]:
-    """Give reason and remedy for a value of the wrong type."""
-    wanted = _WANTED.get(error["type"], error["msg"])
-    least = error.get("ctx", {}).get("ge", 1)
-    if least != 1:
-        wanted = f"a number from {least} on"
-    kind = wanted.partition(",")[0]
-    return f"is {_seen(error['input'])}, expected {kind}", f"write {wanted}: {_described(error['loc'])}"
+    """Give reason and remedy for a value of the wrong type, form, length or size."""
+    seen, described = f"is {_seen(error['input'])}", _described(error["loc"])
+    wanted = _WANTED.get(error["type"], "")
+    match error.get("ctx", {}):
+        case {"error": ValueError() as wrong}:
+            reason, _, remedy = str(wrong).partition(": ")
+            return reason, remedy or f"write {described}"
+        case {"max_length": most, "actual_length": given}:
+            return f"has {given or 'too many'} items", f"give at most {most}: {described}"
+        case {"pattern": _}:
+            return f"{seen}, which has another form than this value", f"write {described}"
+        case {"max_length": most}:
+            return f"{seen}, which is too long", f"write at most {most} characters"
+        case {"ge": least}:
+            wanted = f"a number from {least} on"
+        case {"le": most}:
+            wanted = f"a number up to {most}"
+    if not wanted:
+        return f"{seen}, which is not possible here", f"write {described}"
+    return f"{seen}, expected {wanted.partition(',')[0]}", f"write {wanted}: {described}"
 
 
 def _described(loc: Loc) -> str:

@@ -29,7 +29,7 @@ def _zone(name: str) -> str:
     try:
         ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise ValueError(f"{name!r} is no time zone of this system; write one such as Europe/Berlin") from None
+        raise ValueError(f"{name!r} is no time zone of this system: write one such as Europe/Berlin") from None
     return name
 
 
