@@ -85,7 +85,7 @@ async def test_what_another_user_has_is_never_taken_over_and_the_client_gets_the
         told = {
             "alice": "is a local user, who stays as before",
             "dave": "another user has the userName dave, and keeps it",
-            "dave@example.test": "is the name of another entry",
+            "dave@example.test": "another user has the userName dave@example.test, and keeps it",
         }
         for name, why in told.items():
             status, refused = await client.ask("POST", "/Users", {"schemas": [USER], "userName": name, "active": True})
