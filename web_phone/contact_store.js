@@ -28,8 +28,8 @@ export class ContactStore {
     return Boolean(this.url);
   }
 
-  use({ url, ticket }) {
-    this.url = url;
+  use({ contacts, ticket }) {
+    this.url = contacts;
     this.ticket = ticket;
   }
 

@@ -17,6 +17,8 @@ import { Pickups } from "./pickups.js";
 import { Profile } from "./profile.js";
 import { isWrongPassword, reasonOfLogin, reasonOfToken } from "./reasons.js";
 import { Ring } from "./ring.js";
+import { RuleForm } from "./rule_form.js";
+import { RuleStore } from "./rule_store.js";
 import { showRules } from "./rules.js";
 import { Search } from "./search.js";
 import { finish, goToProvider, readProvider, takeAnswer } from "./sign_in.js";
@@ -110,12 +112,18 @@ function enter(address, cancels) {
     conversation.open(target);
     calls.call(agent, target, how);
   });
-  const profile = new Profile(address, (users, rules, portal, place) => {
-    if (place) contacts.useStore(place);
+  const profile = new Profile(address, (users, rules, portal, account) => {
+    if (account) {
+      ruleStore.use(account);
+      contacts.useStore(account);
+    }
     dialling.offer(users);
     pickups.watch(users);
     showRules(rules, portal);
+    ruleForm.use(rules);
   });
+  const ruleStore = new RuleStore(() => profile.renew(agent));
+  const ruleForm = new RuleForm(ruleStore, say);
   const history = new History(address, open, (missed) => alerts.missing(missed));
   const search = new Search(address, open);
   const pickups = new Pickups((caller, how) => calls.call(agent, caller, how), (user) => contacts.keeps(user));

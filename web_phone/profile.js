@@ -8,20 +8,21 @@ const EXPIRES_S = 600;
 const AGAIN_MS = 30_000;
 const EVENT = "ua-profile";
 const MOST_USERS = 100;
-const CONTACTS = /^https:\/\/[a-z0-9.:-]+\/contacts$/;
+const PLACES = { contacts: /^https:\/\/[a-z0-9.:-]+\/contacts$/, rules: /^https:\/\/[a-z0-9.:-]+\/rules$/ };
+const RENEWAL_MS = 10_000;
 const PORTAL = /^https:\/\/[a-z0-9.:-]+\/portal$/;
 
 // Read a profile; what is missing in a document is empty.
 export function readProfile(body) {
   const found = parsed(body);
   const users = Array.isArray(found.callsFor) ? found.callsFor.filter((user) => typeof user === "string" && isAddress(user)) : [];
-  return { servers: Array.isArray(found.iceServers) ? found.iceServers : [], callsFor: users.slice(0, MOST_USERS), rules: readRules(found.callRules), portal: PORTAL.test(found.portal) ? found.portal : "", contacts: readPlace(found.contacts) };
+  return { servers: Array.isArray(found.iceServers) ? found.iceServers : [], callsFor: users.slice(0, MOST_USERS), rules: readRules(found.callRules), portal: PORTAL.test(found.portal) ? found.portal : "", account: readAccount(found.account) };
 }
 
-// Where the contacts of the user are, and the ticket for them; null if nothing keeps them but this browser.
-function readPlace(found) {
-  const { url, ticket } = found ?? {};
-  return typeof ticket === "string" && CONTACTS.test(url) ? { url, ticket } : null;
+// Where the user's contacts and rules are changed, and the ticket for that; null if no management server has them.
+function readAccount(found) {
+  const { contacts, rules, ticket } = found ?? {};
+  return typeof ticket === "string" && PLACES.contacts.test(contacts) && PLACES.rules.test(rules) ? { contacts, rules, ticket } : null;
 }
 
 function parsed(body) {
@@ -33,9 +34,18 @@ function parsed(body) {
 }
 
 export class Profile {
-  // *changed* is called with the users for whom the user may call, the rules, where they are changed, and where the contacts are.
+  // *changed* is called with the users for whom the user may call, the rules, the portal, and the account at management.
   constructor(address, changed) {
-    Object.assign(this, { address, changed, servers: [], subscription: null, timer: 0 });
+    Object.assign(this, { address, changed, servers: [], subscription: null, timer: 0, taken: () => {} });
+  }
+
+  // Ask for the profile again, which has a fresh ticket; resolves once it is there, or is given up.
+  renew(agent) {
+    return new Promise((done) => {
+      this.taken = done;
+      setTimeout(done, RENEWAL_MS);
+      this.follow(agent);
+    });
   }
 
   // Subscribe again after each registration: a subscription may end with its link.
@@ -50,8 +60,9 @@ export class Profile {
     this.subscription.subscribe();
   }
 
-  take({ servers, callsFor, rules, portal, contacts }) {
+  take({ servers, callsFor, rules, portal, account }) {
     this.servers = servers;
-    this.changed(callsFor, rules, portal, contacts);
+    this.changed(callsFor, rules, portal, account);
+    this.taken();
   }
 }

@@ -1,10 +1,10 @@
-// The rules of the user's calls, as its home pool applies them: shown here, and changed in the portal.
+// The rules of the user's calls, as its home pool applies them, in sentences.
 import { by, element, isolated } from "./text.js";
 
 const NEVER = "never";
-const EVERYBODY = "*";
-const MOST = 200;
-const WHEN = {
+export const EVERYBODY = "*";
+export const MOST = 200;
+export const WHEN = {
   always: "All your calls go to ",
   busy: "When you are busy, your calls go to ",
   no_answer: "When you do not answer, your calls go to ",
@@ -12,13 +12,12 @@ const WHEN = {
 };
 
 const isText = (value) => typeof value === "string" && value.length > 0;
-const texts = (value) => (Array.isArray(value) ? value.filter(isText).slice(0, MOST) : []);
-const named = (target) => target.replace(/^(?:sip|tel):/, "");
+export const texts = (value) => (Array.isArray(value) ? value.filter(isText).slice(0, MOST) : []);
+export const named = (target) => target.replace(/^(?:sip|tel):/, "");
 const nameOf = (caller) => (caller === EVERYBODY ? "everybody else" : caller === "anonymous" ? "hidden callers" : named(caller));
 
-// Read rules as sentences: each is what it says, and whom it names.
-export function readRules(found) {
-  const rules = found ?? {};
+// Say rules as sentences: each is what it says, and whom it names.
+export function sentencesOf(rules) {
   const said = [];
   if (rules.do_not_disturb === true) said.push(["You do not want to be disturbed: no phone of yours rings.", []]);
   for (const [name, text] of Object.entries(WHEN)) if (isText(rules[name]) && rules[name] !== NEVER) said.push([text, [named(rules[name])]]);
@@ -33,9 +32,12 @@ export function readRules(found) {
   return said;
 }
 
-// Show rules; *portal* is the page where the user changes them, empty if there is none.
-export function showRules(said, portal) {
-  const rows = said.map(([text, names]) => element("li", {}, text, ...names.flatMap((name, number) => (number ? [", ", isolated(name)] : [isolated(name)]))));
+// Read rules from a profile: what is no object has none.
+export const readRules = (found) => (typeof found === "object" && found !== null && !Array.isArray(found) ? found : {});
+
+// Show rules; *portal* is the page of the user's account, empty if there is none.
+export function showRules(rules, portal) {
+  const rows = sentencesOf(rules).map(([text, names]) => element("li", {}, text, ...names.flatMap((name, number) => (number ? [", ", isolated(name)] : [isolated(name)]))));
   by("rules").replaceChildren(...rows);
   by("no-rules").hidden = rows.length > 0;
   by("portal").hidden = !portal;

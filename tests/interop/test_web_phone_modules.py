@@ -286,7 +286,7 @@ def test_rules_are_sentences_and_what_is_none_is_left_out() -> None:
         "delegates": ["<b>"],
         "more": 1,
     }
-    said = evaluated("rules.js", "m.readRules(given[0])", rules)
+    said = evaluated("rules.js", "m.sentencesOf(given[0])", rules)
     assert said == [
         ["When you are busy, your calls go to ", ["+493012345"]],
         ["When you do not answer, your calls go to ", ["carol@example.test"]],
@@ -296,7 +296,80 @@ def test_rules_are_sentences_and_what_is_none_is_left_out() -> None:
         ["Let through: ", ["everybody else"]],
         ["These call for you: ", ["<b>"]],
     ]
-    assert evaluated("rules.js", "given[0].map(m.readRules)", [None, [], {"busy": 1, "callers": 5}]) == [[], [], []]
+    none: list[object] = [None, [], {"busy": 1, "callers": 5}]
+    assert evaluated("rules.js", "given[0].map(m.readRules).map(m.sentencesOf)", none) == [[], [], []]
+
+
+def test_account_is_two_pages_and_a_ticket_or_nothing() -> None:
+    good = {"contacts": "https://join.test:8445/contacts", "rules": "https://join.test:8445/rules", "ticket": "t"}
+    wrong = [
+        {},
+        {**good, "ticket": 7},
+        {**good, "rules": "https://join.test/rules?x"},
+        {**good, "rules": "http://x.test/rules"},
+    ]
+    read = "given[0].map((account) => m.readProfile(JSON.stringify({account})).account)"
+    assert evaluated("profile.js", read, [good, *wrong, None]) == [good, None, None, None, None, None]
+
+
+HELD = {
+    "busy": "tel:+493012345",
+    "no_answer": "sip:carol@example.test",
+    "ring_s": 20,
+    "also": ["sip:bob@example.test", "tel:+4930"],
+    "callers": {"sip:eve@partner.test": "block", "*": "allow", "anonymous": "block"},
+    "delegates": ["sip:bob@example.test"],
+    "unlisted": True,
+}
+
+
+def test_form_says_the_rules_and_sends_what_differs_alone() -> None:
+    fields = evaluated("rule_form.js", "m.fieldsOf(given[0])", HELD)
+    assert fields == {
+        "always": "",
+        "busy": "+493012345",
+        "no_answer": "carol@example.test",
+        "away": "",
+        "ring_s": "20",
+        "also": "bob@example.test, +4930",
+        "block": "eve@partner.test, anonymous",
+        "allow": "*",
+        "delegates": "bob@example.test",
+        "do_not_disturb": False,
+        "unlisted": True,
+    }
+    changes: list[tuple[dict[str, object], dict[str, object]]] = [
+        ({}, {}),
+        ({"busy": " ", "away": " bob "}, {"busy": "none", "away": "bob"}),
+        ({"ring_s": ""}, {"ring_s": 0}),
+        ({"also": "+4930"}, {"also": ["+4930"]}),
+        ({"delegates": ""}, {"delegates": []}),
+        ({"delegates": " bob@example.test ,, bob@example.test"}, {}),
+        ({"do_not_disturb": True, "unlisted": False}, {"do_not_disturb": True, "unlisted": False}),
+        (
+            {"block": "eve@partner.test\nfay", "allow": "anonymous"},
+            {"callers": {"fay": "block", "anonymous": "allow", "*": "none"}},
+        ),
+    ]
+    sent = "given[1].map((typed) => m.changesOf(given[0], {...given[0], ...typed}).changes)"
+    assert evaluated("rule_form.js", sent, fields, [typed for typed, _ in changes]) == [one for _, one in changes]
+    wrong = [{"ring_s": "soon"}, {"ring_s": "-5"}, {"allow": "eve@partner.test"}]
+    blamed = "given[1].map((typed) => m.changesOf(given[0], {...given[0], ...typed}).field)"
+    assert evaluated("rule_form.js", blamed, fields, wrong) == ["ring_s", "ring_s", "allow"]
+    none = {"busy": 7, "callers": 5}
+    assert evaluated("rule_form.js", "Object.values(m.fieldsOf(given[0])).filter(Boolean)", none) == []
+
+
+def test_answer_about_a_rule_says_nothing_to_operators() -> None:
+    to_operators = "x is not a user; to list the users: sipmesh user list"
+    answers: list[tuple[object, object]] = [
+        ({"field": "busy", "error": to_operators}, {"field": "busy", "error": "x is not a user"}),
+        ({"field": 7, "error": "wrong"}, {"field": "", "error": "wrong"}),
+        ({"missing": 2}, {"missing": 2}),
+        (None, {"missing": 0}),
+    ]
+    read = "given[0].map(m.readAnswer)"
+    assert evaluated("rule_store.js", read, [given for given, _ in answers]) == [told for _, told in answers]
 
 
 def test_users_who_were_found_are_read_or_left_out() -> None:

@@ -6,6 +6,7 @@ import asyncio
 import json
 import shutil
 import ssl
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -20,12 +21,19 @@ from cryptography.hazmat.primitives.serialization import Encoding, load_pem_priv
 
 from sipmesh.database import lease
 from sipmesh.demo.ports import HOST
+from sipmesh.routing.events.login_proof import LoginProof
 from sipmesh.server.console.access.account import opened
 from sipmesh.server.console.access.listener import ConsoleListener
+from sipmesh.server.contacts.account_ticket import write_ticket
 from sipmesh.server.invitations import invitation_server
 from sipmesh.server.invitations.leading_server import HEADER
 from sipmesh.storage.users.device_accounts import DeviceAccounts
+from sipmesh.storage.users.device_rows import row_with_devices
 from sipmesh.storage.users.invitations import Invitations
+from sipmesh.storage.users.password_hashes import verifier_of
+from sipmesh.topology.document.load import Loaded
+from sipmesh.topology.document.parts.invitations import RULES
+from sipmesh.topology.view import view
 from support.managed import MGMT, MGMT2
 from support.model_ports import model_port
 from support.network import FE1
@@ -131,6 +139,38 @@ async def test_each_server_takes_invitations_once_with_the_address_of_the_client
         await until(lambda: pool.leads(MGMT2) and pool.controller(MGMT2).leadership.is_ready)
         status, text = await take(pool, MGMT2, kept)
         assert (status, json.loads(text)["device"]) == (200, "json-2")
+
+
+@on_loop
+async def test_rules_are_changed_at_each_server_by_the_ticket_of_their_user_alone(
+    tmp_path: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The page comes from a front end, which is another site. The change is larger than a form may be."""
+    async with two_hosts(tmp_path, postgres_url, monkeypatch) as pool:
+        loaded = pool.network.organisation.load()
+        ticket = await asyncio.to_thread(ticket_of_alice, loaded)
+        callers = {f"caller-{number}@example.test": "block" for number in range(150)}
+        for name in HOSTS:
+            for given, status in ((ticket, 200), (ticket[:-2], 401), ("", 401)):
+                headers = {"Authorization": f"Bearer {given}", "Sec-Fetch-Site": "cross-site"}
+                asked = {"callers": callers, "do_not_disturb": name == MGMT2}
+                assert (await ask(pool, name, "PUT", RULES, json=asked, headers=headers))[0] == status
+            evil = {"Authorization": f"Bearer {ticket}", "Origin": "https://evil.test"}
+            assert (await ask(pool, name, "DELETE", RULES, headers=evil))[0] == 403
+        with opened(loaded) as users:
+            held = users.get("sip:alice@example.test").calls
+        assert (len(held.callers), held.do_not_disturb) == (150, True)
+        lines = [line for line in pool.controller(MGMT).management_db.audit.read() if line.act == "rules"]
+        assert [line.who for line in lines] == [f"alice@example.test (web phone at {FE1})"] * 2
+
+
+def ticket_of_alice(loaded: Loaded) -> str:
+    """Sign as a front end."""
+    with opened(loaded) as users, users.reading() as db:
+        row = row_with_devices(db, "sip:alice@example.test")
+    assert row is not None
+    known = verifier_of(row)
+    return write_ticket(view(loaded, FE1), known, LoginProof(known.generation), time.time())
 
 
 @on_loop

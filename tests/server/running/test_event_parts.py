@@ -39,6 +39,6 @@ async def test_missing_turn_secret_is_reported_in_the_log_that_is_limited(exampl
     example.document["turn"] = {"servers": ["turn:turn.example.test"], "secret_file": "secrets/turn"}
     example.write()
     async with server_parts(example, EDGE) as parts:
-        parts.events.notifier._own._profile.document("sip:alice@example.test")
+        parts.events.notifier._own._profile.document("sip:alice@example.test", None)
         [line] = parts.told.events("no secret for TURN")
         assert "secrets/turn" in line["why"]

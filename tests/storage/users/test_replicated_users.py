@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from sipmesh.errors import OperatorError
 from sipmesh.routing.authentication.verifier import Verifier
+from sipmesh.routing.call_rules.call_rules import CallRules
 from sipmesh.sip.digest import Algorithm
+from sipmesh.storage.users.call_rule_rows import set_call_rules
 from sipmesh.storage.users.replicated_users import MOST_IN_PLACE, ReplicatedUsers
 from sipmesh.storage.users.user_database import Users
 from sipmesh.storage.users.user_document import MOST_IN_A_PART, UserDocument
@@ -165,6 +167,16 @@ def test_new_password_is_a_change_and_that_of_a_user_elsewhere_may_be(users: Use
     users.set_password(BOB, "new")
     users.add_alias(ALICE, "+4930123")
     assert fed(users, held, since=held.number) == {BOB}
+
+
+def test_rules_of_calls_are_a_change_and_the_same_rules_again_are_none(users: Users) -> None:
+    """Phones of the user are told. The rules of a user of another pool are for that pool."""
+    held = ReplicatedUsers(ORG, POOL1)
+    fed(users, held)
+    for aor, seen in ((ALICE, {ALICE}), (ALICE, set()), (BOB, {BOB})):
+        with users.changing(aor) as (db, _):
+            set_call_rules(db, aor, CallRules(do_not_disturb=True))
+        assert fed(users, held, since=held.number) == seen
 
 
 def test_backup_pool_gets_the_verifiers_before_it_needs_them_and_no_other_pool_does(users: Users) -> None:

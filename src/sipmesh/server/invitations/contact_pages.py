@@ -12,12 +12,10 @@ from xml.sax.saxutils import escape
 from aiohttp import web
 
 from sipmesh.errors import OperatorError, RemoteError
-from sipmesh.server.console.access.account import opened
-from sipmesh.server.contacts.contact_ticket import user_of_ticket
 from sipmesh.server.contacts.dav_xml import CARD, DAV, MULTIGET, PROPFIND, QUERY, SERVER, multistatus, read_request
 from sipmesh.server.contacts.vcard import LARGEST_CARD, read_vcard, write_vcard
 from sipmesh.server.invitations.device_login import DeviceLogin
-from sipmesh.server.invitations.pages import phone_origins
+from sipmesh.server.invitations.ticket_login import ticket_of
 from sipmesh.server.portal.contact_book import (
     UnmetError,
     drop_contact,
@@ -29,7 +27,6 @@ from sipmesh.server.portal.contact_book import (
 from sipmesh.server.process.http_runner import too_many
 from sipmesh.server.process.off_loop import off_loop
 from sipmesh.server.process.request_rate import RequestRate
-from sipmesh.sip.text import LWS, ascii_lower
 from sipmesh.storage.users.contact import contact_of_json
 from sipmesh.storage.users.contact_rows import MOST_CONTACTS, FullError
 from sipmesh.strict_json import read_object
@@ -37,10 +34,10 @@ from sipmesh.topology.document.parts.invitations import CONTACTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from datetime import datetime
 
     from sipmesh.server.contacts.dav_xml import Asked
     from sipmesh.server.invitations.strangers import Strangers
+    from sipmesh.server.invitations.ticket_login import TicketLogin
     from sipmesh.server.portal.contact_book import ContactBook
     from sipmesh.storage.users.contact import Contact
     from sipmesh.topology.view import ServerView
@@ -67,17 +64,17 @@ _DAV: Final = {"DAV": "1, 3, addressbook", "Allow": "OPTIONS, GET, PUT, DELETE, 
 class ContactPages:
     """Answers by the topology of *view*; *strangers* counts requests and wrong logins of each address.
 
-    *clock* returns seconds that never go back, *now* the instant by which tickets are judged.
+    *tickets* judges those of the web phone, and *clock* returns seconds that never go back.
     """
 
     def __init__(
         self,
         view: Callable[[], ServerView],
+        tickets: TicketLogin,
         strangers: Strangers,
         clock: Callable[[], float],
-        now: Callable[[], datetime],
     ) -> None:
-        self._view, self._login, self._now = view, DeviceLogin(strangers, clock), now
+        self._view, self._tickets, self._login = view, tickets, DeviceLogin(strangers, clock)
         self._rates = RequestRate(REQUESTS_A_MINUTE, clock)
 
     def routes(self) -> list[web.RouteDef]:
@@ -102,12 +99,11 @@ class ContactPages:
 
     async def _user(self, request: web.Request) -> str:
         """Return whose contacts a request is about; raises 401 without a login, and 429 for too many requests."""
-        scheme, _, ticket = request.headers.get("Authorization", "").partition(" ")
-        if ascii_lower(scheme) == "bearer":
-            try:
-                aor = await off_loop(_ticket_user, self._view(), ticket.strip(LWS), self._now())
-            except RemoteError:
-                raise self._login.challenge(request, self._view().loaded) from None
+        if ticket_of(request):
+            holder = await self._tickets.holder(request)
+            if holder is None:
+                raise self._login.challenge(request, self._view().loaded)
+            aor = holder.user
         else:
             aor = await self._login.user(request, self._view().loaded)
         if not self._rates.admits(aor):
@@ -154,35 +150,18 @@ class ContactPages:
     async def _read_list(self, request: web.Request) -> web.Response:
         book = await off_loop(read_book, self._view().loaded, await self._user(request))
         found = {"contacts": [one.as_json() for one in book.contacts], "most": MOST_CONTACTS}
-        return self._for_page(request, web.Response(text=json.dumps(found), content_type="application/json"))
+        return self._tickets.for_page(request, web.Response(text=json.dumps(found), content_type="application/json"))
 
     async def _write_entry(self, request: web.Request) -> web.Response:
         aor, body = await self._user(request), await _body(request)
         try:
             contact = contact_of_json(request.match_info["id"], read_object(body))
         except (OperatorError, ValueError) as wrong:
-            raise web.HTTPForbidden(text=f"{wrong}\n", headers=self._shared(request)) from None
-        return self._for_page(request, await self._kept(request, aor, contact))
+            raise web.HTTPForbidden(text=f"{wrong}\n", headers=self._tickets.shared(request)) from None
+        return self._tickets.for_page(request, await self._kept(request, aor, contact))
 
     async def _preflight(self, request: web.Request) -> web.Response:
-        """Let the page of the web phone ask: it comes from a front end, which is another origin."""
-        if not self._shared(request):
-            raise web.HTTPForbidden(text="this is for the web phone of our front ends\n")
-        headers = {
-            "Access-Control-Allow-Methods": "GET, PUT, DELETE",
-            "Access-Control-Allow-Headers": "Authorization, Content-Type",
-            "Access-Control-Max-Age": "600",
-        }
-        return self._for_page(request, web.Response(status=204, headers=headers))
-
-    def _shared(self, request: web.Request) -> Mapping[str, str]:
-        origin = request.headers.get("Origin", "")
-        known = origin in phone_origins(self._view())
-        return {"Access-Control-Allow-Origin": origin, "Vary": "Origin"} if known else {}
-
-    def _for_page(self, request: web.Request, answer: web.Response) -> web.Response:
-        answer.headers.update(self._shared(request))
-        return answer
+        return self._tickets.preflight(request, ("GET", "PUT", "DELETE"))
 
     # Changes
 
@@ -203,7 +182,7 @@ class ContactPages:
             removed = await off_loop(drop_contact, self._view().loaded, aor, contact, dict(request.headers))
         except UnmetError:
             raise web.HTTPPreconditionFailed from None
-        return self._for_page(request, web.Response(status=204 if removed else 404))
+        return self._tickets.for_page(request, web.Response(status=204 if removed else 404))
 
 
 async def _moved(_request: web.Request) -> NoReturn:
@@ -277,8 +256,3 @@ def _card(contact: Contact, *, with_data: bool = False) -> Mapping[str, str]:
 
 def _path(contact: Contact) -> str:
     return f"{BOOK}{contact.id}{_ENDING}"
-
-
-def _ticket_user(view: ServerView, ticket: str, at: datetime) -> str:
-    with opened(view.loaded) as users, users.reading() as db:
-        return user_of_ticket(view, db, ticket, at)

@@ -15,7 +15,9 @@ from sipmesh.server.invitations.contact_pages import ContactPages
 from sipmesh.server.invitations.leading_server import LeadingServer
 from sipmesh.server.invitations.pages import InvitationPages
 from sipmesh.server.invitations.phonebook import PhonebookPages
+from sipmesh.server.invitations.rule_pages import RulePages
 from sipmesh.server.invitations.strangers import Strangers
+from sipmesh.server.invitations.ticket_login import TicketLogin
 from sipmesh.server.portal.portal_guard import LEAF
 from sipmesh.server.process.http_runner import logger_of, runner_of
 from sipmesh.transport.tls.contexts import Identity, present_by
@@ -63,8 +65,9 @@ class InvitationServer:
         app.add_routes([*pages.routes(), *portal.routes()])
         app.add_routes(PhonebookPages(lambda: node.view, strangers, node.loop.time).routes())
         self._leaf: x509.Certificate | None = None
-        contacts = ContactPages(lambda: node.view, strangers, node.loop.time, node.gatekeeper.clock)
-        app.add_routes(contacts.routes())
+        tickets = TicketLogin(lambda: node.view, node.gatekeeper.clock)
+        app.add_routes(ContactPages(lambda: node.view, tickets, strangers, node.loop.time).routes())
+        app.add_routes(RulePages(portal.operations, tickets, strangers, node.loop.time).routes())
         self._runner = runner_of(app, log)
         self._listener: ConsoleListener | None = None
         self._listens_as: tuple[object, ...] = ()

@@ -23,9 +23,11 @@ from sipmesh.pki.ca_rotation import CaGenerations
 from sipmesh.pki.files import certificates_pem
 from sipmesh.server.console.access.guard import Handler, is_of_another_site
 from sipmesh.server.enrolment.new_token import MacSecret
+from sipmesh.server.invitations.rule_pages import LARGEST_CHANGE
 from sipmesh.server.management.publishing.decommission import CA
 from sipmesh.server.portal.logout_endpoint import LOGOUT
 from sipmesh.server.process.off_loop import off_loop
+from sipmesh.topology.document.parts.invitations import RULES
 from sipmesh.topology.view import invitation_hosts
 
 if TYPE_CHECKING:
@@ -43,8 +45,11 @@ FRESH_S: Final = 30
 PATIENCE: Final = aiohttp.ClientTimeout(total=30.0)
 LARGEST_ANSWER: Final = 1 << 20
 LATER: Final = {"Retry-After": "5"}
-_SENT: Final = ("Content-Type", "Origin")
+_SENT: Final = ("Content-Type", "Origin", "Authorization")
 _GIVEN_BACK: Final = ("Content-Type", "Content-Disposition", "Access-Control-Allow-Origin", "Retry-After")
+_JUDGED_THERE: Final = frozenset({LOGOUT, RULES})
+"""What the leader judges by a token, so that no secret of an invitation is looked up before."""
+
 _SENT_ON: Final = web.RequestKey("sent_on", bool)
 
 
@@ -71,10 +76,12 @@ class LeadingServer:
     @web.middleware
     async def receive(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Take the address of the client from a request that another server of the pool has sent on."""
+        if request.path == RULES:  # the limit of the port is for forms
+            request = request.clone(client_max_size=LARGEST_CHANGE)
         if HEADER not in request.headers:
             return await handler(request)
         address, _, mark = request.headers[HEADER].partition(" ")
-        known = request.clone(remote=address)
+        known = request.clone(remote=address, client_max_size=request.client_max_size)
         if not await self._is_marked(known, mark):
             raise self._strangers.failed(request, "it does not come from a management server")
         known[_SENT_ON] = True
@@ -86,10 +93,10 @@ class LeadingServer:
         leader = self._leader()
         if not _uses(request) or request.get(_SENT_ON, False) or leader in ("", self._view().name):
             return await handler(request)
-        if is_of_another_site(request):
+        if is_of_another_site(request) and request.path != RULES:  # the web phone comes from a front end
             raise web.HTTPForbidden(text="another site has caused this request\n")
         try:
-            if request.path != LOGOUT:  # its token is judged by the leader
+            if request.path not in _JUDGED_THERE:
                 await self._found(request)
             return await self._answer_of(leader, request)
         except (OperatorError, aiohttp.ClientError, OSError, TimeoutError) as wrong:
@@ -188,8 +195,10 @@ def _path(request: web.Request) -> str:
 
 
 def _uses(request: web.Request) -> bool:
-    """Tell whether a request may use an invitation, or ends logins: to open a link, or what is public, does not."""
+    """Tell whether a request may use an invitation, ends logins or changes rules: to open a link, or what is public, does not."""
     kind = request.path.split("/")[1]
+    if request.path == RULES:
+        return request.method != "OPTIONS"
     return request.path == LOGOUT or ("secret" in request.match_info and (kind != "i" or request.method == "POST"))
 
 

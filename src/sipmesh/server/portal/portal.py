@@ -45,7 +45,8 @@ class Portal:
         clock, check = node.loop.time, provider_check(node)
         self.guard = PortalGuard(view, leader, clock, log)
         signed_in = SignIns(view, self.guard, use_link, check, clock)
-        self._pages = PortalPages(view, self.guard, OwnOperations(commands), signed_in)
+        self.operations = OwnOperations(commands)
+        self._pages = PortalPages(view, self.guard, self.operations, signed_in)
         self._logout = LogoutEndpoint(view, self.guard, commands[TOKENS_END], check, clock, end_console)
 
     def routes(self) -> list[web.RouteDef | web.StaticDef]:

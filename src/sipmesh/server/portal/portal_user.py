@@ -33,6 +33,12 @@ class PortalUser(Operator):
         """Return the user with the name for the audit log."""
         return cls(f"{user} (portal)", ConsoleRole.OPERATOR, user)
 
+    @classmethod
+    def at_web_phone(cls, user: str, server: str, device: str) -> PortalUser:
+        """Return the user of a web phone at *server*, with the name of the *device* that has logged in, "" for none."""
+        device = f", device {device}" if device else ""
+        return cls(f"{user} (web phone at {server}{device})", ConsoleRole.OPERATOR, user)
+
 
 @dataclass(frozen=True, slots=True)
 class PortalLogin:

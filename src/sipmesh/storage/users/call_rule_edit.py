@@ -6,8 +6,10 @@ check it again with each call, since the topology and the users may change.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from sipmesh.errors import OperatorError
@@ -57,6 +59,23 @@ OVERFLOWS: Final = ("busy", "no_answer", "away")
 _WRITTEN_DIGITS: Final = frozenset("+0123456789-.() ")
 
 
+class RuleError(OperatorError):
+    """What cannot be the value of *rule*, a member of `CallRules`; *message* says why."""
+
+    def __init__(self, rule: str, wrong: OperatorError) -> None:
+        super().__init__(wrong.message, wrong.problems)
+        self.rule = rule
+
+
+@contextmanager
+def _at(rule: str) -> Iterator[None]:
+    """Say about a fault at which *rule* it is."""
+    try:
+        yield
+    except OperatorError as wrong:
+        raise RuleError(rule, wrong) from None
+
+
 class CallRuleEdit:
     """Changes rules of the users of *users*, in the names and numbers of *topology*."""
 
@@ -94,20 +113,19 @@ class CallRuleEdit:
 
     def _changed(self, db: sql.Connection, user: SipUri, rules: CallRules, asked: Mapping[str, Any]) -> CallRules:
         targets = {**dict.fromkeys(OVERFLOWS, asked.get("overflow")), **asked}
-        given: dict[str, Any] = {
-            name: self._target_of(db, user, name, str(targets[name]))
-            for name in TARGETS
-            if targets.get(name) is not None
+        readers: dict[str, Callable[[Any], object]] = {
+            **{name: partial(self._target_of, db, user, name) for name in TARGETS},
+            "also": partial(self._also, db, user),
+            "ring_s": ring_time,
+            **dict.fromkeys(TRUTHS, bool),
+            "delegates": partial(self._delegates, db, user),
+            "callers": partial(self._callers, db, user, rules.callers),
         }
-        if asked.get("also") is not None:
-            given["also"] = self._also(db, user, asked["also"])
-        if asked.get("ring_s") is not None:
-            given["ring_s"] = ring_time(int(asked["ring_s"]))
-        given |= {name: bool(asked[name]) for name in TRUTHS if asked.get(name) is not None}
-        if asked.get("delegates") is not None:
-            given["delegates"] = self._delegates(db, user, asked["delegates"])
-        if asked.get("callers") is not None:
-            given["callers"] = self._callers(db, user, rules.callers, asked["callers"])
+        given: dict[str, Any] = {}
+        for name, reader in readers.items():
+            if targets.get(name) is not None:
+                with _at(name):
+                    given[name] = reader(targets[name])
         if not rules.is_group and not asked.get("order"):
             _must_be_of_a_user(user, asked)
             return self._with_times(replace(rules, **given))

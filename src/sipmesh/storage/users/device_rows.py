@@ -69,6 +69,13 @@ def with_devices(
     return users
 
 
+def row_with_devices(db: sql.Connection, aor: str) -> Mapping[str, Any] | None:
+    """Return the row of *aor* with what `with_devices` adds, None for an unknown user."""
+    asked = sql.select(tables.USERS).where(tables.USERS.c.aor == aor)
+    rows = with_devices(db, rows_of(db, asked), sql.select(tables.USERS.c.aor).where(tables.USERS.c.aor == aor))
+    return rows[0] if rows else None
+
+
 def _classes(db: sql.Connection, among: sql.Select[Any] | None) -> Mapping[str, tuple[str, ...]]:
     """Return the classes of numbers that groups of the directory give, by user; most users have none."""
     links, classes = directory_tables.LINKS.c, scim_tables.CLASSES.c

@@ -10,9 +10,8 @@ from sipmesh.database.lazy_module import LazyModule, sql
 from sipmesh.sip.digest import ha1
 from sipmesh.sip.tel import TEL
 from sipmesh.sip.text import ascii_lower, octets_of
-from sipmesh.storage.users.device_rows import with_devices
+from sipmesh.storage.users.device_rows import row_with_devices
 from sipmesh.storage.users.password_hashes import verifier_of
-from sipmesh.storage.users.user_rows import rows_of
 from sipmesh.topology.document.user_search import is_in
 from sipmesh.topology.home_pools import home_by_default
 
@@ -44,9 +43,8 @@ class Entry:
 
 def device_of(db: sql.Connection, aor: str, login: str) -> DevicePassword | None:
     """Return the password of the device of *aor* with the digest user name *login*, None for a disabled or an unknown user."""
-    asked = sql.select(tables.USERS).where(tables.USERS.c.aor == aor)
-    rows = with_devices(db, rows_of(db, asked), sql.select(tables.USERS.c.aor).where(tables.USERS.c.aor == aor))
-    return verifier_of(rows[0]).device(login) if rows else None
+    row = row_with_devices(db, aor)
+    return verifier_of(row).device(login) if row is not None else None
 
 
 def has_password(device: DevicePassword, aor: str, login: str, password: str) -> bool:

@@ -46,9 +46,9 @@ class UserSet:
     names_key: str = field(default="", repr=False)
     sets: DigestSets = field(default_factory=DigestSets, repr=False)
 
-    def about(self, aor: str) -> tuple[Verifier | None, WatcherRules]:
-        """Return what concerns the links and the watchers of *aor*."""
-        return self.verifier(aor), self.watchers.get(aor, NO_RULES)
+    def about(self, aor: str) -> tuple[Verifier | None, WatcherRules, CallRules | None]:
+        """Return what concerns the links, the watchers and the phones of *aor*."""
+        return self.verifier(aor), self.watchers.get(aor, NO_RULES), self.calls.get(aor)
 
     def verifier(self, aor: str) -> Verifier | None:
         """Return the verifier of a user of this pool, or of a pool whose backup pool this is."""
@@ -174,7 +174,7 @@ class ReplicatedUsers:
         return UserChange(number, users=users, changed=changed)
 
     def commit(self, change: UserChange | None) -> frozenset[str]:
-        """Put a *change* in force that `plan` has returned last; returns the users whose links or watchers it may concern."""
+        """Put a *change* in force that `plan` has returned last; returns whose links, watchers or phones it may concern."""
         if change is None:
             return frozenset()
         if change.users is not None:

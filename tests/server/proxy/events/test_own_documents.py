@@ -31,8 +31,8 @@ def test_two_packages_have_such_documents_and_those_that_are_read_once_are_judge
     profile = UserProfile(current, TurnCredentials(current, Clock(), log), Clock())
     own = OwnDocuments(profile, UserSearches(current, Clock()), history)
     event = "user-search;query=bob"
-    have = {name for name, package in PACKAGES.items() if own.document(package, ALICE, event) is not None}
+    have = {name for name, package in PACKAGES.items() if own.document(package, ALICE, event, None) is not None}
     assert have == {UA_PROFILE.name, USER_SEARCH.name}
-    assert json.loads(own.document(UA_PROFILE, ALICE, "ua-profile") or b"")["iceServers"] == []
+    assert json.loads(own.document(UA_PROFILE, ALICE, "ua-profile", None) or b"")["iceServers"] == []
     refused = {name for name, package in PACKAGES.items() if own.refused(package, ALICE, f"{name};query=b") is not None}
     assert refused == {USER_SEARCH.name, MESSAGE_HISTORY.name}

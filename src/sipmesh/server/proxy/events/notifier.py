@@ -336,7 +336,7 @@ class EventNotifier:
     def _body(self, subscription: EventSubscription) -> bytes:
         if subscription.package is MESSAGE_HISTORY:
             return subscription.document
-        own = self._own.document(subscription.package, subscription.aor, subscription.event)
+        own = self._own.document(subscription.package, subscription.aor, subscription.event, subscription.login)
         if own is not None:
             return own
         user = self._users.get(subscription.aor)

@@ -9,6 +9,7 @@ from sipmesh.routing.events.packages import MESSAGE_HISTORY, UA_PROFILE, USER_SE
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from sipmesh.routing.events.login_proof import LoginProof
     from sipmesh.routing.events.packages import Package
     from sipmesh.routing.outcome import Answer
     from sipmesh.server.proxy.events.message_history import MessageHistory
@@ -35,8 +36,8 @@ class OwnDocuments:
         """Read what *event* asks for from the history of *user*; *done* gets the document."""
         self._history.read(user, event, done)
 
-    def document(self, package: Package, user: str, event: str) -> bytes | None:
-        """Return the document of *user*; None if *package* has others."""
+    def document(self, package: Package, user: str, event: str, login: LoginProof | None) -> bytes | None:
+        """Return the document of *user*, who has subscribed by this *login*; None if *package* has others."""
         if package is UA_PROFILE:
-            return self._profile.document(user)
+            return self._profile.document(user, login)
         return self._searches.document(user, event) if package is USER_SEARCH else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import takewhile
 from typing import TYPE_CHECKING, Final
 
+from sipmesh.routing.events.login_proof import proof_in
 from sipmesh.routing.identity.dialog import host_of
 from sipmesh.routing.registrar.device import RegisteredContact, contact_address
 from sipmesh.routing.registrar.gruu import public_device
@@ -39,7 +40,8 @@ class EventSubscription:
 
     *tag* is ours. *ends* is in seconds of the loop's clock. *flow* is the link of the newest SUBSCRIBE. *principal* answers for
     the watcher. *peer* is the server that forwards to the watcher, "" if the watcher's phone is on a link of ours.
-    *device* is the name of the binding of the watcher's phone, "" if it is not registered in our pool.
+    *device* is the name of the binding of the watcher's phone, "" if it is not registered in our pool. *login* is by which login
+    the phone subscribed to the profile of its user.
     *is_polite*: the watcher sees a user who is never there. *unanswered*: how many NOTIFY requests have no answer yet;
     *is_dirty*: the state has changed since. *last_body* is a digest of the last body.
     *document* is what a database had for it.
@@ -59,6 +61,7 @@ class EventSubscription:
         "is_polite",
         "last_body",
         "local",
+        "login",
         "package",
         "peer",
         "principal",
@@ -87,6 +90,7 @@ class EventSubscription:
         self.unanswered = 0
         self.last_body = b""
         self.device = ""
+        self.login = proof_in(request)
 
     def __repr__(self) -> str:
         return f"<EventSubscription of {self.watcher} to {self.package.name} of {self.aor}>"

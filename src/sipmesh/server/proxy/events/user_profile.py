@@ -6,22 +6,23 @@ import json
 from typing import TYPE_CHECKING
 
 from sipmesh.routing.call_rules.call_rules import NO_RULES
-from sipmesh.server.contacts.contact_ticket import write_ticket
+from sipmesh.server.contacts.account_ticket import write_ticket
 from sipmesh.topology.document.history_days import history_days
-from sipmesh.topology.document.parts.invitations import CONTACTS
+from sipmesh.topology.document.parts.invitations import CONTACTS, RULES
 from sipmesh.topology.document.parts.oauth import PORTAL
 from sipmesh.topology.portal_ways import ways_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from sipmesh.routing.events.login_proof import LoginProof
     from sipmesh.server.in_force.in_force import Current
     from sipmesh.server.proxy.events.turn_credentials import TurnCredentials
     from sipmesh.topology.view import ServerView
 
 
 class UserProfile:
-    """Makes profiles: servers of *turn*, users for whom a user may call, rules of its calls, the portal, and its contacts.
+    """Makes profiles: servers of *turn*, users for whom a user may call, rules of its calls, the portal, and its account.
 
     *clock* returns epoch seconds.
     """
@@ -32,22 +33,23 @@ class UserProfile:
     def __repr__(self) -> str:
         return f"<UserProfile with {self._turn!r}>"
 
-    def document(self, aor: str) -> bytes:
-        """Return a JSON object for *aor*, ``sip:user@domain``."""
+    def document(self, aor: str, login: LoginProof | None) -> bytes:
+        """Return a JSON object for *aor*, ``sip:user@domain``, who has subscribed by *login*."""
         homes, view = self._current.value.homes, self._current.value.view
         calls_for = [boss.partition(":")[2] for boss in homes.bosses(aor)]
         rules = (homes.call_rules(aor) or NO_RULES).as_json()
         own: dict[str, object] = {"callsFor": calls_for, "callRules": rules, "portal": portal_of(view)}
-        own |= {"contacts": self._contacts(aor), "historyDays": history_days(view.loaded.topology, view.pool.name)}
+        own |= {"account": self._account(aor, login), "historyDays": history_days(view.loaded.topology, view.pool.name)}
         return json.dumps({**self._turn.servers(aor), **own}).encode()
 
-    def _contacts(self, aor: str) -> dict[str, str]:
-        """Return where the contacts of *aor* are, and the ticket for them; nothing if no management server keeps contacts."""
+    def _account(self, aor: str, login: LoginProof | None) -> dict[str, str]:
+        """Return where *aor* changes contacts and rules, and the ticket for that; nothing if no management server has pages."""
         view, user = self._current.value.view, self._current.value.homes.verifier(aor)
-        if user is None or not view.invitation_hosts:
+        if user is None or login is None or not view.invitation_hosts:
             return {}
-        ticket = write_ticket(view, aor, user.generation, self._clock())
-        return {"url": f"https://{view.invitation_hosts[0]}{CONTACTS}", "ticket": ticket} if ticket else {}
+        ticket = write_ticket(view, user, login, self._clock())
+        host = f"https://{view.invitation_hosts[0]}"
+        return {"contacts": f"{host}{CONTACTS}", "rules": f"{host}{RULES}", "ticket": ticket} if ticket else {}
 
 
 def portal_of(view: ServerView) -> str:

@@ -62,6 +62,7 @@ from sipmesh.server.proxy.serving.events import (
     NotOfControlPlane,
     TargetsLost,
 )
+from sipmesh.server.proxy.serving.told_logins import tell_login
 from sipmesh.server.proxy.serving.trunk_room import with_room
 from sipmesh.server.proxy.serving.user_targets import (
     NO_USERS_YET,
@@ -211,6 +212,8 @@ def _resolved(
 ) -> Effect:
     """Give the effect of what the role of the server has decided; a user is found first."""
     effect: Outcome | ReadBindings = outcome
+    if received.request.method == "SUBSCRIBE":
+        tell_login(received.request, received.flow, sender, outcome, in_force.view.pool.name)
     if received.request.present & P_PREFERRED_IDENTITY:
         effect = on_behalf(in_force, sender, received.request, outcome)
     if isinstance(effect, ToContact):
@@ -223,6 +226,16 @@ def _resolved(
         return _forwarded(state, in_force, received, sender, effect)
     if isinstance(effect, Register):
         return _registered(in_force, effect)
+    return _kept_here(state, in_force, received, effect)
+
+
+def _kept_here(
+    state: ServingState,
+    in_force: InForce,
+    received: ReceivedRequest,
+    effect: Answer | Drop | Prove | ReadBindings | Serve | Store | ToMembers,
+) -> Effect:
+    """Give the effect of what goes to no other server: it is stored, or the notifier serves it, or it is answered."""
     if isinstance(effect, (Store, ToMembers)):
         return _stored(state, in_force, received, effect)
     if isinstance(effect, Serve):

@@ -14,6 +14,9 @@ HTTPS_PORT = 443
 CONTACTS: Final = "/contacts"
 """The path of the contacts of users, on the same port."""
 
+RULES: Final = "/rules"
+"""The path at which the web phone changes the rules of its user's calls."""
+
 
 class InvitationPages(Part):
     """The HTTPS port of the management server at which devices take invitations: strangers may reach it."""

@@ -1,0 +1,65 @@
+"""The web phone at management: it shows the ticket of its user, and its page comes from a front end, which is another origin."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Final
+
+from aiohttp import web
+
+from sipmesh.errors import RemoteError
+from sipmesh.server.invitations.pages import phone_origins
+from sipmesh.server.portal.ticket_holder import holder_of_ticket
+from sipmesh.server.process.off_loop import off_loop
+from sipmesh.sip.text import LWS, ascii_lower
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from sipmesh.server.portal.ticket_holder import TicketHolder
+    from sipmesh.topology.view import ServerView
+
+BEARER: Final = "bearer"
+
+
+def ticket_of(request: web.Request) -> str:
+    """Return the ticket of a request, "" if it shows none."""
+    scheme, _, ticket = request.headers.get("Authorization", "").partition(" ")
+    return ticket.strip(LWS) if ascii_lower(scheme) == BEARER else ""
+
+
+class TicketLogin:
+    """Judges tickets by the topology of *view* at the instant that *now* returns."""
+
+    def __init__(self, view: Callable[[], ServerView], now: Callable[[], datetime]) -> None:
+        self._view, self._now = view, now
+
+    async def holder(self, request: web.Request) -> TicketHolder | None:
+        """Return who shows a ticket, None for a wrong one."""
+        try:
+            return await off_loop(holder_of_ticket, self._view(), ticket_of(request), self._now())
+        except RemoteError:
+            return None
+
+    def shared(self, request: web.Request) -> Mapping[str, str]:
+        """Return what lets the page that has asked read the answer; nothing for a page of another site."""
+        origin = request.headers.get("Origin", "")
+        known = origin in phone_origins(self._view())
+        return {"Access-Control-Allow-Origin": origin, "Vary": "Origin"} if known else {}
+
+    def for_page(self, request: web.Request, answer: web.Response) -> web.Response:
+        """Return *answer* as the page may read it."""
+        answer.headers.update(self.shared(request))
+        return answer
+
+    def preflight(self, request: web.Request, methods: Sequence[str]) -> web.Response:
+        """Let the page of the web phone send these *methods*; raises HTTP 403 for a page of another site."""
+        if not self.shared(request):
+            raise web.HTTPForbidden(text="this is for the web phone of our front ends\n")
+        headers = {
+            "Access-Control-Allow-Methods": ", ".join(methods),
+            "Access-Control-Allow-Headers": "Authorization, Content-Type",
+            "Access-Control-Max-Age": "600",
+        }
+        return self.for_page(request, web.Response(status=204, headers=headers))
