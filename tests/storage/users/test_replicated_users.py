@@ -170,7 +170,7 @@ def test_new_password_is_a_change_and_that_of_a_user_elsewhere_may_be(users: Use
 
 
 def test_rules_of_calls_are_a_change_and_the_same_rules_again_are_none(users: Users) -> None:
-    """Phones of the user are told. The rules of a user of another pool are for that pool."""
+    """Phones of the user get them. The rules of a user of another pool are for that pool."""
     held = ReplicatedUsers(ORG, POOL1)
     fed(users, held)
     for aor, seen in ((ALICE, {ALICE}), (ALICE, set()), (BOB, {BOB})):

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from sipmesh.server.invitations.ticket_login import TicketLogin
 
 LARGEST_CHANGE: Final = 64 << 10
-"""Octets of a change: 200 rules about callers fit."""
+"""Octets of a change: it names 64 callers at most."""
 
 UNFIT: Final = 422
 """The rule cannot be kept; the body says why, and at which field (RFC 9110 section 15.5.21)."""

@@ -32,7 +32,7 @@ def held_at(server: str) -> dict[str, object]:
 
 @on_loop
 async def test_change_is_in_force_and_the_ticket_names_the_device_at_each_server_of_the_pool(tmp_path: Path) -> None:
-    """One of both servers is the notifier. What a phone claims itself counts nowhere. Phones are told the rules at once."""
+    """One of both servers is the notifier. What a phone claims itself counts nowhere. The rules reach phones at once."""
     async with TicketPage.opened(tmp_path) as page:
         network = page.network
         device = await DavPhone.set_up(network, page.person)
