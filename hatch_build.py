@@ -56,7 +56,9 @@ FROM_SOURCE = {
         ("transport/dnssec/denial", "transport/dnssec/signed_zone", "transport/dnssec/validation"),
         "runs once a minute for a partner with TLSA records",
     ),
-    "server/proxy/refused_message": "is read back from JSON by its annotations",
+    **dict.fromkeys(
+        ("server/proxy/refused_message", "routing/events/history_entry"), "is read back from JSON by its annotations"
+    ),
     **dict.fromkeys(
         ("server/quotas/overload_report", "server/quotas/shortage_report"),
         "runs twice a second",
