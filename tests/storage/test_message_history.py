@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
+from sqlalchemy import text
 
 from sipmesh.storage.message_cipher import HistoryCipher, UserCipher
 from sipmesh.storage.message_history import (
@@ -133,6 +134,26 @@ def test_flood_of_one_sender_pushes_out_its_own_messages_only(archive: Archive) 
         count, octets = db.exec_driver_sql("SELECT count(*), sum(size) FROM message_history").one()
     assert 20 < count < MOST_OF_USER
     assert octets <= OCTETS_OF_USER
+
+
+def test_flood_of_short_messages_pushes_out_no_long_messages_of_another_sender(archive: Archive) -> None:
+    with shell(archive.url) as db:
+        for who, number, size in ((CAROL, 50, 100_000), (ALICE, MOST_OF_USER - 50, 1)):
+            row = "INSERT INTO message_history VALUES (:owner, :at, 'pool1', 5, :key, :with, :with, :octets, :size)"
+            hashed = BOB.conversation(who)
+            rows = [
+                {"owner": BOB.owner, "at": at, "key": b"%d" % at + hashed, "with": hashed, "octets": b"x", "size": size}
+                for at in range(number * 10, number * 11)
+            ]
+            db.execute(text(row), rows)
+        db.commit()
+    for _ in range(20):
+        archive.put(b"x", ALICE)
+    with shell(archive.url) as db:
+        kept = db.execute(
+            text("SELECT count(*) FROM message_history WHERE conversation = :with"), {"with": BOB.conversation(CAROL)}
+        ).scalar_one()
+    assert kept == 50
 
 
 def test_user_erases_one_conversation_or_all(archive: Archive) -> None:

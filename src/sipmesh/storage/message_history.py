@@ -21,10 +21,10 @@ else:
     tables = LazyModule("sipmesh.storage.message_history_tables")
 
 MOST_OF_USER: Final = 10_000
-"""Messages in the history of one user. Beyond, the oldest of the sender with most octets are removed."""
+"""Messages in the history of one user. Beyond, the oldest of the sender with most messages are removed."""
 
 OCTETS_OF_USER: Final = 16 << 20
-"""Octets in the history of one user, encrypted."""
+"""Octets in the history of one user, encrypted. Beyond, the oldest of the sender with most octets are removed."""
 
 PAGE: Final = 50
 """Messages, or conversations, that are read at a time."""
@@ -78,8 +78,8 @@ def keep(cipher: UserCipher, entry: NewEntry) -> Work[bool]:
         at = int(now(db) * _MICROSECONDS)
         later = sql.select(sql.func.max(table.c.at)).where(table.c.owner == cipher.owner, table.c.at < at + _DAY)
         _insert(db, cipher, entry, max(at, int(db.execute(later).scalar() or 0) + 1))
-        while _is_over(db, cipher.owner):
-            _trim(db, cipher.owner)
+        while measure := _exceeded(db, cipher.owner):
+            _trim(db, cipher.owner, measure)
         return True
 
     return work
@@ -101,19 +101,21 @@ def _insert(db: sql.Connection, cipher: UserCipher, entry: NewEntry, at: int) ->
     db.execute(tables.HISTORY.insert().values(row))
 
 
-def _is_over(db: sql.Connection, owner: str) -> bool:
+def _exceeded(db: sql.Connection, owner: str) -> str:
+    """Return of what the history of a user has too much: "count" of messages, or "sum" of their sizes; "" for neither."""
     table = tables.HISTORY
     total = sql.func.coalesce(sql.func.sum(table.c.size), 0)
     count, octets = db.execute(sql.select(sql.func.count(), total).where(table.c.owner == owner)).one()
-    return bool(count > MOST_OF_USER or octets > OCTETS_OF_USER)
+    return "count" if count > MOST_OF_USER else "sum" if octets > OCTETS_OF_USER else ""
 
 
-def _trim(db: sql.Connection, owner: str) -> None:
-    """Remove the oldest messages with the sender who has most octets: a flood pushes out nothing but itself."""
+def _trim(db: sql.Connection, owner: str, measure: str) -> None:
+    """Remove the oldest messages with the sender who has most by *measure*: a flood pushes out nothing but itself."""
     table = tables.HISTORY
     of_user = table.c.owner == owner
     largest = sql.select(table.c.source).where(of_user).group_by(table.c.source)
-    source = db.execute(largest.order_by(sql.func.sum(table.c.size).desc()).limit(1)).scalar_one()
+    has = sql.func.count() if measure == "count" else sql.func.sum(table.c.size)
+    source = db.execute(largest.order_by(has.desc()).limit(1)).scalar_one()
     oldest = sql.select(table.c.at).where(of_user, table.c.source == source).order_by(table.c.at).limit(_TRIMMED)
     db.execute(table.delete().where(of_user, table.c.at.in_(oldest)))
 
