@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
-from sqlalchemy import text
+import sqlalchemy as sql
 
 from sipmesh.storage.message_cipher import HistoryCipher, UserCipher
 from sipmesh.storage.message_history import (
@@ -145,13 +145,14 @@ def test_flood_of_short_messages_pushes_out_no_long_messages_of_another_sender(a
                 {"owner": BOB.owner, "at": at, "key": b"%d" % at + hashed, "with": hashed, "octets": b"x", "size": size}
                 for at in range(number * 10, number * 11)
             ]
-            db.execute(text(row), rows)
+            db.execute(sql.text(row), rows)
         db.commit()
     for _ in range(20):
         archive.put(b"x", ALICE)
     with shell(archive.url) as db:
         kept = db.execute(
-            text("SELECT count(*) FROM message_history WHERE conversation = :with"), {"with": BOB.conversation(CAROL)}
+            sql.text("SELECT count(*) FROM message_history WHERE conversation = :with"),
+            {"with": BOB.conversation(CAROL)},
         ).scalar_one()
     assert kept == 50
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from sipmesh.errors import OperatorError
+from sipmesh.storage.users.added_users import A_MICROSECOND
 from sipmesh.storage.users.directory_entry import DirectoryEntry, DirectoryStep, StepKind
 from sipmesh.storage.users.directory_links import DirectoryLinks
 from sipmesh.storage.users.user_database import Users
@@ -27,9 +28,11 @@ def test_each_user_has_its_aliases_and_its_pool(url: str) -> None:
     )
     assert [(user.aor, set(user.aliases), user.pool, user.created) for user in users.list()] == [
         (ALICE, {"tel:+491", "sip:a@example.test"}, "pool1", AT),
-        (BOB, set(), "pool1", AT),
-        ("sip:carol@example.test", set(), "pool1", AT),
+        (BOB, set(), "pool1", AT + A_MICROSECOND),
+        ("sip:carol@example.test", set(), "pool1", AT + 2 * A_MICROSECOND),
     ]
+    DirectoryLinks(users).take([add("sip:dora@example.test")], AT)
+    assert users.get("sip:dora@example.test").created == AT + 3 * A_MICROSECOND
     users.close()
 
 

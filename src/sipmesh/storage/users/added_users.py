@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.database.lazy_module import LazyModule, sql
@@ -27,6 +28,10 @@ PASSWORD_OCTETS: Final = 32
 """A user from a directory has a random password, which is not shown: devices have passwords and certificates of their own."""
 
 
+A_MICROSECOND: Final = timedelta(microseconds=1)
+LONGEST_SYNC: Final = timedelta(hours=1)
+
+
 def add_users(db: sql.Connection, steps: Sequence[DirectoryStep], at: datetime, generation: int) -> None:
     """Add the user of each of *steps*, with the aliases, and with a random password, which is not shown.
 
@@ -35,15 +40,16 @@ def add_users(db: sql.Connection, steps: Sequence[DirectoryStep], at: datetime, 
     uris = [read_address(step.aor) for step in steps]
     aors = [uri.aor for uri in uris]
     _must_be_free(db, dict(zip(aors, steps, strict=True)))
+    first = _first_free(db, at)
     users = [
         {
             "aor": uri.aor,
             **password_hashes(uri, secrets.token_urlsafe(PASSWORD_OCTETS), DEFAULT_ALGORITHMS, None),
             "generation": generation,
-            "created": at,
+            "created": first + number * A_MICROSECOND,
             "pool": step.pool,
         }
-        for uri, step in zip(uris, steps, strict=True)
+        for number, (uri, step) in enumerate(zip(uris, steps, strict=True))
     ]
     db.execute(tables.USERS.insert(), users)
     remove_devices(db, *aors)  # of earlier users of these names
@@ -55,6 +61,18 @@ def add_users(db: sql.Connection, steps: Sequence[DirectoryStep], at: datetime, 
     ]
     if aliases:
         db.execute(tables.ALIASES.insert(), aliases)
+
+
+def _first_free(db: sql.Connection, at: datetime) -> datetime:
+    """Return the first instant from *at* on at which no user of this sync was created.
+
+    An account is known by its name and its instant (`Verifier.created`): what is kept for one user must not be that of another,
+    who gets the name later.
+    """
+    created = tables.USERS.c.created
+    of_sync = sql.select(created).where(created >= at, created < at + LONGEST_SYNC)
+    last = db.execute(of_sync.order_by(created.desc()).limit(1)).scalar()
+    return last + A_MICROSECOND if last is not None else at
 
 
 def _must_be_free(db: sql.Connection, steps: dict[str, DirectoryStep]) -> None:
