@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3 as sql
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from unittest import mock
 
@@ -312,11 +313,11 @@ def test_audit_log_that_takes_no_line_changes_no_user(world: DirectoryWorld) -> 
     with world.opened() as sync:
         now = datetime.now(UTC)
         looked = sync.look(now)
-        with sql.connect(world.folder / "management.db") as db:
+        with closing(sql.connect(world.folder / "management.db")) as db, db:
             db.execute("CREATE TRIGGER full BEFORE INSERT ON audit BEGIN SELECT RAISE(ABORT, 'disk I/O error'); END")
         taken = sync.take(looked, now)
         assert ("carol" in world.with_access(), len(taken.conflicts)) == (False, 1)
-        with sql.connect(world.folder / "management.db") as db:
+        with closing(sql.connect(world.folder / "management.db")) as db, db:
             db.execute("DROP TRIGGER full")
         assert dict(sync.take(looked, now).steps) == {StepKind.ADD: 1}
     assert ("carol" in world.with_access(), len(noted(world))) == (True, 1)
