@@ -7,6 +7,12 @@ from typing import TYPE_CHECKING, get_args
 
 import pytest
 
+from server.proxy.events.test_message_history import (  # noqa: F401 - the core asks the history for these: they are its tests too
+    test_message_that_is_stored_and_delivered_later_is_there_once,
+    test_message_to_a_group_is_in_the_conversation_of_the_group,
+    test_order_that_cannot_be_read_erases_nothing,
+    test_user_pages_back_and_erases_one_conversation_or_all,
+)
 from sipmesh.cli.versions import built
 from sipmesh.errors import LocalError, RemoteError
 from sipmesh.routing.outcome import Answer, Drop, Forward, Prove, Register, Serve, Store, ToMembers, ToUser

@@ -7,6 +7,11 @@ from dataclasses import replace
 
 import pytest
 
+from attacks.test_message_history import (  # noqa: F401 - the targets of users refuse it: it is their test too
+    test_application_reads_and_erases_nothing_also_where_it_may_speak_for_users,
+    test_front_end_of_another_pool_reads_and_erases_nothing,
+    test_partner_reads_and_erases_nothing,
+)
 from sipmesh.cli.versions import built
 from sipmesh.routing.identity.sender import Sender
 from sipmesh.routing.numbers.application_table import ApplicationRoute, ApplicationTable
