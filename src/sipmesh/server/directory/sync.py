@@ -170,7 +170,7 @@ class DirectorySync:
     def _batches(
         self, batch: Sequence[DirectoryStep], at: datetime, failed: list[Conflict], *, is_loss: bool
     ) -> Iterator[Sequence[DirectoryStep]]:
-        """Take *batch* at once, or else in halves, so that one user holds up no other; yield what was taken.
+        """Take *batch* at once. If one of its users cannot be taken, take each half by itself. Yield what was taken.
 
         Raises `OperatorError` if the cause is no user: this server does not lead any more, or a database is away.
         """

@@ -27,9 +27,9 @@ else:
 PASSWORD_OCTETS: Final = 32
 """A user from a directory has a random password, which is not shown: devices have passwords and certificates of their own."""
 
-
 A_MICROSECOND: Final = timedelta(microseconds=1)
 LONGEST_SYNC: Final = timedelta(hours=1)
+"""Users who were created later than this after the begin of a sync are of another sync."""
 
 
 def add_users(db: sql.Connection, steps: Sequence[DirectoryStep], at: datetime, generation: int) -> None:

@@ -48,11 +48,11 @@ if TYPE_CHECKING:
     from sipmesh.storage.message_queue import MessageQueue
 
 READS_A_MINUTE: Final = 120
-"""Pages of its history that one user may read in a minute at one server."""
+"""A user may read so many pages of the own history in a minute at one server."""
 
 ERASURES_A_MINUTE: Final = 30
 OCTETS_AN_HOUR: Final = 32 << 20
-"""Octets of one user, or of one partner with all its users, that one process keeps in an hour, in all histories together."""
+"""One process keeps so many octets in an hour from one user, or from one partner with all its users, in all histories."""
 
 BESIDE_BODY: Final = 400
 """Octets that a message has in a history beside its body, about."""
