@@ -178,9 +178,11 @@ async def test_emergency_call_has_no_channel_and_no_longest_time(trunked: Organi
 
 
 @on_loop
-async def test_full_table_has_room_for_no_other_call(trunked: Organisation) -> None:
+async def test_full_table_has_room_for_no_other_call_until_one_is_over(trunked: Organisation) -> None:
     async with still_server(trunked, GATEWAY) as server:
         setup, peers = server.parts.setup, server.parts.peers
         calls = TrunkCalls(1, setup.current, peers.flow_table, peers.siblings, SpentTime(), lambda: 0.0)
         began(calls, branch(server, invite()), answered(invite(), "2"))
         assert calls.is_full
+        calls.answered_bye(bye(server, "2"), 200)
+        assert not calls.is_full

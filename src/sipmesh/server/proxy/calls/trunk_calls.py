@@ -90,8 +90,8 @@ class TrunkCalls:
 
     @property
     def is_full(self) -> bool:
-        """Whether no other call may begin."""
-        return len(self._calls) >= self._most
+        """Whether no other call may begin. Calls that are over do not count; they are remembered for half a minute."""
+        return sum(len(calls) for calls in self._of_trunks.values()) >= self._most
 
     def with_trunk(self, name: str) -> int:
         """Count the calls with the trunk *name*."""
