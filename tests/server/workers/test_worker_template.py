@@ -97,3 +97,16 @@ async def test_process_that_cannot_be_forked_is_an_error() -> None:
         with pytest.raises(OSError, match="temporarily unavailable"):
             await asked
     await template.close()
+
+
+@on_loop
+async def test_end_of_a_worker_is_known_also_if_the_process_that_has_forked_it_hangs() -> None:
+    template = WorkerTemplate(module="forks_for_test")
+    worker, _, parent = await started(template)
+    os.kill(parent, signal.SIGSTOP)
+    try:
+        worker.kill()
+        assert await worker.wait() == -signal.SIGKILL
+    finally:
+        os.kill(parent, signal.SIGCONT)
+    await template.close()

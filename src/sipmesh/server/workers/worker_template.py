@@ -16,6 +16,11 @@ from typing import Any, Final
 from sipmesh.server.process.fork_server import ask
 
 MODULE: Final = "sipmesh.server.worker"
+TELL_S: Final = 5.0
+"""Seconds after the end of a worker in which the process that has forked it tells its exit status."""
+
+FORK_S: Final = 30.0
+"""Seconds in which a worker is forked."""
 
 
 class ForkedWorker:
@@ -28,14 +33,32 @@ class ForkedWorker:
 
     async def _ended(self, status: socket.socket) -> int:
         with status:
+            telling = asyncio.ensure_future(asyncio.get_running_loop().sock_recv(status, 16))
             try:
-                told = await asyncio.get_running_loop().sock_recv(status, 16)
-            except ConnectionError:
+                await self._gone(telling)
+                told = await asyncio.wait_for(telling, TELL_S)
+            except (ConnectionError, TimeoutError):
                 told = b""
         self.returncode = int(
             told or -signal.SIGKILL
         )  # nothing comes where the template was killed, and its workers with it
         return self.returncode
+
+    async def _gone(self, telling: asyncio.Future[bytes]) -> None:
+        """Wait until the process has ended: a template that hangs does not tell it."""
+        try:
+            process = os.pidfd_open(self.pid)
+        except ProcessLookupError:  # the template has reaped it
+            return
+        loop, gone = asyncio.get_running_loop(), asyncio.Event()
+        loop.add_reader(process, gone.set)
+        waiting = asyncio.ensure_future(gone.wait())
+        try:
+            await asyncio.wait((telling, waiting), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            waiting.cancel()
+            loop.remove_reader(process)
+            os.close(process)
 
     async def wait(self) -> int:
         """Wait for its end; return its exit status, negative for a signal."""
@@ -65,7 +88,10 @@ class WorkerTemplate:
             status = await self._asked(facts, given)
         status.settimeout(0)
         try:
-            pid = await asyncio.get_running_loop().sock_recv(status, 16)
+            pid = await asyncio.wait_for(asyncio.get_running_loop().sock_recv(status, 16), FORK_S)
+        except TimeoutError:
+            status.close()
+            raise OSError(errno.ETIMEDOUT, "the process that forks workers does not answer") from None
         except BaseException:
             status.close()
             raise
