@@ -26,7 +26,17 @@ async def ran(folder: Path, root: Path, phone: DavPhone, password: str, *lines: 
     """Have the phone carry out *lines*; gives what it has after each."""
     folder.mkdir()  # noqa: ASYNC240 - a folder of this test
     login = phone.login.partition("@")[0]
-    command = ("python3", str(PROGRAM), str(folder), str(root), f"{phone.base}/contacts/book", login, password)
+    command = (
+        "env",
+        f"PYTHONPATH={ROOT / 'tests'}",
+        "python3",
+        str(PROGRAM),
+        str(folder),
+        str(root),
+        f"{phone.base}/contacts/book",
+        login,
+        password,
+    )
     program = with_hosts(folder, shlex.join(command), MGMT)
     process = await asyncio.create_subprocess_exec(
         *program, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL

@@ -33,11 +33,15 @@ class DavPhone:
         account = json.loads((await person.take(link, "json")).text)["account"]
         return cls(person, link.partition("/i/")[0], str(account["password"]), f"{user}+json@example.test")
 
+    @property
+    def credentials(self) -> dict[str, str]:
+        """The header field that logs in."""
+        known = b64encode(f"{self.login}:{self.password}".encode()).decode()
+        return {"Authorization": f"Basic {known}"} if self.login else {}
+
     async def ask(self, method: str, path: str, body: str | bytes = "", **fields: str) -> Answer:
         """Send one request; *fields* are header fields, with ``_`` in the place of ``-``."""
-        credentials = b64encode(f"{self.login}:{self.password}".encode()).decode()
-        headers = {"Authorization": f"Basic {credentials}"} if self.login else {}
-        headers |= {name.replace("_", "-"): value for name, value in fields.items()}
+        headers = self.credentials | {name.replace("_", "-"): value for name, value in fields.items()}
         return await self.person.ask(method, f"{self.base}{path}", data=body, headers=headers, allow_redirects=False)
 
     async def put(self, name: str, card: str, **fields: str) -> int:

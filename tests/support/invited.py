@@ -7,6 +7,7 @@ import json
 import ssl
 import sys
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -54,10 +55,10 @@ class Invitee:
     """A client that trusts the enterprise CA, and finds the name of management on this machine. *source* is its address."""
 
     def __init__(self, root: Path, source: str = HOST) -> None:
-        self._root, self._source = root, source
+        self.root, self._source = root, source
 
     async def __aenter__(self) -> Self:
-        context = ssl.create_default_context(cafile=str(self._root))
+        context = ssl.create_default_context(cafile=str(self.root))
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(ssl=context, local_addr=(self._source, 0), force_close=True)
         )
@@ -69,6 +70,8 @@ class Invitee:
     async def ask(self, method: str, url: str, **given: Any) -> Answer:
         """Send one request."""
         parts = urlsplit(url)
+        if isinstance(given.get("data"), bytes):
+            given["data"] = BytesIO(given["data"])
         here = parts._replace(netloc=f"{HOST}:{parts.port}").geturl()
         headers = {"Host": parts.netloc, **given.pop("headers", {})}
         asked = self._session.request(method, here, headers=headers, server_hostname=parts.hostname, **given)

@@ -23,8 +23,10 @@ def _ports(_plan: str) -> tuple[int, int]:
 
 
 @asynccontextmanager
-async def management_with_invitations(folder: Path, **pages: Any) -> AsyncIterator[Managed]:
-    """The management server alone; *pages* are further keys of ``invitations`` in the topology."""
+async def management_with_invitations(
+    folder: Path, *, files: dict[str, int] | None = None, **pages: Any
+) -> AsyncIterator[Managed]:
+    """The management server alone; *pages* are further keys of ``invitations``, and *files* those of ``files``."""
     console, invitations = _ports(repr(sorted(pages)))
     operators = [
         {"name": name, "role": role, "token_sha256": hash_of(f"{name}-token")} for name, role in TOKENS.items()
@@ -33,7 +35,7 @@ async def management_with_invitations(folder: Path, **pages: Any) -> AsyncIterat
         "console": {"listen": f"{HOST}:{console}", "operators": operators},
         "invitations": {"listen": f"{HOST}:{invitations}", **pages},
     }
-    organisation = build_published(folder / "o", **keys)
+    organisation = build_published(folder / "o", **keys, **({"files": files} if files is not None else {}))
     async with Managed(organisation, folder / "s") as network:
         await network.start(MGMT)
         yield network

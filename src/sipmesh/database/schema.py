@@ -89,6 +89,9 @@ MESSAGES: Final = Schema("messages", "0002", MIGRATIONS / "messages")
 HISTORY: Final = Schema("history", "0001", MIGRATIONS / "history")
 """Beside the stored messages, and apart from them: an earlier release serves a folder that has this table."""
 
+FILES: Final = Schema("files", "0001", MIGRATIONS / "files")
+"""In a file of its own, or beside the users: an earlier release serves a folder that has these tables."""
+
 LEDGER: Final = Schema("ledger", "0001", MIGRATIONS / "ledger")
 ENROLMENT: Final = Schema("enrolment", "0001", MIGRATIONS / "enrolment")
 """Beside the tables of management, and apart from them: an earlier release serves a folder that has these tables."""
@@ -107,6 +110,7 @@ SCHEMAS: Final = (
     SCIM,
     CONTACTS,
     HISTORY,
+    FILES,
 )
 """All schemas."""
 

@@ -25,9 +25,10 @@ CALLERS: Final = ("carol", "dave")
 
 
 def add_web(example: Organisation) -> None:
-    """Give example.test a console and pages of invitations, and each front end a WebSocket port with the web phone."""
+    """Give example.test a console, pages of invitations and files, and each front end a WebSocket port with the web phone."""
     document: dict[str, Any] = example.document
     document["websocket"] = {"phone": True}
+    document["files"] = {}
     for pages in ("console", "invitations"):
         document[pages] = {"listen": f"{example.host}:{free_port(example.host)}"}
     for server in _front_ends(example):

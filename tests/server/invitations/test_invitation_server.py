@@ -92,7 +92,7 @@ async def is_served(anchor: Path, link: str) -> bool:
 async def test_certificate_of_another_ca_is_presented_and_replaced_where_its_file_is(tmp_path: Path) -> None:
     """A renewed certificate is presented without a restart. A certificate that browsers would refuse is not used."""
     first = public_certificate(tmp_path)
-    pages = {"name": JOIN, "certificate": str(tmp_path / "join.pem"), "key": str(tmp_path / "join.key")}
+    pages: dict[str, Any] = {"name": JOIN, "certificate": str(tmp_path / "join.pem"), "key": str(tmp_path / "join.key")}
     async with management_with_invitations(tmp_path, **pages) as network:
         link = await invite(network)
         assert link.startswith(f"https://{JOIN}:")

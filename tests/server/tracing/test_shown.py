@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from sipmesh.server.files.file_about import FileAbout, written_xml
 from sipmesh.server.tracing.shown import LONGEST_BODY, LONGEST_HEAD, shown_body, shown_head
 from sipmesh.sip.framing import parse_message
 
@@ -72,6 +73,26 @@ def test_keys_of_media_are_left_out_of_a_body() -> None:
     assert "v=0\n" in shown
     assert "m=audio 9" in shown
     assert "k-secret" in shown_body(message, with_keys=True)
+
+
+def test_link_of_a_file_is_left_out_and_its_size_is_shown() -> None:
+    """Who reads a trace could fetch the file otherwise."""
+    token = "s" * 43
+    about = FileAbout("plan.txt", "text/plain")
+    xml = written_xml(about, 12, f"https://m.test/files/{token}", 0.0).replace(
+        "</file-info>", "<file-key>k-secret</file-key>"
+    )
+    for body in (
+        xml,
+        xml.replace('"', "'"),
+        f"see https://m.test/files/{token} or <data URL = 'https://x.test/{token}'/>",
+    ):
+        message = parse_message((BEGIN + f"Content-Length: {len(body)}\r\n\r\n{body}").encode())
+        shown = shown_body(message, with_keys=True)
+        assert (token in shown, "k-secret" in shown) == (False, False)
+        assert "see" in shown or "<file-size>12</file-size>" in shown
+    hostile = "<data " * 5_000
+    assert shown_body(parse_message((BEGIN + f"Content-Length: {len(hostile)}\r\n\r\n{hostile}").encode()))
 
 
 def test_body_that_is_no_text_is_escaped_and_bounded() -> None:

@@ -362,6 +362,7 @@ RICH = {
     "messages": {"per_user": 10, "per_sender": 5, "lifetime_days": 3},
     "presence": {"inside": "polite-block", "partners": "allow"},
     "user_search": "domain",
+    "files": {"days": 3, "largest_mb": 10, "user_mb": 100, "pool_mb": 1000, "total_mb": 2000},
     "history": {"days": 30},
     "call_rules": [
         {

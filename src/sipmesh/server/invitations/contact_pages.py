@@ -14,8 +14,7 @@ from aiohttp import web
 from sipmesh.errors import OperatorError, RemoteError
 from sipmesh.server.contacts.dav_xml import CARD, DAV, MULTIGET, PROPFIND, QUERY, SERVER, multistatus, read_request
 from sipmesh.server.contacts.vcard import LARGEST_CARD, read_vcard, write_vcard
-from sipmesh.server.invitations.device_login import DeviceLogin
-from sipmesh.server.invitations.ticket_login import ticket_of
+from sipmesh.server.invitations.account_login import AccountLogin
 from sipmesh.server.portal.contact_book import (
     UnmetError,
     drop_contact,
@@ -24,9 +23,7 @@ from sipmesh.server.portal.contact_book import (
     read_book,
     read_contact,
 )
-from sipmesh.server.process.http_runner import too_many
 from sipmesh.server.process.off_loop import off_loop
-from sipmesh.server.process.request_rate import RequestRate
 from sipmesh.storage.users.contact import contact_of_json
 from sipmesh.storage.users.contact_rows import MOST_CONTACTS, FullError
 from sipmesh.strict_json import read_object
@@ -74,8 +71,8 @@ class ContactPages:
         strangers: Strangers,
         clock: Callable[[], float],
     ) -> None:
-        self._view, self._tickets, self._login = view, tickets, DeviceLogin(strangers, clock)
-        self._rates = RequestRate(REQUESTS_A_MINUTE, clock)
+        self._view, self._tickets = view, tickets
+        self._user = AccountLogin(view, tickets, strangers, clock, REQUESTS_A_MINUTE).user
 
     def routes(self) -> list[web.RouteDef]:
         """Return every path."""
@@ -96,19 +93,6 @@ class ContactPages:
             web.options(LIST, self._preflight),
             web.options(f"{LIST}/{{id}}", self._preflight),
         ]
-
-    async def _user(self, request: web.Request) -> str:
-        """Return whose contacts a request is about; raises 401 without a login, and 429 for too many requests."""
-        if ticket_of(request):
-            holder = await self._tickets.holder(request)
-            if holder is None:
-                raise self._login.challenge(request, self._view().loaded)
-            aor = holder.user
-        else:
-            aor = await self._login.user(request, self._view().loaded)
-        if not self._rates.admits(aor):
-            raise too_many()
-        return aor
 
     # CardDAV
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -12,12 +13,14 @@ from sipmesh.errors import LocalError, OperatorError, Problem
 from sipmesh.server.certificates.client_certificates import why_not_for_clients
 from sipmesh.server.console.access.listener import ConsoleListener
 from sipmesh.server.invitations.contact_pages import ContactPages
+from sipmesh.server.invitations.file_pages import FilePages
 from sipmesh.server.invitations.leading_server import LeadingServer
 from sipmesh.server.invitations.pages import InvitationPages
 from sipmesh.server.invitations.phonebook import PhonebookPages
 from sipmesh.server.invitations.rule_pages import RulePages
 from sipmesh.server.invitations.strangers import Strangers
 from sipmesh.server.invitations.ticket_login import TicketLogin
+from sipmesh.server.portal.file_keeper import FileKeeper
 from sipmesh.server.portal.portal_guard import LEAF
 from sipmesh.server.process.http_runner import logger_of, runner_of
 from sipmesh.transport.tls.contexts import Identity, present_by
@@ -33,6 +36,9 @@ if TYPE_CHECKING:
     from sipmesh.server.log import Log
     from sipmesh.server.portal.portal import Portal
     from sipmesh.server.running.running_server import RunningServer
+
+SWEEP_S = 300.0
+"""Seconds between two looks for files whose time is over."""
 
 LARGEST_BODY = 4 << 10
 """Octets of the form of a stranger."""
@@ -68,6 +74,9 @@ class InvitationServer:
         tickets = TicketLogin(lambda: node.view, node.gatekeeper.clock)
         app.add_routes(ContactPages(lambda: node.view, tickets, strangers, node.loop.time).routes())
         app.add_routes(RulePages(portal.operations, tickets, strangers, node.loop.time).routes())
+        self._keeper = FileKeeper(lambda: node.view)
+        app.add_routes(FilePages(lambda: node.view, self._keeper, tickets, strangers, node.loop.time, log).routes())
+        self._sweeping: asyncio.Task[None] | None = None
         self._runner = runner_of(app, log)
         self._listener: ConsoleListener | None = None
         self._listens_as: tuple[object, ...] = ()
@@ -83,6 +92,17 @@ class InvitationServer:
         """Listen if the topology has the pages. Management starts also if their address or certificate cannot be used."""
         await self._runner.setup()
         await self.follow()
+        self._sweeping = self._node.loop.create_task(self._sweep())
+
+    async def _sweep(self) -> None:
+        """Remove files whose time is over, or whose user is gone, once in a while."""
+        while True:
+            try:
+                if removed := await self._keeper.sweep():
+                    self._log.info("files removed", files=removed)
+            except OperatorError as wrong:
+                self._log.warning("files not removed", why=str(wrong))
+            await asyncio.sleep(SWEEP_S)
 
     async def follow(self) -> None:
         """Listen again after a new version has moved the pages, or after their certificate was renewed.
@@ -143,9 +163,12 @@ class InvitationServer:
 
     async def close(self) -> None:
         """Stop listening."""
+        if self._sweeping is not None:
+            self._sweeping.cancel()
         if self._listener is not None:
             await self._listener.close()
         await self._runner.cleanup()
+        await self._keeper.close()
 
 
 def _stamp(file: Path) -> tuple[object, ...]:

@@ -71,13 +71,13 @@ class Strangers:
         if not self._requests.admits(address_of(request)) or not self._of_all.admits(EVERYBODY):
             raise too_many()
 
-    def failed(self, request: web.Request, why: str) -> web.HTTPException:
-        """Count a wrong secret, and return the answer: the same for each reason."""
+    def failed(self, request: web.Request, why: str, text: str = "") -> web.HTTPException:
+        """Count a wrong secret, and return the answer with *text*, by default about an invitation: the same for each reason."""
         address = address_of(request)
         if not self._failures.admits(address):
             return too_many()
-        self._log.warning("invitation refused", address=address, why=why)
-        return web.HTTPNotFound(text=NOT_OPEN)
+        self._log.warning("file refused" if text else "invitation refused", address=address, why=why)
+        return web.HTTPNotFound(text=text or NOT_OPEN)
 
     def wrong_login(
         self, request: web.Request, challenges: Sequence[str], *, is_counted: bool = True

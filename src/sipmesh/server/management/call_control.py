@@ -12,6 +12,7 @@ from sipmesh.server.process.clock import now_utc
 from sipmesh.server.replication.call_order import CALLS, MOST_NAMES, CallAct, CallOrder
 from sipmesh.storage.audit_act import AuditAct
 from sipmesh.storage.call_records.call_query import CallQuery, names_of_user
+from sipmesh.storage.sent_files import erase_files
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -67,6 +68,7 @@ class CallControl:
         if not users:
             raise OperatorError(f"{user or 'nothing'} is no user: name the address, such as bob@example.com")
         self._management_db.audit.append(who, AuditAct.CALLS, {"erased": users[0]}, at=now_utc())
+        await asyncio.to_thread(erase_files, self._orders.view.loaded.files_url, [f"sip:{name}" for name in users])
         records = await self._calls.in_store(lambda store: store.erase(users))
         servers = [member.name for member in self._network.members()]
         told = [server for server in servers if self._order(server, CallAct.ERASE, users, who)]

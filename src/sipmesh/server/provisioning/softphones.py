@@ -100,7 +100,10 @@ def _linphone(profile: Profile) -> Iterator[tuple[str, Mapping[str, object]]]:
         )
     for number, (name, rate, channels) in enumerate(CODECS):
         yield f"audio_codec_{number}", {"mime": name, "rate": rate, "channels": channels, "enabled": 1}
-    yield "misc", {"transient_provisioning": 1}
+    yield (
+        "misc",
+        {"transient_provisioning": 1, **({"file_transfer_server_url": profile.files} if profile.files else {})},
+    )
 
 
 def _sections(found: Iterator[tuple[str, Mapping[str, object]]]) -> Iterator[str]:

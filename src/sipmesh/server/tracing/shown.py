@@ -34,6 +34,12 @@ _ROUTES: Final = frozenset({"route", "record-route", "path", "service-route", "c
 _TOKEN: Final = re.compile(r"(sips?:[^@<>;\s]{8})[^@<>;\s]{16,}(?=@)", re.IGNORECASE | re.ASCII)
 _KEY: Final = re.compile(r"(?im)^(a=(?:crypto|key-mgmt|ice-pwd|3ge2ae):?)[^\r\n]*|^(k=)[^\r\n]*", re.ASCII)
 
+_LINK: Final = re.compile(
+    r"(<data\b[^>]{0,300}?\burl\s*=\s*)(?:\"[^\"]*\"|'[^']*')|(<file-(?:key|authTag)>)[^<]*|(/files/)[A-Za-z0-9_-]{43}",
+    re.IGNORECASE | re.ASCII,
+)
+"""The link of a file is the permission to fetch it, and a phone may add the key of what it has encrypted."""
+
 
 def shown_head(message: Request | Response) -> str:
     """Return start line and header lines, printable, with line feeds; credentials and tokens of routes are left out."""
@@ -43,8 +49,9 @@ def shown_head(message: Request | Response) -> str:
 
 
 def shown_body(message: Request | Response, *, with_keys: bool = False) -> str:
-    """Return the body as printable text, without the keys of its media (RFC 4568) unless *with_keys*."""
+    """Return the body as printable text, without links of files, and without keys of media (RFC 4568) unless *with_keys*."""
     text = printable_lines(message.body.decode("utf-8", "backslashreplace").replace("\r\n", "\n"))[:LONGEST_BODY]
+    text = _LINK.sub(lambda found: f"{found[1] or found[2] or found[3]}{LEFT_OUT}", text)
     return text if with_keys else _KEY.sub(lambda found: f"{found[1] or found[2]} {LEFT_OUT}", text)
 
 

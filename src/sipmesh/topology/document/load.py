@@ -6,7 +6,7 @@ import hashlib
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import OperatorError, Problem
 from sipmesh.topology.document import yaml_tree
@@ -38,6 +38,10 @@ if TYPE_CHECKING:
     from sipmesh.topology.document.parse import Unread
     from sipmesh.trust.authority import Authority
     from sipmesh.trust.revocation.crl_set import RevocationLists
+
+
+SENT_FILES: Final = "state/files.db"
+"""The database of the files that users send, if the users are in a file too. No backup has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +173,11 @@ class Loaded:
     def calls_url(self) -> str:
         """The database URL of the records of calls. A relative SQLite file is in the topology's folder."""
         return self._in_folder(self.topology.storage.calls)
+
+    @property
+    def files_url(self) -> str:
+        """The database URL of the files that users send: beside users in PostgreSQL, or else a file of its own."""
+        return self.users_url if self.users_file is None else f"{SQLITE}{self.folder / SENT_FILES}"
 
     def __repr__(self) -> str:
         number = f" version {self.number}" if self.number else ""

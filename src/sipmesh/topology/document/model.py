@@ -23,6 +23,7 @@ from sipmesh.topology.document.parts.call_records import CallRecords
 from sipmesh.topology.document.parts.console import Console
 from sipmesh.topology.document.parts.directory import Directory
 from sipmesh.topology.document.parts.federation import Federation
+from sipmesh.topology.document.parts.files import Files
 from sipmesh.topology.document.parts.history import History
 from sipmesh.topology.document.parts.invitations import InvitationPages
 from sipmesh.topology.document.parts.media import AnyMedia, Media
@@ -88,6 +89,9 @@ class Topology(Part):
     history: History | None = Field(
         default=None,
         description="message history of our users, which each of them reads on all devices; by default there is none",
+    )
+    files: Files | None = Field(
+        default=None, description="files that our users send beside messages; by default they can send none"
     )
     turn: Turn | None = Field(default=None, description="relays for media; by default users get no credentials for any")
     call_records: CallRecords | None = Field(

@@ -65,6 +65,7 @@ CHECKS = (
     management.lists_are_published_by_management,
     management.metrics_over_tls_have_readers,
     management.invitations_can_be_taken,
+    management.files_can_be_sent,
     oauth.tokens_are_for_sip_alone,
     oauth.portal_is_of_a_domain,
     management.approvals_can_be_given,

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from sipmesh.topology.document.model import Topology
     from sipmesh.topology.document.parts.acme import Acme
     from sipmesh.topology.document.parts.call_records import CallRecords
+    from sipmesh.topology.document.parts.files import Files
     from sipmesh.topology.document.parts.history import History
     from sipmesh.topology.document.parts.services import Dns, Turn, WebSocket
 
@@ -54,6 +55,7 @@ def _changes(old: Loaded, new: Loaded) -> Iterator[str]:
     yield from list_fields("", before.presence, after.presence, _PRESENCE)
     yield from _turn(before.turn, after.turn)
     yield from _records(before.call_records, after.call_records)
+    yield from _files(before.files, after.files)
     yield from _acme(before.acme, after.acme)
     yield from console_changes(before.console, after.console)
     yield from invitation_changes(before.invitations, after.invitations)
@@ -127,6 +129,7 @@ _TOPOLOGY: Mapping[str, Words | None] = {
             "approvals",
             "turn",
             "call_records",
+            "files",
             "acme",
         )
     ),
@@ -170,6 +173,14 @@ _RECORDS: Mapping[str, Words | None] = {
     "hook": from_to("the URL that gets records of calls", "none"),
     "otlp": from_to("the URL that gets spans of calls", "none"),
     "anchors": from_to("the list of anchors of the receivers of records of calls", "those of the machine"),
+}
+
+_FILES: Mapping[str, Words | None] = {
+    "days": from_to("the days for which files of users are kept"),
+    "largest_mb": from_to("the MB of the largest file"),
+    "user_mb": from_to("the MB of all files of one user"),
+    "pool_mb": from_to("the MB of all files of the users of one pool"),
+    "total_mb": from_to("the MB of all files"),
 }
 
 _NUMBERS: Mapping[str, Words | None] = {
@@ -225,6 +236,16 @@ def _records(old: CallRecords | None, new: CallRecords | None) -> Iterator[str]:
             yield "servers make no records of calls any more"
         return
     yield from list_fields("", old, new, _RECORDS)
+
+
+def _files(old: Files | None, new: Files | None) -> Iterator[str]:
+    if old is None or new is None:
+        if new is not None:
+            yield f"users may send files of up to {new.largest_mb} MB, which are kept for {new.days} days"
+        elif old is not None:
+            yield "users may send no files any more, and those that were sent are removed"
+        return
+    yield from list_fields("", old, new, _FILES)
 
 
 def _acme(old: Acme | None, new: Acme | None) -> Iterator[str]:

@@ -209,3 +209,23 @@ def test_pages_with_a_name_and_its_certificate_are_right(place: Place) -> None:
     keys = "listen: 8445, name: join.example.test, port: 443, certificate: servers/join.pem, key: servers/join.key"
     place.spoil(ONE_MANAGER, ("federation:\n", f"{CONSOLE}\ninvitations: {{{keys}}}\nfederation:\n"))
     assert place.load()
+
+
+@pytest.mark.parametrize(
+    ("keys", "reason"),
+    [
+        ("largest_mb: 300", "`largest_mb` is more than `user_mb`"),
+        ("pool_mb: 100", "`user_mb` is more than `pool_mb`"),
+        ("total_mb: 1000", "`pool_mb` is more than `total_mb`"),
+    ],
+)
+def test_room_for_files_of_a_user_is_a_part_of_that_of_the_pool(place: Place, keys: str, reason: str) -> None:
+    place.spoil(ONE_MANAGER, ("federation:\n", f"invitations: {{listen: 8445}}\nfiles: {{{keys}}}\nfederation:\n"))
+    assert (place.problem().field, place.problem().reason) == ("files", reason)
+
+
+def test_files_need_the_port_of_the_invitations(place: Place) -> None:
+    place.spoil(ONE_MANAGER, ("federation:\n", "files: {}\nfederation:\n"))
+    assert (place.problem().field, "on the port of `invitations`" in place.problem().reason) == ("files", True)
+    place.spoil(("files: {}\n", "files: {days: 3}\ninvitations: {listen: 8445}\n"))
+    assert place.load().topology.files is not None

@@ -45,7 +45,7 @@ class Stage(Enum):
 class ConsoleConnection(web.RequestHandler):
     """Reads the requests of one connection with *server*; *principal* has its place in *places*."""
 
-    __slots__ = ("_ended", "_places", "_socket", "principal", "stage")
+    __slots__ = ("_ended", "_places", "_socket", "longer_s", "principal", "stage")
 
     def __init__(
         self, server: web.Server, places: Places, connected: socket.socket, principal: str, logger: logging.Logger
@@ -55,6 +55,7 @@ class ConsoleConnection(web.RequestHandler):
         )
         self._places, self._socket, self.principal, self.stage = places, connected, principal, Stage.SILENT
         self._ended = asyncio.Event()
+        self.longer_s = 0.0  # beyond what each connection has, for a request that was proved to need it
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Give its place back at once."""

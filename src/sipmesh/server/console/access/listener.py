@@ -96,6 +96,7 @@ class ConsoleListener:
         if not await connection.ends_within(LAST_REQUEST_S):
             connection.keep_alive(False)  # noqa: FBT003 - the method of aiohttp has no keyword
             await connection.ends_within(LONGEST_S - LAST_REQUEST_S)
+            await connection.ends_within(connection.longer_s)
         transport.abort()
 
 

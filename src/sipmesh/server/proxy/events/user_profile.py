@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from sipmesh.routing.call_rules.call_rules import NO_RULES
 from sipmesh.server.contacts.account_ticket import write_ticket
 from sipmesh.topology.document.history_days import history_days
+from sipmesh.topology.document.parts.files import FILES, MEGABYTE
 from sipmesh.topology.document.parts.invitations import CONTACTS, RULES
 from sipmesh.topology.document.parts.oauth import PORTAL
 from sipmesh.topology.portal_ways import ways_of
@@ -42,14 +43,18 @@ class UserProfile:
         own |= {"account": self._account(aor, login), "historyDays": history_days(view.loaded.topology, view.pool.name)}
         return json.dumps({**self._turn.servers(aor), **own}).encode()
 
-    def _account(self, aor: str, login: LoginProof | None) -> dict[str, str]:
-        """Return where *aor* changes contacts and rules, and the ticket for that; nothing if no management server has pages."""
+    def _account(self, aor: str, login: LoginProof | None) -> dict[str, object]:
+        """Return where *aor* changes contacts and rules and sends files, and the ticket; nothing without pages at management."""
         view, user = self._current.value.view, self._current.value.homes.verifier(aor)
         if user is None or login is None or not view.invitation_hosts:
             return {}
         ticket = write_ticket(view, user, login, self._clock())
         host = f"https://{view.invitation_hosts[0]}"
-        return {"contacts": f"{host}{CONTACTS}", "rules": f"{host}{RULES}", "ticket": ticket} if ticket else {}
+        if not ticket:
+            return {}
+        files = view.loaded.topology.files
+        sends = {"files": f"{host}{FILES}", "largest": files.largest_mb * MEGABYTE} if files is not None else {}
+        return {"contacts": f"{host}{CONTACTS}", "rules": f"{host}{RULES}", "ticket": ticket, **sends}
 
 
 def portal_of(view: ServerView) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from sipmesh.topology.document.names import split_port
@@ -101,6 +102,21 @@ def invitations_can_be_taken(document: CheckedDocument) -> None:
     if pages.name is not None and pages.certificate is None:
         remedy = "add `certificate` and `key` for this name, or remove `name`"
         report.add(("invitations", "name"), "is not in the management server's own certificate", remedy)
+
+
+def files_can_be_sent(document: CheckedDocument) -> None:
+    """Files have a port, and the room of one user fits in that of the pool, and that in the room of all."""
+    files, report = document.topology.files, document.report
+    if files is None:
+        return
+    if document.topology.invitations is None:
+        reason = "are on the port of `invitations`, which the topology does not have"
+        report.add(("files",), reason, "add `invitations: {listen: 443}` with the address of that port")
+    keys = ("largest_mb", "user_mb", "pool_mb", "total_mb")
+    for key, larger in pairwise(keys):
+        if getattr(files, key) > getattr(files, larger):
+            remedy = f"write at most {getattr(files, larger)} in `{key}`, or more in `{larger}`"
+            report.add(("files",), f"`{key}` is more than `{larger}`", remedy)
 
 
 def approvals_can_be_given(document: CheckedDocument) -> None:

@@ -251,6 +251,17 @@ _OF_SERVICES: Final[Rules] = {
         longer_history,
         is_whole=True,
     ),
+    "files": decides(
+        "turned on",
+        "our users, and who has the link of a file",
+        "users send files, which management keeps and gives to who has the link",
+        turned_on,
+    ),
+    "files.days": reads("longer", "who has the link of a file", "files are kept for {value} days", larger),
+    **dict.fromkeys(
+        ("files.largest_mb", "files.user_mb", "files.pool_mb", "files.total_mb"),
+        (NoGrant("bounds what the disk of management has"),),
+    ),
     "call_records": reads(
         "turned on",
         "operators, and who reads the disks of servers",

@@ -1,0 +1,274 @@
+"""The files that users send beside messages, over HTTPS as linphone does it (GSMA RCC.07 section 3.2.5).
+
+A user of ours uploads a file, and gets the XML for a message: with the link of the file, and until when it is there. Who has the
+link can fetch the file; the link is the permission, for users of partners too. No path names a user, and nothing is listed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+from aiohttp import web
+
+from sipmesh.errors import OperatorError, RemoteError
+from sipmesh.server.console.access.connection import ConsoleConnection
+from sipmesh.server.console.access.guard import HEADERS
+from sipmesh.server.files.file_about import FILE_XML, OCTETS, about_of, disposition, written_xml
+from sipmesh.server.files.first_part import FirstPart, boundary_of
+from sipmesh.server.invitations.account_login import AccountLogin
+from sipmesh.server.process.http_peer import address_of
+from sipmesh.server.process.http_runner import too_many
+from sipmesh.storage.sent_files import PART
+from sipmesh.topology.document.parts.files import FILES, MEGABYTE
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+
+    from sipmesh.server.files.file_about import FileAbout
+    from sipmesh.server.invitations.strangers import Strangers
+    from sipmesh.server.invitations.ticket_login import TicketLogin
+    from sipmesh.server.log import Log
+    from sipmesh.server.portal.file_keeper import FileKeeper
+    from sipmesh.storage.file_cipher import FileCipher
+    from sipmesh.storage.sent_files import SentFile
+    from sipmesh.topology.document.parts.files import Files
+    from sipmesh.topology.view import ServerView
+
+REQUESTS_A_MINUTE: Final = 120
+"""Requests of one user; a file needs two."""
+
+UPLOADS: Final = 16
+UPLOADS_OF_USER: Final = 2
+DOWNLOADS: Final = 64
+DOWNLOADS_OF_ADDRESS: Final = 8
+PART_S: Final = 20.0
+"""Seconds for each part of `PART` octets, in both directions: a slower peer would keep its place for hours."""
+
+SPARE_S: Final = 60.0
+AROUND: Final = 16 << 10
+"""Octets of an upload around the file: the lines of the multipart body."""
+
+FULL: Final = 507
+"""There is no room for the file (RFC 4918 section 11.5)."""
+
+NOT_THERE: Final = "There is no such file: its time is over, it was removed, or the link is not whole.\n"
+_CONTENT: Final = {"Content-Security-Policy": "default-src 'none'; sandbox", "X-Frame-Options": "DENY"}
+
+
+class FilePages:
+    """Answers by the topology of *view*; *keeper* has the files, and *strangers* counts wrong logins and wrong links.
+
+    *tickets* judges those of the web phone, and *clock* returns seconds that never go back.
+    """
+
+    def __init__(
+        self,
+        view: Callable[[], ServerView],
+        keeper: FileKeeper,
+        tickets: TicketLogin,
+        strangers: Strangers,
+        clock: Callable[[], float],
+        log: Log,
+    ) -> None:
+        self._view, self._keeper, self._tickets, self._strangers, self._log = view, keeper, tickets, strangers, log
+        self._login = AccountLogin(view, tickets, strangers, clock, REQUESTS_A_MINUTE)
+        self._uploads, self._downloads = Places(UPLOADS, UPLOADS_OF_USER), Places(DOWNLOADS, DOWNLOADS_OF_ADDRESS)
+
+    def routes(self) -> list[web.RouteDef]:
+        """Return every path."""
+        one = f"{FILES}/{{token}}"
+        return [
+            web.post(FILES, self._for_page(self._upload)),
+            web.get(one, self._fetch),
+            web.delete(one, self._for_page(self._remove)),
+            web.options(FILES, self._preflight),
+            web.options(one, self._preflight),
+        ]
+
+    async def _preflight(self, request: web.Request) -> web.Response:
+        return self._tickets.preflight(request, ("POST", "DELETE"))
+
+    def _for_page(
+        self, act: Callable[[web.Request], Awaitable[web.Response]]
+    ) -> Callable[[web.Request], Awaitable[web.Response]]:
+        """Return the handler that does *act*, and has the page of the web phone read each answer, refusals too."""
+
+        async def answer(request: web.Request) -> web.Response:
+            if "Origin" in request.headers and not self._tickets.shared(request):
+                raise web.HTTPForbidden(text="this is for the web phone of our front ends\n")
+            try:
+                return self._tickets.for_page(request, await act(request))
+            except web.HTTPException as refused:
+                refused.headers.update(self._tickets.shared(request))
+                raise
+
+        return answer
+
+    def _wanted(self) -> Files:
+        wanted = self._view().loaded.topology.files
+        if wanted is None:
+            raise web.HTTPNotFound(text="the topology allows no files\n")
+        return wanted
+
+    # Upload
+
+    async def _upload(self, request: web.Request) -> web.Response:
+        """Store a file. A request without a body asks whether the user may: linphone begins so."""
+        wanted, aor = self._wanted(), await self._login.user(request)
+        if not request.can_read_body:
+            return web.Response(status=204)
+        size = request.content_length
+        if size is None:
+            raise web.HTTPLengthRequired
+        largest = wanted.largest_mb * MEGABYTE
+        if size > largest + AROUND:
+            raise web.HTTPRequestEntityTooLarge(largest, size, text=f"files have at most {wanted.largest_mb} MB\n")
+        try:
+            part = FirstPart(boundary_of(request.headers.get("Content-Type", "")))
+            with self._uploads.taken(aor):
+                return await self._receive(request, part, aor, wanted, size)
+        except ConnectionError:
+            return web.Response(status=400)  # the client is gone
+        except RemoteError as wrong:
+            raise web.HTTPBadRequest(text=f"{wrong}\n") from None
+        except OperatorError as wrong:
+            self._log.warning("file not stored", user=aor, octets=size, why=str(wrong))
+            return web.Response(status=FULL, text=f"{wrong}\n")
+
+    async def _receive(self, request: web.Request, part: FirstPart, aor: str, wanted: Files, size: int) -> web.Response:
+        """Store the *part* of a request of *size* octets, and answer with the XML about it."""
+        longest = _longest(size)
+        _may_last(request, longest)
+        file, is_kept = await self._keeper.begin(aor, size, wanted, longest + SPARE_S), False
+        try:
+            octets, parts = await self._store(request, part, file)
+            if not part.is_whole or octets > wanted.largest_mb * MEGABYTE:
+                raise RemoteError("the file in the upload is not whole, or too large", rule="RFC 7578 section 4")
+            about = about_of(part.name, part.content_type)
+            until = await self._keeper.finish(file, octets, parts, about, wanted.days)
+            is_kept = True
+        finally:
+            if not is_kept:
+                await asyncio.shield(self._keeper.drop(file))
+        self._log.info("file stored", user=aor, octets=octets)
+        url = f"https://{self._view().invitation_host}{FILES}/{file.token}"
+        return web.Response(text=written_xml(about, octets, url, until), content_type=FILE_XML, charset="utf-8")
+
+    async def _store(self, request: web.Request, part: FirstPart, file: FileCipher) -> tuple[int, int]:
+        """Store the content of *part* as it comes; gives its octets, and how many parts are stored."""
+        held, octets, number = bytearray(), 0, 0
+        async for content in _contents(request, part):
+            held += content
+            octets += len(content)
+            while len(held) >= PART:
+                await self._keeper.write(file, number, bytes(held[:PART]))
+                del held[:PART]
+                number += 1
+        if held or not number:
+            await self._keeper.write(file, number, bytes(held))
+            number += 1
+        return octets, number
+
+    # What is there
+
+    async def _fetch(self, request: web.Request) -> web.StreamResponse:
+        """Send a whole file, also to who asks for a range: a browser saves it, and shows nothing of it on our origin."""
+        found = await self._found(request)
+        if found is None:
+            raise self._strangers.failed(request, "the link of a file is wrong, or its time is over", NOT_THERE)
+        file, sent, about = found
+        with self._downloads.taken(address_of(request)):
+            answer = web.StreamResponse(headers={**HEADERS, **_CONTENT, "Content-Disposition": disposition(about.name)})
+            answer.content_type, answer.content_length = OCTETS, sent.size
+            _may_last(request, _longest(sent.size))
+            await answer.prepare(request)
+            try:
+                if request.method == "GET":
+                    await self._send(answer, file, sent.parts)
+            except (
+                OperatorError,
+                OSError,
+            ) as wrong:  # TimeoutError is an OSError; a part of the answer is sent already
+                self._log.warning("file not sent", octets=sent.size, why=str(wrong) or "its receiver was too slow")
+                if request.transport is not None:
+                    request.transport.abort()
+            return answer
+
+    async def _send(self, answer: web.StreamResponse, file: FileCipher, parts: int) -> None:
+        for number in range(parts):
+            part = await self._keeper.part(file, number)
+            if part is None:
+                raise OperatorError("a part of the file is gone")
+            async with asyncio.timeout(PART_S):
+                await answer.write(part)
+        await answer.write_eof()
+
+    async def _found(self, request: web.Request) -> tuple[FileCipher, SentFile, FileAbout] | None:
+        try:
+            return await self._keeper.find(request.match_info["token"])
+        except OperatorError as wrong:
+            self._log.warning("file not sent", octets=0, why=str(wrong))
+            raise web.HTTPServiceUnavailable(text="files cannot be read now: try again later\n") from None
+
+    async def _remove(self, request: web.Request) -> web.Response:
+        """Remove a file of the user who has logged in; the file of another user is not there for this one."""
+        self._wanted()
+        aor = await self._login.user(request)
+        try:
+            removed = await self._keeper.remove(request.match_info["token"], aor)
+        except OperatorError:
+            raise web.HTTPServiceUnavailable(text="files cannot be removed now: try again later\n") from None
+        if not removed:
+            raise self._strangers.failed(request, "the link of a file to remove is wrong", NOT_THERE)
+        self._log.info("file removed", user=aor)
+        return web.Response(status=204)
+
+
+class Places:
+    """So many transfers at once, and so many of one who makes them."""
+
+    def __init__(self, most: int, most_of_one: int) -> None:
+        self._most, self._most_of_one, self._of = most, most_of_one, Counter[str]()
+
+    @contextmanager
+    def taken(self, who: str) -> Iterator[None]:
+        """Take a place of *who* for the block; raises HTTP 429 if there is none."""
+        if self._of[who] >= self._most_of_one or self._of.total() >= self._most:
+            raise too_many(int(PART_S))
+        self._of[who] += 1
+        try:
+            yield
+        finally:
+            self._of[who] -= 1
+            self._of += Counter()  # without those who have none
+
+
+async def _contents(request: web.Request, part: FirstPart) -> AsyncIterator[bytes]:
+    """Give the content of *part* as it comes; raises HTTP 408 for a client that is too slow."""
+    try:
+        while True:
+            octets = 0
+            async with asyncio.timeout(PART_S):
+                while octets < PART:
+                    piece = await request.content.readany()
+                    if not piece:
+                        return
+                    octets += len(piece)
+                    yield part.feed(piece)
+    except TimeoutError:
+        answer = web.HTTPRequestTimeout(text="the file comes too slowly\n")
+        answer.force_close()
+        raise answer from None
+
+
+def _longest(size: int) -> float:
+    return PART_S * (size // PART + 1)
+
+
+def _may_last(request: web.Request, seconds: float) -> None:
+    """Let the connection of a request that may transfer a file last so much longer."""
+    if isinstance(request.protocol, ConsoleConnection):
+        request.protocol.longer_s = seconds

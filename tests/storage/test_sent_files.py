@@ -1,0 +1,138 @@
+"""The database of the files that users send: whole or not there, within bounds, and gone when their time is over."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sipmesh.errors import OperatorError
+from sipmesh.storage.sent_files import MOST_OF_USER, NoRoomError, Owner, Room, SentFiles, erase_files
+from storage.databases import only_sqlite, shell
+
+ALICE, BOB = Owner("sip:alice@example.test", 5, "pool1"), Owner("sip:bob@example.test", 6, "pool1")
+FAR = Owner("sip:frank@example.test", 7, "pool2")
+ROOM = Room(100, 150, 180)
+DAY = 86_400.0
+
+
+@pytest.fixture(name="store")
+def _store(url: str) -> Iterator[SentFiles]:
+    store = SentFiles(url, kept_free=0)
+    yield store
+    store.close()
+
+
+def keep(store: SentFiles, file: str, owner: Owner = ALICE, size: int = 10, lifetime_s: float = DAY) -> None:
+    store.begin(file, owner, size, ROOM, DAY)
+    store.write(file, 0, b"part")
+    store.finish(file, size, 1, b"about", lifetime_s)
+
+
+def test_file_counts_once_all_of_it_is_there(store: SentFiles) -> None:
+    store.begin("f", ALICE, 20, ROOM, DAY)
+    store.write("f", 0, b"one")
+    assert store.find("f") is None
+    until = store.finish("f", 7, 1, b"about", DAY)
+    found = store.find("f")
+    assert found is not None
+    assert (found.owner, found.size, found.until, found.about, found.parts) == (ALICE, 7, until, b"about", 1)
+    assert (store.part("f", 0), store.part("f", 1), store.part("g", 0)) == (b"one", b"", b"")
+    assert store.usage() == (1, 7)
+    assert (store.remove("f"), store.remove("f"), store.find("f"), store.part("f", 0)) == (True, False, None, b"")
+
+
+def test_what_a_killed_upload_has_left_takes_room_for_its_time_and_is_removed(store: SentFiles, url: str) -> None:
+    store.begin("half", ALICE, 100, ROOM, 0.0)
+    store.write("half", 0, b"half")
+    assert store.find("half") is None
+    keep(store, "next", size=100)  # the time of the first one is over, so that it takes no room
+    with shell(url) as db:
+        assert db.exec_driver_sql("SELECT id FROM sent_file_parts").scalars().all() == ["next"]
+    with pytest.raises(OperatorError, match="too long"):
+        store.finish("half", 4, 1, b"about", DAY)
+
+
+def test_room_is_bounded_for_a_user_a_pool_and_all(store: SentFiles) -> None:
+    keep(store, "a", size=100)
+    for owner, size, whose in ((ALICE, 1, "you"), (BOB, 51, "your pool"), (FAR, 81, "all users")):
+        with pytest.raises(NoRoomError, match=whose):
+            store.begin("x", owner, size, ROOM, DAY)
+    keep(store, "b", BOB, size=50)
+    keep(store, "c", FAR, size=30)
+    store.remove("a")
+    keep(store, "d", size=100)
+
+
+def test_files_of_a_user_are_counted_too(store: SentFiles, url: str) -> None:
+    with shell(url) as db:
+        for n in range(MOST_OF_USER):
+            about = (f"f{n}", ALICE.aor, ALICE.account, ALICE.pool)
+            values = ", ".join(map(repr, about))
+            db.exec_driver_sql(f"INSERT INTO sent_files VALUES ({values}, 0, 1e12, '', 1)")  # noqa: S608 - ours
+    with pytest.raises(NoRoomError, match="you"):
+        store.begin("x", ALICE, 0, ROOM, DAY)
+    keep(store, "b", BOB)
+
+
+def test_file_is_gone_when_its_time_is_over(store: SentFiles, url: str) -> None:
+    keep(store, "old", lifetime_s=0.0)
+    keep(store, "new")
+    assert store.find("old") is None
+    assert store.expire() == 0  # the next upload had removed it
+    keep(store, "older", lifetime_s=0.0)
+    assert store.expire() == 1
+    with shell(url) as db:
+        assert db.exec_driver_sql("SELECT id FROM sent_file_parts").scalars().all() == ["new"]
+
+
+def test_files_of_users_who_are_gone_are_forgotten(store: SentFiles) -> None:
+    earlier = Owner(ALICE.aor, 1, "pool1")
+    for name, owner in (("a", ALICE), ("e", earlier), ("b", BOB)):
+        keep(store, name, owner)
+    assert sorted(store.owners()) == [(ALICE.aor, 1), (ALICE.aor, 5), (BOB.aor, 6)]
+    assert store.forget([(ALICE.aor, 1)]) == 1
+    assert store.find("a") is not None
+    assert store.forget([(ALICE.aor, 0)]) == 1
+    assert [store.find(name) is not None for name in "aeb"] == [False, False, True]
+
+
+def test_erasing_opens_a_database_that_is_there_alone(store: SentFiles, url: str, tmp_path: Path) -> None:
+    keep(store, "a")
+    assert erase_files(url, [ALICE.aor, BOB.aor]) == 1
+    assert erase_files(f"sqlite:///{tmp_path}/other.db", [ALICE.aor]) == 0
+    assert not (tmp_path / "other.db").exists()
+
+
+@only_sqlite
+def test_disk_keeps_room_for_the_other_data_of_management(url: str) -> None:
+    store = SentFiles(url, kept_free=1 << 60)
+    with pytest.raises(NoRoomError, match="disk"):
+        store.begin("x", ALICE, 1, ROOM, DAY)
+    store.close()
+
+
+FILL = """
+import resource, sys
+from sipmesh.errors import OperatorError
+from sipmesh.storage.sent_files import Owner, Room, SentFiles
+store = SentFiles(sys.argv[1])
+store.begin("b", Owner("sip:b@example.test", 1, "p"), 10, Room(*[1 << 30] * 3), 60.0)
+resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
+try:
+    store.write("b", 0, b"x" * 400_000)
+except OperatorError as wrong:
+    print(wrong)
+"""
+
+
+@only_sqlite
+def test_full_disk_is_an_error_with_a_remedy_and_leaves_what_was_there(store: SentFiles, url: str) -> None:
+    """The kernel lets the process write no larger file, as a full disk does."""
+    keep(store, "a")
+    said = subprocess.run((sys.executable, "-c", FILL, url), capture_output=True, text=True, check=True).stdout
+    assert "make room on the disk" in said
+    assert (store.find("a") is not None, store.find("b")) == (True, None)
