@@ -12,6 +12,7 @@ import { DialogNotifier } from "./dialog_notifier.js";
 import { Dialling } from "./dialling.js";
 import { History } from "./history.js";
 import { OwnPresence } from "./own_presence.js";
+import { FileStore } from "./file_store.js";
 import { forgetLogin, loginOf, readInvitation, rememberLogin, takeInvitation } from "./invitation.js";
 import { Pickups } from "./pickups.js";
 import { Profile } from "./profile.js";
@@ -115,6 +116,8 @@ function enter(address, cancels) {
   const profile = new Profile(address, (users, rules, portal, account) => {
     if (account) {
       ruleStore.use(account);
+      files.use(account);
+      by("attach").hidden = !files.isOpen;
       contacts.useStore(account);
     }
     dialling.offer(users);
@@ -122,6 +125,7 @@ function enter(address, cancels) {
     showRules(rules, portal);
     ruleForm.use(rules);
   });
+  const files = new FileStore(() => profile.renew(agent));
   const ruleStore = new RuleStore(() => profile.renew(agent));
   const ruleForm = new RuleForm(ruleStore, say);
   const history = new History(address, open, (missed) => alerts.missing(missed));
@@ -136,7 +140,7 @@ function enter(address, cancels) {
   });
   inCall = () => calls.all.length > 0;
   follow(agent, { contacts, conversation, profile, calls, presence, search, pickups, notifier });
-  wire(address, { contacts, conversation, calls, devices, dialling, history, presence });
+  wire(address, { contacts, conversation, calls, devices, dialling, files, history, presence });
   by("me").textContent = address;
   state("connected", "open");
   show("phone");
@@ -181,7 +185,7 @@ function showList(name, history) {
   if (name === "calls") history.seen();
 }
 
-function wire(own, { contacts, conversation, calls, devices, dialling, history, presence }) {
+function wire(own, { contacts, conversation, calls, devices, dialling, files, history, presence }) {
   for (const list of LISTS) by(`tab-${list}`).onclick = () => showList(list, history);
   showList("contacts", history);
   by("settings-open").onclick = () => {
@@ -213,6 +217,12 @@ function wire(own, { contacts, conversation, calls, devices, dialling, history, 
     conversation.send(agent, contacts.current, by("text").value);
     by("text").value = "";
   });
+  by("attach").onclick = () => by("file").click();
+  by("file").onchange = () => {
+    const [file] = by("file").files;
+    by("file").value = "";
+    if (file) conversation.sendFile(agent, files, file);
+  };
   by("dial").onclick = () => calls.call(agent, contacts.current, dialling.how);
   by("remove").onclick = () => {
     const address = contacts.current;

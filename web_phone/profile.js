@@ -8,7 +8,7 @@ const EXPIRES_S = 600;
 const AGAIN_MS = 30_000;
 const EVENT = "ua-profile";
 const MOST_USERS = 100;
-const PLACES = { contacts: /^https:\/\/[a-z0-9.:-]+\/contacts$/, rules: /^https:\/\/[a-z0-9.:-]+\/rules$/ };
+const PLACES = { contacts: /^https:\/\/[a-z0-9.:-]+\/contacts$/, rules: /^https:\/\/[a-z0-9.:-]+\/rules$/, files: /^https:\/\/[a-z0-9.:-]+\/files$/ };
 const RENEWAL_MS = 10_000;
 const PORTAL = /^https:\/\/[a-z0-9.:-]+\/portal$/;
 
@@ -19,10 +19,12 @@ export function readProfile(body) {
   return { servers: Array.isArray(found.iceServers) ? found.iceServers : [], callsFor: users.slice(0, MOST_USERS), rules: readRules(found.callRules), portal: PORTAL.test(found.portal) ? found.portal : "", account: readAccount(found.account) };
 }
 
-// Where the user's contacts and rules are changed, and the ticket for that; null if no management server has them.
+// Where the user's contacts and rules are changed and files are sent, and the ticket for that; null if no management server has them.
 function readAccount(found) {
-  const { contacts, rules, ticket } = found ?? {};
-  return typeof ticket === "string" && PLACES.contacts.test(contacts) && PLACES.rules.test(rules) ? { contacts, rules, ticket } : null;
+  const { contacts, rules, ticket, files, largest } = found ?? {};
+  const sends = PLACES.files.test(files) && Number.isSafeInteger(largest);
+  const has = typeof ticket === "string" && PLACES.contacts.test(contacts) && PLACES.rules.test(rules);
+  return has ? { contacts, rules, ticket, files: sends ? files : "", largest: sends ? largest : 0 } : null;
 }
 
 function parsed(body) {

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from sipmesh.server.files.file_about import about_of, written_xml
 from support.checkout import ROOT
 
 pytestmark = [pytest.mark.soak, pytest.mark.peer("npm")]  # npm is installed for make soak alone
@@ -461,3 +462,31 @@ def test_invitation_is_read_from_the_fragment_of_the_page_alone() -> None:
         "": None,
     }
     assert evaluated("invitation.js", "given[0].map(m.readInvitation)", list(read)) == list(read.values())
+
+
+def test_xml_of_a_file_gives_a_link_by_https_alone() -> None:
+    """As our server writes it, and as linphone writes it again; all others give nothing."""
+    ours = written_xml(about_of("a & b.txt", "text/plain"), 12, "https://m.test/files/x?a&b", 0.0)
+    linphone = (
+        '<?xml version="1.0" encoding="UTF-8"?>\r\n<file xmlns="urn:gsma:params:xml:ns:rcs:rcs:fthttp" '
+        'xmlns:am="urn:gsma:params:xml:ns:rcs:rcs:rram">\r\n<file-info type="file">\r\n<file-size>5</file-size>\r\n'
+        "<file-name>note.txt</file-name>\r\n<content-type>text/plain</content-type>\r\n"
+        '<data url="https://m.test/files/y"/>\r\n</file-info>\r\n</file>'
+    )
+    read = evaluated("file_store.js", "given[0].map(m.readFile)", [ours, linphone])
+    assert read == [
+        {"url": "https://m.test/files/x?a&b", "host": "m.test", "name": "a & b.txt", "size": 12},
+        {"url": "https://m.test/files/y", "host": "m.test", "name": "note.txt", "size": 5},
+    ]
+    wrong = ["", "hello", ours.replace("https:", "http:"), ours.replace("https:", "javascript:"), " " * 16_384 + ours]
+    wrong += [ours.replace("m.test", "u:p@m.test"), ours.replace("</file-info>", "<file-key>k</file-key></file-info>")]
+    wrong += [ours.replace('type="file"', 'type="thumbnail"'), ours.replace("m.test", "m.test/" + "x" * 2_000)]
+    wrong += ["<file-info " * 1_400, '<file-info type="file">' + "<data " * 2_500]
+    assert evaluated("file_store.js", "given[0].map(m.readFile)", wrong) == [None] * len(wrong)
+    assert evaluated("file_store.js", "given[0].map(m.sizeOf)", [0, 999, 1_000, 999_000, 20_000_000]) == [
+        "0 B",
+        "999 B",
+        "1 KB",
+        "999 KB",
+        "20.0 MB",
+    ]

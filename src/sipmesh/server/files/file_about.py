@@ -24,7 +24,7 @@ LONGEST_NAME: Final = 120
 
 NAMELESS: Final = "file"
 _LONGEST_ENDING: Final = 16
-_FORBIDDEN: Final = frozenset("<>:\"|?*%&;`$'\\/")
+_FORBIDDEN: Final = frozenset('<>:"|?*%\\/')
 _DEVICES: Final = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)(?:\..*)?", re.IGNORECASE | re.ASCII)
 _TYPE: Final = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,63}/[a-z0-9][a-z0-9!#$&^_.+-]{0,63}")
 
