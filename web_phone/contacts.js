@@ -1,6 +1,6 @@
 // The contacts of the user who has logged in, shown with their presence: kept at management if it keeps contacts, and in this browser.
 import { readGroups } from "./contact_store.js";
-import { by, element, isolated } from "./text.js";
+import { by, element, isolated, whenOf } from "./text.js";
 import { Watch } from "./presence.js";
 
 const MOST_CONTACTS = 500;
@@ -73,15 +73,20 @@ export class Contacts {
     if (person?.kept) await this.write(person, { name: name.trim(), groups: readGroups(groups) });
   }
 
-  // Add a contact; one who is not *kept* has written or called, and is forgotten with the page.
-  add(address, { kept = true } = {}) {
+  // Add a contact; one who is not *kept* has written or called, and is forgotten with the page. One who is *past* was found in the
+  // message history, and is not watched until somebody writes or calls again.
+  add(address, { kept = true, past = false } = {}) {
     const known = this.people.get(address);
     if (known) {
       known.kept ||= kept;
+      if (known.past && !past) {
+        known.past = false;
+        this.watch(known);
+      }
       return known;
     }
     this.makeRoom();
-    const person = { address, kept, state: "unknown", note: "", unread: 0, messages: [] };
+    const person = { address, kept, past, state: "unknown", note: "", unread: 0, messages: [] };
     this.people.set(address, person);
     this.watch(person);
     this.show();
@@ -135,7 +140,7 @@ export class Contacts {
 
   watch(person) {
     person.watch?.end();
-    if (!this.agent?.isRegistered() || this.watched(person) >= MOST_WATCHED) return;
+    if (person.past || !this.agent?.isRegistered() || this.watched(person) >= MOST_WATCHED) return;
     person.watch = new Watch(this.agent, person.address, (seen) => {
       Object.assign(person, seen);
       this.show();
@@ -153,6 +158,7 @@ export class Contacts {
   }
 
   stateOf(person) {
+    if (person.past) return `last message: ${whenOf(person.messages.at(-1)?.at)}`;
     return person.note ? `${WORDS[person.state]}: ${person.note}` : WORDS[person.state];
   }
 

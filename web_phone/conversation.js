@@ -2,14 +2,16 @@
 import { provedSender, uriOf } from "./address.js";
 import { FILE_XML, readFile, sizeOf } from "./file_store.js";
 import { reasonOf } from "./reasons.js";
-import { by, element, isolated, printable } from "./text.js";
+import { by, element, isolated, legible, printable, whenOf } from "./text.js";
 
 const MOST_MESSAGES = 200; // of one contact
 const LONGEST = 8_000;
+const LONGEST_ID = 128;
 const ACCEPTED = 202;
 const WITHOUT_TEXT = ["application/im-iscomposing+xml", "message/imdn+xml"];
 
-const now = () => new Date().toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+// What the message history has as the id of a message: the same at each device.
+export const idOf = (request) => `${request.cseq} ${request.call_id}`.slice(0, LONGEST_ID);
 
 // Nothing is fetched before the user opens the link, in a tab that learns nothing of this page.
 function linkOf({ url, name }) {
@@ -18,7 +20,7 @@ function linkOf({ url, name }) {
 
 export class Conversation {
   constructor(contacts, alerts, say) {
-    Object.assign(this, { contacts, alerts, say });
+    Object.assign(this, { contacts, alerts, say, opened: () => {} });
   }
 
   open(address) {
@@ -33,6 +35,7 @@ export class Conversation {
     this.contacts.showAbout(person);
     this.contacts.show();
     this.show(person);
+    this.opened(person);
   }
 
   close() {
@@ -45,16 +48,17 @@ export class Conversation {
 
   show(person) {
     const list = by("messages");
-    list.replaceChildren(...person.messages.map((message) => this.row(message)));
+    list.replaceChildren(...person.messages.map((message) => this.row(message, person)));
     by("log").scrollTop = by("log").scrollHeight;
   }
 
-  row({ text, file, mine, note, when, subject, wrong, later }) {
+  row({ text, file, mine, note, at, from, subject, wrong, later }, { address }) {
     const item = element("li", { class: note ? "note" : mine ? "mine" : "theirs" });
+    if (from && !mine && from !== address) item.append(element("small", {}, isolated(from)));
     if (subject) item.append(element("small", {}, isolated(subject)));
     item.append(file ? linkOf(file) : isolated(text, LONGEST));
     if (file) item.append(element("small", {}, `${sizeOf(file.size)}, at `, isolated(file.host)));
-    if (when) item.append(element("small", {}, when));
+    item.append(element("small", {}, element("time", { datetime: new Date(at).toISOString() }, whenOf(at))));
     if (later) item.append(element("small", {}, "Stored: it is delivered when the other side logs in."));
     if (wrong) item.append(element("small", { class: "wrong" }, wrong));
     return item;
@@ -62,10 +66,17 @@ export class Conversation {
 
   add(address, message) {
     const person = this.contacts.add(address, { kept: false });
-    person.messages.push({ when: now(), ...message });
-    if (person.messages.length > MOST_MESSAGES) person.messages.shift();
+    if (message.id && this.isThere(message)) return person;
+    person.messages.push({ at: Date.now(), ...message });
+    const seen = person.messages.filter(({ isPast }) => !isPast);
+    if (seen.length > MOST_MESSAGES) person.messages.splice(person.messages.indexOf(seen[0]), 1);
     if (this.contacts.current === address) this.show(person);
     return person;
+  }
+
+  // A message that was stored for the user may be in the history before it is delivered here; of a group, in its conversation.
+  isThere({ id, from }) {
+    return [...this.contacts.people.values()].some(({ messages }) => messages.some((one) => one.isPast && one.id === id && one.from === from));
   }
 
   send(agent, address, text, xml = "") {
@@ -82,7 +93,8 @@ export class Conversation {
         if (this.contacts.current === address) this.show(person);
       },
     };
-    agent.sendMessage(uriOf(address), xml || text, { contentType: xml ? FILE_XML : "text/plain;charset=utf-8", eventHandlers });
+    const sent = agent.sendMessage(uriOf(address), xml || text, { contentType: xml ? FILE_XML : "text/plain;charset=utf-8", eventHandlers });
+    Object.assign(shown, { id: idOf(sent._request), from: this.contacts.own });
   }
 
   // Send a file with *files* to the contact whose conversation is open now.
@@ -104,10 +116,9 @@ export class Conversation {
       this.say("A message without a proved sender was dropped.");
       return;
     }
-    const text = type === "text/plain" ? request.body : `(a message of the type ${printable(type)}, which this phone does not show)`;
     const file = type === FILE_XML ? readFile(request.body) : null;
     const subject = request.getHeader("Subject");
-    const person = this.add(address, { text, file, subject: subject ? `Subject: ${printable(subject)}` : "" });
+    const person = this.add(address, { text: legible(type, request.body), file, id: idOf(request), from: address, subject: subject ? `Subject: ${printable(subject)}` : "" });
     if (this.contacts.current !== address) person.unread += 1;
     this.alerts.wrote(address);
     this.contacts.show();

@@ -5,12 +5,14 @@ import { Alerts } from "./alerts.js";
 import { Calls } from "./calls.js";
 import { Cancels } from "./cancels.js";
 import { ContactStore } from "./contact_store.js";
+import { confirmed } from "./confirmation.js";
 import { Contacts } from "./contacts.js";
 import { Conversation } from "./conversation.js";
 import { Devices } from "./devices.js";
 import { DialogNotifier } from "./dialog_notifier.js";
 import { Dialling } from "./dialling.js";
 import { History } from "./history.js";
+import { MessageHistory } from "./message_history.js";
 import { OwnPresence } from "./own_presence.js";
 import { FileStore } from "./file_store.js";
 import { forgetLogin, loginOf, readInvitation, rememberLogin, takeInvitation } from "./invitation.js";
@@ -113,15 +115,17 @@ function enter(address, cancels) {
     conversation.open(target);
     calls.call(agent, target, how);
   });
-  const profile = new Profile(address, (users, rules, portal, account) => {
+  const past = new MessageHistory(address, contacts, conversation, confirmed, say);
+  const profile = new Profile(address, ({ callsFor, rules, portal, account, historyDays }) => {
+    past.use(agent, historyDays);
     if (account) {
       ruleStore.use(account);
       files.use(account);
       by("attach").hidden = !files.isOpen;
       contacts.useStore(account);
     }
-    dialling.offer(users);
-    pickups.watch(users);
+    dialling.offer(callsFor);
+    pickups.watch(callsFor);
     showRules(rules, portal);
     ruleForm.use(rules);
   });
@@ -140,7 +144,7 @@ function enter(address, cancels) {
   });
   inCall = () => calls.all.length > 0;
   follow(agent, { contacts, conversation, profile, calls, presence, search, pickups, notifier });
-  wire(address, { contacts, conversation, calls, devices, dialling, files, history, presence });
+  wire(address, { contacts, conversation, calls, devices, dialling, files, history, past, presence });
   by("me").textContent = address;
   state("connected", "open");
   show("phone");
@@ -185,7 +189,7 @@ function showList(name, history) {
   if (name === "calls") history.seen();
 }
 
-function wire(own, { contacts, conversation, calls, devices, dialling, files, history, presence }) {
+function wire(own, { contacts, conversation, calls, devices, dialling, files, history, past, presence }) {
   for (const list of LISTS) by(`tab-${list}`).onclick = () => showList(list, history);
   showList("contacts", history);
   by("settings-open").onclick = () => {
@@ -233,6 +237,7 @@ function wire(own, { contacts, conversation, calls, devices, dialling, files, hi
   by("log-out").onclick = () => {
     calls.endAll();
     presence.end();
+    past.end();
     const own = tokens;
     toLogin("");
     own?.signOut();

@@ -1,7 +1,5 @@
 // What the user says of itself: PUBLISH (RFC 3903), beside what the server knows from the registration.
-import OutgoingRequests from "jssip/lib/SIPMessage.js";
-import RequestSender from "jssip/lib/RequestSender.js";
-import { uriOf } from "./address.js";
+import { publish } from "./publication.js";
 import { by } from "./text.js";
 import { escaped } from "./xml.js";
 
@@ -12,7 +10,6 @@ const SAYS = { available: ["open", ""], busy: ["open", "Busy"], away: ["closed",
 
 // Read a choice that was stored: another page of this origin may have written it.
 export const readChoice = (text) => (Object.hasOwn(SAYS, text ?? "") ? text : "available");
-
 
 // Write a PIDF document (RFC 3863).
 export function pidf(address, basic, note) {
@@ -58,16 +55,13 @@ export class OwnPresence {
     if (!this.agent?.isRegistered()) return;
     const isPlain = this.choice === "available";
     const headers = ["Event: presence", `Expires: ${isPlain ? 0 : EXPIRES_S}`];
-    if (!isPlain) headers.push("Content-Type: application/pidf+xml");
     if (this.tag) headers.push(`SIP-If-Match: ${this.tag}`);
-    const target = this.agent.normalizeTarget(uriOf(this.address));
     const body = isPlain ? null : pidf(this.address, ...SAYS[this.choice]);
-    const request = new OutgoingRequests.OutgoingRequest("PUBLISH", target, this.agent, null, headers, body);
-    new RequestSender(this.agent, request, { onReceiveResponse: (response) => this.answered(response) }).send();
+    publish(this.agent, this.address, headers, "application/pidf+xml", body, (response) => this.answered(response));
   }
 
   answered(response) {
-    if (response.status_code < 200) return;
+    if (!response) return;
     if (response.status_code === GONE && this.tag) {
       this.tag = "";
       this.choose(this.choice);

@@ -16,7 +16,7 @@ const PORTAL = /^https:\/\/[a-z0-9.:-]+\/portal$/;
 export function readProfile(body) {
   const found = parsed(body);
   const users = Array.isArray(found.callsFor) ? found.callsFor.filter((user) => typeof user === "string" && isAddress(user)) : [];
-  return { servers: Array.isArray(found.iceServers) ? found.iceServers : [], callsFor: users.slice(0, MOST_USERS), rules: readRules(found.callRules), portal: PORTAL.test(found.portal) ? found.portal : "", account: readAccount(found.account) };
+  return { servers: Array.isArray(found.iceServers) ? found.iceServers : [], callsFor: users.slice(0, MOST_USERS), rules: readRules(found.callRules), portal: PORTAL.test(found.portal) ? found.portal : "", account: readAccount(found.account), historyDays: Number.isInteger(found.historyDays) ? Math.max(found.historyDays, 0) : 0 };
 }
 
 // Where the user's contacts and rules are changed and files are sent, and the ticket for that; null if no management server has them.
@@ -36,7 +36,7 @@ function parsed(body) {
 }
 
 export class Profile {
-  // *changed* is called with the users for whom the user may call, the rules, the portal, and the account at management.
+  // *changed* is called with what `readProfile` gives.
   constructor(address, changed) {
     Object.assign(this, { address, changed, servers: [], subscription: null, timer: 0, taken: () => {} });
   }
@@ -62,9 +62,9 @@ export class Profile {
     this.subscription.subscribe();
   }
 
-  take({ servers, callsFor, rules, portal, account }) {
-    this.servers = servers;
-    this.changed(callsFor, rules, portal, account);
+  take(profile) {
+    this.servers = profile.servers;
+    this.changed(profile);
     this.taken();
   }
 }

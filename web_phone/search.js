@@ -1,5 +1,6 @@
 // The search for users and groups of the organisation: a subscription of the user to itself, which ends with its one answer.
-import { isAddress, uriOf } from "./address.js";
+import { isAddress } from "./address.js";
+import { askOnce, parameterOf } from "./subscription.js";
 import { by, element, isolated } from "./text.js";
 
 const EVENT = "user-search";
@@ -27,9 +28,6 @@ function readUser(found) {
   return { address, numbers: known.map((number) => number.slice(0, LONGEST_NUMBER)), isGroup: group === true };
 }
 
-// What is searched for, as a parameter of Event has it.
-export const queryOf = (typed) => encodeURIComponent(typed.trim()).replace(/[()]/g, (found) => `%${found.charCodeAt(0).toString(16)}`);
-
 export class Search {
   // *chosen* gets the address of a user that was found and chosen.
   constructor(own, chosen) {
@@ -51,24 +49,11 @@ export class Search {
       return;
     }
     this.show([], "Searching\u2026");
-    const asked = this.subscription(queryOf(typed));
+    const asked = {};
     this.asked = asked;
-    const answered = (act) => (...given) => asked === this.asked && act(...given);
-    asked.on("notify", answered((_isFinal, _request, body) => this.found(readFound(body))));
-    asked.on("terminated", answered(() => this.refused(asked.data.status)));
-    asked.subscribe();
-  }
-
-  // JsSIP writes no parameter of Event but "id", makes 900 of an Expires of 0, and keeps the status of an answer to itself.
-  subscription(query) {
-    const made = this.agent.subscribe(uriOf(this.own), EVENT, "application/json", { params: {} });
-    made._headers = made._headers.map((field) => (field.startsWith("Event:") ? `Event: ${EVENT};query=${query}` : field.startsWith("Expires:") ? "Expires: 0" : field));
-    const receive = made._receiveSubscribeResponse.bind(made);
-    made._receiveSubscribeResponse = (response) => {
-      made.data.status = response.status_code;
-      receive(response);
-    };
-    return made;
+    const answered = (act) => (given) => asked === this.asked && act(given);
+    const heard = answered((body) => this.found(readFound(body)));
+    askOnce(this.agent, this.own, `${EVENT};query=${parameterOf(typed)}`, heard, answered((status) => this.refused(status)));
   }
 
   found({ users, more }) {

@@ -21,3 +21,16 @@ export function element(name, attributes = {}, ...children) {
 export const by = (id) => document.getElementById(id);
 
 export const isolated = (text, most) => element("bdi", {}, printable(text, most));
+
+// An instant in milliseconds as people write it: the time of today, else with its date; empty for none.
+export function whenOf(instant) {
+  if (!instant) return "";
+  const date = new Date(instant);
+  const isToday = date.toDateString() === new Date().toDateString();
+  return date.toLocaleString([], isToday ? { timeStyle: "short" } : { dateStyle: "medium", timeStyle: "short" });
+}
+
+export const unshown = (type) => `(a message of the type ${printable(type)}, which this phone does not show)`;
+
+// What is shown of a body of this media type.
+export const legible = (type, text) => (type === "text/plain" ? text : unshown(type));

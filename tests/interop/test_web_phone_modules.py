@@ -401,7 +401,7 @@ def test_what_is_searched_for_is_one_parameter_of_the_event() -> None:
         "b\r\nX: y": "b%0D%0AX%3A%20y",
         "\u00e4": "%C3%A4",
     }
-    assert evaluated("search.js", "given[0].map(m.queryOf)", list(typed)) == list(typed.values())
+    assert evaluated("subscription.js", "given[0].map(m.parameterOf)", list(typed)) == list(typed.values())
 
 
 def test_user_who_was_called_first_is_the_first_entry_of_the_history() -> None:
@@ -490,3 +490,70 @@ def test_xml_of_a_file_gives_a_link_by_https_alone() -> None:
         "999 KB",
         "20.0 MB",
     ]
+
+
+FILE = written_xml(about_of("a.txt", "text/plain"), 12, "https://m.test/files/x", 0.0)
+HISTORY_ROW = {
+    "at": 1_796_176_106_226_953,
+    "with": BOB,
+    "from": BOB,
+    "mine": False,
+    "proved": True,
+    "type": "text/plain",
+    "id": "1 a@b",
+    "text": "hello",
+}
+
+
+def test_page_of_the_history_is_read_and_what_is_no_message_is_left_out() -> None:
+    rows = [
+        HISTORY_ROW,
+        {**HISTORY_ROW, "at": 2_000, "text": None, "left": "encrypted"},
+        {**HISTORY_ROW, "at": 1_000, "type": "image/png", "text": None, "base64": "AA=="},
+        {**HISTORY_ROW, "at": 500, "type": "application/vnd.gsma.rcs-ft-http+xml", "text": FILE},
+        {**HISTORY_ROW, "at": "1"},
+        {**HISTORY_ROW, "with": "<b>@x"},
+        {**HISTORY_ROW, "with": "anonymous@anonymous.invalid"},
+        {**HISTORY_ROW, "from": 1},
+        None,
+    ]
+    body = json.dumps({"messages": rows, "before": 1_000})
+    read = evaluated("message_pages.js", "m.readPage(given[0], given[1])", body, "alice@example.test")
+    assert read["before"] == 1_000
+    assert [row["file"]["name"] for row in read["rows"] if row["file"]] == ["a.txt"]
+    assert [row["text"] for row in read["rows"][1:]] == [
+        "(a message of the type image/png, which this phone does not show)",
+        "(an encrypted message, which other devices cannot read)",
+        "hello",
+    ]
+    for none in ("null", "no json", '{"unavailable": true}', '{"messages": 1}'):
+        assert evaluated("message_pages.js", "m.readPage(given[0], '')", none) is None
+
+
+def test_sender_of_the_own_domain_who_is_not_proved_is_marked() -> None:
+    """A partner is never marked as proved, and its own server has vouched for it."""
+    given = {("eve@example.test", False): True, ("erin@partner.test", False): False, (BOB, True): False}
+    rows = [{**HISTORY_ROW, "from": sender, "proved": proved} for sender, proved in given]
+    read = "m.readPage(JSON.stringify({messages: given[0]}), 'alice@example.test').rows.map((row) => row.wrong !== '')"
+    assert evaluated("message_pages.js", read, rows) == list(given.values())
+
+
+def test_message_that_the_page_has_seen_and_the_history_has_is_there_once() -> None:
+    """The same id of another sender, or of the own user, is another message; what has no id stays."""
+    seen = [
+        {"id": "1 a@b", "from": BOB, "mine": False, "at": 5, "text": "seen", "later": True},
+        {"id": "1 a@b", "from": "eve@x.test", "mine": False, "at": 6, "text": "of eve"},
+        {"id": "1 a@b", "from": "alice@example.test", "mine": True, "at": 7, "text": "own"},
+        {"at": 8, "text": "a note", "note": True},
+        {"id": "9 x", "from": BOB, "mine": False, "at": 2, "text": "past", "isPast": True},
+    ]
+    row = {"id": "1 a@b", "from": BOB, "mine": False, "at": 1, "text": "kept", "isPast": True}
+    twice = "m.merged(m.merged(given[0], [given[1]]), [given[1]])"
+    found = evaluated("message_pages.js", twice, seen, row)
+    assert [one["text"] for one in found] == ["kept", "past", "of eve", "own", "a note"]
+    assert found[0]["later"] is True
+
+
+def test_days_of_the_history_are_a_number_or_none() -> None:
+    read = "given[0].map((historyDays) => m.readProfile(JSON.stringify({historyDays})).historyDays)"
+    assert evaluated("profile.js", read, [30, 0, -1, "30", None]) == [30, 0, 0, 0, 0]

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from sipmesh.routing.events.history_entry import LARGEST, WITHHELD, Written, address_of, is_kept, sender_of, written
+from sipmesh.routing.events.history_entry import (
+    LARGEST,
+    LONGEST_ID,
+    WITHHELD,
+    Written,
+    address_of,
+    is_kept,
+    sender_of,
+    written,
+)
 from sipmesh.sip.message import Request, parse_head
 
 ALICE = "sip:alice@example.test"
@@ -52,6 +61,19 @@ def test_what_is_kept_is_read_again() -> None:
     assert Written.read(told.octets()) == told
     shown = told.as_json(1_796_176_106_226_953)
     assert (shown["time"], shown["text"], shown["subject"]) == ("2026-12-02T01:48:26.226+00:00", "grüße \u202e", "<b>")
+
+
+def test_message_has_the_number_and_call_that_a_device_has_seen() -> None:
+    """A row of before has none, and is read all the same."""
+    request = message()
+    assert made(request).as_json(0)["id"] == "1 1"
+    request.remove("call-id")
+    request.append("call-id", "x" * 200)
+    assert made(request).id == f"1 {'x' * 200}"[:LONGEST_ID]
+    before = made(request).octets().replace(b', "id": "', b', "another": "')
+    told = Written.read(before)
+    assert told is not None
+    assert "id" not in told.as_json(0)
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,9 @@ LARGEST: Final = 16 << 10
 """Octets of the largest body that is kept."""
 
 LONGEST_SUBJECT: Final = 256
+LONGEST_ID: Final = 128
+"""Characters of CSeq number and Call-ID by which devices know a message again."""
+
 WITHHELD: Final = f"anonymous@{ANONYMOUS}"
 """The other side of a conversation whose sender is not to be known (RFC 3323 section 4.1.1.3)."""
 
@@ -46,7 +49,7 @@ class Written:
     """What is kept of a message. *who* is the other side, *sender* who has written it; a group is another side than the sender.
 
     *proved*: the sender is a user of ours. *body* is text, or base64 if *is_text* is false; *left* says why there is none.
-    *key* is that of `message_key`, in hexadecimal.
+    *key* is that of `message_key`, in hexadecimal. *id* is by what a device knows the message again that it has seen itself.
     """
 
     key: str
@@ -59,6 +62,7 @@ class Written:
     body: str
     is_text: bool
     left: str
+    id: str = ""
 
     def octets(self) -> bytes:
         """Return it as it is encrypted."""
@@ -79,6 +83,8 @@ class Written:
             "time": (_EPOCH + timedelta(microseconds=at)).isoformat(timespec="milliseconds"),
         }
         told |= {"with": self.who, "from": self.sender, "mine": self.mine, "proved": self.proved, "type": self.type}
+        if self.id:
+            told["id"] = self.id
         if self.subject:
             told["subject"] = self.subject
         if self.left:
@@ -114,7 +120,8 @@ def written(request: Request, key: bytes, who: str, sender: str, *, mine: bool, 
     except UnicodeDecodeError:
         text, is_text = b64encode(body).decode(), False
     subject = octets_of(request.first("subject") or "").decode(errors="replace")[:LONGEST_SUBJECT]
-    return Written(key.hex(), plain(who), plain(sender), mine, proved, plain(kind), subject, text, is_text, left)
+    id_ = plain(f"{request.cseq.number} {request.call_id}"[:LONGEST_ID])
+    return Written(key.hex(), plain(who), plain(sender), mine, proved, plain(kind), subject, text, is_text, left, id_)
 
 
 def plain(text: str) -> str:
