@@ -10,6 +10,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from sipmesh.demo.organisation import PoolPlan
 from sipmesh.pki import files
 from sipmesh.routing.authentication.verifier import Verifier
 from sipmesh.routing.events.login_proof import LoginProof
@@ -37,9 +38,9 @@ class TicketPage:
 
     @classmethod
     @asynccontextmanager
-    async def opened(cls, folder: Path, **pages: Any) -> AsyncIterator[TicketPage]:
+    async def opened(cls, folder: Path, *further: PoolPlan, **pages: Any) -> AsyncIterator[TicketPage]:
         """Have a management server run, and reach it."""
-        async with management_with_invitations(folder, **pages) as network, invitee(network) as person:
+        async with management_with_invitations(folder, *further, **pages) as network, invitee(network) as person:
             yield cls(network, person, (await invite(network)).partition("/i/")[0])
 
     def users(self) -> Users:

@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from sipmesh.demo.organisation import PoolPlan
 from sipmesh.demo.ports import HOST
 from sipmesh.server.console.access.secret_table import hash_of
 from support.console import TOKENS, Visitor
@@ -24,9 +25,9 @@ def _ports(_plan: str) -> tuple[int, int]:
 
 @asynccontextmanager
 async def management_with_invitations(
-    folder: Path, *, files: dict[str, int] | None = None, **pages: Any
+    folder: Path, *further: PoolPlan, files: dict[str, int] | None = None, **pages: Any
 ) -> AsyncIterator[Managed]:
-    """The management server alone; *pages* are further keys of ``invitations``, and *files* those of ``files``."""
+    """The management server alone, of a network with *further* pools; *pages* and *files* are keys of parts of the topology."""
     console, invitations = _ports(repr(sorted(pages)))
     operators = [
         {"name": name, "role": role, "token_sha256": hash_of(f"{name}-token")} for name, role in TOKENS.items()
@@ -35,7 +36,7 @@ async def management_with_invitations(
         "console": {"listen": f"{HOST}:{console}", "operators": operators},
         "invitations": {"listen": f"{HOST}:{invitations}", **pages},
     }
-    organisation = build_published(folder / "o", **keys, **({"files": files} if files is not None else {}))
+    organisation = build_published(folder / "o", *further, **keys, **({"files": files} if files is not None else {}))
     async with Managed(organisation, folder / "s") as network:
         await network.start(MGMT)
         yield network
