@@ -1,6 +1,6 @@
 """A program that is linphone's contact list: the library of the phone, with one CardDAV list, driven by lines of text.
 
-Arguments: folder, root certificate, URI of the list, user name, password. It synchronises for each line ``sync``, and writes
+Arguments: folder, root certificate, URI of the list, login, password. It synchronises for each line ``sync``, and writes
 the contacts as JSON; ``add NAME ADDRESS`` and ``remove NAME`` change a contact first. It runs without the packages of the tests.
 ``PYTHONPATH`` has the folder ``tests``.
 """
@@ -27,12 +27,18 @@ _STATUS = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int, ctypes.c_char_p)
 class Phone(Library):
     """One core of the phone with one contact list."""
 
-    def __init__(self, folder: str, root: str, uri: str, user: str, password: str) -> None:
-        super().__init__(folder, root)
-        host = uri.split("/")[2].partition(":")[0]
+    def __init__(self, folder: str, root: str, uri: str, login: str, password: str) -> None:
+        """Log in with a *login* and its *password*, or "" and the URL of the account that an invitation has."""
+        super().__init__(folder, root, misc="" if login else f"config-uri={password}\n")
         self.call("linphone_core_start", self.core)
-        info = self.call("linphone_factory_create_auth_info", self.factory, user, user, password, None, None, host)
-        self.call("linphone_core_add_auth_info", self.core, info)
+        if login:
+            host = uri.split("/")[2].partition(":")[0]
+            info = self.call(
+                "linphone_factory_create_auth_info", self.factory, login, login, password, None, None, host
+            )
+            self.call("linphone_core_add_auth_info", self.core, info)
+        else:
+            self.run_until(lambda: bool(self.call("linphone_core_get_default_account", self.core)))
         self._list = self.call("linphone_core_create_friend_list", self.core)
         self.call("linphone_friend_list_set_type", self._list, ctypes.c_int(0))
         self.call("linphone_friend_list_set_uri", self._list, uri)

@@ -15,13 +15,13 @@ ERRORS = 0x30
 class Library:
     """One core of the phone, with its configuration in *folder*; it trusts the *root* certificate alone."""
 
-    def __init__(self, folder: str, root: str, more: str = "") -> None:
+    def __init__(self, folder: str, root: str, more: str = "", misc: str = "") -> None:
         self._lib = ctypes.CDLL("liblinphone.so.12")
         with Path(folder, "rc").open("w", encoding="ascii") as file:
             file.write(f"[sip]\nroot_ca={root}\nverify_server_certs=1\nverify_server_cn=1\nuse_ipv6=0\n")
             file.write("sip_port=-1\nsip_tcp_port=-1\nsip_tls_port=-1\ndefault_proxy=0\nguess_hostname=0\n")
             file.write(f"register_only_when_network_is_up=0\n[net]\ndns_srv_enabled=0\n[storage]\nuri={folder}/db\n")
-            file.write(f"{more}[misc]\nuuid=urn:uuid:0f0e0d0c-0000-4000-8000-000000000001\n")
+            file.write(f"{more}[misc]\nuuid=urn:uuid:0f0e0d0c-0000-4000-8000-000000000001\n{misc}")
         self.factory = self.call("linphone_factory_get")
         silent = ctypes.c_uint(ERRORS)
         self.call("linphone_logging_service_set_log_level_mask", self.call("linphone_logging_service_get"), silent)

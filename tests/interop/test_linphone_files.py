@@ -13,6 +13,7 @@ from interop.linphone_files_peer import LinphoneWithFiles, device_password, file
 from sipmesh.demo.network import FE1, DemoNetwork
 from sipmesh.demo.web import MGMT
 from sipmesh.storage.sent_files import SentFiles
+from support.invited import sipmesh
 
 pytestmark = [pytest.mark.wide, pytest.mark.peer("linphone")]
 
@@ -57,6 +58,13 @@ def test_linphone_sends_a_file_to_linphone_and_none_with_its_own_password_or_to_
         assert (got["from"], got["name"], got["fetched"]) == ("sip:alice@example.test", "plan.txt", True)
         assert got["sha256"] == hashlib.sha256(note.read_bytes()).hexdigest()
         assert stored(network) == 1
+        await sipmesh(network.example.file, "group", "add", "team", "--member", "bob", "--member", "carol")
+        async with LinphoneWithFiles(network, tmp_path / "again", "alice", alice) as sender:
+            sent = await sender.does(f"send team@example.test {note}")
+            assert sent["delivered"], sent
+        async with LinphoneWithFiles(network, tmp_path / "member", "bob", bob) as receiver:
+            got = await receiver.does("receive")
+        assert (got["from"], got["name"], got["fetched"]) == ("sip:alice@example.test", "plan.txt", True)
         await network.stop()
 
     runner.run(play())

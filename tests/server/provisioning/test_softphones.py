@@ -17,18 +17,34 @@ from sipmesh.topology.document.media_policy import MediaPolicy
 XML = "{http://www.linphone.org/xsds/lpconfig.xsd}"
 
 
-def test_linphone_reads_account_server_and_policy(profile: Profile) -> None:
+def entries(profile: Profile) -> dict[tuple[str | None, str | None], str | None]:
+    """What linphone reads: the value of each entry of each section."""
     document = fromstring(softphones.linphone(profile))
-    found = {
+    return {
         (section.get("name"), entry.get("name")): entry.text
         for section in document.iter(f"{XML}section")
         for entry in section.iter(f"{XML}entry")
     }
+
+
+def test_linphone_reads_account_server_and_policy(profile: Profile) -> None:
+    found = entries(profile)
     assert found["auth_info_0", "userid"] == "alice+desk"
     assert found["auth_info_0", "passwd"] == "secretsecret"
     assert found["proxy_0", "reg_identity"] == "sip:alice@example.test"
     assert found["proxy_0", "reg_proxy"] == "<sip:fe1.example.test:5061;transport=tls>"
     assert (found["sip", "media_encryption_mandatory"], found["sip", "verify_server_cn"]) == ("1", "1")
+
+
+def test_linphone_knows_the_host_of_its_contacts_and_where_files_go(profile: Profile) -> None:
+    """It looks for the password of contacts by their host, and for that of files by the SIP domain."""
+    found = entries(replace(profile, pages="m.example.test:8445", has_files=True))
+    keys = ("username", "userid", "passwd", "domain")
+    assert [found["auth_info_1", key] for key in keys] == ["alice+desk", "alice+desk", "secretsecret", "m.example.test"]
+    assert found["misc", "file_transfer_server_url"] == "https://m.example.test:8445/files"
+    without = entries(replace(profile, pages="m.example.test"))
+    assert ("misc", "file_transfer_server_url") not in without
+    assert ("auth_info_1", "passwd") not in entries(replace(profile, has_files=True))
 
 
 @pytest.mark.parametrize(("servers", "outbound"), [(2, "sipnat=outbound;outbound1="), (1, 'outbound="sip:fe1')])

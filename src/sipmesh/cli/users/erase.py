@@ -1,4 +1,4 @@
-"""`sipmesh user erase`: the records of calls and the message history forget a user."""
+"""`sipmesh user erase`: the records of calls, the message history and the files forget a user."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def erase(
     topology: TopologyFile = HERE,
     as_json: AsJson = False,
 ) -> None:
-    """Erase a user from all records of calls, with all aliases, and the message history of the user.
+    """Erase a user from all records of calls, with all aliases, the message history, and the files of the user.
 
     The account stays: see `sipmesh user remove`. The records stay without the name, for the other party, and so does what the
     other party has in its message history. The audit log has a line for it. Run it where management runs.

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Final
 from sipmesh.errors import OperatorError
 from sipmesh.topology.document.listeners import has_clients, listeners, remote_listeners
 from sipmesh.topology.document.media_policy import MediaPolicy
-from sipmesh.topology.document.parts.files import FILES
 from sipmesh.topology.home_pools import home_by_default, servers_with_certificates
 from sipmesh.topology.view import has_web_phone, invitation_hosts
 from sipmesh.trust.evidence import LinkKind
@@ -45,8 +44,8 @@ class Profile:
     """One device of the user *aor*, which logs in with the digest user name *login*.
 
     With *issued*, it logs in by a certificate, and has no password. *roots* are the certificates of our enterprise CA. With
-    *has_public*, servers have certificates of other CAs too, which clients know. *files* is the URL to which the
-    device sends files, "" without one.
+    *has_public*, servers have certificates of other CAs too, which clients know. *pages* is the host
+    of the contacts, with a port as in a URL, "" without one; *has_files*: it takes files too.
     """
 
     aor: str
@@ -59,7 +58,8 @@ class Profile:
     roots: Sequence[x509.Certificate]
     has_public: bool = False
     issued: IssuedToPerson | None = None
-    files: str = ""
+    pages: str = ""
+    has_files: bool = False
 
     @property
     def address(self) -> str:
@@ -100,13 +100,9 @@ def profile_of(loaded: Loaded, taken: Taken, pool: str | None, *, remote: bool) 
         tuple(loaded.authority.anchors),
         any(server.client_certificates for one in topology.pools if has_clients(one) for server in one.servers),
         taken.issued,
-        _files(topology),
+        next(iter(invitation_hosts(topology).values()), ""),
+        topology.files is not None,
     )
-
-
-def _files(topology: Topology) -> str:
-    hosts = invitation_hosts(topology)
-    return f"https://{next(iter(hosts.values()))}{FILES}" if hosts and topology.files is not None else ""
 
 
 def _with_certificates(topology: Topology, home: str) -> Reach:

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from sipmesh.errors import LocalError
 from sipmesh.pki.files import certificates_pem
 from sipmesh.server.provisioning.profile import CODECS, EXPIRES_S
+from sipmesh.topology.document.parts.files import FILES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -98,12 +99,16 @@ def _linphone(profile: Profile) -> Iterator[tuple[str, Mapping[str, object]]]:
                 "domain": profile.domain,
             },
         )
+        if profile.pages:  # for contacts, linphone looks for a password by the host that asks
+            host = profile.pages.partition(":")[0]
+            known = {"username": profile.login, "userid": profile.login, "passwd": profile.password, "domain": host}
+            yield "auth_info_1", known
     for number, (name, rate, channels) in enumerate(CODECS):
         yield f"audio_codec_{number}", {"mime": name, "rate": rate, "channels": channels, "enabled": 1}
-    yield (
-        "misc",
-        {"transient_provisioning": 1, **({"file_transfer_server_url": profile.files} if profile.files else {})},
+    files = (
+        {"file_transfer_server_url": f"https://{profile.pages}{FILES}"} if profile.pages and profile.has_files else {}
     )
+    yield "misc", {"transient_provisioning": 1, **files}
 
 
 def _sections(found: Iterator[tuple[str, Mapping[str, object]]]) -> Iterator[str]:

@@ -35,7 +35,7 @@ CALL_FORMS: Final = (
         "Erase",
         (USER,),
         "The name of the user, with all aliases, is erased from each record at management, and from the files of the servers. "
-        "The message history of the user is erased too. "
+        "The message history and the files of the user are erased too. "
         "The records stay, for the other party. This cannot be undone.",
         page("/calls"),
         _erased_told,
