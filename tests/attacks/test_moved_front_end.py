@@ -15,6 +15,7 @@ from sipmesh.errors import OperatorError, RemoteError
 from sipmesh.pki import files
 from sipmesh.pki.ca_rotation import CaGenerations
 from sipmesh.pki.csr import request_for
+from sipmesh.pki.keys.algorithm import OwnKey
 from sipmesh.server.management.admission import Admissions, admit
 from sipmesh.server.management.enrolment import Enrolment, EnrolmentRequest
 from sipmesh.server.management.grantor import Grantor
@@ -111,7 +112,7 @@ def renewal(pool: Pool, certificate: Path, key_file: Path) -> None:
     grantor.asked(FE2, signed, pool.network.organisation.load(), soon)
 
 
-def enrolled(pool: Pool, key: ec.EllipticCurvePrivateKey, file: Path) -> Path:
+def enrolled(pool: Pool, key: OwnKey, file: Path) -> Path:
     """Let FE2 join with *key*, as `sipmesh join grant` does; returns the file of its certificate."""
     folder = pool.network.organisation.folder
     management_db = ManagementDb(folder)

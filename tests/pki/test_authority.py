@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, mldsa, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from cryptography.x509.verification import PolicyBuilder, Store
 
@@ -252,3 +252,12 @@ def test_certificate_for_clients_has_the_key_and_the_addresses_that_were_asked_f
     assert identities(made.certificate).usable == NAMES  # no SIP server takes an address for an identity
     verifier = PolicyBuilder().store(Store([ca.root])).time(noon).build_server_verifier(x509.DNSName(NAMES[0]))
     verifier.verify(made.certificate, [ca.issuing])
+
+
+def test_management_server_gets_no_certificate_for_a_key_to_which_no_file_is_sealed(
+    ca: EnterpriseCa, noon: datetime
+) -> None:
+    key, names = mldsa.MLDSA44PrivateKey.generate().public_key(), ("mgmt.example.test",)
+    with pytest.raises(OperatorError, match="a management server has an ECDSA key"):
+        ca.certify(names, Role.MANAGEMENT, key, noon)
+    assert ca.certify(names, Role.FRONT_END, key, noon).certificate.public_key() == key

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.verification import PolicyBuilder, Store
 
 from sipmesh.pki.authority import EnterpriseCa
 from sipmesh.pki.issuance.lint import LintRefusedError
 from sipmesh.pki.issuance.profiles import CertificateKind
+from sipmesh.pki.keys.algorithm import KeyAlgorithm
 from sipmesh.trust.role import Role
 from support.crls import published
 
@@ -38,7 +38,7 @@ def test_a_creation_that_fails_leaves_nothing_behind(tmp_path: Path, noon: datet
 
 def test_another_curve_can_be_asked_for(tmp_path: Path, noon: datetime) -> None:
     folder = tmp_path / "ca"
-    ca = EnterpriseCa.create(folder, "Example", noon, crl_base="http://crl.example.test", curve=ec.SECP384R1())
+    ca = EnterpriseCa.create(folder, "Example", noon, crl_base="http://crl.example.test", algorithm=KeyAlgorithm.P_384)
     issued = ca.issue(NAMES, Role.FRONT_END, noon)
     verifier = PolicyBuilder().store(Store([ca.root])).time(noon).build_client_verifier()
     assert verifier.verify(issued.certificate, [ca.issuing])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, mldsa, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from sipmesh.pki.enrolment_request import LARGEST, UnfitRequestError, requested_device_key, requested_key
@@ -90,6 +90,14 @@ def test_key_of_another_type_is_refused(key: rsa.RSAPrivateKey | ec.EllipticCurv
     assert refused.value.is_key
     p384 = ec.generate_private_key(ec.SECP384R1())
     assert requested_key(request(p384), NAMES) == p384.public_key()
+
+
+def test_server_may_have_a_key_of_ml_dsa_44_and_of_no_other_set() -> None:
+    key = mldsa.MLDSA44PrivateKey.generate()
+    assert requested_key(request(key), NAMES) == key.public_key()
+    with pytest.raises(UnfitRequestError) as refused:
+        requested_key(request(mldsa.MLDSA65PrivateKey.generate()), NAMES)
+    assert refused.value.is_key
 
 
 def test_device_may_have_an_rsa_key_and_asks_for_client_auth_alone() -> None:

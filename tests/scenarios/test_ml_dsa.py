@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,6 +20,10 @@ from sipmesh.client.agent import UserAgent
 from sipmesh.client.judge import Trust
 from sipmesh.demo.forge import Forge, Forged, KeyKind, Wish
 from sipmesh.demo.organisation import Organisation
+from sipmesh.pki.authority import EnterpriseCa
+from sipmesh.pki.crl.builder import Reason
+from sipmesh.pki.keys.algorithm import KeyAlgorithm
+from sipmesh.topology.document.named_files.trust_anchors import read_certificates
 from sipmesh.topology.view import certificate_names
 from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import LinkKind
@@ -118,6 +123,40 @@ async def test_servers_with_certificates_of_openssl_carry_messages_for_clients_t
             assert isinstance(x509.load_pem_x509_certificate(file.read_bytes()).public_key(), MLDSA44PublicKey)
         for agent in (alice, bob):
             await agent.close()
+
+
+@on_loop
+async def test_servers_below_our_own_ca_carry_messages_until_one_is_revoked(
+    example: Organisation, tmp_path: Path
+) -> None:
+    shutil.rmtree(example.folder / "ca")
+    at = datetime.now(UTC)
+    ca = EnterpriseCa.create(
+        example.folder / "ca", "Example", at, crl_base="http://crl.test", algorithm=KeyAlgorithm.ML_DSA_44
+    )
+    example.issue_all()
+    thief = tmp_path / "thief"
+    thief.mkdir()
+    stolen = tuple(Path(shutil.copy(file, thief)) for file in example.credentials(FE2))
+    leaf = read_certificates(stolen[0])[0]
+    async with Network((example,), starts=(FE1, FE2)) as network:
+        trust = Trust.of_pem((example.folder / "ca" / "root.pem").read_bytes())
+        alice, bob = (UserAgent(f"{user}@{EXAMPLE}", f"{user}-secret", trust=trust) for user in ("alice", "bob"))
+        for agent, server in ((alice, FE1), (bob, FE2)):
+            await agent.connect(*network.address(server))
+            assert (await agent.register()).status == 200
+        assert (await alice.message(f"bob@{EXAMPLE}", "below a CA of ours")).ok
+        for agent in (alice, bob):
+            await agent.close()
+    ca.revoke(leaf.serial_number, Reason.KEY_COMPROMISE, at)
+    async with Network((example,), starts=(FE1,)) as network:
+        with pytest.raises((HungUpError, OSError)):
+            async with await Peer.open(
+                network.address(FE1, LinkKind.SERVER), credentials=(stolen[0], stolen[1])
+            ) as peer:
+                await answered(peer)
+        await until(lambda: bool(network.nodes[FE1].gatekeeper.refusals))
+        assert network.nodes[FE1].gatekeeper.refusals[-1].code is Code.REVOKED
 
 
 # Attacks: each certificate has one fault, and the control has none

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, mldsa, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.hazmat.primitives.serialization.pkcs7 import load_der_pkcs7_certificates
@@ -64,7 +64,12 @@ def new_key() -> ec.EllipticCurvePrivateKey:
     return ec.generate_private_key(ec.SECP256R1())
 
 
-def request(key: Key, *names: str, common: str = BOT, extensions: Sequence[x509.ExtensionType] = ()) -> bytes:
+def request(
+    key: Key | mldsa.MLDSA44PrivateKey | mldsa.MLDSA65PrivateKey,
+    *names: str,
+    common: str = BOT,
+    extensions: Sequence[x509.ExtensionType] = (),
+) -> bytes:
     """A signing request for *common* and the DNS *names*, with further *extensions*, in DER."""
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common)] if common else [])
     builder = x509.CertificateSigningRequestBuilder(subject)
@@ -74,7 +79,8 @@ def request(key: Key, *names: str, common: str = BOT, extensions: Sequence[x509.
         )
     for extension in extensions:
         builder = builder.add_extension(extension, critical=False)
-    return builder.sign(key, SHA256()).public_bytes(Encoding.DER)
+    hashed = SHA256() if isinstance(key, Key) else None
+    return builder.sign(key, hashed).public_bytes(Encoding.DER)
 
 
 def basic(name: str, password: str) -> dict[str, str]:

@@ -11,6 +11,7 @@ from cryptography import x509
 from sipmesh.pki import files
 from sipmesh.pki.authority import EnterpriseCa
 from sipmesh.pki.csr import request_for
+from sipmesh.pki.keys.algorithm import KeyAlgorithm
 from sipmesh.server.agent.applicant import Applicant
 from sipmesh.server.management.grantor import Grantor
 from sipmesh.server.replication.renewal import REQUEST
@@ -44,10 +45,10 @@ class Place:
     granted: list[tuple[str, x509.Certificate]] = field(default_factory=list)
 
     @classmethod
-    def make(cls, folder: Path) -> Place:
+    def make(cls, folder: Path, algorithm: KeyAlgorithm = KeyAlgorithm.P_256) -> Place:
         """Issue a certificate for each server of the topology in *folder*."""
         file = folder / "topology.yaml"
-        ca = EnterpriseCa.create(folder / "ca", "Example", NOW, crl_base="http://crl.example.test")
+        ca = EnterpriseCa.create(folder / "ca", "Example", NOW, crl_base="http://crl.example.test", algorithm=algorithm)
         file.write_text(TOPOLOGY)
         (folder / "state").mkdir()
         place = cls(folder, load(file), ca)

@@ -17,7 +17,7 @@ from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from sipmesh.database.shared import SharedDatabase
@@ -29,10 +29,11 @@ from sipmesh.pki.crl.builder import Reason
 from sipmesh.pki.crl.updater import CrlUpdater
 from sipmesh.pki.device_ca import certify_device_ca, no_device_ca
 from sipmesh.pki.issuance import profiles
-from sipmesh.pki.issuance.issue import issue_certificate
+from sipmesh.pki.issuance.issue import algorithm_of, issue_certificate, own_key
 from sipmesh.pki.issuance.profiles import CA_KINDS, CertificateKind, CertificateProfile
 from sipmesh.pki.issuance.signer import CaSigner
 from sipmesh.pki.issued import Certified, Issued, IssuedToPerson
+from sipmesh.pki.keys.algorithm import KeyAlgorithm
 from sipmesh.pki.ledger.checked_records import CheckedRecords
 from sipmesh.pki.ledger.ledger import CRLS, FILE, OTHER, PUBLISHED, ROOT, YES, Ledger
 from sipmesh.pki.lock import ca_lock
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
     from sipmesh.pki.issuance.profiles import LeafKey
+    from sipmesh.pki.keys.algorithm import OwnKey, OwnPublicKey
     from sipmesh.pki.ledger.records import Record
     from sipmesh.pki.tokens.token_uri import TokenUri
     from sipmesh.trust.x509.device_identity import DeviceIdentity
@@ -88,7 +90,7 @@ class EnterpriseCa:
         at: datetime,
         *,
         crl_base: str,
-        curve: ec.EllipticCurve | None = None,
+        algorithm: KeyAlgorithm = KeyAlgorithm.P_256,
         generation: int = 1,
         domains: Sequence[str] = (),
         tokens: Mapping[CertificateKind, TokenUri] = NO_TOKENS,
@@ -100,7 +102,7 @@ class EnterpriseCa:
             organisation: The O of every certificate, 1 to 64 characters.
             at: Now, timezone-aware.
             crl_base: The URL below which the CRLs are published, such as ``http://crl.example.com``.
-            curve: The curve of the two CA keys; P-256 by default.
+            algorithm: That of the keys of the CA; below it servers and signers have `KeyAlgorithm.of_leaves`.
             generation: 2 for the CA that follows the first one, and so on (`sipmesh.pki.ca_rotation`).
             domains: The SIP domains of the device issuing CA; without domains there is none.
             tokens: The tokens in which the keys of root and issuing CA are made; without one, a key is in a file.
@@ -114,7 +116,7 @@ class EnterpriseCa:
         folder.parent.mkdir(parents=True, exist_ok=True)
         beside = Path(mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
         try:
-            build(beside, organisation, crl_base.rstrip("/"), at, curve or ec.SECP256R1(), generation, domains, tokens)
+            build(beside, organisation, crl_base.rstrip("/"), at, algorithm, generation, domains, tokens)
             Ledger.share(beside, folder)
             beside.rename(folder)
         finally:
@@ -188,6 +190,11 @@ class EnterpriseCa:
         return (*found, self.root)
 
     @property
+    def algorithm(self) -> KeyAlgorithm:
+        """The algorithm of the issuing CA's key."""
+        return algorithm_of(own_key(self.issuing))
+
+    @property
     def crl_base(self) -> str:
         """The URL below which the CRLs are published."""
         return self._facts["crl_base"]
@@ -220,7 +227,7 @@ class EnterpriseCa:
         at: datetime,
         lifetime: timedelta = profiles.LEAF_LIFETIME,
         *,
-        key: ec.EllipticCurvePrivateKey | None = None,
+        key: OwnKey | None = None,
     ) -> Issued:
         """Issue a certificate for one server and its *key*, a new one by default.
 
@@ -229,7 +236,9 @@ class EnterpriseCa:
         """
         if not isinstance(role, Role):
             raise LocalError(f"{role!r} is not a role")
-        return self._issue(CertificateKind.SERVER, names, at, lifetime, key)
+        # Files of the CA are sealed to the key of a management server, which ML-DSA cannot do (`sipmesh.pki.keys.sealing`).
+        algorithm = KeyAlgorithm.P_256 if role is Role.MANAGEMENT else self.algorithm.of_leaves
+        return self._issue(CertificateKind.SERVER, names, at, lifetime, key or algorithm.new_key())
 
     def issue_for_clients(
         self,
@@ -252,7 +261,7 @@ class EnterpriseCa:
         self,
         names: Sequence[str],
         role: Role,
-        key: ec.EllipticCurvePublicKey,
+        key: OwnPublicKey,
         at: datetime,
         lifetime: timedelta = profiles.LEAF_LIFETIME,
         *,
@@ -264,6 +273,8 @@ class EnterpriseCa:
         """
         if not isinstance(role, Role):
             raise LocalError(f"{role!r} is not a role")
+        if role is Role.MANAGEMENT and not isinstance(key, EllipticCurvePublicKey):
+            raise OperatorError("a management server has an ECDSA key: files of the CA are sealed to it")
         made = self._certify(CertificateKind.SERVER, names, key, at, lifetime, check=check)
         return Certified(made, self._chain(made))
 
@@ -273,13 +284,15 @@ class EnterpriseCa:
         at: datetime,
         lifetime: timedelta = profiles.SIGNER_LIFETIME,
         *,
-        key: ec.EllipticCurvePrivateKey | None = None,
+        key: OwnKey | None = None,
     ) -> Issued:
         """Issue the certificate with which the management server *server_name* signs documents, for its *key* or a new one.
 
         Raises LintRefusedError if the profile does not allow the certificate. Then nothing was signed.
         """
-        key = key or new_key(token_of(self.folder / "issuing.key"), f"{self.organisation} signer {server_name}")
+        key = key or new_key(
+            token_of(self.folder / "issuing.key"), f"{self.organisation} signer {server_name}", self.algorithm.of_leaves
+        )
         return self._issue(CertificateKind.SIGNER, (server_name,), at, lifetime, key)
 
     def issue_operator(
@@ -360,10 +373,9 @@ class EnterpriseCa:
         names: Sequence[str],
         at: datetime,
         lifetime: timedelta,
-        key: ec.EllipticCurvePrivateKey | RSAPrivateKey | None = None,
+        key: OwnKey | RSAPrivateKey,
         addresses: Sequence[str] = (),
     ) -> Issued:
-        key = key or files.new_key()
         key_pem = files.key_pem(key)  # first, so that an unusable passphrase does not leave an unused certificate
         made = self._certify(kind, names, key.public_key(), at, lifetime, addresses)
         return Issued(made, self._chain(made), key_pem)

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from cryptography import x509
 
     from sipmesh.pki.crl.builder import Reason
+    from sipmesh.pki.keys.algorithm import KeyAlgorithm
     from sipmesh.pki.ledger.records import Record
     from sipmesh.pki.tokens.token_uri import TokenUri
 
@@ -103,18 +104,20 @@ class CaGenerations:
 
     # The steps of a rotation
 
-    def prepare(self, at: datetime, token: TokenUri | None = None) -> EnterpriseCa:
+    def prepare(
+        self, at: datetime, token: TokenUri | None = None, algorithm: KeyAlgorithm | None = None
+    ) -> EnterpriseCa:
         """Make the next generation, and let the current root sign the cross-certificate for its issuing CA.
 
         The new generation issues nothing yet. If the root's key is kept elsewhere, request the cross-certificate
         (`sipmesh.pki.offline.root.OfflineRoot.request_cross`). A preparation that was interrupted before this signature is
-        finished. Its keys are made in *token*, by default where the present keys are. Raises `OperatorError` if a generation is
-        prepared already.
+        finished. Its keys are made in *token*, by default where the present keys are, with *algorithm*, by default that of the
+        present keys. Raises `OperatorError` if a generation is prepared already.
         """
         now, coming = self.current, self.next
         if coming is not None and (self.is_vouched_for or not now.crls.has_key(CertificateKind.ROOT)):
             raise self._in_progress(coming)
-        made = coming or self._made(self.unused(), at, token)
+        made = coming or self._made(self.unused(), at, token, algorithm)
         if now.crls.has_key(CertificateKind.ROOT):
             files.write(made.folder / CROSS, now.cross_certify(made, at))
         return made
@@ -134,7 +137,7 @@ class CaGenerations:
         """Return the number for a new generation; another host may have made one, and have ended before it gave us the files."""
         return next(n for n in count(max(self.numbers) + 1) if not Ledger.is_used(self.folder_of(n)))
 
-    def _made(self, number: int, at: datetime, token: TokenUri | None) -> EnterpriseCa:
+    def _made(self, number: int, at: datetime, token: TokenUri | None, algorithm: KeyAlgorithm | None) -> EnterpriseCa:
         now = self.current
         kinds = (CertificateKind.ROOT, CertificateKind.ISSUING)
         tokens = {kind: token or token_of(now.folder / f"{kind}.key") for kind in kinds}
@@ -143,6 +146,7 @@ class CaGenerations:
             now.organisation,
             at,
             crl_base=self.crl_base_of(number),
+            algorithm=algorithm or now.algorithm,
             generation=number,
             domains=device_domains(now.devices),
             tokens={kind: one for kind, one in tokens.items() if one is not None},

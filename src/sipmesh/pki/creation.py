@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cryptography import x509
-    from cryptography.hazmat.primitives.asymmetric import ec
 
+    from sipmesh.pki.keys.algorithm import KeyAlgorithm
     from sipmesh.pki.tokens.token_uri import TokenUri
 
 NO_TOKENS: Final[Mapping[CertificateKind, TokenUri]] = MappingProxyType({})
@@ -35,7 +35,7 @@ def build(
     organisation: str,
     crl_base: str,
     at: datetime,
-    curve: ec.EllipticCurve,
+    algorithm: KeyAlgorithm,
     generation: int,
     domains: Sequence[str],
     tokens: Mapping[CertificateKind, TokenUri] = NO_TOKENS,
@@ -48,7 +48,7 @@ def build(
         (CertificateKind.ROOT, profiles.ROOT_LIFETIME),
         (CertificateKind.ISSUING, profiles.ISSUING_LIFETIME),
     ):
-        key = new_key(tokens.get(kind), f"{organisation} {kind} {generation}", curve)
+        key = new_key(tokens.get(kind), f"{organisation} {kind} {generation}", algorithm)
         key_file = folder / f"{kind}.key"
         files.write(key_file, files.key_pem(key), files.SECRET)
         wish = CertificateProfile(
@@ -66,4 +66,4 @@ def build(
         signer = signer or own
         publish_crl(folder, own, made, ledger, at)
     if domains:
-        certify_device_ca(folder, ledger, above[-1], domains, at, generation, curve)
+        certify_device_ca(folder, ledger, above[-1], domains, at, generation, algorithm)

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from sipmesh.errors import OperatorError, Problem
-from sipmesh.pki.issuance.signer import digest
+from sipmesh.pki.keys.algorithm import KeyAlgorithm, OwnPublicKey, digest
 from sipmesh.trust.x509.certificate import UNREADABLE, rsa_excess
 from sipmesh.trust.x509.sip_identity import is_host_name
 
@@ -18,17 +18,18 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sipmesh.pki.issuance.profiles import LeafKey
+    from sipmesh.pki.keys.algorithm import OwnKey
 
 
-def request_for(server: str, key: ec.EllipticCurvePrivateKey) -> bytes:
+def request_for(server: str, key: OwnKey) -> bytes:
     """Make a certificate signing request for *server*, in PEM. The CA adds the other names from the topology."""
     name = x509.DNSName(server)
     builder = x509.CertificateSigningRequestBuilder(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, server[:64])]))
     builder = builder.add_extension(x509.SubjectAlternativeName([name]), critical=False)
-    return builder.sign(key, digest(key.curve)).public_bytes(Encoding.PEM)
+    return builder.sign(key, digest(key)).public_bytes(Encoding.PEM)
 
 
-def read_request(content: bytes, file: Path) -> tuple[str, ec.EllipticCurvePublicKey]:
+def read_request(content: bytes, file: Path) -> tuple[str, OwnPublicKey]:
     """Give the server name and the key of a request. Its signature proves that the sender has the key.
 
     Raises `OperatorError` if it is not a request, or has a wrong signature, a weak key or several names.
@@ -40,8 +41,8 @@ def read_request(content: bytes, file: Path) -> tuple[str, ec.EllipticCurvePubli
         )
     except (x509.ExtensionNotFound, *UNREADABLE):
         raise _unfit(file, "is not a readable request") from None
-    if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1 | ec.SECP384R1):
-        raise _unfit(file, "has a key that is not ECDSA on P-256 or P-384")
+    if not isinstance(key, OwnPublicKey) or KeyAlgorithm.of(key) is None:
+        raise _unfit(file, "has a key that is not ECDSA on P-256 or P-384, or ML-DSA-44")
     _must_be_signed(request, file)
     if len(names) != 1 or not is_host_name(names[0].lower()):
         raise _unfit(file, "does not name exactly one server")

@@ -17,7 +17,7 @@ from sipmesh.pki import files
 from sipmesh.pki.ca_folder import generation_of
 from sipmesh.pki.crl.updater import publish_crl
 from sipmesh.pki.issuance import profiles
-from sipmesh.pki.issuance.issue import issue_certificate
+from sipmesh.pki.issuance.issue import algorithm_of, issue_certificate, own_key
 from sipmesh.pki.issuance.profiles import CertificateKind, CertificateProfile
 from sipmesh.pki.issuance.signer import CaSigner
 from sipmesh.pki.tokens.key_place import new_key, token_of
@@ -28,8 +28,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from cryptography.hazmat.primitives.asymmetric import ec
-
+    from sipmesh.pki.keys.algorithm import KeyAlgorithm, OwnKey
     from sipmesh.pki.ledger.ledger import Ledger
 
 KIND = CertificateKind.DEVICES
@@ -42,13 +41,13 @@ def certify_device_ca(
     domains: Sequence[str],
     at: datetime,
     generation: int | None = None,
-    curve: ec.EllipticCurve | None = None,
+    algorithm: KeyAlgorithm | None = None,
 ) -> x509.Certificate:
     """Have the *root* certify the device issuing CA in *folder* for the SIP *domains*, and publish its CRL.
 
     The key is made the first time. Raises `OperatorError` if the key of the root is kept elsewhere.
     """
-    wish = device_ca_wish(folder, ledger, root, domains, at, generation, curve)
+    wish = device_ca_wish(folder, ledger, root, domains, at, generation, algorithm)
     signer = CaSigner(CertificateKind.ROOT, folder / "root.key", root)
     made = issue_certificate(wish, signer, (root,), ledger, at)
     files.write(folder / f"{KIND}.pem", made.public_bytes(Encoding.PEM))
@@ -63,7 +62,7 @@ def device_ca_wish(
     domains: Sequence[str],
     at: datetime,
     generation: int | None = None,
-    curve: ec.EllipticCurve | None = None,
+    algorithm: KeyAlgorithm | None = None,
 ) -> CertificateProfile:
     """Describe the next certificate of the device issuing CA; it expires with the root at the latest."""
     facts, number = ledger.facts(), generation or generation_of(folder)
@@ -72,7 +71,9 @@ def device_ca_wish(
         kind=KIND,
         subject=profiles.ca_name(facts["organisation"], KIND, number),
         names=(),
-        key=_key(folder / f"{KIND}.key", f"{facts['organisation']} {KIND} {number}", curve).public_key(),
+        key=_key(
+            folder / f"{KIND}.key", f"{facts['organisation']} {KIND} {number}", algorithm or algorithm_of(own_key(root))
+        ).public_key(),
         not_before=max(begin, root.not_valid_before_utc),
         not_after=min(end, root.not_valid_after_utc),
         crl_url=f"{facts['crl_base']}/root.crl",
@@ -93,9 +94,9 @@ def no_device_ca(folder: Path) -> OperatorError:
     return OperatorError("there is no CA that issues certificates for devices", (problem,))
 
 
-def _key(file: Path, label: str, curve: ec.EllipticCurve | None) -> ec.EllipticCurvePrivateKey:
+def _key(file: Path, label: str, algorithm: KeyAlgorithm) -> OwnKey:
     """Return the key of the CA, made the first time. It is written before it is certified."""
     if not file.exists():
-        key = new_key(token_of(file.with_name("issuing.key")), label, curve)
+        key = new_key(token_of(file.with_name("issuing.key")), label, algorithm)
         files.write(file, files.key_pem(key), files.SECRET)
     return files.read_key(file)

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, NameOID
 
 from sipmesh.errors import RemoteError
+from sipmesh.pki.keys.algorithm import KeyAlgorithm, OwnPublicKey
 from sipmesh.sip.text import ascii_lower
 from sipmesh.trust.x509.certificate import SHORTEST_RSA, UNREADABLE
 
@@ -56,14 +57,14 @@ class UnfitRequestError(RemoteError):
         self.why, self.is_key = message, is_key
 
 
-def requested_key(der: bytes, names: Collection[str]) -> ec.EllipticCurvePublicKey:
+def requested_key(der: bytes, names: Collection[str]) -> OwnPublicKey:
     """Return the key of the request *der* of a server, which may ask for *names* only, and must ask for one of them.
 
     The names are in lower case. Raises `UnfitRequestError`. The signature proves that the sender has the key.
     """
     request, key = _read(der)
-    if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1 | ec.SECP384R1):
-        raise UnfitRequestError("the key of the request is not ECDSA on P-256 or P-384", is_key=True)
+    if not isinstance(key, OwnPublicKey) or KeyAlgorithm.of(key) is None:
+        raise UnfitRequestError("the key of the request is not ECDSA on P-256 or P-384, or ML-DSA-44", is_key=True)
     _must_fit(request, frozenset(names), _OF_SERVER)
     return key
 

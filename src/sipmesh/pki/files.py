@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
 from sipmesh.errors import OperatorError, Problem
 from sipmesh.pki.file_error import file_errors
 from sipmesh.pki.keys import passphrase
+from sipmesh.pki.keys.algorithm import OwnKey
 from sipmesh.pki.tokens.token_key import TokenKey
 from sipmesh.regular_file import open_regular
 
@@ -108,9 +109,9 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def new_key(curve: ec.EllipticCurve | None = None) -> ec.EllipticCurvePrivateKey:
-    """Make a new ECDSA key, by default on P-256."""
-    return ec.generate_private_key(curve or ec.SECP256R1())
+def new_key() -> ec.EllipticCurvePrivateKey:
+    """Make a new ECDSA key on P-256."""
+    return ec.generate_private_key(ec.SECP256R1())
 
 
 def new_rsa_key() -> rsa.RSAPrivateKey:
@@ -242,14 +243,16 @@ def _owner(file: Path) -> str:
         return "another user"
 
 
-def read_key(file: Path) -> ec.EllipticCurvePrivateKey:
-    """Read a private key of ours; raises OperatorError if it is not ECDSA, or if other users can read it."""
+def read_key(file: Path) -> OwnKey:
+    """Read a private key of ours; raises OperatorError if it is neither ECDSA nor ML-DSA-44, or if other users can read it."""
     try:
         key = open_key(file, read_private(file))
     except (ValueError, TypeError, UnsupportedAlgorithm):
         raise _unusable(file, "contains no readable private key", "restore it from your backup") from None
-    if not isinstance(key, ec.EllipticCurvePrivateKey):
-        raise _unusable(file, "is not an ECDSA key", "restore the CA's own key from your backup")
+    if not isinstance(key, OwnKey):
+        raise _unusable(
+            file, "is neither an ECDSA key nor one of ML-DSA-44", "restore the CA's own key from your backup"
+        )
     return key
 
 

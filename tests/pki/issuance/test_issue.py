@@ -12,7 +12,7 @@ from sipmesh.errors import LocalError, OperatorError
 from sipmesh.pki.authority import EnterpriseCa
 from sipmesh.pki.files import new_key
 from sipmesh.pki.issuance import profiles
-from sipmesh.pki.issuance.issue import ecdsa_key, issue_certificate
+from sipmesh.pki.issuance.issue import issue_certificate, own_key
 from sipmesh.pki.issuance.lint import LintRefusedError
 from sipmesh.pki.issuance.profiles import CertificateKind, CertificateProfile
 from sipmesh.pki.issuance.signer import CaSigner
@@ -77,5 +77,5 @@ def test_ca_with_another_kind_of_key_issues_nothing(ca: EnterpriseCa, noon: date
         issue_certificate(wish, signer, (rsa_ca,), Ledger(ca.folder), noon)
     assert ca.certificates == before
     with pytest.raises(LocalError, match="ECDSA"):
-        ecdsa_key(rsa_ca)
-    assert ecdsa_key(ca.issuing) == ca.issuing.public_key()
+        own_key(rsa_ca)
+    assert own_key(ca.issuing) == ca.issuing.public_key()

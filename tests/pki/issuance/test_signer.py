@@ -13,7 +13,7 @@ from sipmesh.errors import LocalError, OperatorError
 from sipmesh.pki.files import new_key
 from sipmesh.pki.issuance import profiles
 from sipmesh.pki.issuance.profiles import CertificateKind, CertificateProfile
-from sipmesh.pki.issuance.signer import CaSigner, digest
+from sipmesh.pki.issuance.signer import CaSigner
 from sipmesh.pki.ledger.records import ListRecord
 from sipmesh.pki.ledger.ticket import CrlTicket, Ticket
 
@@ -53,11 +53,6 @@ def test_ticket_of_the_other_ca_is_refused(ca: EnterpriseCa, builder: x509.Certi
     with pytest.raises(LocalError, match="for the root CA"):
         CaSigner(CertificateKind.ISSUING, ca.folder / "issuing.key", ca.issuing).sign(builder, ticket)
     assert "unspent" in repr(ticket)
-
-
-def test_the_hash_is_as_strong_as_the_curve() -> None:
-    assert digest(ec.SECP256R1()).name == "sha256"
-    assert digest(ec.SECP384R1()).name == "sha384"
 
 
 def test_crl_is_signed_by_the_key_of_the_ca(ca: EnterpriseCa, noon: datetime) -> None:

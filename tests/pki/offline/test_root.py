@@ -17,14 +17,13 @@ from sipmesh.pki import files
 from sipmesh.pki.ca_rotation import CaGenerations
 from sipmesh.pki.crl.builder import Reason
 from sipmesh.pki.issuance.lint import LintRefusedError
+from sipmesh.pki.keys.algorithm import OwnKey
 from sipmesh.pki.offline.request import OfflineKind, OfflineRequest
 from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
-
-    from cryptography.hazmat.primitives.asymmetric import ec
 
     from sipmesh.pki.authority import EnterpriseCa
 
@@ -39,7 +38,7 @@ def _away(ca: EnterpriseCa, tmp_path: Path) -> Path:
 
 
 @pytest.fixture(name="key")
-def _key(away: Path) -> ec.EllipticCurvePrivateKey:
+def _key(away: Path) -> OwnKey:
     return files.read_key(away / "root.key")
 
 
@@ -47,9 +46,7 @@ def carried(errand: OfflineRequest, where: Path) -> OfflineRequest:
     return OfflineRequest.read(errand.encode(), where)
 
 
-def test_crl_is_requested_signed_and_installed(
-    ca: EnterpriseCa, key: ec.EllipticCurvePrivateKey, noon: datetime
-) -> None:
+def test_crl_is_requested_signed_and_installed(ca: EnterpriseCa, key: OwnKey, noon: datetime) -> None:
     with pytest.raises(OperatorError, match="is on another machine"):
         ca.revoke(ca.issuing.serial_number, Reason.KEY_COMPROMISE, noon)
     errand = carried(ca.offline_root.request_crl(noon + timedelta(days=1)), ca.folder)
@@ -68,9 +65,7 @@ def test_issuing_ca_works_without_the_roots_key(ca: EnterpriseCa, away: Path, no
     assert ca.crls.reissue(noon + timedelta(days=2))[0].name == "issuing.crl"
 
 
-def test_cross_certificate_is_requested_signed_and_installed(
-    ca: EnterpriseCa, key: ec.EllipticCurvePrivateKey, noon: datetime
-) -> None:
+def test_cross_certificate_is_requested_signed_and_installed(ca: EnterpriseCa, key: OwnKey, noon: datetime) -> None:
     generations = CaGenerations(ca.folder)
     coming = generations.prepare(noon)
     with pytest.raises(OperatorError, match="has not signed the cross-certificate"):
@@ -88,9 +83,7 @@ def test_cross_certificate_is_requested_signed_and_installed(
     assert above.serial_number in serials
 
 
-def test_root_refuses_requests_for_another_root(
-    ca: EnterpriseCa, key: ec.EllipticCurvePrivateKey, tmp_path: Path, noon: datetime
-) -> None:
+def test_root_refuses_requests_for_another_root(ca: EnterpriseCa, key: OwnKey, tmp_path: Path, noon: datetime) -> None:
     other = CaGenerations(ca.folder).prepare(noon)
     theirs = other.offline_root.request_crl(noon)
     with pytest.raises(OperatorError, match="the root here is another"):
@@ -102,7 +95,7 @@ def test_root_refuses_requests_for_another_root(
         OfflineRequest.read(b"{}", tmp_path / "errand.json")
 
 
-def test_only_the_open_request_is_accepted(ca: EnterpriseCa, key: ec.EllipticCurvePrivateKey, noon: datetime) -> None:
+def test_only_the_open_request_is_accepted(ca: EnterpriseCa, key: OwnKey, noon: datetime) -> None:
     """Not an older errand, not the unsigned one, not an errand that another key has signed."""
     older = ca.offline_root.request_crl(noon).signed(ca.root, key)
     newer = ca.offline_root.request_crl(noon + timedelta(days=1))
@@ -120,9 +113,7 @@ def test_only_the_open_request_is_accepted(ca: EnterpriseCa, key: ec.EllipticCur
         ca.offline_root.accept(newer.signed(ca.root, key), None)
 
 
-def test_crl_numbers_increase_if_a_request_is_lost(
-    ca: EnterpriseCa, key: ec.EllipticCurvePrivateKey, noon: datetime
-) -> None:
+def test_crl_numbers_increase_if_a_request_is_lost(ca: EnterpriseCa, key: OwnKey, noon: datetime) -> None:
     def number(errand: OfflineRequest) -> int:
         return errand.list().extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
 
@@ -141,7 +132,7 @@ def test_crl_numbers_increase_if_a_request_is_lost(
     ],
 )
 def test_root_signs_no_ca_that_the_profile_does_not_allow(
-    ca: EnterpriseCa, key: ec.EllipticCurvePrivateKey, noon: datetime, changed: x509.ExtensionType, why: str
+    ca: EnterpriseCa, key: OwnKey, noon: datetime, changed: x509.ExtensionType, why: str
 ) -> None:
     """An attacker on the management host writes the signing request, and the owner of the key reads its summary only."""
     coming = CaGenerations(ca.folder).prepare(noon)
@@ -159,9 +150,7 @@ def test_root_signs_no_ca_that_the_profile_does_not_allow(
     assert asked.signed(ca.root, key).certificate().tbs_certificate_bytes == made.tbs_certificate_bytes
 
 
-def test_root_signs_no_crl_that_is_valid_for_years(
-    ca: EnterpriseCa, key: ec.EllipticCurvePrivateKey, noon: datetime
-) -> None:
+def test_root_signs_no_crl_that_is_valid_for_years(ca: EnterpriseCa, key: OwnKey, noon: datetime) -> None:
     """With such a CRL, no later revocation of the issuing CA is ever missed."""
     asked = ca.offline_root.request_crl(noon)
     crl = asked.list()

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from sipmesh.errors import RemoteError
 from sipmesh.pki import files
 from sipmesh.pki.authority import EnterpriseCa
+from sipmesh.pki.keys.algorithm import KeyAlgorithm
 from sipmesh.pki.keys.passphrase import VARIABLE
 from sipmesh.server.replication.renewal import CERTIFICATE
 from sipmesh.topology.document.named_files.trust_anchors import read_certificates
@@ -143,6 +144,24 @@ def test_a_server_gets_its_next_certificate_with_the_names_of_the_topology(place
     )
     assert [server for server, _ in place.granted] == [FE1]
     assert not list((place.folder / "state").iterdir())
+
+
+def test_server_below_a_ca_of_ml_dsa_gets_its_next_certificate_for_such_a_key(tmp_path: Path) -> None:
+    """The request and the answer are signed with such keys too; a request of another server is refused."""
+    place = Place.make(tmp_path, KeyAlgorithm.ML_DSA_44)
+    applicant, grantor = place.applicant(FE1), place.grantor()
+    request = applicant.request(place.view(FE1), DUE)
+    assert request is not None
+    with pytest.raises(RemoteError, match="not signed with its key"):
+        grantor.asked(FE2, request, place.loaded, DUE)
+    assert grantor.asked(FE1, request, place.loaded, DUE)
+    item = grantor.item(FE1)
+    assert item is not None
+    before = place.leaf(FE1)
+    assert applicant.accept_certificate(open_signed(item.body, CERTIFICATE).payload, place.view(FE1))
+    after = place.leaf(FE1)
+    assert after.public_key() != before.public_key()
+    assert KeyAlgorithm.of(after.public_key()) is KeyAlgorithm.ML_DSA_44
 
 
 def test_certificate_for_another_server_or_key_is_not_stored(place: Place) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, mldsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import given
@@ -77,6 +77,25 @@ def test_header_has_the_algorithm_of_the_curve_the_kind_and_the_chain_without_it
         encoded = sign(PAYLOAD, KIND, signer.chain, ec_key(signer)).split(b".")[0]
         header = json.loads(base64.urlsafe_b64decode(encoded + b"=" * (-len(encoded) % 4)))
         assert header == {"alg": algorithm, "typ": KIND, "x5c": x5c(*signer.chain)}
+
+
+def test_document_signed_with_ml_dsa_is_opened_and_no_other_signature_counts_for_its_key() -> None:
+    key = mldsa.MLDSA44PrivateKey.generate()
+    signer = FORGE.forge(WISH, ISSUER, reuse=key)
+    jws = sign(PAYLOAD, KIND, signer.chain, key, fencing=7)
+    found = open_signed(jws, KIND)
+    assert (found.payload, found.chain, found.fencing) == (PAYLOAD, signer.chain, 7)
+    head, payload, signature = jws.split(b".")
+    claimed = {"alg": "ES256", "typ": KIND, "x5c": x5c(*signer.chain)}
+    assert "its alg is 'ES256', not ML-DSA-44" in refusal(forged(claimed))
+    assert "its alg is 'ML-DSA-44', not ES256" in refusal(forged({**rightful(), "alg": "ML-DSA-44"}))
+    for wrong in (
+        b".".join((head, b64(b"another payload"), signature)),
+        b".".join((head, payload, b64(mldsa.MLDSA44PrivateKey.generate().sign(head + b"." + payload)))),
+        b".".join((head, payload, b64(b"short"))),
+        forged({**claimed, "alg": "ML-DSA-44"}),
+    ):
+        assert "the signature of CN=mg1.example.test is not valid" in refusal(wrong)
 
 
 def test_other_valid_headers_are_accepted() -> None:
@@ -218,7 +237,7 @@ def test_nothing_is_signed_with_another_key_or_on_another_curve() -> None:
         sign(PAYLOAD, KIND, P384.chain, ec_key(SIGNER))
     with pytest.raises(LocalError, match="first certificate"):
         sign(PAYLOAD, KIND, (), ec_key(SIGNER))
-    with pytest.raises(LocalError, match="secp521r1"):
+    with pytest.raises(LocalError, match="keys on P-256 or P-384"):
         sign(PAYLOAD, KIND, P521.chain, ec_key(P521))
 
 

@@ -11,6 +11,7 @@ import typer
 from sipmesh.cli.ca.ask_first import Yes, ask_first
 from sipmesh.cli.ca.devices import name_in_draft
 from sipmesh.cli.ca.generation_files import names_of
+from sipmesh.cli.ca.key_algorithm import Algorithm, usable
 from sipmesh.cli.control_client import ask_one, links_of, reload, say_reloaded
 from sipmesh.cli.given_file import read_given
 from sipmesh.cli.management_socket import managers
@@ -94,6 +95,7 @@ def prepare(
             metavar="URI", help="Make its keys in this token (RFC 7512). By default where the present keys are."
         ),
     ] = "",
+    algorithm: Algorithm = None,
     topology: TopologyFile = HERE,
 ) -> None:
     """Create a new root with an issuing CA under it, which the present root cross-certifies. The draft then names both roots.
@@ -106,7 +108,7 @@ def prepare(
     place = Place(topology)
     must_lead(place)
     token = TokenUri.parse(pkcs11) if pkcs11 else None
-    made = place.generations().prepare(datetime.now(UTC), token)
+    made = place.generations().prepare(datetime.now(UTC), token, usable(algorithm))
     anchor, crls, devices = names_of(place, made)
     draft = edit(place.file, lambda text: add_root(text, anchor, crls, devices))
     if not place.generations().current.has_own_root:

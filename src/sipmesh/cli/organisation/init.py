@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sipmesh.cli.ca.key_algorithm import Algorithm, usable
 from sipmesh.cli.doctor.command import say_check
 from sipmesh.cli.organisation.first_steps import findings_of, servers_of, steps
 from sipmesh.cli.organisation.wishes import Wishes, domain_of
@@ -24,6 +25,7 @@ from sipmesh.cli.typed_commands import TypedCommands
 from sipmesh.cli.users.accounts import Digests, algorithms_of
 from sipmesh.cli.users.passwords import FromStdin, new_password
 from sipmesh.errors import OperatorError, Problem
+from sipmesh.pki.keys.algorithm import KeyAlgorithm
 from sipmesh.storage.users.password_rule import must_be_a_password
 
 if TYPE_CHECKING:
@@ -105,6 +107,7 @@ def init(
             " ACME. You agree to its terms of service. Port 80 of each front end must be reachable. By default none.",
         ),
     ] = "",
+    algorithm: Algorithm = None,
     user: Annotated[str, typer.Option(metavar="NAME", help="Add a first user, such as alice.")] = "",
     digest: Digests = None,
     password_stdin: FromStdin = False,
@@ -126,9 +129,9 @@ def init(
     password = new_password(f"{user}@{name}", from_stdin=password_stdin) if user else ""
     if user:
         must_be_a_password(password, f"sip:{user}@{name}")
-    tokens = _tokens(pkcs11, pkcs11_root)
+    tokens, wanted = _tokens(pkcs11, pkcs11_root), usable(algorithm) or KeyAlgorithm.P_256
     with _beside(target) as made:
-        _build(made, layout, called, tokens)
+        _build(made, layout, called, tokens, wanted)
         if user:
             with Place(made / HERE).accounts() as accounts:
                 accounts.add(user, password, algorithms_of(digest), pool=home)
@@ -174,14 +177,18 @@ def _tokens(uri: str, root_uri: str) -> dict[CertificateKind, TokenUri]:
     return {kind: TokenUri.parse(text) for kind, text in named.items() if text}
 
 
-def _build(folder: Path, layout: Layout, organisation: str, tokens: Mapping[CertificateKind, TokenUri]) -> None:
+def _build(
+    folder: Path, layout: Layout, organisation: str, tokens: Mapping[CertificateKind, TokenUri], algorithm: KeyAlgorithm
+) -> None:
     """Make the CA, the draft, the certificates of the servers on this host, and version 1."""
     from sipmesh.pki.authority import EnterpriseCa
     from sipmesh.server.management.issuing import issue_for
 
     now = datetime.now(UTC)
     crl_base, domains = f"http://crl.{layout.domain}", [layout.domain]
-    ca = EnterpriseCa.create(folder / CA, organisation, now, crl_base=crl_base, domains=domains, tokens=tokens)
+    ca = EnterpriseCa.create(
+        folder / CA, organisation, now, crl_base=crl_base, domains=domains, tokens=tokens, algorithm=algorithm
+    )
     _write_draft(folder / HERE, layout.draft(organisation, folder / HERE))
     loaded = Place(folder / HERE).load()
     for server in servers_of(loaded, layout, here=True):

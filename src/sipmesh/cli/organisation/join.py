@@ -14,6 +14,7 @@ import typer
 from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 
+from sipmesh.cli.ca.key_algorithm import Algorithm, usable
 from sipmesh.cli.control_client import links_of, reload, say_reloaded
 from sipmesh.cli.given_file import read_given
 from sipmesh.cli.output import GOOD, WARN, say
@@ -43,10 +44,12 @@ def request(
     server: Annotated[str, typer.Argument(help="The server's full name, as in the topology.")],
     *,
     folder: Folder = Path(),
+    algorithm: Algorithm = None,
 ) -> None:
     """On the new machine: create its key, and a certificate request to carry to the machine with the CA."""
     from sipmesh.pki import files
     from sipmesh.pki.csr import request_for
+    from sipmesh.pki.keys.algorithm import KeyAlgorithm
     from sipmesh.topology.document.names import fqdn
 
     name = fqdn(server)
@@ -55,7 +58,7 @@ def request(
     if key_file.exists():
         key = files.read_key(key_file)
     else:
-        key = files.new_key()
+        key = (usable(algorithm) or KeyAlgorithm.P_256).new_key()
         files.write(key_file, files.key_pem(key), files.SECRET)
     made = folder / f"{name}.csr"
     files.write(made, request_for(name, key))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from sipmesh.pki.crl import builder as crl
 from sipmesh.pki.crl.lint import check_signed_crl, lint_crl
-from sipmesh.pki.issuance.issue import ecdsa_key
+from sipmesh.pki.issuance.issue import algorithm_of, own_key
 from sipmesh.pki.issuance.lint import refuse
 from sipmesh.pki.issuance.signer import CaSigner, draft_list
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def drafted_crl(wish: CrlProfile, folder: Path) -> x509.CertificateRevocationList:
     """Return the CRL with the signature of a throwaway key; raises LintRefusedError if the profile does not allow it."""
-    drafted = draft_list(crl.builder(wish), wish.record.number, ecdsa_key(wish.issuer).curve)
+    drafted = draft_list(crl.builder(wish), wish.record.number, algorithm_of(own_key(wish.issuer)))
     refuse(lint_crl(drafted, wish), folder, "CRL")
     return drafted
 

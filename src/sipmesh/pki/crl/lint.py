@@ -9,10 +9,10 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtensionOID
 
 from sipmesh.pki.issuance.profiles import CertificateKind
+from sipmesh.pki.keys.algorithm import OwnPublicKey
 from sipmesh.trust.x509.certificate import LONGEST_SERIAL, extension
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def check_signed_crl(
     """Give all faults of the signed CRL: it differs from the checked draft, or *issuer* has not signed it."""
     faults = [] if signed.tbs_certlist_bytes == draft.tbs_certlist_bytes else ["the signed CRL differs from the draft"]
     key = issuer.public_key()
-    if not isinstance(key, ec.EllipticCurvePublicKey) or not signed.is_signature_valid(key):
+    if not isinstance(key, OwnPublicKey) or not signed.is_signature_valid(key):
         faults.append(f"the signature is not that of {issuer.subject.rfc4514_string()}")
     return faults
 

@@ -17,6 +17,7 @@ from sipmesh.pki.importing.encrypted_file import REFUSAL, refused
 from sipmesh.pki.issuance import profiles
 from sipmesh.pki.issuance.profiles import CertificateKind, CertificateProfile
 from sipmesh.pki.issuance.signer import draft
+from sipmesh.pki.keys.algorithm import KeyAlgorithm
 from sipmesh.trust.path.chain import DEEPEST, early, expired, ill_formed, not_issuing, weak
 from sipmesh.trust.x509.certificate import UNREADABLE, WEAK_HASHES, extension, fingerprint, is_authority, issued_by
 from sipmesh.trust.x509.name_constraints import violations
@@ -174,7 +175,7 @@ def _leaf(path: CaPath, names: Sequence[str], at: datetime) -> x509.Certificate:
     begin, end = profiles.validity(at, profiles.LEAF_LIFETIME)
     subject = profiles.server_name("draft", names[0])
     wish = CertificateProfile(CertificateKind.SERVER, subject, tuple(names), key, begin, end, "http://draft.invalid/")
-    return draft(profiles.builder(wish, path.ca.subject, key), x509.random_serial_number(), ec.SECP256R1())
+    return draft(profiles.builder(wish, path.ca.subject, key), x509.random_serial_number(), KeyAlgorithm.P_256)
 
 
 def _name(one: x509.Certificate) -> str:

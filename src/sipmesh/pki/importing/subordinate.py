@@ -18,7 +18,8 @@ from sipmesh.pki.crl.updater import publish_crl
 from sipmesh.pki.importing.ca_path import CaPath, must_be_ours, path_of
 from sipmesh.pki.importing.encrypted_file import refused
 from sipmesh.pki.issuance.profiles import CertificateKind, ca_name, key_usage
-from sipmesh.pki.issuance.signer import CaSigner, digest
+from sipmesh.pki.issuance.signer import CaSigner
+from sipmesh.pki.keys.algorithm import digest
 from sipmesh.pki.ledger.ledger import CRLS, OTHER, PUBLISHED, ROOT, YES, Ledger
 from sipmesh.pki.offline.cross_certificate import CROSS
 from sipmesh.pki.tokens.key_place import new_key, token_of
@@ -28,10 +29,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
-    from cryptography.hazmat.primitives.asymmetric import ec
-
     from sipmesh.pki.ca_rotation import CaGenerations
     from sipmesh.pki.importing.bundle import Bundle
+    from sipmesh.pki.keys.algorithm import OwnKey
 
 REQUEST_KEY: Final = Path("request", "issuing.key")
 """The key of an open request, in the folder of the CA. It is no key of a generation before the certificate is there."""
@@ -57,10 +57,10 @@ def request_ca(generations: CaGenerations) -> bytes:
         .add_extension(key_usage(is_ca=True), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
     )
-    return builder.sign(key, digest(key.curve)).public_bytes(Encoding.PEM)
+    return builder.sign(key, digest(key)).public_bytes(Encoding.PEM)
 
 
-def _is_of_a_ca(generations: CaGenerations, key: ec.EllipticCurvePrivateKey) -> bool:
+def _is_of_a_ca(generations: CaGenerations, key: OwnKey) -> bool:
     """Tell whether a generation has this key: another host of a management pool keeps the file of a request that was answered."""
     return any(generations.open(number).issuing.public_key() == key.public_key() for number in generations.numbers)
 
@@ -116,7 +116,7 @@ def _http(one: x509.Certificate) -> str:
     return next((url for url in urls if url.startswith(("http://", "https://"))), "")
 
 
-def _requested(generations: CaGenerations, bundle: Bundle) -> ec.EllipticCurvePrivateKey:
+def _requested(generations: CaGenerations, bundle: Bundle) -> OwnKey:
     file = generations.folder / REQUEST_KEY
     if not file.exists():
         reason = "has no private key, and there is no open request"
@@ -126,7 +126,7 @@ def _requested(generations: CaGenerations, bundle: Bundle) -> ec.EllipticCurvePr
     return files.read_key(file)
 
 
-def _ca_of(bundle: Bundle, key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
+def _ca_of(bundle: Bundle, key: OwnKey) -> x509.Certificate:
     """Return the certificate of *key*."""
     found = next((one for one in bundle.certificates if one.public_key() == key.public_key()), None)
     if found is None and bundle.key is not None:
@@ -154,9 +154,7 @@ def _facts(generations: CaGenerations, number: int, crls: Sequence[str]) -> dict
     return {**facts, **published, ROOT: OTHER, CRLS: "\n".join(crls)}
 
 
-def _build(
-    folder: Path, path: CaPath, key: ec.EllipticCurvePrivateKey, facts: Mapping[str, str], at: datetime
-) -> EnterpriseCa:
+def _build(folder: Path, path: CaPath, key: OwnKey, facts: Mapping[str, str], at: datetime) -> EnterpriseCa:
     """Make the complete CA in an empty folder."""
     ledger = Ledger.create(folder, facts)
     for kind, made in ((CertificateKind.ROOT, path.root), (CertificateKind.ISSUING, path.ca)):

@@ -18,9 +18,11 @@ from sipmesh.trust.x509.operator_name import operator_uri
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from cryptography.hazmat.primitives.asymmetric import ec, rsa
+    from cryptography.hazmat.primitives.asymmetric import rsa
 
-    LeafKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey
+    from sipmesh.pki.keys.algorithm import OwnPublicKey
+
+    LeafKey = OwnPublicKey | rsa.RSAPublicKey
 
 BACKDATED = timedelta(minutes=5)  # clocks of the servers differ
 ROOT_LIFETIME = timedelta(days=3652)
@@ -162,7 +164,7 @@ _CLIENT_USAGES = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH])
 
 
 def extensions(
-    wish: CertificateProfile, issuer: ec.EllipticCurvePublicKey, identifier: x509.SubjectKeyIdentifier | None = None
+    wish: CertificateProfile, issuer: OwnPublicKey, identifier: x509.SubjectKeyIdentifier | None = None
 ) -> list[tuple[x509.ExtensionType, bool]]:
     """Give all extensions of the certificate, each with its criticality, in the order of writing.
 
@@ -197,7 +199,7 @@ def extensions(
 def builder(
     wish: CertificateProfile,
     issuer: x509.Name,
-    issuer_key: ec.EllipticCurvePublicKey,
+    issuer_key: OwnPublicKey,
     identifier: x509.SubjectKeyIdentifier | None = None,
 ) -> x509.CertificateBuilder:
     """Give the certificate without serial number and signature."""
@@ -214,9 +216,7 @@ def builder(
     return begun
 
 
-def _authority_key(
-    issuer: ec.EllipticCurvePublicKey, identifier: x509.SubjectKeyIdentifier | None
-) -> x509.AuthorityKeyIdentifier:
+def _authority_key(issuer: OwnPublicKey, identifier: x509.SubjectKeyIdentifier | None) -> x509.AuthorityKeyIdentifier:
     if identifier is None:
         return x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer)
     return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier)

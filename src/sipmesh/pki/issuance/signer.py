@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from sipmesh.errors import LocalError, OperatorError, Problem
 from sipmesh.pki import files
+from sipmesh.pki.keys.algorithm import KeyAlgorithm, digest
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from cryptography.x509 import ocsp
 
     from sipmesh.pki.issuance.profiles import CertificateKind
+    from sipmesh.pki.keys.algorithm import OwnKey
     from sipmesh.pki.ledger.ticket import CrlTicket, Ticket
 
 
@@ -29,26 +29,26 @@ class CaSigner:
     def sign(self, builder: x509.CertificateBuilder, ticket: Ticket) -> x509.Certificate:
         """Sign the certificate of *ticket*. A ticket is valid for one signature."""
         key = self._key(ticket)
-        return builder.serial_number(ticket.spend()).sign(key, digest(key.curve))
+        return builder.serial_number(ticket.spend()).sign(key, digest(key))
 
     def sign_list(
         self, builder: x509.CertificateRevocationListBuilder, ticket: CrlTicket
     ) -> x509.CertificateRevocationList:
         """Sign the CRL of *ticket*. A ticket is valid for one signature."""
         key = self._key(ticket)
-        return _numbered(builder, ticket.spend()).sign(key, digest(key.curve))
+        return _numbered(builder, ticket.spend()).sign(key, digest(key))
 
     def sign_ocsp_response(self, builder: ocsp.OCSPResponseBuilder) -> ocsp.OCSPResponse:
         """Sign an OCSP response. It needs no ticket: it says what the ledger has, and is valid for an hour."""
         key = self._read_key()
-        return builder.sign(key, digest(key.curve))
+        return builder.sign(key, digest(key))
 
-    def _key(self, ticket: Ticket) -> ec.EllipticCurvePrivateKey:
+    def _key(self, ticket: Ticket) -> OwnKey:
         if ticket.issuer is not self.kind:
             raise LocalError(f"{ticket!r} is for the {ticket.issuer} CA, not for {self.kind}")
         return self._read_key()
 
-    def _read_key(self) -> ec.EllipticCurvePrivateKey:
+    def _read_key(self) -> OwnKey:
         key = files.read_key(self.key_file)
         if self.certificate and key.public_key() != self.certificate.public_key():
             remedy = "restore certificate and key from the same backup"
@@ -57,22 +57,19 @@ class CaSigner:
         return key
 
 
-def draft(builder: x509.CertificateBuilder, serial: int, curve: ec.EllipticCurve) -> x509.Certificate:
+def draft(builder: x509.CertificateBuilder, serial: int, algorithm: KeyAlgorithm) -> x509.Certificate:
     """Sign the certificate with a throwaway key, so that it can be checked before the CA's key is used."""
-    return builder.serial_number(serial).sign(ec.generate_private_key(curve), digest(curve))
+    key = algorithm.new_key()
+    return builder.serial_number(serial).sign(key, digest(key))
 
 
 def draft_list(
-    builder: x509.CertificateRevocationListBuilder, number: int, curve: ec.EllipticCurve
+    builder: x509.CertificateRevocationListBuilder, number: int, algorithm: KeyAlgorithm
 ) -> x509.CertificateRevocationList:
     """Sign the CRL with a throwaway key, so that it can be checked before the CA's key is used."""
-    return _numbered(builder, number).sign(ec.generate_private_key(curve), digest(curve))
+    key = algorithm.new_key()
+    return _numbered(builder, number).sign(key, digest(key))
 
 
 def _numbered(builder: x509.CertificateRevocationListBuilder, number: int) -> x509.CertificateRevocationListBuilder:
     return builder.add_extension(x509.CRLNumber(number), critical=False)
-
-
-def digest(curve: ec.EllipticCurve) -> hashes.SHA256 | hashes.SHA384:
-    """Give the hash algorithm that matches the strength of the curve (RFC 5480 4)."""
-    return hashes.SHA256() if isinstance(curve, ec.SECP256R1) else hashes.SHA384()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Protocol
 
-from sipmesh.pki.issuance.issue import ecdsa_key
+from sipmesh.pki.issuance.issue import own_key
 from sipmesh.pki.issuance.profiles import CertificateKind, CertificateProfile
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def cross_wish(older: CaFolder, newer: CaFolder) -> CertificateProfile:
         kind=CertificateKind.ISSUING,
         subject=issuing.subject,
         names=(),
-        key=ecdsa_key(issuing),
+        key=own_key(issuing),
         not_before=max(issuing.not_valid_before_utc, older.root.not_valid_before_utc),
         not_after=min(issuing.not_valid_after_utc, older.root.not_valid_after_utc),
         crl_url=f"{older.crl_base}/root.crl",

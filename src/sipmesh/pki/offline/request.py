@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from sipmesh.errors import OperatorError, Problem
@@ -25,13 +24,15 @@ from sipmesh.pki.crl.lint import lint_crl
 from sipmesh.pki.device_ca import device_domains
 from sipmesh.pki.issuance.lint import lint, refuse
 from sipmesh.pki.issuance.profiles import CertificateKind, CertificateProfile
-from sipmesh.pki.issuance.signer import digest
+from sipmesh.pki.keys.algorithm import OwnPublicKey, digest
 from sipmesh.pki.ledger.records import ListRecord
 from sipmesh.trust.x509.certificate import UNREADABLE, extension, fingerprint
 from sipmesh.typed_json import Base64, UnreadableJsonError, read_document
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from sipmesh.pki.keys.algorithm import OwnKey
 
 ROOT_KEY: Final = "root.key"
 DETACHED: Final = "root.detached.json"
@@ -112,7 +113,7 @@ class OfflineRequest:
         except UNREADABLE:
             raise OperatorError(f"the signing request contains no certificate; {REMEDY}") from None
 
-    def signed(self, root: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> OfflineRequest:
+    def signed(self, root: x509.Certificate, key: OwnKey) -> OfflineRequest:
         """Return the request, signed with the *key* of *root*; raises `OperatorError` if it is for another root.
 
         Raises LintRefusedError if it is not a CRL or a certificate that the CA may request.
@@ -123,9 +124,9 @@ class OfflineRequest:
             )
         refuse(self._faults(root), Path("the signing request"), "document")
         if self.what is OfflineKind.LIST:
-            made = _list_like(self.list()).sign(key, digest(key.curve)).public_bytes(Encoding.DER)
+            made = _list_like(self.list()).sign(key, digest(key)).public_bytes(Encoding.DER)
         else:
-            made = _certificate_like(self.certificate()).sign(key, digest(key.curve)).public_bytes(Encoding.DER)
+            made = _certificate_like(self.certificate()).sign(key, digest(key)).public_bytes(Encoding.DER)
         done = OfflineRequest(self.what, self.root, made)
         done.must_be(self)
         done.must_be_signed_by(root)
@@ -152,7 +153,7 @@ class OfflineRequest:
         try:
             key = root.public_key()
             if self.what is OfflineKind.LIST:
-                good = isinstance(key, ec.EllipticCurvePublicKey) and self.list().is_signature_valid(key)
+                good = isinstance(key, OwnPublicKey) and self.list().is_signature_valid(key)
             else:
                 self.certificate().verify_directly_issued_by(root)
                 good = True
@@ -179,7 +180,7 @@ def _issuing_profile(made: x509.Certificate, what: OfflineKind) -> CertificatePr
         kind=CertificateKind.DEVICES if what is OfflineKind.DEVICES else CertificateKind.ISSUING,
         subject=made.subject,
         names=(),
-        key=_ecdsa_key(made),
+        key=_own_key(made),
         not_before=made.not_valid_before_utc,
         not_after=made.not_valid_after_utc,
         crl_url=urls[0] if urls else "",
@@ -187,10 +188,10 @@ def _issuing_profile(made: x509.Certificate, what: OfflineKind) -> CertificatePr
     )
 
 
-def _ecdsa_key(made: x509.Certificate) -> ec.EllipticCurvePublicKey:
+def _own_key(made: x509.Certificate) -> OwnPublicKey:
     key = made.public_key()
-    if not isinstance(key, ec.EllipticCurvePublicKey):
-        raise OperatorError(f"the signing request is for a key that is not an ECDSA key; {REMEDY}")
+    if not isinstance(key, OwnPublicKey):
+        raise OperatorError(f"the signing request is for a key that is neither ECDSA nor ML-DSA-44; {REMEDY}")
     return key
 
 
@@ -210,7 +211,7 @@ def _certificate_like(made: x509.Certificate) -> x509.CertificateBuilder:
         x509.CertificateBuilder()
         .subject_name(made.subject)
         .issuer_name(made.issuer)
-        .public_key(_ecdsa_key(made))
+        .public_key(_own_key(made))
         .serial_number(made.serial_number)
         .not_valid_before(made.not_valid_before_utc)
         .not_valid_after(made.not_valid_after_utc)

@@ -13,7 +13,7 @@ from sipmesh.pki.crl.issue import drafted_crl
 from sipmesh.pki.crl.updater import next_crl
 from sipmesh.pki.device_ca import device_ca_wish
 from sipmesh.pki.issuance import lint, profiles
-from sipmesh.pki.issuance.issue import ecdsa_key
+from sipmesh.pki.issuance.issue import algorithm_of, own_key
 from sipmesh.pki.issuance.profiles import CertificateKind
 from sipmesh.pki.issuance.signer import draft
 from sipmesh.pki.lock import ca_lock
@@ -55,8 +55,8 @@ class OfflineRoot:
 
     def _request(self, what: OfflineKind, wish: CertificateProfile, at: datetime) -> OfflineRequest:
         with ca_lock(self._ca.folder):
-            builder = profiles.builder(wish, self._ca.root.subject, ecdsa_key(self._ca.root))
-            drafted = draft(builder, x509.random_serial_number(), ecdsa_key(self._ca.root).curve)
+            builder = profiles.builder(wish, self._ca.root.subject, own_key(self._ca.root))
+            drafted = draft(builder, x509.random_serial_number(), algorithm_of(own_key(self._ca.root)))
             lint.refuse(lint.lint(drafted, wish, self._ca.root), self._ca.folder)
             names = (wish.subject.rfc4514_string(),)
             validity = (wish.not_before, wish.not_after)

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cryptography.hazmat.primitives.asymmetric import ec
-
+from sipmesh.errors import OperatorError
 from sipmesh.pki import files
+from sipmesh.pki.keys.algorithm import KeyAlgorithm
 from sipmesh.pki.tokens.token_key import TokenKey
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+    from sipmesh.pki.keys.algorithm import OwnKey
     from sipmesh.pki.tokens.token_uri import TokenUri
 
 
-def new_key(token: TokenUri | None, label: str, curve: ec.EllipticCurve | None = None) -> ec.EllipticCurvePrivateKey:
+def new_key(token: TokenUri | None, label: str, algorithm: KeyAlgorithm = KeyAlgorithm.P_256) -> OwnKey:
     """Make a key in a *token*, under a *label*, or without a token in memory; raises `OperatorError`."""
-    return files.new_key(curve) if token is None else TokenKey.generate(token, label, curve or ec.SECP256R1())
+    if token is None:
+        return algorithm.new_key()
+    if algorithm is KeyAlgorithm.ML_DSA_44:
+        raise OperatorError("keys of ML-DSA-44 are not made in a token; leave out --pkcs11, or use --algorithm p-256")
+    return TokenKey.generate(token, label, algorithm.curve)
 
 
 def token_of(file: Path) -> TokenUri | None:

@@ -16,6 +16,7 @@ from sipmesh.pki import files
 from sipmesh.pki.csr import request_for
 from sipmesh.pki.importing.ca_path import ADOPTED
 from sipmesh.pki.key_pair import must_be_a_pair, write_pair
+from sipmesh.pki.keys.algorithm import new_key_below
 from sipmesh.server.replication.renewal import REQUEST, is_due
 from sipmesh.topology.document.named_files.read import UnusableFileError
 from sipmesh.topology.document.named_files.trust_anchors import parse_certificates, read_certificates
@@ -27,8 +28,7 @@ from sipmesh.typed_json import UnreadableJsonError, read_document
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from cryptography.hazmat.primitives.asymmetric import ec
-
+    from sipmesh.pki.keys.algorithm import OwnKey
     from sipmesh.topology.view import ServerView
     from sipmesh.trust.authority import Authority
 
@@ -55,16 +55,17 @@ class Applicant:
             if not (is_other_ca or is_due(chain[0], at)) or not _is_ours(chain, view):
                 return None
             if self._made is None or self._made[0] != chain[0]:
-                request = request_for(self._server, self._next_key())
+                request = request_for(self._server, self._next_key(issuing or chain[1:]))
                 self._made = chain[0], sign(request, REQUEST, chain, files.read_key(view.key)).decode()
             return self._made[1]
         except (UnusableFileError, OperatorError):  # `ca inventory` and the log report what is wrong with the files
             return None
 
-    def _next_key(self) -> ec.EllipticCurvePrivateKey:
+    def _next_key(self, issuers: Sequence[x509.Certificate]) -> OwnKey:
+        """Return the next key; its algorithm is that of keys below the nearest of *issuers*."""
         if self._key_file.exists():
             return files.read_key(self._key_file)
-        key = files.new_key()
+        key = new_key_below(issuers)
         files.write(self._key_file, files.key_pem(key), files.SECRET)
         return key
 

@@ -13,10 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from cryptography.hazmat.primitives.asymmetric import ec
-
     from sipmesh.pki.ca_rotation import CaGenerations
     from sipmesh.pki.issued import Certified
+    from sipmesh.pki.keys.algorithm import OwnPublicKey
     from sipmesh.server.enrolment.enrollable import Enrollable
     from sipmesh.storage.enrolment.enrolled_certificates import EnrolledCertificates
     from sipmesh.storage.management_db import ManagementDb
@@ -59,7 +58,7 @@ class EnrolmentIssuer:
     def __init__(self, generations: CaGenerations, management_db: ManagementDb) -> None:
         self._generations, self._management_db = generations, management_db
 
-    def issue(self, entry: Enrollable, key: ec.EllipticCurvePublicKey, proof: Proof, at: datetime) -> Certified:
+    def issue(self, entry: Enrollable, key: OwnPublicKey, proof: Proof, at: datetime) -> Certified:
         """Issue a certificate with the names of *entry* for *key*; raises `OperatorError`, and then nothing was issued."""
         issued = self._management_db.enrolled_certificates
 

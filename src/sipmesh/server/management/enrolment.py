@@ -26,10 +26,9 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
     from pathlib import Path
 
-    from cryptography.hazmat.primitives.asymmetric import ec
-
     from sipmesh.pki.ca_rotation import CaGenerations
     from sipmesh.pki.issued import Certified
+    from sipmesh.pki.keys.algorithm import OwnPublicKey
     from sipmesh.storage.management_db import ManagementDb
     from sipmesh.topology.document.load import Loaded
     from sipmesh.trust.role import Role
@@ -52,7 +51,7 @@ class EnrolmentRequest:
     """
 
     server: str
-    key: ec.EllipticCurvePublicKey
+    key: OwnPublicKey
     who: str
     at: datetime
     lifetime: timedelta

@@ -26,8 +26,7 @@ from sipmesh.trust.x509.certificate import extension, issued_by
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cryptography.hazmat.primitives.asymmetric import ec
-
+    from sipmesh.pki.keys.algorithm import OwnPublicKey
     from sipmesh.topology.document.load import Loaded
 
 
@@ -113,7 +112,7 @@ class Grantor:
             )
         return lately
 
-    def _checked(self, server: str, request: str, at: datetime) -> ec.EllipticCurvePublicKey:
+    def _checked(self, server: str, request: str, at: datetime) -> OwnPublicKey:
         """Return the key of a request, if it is signed with the key of a certificate that our CA has issued for the server.
 
         The certificate itself says whose it is: a row of the ledger that was changed or removed keeps no server from renewal.

@@ -12,6 +12,7 @@ from cryptography import x509
 from sipmesh.pki import files
 from sipmesh.pki.ca_rotation import CaGenerations
 from sipmesh.pki.key_pair import differ, finish_pair, must_be_a_pair, write_pair
+from sipmesh.pki.keys.algorithm import KeyAlgorithm
 from sipmesh.pki.tokens.key_place import kept_key
 from sipmesh.server.replication.renewal import is_due
 from sipmesh.topology.document.named_files.read import UnusableFileError
@@ -22,10 +23,9 @@ from sipmesh.trust.x509.certificate import issued_by
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cryptography.hazmat.primitives.asymmetric import ec
-
     from sipmesh.pki.authority import EnterpriseCa
     from sipmesh.pki.issued import Issued
+    from sipmesh.pki.keys.algorithm import OwnKey, OwnPublicKey
     from sipmesh.topology.view import ServerView
 
 
@@ -40,21 +40,27 @@ def renew_own(view: ServerView, folder: Path, at: datetime) -> list[x509.Certifi
     names = certificate_names(view.loaded.topology, view.name)
     issued = []
     if _needs(view.certificate, view.key, ca, at):
-        issued.append(_renewed(view.certificate, view.key, lambda key: ca.issue(names, view.role, at, key=key)))
+        issued.append(
+            _renewed(
+                view.certificate, view.key, KeyAlgorithm.P_256, lambda key: ca.issue(names, view.role, at, key=key)
+            )
+        )
     if _needs(*view.signer, ca, at):
-        issued.append(_renewed(*view.signer, lambda key: ca.issue_signer(view.name, at, key=key)))
+        issued.append(
+            _renewed(*view.signer, ca.algorithm.of_leaves, lambda key: ca.issue_signer(view.name, at, key=key))
+        )
     return issued
 
 
 def _renewed(
-    certificate: Path, key_file: Path, issue: Callable[[ec.EllipticCurvePrivateKey], Issued]
+    certificate: Path, key_file: Path, algorithm: KeyAlgorithm, issue: Callable[[OwnKey], Issued]
 ) -> x509.Certificate:
     """Issue a certificate for a new key, or for the key in a token.
 
     The key is on the disk before, so that a crash does not lose it: `finish_own`.
     """
     must_be_a_pair(certificate, key_file)  # before a certificate is issued
-    key, waiting = kept_key(key_file) or files.new_key(), _waiting_key(key_file)
+    key, waiting = kept_key(key_file) or algorithm.new_key(), _waiting_key(key_file)
     files.write(waiting, files.key_pem(key), files.SECRET)
     made = issue(key)
     made.write(certificate, key_file)
@@ -91,7 +97,7 @@ def _finish_from_ledger(certificate: Path, key_file: Path, ca: EnterpriseCa) -> 
     return True
 
 
-def _issued_for(key: ec.EllipticCurvePublicKey, ca: EnterpriseCa) -> x509.Certificate | None:
+def _issued_for(key: OwnPublicKey, ca: EnterpriseCa) -> x509.Certificate | None:
     """Return the certificate that a CA has issued for a *key* and not revoked, None if there is none."""
     for record in reversed(ca.certificates):
         if record.der is not None and record.revoked_at is None and ca.records.is_as_issued(record):

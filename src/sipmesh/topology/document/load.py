@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import OperatorError, Problem
 from sipmesh.topology.document import yaml_tree
+from sipmesh.topology.document.ml_dsa_warnings import ml_dsa_warnings
 from sipmesh.topology.document.named_files.trust_anchors import (
     Anchors,
     TrustMaterial,
@@ -231,12 +232,14 @@ def load_text(
 def check(file: Path, *, at: datetime) -> tuple[Loaded, tuple[Problem, ...]]:
     """Read a topology as `load` does, but treat unusable CRLs as problems; returns it with its warnings.
 
-    Warnings are expired CRLs, and anchors that are not valid, at the instant *at*, and trunks that protect less.
+    Warnings are expired CRLs, and anchors that are not valid, at the instant *at*, trunks that protect less, and peers without
+    ML-DSA.
     """
     reading = _read(yaml_tree.read(file), file, None)
     loaded = _accept(reading, faults_too=True)
     stale_lists = stale(reading.materials, reading.report, at=at)
-    return loaded, (*stale_lists, *trunk_warnings(loaded.topology, reading.report))
+    told = ml_dsa_warnings(loaded.topology, loaded.authority.anchors, reading.report)
+    return loaded, (*stale_lists, *trunk_warnings(loaded.topology, reading.report), *told)
 
 
 def _read(content: bytes, file: Path, anchors: Anchors | None, *, published: bool = False) -> _Reading:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sql
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, mldsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from sipmesh.database.number_ceilings import FILE_NUMBERS
@@ -26,7 +26,7 @@ from sipmesh.pki.ledger import checked_records
 from sipmesh.pki.offline.cross_certificate import CROSS
 from sipmesh.pki.offline.request import DETACHED
 from sipmesh.server.management.pool import file_replication
-from sipmesh.server.management.pool.file_replication import KIND, FileGiver, FileReceiver, _payload
+from sipmesh.server.management.pool.file_replication import KIND, FileGiver, FileReceiver, _opened, _payload
 from sipmesh.server.management.pool.joining import join_pool
 from sipmesh.server.management.publishing.document_signing import sign_as
 from sipmesh.server.replication.document_store import DocumentStore
@@ -226,12 +226,18 @@ def test_expired_certificate_in_a_row_with_other_dates_does_not_count(
     assert f"{MGMT2}: ca/root.key" in FileGiver(ends.leader).give(ends.view)
 
 
+def test_nothing_is_opened_with_a_key_to_which_nothing_can_be_sealed() -> None:
+    with pytest.raises(OperatorError, match="sealed to keys of ECDSA"):
+        _opened(b"{}", MGMT2, PLANTED, mldsa.MLDSA44PrivateKey.generate())
+
+
 def test_planted_file_is_refused_and_those_of_the_leader_are_written(ends: Ends) -> None:
     network = ends.pool.network
     ends.give()
     ends.receive()
     theirs = x509.load_pem_x509_certificates((ends.folder / "servers" / f"{MGMT2}.pem").read_bytes())[0]
     public = files.read_key(ends.folder / "servers" / f"{MGMT2}.key").public_key()
+    assert isinstance(public, ec.EllipticCurvePublicKey)
     assert theirs.public_key() == public
     payload = _payload(MGMT2, "ca/root.pem", PLANTED, b"another root", public)
     fencing = ends.leader.lease.fencing
@@ -399,6 +405,7 @@ def test_older_crl_is_not_written_under_a_new_number(ends: Ends) -> None:
     ends.give()
     assert ends.receive() == ["ca/issuing.crl"]
     public = files.read_key(ends.folder / "servers" / f"{MGMT2}.key").public_key()
+    assert isinstance(public, ec.EllipticCurvePublicKey)
     document = network.signed(
         _payload(MGMT2, "ca/issuing.crl", PLANTED, old, public), kind=KIND, fencing=ends.leader.lease.fencing
     )

@@ -33,8 +33,7 @@ from sipmesh.topology.document.parts.enrolment import EnrolmentProtocol
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from cryptography.hazmat.primitives.asymmetric import ec
-
+    from sipmesh.pki.keys.algorithm import OwnPublicKey
     from sipmesh.server.enrolment.acme.asked import Asked
     from sipmesh.server.enrolment.enrollable import Enrollable
     from sipmesh.server.enrolment.enrolment_host import EnrolmentHost
@@ -212,7 +211,7 @@ def _names(entry: Enrollable, members: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-def _requested(asked: Asked, order: AcmeOrder) -> ec.EllipticCurvePublicKey:
+def _requested(asked: Asked, order: AcmeOrder) -> OwnPublicKey:
     """Return the key of the signing request in a request; raises `AcmeProblemError`."""
     csr = asked.members.get("csr")
     try:

@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from sipmesh.pki.keys.algorithm import OwnKey
     from sipmesh.storage.management_db import ManagementDb
     from sipmesh.topology.document.load import Loaded
     from sipmesh.topology.view import ServerView
@@ -310,8 +311,10 @@ def _payload(server: str, name: str, number: int, content: bytes, key: ec.Ellipt
     return json.dumps({"server": server, "name": name, "number": number, "sealed": b64encode(sealed).decode()}).encode()
 
 
-def _opened(payload: bytes, server: str, number: int, key: ec.EllipticCurvePrivateKey) -> tuple[str, bytes]:
+def _opened(payload: bytes, server: str, number: int, key: OwnKey) -> tuple[str, bytes]:
     """Return name and content of a signed file; raises `RemoteError` if it is not for *server*, or has another number."""
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        raise OperatorError(f"the key of {server} is of ML-DSA-44, and files of the CA are sealed to keys of ECDSA")
     try:
         found = read_document(_SealedFile, payload)
         if (found.server, found.number) != (server, number):
