@@ -19,6 +19,7 @@ from support.pebble import pebble
 from support.public_ca import Cheat, Site, Tamper, cheating, reached
 from support.running import on_loop
 from support.service import serving_here
+from support.tiers import wide_after, wide_unless
 
 pytestmark = pytest.mark.peer("pebble")
 DAY: Final = timedelta(days=1)
@@ -50,8 +51,11 @@ ISSUED: Final[dict[str, tuple[Callable[[Cheat], Tamper], str]]] = {
     "a CA": (lambda ca: ca.issues(wishes(ca=True, cert_sign=True)), "a handshake with the new certificate fails"),
 }
 
+QUICK: Final = {"another name", "another key", "expired", "right"}
+"""These are in `make test`: a wrong name, a wrong key, a wrong time, and the control."""
 
-@pytest.mark.parametrize("kind", ISSUED)
+
+@pytest.mark.parametrize("kind", wide_unless(QUICK.__contains__, ISSUED))
 @on_loop
 async def test_wrong_certificate_of_the_ca_is_not_used(example: Organisation, tmp_path: Path, kind: str) -> None:
     """The intermediate of the CA has signed each, and phones trust its root. The control is the right one."""
@@ -129,7 +133,7 @@ def elsewhere() -> dict[str, str]:
     return dict.fromkeys(names, "https://169.254.169.254/latest")
 
 
-@pytest.mark.parametrize("kind", ANSWERS)
+@pytest.mark.parametrize("kind", wide_after(5, ANSWERS))
 @on_loop
 async def test_wrong_answer_of_the_ca_leads_nowhere(example: Organisation, tmp_path: Path, kind: str) -> None:
     site = Site(example)

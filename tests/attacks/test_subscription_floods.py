@@ -18,6 +18,7 @@ from support.network import EDGE, FE1, FE2, PARTNER_EDGE, Network
 from support.peer import HungUpError, Peer
 from support.process import serving
 from support.running import on_loop
+from support.tiers import wide_after
 
 LINKS: Final = 16
 ROUNDS: Final = 10
@@ -88,7 +89,7 @@ async def links_of(network: Network, who: str) -> list[Peer]:
 
 
 @pytest.mark.parametrize("answers", [True, False], ids=["answers", "reads nothing"])
-@pytest.mark.parametrize("who", ["user", "partner"])
+@pytest.mark.parametrize("who", wide_after(1, ["user", "partner"]))
 @on_loop
 async def test_messages_and_subscriptions_of_others_pass_in_a_flood_of_subscriptions(
     federation: Network, who: str, *, answers: bool

@@ -26,6 +26,7 @@ from support.pebble import Pebble, pebble
 from support.public_ca import Site, Tamper, cheating
 from support.running import on_loop
 from support.service import serving_here
+from support.tiers import wide_after
 
 pytestmark = pytest.mark.peer("pebble")
 
@@ -49,7 +50,7 @@ INFORMATION: Final = {
 }
 
 
-@pytest.mark.parametrize("kind", INFORMATION)
+@pytest.mark.parametrize("kind", wide_after(2, INFORMATION))
 @on_loop
 async def test_no_renewal_information_keeps_a_due_certificate(example: Organisation, tmp_path: Path, kind: str) -> None:
     """Two thirds of the lifetime are over, so it is renewed. The control is a late time, which is in the calendar."""

@@ -30,6 +30,7 @@ NOISE = 10
 source_only = pytest.mark.skipif(built() == "compiled", reason="a defect is put back into the source")
 
 
+@pytest.mark.wide
 @pytest.mark.more_in_soak
 @pytest.mark.parametrize("name", wide_after(2, READERS))
 def test_nothing_costs_more_than_its_octets(name: str) -> None:

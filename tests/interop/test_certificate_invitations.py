@@ -57,6 +57,7 @@ async def baresip(network: DemoNetwork, user: str, friend: str = "") -> InvitedB
     return phone
 
 
+@pytest.mark.wide
 def test_baresip_writes_after_its_invitation_and_is_shut_out_when_its_device_is_revoked(
     network: DemoNetwork, runner: asyncio.Runner
 ) -> None:
@@ -98,6 +99,7 @@ def test_linphone_is_written_to_after_its_invitation(network: DemoNetwork, runne
     runner.run(play())
 
 
+@pytest.mark.wide
 @pytest.mark.peer("pjsua2")
 def test_pjsip_is_written_to_after_its_invitation(network: DemoNetwork, runner: asyncio.Runner) -> None:
     """`certBuf` and `privKeyBuf` of its `TlsConfig`: no file at all."""

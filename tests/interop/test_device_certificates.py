@@ -92,6 +92,7 @@ def refusals(network: DemoNetwork) -> str:
     return "".join(line for line in log.splitlines() if "link refused" in line)
 
 
+@pytest.mark.wide
 @pytest.mark.peer("baresip")
 def test_baresip_logs_in_and_is_closed_when_its_certificate_is_revoked(
     network: DemoNetwork, runner: asyncio.Runner
@@ -118,6 +119,7 @@ def test_baresip_logs_in_and_is_closed_when_its_certificate_is_revoked(
     assert "WWW-Authenticate" not in alice.log
 
 
+@pytest.mark.wide
 @pytest.mark.peer("baresip")
 def test_baresip_without_a_certificate_does_not_log_in(network: DemoNetwork, runner: asyncio.Runner) -> None:
     async def play() -> None:

@@ -171,6 +171,7 @@ async def test_curl_enrols_by_the_ticket_of_a_computer_of_the_domain(
             assert len({here.certificate(f"{name}.pem").serial_number for name in ("first", "second")}) == 2
 
 
+@pytest.mark.wide
 @on_loop
 @pytest.mark.peer("certbot")
 async def test_certbot_registers_enrols_renews_revokes_and_leaves(tmp_path: Path) -> None:
@@ -196,6 +197,7 @@ async def test_certbot_registers_enrols_renews_revokes_and_leaves(tmp_path: Path
         assert [line.about["serial"] for line in revoked] == [f"{first.serial_number:x}"]
 
 
+@pytest.mark.wide
 @on_loop
 @pytest.mark.peer("lego")
 async def test_lego_enrols_by_http_01_renews_by_tls_alpn_01_and_revokes(tmp_path: Path) -> None:
@@ -264,6 +266,7 @@ async def enrols_by(client: str, here: Machine) -> str:
         --agree-tos --email ops@example.test --no-eff-email"""
 
 
+@pytest.mark.wide
 @on_loop
 @pytest.mark.peer("lego")
 async def test_lego_enrols_by_dns_01(tmp_path: Path) -> None:

@@ -152,6 +152,7 @@ config-uri={url}
 """
 
 
+@pytest.mark.wide
 @pytest.mark.peer("linphone")
 def test_linphone_calls_baresip_after_their_invitations(network: DemoNetwork, runner: asyncio.Runner) -> None:
     """Linphone fetches its account itself, once."""

@@ -78,6 +78,7 @@ def _domain(tmp_path: Path) -> Iterator[Domain]:
         yield Domain(samba, organisation)
 
 
+@pytest.mark.wide
 def test_each_change_of_an_account_is_planned_and_applied(domain: Domain) -> None:
     samba = domain.samba
     assert sorted(domain.changed()) == [("add", "carol"), ("add", "dave")]
@@ -117,6 +118,7 @@ def test_each_change_of_an_account_is_planned_and_applied(domain: Domain) -> Non
     assert set(domain.users()) == {"alice", "bob", "dave"}
 
 
+@pytest.mark.wide
 def test_each_change_is_read_alone_by_an_account_that_sees_deletions(domain: Domain) -> None:
     """After each change the mirror knows what a whole answer has. Without the right, everything is read, to the same effect."""
     samba, loaded = domain.samba, domain.organisation.load()

@@ -8,6 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from sipmesh.demo.organisation import Organisation, PoolPlan
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.role import Role
@@ -69,6 +71,7 @@ async def until_called(caller: Peer, number: str, line: Peer, status: int) -> No
         await asyncio.sleep(LOOK_AGAIN_S * 20)
 
 
+@pytest.mark.wide
 @within(180.0)
 async def test_member_of_the_group_may_call_abroad(tmp_path: Path) -> None:
     """Within a minute, and not before. A group in the group counts too. A group that the topology does not name gives nothing."""

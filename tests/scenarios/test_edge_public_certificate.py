@@ -193,6 +193,7 @@ async def world(federation: Network, folder: Path) -> AsyncIterator[World]:
         yield World(federation, site, ca, cheat, service, edge, theirs, told, users, public_root)
 
 
+@pytest.mark.wide
 @on_loop
 async def test_remote_users_and_the_partner_see_the_public_certificate_and_each_renewal_refuses_nothing(
     federation: Network, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

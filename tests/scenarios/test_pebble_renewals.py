@@ -177,6 +177,7 @@ async def world(federation: Network, folder: Path) -> AsyncIterator[World]:
         yield World(federation, ca, edge, service, told, users, ordered)
 
 
+@pytest.mark.wide
 @on_loop
 async def test_five_renewals_with_a_probe_refuse_no_message_and_no_link_of_the_partner(
     federation: Network, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -178,6 +178,7 @@ async def test_loss_of_the_pool_behind_the_edge_closes_its_remote_users(remote: 
         await until(lambda: not bindings(remote))
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("user", ["alice", "bob"])
 @on_loop
 async def test_access_token_is_judged_by_the_home_pool_and_its_end_closes_the_link_at_the_edge(

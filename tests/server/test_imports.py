@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from support.tiers import wide_after
+
 ABSENT = {
     "front end or edge": (
         ("sipmesh.server.service", "sipmesh.server.agent_wiring"),
@@ -34,7 +36,7 @@ print(*sorted(set(sys.argv[2].split()) & sys.modules.keys()))
 """
 
 
-@pytest.mark.parametrize("role", ABSENT)
+@pytest.mark.parametrize("role", wide_after(1, ABSENT))
 def test_role_does_not_import_what_it_does_not_use(role: str) -> None:
     imported, absent = (" ".join(names) for names in ABSENT[role])
     done = subprocess.run([sys.executable, "-c", PRINTS, imported, absent], capture_output=True, text=True, check=True)

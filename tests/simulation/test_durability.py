@@ -207,6 +207,7 @@ def _losses(tmp_path: Path, act: Act, holds: Holds, site: Site | None) -> int:
     return lost
 
 
+@pytest.mark.wide
 def test_each_fsync_has_an_act() -> None:
     """Who adds an fsync adds what would be lost without it."""
     assert set(_sites()) == ACTS.keys()

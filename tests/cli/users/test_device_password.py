@@ -53,6 +53,7 @@ def test_what_cannot_be_is_refused(tmp_path: Path, given: tuple[str, ...], why: 
     assert (refused.code, why in " ".join(refused.err.split())) == (1, True), refused.err
 
 
+@pytest.mark.wide
 @pytest.mark.peer("openldap")
 @within(150.0)  # five commands are processes of their own
 async def test_user_from_the_directory_gets_in_by_it_and_its_end_closes_this_device_alone(tmp_path: Path) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from cli.world import DOMAIN, Organisation
 from sipmesh.storage.audit_act import AuditAct
 from sipmesh.storage.management_db import ManagementDb
@@ -45,34 +43,32 @@ def test_groups_are_added_changed_shown_and_removed_with_lines_in_the_audit_log(
     assert lines[-1] == {"removed": SALES}
 
 
-@pytest.mark.parametrize(
-    ("arguments", "code", "says"),
-    [
-        (("group", "add", "other", "--member", "nobody"), 1, "nobody is not a user"),
-        (("group", "add", "other", "--member", "sales"), 1, "is a group, and the members of a group are users"),
-        (("group", "add", "alice"), 1, "exists already; to change the password: sipmesh user password alice@"),
-        (("group", "add", "sales"), 1, "exists already; to change the group: sipmesh group set sales@"),
-        (("group", "add", "other", "--overflow", "other"), 1, "to the user who forwards it"),
-        (("group", "set", "alice", "--add", "alice"), 1, "is not a group"),
-        (("group", "set", "other", "--add", "alice"), 1, "is not a group; to list the groups: sipmesh group list"),
-        (("group", "set", "sales"), 2, "name a change"),
-        (("group", "remove", "alice"), 1, "is not a group"),
-        (("group", "show", "other"), 1, "is not a group; to list the groups: sipmesh group list"),
-        (("group", "show", "alice"), 1, "is not a group"),
-        (("user", "rules", "set", "sales", "--also", "alice"), 1, "nothing rings beside the group"),
-        (("user", "rules", "clear", "sales"), 1, "is a group"),
-    ],
-)
-def test_what_no_group_can_be_is_refused_and_changes_nothing(
-    organisation: Organisation, arguments: tuple[str, ...], code: int, says: str
-) -> None:
+WRONG: list[tuple[tuple[str, ...], int, str]] = [
+    (("group", "add", "other", "--member", "nobody"), 1, "nobody is not a user"),
+    (("group", "add", "other", "--member", "sales"), 1, "is a group, and the members of a group are users"),
+    (("group", "add", "alice"), 1, "exists already; to change the password: sipmesh user password alice@"),
+    (("group", "add", "sales"), 1, "exists already; to change the group: sipmesh group set sales@"),
+    (("group", "add", "other", "--overflow", "other"), 1, "to the user who forwards it"),
+    (("group", "set", "alice", "--add", "alice"), 1, "is not a group"),
+    (("group", "set", "other", "--add", "alice"), 1, "is not a group; to list the groups: sipmesh group list"),
+    (("group", "set", "sales"), 2, "name a change"),
+    (("group", "remove", "alice"), 1, "is not a group"),
+    (("group", "show", "other"), 1, "is not a group; to list the groups: sipmesh group list"),
+    (("group", "show", "alice"), 1, "is not a group"),
+    (("user", "rules", "set", "sales", "--also", "alice"), 1, "nothing rings beside the group"),
+    (("user", "rules", "clear", "sales"), 1, "is a group"),
+]
+
+
+def test_what_no_group_can_be_is_refused_and_changes_nothing(organisation: Organisation) -> None:
     organisation.add_user("alice")
     assert organisation.type("group", "add", "sales", "--member", "alice").code == 0
     before = organisation.type("group", "list", "--json").json
-    done = organisation.type(*arguments)
-    assert (done.code, says in done.err) == (code, True), done.err
-    assert organisation.type("group", "list", "--json").json == before
-    assert len(organisation.type("user", "list", "--json").json) == 2
+    for arguments, code, says in WRONG:
+        done = organisation.type(*arguments)
+        assert (done.code, says in done.err) == (code, True), (arguments, done.err)
+        assert organisation.type("group", "list", "--json").json == before, arguments
+        assert len(organisation.type("user", "list", "--json").json) == 2, arguments
 
 
 def test_group_gets_no_password_from_an_operator(organisation: Organisation) -> None:

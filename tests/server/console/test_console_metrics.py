@@ -33,6 +33,7 @@ async def test_viewer_reads_the_figures_by_token_or_certificate_and_a_stranger_d
                 assert "sipmesh_" not in answer.text
 
 
+@pytest.mark.wide
 @on_loop
 @pytest.mark.peer("promtool")
 async def test_prometheus_reads_them_by_name_and_token_and_by_certificate(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from sipmesh.server.directory.ldap_session import escaped
 from support.directory_ca import HOST
 from support.directory_world import DirectoryWorld, directory_world
 from support.openldap import PEOPLE, SUFFIX, add, write_password
+from support.tiers import WIDE
 
 pytestmark = pytest.mark.peer("openldap")
 
@@ -68,7 +69,7 @@ def _copy(source: socket.socket, target: socket.socket, most: int = 1 << 40) -> 
             most -= len(data)
 
 
-@pytest.mark.parametrize(("after", "is_cut"), [(6_000, True), (1 << 30, False)])
+@pytest.mark.parametrize(("after", "is_cut"), [pytest.param(6_000, True, marks=WIDE), (1 << 30, False)])
 def test_connection_that_ends_in_the_middle_is_an_error(world: DirectoryWorld, after: int, is_cut: bool) -> None:  # noqa: FBT001
     for n in range(30):
         world.ldap.person(f"u{n}", description="x" * 1_000, displayName="y" * 500)

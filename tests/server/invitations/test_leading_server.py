@@ -39,6 +39,7 @@ from support.model_ports import model_port
 from support.network import FE1
 from support.pool import Pool, build_pool
 from support.running import on_loop, until
+from support.tiers import wide_after
 
 pytestmark = pytest.mark.peer("postgresql")
 
@@ -120,6 +121,7 @@ async def take(pool: Pool, name: str, secret: str, **given: Any) -> tuple[int, s
     return await ask(pool, name, "POST", f"/i/{secret}", data={"client": "json"}, **given)
 
 
+@pytest.mark.wide
 @on_loop
 async def test_each_server_takes_invitations_once_with_the_address_of_the_client_and_after_a_change_of_leader(
     tmp_path: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch
@@ -141,6 +143,7 @@ async def test_each_server_takes_invitations_once_with_the_address_of_the_client
         assert (status, json.loads(text)["device"]) == (200, "json-2")
 
 
+@pytest.mark.wide
 @on_loop
 async def test_rules_are_changed_at_each_server_by_the_ticket_of_their_user_alone(
     tmp_path: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch
@@ -189,7 +192,7 @@ async def test_stranger_cannot_say_which_address_it_has(
         assert (await take(pool, MGMT2, await invite(pool)))[0] == 200
 
 
-@pytest.mark.parametrize("further", [False, True])
+@pytest.mark.parametrize("further", wide_after(1, [False, True]))
 @on_loop
 async def test_secret_is_not_sent_to_a_server_whose_certificate_was_revoked(
     tmp_path: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch, *, further: bool

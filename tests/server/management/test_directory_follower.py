@@ -19,6 +19,7 @@ from support.running import on_loop
 pytestmark = pytest.mark.peer("openldap")
 
 
+@pytest.mark.wide
 @on_loop
 async def test_phone_is_out_when_its_entry_is_gone_and_in_again_with_it(tmp_path: Path) -> None:
     """Alice is a local user who is adopted: her phone stays on its link. Then her entry is locked and unlocked."""

@@ -306,6 +306,7 @@ async def test_user_of_a_link_makes_no_further_links(tmp_path: Path) -> None:
         assert "/i/" in made.text
 
 
+@pytest.mark.wide
 @on_loop
 async def test_command_makes_a_link_only_where_the_portal_takes_it(tmp_path: Path) -> None:
     async with with_links(tmp_path) as network, PortalBrowser(network) as alice:

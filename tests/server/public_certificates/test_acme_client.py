@@ -15,6 +15,7 @@ from support.pebble import pebble
 from support.public_ca import ISSUED, Cheat, Site, cheating
 from support.running import on_loop, until
 from support.service import serving_here
+from support.tiers import wide_after
 
 pytestmark = pytest.mark.peer("pebble")
 
@@ -45,7 +46,7 @@ def window(start: datetime, end: datetime) -> Any:
     return tamper
 
 
-@pytest.mark.parametrize("days", [-1, 10])
+@pytest.mark.parametrize("days", wide_after(1, [-1, 10]))
 @on_loop
 async def test_ca_that_wants_its_certificate_renewed_now_is_asked_again(
     example: Organisation, tmp_path: Path, days: int

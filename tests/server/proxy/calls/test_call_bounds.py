@@ -82,6 +82,7 @@ async def refused(caller: Peer, user: str, number: str = PREMIUM) -> int:
     return (await caller.final()).status
 
 
+@pytest.mark.wide
 @on_jumping_loop
 async def test_stolen_phone_that_calls_premium_numbers_all_night_stops_after_its_minutes_and_is_named(
     network: Network, provider: PlayedTrunk
@@ -179,6 +180,7 @@ async def test_class_with_hours_is_called_within_them_only(
         assert (await alice.final()).status == status
 
 
+@pytest.mark.wide
 @on_jumping_loop
 async def test_report_has_the_minutes_of_a_trunk_and_the_users_who_have_used_half_of_a_bound(
     network: Network, provider: PlayedTrunk

@@ -23,6 +23,7 @@ from support.managed import MGMT, Managed, build_managed
 from support.network import FE1
 from support.openid_provider import CLIENT, SECRET, SERVERS, OpenIdProvider
 from support.running import on_loop, until
+from support.tiers import wide_after
 
 ALICE = "alice@example.test"
 P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
@@ -115,7 +116,7 @@ ATTACKS: dict[str, Callable[[OpenIdProvider], str]] = {
 }
 
 
-@pytest.mark.parametrize("attack", ATTACKS)
+@pytest.mark.parametrize("attack", wide_after(9, ATTACKS))
 @on_loop
 async def test_token_that_does_not_count_is_refused_and_the_right_one_is_taken_on_the_same_link(
     tmp_path: Path, attack: str
