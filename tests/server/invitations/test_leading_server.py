@@ -67,6 +67,7 @@ async def two_hosts(
     monkeypatch.setattr(invitation_server, "ConsoleListener", OnItsHost)
     organisation, entry = build_pool(folder / "m")
     files = {"certificate": "servers/pages.pem", "key": "servers/pages.key"} if further else {}
+    organisation.document["files"] = {}
     organisation.document["invitations"] = {"listen": f"0.0.0.0:{model_port()}", **files}
     pool = Pool.make(organisation, {**entry, "address": HOSTS[MGMT2]}, folder, url)
     async with pool.network as network:
@@ -166,6 +167,23 @@ async def test_rules_are_changed_at_each_server_by_the_ticket_of_their_user_alon
         assert (len(held.callers), held.do_not_disturb) == (64, True)
         lines = [line for line in pool.controller(MGMT).management_db.audit.read() if line.act == "rules"]
         assert [line.who for line in lines] == [f"alice@example.test (web phone at {FE1})"] * 2
+
+
+@on_loop
+async def test_file_that_one_server_took_is_at_the_other_while_the_first_is_down(
+    tmp_path: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is in the database that they share; no server of them has to lead."""
+    async with two_hosts(tmp_path, postgres_url, monkeypatch) as pool:
+        ticket = await asyncio.to_thread(ticket_of_alice, pool.network.organisation.load())
+        sent, headers = aiohttp.FormData(), {"Authorization": f"Bearer {ticket}"}
+        sent.add_field("File", b"hello", filename="plan.txt")
+        status, xml = await ask(pool, MGMT2, "POST", "/files", data=sent, headers=headers)
+        assert (status, f"https://{MGMT2}:" in xml) == (200, True), xml
+        path = f"/files/{xml.partition('/files/')[2].partition(chr(34))[0]}"
+        await pool.network.stop(MGMT2)
+        assert await ask(pool, MGMT, "GET", path) == (200, "hello")
+        assert (await ask(pool, MGMT, "GET", f"{path[:-1]}{'A' if path[-1] != 'A' else 'B'}"))[0] == 404
 
 
 def ticket_of_alice(loaded: Loaded) -> str:
