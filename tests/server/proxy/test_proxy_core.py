@@ -7,12 +7,6 @@ from typing import TYPE_CHECKING, get_args
 
 import pytest
 
-from server.proxy.events.test_message_history import (  # noqa: F401 - the core asks the history for these: they are its tests too
-    test_message_that_is_stored_and_delivered_later_is_there_once,
-    test_message_to_a_group_is_in_the_conversation_of_the_group,
-    test_order_that_cannot_be_read_erases_nothing,
-    test_user_pages_back_and_erases_one_conversation_or_all,
-)
 from sipmesh.cli.versions import built
 from sipmesh.errors import LocalError, RemoteError
 from sipmesh.routing.outcome import Answer, Drop, Forward, Prove, Register, Serve, Store, ToMembers, ToUser
@@ -44,6 +38,7 @@ from sipmesh.storage.location_service.sqlite_locations import SqliteLocations
 from sipmesh.storage.messages import Storing
 from sipmesh.transport.limits import Limits
 from sipmesh.trust.evidence import LinkKind
+from support.history import EVENT, keep_history
 from support.network import BOT, FE1, FE2, Network
 from support.recording import with_records
 from support.running import on_loop, until
@@ -436,6 +431,46 @@ async def test_message_to_a_group_is_answered_once_it_has_ended_for_each_member(
         monkeypatch.setattr(groups, "refused", lambda *_: full)
         act(server, server.received(alice, asked("MESSAGE")), effect)
         assert (statuses(alice), len(reached)) == ([202, 480, 503], 2)
+
+
+@pytest.mark.parametrize(
+    ("effect", "days", "count"),
+    [
+        (Store(BOB, ALICE), 30, 2),
+        (Store(BOB, ALICE), 0, 0),
+        (ToMembers("sip:sales@example.test", ALICE, (BOB, CAROL)), 30, 3),
+        (ToMembers("sip:sales@example.test", ALICE, (BOB, CAROL)), 0, 0),
+    ],
+)
+@still
+@on_loop
+async def test_history_has_what_was_stored_for_each_who_is_at_home(
+    home: Network, effect: Store | ToMembers, days: int, count: int
+) -> None:
+    keep_history(home, days)
+    async with still_server(home.organisations[0]) as server:
+        alice, history = server.phone(), server.core._events.history
+        act(server, server.received(alice, asked("MESSAGE")), effect)
+        await until(lambda: statuses(alice) == [202] and history.kept == count)
+
+
+@pytest.mark.parametrize(
+    ("order", "identity", "status"),
+    [(b'{"erase": "*"}', ALICE, 200), (b'{"erase": 1}', ALICE, 400), (b'{"erase": "*"}', BOB, 403)],
+)
+@still
+@on_loop
+async def test_order_to_erase_is_answered_once_it_is_carried_out(
+    home: Network, order: bytes, identity: str, status: int
+) -> None:
+    keep_history(home)
+    async with still_server(home.organisations[0]) as server:
+        alice = server.phone()
+        request = asked("PUBLISH", ALICE, ("event", EVENT), ("content-type", "application/json"))
+        request.body = order
+        act(server, server.received(alice, request), Serve(ALICE, identity))
+        await until(lambda: statuses(alice) == [status])
+        assert alice.served == {}
 
 
 @still

@@ -7,12 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from attacks.test_message_history import (  # noqa: F401 - the targets of users refuse it: it is their test too
-    test_application_reads_and_erases_nothing_also_where_it_may_speak_for_users,
-    test_front_end_of_another_pool_reads_and_erases_nothing,
-    test_partner_reads_and_erases_nothing,
-)
 from sipmesh.cli.versions import built
+from sipmesh.routing.events.history_query import NOT_THE_USER
 from sipmesh.routing.identity.sender import Sender
 from sipmesh.routing.numbers.application_table import ApplicationRoute, ApplicationTable
 from sipmesh.routing.outcome import Answer, Forward, Serve, Store, ToContact, ToMembers, ToUser
@@ -119,6 +115,17 @@ async def test_user_without_a_phone(home: Network, method: str, headers: Sequenc
         aor = server.noted()
         other = CAROL if aor != CAROL else ALICE
         assert type(found(server, asked(method, aor, *headers), ToUser(aor, other))) is kind
+
+
+@pytest.mark.parametrize("method", ["SUBSCRIBE", "PUBLISH"])
+@on_loop
+async def test_history_is_for_the_user_and_its_pool_alone(pool: Network, two_pools: Network, method: str) -> None:
+    """The user on the own link, or by another server of the pool; no other pool or edge in its name."""
+    for network, senders in ((pool, {"": False, FE2: False}), (two_pools, {FE3: True, EDGE: True})):
+        async with still_server(network.organisations[0]) as server:
+            request = asked(method, ALICE, ("event", "message-history"))
+            for name, refused in senders.items():
+                assert (found(server, request, ToUser(ALICE, ALICE), name) == NOT_THE_USER) is refused
 
 
 @on_loop
