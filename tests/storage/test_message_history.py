@@ -62,11 +62,29 @@ def texts(found: HistoryPage) -> list[bytes]:
     return [one.octets for one in found.entries]
 
 
+def counted(url: str) -> list[tuple[str, int, int]]:
+    """Give how many messages and octets are counted for each owner."""
+    with shell(url) as db:
+        rows = db.exec_driver_sql("SELECT owner, messages, octets FROM message_history_users ORDER BY owner")
+        return [(str(owner), int(messages), int(octets)) for owner, messages, octets in rows]
+
+
+def there(url: str) -> list[tuple[str, int, int]]:
+    """Give the same of the messages themselves."""
+    with shell(url) as db:
+        rows = db.exec_driver_sql(
+            "SELECT owner, count(*), sum(size) FROM message_history GROUP BY owner ORDER BY owner"
+        )
+        return [(str(owner), int(messages), int(octets)) for owner, messages, octets in rows]
+
+
 @pytest.fixture(name="archive")
 def _archive(url: str) -> Iterator[Archive]:
+    """After each test, the counts are those of the messages that are there."""
     archive = Archive(url)
     yield archive
     archive.store.close()
+    assert counted(url) == there(url)
 
 
 def test_message_is_kept_once(archive: Archive) -> None:
@@ -146,6 +164,10 @@ def test_flood_of_short_messages_pushes_out_no_long_messages_of_another_sender(a
                 for at in range(number * 10, number * 11)
             ]
             db.execute(sql.text(row), rows)
+        total = (
+            "INSERT INTO message_history_users SELECT owner, 5, count(*), sum(size) FROM message_history GROUP BY owner"
+        )
+        db.exec_driver_sql(total)
         db.commit()
     for _ in range(20):
         archive.put(b"x", ALICE)
@@ -155,6 +177,43 @@ def test_flood_of_short_messages_pushes_out_no_long_messages_of_another_sender(a
             {"with": BOB.conversation(CAROL)},
         ).scalar_one()
     assert kept == 50
+
+
+def test_count_that_is_too_high_is_mended_and_removes_nothing(archive: Archive) -> None:
+    archive.put(b"a")
+    with shell(archive.url) as db:
+        db.exec_driver_sql(f"UPDATE message_history_users SET messages = {MOST_OF_USER}")  # noqa: S608 - a number
+        db.commit()
+    archive.put(b"b")
+    assert archive.texts() == [b"b", b"a"]
+    assert counted(archive.url) == there(archive.url)
+
+
+def test_one_more_message_looks_at_as_many_rows_in_a_long_history_as_in_a_short_one(archive: Archive) -> None:
+    """Counted in steps of the database."""
+    if not archive.url.startswith("sqlite"):
+        pytest.skip("steps are those of SQLite")
+    steps = []
+    for number in (10, 1_000):
+        archive.do(*(keep(BOB, entry(number * 10_000 + one, b"x")) for one in range(number)))
+        taken = 0
+
+        def step() -> None:
+            nonlocal taken
+            taken += 1
+
+        def work(db: sql.Connection) -> bool:
+            connection = db.connection.driver_connection
+            assert connection is not None
+            connection.set_progress_handler(step, 1)
+            try:
+                return keep(BOB, entry(number, b"y"))(db)  # noqa: B023 - called within
+            finally:
+                connection.set_progress_handler(None, 0)
+
+        assert archive.do(work) is True
+        steps.append(taken)
+    assert steps[1] < 2 * steps[0]
 
 
 def test_user_erases_one_conversation_or_all(archive: Archive) -> None:
@@ -239,6 +298,7 @@ def test_row_of_another_user_shows_nothing_at_the_place_of_this_user(archive: Ar
     dora = POOL.of("sip:dora@example.test", 5)
     archive.put(b"secret of dora", cipher=dora)
     with shell(archive.url) as db:
-        db.exec_driver_sql(f"UPDATE message_history SET owner = '{BOB.owner}'")  # noqa: S608 - of this test
+        for table in ("message_history", "message_history_users"):
+            db.exec_driver_sql(f"UPDATE {table} SET owner = '{BOB.owner}'")  # noqa: S608 - of this test
         db.commit()
     assert texts(archive.do(conversations(BOB))) == []

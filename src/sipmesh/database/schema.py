@@ -86,7 +86,7 @@ CONTACTS: Final = Schema("contacts", "0001", MIGRATIONS / "contacts")
 """Apart from the tables of devices and of the directory: the release before serves a folder that has these tables."""
 
 MESSAGES: Final = Schema("messages", "0002", MIGRATIONS / "messages")
-HISTORY: Final = Schema("history", "0001", MIGRATIONS / "history")
+HISTORY: Final = Schema("history", "0002", MIGRATIONS / "history")
 """Beside the stored messages, and apart from them: an earlier release serves a folder that has this table."""
 
 FILES: Final = Schema("files", "0001", MIGRATIONS / "files")

@@ -6,6 +6,7 @@ microseconds since 1970, by the clock of the database, and no two messages of a 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -71,8 +72,11 @@ def keep(cipher: UserCipher, entry: NewEntry) -> Work[bool]:
     """Add a message to the history of a user; False if it is there already. The rows of an earlier account are removed."""
 
     def work(db: sql.Connection) -> bool:
-        table = tables.HISTORY
-        db.execute(table.delete().where(table.c.owner == cipher.owner, table.c.account < cipher.account))
+        table, users = tables.HISTORY, tables.USERS
+        account = db.execute(sql.select(users.c.account).where(users.c.owner == cipher.owner)).scalar()
+        if account is not None and account < cipher.account:
+            _remove(db, table.c.owner == cipher.owner, table.c.account < cipher.account)
+            db.execute(users.update().where(users.c.owner == cipher.owner).values(account=cipher.account))
         if db.execute(sql.select(table.c.at).where(table.c.owner == cipher.owner, table.c.key == entry.key)).first():
             return False
         at = int(now(db) * _MICROSECONDS)
@@ -99,14 +103,58 @@ def _insert(db: sql.Connection, cipher: UserCipher, entry: NewEntry, at: int) ->
         "size": len(sealed),
     }
     db.execute(tables.HISTORY.insert().values(row))
+    users = tables.USERS
+    if not _count(db, cipher.owner, 1, len(sealed)):
+        first = {"owner": cipher.owner, "account": cipher.account, "messages": 1, "octets": len(sealed)}
+        db.execute(users.insert().values(first))
+    earlier = users.c.owner == cipher.owner, users.c.account > cipher.account
+    db.execute(users.update().where(*earlier).values(account=cipher.account))
+
+
+def _count(db: sql.Connection, owner: str, messages: int, octets: int) -> bool:
+    """Count so many more *messages* and *octets* of a user, fewer if they are negative; False if there were none."""
+    users = tables.USERS
+    more = {"messages": users.c.messages + messages, "octets": users.c.octets + octets}
+    return db.execute(users.update().where(users.c.owner == owner).values(more)).rowcount == 1
+
+
+def _remove(db: sql.Connection, *which: sql.ColumnElement[bool]) -> int:
+    """Remove the messages for which all of *which* is true; gives how many that were."""
+    table = tables.HISTORY
+    sums = sql.select(table.c.owner, sql.func.count(), sql.func.sum(table.c.size)).where(*which).group_by(table.c.owner)
+    found = db.execute(sums).all()
+    if not found:
+        return 0
+    removed = db.execute(table.delete().where(*which)).rowcount
+    for owner, messages, octets in found:
+        _uncount(db, owner, int(messages), int(octets))
+    return removed
+
+
+def _uncount(db: sql.Connection, owner: str, messages: int, octets: int) -> None:
+    users = tables.USERS
+    _count(db, owner, -messages, -octets)
+    db.execute(users.delete().where(users.c.owner == owner, users.c.messages <= 0))
 
 
 def _exceeded(db: sql.Connection, owner: str) -> str:
-    """Return of what the history of a user has too much: "count" of messages, or "sum" of their sizes; "" for neither."""
-    table = tables.HISTORY
+    """Return of what the history of a user has too much: "count" of messages, or "sum" of their sizes; "" for neither.
+
+    Only if there seems to be too much, the messages themselves are counted.
+    """
+    table, users = tables.HISTORY, tables.USERS
+    is_of_user = users.c.owner == owner
+    measure = _too_much(*db.execute(sql.select(users.c.messages, users.c.octets).where(is_of_user)).one())
+    if not measure:
+        return ""
     total = sql.func.coalesce(sql.func.sum(table.c.size), 0)
-    count, octets = db.execute(sql.select(sql.func.count(), total).where(table.c.owner == owner)).one()
-    return "count" if count > MOST_OF_USER else "sum" if octets > OCTETS_OF_USER else ""
+    messages, octets = db.execute(sql.select(sql.func.count(), total).where(table.c.owner == owner)).one()
+    db.execute(users.update().where(is_of_user).values(messages=messages, octets=octets))
+    return _too_much(messages, octets)
+
+
+def _too_much(messages: int, octets: int) -> str:
+    return "count" if messages > MOST_OF_USER else "sum" if octets > OCTETS_OF_USER else ""
 
 
 def _trim(db: sql.Connection, owner: str, measure: str) -> None:
@@ -117,7 +165,7 @@ def _trim(db: sql.Connection, owner: str, measure: str) -> None:
     has = sql.func.count() if measure == "count" else sql.func.sum(table.c.size)
     source = db.execute(largest.order_by(has.desc()).limit(1)).scalar_one()
     oldest = sql.select(table.c.at).where(of_user, table.c.source == source).order_by(table.c.at).limit(_TRIMMED)
-    db.execute(table.delete().where(of_user, table.c.at.in_(oldest)))
+    _remove(db, of_user, table.c.at.in_(oldest))
 
 
 def page(cipher: UserCipher, conversation: bytes, before: int = 0) -> Work[HistoryPage]:
@@ -178,7 +226,7 @@ def erase(cipher: UserCipher, conversation: bytes | None = None) -> Work[int]:
         which = [table.c.owner == cipher.owner]
         if conversation is not None:
             which.append(table.c.conversation == conversation)
-        return db.execute(table.delete().where(*which)).rowcount
+        return _remove(db, *which)
 
     return WithoutMessages(work, 0)
 
@@ -189,7 +237,7 @@ def forget(owners: Collection[str], before_account: int = 0) -> Work[int]:
     def work(db: sql.Connection) -> int:
         table = tables.HISTORY
         earlier = table.c.account < before_account if before_account else sql.true()
-        return sum(db.execute(table.delete().where(table.c.owner == owner, earlier)).rowcount for owner in owners)
+        return sum(_remove(db, table.c.owner == owner, earlier) for owner in owners)
 
     return WithoutMessages(work, 0)
 
@@ -204,7 +252,7 @@ def move(old: UserCipher, new: UserCipher, renewed: Callable[[bytes], NewEntry |
         table = tables.HISTORY
         moved = 0
         rows = db.execute(_own(old).where(table.c.at < _END).order_by(table.c.at)).all()
-        db.execute(table.delete().where(table.c.owner == old.owner))
+        _remove(db, table.c.owner == old.owner)
         for row in rows:
             opened = _opened(old, row)
             entry = renewed(opened) if opened is not None else None
@@ -230,10 +278,15 @@ def expire(pool: str, days: int) -> Work[int]:
     def work(db: sql.Connection) -> int:
         table = tables.HISTORY
         before = int(now(db) * _MICROSECONDS) - days * _DAY if days else _END
-        old = sql.select(table.c.owner, table.c.at).where(table.c.pool == pool, table.c.at < before)
+        old = sql.select(table.c.owner, table.c.at, table.c.size).where(table.c.pool == pool, table.c.at < before)
         rows = db.execute(old.limit(REMOVED_AT_ONCE)).all()
+        messages, octets = Counter[str](), Counter[str]()
         for row in rows:
             db.execute(table.delete().where(table.c.owner == row.owner, table.c.at == row.at))
+            messages[row.owner] += 1
+            octets[row.owner] += int(row.size)
+        for owner, count in messages.items():
+            _uncount(db, owner, count, octets[owner])
         return len(rows)
 
     return WithoutMessages(work, 0)

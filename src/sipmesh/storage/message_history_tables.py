@@ -1,4 +1,4 @@
-"""The table of the message history: names and texts in it are encrypted, or hashed with a key (`storage.message_cipher`)."""
+"""The tables of the message history: names and texts in them are encrypted, or hashed with a key (`storage.message_cipher`)."""
 
 from __future__ import annotations
 
@@ -18,6 +18,14 @@ HISTORY = sql.Table(
     sql.Column("octets", sql.LargeBinary, nullable=False),
     sql.Column("size", sql.BigInteger, nullable=False),
     sql.UniqueConstraint("owner", "key"),
+)
+USERS = sql.Table(
+    "message_history_users",
+    SCHEMA,
+    sql.Column("owner", sql.Text, primary_key=True),
+    sql.Column("account", sql.BigInteger, nullable=False),  # no row of the owner has an earlier one
+    sql.Column("messages", sql.BigInteger, nullable=False),
+    sql.Column("octets", sql.BigInteger, nullable=False),
 )
 BY_CONVERSATION = sql.Index("message_history_by_conversation", HISTORY.c.owner, HISTORY.c.conversation, HISTORY.c.at)
 BY_TIME = sql.Index("message_history_by_time", HISTORY.c.pool, HISTORY.c.at)
