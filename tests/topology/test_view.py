@@ -179,10 +179,6 @@ def test_an_unknown_server_is_answered_with_the_nearest(place: Place) -> None:
         certificate_names(place.load().topology, "sip.example.test")
 
 
-def test_a_view_shows_itself_briefly(views: dict[str, ServerView]) -> None:
-    assert repr(views[EDGE]) == "<ServerView edge1.example.test edge of sip.example.test, 2 partners>"
-
-
 @pytest.mark.parametrize(
     ("line", "addresses"),
     [

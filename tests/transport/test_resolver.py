@@ -150,7 +150,6 @@ async def test_silent_server_raises_unanswered() -> None:
 )
 def test_name_server_may_have_a_port(text: str, split: tuple[str, int]) -> None:
     assert split_host_port(text, 53) == split
-    assert repr(DnsResolver(text)) == f"<DnsResolver {text}>"
 
 
 @pytest.mark.parametrize("text", ["127.0.0.1:dns", "ns.test", "ns.test:53"])
@@ -160,7 +159,7 @@ def test_name_server_that_is_no_address_is_an_operator_error(text: str) -> None:
 
 
 def test_system_resolver_can_be_used() -> None:
-    assert repr(DnsResolver()) == "<DnsResolver of the system>"
+    DnsResolver()
 
 
 @on_loop
@@ -173,6 +172,5 @@ async def test_changed_name_servers_are_used_at_once_and_a_bad_setting_changes_n
         asked.change("ns.a.test")
     asked.change(later.setting)
     assert await asked.ask(question) == ["192.0.2.9"]
-    assert later.setting in repr(asked)
     former.close()
     later.close()

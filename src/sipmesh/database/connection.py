@@ -95,9 +95,6 @@ class Database:
         self.file = Path(parsed.database) if parsed.get_backend_name() == "sqlite" and parsed.database else None
         self.engine = self._engine(parsed)
 
-    def __repr__(self) -> str:
-        return f"<Database {self.what} {self.where}>"
-
     @contextmanager
     def border(self) -> Iterator[None]:
         """Translate the errors of the database to `OperatorError`; their text may contain SQL, but never values."""

@@ -15,9 +15,6 @@ class LazyModule:
     def __init__(self, name: str) -> None:
         self._name = name
 
-    def __repr__(self) -> str:
-        return f"<LazyModule {self._name}>"
-
     def __getattr__(self, attribute: str) -> Any:
         """Import the module, and keep the attribute here, so that it is found without this method from then on."""
         found = getattr(import_module(self._name), attribute)

@@ -24,9 +24,6 @@ class ReportBudget:
         self._ends = time() + PERIOD_S
         self._octets: dict[str, int] = {}
 
-    def __repr__(self) -> str:
-        return f"<ReportBudget of {len(self._octets)} servers>"
-
     def admits(self, server: str, octets: int = 0) -> bool:
         """Count one report; False if the server has sent too much in this period."""
         now = self._time()

@@ -23,9 +23,6 @@ class Budget(Generic[Held]):
         self.size = 0
         self._by_principal: dict[str, dict[Held, None]] = {}
 
-    def __repr__(self) -> str:
-        return f"<Budget {self.size} held for {len(self._by_principal)} principals, {self.displaced} displaced>"
-
     def __len__(self) -> int:
         return self.size
 

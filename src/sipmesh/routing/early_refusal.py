@@ -54,9 +54,6 @@ class EarlyRefusal:
     def __init__(self, rest: bytes, answers: bytes, refused: int, admitted: int) -> None:
         self.rest, self.answers, self.refused, self.admitted = rest, answers, refused, admitted
 
-    def __repr__(self) -> str:
-        return f"<EarlyRefusal {self.refused} refused, {self.admitted} admitted, {len(self.rest)} octets left>"
-
 
 def refuse_early(
     chunk: bytes, control: OverloadControl, demand: Demand, methods: frozenset[bytes], host: bytes, port: bytes

@@ -62,9 +62,6 @@ class Demand:
         self.asked = self.step = 0
         self.cpu_s = self.cpu_at = 0.0
 
-    def __repr__(self) -> str:
-        return f"<Demand of {self.asked} requests in step {self.step}>"
-
 
 class OverloadControl:
     """The age of the queue, and the share of requests that is refused meanwhile; times in seconds of the caller's clock.
@@ -118,9 +115,6 @@ class OverloadControl:
         self._step, self._asked, self._principals = 1, 0, 0
         self._busy = 0.0  # requests a second that were admitted while the age was last above the target
         self._owed_most = 0.0
-
-    def __repr__(self) -> str:
-        return f"<OverloadControl {self.age_s * 1000:.0f} ms, loss {self.loss:.2f}, {self.refused} refused>"
 
     def measured(self, age_s: float, now: float) -> None:
         """Note that an input has waited for *age_s*."""

@@ -492,9 +492,6 @@ class ServerView:
                 return self.pools[other.pool].next_hop == opener.pool
         return False
 
-    def __repr__(self) -> str:
-        return f"<ServerView {self.name} {self.role} of {self.pool.name}, {len(self.partners)} partners>"
-
 
 def _is_met(partner: PartnerView, pool: Pool) -> bool:
     """Tell whether the servers of *pool* deal with *partner*: an edge has no trunks, and a gateway has its own only."""

@@ -81,9 +81,6 @@ class Connector:
         self._refusals: dict[tuple[str, LinkKind], DialFailure] = {}
         self._searches: set[asyncio.Task[None]] = set()
 
-    def __repr__(self) -> str:
-        return f"<Connector {len(self._searches)} names being located, {len(self._failed_at)} addresses failed lately>"
-
     def dial(self, hop: Hop, past: Link | None = None) -> Link:
         """Start to open a link; with *past*, to another address than that of this link to the same peer.
 
@@ -199,9 +196,6 @@ class Dial:
         self._verdict: Verdict | None = None
         self._why = NOBODY
         self._until = self._over_at = connector.reactor.loop.time() + connector.limits.dial_s
-
-    def __repr__(self) -> str:
-        return f"<Dial {self._hop.name}, {len(self._candidates)} candidates left, {self._why}>"
 
     def begin(self) -> None:
         """Drive the link from now on; DNS and all candidates together have ``dial_s``."""

@@ -36,9 +36,6 @@ class Handshake:
         self._mask = READ
         self._refused = False
 
-    def __repr__(self) -> str:
-        return f"<Handshake of {self._link!r} on {self.tls!r}>"
-
     def step(self) -> Verdict | None:
         """Take one step; return the verdict once the handshake is over, and None before."""
         watchdog = self._reactor.watchdog

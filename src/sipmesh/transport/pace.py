@@ -20,9 +20,6 @@ class Pace:
         self.most_s = most_s
         self.mean_s = 0.0
 
-    def __repr__(self) -> str:
-        return f"<Pace {self.mean_s:.3f} s>"
-
     def took(self, time_s: float) -> None:
         """Add the time of one step."""
         self.mean_s += (min(self.most_s, time_s) - self.mean_s) / PACE_OF

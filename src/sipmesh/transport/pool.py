@@ -33,9 +33,6 @@ class LinkPool:
         self._reactor, self._connector, self._trials = reactor, connector, trials or connector
         self._limits = limits or reactor.limits
 
-    def __repr__(self) -> str:
-        return f"<LinkPool {len(self._reactor.links)} links>"
-
     def obtain(self, hop: Hop) -> Link:
         """Return a link to the identity that *hop* means; dial one if there is none.
 

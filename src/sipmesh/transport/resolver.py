@@ -57,9 +57,6 @@ class DnsResolver:
         self._nameservers = nameservers
         self._resolver = self._resolver_for(nameservers)
 
-    def __repr__(self) -> str:
-        return f"<DnsResolver {', '.join(self._nameservers) or 'of the system'}>"
-
     def change(self, *nameservers: str) -> None:
         """Use these name servers from now on, and forget cached answers; if this raises OperatorError, nothing changes."""
         if nameservers != self._nameservers:

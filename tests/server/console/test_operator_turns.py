@@ -68,7 +68,6 @@ async def test_one_change_of_an_operator_runs_at_a_time_and_that_of_another_besi
     while len(runs) < 2:
         await asyncio.sleep(0)
     assert sorted(runs) == ["otto", "sona"]
-    assert "2 operators" in repr(turns)
     over.set()
     await asyncio.gather(*tasks)
     assert sorted(runs) == ["otto", "otto", "sona"]

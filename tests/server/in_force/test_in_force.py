@@ -6,7 +6,7 @@ import pytest
 
 from sipmesh.demo.organisation import Organisation
 from sipmesh.errors import OperatorError
-from sipmesh.server.in_force.in_force import Current, in_force_of
+from sipmesh.server.in_force.in_force import in_force_of
 from support.in_force import lasting
 from support.network import EXAMPLE, FE1, FE2, POOL
 
@@ -18,7 +18,6 @@ def test_version_is_prepared_for_one_server(example: Organisation) -> None:
     assert made.view.sip_domains == {EXAMPLE}
     assert made.names != in_force_of(example.load(), FE2, lasting()).names
     assert made.addresses.networks == {"127.0.0.1"}
-    assert repr(Current(made)).startswith(f"<Current <ServerView {FE1}")
 
 
 def test_version_without_this_server_is_not_prepared(example: Organisation) -> None:

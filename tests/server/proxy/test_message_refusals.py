@@ -37,7 +37,6 @@ async def test_sender_learns_a_class_and_the_log_the_reason(
         line = home.told[FE1].last("message refused")
         assert (line["reference"], line["code"], line["why"]) == (told.reference, code, told.why)
         assert told.why not in warning
-        assert repr(home.nodes[FE1].refusals) == "<MessageRefusals: 1 messages refused>"
 
 
 @on_loop

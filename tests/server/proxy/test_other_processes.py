@@ -29,4 +29,3 @@ async def test_nothing_is_sent_and_no_other_process_has_anything(home: Network) 
     others.judge_again()
     others.close()
     assert not tuple(others.aors_at("alice@192.0.2.1"))
-    assert repr(others) == "<OtherProcesses none>"

@@ -9,13 +9,11 @@ import pytest
 
 from sipmesh.cli.versions import built
 from sipmesh.errors import LocalError, RemoteError
-from sipmesh.routing.outcome import Answer, Drop, Forward, Prove, Register, Serve, Store, ToMembers, ToUser
-from sipmesh.routing.proxy.effects import Divert
+from sipmesh.routing.outcome import Answer, Drop, Forward, Prove, Register, Serve, Store, ToMembers
 from sipmesh.routing.target import AnotherNotifier, ServerTarget
 from sipmesh.server.proxy import proxy_core
 from sipmesh.server.proxy.flow import Flow, ProxiedRequest, ReceivedRequest
 from sipmesh.server.proxy.login.login_waits import PendingLogin
-from sipmesh.server.proxy.proxy_core import AwaitedTarget
 from sipmesh.server.proxy.serving.effects import (
     AskControlPlane,
     AwaitLogin,
@@ -31,7 +29,7 @@ from sipmesh.server.proxy.serving.effects import (
     RefuseForUsers,
     RefuseUnstored,
 )
-from sipmesh.server.proxy.serving.events import Diverting, IdentityJudged, LoggedIn, LoginDue, NotOfControlPlane
+from sipmesh.server.proxy.serving.events import IdentityJudged, LoggedIn, LoginDue, NotOfControlPlane
 from sipmesh.sip.digest import answer, parse_challenge
 from sipmesh.sip.message import Request, respond
 from sipmesh.storage.location_service.sqlite_locations import SqliteLocations
@@ -63,7 +61,6 @@ def act(server: StillServer, received: ReceivedRequest, effect: Effect) -> objec
 async def test_each_effect_is_carried_out(home: Network) -> None:
     async with still_server(home.organisations[0]) as server:
         assert {*server.core._acts, Forward} == set(get_args(Effect))
-        assert repr(server.core).startswith("<ProxyCore <ServingState of ")
 
 
 @pytest.mark.parametrize(
@@ -388,7 +385,7 @@ async def test_redirection_that_leads_nowhere_ends_the_call(home: Network, conta
 async def test_target_that_breaks_a_rule_is_not_called(home: Network, monkeypatch: pytest.MonkeyPatch) -> None:
     async with still_server(home.organisations[0]) as server:
         bob = server.registered("bob")
-        alice, proxied = ringing_at(server, bob)
+        alice, _ = ringing_at(server, bob)
 
         def fails(*_: object) -> None:
             raise RemoteError("bad", rule="a rule", status=400)
@@ -396,9 +393,6 @@ async def test_target_that_breaks_a_rule_is_not_called(home: Network, monkeypatc
         monkeypatch.setattr(proxy_core, "step", fails)
         moves_to(server, bob, CAROL)
         assert statuses(alice)[-1] == 480
-        assert repr(
-            AwaitedTarget(server.core, proxied, Diverting(proxied.received, None, Divert(())), ToUser(BOB, None))
-        )
 
 
 @still

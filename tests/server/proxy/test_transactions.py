@@ -39,7 +39,6 @@ async def test_request_replaces_its_previous_octet_count(home: Network) -> None:
         assert (proxied.account.octets, proxied.account.branches) == (200, 0)
         proxied.hold(0)
         assert proxied.account.idle
-        assert "INVITE key" in repr(proxied)
 
 
 @on_loop
@@ -65,7 +64,6 @@ async def test_branch_that_is_forgotten_before_its_answer_counts_nothing(home: N
         for _ in range(2):
             branch.forget()
             assert proxied.account.idle
-        assert "z9hG4bK1" in repr(branch)
 
 
 @on_loop

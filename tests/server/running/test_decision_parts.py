@@ -12,4 +12,3 @@ from support.server_parts import server_parts
 async def test_dispatch_hands_requests_to_the_core_that_the_step_decides_for(example: Organisation) -> None:
     async with server_parts(example, FE1) as parts:
         assert parts.decisions.dispatch.core is parts.decisions.core
-        assert repr(parts.decisions).startswith("<DecisionParts <Dispatch ")

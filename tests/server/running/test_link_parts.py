@@ -98,7 +98,6 @@ async def test_view_in_force_decides_who_may_open_a_websocket(example: Organisat
 async def test_nothing_is_closed_where_there_is_no_link(example: Organisation) -> None:
     async with server_parts(example, FE1) as parts:
         assert parts.links.judge_again() == []
-        assert repr(parts.links) == "<LinkParts <Listening on 0 ports>, <LinkPool 0 links>>"
 
 
 def test_names_for_websocket_are_those_of_the_certificates_and_the_topology(example: Organisation) -> None:

@@ -36,4 +36,3 @@ async def test_tick_reports_and_looks_at_memory(example: Organisation) -> None:
         parts.peers.reports = Report(), Report()  # type: ignore[assignment]
         parts.peers.tick()
         assert len(ticks) == 2
-        assert repr(parts.peers).startswith("<PeerParts ")

@@ -13,4 +13,3 @@ async def test_relay_and_step_share_one_way_to_home_pools(two_pools: Network) ->
         relays, state = parts.relays, parts.decisions.core.state
         assert relays.relay._access is relays.access is state.access
         assert state.home_flows is relays.home_flows
-        assert repr(relays).startswith("<RelayParts <Relay ")

@@ -119,4 +119,3 @@ async def test_certificate_without_a_link_is_not_relied_on(example: Organisation
         issuer = next(anchor for anchor in authority.anchors)
         assert not updates.is_relied_on((leaf, issuer))
         assert updates.accept_ocsp(authority, OcspAnswers(), (leaf, issuer)) == []
-        assert repr(updates).startswith("<RevocationUpdates for ")

@@ -37,7 +37,6 @@ async def test_process_has_the_name_of_its_server_or_of_its_worker(example: Orga
     for place, name in ((WorkerPlace(), FE1), (WorkerPlace(2, 2), f"{FE1}#2")):
         setup = setup_of(example, FE1, place)
         assert setup.process == name
-        assert repr(setup) == f"<ServerSetup of {name}>"
         setup.stores.close()
 
 

@@ -89,7 +89,6 @@ async def test_trace_that_is_not_read_ends(home: Network, monkeypatch: pytest.Mo
         while reactor.tap is not None:
             tracer.tick()
             await asyncio.sleep(LOOK_AGAIN_S)
-        assert repr(tracer_of(home)).endswith("0 traces>")
 
 
 @on_loop

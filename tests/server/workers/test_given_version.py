@@ -23,7 +23,6 @@ def test_draft_in_force_is_given_though_its_file_is_broken(example: Organisation
     after = given.load()
     assert (after.digest, after.number, after.file) == (before.digest, 0, before.file)
     assert after.topology == before.topology
-    assert repr(given) == f"<GivenVersion 0 {before.digest[:12]}>"
     given.given = {**given.given, "content": "nonsense: 1\n"}
     with pytest.raises(OperatorError):
         given.load()

@@ -79,7 +79,6 @@ def test_worker_that_cannot_start_leaves_no_connection_waiting_at_its_sockets() 
             socket.create_connection(("127.0.0.1", spec.port))
         ports.of("client", 1).listen()
         socket.create_connection(("127.0.0.1", spec.port)).close()
-    assert repr(ports) == "<HeldPorts client for 1 workers>"
     ports.close()
 
 
@@ -87,7 +86,6 @@ def test_worker_has_the_sockets_that_it_was_given_and_no_others() -> None:
     ports = GivenPorts()
     with socket.socket() as sock:
         ports.give("client", sock)
-        assert repr(ports) == "<GivenPorts client>"
         assert ports.socket_for(spec_of(1)) is sock
         with pytest.raises(OperatorError, match="client"):
             ports.socket_for(spec_of(1))

@@ -118,7 +118,6 @@ async def test_all_that_comes_into_force_is_sent_to_each_worker_in_order(example
         assert (supervisor.is_settled, scene.settled) == (True, 1)
         assert supervisor.take_closed() == [f"link-closed-by-{name}" for name in scene.worker.told]
         assert supervisor.take_closed() == []
-        assert repr(supervisor) == "<Supervisor of fe1.example.test: 1 of 2 workers serve>"
 
 
 @on_loop

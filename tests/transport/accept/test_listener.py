@@ -35,7 +35,6 @@ async def test_listener_pauses_without_descriptors_and_goes_on(ca: Authority, he
             try:
                 client.connect(listener.address)
                 await node.heard.until(lambda: not listener.accepting)
-                assert repr(listener).endswith("0 handshakes, paused>")
             finally:
                 resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
             await node.heard.until(lambda: listener.handshakes == 1)

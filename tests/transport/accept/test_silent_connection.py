@@ -33,4 +33,3 @@ def test_first_octets_and_the_deadline_are_noted() -> None:
         silent.broken(ZeroDivisionError())
     assert told.told == [(silent, 0.0), (silent, 12.0)]
     assert (silent.since, silent.connection) == (7.0, connection)
-    assert repr(silent) == "<SilentConnection since 7.000, <AcceptedConnection from 192.0.2.1:5061>>"

@@ -75,10 +75,9 @@ async def test_lingering_connections_close_when_the_server_stops(ca: Authority, 
     async with refused(ca, here) as (node, peer):
         for listener in node.listeners:
             listener.close()
-        (one,) = node.reactor.leaving
+        assert len(node.reactor.leaving) == 1
         node.reactor.close()
         assert not node.reactor.leaving
-        assert "fd=-1" in repr(one)
         assert await peer.ended() == "TLSV13_ALERT_CERTIFICATE_REQUIRED"
 
 

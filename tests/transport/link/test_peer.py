@@ -69,7 +69,3 @@ def test_peer_that_closes_before_it_confirmed_has_refused_us() -> None:
 def test_peer_that_confirmed_or_presented_nothing_has_not_refused_us() -> None:
     assert accepted(confirmed=True).late_refusal("alert") is None
     assert LinkPeer(confirmed=False).late_refusal("alert") is None
-
-
-def test_peer_shows_its_name_and_whether_it_confirmed() -> None:
-    assert repr(accepted()) == "<LinkPeer nobody proved unconfirmed>"

@@ -88,7 +88,3 @@ class Broken:
 def test_alert_of_the_peer_is_the_reason_of_a_broken_write(ended: TlsError | None, why: str) -> None:
     tls = cast("PyOpenSslTls", Broken(ended, b"a message"))
     assert why_broken(tls, TlsError("broken pipe"), Room()) == why
-
-
-def test_writer_shows_what_waits(writer: LinkWriter) -> None:
-    assert repr(writer) == "<LinkWriter 7 of 100 octets wait, 0 written>"

@@ -102,7 +102,3 @@ def test_wildcard_stands_for_one_label() -> None:
     assert holds(names, "a.example.com")
     assert not holds(names, "a.b.example.com")
     assert not holds(names, "example.com")
-
-
-def test_repr_counts(here: Identity, public: Identity) -> None:
-    assert repr(CertificateChoice(here, [public])) == "<CertificateChoice among 2>"

@@ -32,7 +32,6 @@ def test_message_at_the_limit_is_followed_to_its_end(length: int, *, masked: boo
     follower, frame = AnnouncedLength(), header(length, masked=masked) + bytes(length)
     assert follower.follow(2 * frame, MOST) == 2 * len(frame)
     assert follower.octets == length
-    assert repr(follower) == f"<AnnouncedLength {length} octets>"
 
 
 @pytest.mark.parametrize("length", [MOST + 1, 1 << 30, (1 << 63) - 1])

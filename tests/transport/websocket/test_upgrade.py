@@ -127,10 +127,6 @@ def test_header_at_the_limit_is_accepted_and_one_above_is_not() -> None:
     assert refused.value.status == 431
 
 
-def test_repr_has_the_address() -> None:
-    assert repr(Upgrade(POLICY, HERE)) == "<Upgrade at 192.0.2.1>"
-
-
 @examples(200, 20_000)
 @given(st.data())
 def test_any_octets_open_a_websocket_or_are_refused(data: st.DataObject) -> None:

@@ -58,12 +58,6 @@ class LoginBackoff:
         self.waiting_of_users: Budget[Attempt] = Budget(limits.waiting_per_user, limits.waiting_in_all)
         self.waiting_of_links: Budget[Attempt] = Budget(limits.link_closes_at, limits.waiting_in_all)
 
-    def __repr__(self) -> str:
-        return (
-            f"<LoginBackoff links={len(self._links)} addresses={len(self._addresses)} users={len(self._users)}"
-            f" waiting={len(self.waiting)}>"
-        )
-
     @property
     def displaced(self) -> int:
         """The number of attempts displaced by newer attempts since the start."""
@@ -154,9 +148,6 @@ class Attempt:
         claimed = short_key(aor)
         self.user = f"{self.address} {claimed}"
         self.through = f"through {through} {claimed}" if through else ""
-
-    def __repr__(self) -> str:
-        return f"<Attempt of {self.user} on {self.link}>"
 
 
 def delay_of(limits: FailureLimits, count: int) -> float:

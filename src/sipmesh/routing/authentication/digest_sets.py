@@ -54,9 +54,6 @@ class DigestSets:
     def __init__(self, counts: Mapping[Kind, int] | None = None) -> None:
         self._counts = dict(counts or {})
 
-    def __repr__(self) -> str:
-        return f"<DigestSets {dict(sorted(self._counts.items()))}>"
-
     def copy(self) -> DigestSets:
         """Give a copy, which changes alone."""
         return DigestSets(self._counts)

@@ -38,9 +38,6 @@ class LastCalled:
         self._counter = count(1)
         self._last: dict[tuple[str, str], int] = {}
 
-    def __repr__(self) -> str:
-        return f"<LastCalled {len(self._last)}>"
-
     def called(self, group: str, member: str) -> None:
         """Remember that *group* calls *member* now; beyond `MOST_REMEMBERED`, who was called first is forgotten."""
         self._last.pop((group, member), None)

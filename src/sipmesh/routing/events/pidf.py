@@ -53,9 +53,6 @@ class PresenceDocument:
         """How many octets its parts have as written: more than as published, if each element declares a namespace."""
         return sum(len(part.encode()) for part in self.parts)
 
-    def __repr__(self) -> str:
-        return f"<PresenceDocument {len(self.parts)} parts>"
-
 
 def parse_pidf(body: bytes, mark: str) -> PresenceDocument:
     """Parse a document; raises `RemoteError` if it is malformed, or has a DTD or too many elements.

@@ -120,9 +120,6 @@ class Border:
     def __init__(self, realms: Realms, partner_domains: frozenset[str]) -> None:
         self._realms, self._partner_domains = realms, partner_domains
 
-    def __repr__(self) -> str:
-        return f"<Border {self._realms!r}>"
-
     def admit_request(self, request: Message, sender: Sender) -> None:
         """Remove the fields that *sender* may not use in a request. Only for a request with a bit of `IN_REQUESTS`."""
         domains = self._speaks_for(sender)

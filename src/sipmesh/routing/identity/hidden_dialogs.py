@@ -35,9 +35,6 @@ class HiddenDialogs:
         self._of: OrderedDict[bytes, list[bytes]] = OrderedDict()
         self._most = most
 
-    def __repr__(self) -> str:
-        return f"<HiddenDialogs of {len(self._of)} users>"
-
     def add(self, owner: bytes, call_id: str) -> None:
         """Remember a call in which *owner* hides."""
         known, hashed = self._of.setdefault(owner, []), _hash(call_id)

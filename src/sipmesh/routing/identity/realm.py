@@ -28,9 +28,6 @@ class Realms:
     def __init__(self, ours: frozenset[str], of_partners: frozenset[str]) -> None:
         self._ours, self._of_partners = ours, of_partners
 
-    def __repr__(self) -> str:
-        return f"<Realms {len(self._ours)} of ours, {len(self._of_partners)} of partners>"
-
     def belongs_to(self, realm: str, domains: frozenset[str], *, is_outside: bool = False) -> bool:
         """Tell whether a peer that speaks for *domains* may use *realm*: its own, or one with no known owner.
 

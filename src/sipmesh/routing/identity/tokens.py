@@ -88,9 +88,6 @@ class Tokens:
         self._known: TextCache[Token] = TextCache(MOST_KNOWN)
         self._hashes: TextCache[bytes] = TextCache(MOST_HASHES)
 
-    def __repr__(self) -> str:
-        return f"<Tokens incarnation={self.incarnation}>"
-
     def flow_side(self, link_number: int, owner: str) -> FlowSide:
         """Give the side of the link *link_number* in this incarnation, owned by the address of record *owner*."""
         return FlowSide(self.incarnation, link_number, owner_hash(owner))

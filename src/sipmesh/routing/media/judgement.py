@@ -55,9 +55,6 @@ class Offer:
         self._request = request
         self._clear: frozenset[int] | None = None
 
-    def __repr__(self) -> str:
-        return f"<Offer of {self._request!r}>"
-
     def read(self) -> frozenset[int]:
         """Read the request, which has been judged, unless it was read before: its body may be dropped then.
 

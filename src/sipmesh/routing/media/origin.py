@@ -28,9 +28,6 @@ class AnonymousBody:
         self._message = message
         self._written: bytes | None = None
 
-    def __repr__(self) -> str:
-        return f"<AnonymousBody of {self._message!r}>"
-
     def put_into(self, copy: Message) -> None:
         """Write the body into *copy*, unless the body of the message was dropped since."""
         if not copy.body:

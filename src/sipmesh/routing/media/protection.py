@@ -121,9 +121,6 @@ class Common:
     def __init__(self, fault: str | None, fingerprints: Fingerprints, mids: frozenset[str], keys: Fingerprints) -> None:
         self.fault, self.fingerprints, self.mids, self.keys = fault, fingerprints, mids, keys
 
-    def __repr__(self) -> str:
-        return f"<Common of a session with a bundle of {len(self.mids)} sections>"
-
 
 class Fingerprints(IntEnum):
     """What a list of fingerprints says."""

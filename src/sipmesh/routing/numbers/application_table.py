@@ -32,9 +32,6 @@ class ApplicationTable:
         self._applications = tuple(applications)
         self._by_address = {address: one for one in self._applications for address in one.addresses}
 
-    def __repr__(self) -> str:
-        return f"<ApplicationTable {', '.join(one.pool for one in self._applications)}>"
-
     def at(self, aor: str, number: str) -> ApplicationRoute | None:
         """Give the application with the address *aor* or the whole *number*; the longest first digits count."""
         found = self._by_address.get(aor)

@@ -48,9 +48,6 @@ class SpentTime:
         self._most = most
         self._spent: dict[tuple[str, str], deque[tuple[int, float]]] = {}
 
-    def __repr__(self) -> str:
-        return f"<SpentTime of {len(self._spent)} names>"
-
     def add(self, name: tuple[str, str], seconds: float, now: float) -> None:
         """Count *seconds* of a call that has ended *now*."""
         hours = self._spent.pop(name, deque[tuple[int, float]]())
@@ -88,9 +85,6 @@ class CalledCountries:
     def __init__(self, most: int = MOST_NAMES) -> None:
         self._most = most
         self._called: dict[tuple[str, str], dict[str, int]] = {}  # and in which hour last
-
-    def __repr__(self) -> str:
-        return f"<CalledCountries of {len(self._called)} names>"
 
     def add(self, name: tuple[str, str], country: str, now: float) -> None:
         """Count a call to *country* that begins *now*."""

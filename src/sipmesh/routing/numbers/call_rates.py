@@ -15,9 +15,6 @@ class CallRates:
         self._second = 0
         self._counts: dict[tuple[str, bool], int] = {}
 
-    def __repr__(self) -> str:
-        return f"<CallRates of {len(self._counts)} directions>"
-
     def admits(self, trunk: TrunkRoute, now: float, *, inwards: bool) -> bool:
         """Tell whether *trunk* may have one more call in the second of *now*."""
         self._turn(int(now))

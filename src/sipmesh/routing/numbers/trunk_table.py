@@ -52,9 +52,6 @@ class TrunkTable:
         self.trunks = {trunk.name: trunk for trunk in trunks}
         self.hosts = frozenset(trunk.host for trunk in self.trunks.values() if trunk.host)
 
-    def __repr__(self) -> str:
-        return f"<TrunkTable {', '.join(self.trunks)}>"
-
     def may_assert(self, name: str, number: str) -> bool:
         """Tell whether the trunk *name* may assert the global *number* as a caller.
 

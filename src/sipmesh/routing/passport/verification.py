@@ -51,9 +51,6 @@ class Replays:
     def __init__(self) -> None:
         self._seen: dict[bytes, tuple[int, str]] = {}
 
-    def __repr__(self) -> str:
-        return f"<Replays of {len(self._seen)} tokens>"
-
     def is_replayed(self, mark: bytes, request: Request, now: int) -> bool:
         """Tell whether the token with this *mark* was accepted for another request; remember it otherwise.
 

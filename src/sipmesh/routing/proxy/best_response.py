@@ -31,9 +31,6 @@ class BestResponse:
         self.challenged = 0  # number of challenges received, including those that were dropped
         self._keep_challenges(response)
 
-    def __repr__(self) -> str:
-        return f"<BestResponse {self.response!r}, {len(self.challenges)} challenges>"
-
     @property
     def status(self) -> int:
         """The status code of the best response."""

@@ -48,9 +48,6 @@ class Branches:
     def __init__(self, incarnation: int, sent_by: frozenset[str]) -> None:
         self._prefix, self._count, self._sent_by = f"{MAGIC_COOKIE}{incarnation:x}{_BETWEEN}", 0, sent_by
 
-    def __repr__(self) -> str:
-        return f"<Branches {self._prefix}{self._count}>"
-
     @property
     def prefix(self) -> str:
         """The beginning of every branch that is made here."""

@@ -101,9 +101,6 @@ class ResponseContext:
         self.reasons: tuple[str, ...] = ()
         self.share = 0  # the Max-Breadth of the branches that start; 0 leaves the field of the request as it is
 
-    def __repr__(self) -> str:
-        return f"<ResponseContext of {self.request!r}: {self.branches}>"
-
     @staticmethod
     def of(request: Request, targets: tuple[Target, ...], otherwise: Otherwise = None) -> ResponseContext:
         """Group *targets* by q, highest first. A group runs in parallel; the next group starts when all of it failed.

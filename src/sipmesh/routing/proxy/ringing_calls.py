@@ -11,9 +11,6 @@ class RingingCalls:
     def __init__(self) -> None:
         self._invites: dict[str, int] = {}
 
-    def __repr__(self) -> str:
-        return f"<RingingCalls: {len(self._invites)}>"
-
     def __contains__(self, call_id: str) -> bool:
         """Whether an INVITE of this call waits."""
         return call_id in self._invites

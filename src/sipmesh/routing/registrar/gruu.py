@@ -105,9 +105,6 @@ class Gruus:
         self._cipher = AESGCM(blake2s(key, digest_size=32, person=_PERSON).digest())
         self._mark = pool_hash(pool)
 
-    def __repr__(self) -> str:
-        return "<Gruus>"
-
     def temporary(self, row: Binding, entropy: bytes) -> str:
         """Write a new temporary GRUU for the instance of *row*; "" where it would be too long.
 

@@ -42,9 +42,6 @@ class KnownRefresh:
         self.rows = header_rows([header for header in answer.headers if not self.gives_gruu or header[0] != "contact"])
         self.rows.append(NO_BODY)
 
-    def __repr__(self) -> str:
-        return f"<KnownRefresh of {self.row.aor}>"
-
     def is_repeated_by(self, request: Request) -> bool:
         """Tell whether *request* asks for the same, later: then the row may be renewed without a new decision.
 

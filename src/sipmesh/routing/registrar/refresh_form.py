@@ -60,9 +60,6 @@ class RefreshForm:
     ) -> None:
         self._pieces, self._gaps, self._answer, self.call_id = pieces, gaps, answer, call_id
 
-    def __repr__(self) -> str:
-        return f"<RefreshForm of {sum(map(len, self._pieces))} octets and {len(self._gaps)} gaps>"
-
     def read(self, octets: bytes) -> tuple[bytes, bytes] | None:
         """Give branch and CSeq number of a REGISTER of this form; None if *octets* are anything else."""
         pieces, gaps = self._pieces, self._gaps

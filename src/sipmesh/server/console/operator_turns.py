@@ -21,9 +21,6 @@ class OperatorTurns:
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._rested_at: dict[str, float] = {}
 
-    def __repr__(self) -> str:
-        return f"<OperatorTurns of {len(self._turns)} operators>"
-
     def of(self, operator: str) -> asyncio.Lock:
         """Return the lock of *operator*."""
         return self._turns.setdefault(operator, asyncio.Lock())

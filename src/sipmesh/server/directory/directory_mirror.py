@@ -50,9 +50,6 @@ class DirectoryMirror:
         self._held: _Held | None = None
         self.whole, self.partial = 0, 0
 
-    def __repr__(self) -> str:
-        return f"<DirectoryMirror {self.whole} whole answers, {self.partial} with changes alone>"
-
     @property
     def follows(self) -> bool:
         """Tell whether the next sync asks for changes alone."""

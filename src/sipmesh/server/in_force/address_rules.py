@@ -15,9 +15,6 @@ class AddressRules:
     def __init__(self, current: Current) -> None:
         self._current = current
 
-    def __repr__(self) -> str:
-        return f"<AddressRules of {self._current.value.view.name}>"
-
     def partner_of(self, domain: str) -> str:
         """Return the name of the partner that *domain* belongs to; "" for our own and for unknown domains."""
         partner = self._current.value.view.partner_for(domain)

@@ -99,9 +99,6 @@ class HomePools:
         self._call_defaults = call_defaults(view.loaded.topology)
         self._here, self._default = view.pool.name, home_by_default(view.loaded.topology)
 
-    def __repr__(self) -> str:
-        return f"<HomePools of {self._users!r}, here {self._here}>"
-
     @property
     def has_users(self) -> bool:
         """Whether this server knows which users there are: front ends do."""

@@ -108,9 +108,6 @@ class Current:
     def __init__(self, value: InForce) -> None:
         self.value = value
 
-    def __repr__(self) -> str:
-        return f"<Current {self.value.view!r}>"
-
 
 def in_force_of(loaded: Loaded, name: str, lasting: Lasting) -> InForce:
     """Compute what the server *name* has in force under *loaded*; raises `OperatorError` if it is not in *loaded*."""

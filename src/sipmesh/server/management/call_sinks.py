@@ -53,9 +53,6 @@ class SyslogSink(CallSink):
         self._local = local
         self._open: socket.socket | None = None
 
-    def __repr__(self) -> str:
-        return f"<SyslogSink {self._address}>"
-
     def send(self, records: Sequence[CallRecord]) -> None:
         """See `CallSink`."""
         try:
@@ -94,9 +91,6 @@ class HttpsSink(CallSink):
         self, kind: str, url: str, body_of: Callable[[Sequence[CallRecord]], bytes], context: ssl.SSLContext
     ) -> None:
         self.name, self._url, self._body_of, self._context = f"{kind} {url}", url, body_of, context
-
-    def __repr__(self) -> str:
-        return f"<HttpsSink {self.name}>"
 
     def send(self, records: Sequence[CallRecord]) -> None:
         """See `CallSink`."""

@@ -75,9 +75,6 @@ class DirectoryFollower:
         self._refused, self._refused_at, self._accepts_until = "", 0.0, 0.0
         self.report = DirectoryReply()
 
-    def __repr__(self) -> str:
-        return f"<DirectoryFollower {self.report.server or 'no server'}: {self.report.fault or 'no fault'}>"
-
     def tick(self) -> None:
         """Start a sync if it is time for one, and none runs. SCIM clients tell each change: only another version needs a sync."""
         loaded = self._server.view.loaded

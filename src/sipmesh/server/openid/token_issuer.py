@@ -67,9 +67,6 @@ class TokenIssuer:
         self._fetching: asyncio.Task[None] | None = None
         self._answers: OrderedDict[str, tuple[float, bool | str]] = OrderedDict()
 
-    def __repr__(self) -> str:
-        return f"<TokenIssuer {self.oauth.issuer}: {len(self._keys)} keys>"
-
     def judge(self, token: str) -> AccessToken | None:
         """Return what *token* proves, None if the issuer has to be asked first.
 

@@ -44,9 +44,6 @@ class BranchSender:
         self._flow_table, self._requests, self._transactions = flow_table, requests, transactions
         self._outages, self._trunk_outages = outages, trunk_outages
 
-    def __repr__(self) -> str:
-        return f"<BranchSender {self._transactions!r}>"
-
     def send(
         self,
         proxied: ProxiedRequest,

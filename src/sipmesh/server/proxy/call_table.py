@@ -65,9 +65,6 @@ class UpCall:
         flows = (sent.flow, sent.proxied.flow) if sent is not None else ()
         return any(flow.outsider == name and flow.link.kind is LinkKind.SERVER for flow in flows)
 
-    def __repr__(self) -> str:
-        return f"<UpCall from {self.caller} to {self.callee}>"
-
 
 class CallTable:
     """Calls by the keys of their dialogs, *most* of them: then the oldest is forgotten. Routing does not ask it.
@@ -91,9 +88,6 @@ class CallTable:
         self._of_principals: Budget[str] = Budget(most, most)
         self._of_outsiders: dict[str, dict[str, UpCall]] = {}
         self.called: Counter[str] = Counter()
-
-    def __repr__(self) -> str:
-        return f"<CallTable of {len(self._calls)} calls>"
 
     def __len__(self) -> int:
         return len(self._calls)

@@ -98,9 +98,6 @@ class ClientRefusals:
         self._networks: OrderedDict[str, dict[RefusalReason, ClientRefusal]] = OrderedDict()
         self.counts: Counter[RefusalReason] = Counter()
 
-    def __repr__(self) -> str:
-        return f"<ClientRefusals of {len(self._networks)} networks>"
-
     def refuse(self, verdict: Verdict, at: float) -> None:
         """Record a refused handshake of a client."""
         reason = verdict.reason

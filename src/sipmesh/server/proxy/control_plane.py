@@ -18,9 +18,6 @@ class ControlPlane:
     server in a network without management: it serves nothing.
     """
 
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__}>"
-
     def begin(self) -> None:
         """Open links to the other servers, now that this server listens."""
 

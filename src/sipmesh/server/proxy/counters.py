@@ -20,9 +20,6 @@ class Counters:
         self.refused_messages: Counter[str] = Counter()  # by code
         self.enrolments: Counter[tuple[str, str]] = Counter()  # protocol, and "issued" or the reason of a refusal
 
-    def __repr__(self) -> str:
-        return f"<Counters of {self.verdicts.total()} verdicts>"
-
     def judged(self, verdict: Verdict) -> None:
         """A link came up, or was refused."""
         self.verdicts[str(verdict.kind), str(verdict.direction), str(verdict.code)] += 1

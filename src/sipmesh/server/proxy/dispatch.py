@@ -52,9 +52,6 @@ class Dispatch(LinkEvents):
         self._siblings, self._log = siblings, log
         self._admission, self._overload = core.state.admission, core.state.admission.overload
 
-    def __repr__(self) -> str:
-        return f"<Dispatch {self._relay!r}, {self.core!r}>"
-
     # Links
 
     def judge(self, link: Link, evidence: PeerEvidence) -> Verdict:

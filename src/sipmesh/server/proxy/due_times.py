@@ -18,9 +18,6 @@ class DueTimes(Generic[Held]):
         self._second_of: dict[Held, int] = {}
         self._swept = 0
 
-    def __repr__(self) -> str:
-        return f"<DueTimes of {len(self)}>"
-
     def __len__(self) -> int:
         return len(self._second_of)
 

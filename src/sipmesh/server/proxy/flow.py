@@ -244,9 +244,6 @@ class ReceivedRequest:
         self.account: Usage | None = None
         self.loop = self.registers = ""
 
-    def __repr__(self) -> str:
-        return f"<ReceivedRequest {self.request.method} {self.key}>"
-
 
 class RequestServer:
     """What serves a request, also later if the request has to wait."""
@@ -353,9 +350,6 @@ class ProxiedRequest:
         self.account.add(0, size - self.size)
         self.size = size
 
-    def __repr__(self) -> str:
-        return f"<ProxiedRequest {self.request.method} {self.key} {self.transaction!r} on {len(self.sent)} branches>"
-
 
 class AnsweredToken:
     """Our token in the Record-Route for the initiator of a dialog: *text* is made of *unanswered*, *tag* and *onward*.
@@ -367,9 +361,6 @@ class AnsweredToken:
 
     def __init__(self, unanswered: str, tag: str, onward: bytes, text: str) -> None:
         self.unanswered, self.tag, self.onward, self.text = unanswered, tag, onward, text
-
-    def __repr__(self) -> str:
-        return f"<AnsweredToken of the tag {self.tag}>"
 
 
 class SentBranch:
@@ -452,6 +443,3 @@ class SentBranch:
     def _rings_no_more(self) -> None:
         self.rings = False
         self.flow.ringing.remove(self.proxied.request.call_id)
-
-    def __repr__(self) -> str:
-        return f"<SentBranch {self.request.method} {self.branch} {self.transaction!r}>"

@@ -34,9 +34,6 @@ class FlowTable:
         self._flows: dict[int, Flow] = {}
         self._owners: dict[bytes, int] = {}
 
-    def __repr__(self) -> str:
-        return f"<FlowTable of {self.view.name}: {len(self._flows)} sessions>"
-
     @property
     def view(self) -> ServerView:
         """The view of the topology in force."""

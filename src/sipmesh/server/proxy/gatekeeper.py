@@ -42,9 +42,6 @@ class Gatekeeper:
         self._refusals_of_clients: deque[Verdict] = deque(maxlen=REMEMBERED_REFUSALS)
         self.client_refusals = ClientRefusals()
 
-    def __repr__(self) -> str:
-        return f"<Gatekeeper of {self.view.name}: {len(self.refusals)} refusals remembered>"
-
     @property
     def view(self) -> ServerView:
         """The view of the topology in force."""

@@ -21,9 +21,6 @@ class LatencyHistogram:
         self.counts = [0] * (len(BOUNDS) + 1)
         self.total = 0.0
 
-    def __repr__(self) -> str:
-        return f"<LatencyHistogram {sum(self.counts)} of {self.total:.3f} s in all>"
-
     def add(self, seconds: float) -> None:
         """Count one request that waited *seconds*; a bound belongs to its own bucket, as in Prometheus."""
         at = 0

@@ -44,9 +44,6 @@ class MessageRefusals:
         self._references = 0
         self.newest: deque[RefusedMessage] = deque(maxlen=REMEMBERED_REFUSALS)
 
-    def __repr__(self) -> str:
-        return f"<MessageRefusals: {self._references} messages refused>"
-
     def record(self, flow: Flow, request: Request, answer: Answer) -> str:
         """Count, log and keep a refusal; returns the Warning header field for its sender (RFC 3261 20.43)."""
         self._references += 1

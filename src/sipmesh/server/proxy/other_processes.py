@@ -17,9 +17,6 @@ NO_USERS: tuple[str, ...] = ()
 class OtherProcesses:
     """Those of a server that has none; `siblings.siblings.Siblings` are those of a server with workers."""
 
-    def __repr__(self) -> str:
-        return "<OtherProcesses none>"
-
     # Told
 
     def link_up(self, link: Link) -> None:

@@ -159,6 +159,3 @@ class Outside:
         self.ports = Ports()
         self.tracing: Command | None = None  # traces at all processes of this server
         self.ending: Command | None = None  # ends a call at whichever of them has it
-
-    def __repr__(self) -> str:
-        return f"<Outside {self.control_plane!r}, {self.sources!r}, {self.follower!r}, {self.orders!r}>"

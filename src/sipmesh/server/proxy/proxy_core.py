@@ -103,9 +103,6 @@ class ProxyCore(RequestServer):
         self._outside, self._transactions = outside, relay.server_transactions
         self._acts = self._table()
 
-    def __repr__(self) -> str:
-        return f"<ProxyCore {self.state!r}>"
-
     def drain(self) -> None:
         """Refuse each request outside dialogs from now on, those among them that wait for their login."""
         self.state.is_draining = True
@@ -351,9 +348,6 @@ class AwaitedBindings:
     def __init__(self, core: ProxyCore, waiting: ProxiedRequest, user: ToUser) -> None:
         self._core, self._waiting, self._user = core, waiting, user
 
-    def __repr__(self) -> str:
-        return f"<AwaitedBindings of {self._user.aor}>"
-
     def read(self, rows: Sequence[Binding] | None) -> None:
         """They were read; None if that was not possible."""
         waiting = self._waiting
@@ -369,9 +363,6 @@ class AwaitedTarget:
     def __init__(self, core: ProxyCore, waiting: ProxiedRequest, event: Diverting, user: ToUser) -> None:
         self._core, self._waiting, self._event, self._user = core, waiting, event, user
 
-    def __repr__(self) -> str:
-        return f"<AwaitedTarget {self._user.aor}>"
-
     def read(self, rows: Sequence[Binding] | None) -> None:
         """They were read; None if that was not possible."""
         event = self._event
@@ -386,9 +377,6 @@ class AwaitedStore:
 
     def __init__(self, core: ProxyCore, waiting: ProxiedRequest, effect: Store) -> None:
         self._core, self._waiting, self._effect = core, waiting, effect
-
-    def __repr__(self) -> str:
-        return f"<AwaitedStore for {self._effect.aor}>"
 
     def ended(self, result: Storing) -> None:
         """It was stored, or *result* says why not."""

@@ -84,9 +84,6 @@ class Relay(BridgedBranches):
         self._served_before: list[ProxiedRequest] = []  # of closed links
         self._sent_before: list[SentBranch] = []
 
-    def __repr__(self) -> str:
-        return f"<Relay {self.client_transactions!r}, {self.server_transactions!r}>"
-
     @property
     def load(self) -> int:
         """How many branches wait for their final response."""

@@ -24,9 +24,6 @@ class RefreshGate:
     def __init__(self, current: Current, state: ServingState) -> None:
         self.current, self.registrations, self._state = current, state.registrations, state
 
-    def __repr__(self) -> str:
-        return f"<RefreshGate of {self.registrations!r}>"
-
     def is_open(self, flow: Flow) -> bool:
         """Tell whether a REGISTER of *flow* would be served now, with any content.
 
@@ -64,9 +61,6 @@ class RepeatedRefresh(RepeatedMessage):
     def __init__(self, gate: RefreshGate, refresh: KnownRefresh, form: RefreshForm, sender: Sender) -> None:
         self._gate, self._refresh, self._form, self._sender = gate, refresh, form, sender
         self._in_force = gate.current.value
-
-    def __repr__(self) -> str:
-        return f"<RepeatedRefresh {self._refresh!r}, {self._form!r}>"
 
     def serves(self, link: Link, octets: bytes) -> bool:
         """See :class:`RepeatedMessage`."""

@@ -50,9 +50,6 @@ class Responder:
         self._transactions, self.refusals, self._accounts, self._log = transactions, refusals, accounts, log
         self._records = records
 
-    def __repr__(self) -> str:
-        return f"<Responder {self.refusals!r}>"
-
     def answer(self, received: ReceivedRequest, answer: Answer) -> None:
         """Answer a request ourselves; a refusal carries a coarse class, and a reference to our log."""
         request = received.request

@@ -42,9 +42,6 @@ class ResponseAdmission:
         self._privacy, self._answerers, self._sender = privacy, answerers, sender
         self._trunk_logins, self._calls = trunk_logins, calls
 
-    def __repr__(self) -> str:
-        return f"<ResponseAdmission by {self._access!r}>"
-
     def admit(self, sent: SentBranch, response: Response) -> None:
         """Make *response* fit to be forwarded. Raises `RemoteError` if that is not possible."""
         if not response.has_lower_via and sent.request.has_lower_via:

@@ -42,9 +42,6 @@ class Sweep:
         self._trunks, self._challenges, self._outsiders = trunks, challenges, outsiders
         self._goes_on = False
 
-    def __repr__(self) -> str:
-        return f"<Sweep of {self._relay!r}>"
-
     def tick(self) -> None:
         """Remove what has expired; called about twice a second."""
         if not self._goes_on:

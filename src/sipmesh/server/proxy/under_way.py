@@ -16,9 +16,6 @@ class UnderWay:
     def __init__(self, calls: CallTable, siblings: OtherProcesses) -> None:
         self.calls, self._siblings = calls, siblings
 
-    def __repr__(self) -> str:
-        return f"<UnderWay {self.calls!r}>"
-
     def waits_on(self, flow: Flow) -> bool:
         """Tell whether a final response is still to come or to go on *flow*, also to a request of another process."""
         return self._siblings.waits_on(flow.link) or flow.is_waited_on

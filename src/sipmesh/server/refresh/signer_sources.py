@@ -35,9 +35,6 @@ class SignerSources:
         self._fetches: set[asyncio.Task[None]] = set()
         self._task = loop.create_task(self._serve())
 
-    def __repr__(self) -> str:
-        return f"<SignerSources of {self._chains!r}>"
-
     async def _serve(self) -> None:
         while True:
             fetch = asyncio.create_task(self._fetch(*await self._chains.wanted.get()))

@@ -78,9 +78,6 @@ class DecisionParts:
             setup.loop.call_soon,
         )
 
-    def __repr__(self) -> str:
-        return f"<DecisionParts {self.dispatch!r}>"
-
     def _state(self) -> ServingState:
         setup, peers, forwarding, relays = self._setup, self._peers, self._forwarding, self._relays
         return ServingState(

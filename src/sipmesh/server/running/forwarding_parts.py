@@ -89,9 +89,6 @@ class ForwardingParts:
         )
         self.server_transactions = ServerTransactions(setup.loop.time, setup.advertised, records, table, self.history)
 
-    def __repr__(self) -> str:
-        return f"<ForwardingParts {self.server_transactions!r}, {self.registrations!r}>"
-
 
 def _outages(setup: ServerSetup, peers: PeerParts) -> Outages:
     return Outages(

@@ -61,9 +61,6 @@ class LinkParts:
             setup.outside,
         )
 
-    def __repr__(self) -> str:
-        return f"<LinkParts {self.listening!r}, {self.pool!r}>"
-
     def _source(self, hop: Hop) -> str:
         """Give the address on which this server listens for the peers of this kind: links to them leave from it too."""
         listeners = self._current.value.view.listeners

@@ -33,9 +33,6 @@ class Listening:
         self.listeners: list[Listener] = []
         self.faults: tuple[str, ...] = ()
 
-    def __repr__(self) -> str:
-        return f"<Listening on {len(self.listeners)} ports>"
-
     def start(self, specs: Iterable[ListenerSpec], *, is_managed: bool) -> None:
         """Open every port; raises `OperatorError` if a port cannot be opened.
 

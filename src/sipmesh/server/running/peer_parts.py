@@ -56,9 +56,6 @@ class PeerParts:
         """Build what knows the other processes of this server."""
         return Siblings(setup.place.number, self.reactor, self.flow_table, setup.current, self.refusals, setup.log)
 
-    def __repr__(self) -> str:
-        return f"<PeerParts {self.gatekeeper!r}, {self.accounts!r}>"
-
     def tick(self) -> None:
         """Tell the operator of overload and shortage, and return memory; called about twice a second."""
         now = self._loop.time()

@@ -51,9 +51,6 @@ class RecordWriter:
         self.written = 0
         self._kept: list[tuple[int, asyncio.Future[bool]]] = []
 
-    def __repr__(self) -> str:
-        return f"<RecordWriter of {self.journal!r}: {self.written} written>"
-
     @property
     def left_out(self) -> int:
         """How many records were lost, because too many have waited for the disk."""

@@ -54,9 +54,6 @@ class RelayParts:
             peers.reactor, flow_table, tokens, new_nonce_key(), end_of_flow, self.removal, current
         )
 
-    def __repr__(self) -> str:
-        return f"<RelayParts {self.relay!r}, {self.home_flows!r}>"
-
 
 def _relay(setup: ServerSetup, peers: PeerParts, forwarding: ForwardingParts, access: AccessProxy) -> Relay:
     client_transactions = ClientTransactions(setup.loop.time)

@@ -55,9 +55,6 @@ class RevocationUpdates:
         self._outside = outside
         self.pushed: dict[CertificateId, None] = {}
 
-    def __repr__(self) -> str:
-        return f"<RevocationUpdates for {self._gatekeeper!r}>"
-
     def accept_crls(self, changed: Collection[Path]) -> list[str]:
         """Put the CRLs in the *changed* files in force; the rest of the topology does not change (rule R7).
 

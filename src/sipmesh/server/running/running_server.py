@@ -81,9 +81,6 @@ class RunningServer:
             self._stores.close()
             raise
 
-    def __repr__(self) -> str:
-        return f"<RunningServer {self.view.name} {self.view.role}, {self.dispatch!r}>"
-
     @property
     def view(self) -> ServerView:
         """The view of the topology in force."""

@@ -27,6 +27,3 @@ class ServerParts:
         self.relays = RelayParts(setup, self.peers, self.forwarding, self.users, self.events)
         self.decisions = DecisionParts(setup, self.peers, self.forwarding, self.users, self.events, self.relays)
         self.links = LinkParts(setup, self.peers, self.decisions.dispatch)
-
-    def __repr__(self) -> str:
-        return f"<ServerParts {self.decisions!r}, {self.links!r}>"

@@ -49,9 +49,6 @@ class ServerSetup:
         names = frozenset(listener.sent_by for listener in self.advertised.values())
         self.branches = Branches(place.branches, names)
 
-    def __repr__(self) -> str:
-        return f"<ServerSetup of {self.process}>"
-
     @property
     def view(self) -> ServerView:
         """The view of the topology in force."""

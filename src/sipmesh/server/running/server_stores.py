@@ -54,9 +54,6 @@ class ServerStores:
             self.users.close()
             raise
 
-    def __repr__(self) -> str:
-        return f"<ServerStores {self.users!r}, {self.locations!r}>"
-
     def know_servers(self, view: ServerView) -> None:
         """Know the servers of our pool in another version. What was opened stays so until the next start."""
         if view.pool.name == self._pool:

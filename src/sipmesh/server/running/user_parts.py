@@ -53,9 +53,6 @@ class UserParts:
             setup.loop, forwarding.outages, peers.flow_table, setup.current, self.logins, peers.siblings, setup.log
         )
 
-    def __repr__(self) -> str:
-        return f"<UserParts {self.logins!r}>"
-
 
 def _provider_check(setup: ServerSetup, peers: PeerParts) -> https_server_check.HttpsServerCheck:
     """Return the check of the certificate of an OpenID provider; our issuing CA is that of our own certificate."""

@@ -32,9 +32,6 @@ class UserUpdates:
         self._users, self._logins, self._events = users, logins, events
         self._outside, self._log = outside, log
 
-    def __repr__(self) -> str:
-        return f"<UserUpdates of {self._users!r}, number {self.number}>"
-
     @property
     def number(self) -> int:
         """The number of the users that management has sent, 0 if it has sent none."""

@@ -24,9 +24,6 @@ class VersionChange:
     def __init__(self, setup: ServerSetup, parts: ServerParts) -> None:
         self._setup, self._parts, self._begun = setup, parts, setup.current.value.view
 
-    def __repr__(self) -> str:
-        return f"<VersionChange of {self._setup.current!r}>"
-
     @property
     def awaits_restart(self) -> str:
         """What of the version in force this process can only use from its next start; "" if nothing."""

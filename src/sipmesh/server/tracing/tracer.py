@@ -79,9 +79,6 @@ class Tracer(Tap):
         self._server, self._reactor, self._log = server, reactor, log
         self._traces: dict[str, Trace] = {}
 
-    def __repr__(self) -> str:
-        return f"<Tracer of {self._server}: {len(self._traces)} traces>"
-
     def take(self, name: str, what: str, who: str, *, with_bodies: bool) -> TraceReply:
         """Return what the trace *name* has taken since the last call; the first call begins it for the operator *who*.
 

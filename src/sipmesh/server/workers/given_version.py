@@ -47,9 +47,6 @@ class GivenVersion:
     def __init__(self, given: Mapping[str, Any]) -> None:
         self.given = given
 
-    def __repr__(self) -> str:
-        return f"<GivenVersion {self.given['number']} {self.given['digest'][:12]}>"
-
     @property
     def storage(self) -> Storage | None:
         """What the other processes of the server have opened at their start."""

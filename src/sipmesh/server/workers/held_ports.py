@@ -29,9 +29,6 @@ class HeldPorts(Ports):
         self._sockets: dict[str, list[socket.socket]] = {}
         self._specs: dict[str, PlainSpec] = {}
 
-    def __repr__(self) -> str:
-        return f"<HeldPorts {', '.join(self._sockets)} for {self._count} workers>"
-
     @property
     def keys(self) -> list[str]:
         """The ports that are open."""
@@ -75,9 +72,6 @@ class GivenPorts(Ports):
 
     def __init__(self) -> None:
         self._sockets: dict[str, socket.socket] = {}
-
-    def __repr__(self) -> str:
-        return f"<GivenPorts {', '.join(self._sockets)}>"
 
     def give(self, key: str, sock: socket.socket) -> None:
         """Keep the socket of a port until a listener takes it."""

@@ -44,9 +44,6 @@ class Orders(OrderTaker):
         self._waiting: asyncio.Queue[tuple[Channel, int, bytes]] = asyncio.Queue()
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def __repr__(self) -> str:
-        return f"<Orders {len(self._asked)} asked, {self._waiting.qsize()} waiting>"
-
     def begin(self) -> None:
         """Carry out what is to be done in order."""
         self._run(self._carry_out_in_order())

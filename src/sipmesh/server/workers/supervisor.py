@@ -91,9 +91,6 @@ class Supervisor(Follower):
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_ending = False
 
-    def __repr__(self) -> str:
-        return f"<Supervisor of {self._node.view.name}: {len(self.serving)} of {len(self._slots)} workers serve>"
-
     @property
     def serving(self) -> list[WorkerProcess]:
         """The workers that serve."""

@@ -31,9 +31,6 @@ class WorkerPatience:
         self._heard_before, self._had_before_s = heard(), use().had_s
         self.steps = self.silent = 0
 
-    def __repr__(self) -> str:
-        return f"<WorkerPatience after {self.steps} steps, {self.silent} of them silent>"
-
     @property
     def is_over(self) -> bool:
         """Whether the worker hangs, or has not answered for too long."""

@@ -44,9 +44,6 @@ class WorkerProcess:
         self.killed_for = ""  # why the supervisor has ended it
         self.status: ServerStatus | None = None
 
-    def __repr__(self) -> str:
-        return f"<WorkerProcess {self.number}, process {self.pid}>"
-
     @property
     def pid(self) -> int:
         """The number of the process."""

@@ -20,9 +20,6 @@ class CallPages:
         self.records: list[CallRecord] = []
         self.has_more = True
 
-    def __repr__(self) -> str:
-        return f"<CallPages {len(self.records)} of {self._most}>"
-
     @property
     def is_complete(self) -> bool:
         """Whether no other page is to be asked for."""

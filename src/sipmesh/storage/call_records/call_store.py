@@ -46,9 +46,6 @@ class CallStore:
         self._database = Database(url, "records of calls")
         self._database.migrate(CALLS)
 
-    def __repr__(self) -> str:
-        return f"<CallStore {self._database.where}>"
-
     def close(self) -> None:
         """Close the database."""
         self._database.close()

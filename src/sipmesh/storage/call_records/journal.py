@@ -76,9 +76,6 @@ class Journal:
         self._octets = self._head = self._newest = 0
         self._began = 0.0
 
-    def __repr__(self) -> str:
-        return f"<Journal of {self.process}>"
-
     def numbers(self) -> list[int]:
         """Give the numbers of the files, oldest first."""
         return [int(match["number"]) for match in _matches(self.folder) if match["process"] == self.process]

@@ -25,9 +25,6 @@ class JournalEntry:
     def __init__(self, key: str, head: str, tail: str = _UP) -> None:
         self.key, self.head, self.tail = key, head, tail
 
-    def __repr__(self) -> str:
-        return f"<JournalEntry of {self.key}>"
-
     @property
     def is_up(self) -> bool:
         """Whether the call has not ended."""

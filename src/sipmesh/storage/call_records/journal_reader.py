@@ -48,9 +48,6 @@ class JournalReader:
         self._journal = journal
         self._file: Path = journal.folder / f"{journal.process}.delivered"
 
-    def __repr__(self) -> str:
-        return f"<JournalReader of {self._journal!r}>"
-
     def next(self) -> Batch | None:
         """Read the next batch; None if nothing is new."""
         place = self._place()

@@ -19,9 +19,6 @@ class JsonClock:
     def __init__(self) -> None:
         self._minute, self._begins = -1, ""
 
-    def __repr__(self) -> str:
-        return f"<JsonClock {self._begins}>"
-
     def instant(self, unix: float) -> str:
         """Write a Unix time as a JSON string: ISO 8601 in UTC, with microseconds."""
         second = int(unix)

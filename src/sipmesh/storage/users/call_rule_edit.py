@@ -85,9 +85,6 @@ class CallRuleEdit:
         self._users, self._topology = users, topology
         self._plans = site_plans_of(topology)
 
-    def __repr__(self) -> str:
-        return f"<CallRuleEdit of {self._users.where}>"
-
     def change(self, aor: str, asked: Mapping[str, Any]) -> CallRules:
         """Change the rules of *aor* as *asked*, and return them.
 

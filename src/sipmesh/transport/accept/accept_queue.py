@@ -18,9 +18,6 @@ class AcceptedConnection:
     def __init__(self, sock: socket.socket, fd: int, remote: tuple[str, int], site: str) -> None:
         self.sock, self.fd, self.remote, self.site = sock, fd, remote, site
 
-    def __repr__(self) -> str:
-        return f"<AcceptedConnection from {self.remote[0]}:{self.remote[1]}>"
-
 
 class AcceptQueue:
     """First come, first served within one address; the addresses take turns: a crowd at one does not delay the others."""
@@ -30,9 +27,6 @@ class AcceptQueue:
     def __init__(self) -> None:
         self._by_site: dict[str, deque[AcceptedConnection]] = {}
         self.size = 0
-
-    def __repr__(self) -> str:
-        return f"<AcceptQueue {self.size} connections from {len(self._by_site)} addresses>"
 
     def __len__(self) -> int:
         return self.size

@@ -30,9 +30,6 @@ class Greeting:
         self.reactor, self.limits = listener._reactor, listener._limits  # noqa: SLF001 - the other half of the listener
         self.began = self.since = self.reactor.loop.time()  # of all, and of the present step of its peer
 
-    def __repr__(self) -> str:
-        return f"<Greeting of {self.link!r}>"
-
     def begin(self, budget: Budget[Greeted], mask: int = 0) -> None:
         """Wait for the first octets, or act on those that *mask* tells of; the handshake's deadline runs from now."""
         self._take_place(budget)

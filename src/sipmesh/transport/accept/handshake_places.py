@@ -54,9 +54,6 @@ class HandshakePlaces:
         self.shaking: Budget[Greeted] = Budget(limits.handshakes_per_address, limits.handshakes_in_flight)
         self.stalled: dict[str, float] = {}
 
-    def __repr__(self) -> str:
-        return f"<HandshakePlaces {len(self.silent)} silent, {len(self.shaking)} shaking>"
-
     def __len__(self) -> int:
         return self.silent.size + self.shaking.size
 

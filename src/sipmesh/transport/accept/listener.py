@@ -137,13 +137,6 @@ class Listener(Watched):
         if accepts:
             reactor.watch(self._sock.fileno(), self)
 
-    def __repr__(self) -> str:
-        host, port = self.address
-        return (
-            f"<Listener {self.spec.key} {host}:{port} for {self.spec.name}, {self.accepted} accepted,"
-            f" {self.refused} refused, {self.handshakes} handshakes{'' if self.accepting else ', paused'}>"
-        )
-
     @property
     def port(self) -> int:
         """The port that is bound, also where the settings say 0."""

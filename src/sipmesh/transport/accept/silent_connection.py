@@ -30,9 +30,6 @@ class SilentConnection(Watched):
         self.connection, self.since = connection, since
         self._hearing = hearing
 
-    def __repr__(self) -> str:
-        return f"<SilentConnection since {self.since:.3f}, {self.connection!r}>"
-
     def ready(self, _mask: int) -> None:
         """Tell that octets have come, or the end of the connection."""
         self._hearing.spoke(self)

@@ -52,9 +52,6 @@ class LinkDeadlines:
         self.begun_octets = 0
         self.keepalives, self.authenticated, self.logs_in = 0, False, self._client
 
-    def __repr__(self) -> str:
-        return f"<LinkDeadlines since {self.opened_at:.1f}, {self.begun_octets} octets of a message have come>"
-
     def all(self, blocked_at: float, last_in: float) -> list[tuple[float, str]]:
         """List each deadline of the link, with the reason to close the link at that time.
 

@@ -29,9 +29,6 @@ class LingeringClose(Watched):
         self.generation = 0
         self.alarm = 0.0
 
-    def __repr__(self) -> str:
-        return f"<LingeringClose fd={self._sock.fileno()}>"
-
     def begin(self) -> None:
         """Shut our side down and wait until the peer closes; close at once where too many connections wait already."""
         if len(self._reactor.leaving) >= self._reactor.limits.farewells:

@@ -32,9 +32,6 @@ class LinkPeer:
         self.facts = TlsFacts()
         self.ends = 0.0
 
-    def __repr__(self) -> str:
-        return f"<LinkPeer {self.name or 'nobody proved'}{'' if self.confirmed else ' unconfirmed'}>"
-
     @property
     def name(self) -> str:
         """The name of the topology entry that the peer proved; empty on client links and before the verdict."""

@@ -50,9 +50,6 @@ class LinkReader:
         self._chunks: list[bytes] = []  # of one turn; empty between turns
         self._is_paused = False  # messages wait for the next turn
 
-    def __repr__(self) -> str:
-        return f"<LinkReader {self._messages!r}>"
-
     def limits(self, link: Link) -> ReadLimits:
         """Return the limits of one message on *link* now: those of a stranger until its user has logged in."""
         limits = self._reactor.limits

@@ -29,9 +29,6 @@ class LinkWriter:
         self._queue: list[bytes] = []
         self._head: bytes | memoryview | None = None
 
-    def __repr__(self) -> str:
-        return f"<LinkWriter {self.pending} of {self.bound} octets wait, {self.octets} written>"
-
     def put(self, data: bytes) -> None:
         """Queue one message; the caller has checked that there is room."""
         self._queue.append(data)

@@ -31,9 +31,6 @@ class CpuShares:
     def __init__(self) -> None:
         self.total_s = self._at = self._turns_s = self.heavy_until = 0.0
 
-    def __repr__(self) -> str:
-        return f"<CpuShares of {self.total_s * 1000:.0f} ms>"
-
     def charge(self, demand: Demand | None, used_s: float, now: float, turns_s: float = 0.0) -> None:
         """Count *used_s* for the principal with that *demand*, None for this server.
 

@@ -34,9 +34,6 @@ class Deadlines:
         self._heap: list[tuple[float, int, Timed]] = []
         self._order = 0
 
-    def __repr__(self) -> str:
-        return f"<Deadlines {len(self._heap)} set>"
-
     def set(self, timed: Timed, when: float) -> None:
         """Wake *timed* at *when*, unless its alarm is earlier than *when* already."""
         if timed.alarm and timed.alarm <= when:

@@ -46,9 +46,6 @@ class DescriptorShortage:
         self.episodes = 0  # how often a shortage has begun
         self.began_at = self.noticed_at = 0.0
 
-    def __repr__(self) -> str:
-        return f"<DescriptorShortage {'now' if self.active else 'over'}, {self.episodes} in all>"
-
     def noticed(self, now: float) -> None:
         """Note that a connection found no descriptor."""
         self.noticed_at = now

@@ -75,9 +75,6 @@ class QueueProbe(Watched):
         self.sees_idle, self._waits = sees_idle, False
         self.idle_s = self._idle_before_s = self._measured_at = 0.0
 
-    def __repr__(self) -> str:
-        return f"<QueueProbe {'waits' if self._waits else 'rests'}, {self._control!r}>"
-
     def arm(self) -> None:
         """Enter the queue, unless the probe is there already or was there just before."""
         if self._waits:

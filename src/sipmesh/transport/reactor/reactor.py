@@ -112,9 +112,6 @@ class Reactor:
             self._epoll.register(inside, READ)
         return inside
 
-    def __repr__(self) -> str:
-        return f"<Reactor {len(self._watched)} descriptors, {len(self.links)} links, {self.turns} turns>"
-
     # Descriptors
 
     def watch(self, fd: int, watched: Watched, mask: int = READ) -> None:

@@ -23,9 +23,6 @@ class TurnMeter:
         self.longest = 0.0
         self._longer = [0] * len(BOUNDS)
 
-    def __repr__(self) -> str:
-        return f"<TurnMeter {self.turns} turns, {self.longest * 1000:.1f} ms the longest>"
-
     def ended(self, seconds: float) -> None:
         """Count one turn, which has taken *seconds*."""
         self.turns += 1

@@ -20,9 +20,6 @@ class LinksByCertificate:
         self._links: dict[CertificateId, dict[int, RegisteredLink]] = {}
         self._named: dict[int, frozenset[CertificateId]] = {}
 
-    def __repr__(self) -> str:
-        return f"<LinksByCertificate of {len(self._named)} links on {len(self._links)} certificates>"
-
     def set(self, link: RegisteredLink, named: frozenset[CertificateId]) -> None:
         """Find *link* by each certificate in *named* from now on, and by no other."""
         if named == self._named.get(link.number):

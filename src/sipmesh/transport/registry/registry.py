@@ -29,9 +29,6 @@ class Registry:
         self._by_id: dict[str, RegisteredLink] = {}
         self._by_name: dict[tuple[str, LinkKind], list[RegisteredLink]] = {}
 
-    def __repr__(self) -> str:
-        return f"<Registry {len(self._by_id)} links, {len(self._by_name)} names>"
-
     def __len__(self) -> int:
         return len(self._by_id)
 

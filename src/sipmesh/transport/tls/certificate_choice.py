@@ -33,9 +33,6 @@ class CertificateChoice:
         beside = [identity for identity, names in self._held if shares_a_name(names, own_names)]
         self.by_default = one_of_each_type([own, *(one for one in beside if _is_of_one_ca(one, own))])
 
-    def __repr__(self) -> str:
-        return f"<CertificateChoice among {len(self._held)}>"
-
     def of(self, name: str, address: str) -> tuple[Identity, ...]:
         """Return the certificates for *name*, from the SNI or empty, at our IP *address*; never empty."""
         wanted = ascii_lower(name)

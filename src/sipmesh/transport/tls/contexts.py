@@ -302,9 +302,6 @@ class MutualContext:
                 connection.set_context(context)
                 return
 
-    def __repr__(self) -> str:
-        return f"<MutualContext {self.identity.chain_path.name}>"
-
     def accepted(self, sock: socket.socket) -> PyOpenSslTls:
         """See :class:`AcceptingContext`."""
         return PyOpenSslTls(self._context, sock, opening=False)
@@ -324,9 +321,6 @@ class ClientContext:
     def __init__(self, anchors: Iterable[x509.Certificate]) -> None:
         self._context = _judging(anchors)
         self._context.set_verify(SSL.VERIFY_PEER, _on_verify)
-
-    def __repr__(self) -> str:
-        return "<ClientContext>"
 
     def opened(self, sock: socket.socket, name: str, protocol: str = "") -> PyOpenSslTls:
         """See :class:`OpeningContext`."""
@@ -385,9 +379,6 @@ class ClientPortContext:
         context = self._context_of(chosen)
         if context is not self._context:
             connection.set_context(context)
-
-    def __repr__(self) -> str:
-        return f"<ClientPortContext {self.identity.chain_path.name}>"
 
     def accepted(self, sock: socket.socket) -> PyOpenSslTls:
         """See :class:`AcceptingContext`."""

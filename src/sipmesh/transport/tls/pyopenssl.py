@@ -191,9 +191,6 @@ class PyOpenSslTls:
         if asks_for_staple:
             self._connection.request_ocsp()
 
-    def __repr__(self) -> str:
-        return f"<PyOpenSslTls fd={self._sock.fileno()} {self._connection.get_state_string().decode().strip()}>"
-
     def fileno(self) -> int:
         """Give the socket's descriptor."""
         return self._sock.fileno()

@@ -23,9 +23,6 @@ class AnnouncedLength:
         self._went_on = False  # whether the last frame of a message has a further one
         self.octets = 0
 
-    def __repr__(self) -> str:
-        return f"<AnnouncedLength {self.octets} octets>"
-
     def follow(self, data: bytes, most: int) -> int:
         """Follow *data*, and return how many octets of it: all, or those up to the header that announces more than *most*."""
         at = 0

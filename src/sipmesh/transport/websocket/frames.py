@@ -92,9 +92,6 @@ class WebSocketFrames:
         self._fragment = 0  # octets of the frame that has not ended
         self._events: Iterator[Any] = iter(())
 
-    def __repr__(self) -> str:
-        return f"<WebSocketFrames {len(self._message)} octets of a message in {self._fragments} fragments have arrived>"
-
     @property
     def unfinished(self) -> bool:
         """Whether a message has begun and is not complete."""

@@ -74,9 +74,6 @@ class Page:
         self.head = written(status, (*self.headers, *length))
         self.whole = self.head + body
 
-    def __repr__(self) -> str:
-        return f"<Page {self.content_type} of {len(self.body)} octets>"
-
     @property
     def headers(self) -> Headers:
         """The header fields of each answer, without those of the body."""

@@ -66,9 +66,6 @@ class Upgrade:
         self.opens = True
         self.rest = b""
 
-    def __repr__(self) -> str:
-        return f"<Upgrade at {self.here}>"
-
     def add(self, data: bytes) -> bytes | None:
         """Add *data*, and give the answer once the request is complete: the 101, or a page; None before.
 

@@ -162,10 +162,8 @@ async def test_call_with_too_many_dialogs_lasts_until_its_longest_time(trunked: 
         assert table(server).with_trunk(PROVIDER) == 1
         assert server.state.call_bounds.to_end(120.0) == []
         [call] = server.state.call_bounds.to_end(121.0 + LOOKED_S)
-        assert "with sbc.provider.test" in repr(call)
         table(server).forget(call)
         assert table(server).with_trunk(PROVIDER) == 0
-        assert repr(table(server)) == "<TrunkCalls {}>"
 
 
 @on_loop

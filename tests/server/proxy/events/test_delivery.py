@@ -119,4 +119,3 @@ def test_delivery_ends_before_the_next_message(ended: str) -> None:
     assert effect is DeliveryEnd.RETRY or type(effect).__name__ == RELEASE
     assert delivery.has_found([PHONE])
     assert not delivery.has_found(None)
-    assert repr(delivery) == f"<Delivery to {ALICE}: 1 messages, 1 phones>"

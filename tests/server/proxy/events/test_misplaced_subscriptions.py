@@ -73,4 +73,3 @@ async def test_watchers_go_to_a_server_that_the_pool_has_got(pool: Network) -> N
             misplaced.sweep()
             assert (len(node.events.notifier) == 0) is is_moved
         assert (await told(alice)).first("subscription-state") == "terminated;reason=deactivated"
-        assert repr(misplaced) == "<MisplacedSubscriptions of 0 users>"

@@ -90,9 +90,8 @@ def test_server_is_full_at_its_limit(places: SubscriptionPlaces, monkeypatch: py
 
 def test_nothing_is_left_of_what_was_removed(places: SubscriptionPlaces) -> None:
     add(places, ALICE, BOB)
-    assert repr(places) == "<SubscriptionPlaces 1 taken, of 1 principals>"
     remove(places, ALICE, BOB)
-    assert (len(places), repr(places)) == (0, "<SubscriptionPlaces 0 taken, of 0 principals>")
+    assert len(places) == 0
     add(places, ZOE, BOB)
     remove(places, ZOE, BOB)
     assert not places._of_one_pair

@@ -37,7 +37,6 @@ async def test_link_of_a_client_has_a_flow_and_no_line_of_the_log(home: Network)
         await alice.__aexit__()
         await until(lambda: not node.flow_table.sessions())
         assert not [line for line in told.lines if line["event"].startswith("link ")]
-        assert repr(node.dispatch.links).startswith("<LinkLifecycle <FlowTable ")
 
 
 @on_loop

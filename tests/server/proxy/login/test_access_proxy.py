@@ -27,11 +27,9 @@ async def test_user_of_another_pool_is_sent_to_its_home_pool(two_pools: Network)
         [flow] = [flow for flow in node.flow_table.sessions() if flow.logins]
         login = flow.logins[BOB]
         assert (login.home, login.server in {FE3, FE4}) == (POOL2, True)
-        assert repr(node.access) == "<AccessProxy 1 links by 1>"
         assert (node.access.home_of(flow, BOB), node.access.home_of(flow, ALICE)) == (POOL2, "")
         again = bob.request("REGISTER", "sip:example.test", to=f"<{BOB}>")
         assert (await bob.ask(again)).status == 200
-        assert repr(node.access) == "<AccessProxy 1 links by 1>"
 
 
 @on_loop
@@ -64,7 +62,6 @@ async def test_link_of_the_client_closes_with_the_link_to_its_home_pool(two_pool
         upstream.link.close("test")
         with pytest.raises(HungUpError):
             await bob.final()
-        assert repr(node.access) == "<AccessProxy 0 links by 0>"
 
 
 @on_loop

@@ -52,7 +52,6 @@ def test_end_is_a_register_without_a_contact_that_names_the_flow_in_its_route() 
     assert (made.method, made.values("route"), made.values("contact")) == ("REGISTER", [ROUTE], [])
     assert made.call_id != made.from_.tag
     assert told.lines == ["carried flow ended"]
-    assert repr(told.end_of_flow) == "<EndOfFlow from fe3.example.test>"
 
 
 def test_server_whose_link_is_gone_gets_nothing() -> None:

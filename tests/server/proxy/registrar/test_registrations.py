@@ -465,7 +465,6 @@ async def test_operator_reads_who_is_registered_here_and_how_the_store_does(home
         assert registrations.owner_at(address_of(row)) == ALICE
         assert registrations.fault == ""
         assert len(registrations.store) == 32
-        assert repr(registrations).startswith(f"<Registrations of {FE1} in ")
 
 
 @on_loop

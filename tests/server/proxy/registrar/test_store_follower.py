@@ -163,4 +163,3 @@ def test_failure_and_its_end_are_reported_to_the_operator() -> None:
     one.follower.store_working()
     assert not one.follower.is_failing
     assert list(one.told.events("registrations can be stored again"))
-    assert repr(one.follower).endswith("0 users waiting>")

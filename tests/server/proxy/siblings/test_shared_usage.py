@@ -16,4 +16,3 @@ async def test_use_and_login_at_one_worker_are_known_at_the_other(example: Organ
         flow.account.add(flow.account.most_branches, 0)
         await until(lambda: any(one.account.branches_elsewhere for one in pair.nodes[TWO].flow_table.sessions()))
         flow.account.add(-flow.account.most_branches, 0)
-        assert repr(pair.nodes[ONE].accounts._observer).startswith("<SharedUsage to <Siblings of 1")

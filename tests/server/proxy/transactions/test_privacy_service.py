@@ -119,4 +119,3 @@ def test_answer_of_a_user_who_does_not_hide_stays() -> None:
     before = answer.encode()
     SERVICE.hide_answer(sent(inside(CONTACT), BOB), answer)
     assert answer.encode() == before
-    assert repr(SERVICE).startswith("<PrivacyService ")

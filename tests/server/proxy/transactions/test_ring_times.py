@@ -24,4 +24,4 @@ async def test_each_call_comes_back_when_its_own_time_is_over(home: Network) -> 
     assert found[2] is None
     last = times.pop_rung_out(130.0)
     assert last is not None
-    assert (last.handling, last.proxied, repr(times)) == (long, proxied, "<RingTimes of 0 calls>")
+    assert (last.handling, last.proxied, len(times)) == (long, proxied, 0)

@@ -22,9 +22,6 @@ class SpentLinks:
         self._clock = clock
         self._until: dict[Link, float] = {}
 
-    def __repr__(self) -> str:
-        return f"<SpentLinks {len(self._until)} links>"
-
     def add(self, link: Link) -> None:
         """Drain *link* at the next `tick`, unless the peer uses it then."""
         self._until[link] = self._clock() + LONGEST_S

@@ -58,9 +58,6 @@ class Bridges:
         self._up: dict[Bridge, tuple[SentBranch, Response]] = {}
         self._lost: list[Bridge] = []
 
-    def __repr__(self) -> str:
-        return f"<Bridges of {len(self._dialogs)} dialogs>"
-
     def __len__(self) -> int:
         return len(self._dialogs)
 

@@ -62,9 +62,6 @@ class HeldResponses(AwaitedReply):
         self._relay, self._bridges, self._sent, self._table = relay, bridges, sent, table
         self._responses: list[Response] = []
 
-    def __repr__(self) -> str:
-        return f"<HeldResponses {len(self._responses)} of {self._sent!r}>"
-
     def add(self, response: Response) -> bool:
         """Hold *response*, if it has an answer, or follows a response that is held. Tells whether it is held."""
         if not self._responses and not _has_answer(response):
@@ -117,9 +114,6 @@ class HeldTable:
     def __init__(self, relay: BridgedBranches, bridges: Bridges) -> None:
         self._relay, self._bridges = relay, bridges
         self.of_branches: dict[SentBranch, HeldResponses] = {}
-
-    def __repr__(self) -> str:
-        return f"<HeldTable of {len(self.of_branches)} branches>"
 
     def holds(self, sent: SentBranch, response: Response) -> bool:
         """Hold a response of a bridged branch, if it has to wait; tell whether it does, or has gone on from here."""

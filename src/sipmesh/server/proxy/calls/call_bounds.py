@@ -76,9 +76,6 @@ class CallBounds:
         self._lately: dict[str, tuple[float, str]] = {}
         self._next_look = 0.0
 
-    def __repr__(self) -> str:
-        return f"<CallBounds reached {dict(self.reached)}>"
-
     @property
     def lately(self) -> Sequence[str]:
         """Say who has reached a bound in the last day, the newest last."""

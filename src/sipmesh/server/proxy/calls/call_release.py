@@ -47,9 +47,6 @@ class CallRelease:
         self._requests, self._acks, self._calls, self._trunk_calls = requests, acks, calls, trunk_calls
         self._log = log
 
-    def __repr__(self) -> str:
-        return f"<CallRelease {self._calls!r}>"
-
     def release_callee(self, sent: SentBranch, response: Response) -> None:
         """End the dialog with the callee, who has accepted the branch *sent* by *response*, a 2xx."""
         tokens = self._requests.tokens_in(sent, response)

@@ -41,9 +41,6 @@ class EstablishedCalls:
         self.table, self.trunks, self.bounds = table, trunks, bounds
         self.bridges, self.records, self.release = bridges, records, release
 
-    def __repr__(self) -> str:
-        return f"<EstablishedCalls {self.table!r}>"
-
     def sweep(self, now: float) -> None:
         """End the calls that have lasted for too long, and those whose bridge is lost; *now* is loop time, in seconds."""
         self.records.sweep(now)

@@ -65,9 +65,6 @@ class IdentityService:
         self._replays: dict[str, Replays] = {}  # by the name of the partner
         self._is_warned = False
 
-    def __repr__(self) -> str:
-        return f"<IdentityService for {len(self._partners)} partners>"
-
     @property
     def _partners(self) -> Mapping[str, PartnerView]:
         return self._current.value.signing

@@ -38,9 +38,6 @@ class MediaGuard:
     def __init__(self, current: Current, flow_table: FlowTable, bridges: Bridges) -> None:
         self._current, self._flow_table, self._bridges = current, flow_table, bridges
 
-    def __repr__(self) -> str:
-        return f"<MediaGuard {self._current.value.media.most}>"
-
     def refused(self, flow: Flow, request: Request, outcome: Forward) -> Answer | None:
         """Return the answer to a request that may not pass; None if it may."""
         if request.method not in NEGOTIATES:

@@ -52,9 +52,6 @@ class Outsiders:
         self._next_look = 0.0
         self._away: dict[str, float] = {}
 
-    def __repr__(self) -> str:
-        return f"<Outsiders, {len(self._away)} of them away>"
-
     def link_down(self, flow: Flow, why: str) -> None:
         """A link has ended, because of *why*. If its server is not trusted any more, its calls end with its last link."""
         name = flow.outsider

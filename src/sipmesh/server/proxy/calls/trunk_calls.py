@@ -46,9 +46,6 @@ class TrunkCall:
             self.user, self.number = sent.proxied.identity or "", dialled_number(sent.proxied.request.ruri)
         self.dialogs: dict[str, bool] = {}
 
-    def __repr__(self) -> str:
-        return f"<TrunkCall with {self.trunk}, {len(self.dialogs)} dialogs>"
-
     @property
     def is_up(self) -> bool:
         """Whether a dialog is open, or not all dialogs are known."""
@@ -84,9 +81,6 @@ class TrunkCalls:
         self._of_dialogs: dict[str, TrunkCall] = {}
         self._of_users: dict[str, dict[TrunkCall, None]] = {}
         self._of_trunks: dict[str, dict[TrunkCall, None]] = {}
-
-    def __repr__(self) -> str:
-        return f"<TrunkCalls { {trunk: len(calls) for trunk, calls in self._of_trunks.items()} }>"
 
     @property
     def is_full(self) -> bool:

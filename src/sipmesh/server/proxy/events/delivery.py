@@ -145,9 +145,6 @@ class Delivery:
         self.messages: deque[StoredMessage] = deque()
         self._steps: Steps = self._deliver()
 
-    def __repr__(self) -> str:
-        return f"<Delivery to {self.aor}: {len(self.messages)} messages, {len(self.rows)} phones>"
-
     def go_on(self, answer: object, now: float) -> DeliveryEffect | DeliveryEnd:
         """Take the *answer* to the effect before, None at the begin, and say what follows."""
         self._now = now

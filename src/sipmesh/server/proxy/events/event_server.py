@@ -61,9 +61,6 @@ class EventServer:
         self._stored_since: set[str] = set()
         self.store_fault = ""
 
-    def __repr__(self) -> str:
-        return f"<EventServer {self.storing!r}, {self.delivery!r}>"
-
     def begin(self) -> None:
         """Begin: the ports are ours."""
         self._queue.begin(self)

@@ -67,9 +67,6 @@ class GroupMessages:
         self._rate = RequestRate(MESSAGES_A_MINUTE, clock)
         self._under_way: Counter[str] = Counter()
 
-    def __repr__(self) -> str:
-        return "<GroupMessages>"
-
     def refused(self, sender: str) -> Answer | None:
         """Count a message of *sender* to a group, and return why it is refused."""
         principal = answers_for(sender, self._rules.partner_of)
@@ -153,9 +150,6 @@ class Copies:
         self._left, self._to_one, self._done = deque(members), to_one, done
         self._open = self._missed = 0
         self._is_going = self.is_full = False
-
-    def __repr__(self) -> str:
-        return f"<Copies {len(self._left)} left, {self._open} open>"
 
     def go_on(self) -> None:
         """Send further copies, `AT_ONCE` at the same time. A copy that ends at once begins no second loop."""

@@ -76,9 +76,6 @@ class MessageDelivery:
         self._is_closed = False
         self.delivered = 0
 
-    def __repr__(self) -> str:
-        return f"<MessageDelivery to {len(self._running)} users, {len(self._next_ones)} wait>"
-
     def is_running(self, aor: str) -> bool:
         """Tell whether messages of *aor* are being delivered, or will soon be: a new one then comes after them."""
         running = self._running.get(aor)

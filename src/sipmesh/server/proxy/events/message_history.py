@@ -111,9 +111,6 @@ class MessageHistory:
         self.kept = self.lost = 0
         self.follow()
 
-    def __repr__(self) -> str:
-        return f"<MessageHistory of {self._days} days, {self.kept} kept, {self.lost} lost>"
-
     def follow(self) -> None:
         """Keep messages, or keep none, as the version in force says; what is too old is removed at once."""
         view = self._current.value.view

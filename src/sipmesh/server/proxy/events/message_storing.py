@@ -53,9 +53,6 @@ class PendingMessage:
         self.aor, self.sender, self.done = aor, sender, done
         self.piece: Piece | None = None
 
-    def __repr__(self) -> str:
-        return f"<PendingMessage for {self.aor}>"
-
 
 class MessageStoring:
     """Stores messages in the database of *queue*.
@@ -76,9 +73,6 @@ class MessageStoring:
         self._pending: TimeoutQueue[PendingMessage] = TimeoutQueue(WRITE_S)
         self._waiting_of: Counter[str] = Counter()
         self.counts: Counter[Storing] = Counter()
-
-    def __repr__(self) -> str:
-        return f"<MessageStoring {len(self._pending)} waiting>"
 
     def written(self, request: Request, identity: str | None) -> WrittenMessage:
         """Write *request* of the proved sender *identity* once, for all users who get it: it may be large, and they many."""

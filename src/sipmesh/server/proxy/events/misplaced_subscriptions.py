@@ -32,9 +32,6 @@ class MisplacedSubscriptions:
         self._look_at = 0.0  # 0: there is nothing to look for
         self._misplaced: list[str] = []
 
-    def __repr__(self) -> str:
-        return f"<MisplacedSubscriptions of {len(self._misplaced)} users>"
-
     def sweep(self) -> None:
         """End some of them; called about twice a second."""
         now, down, servers = self._clock(), frozenset(self._outages.names), self._current.value.view.pool.servers

@@ -94,9 +94,6 @@ class EventNotifier:
         self._round: list[str] = []
         self._is_draining = False
 
-    def __repr__(self) -> str:
-        return f"<EventNotifier {len(self._by_tag)} subscriptions to {len(self._users)} users>"
-
     def __len__(self) -> int:
         return len(self._by_tag)
 

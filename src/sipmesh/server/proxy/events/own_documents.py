@@ -23,9 +23,6 @@ class OwnDocuments:
     def __init__(self, profile: UserProfile, searches: UserSearches, history: MessageHistory) -> None:
         self._profile, self._searches, self._history = profile, searches, history
 
-    def __repr__(self) -> str:
-        return f"<OwnDocuments {self._profile!r}>"
-
     def refused(self, package: Package, user: str, event: str) -> Answer | None:
         """Return why a subscription of *user* to itself is refused; *event* is its Event. It is counted."""
         if package is MESSAGE_HISTORY:

@@ -42,9 +42,6 @@ class OwnRequest:
     def __init__(self, flow: Flow, branch: str, method: str, done: Done, heard: Heard | None) -> None:
         self.flow, self.branch, self.method, self.done, self.heard = flow, branch, method, done, heard
 
-    def __repr__(self) -> str:
-        return f"<OwnRequest {self.method} {self.branch}>"
-
 
 class OwnRequests:
     """The requests of our own that wait for a final response; *clock* gives seconds of the loop."""
@@ -62,9 +59,6 @@ class OwnRequests:
         self._listeners, self._current = listeners, current
         self._waiting: dict[Flow, dict[str, OwnRequest]] = {}
         self._due: TimeoutQueue[OwnRequest] = TimeoutQueue(Timer.F.seconds)
-
-    def __repr__(self) -> str:
-        return f"<OwnRequests {len(self)} waiting>"
 
     def __len__(self) -> int:
         return len(self._due)

@@ -39,9 +39,6 @@ class EventState:
     def __init__(self, aor: str, etag: str, document: PresenceDocument, size: int, ends: float) -> None:
         self.aor, self.etag, self.document, self.size, self.ends = aor, etag, document, size, ends
 
-    def __repr__(self) -> str:
-        return f"<EventState {self.etag}>"
-
 
 class Publications:
     """The publications of all users. *clock* gives seconds of the loop, *token* an unpredictable text."""
@@ -53,9 +50,6 @@ class Publications:
         self._changes: dict[str, tuple[float, int]] = {}  # of each user: since when, and how many
         self._there_at: dict[str, float] = {}  # when a user who has published something was last seen with a phone
         self.octets = 0
-
-    def __repr__(self) -> str:
-        return f"<Publications {len(self)} of {len(self._of)} users>"
 
     def __len__(self) -> int:
         return len(self._due)

@@ -24,9 +24,6 @@ class QualityReports:
     def __init__(self, records: CallRecorder, token: Callable[[], str]) -> None:
         self._records, self._token = records, token
 
-    def __repr__(self) -> str:
-        return f"<QualityReports for {self._records!r}>"
-
     def takes(self, request: Request) -> bool:
         """Tell whether *request* is a report; without records it is a PUBLISH of an unknown package."""
         return request.method == "PUBLISH" and self._records.is_on and event_type(request) == EVENT

@@ -92,9 +92,6 @@ class EventSubscription:
         self.device = ""
         self.login = proof_in(request)
 
-    def __repr__(self) -> str:
-        return f"<EventSubscription of {self.watcher} to {self.package.name} of {self.aor}>"
-
     def find_device(self, rows: Sequence[Binding] | None) -> None:
         """Find the binding of the phone among *rows*, the bindings of the watcher: by its GRUU, or by its Contact."""
         uri = SipUri.parse(self.contact)

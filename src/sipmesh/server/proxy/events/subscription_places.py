@@ -53,9 +53,6 @@ class SubscriptionPlaces:
         self._of_user: Counter[str] = Counter()  # those of others
         self._of_one_pair: Counter[tuple[str, str]] = Counter()
 
-    def __repr__(self) -> str:
-        return f"<SubscriptionPlaces {self._count} taken, of {len(self._principals)} principals>"
-
     def __len__(self) -> int:
         return self._count
 

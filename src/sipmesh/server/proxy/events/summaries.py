@@ -32,9 +32,6 @@ class Summaries:
         self._by_user: dict[str, dict[str, MessageSummary]] = {}
         self.mailboxes: Counter[str] = Counter()
 
-    def __repr__(self) -> str:
-        return f"<Summaries of {len(self._by_user)} users>"
-
     def users(self) -> AbstractSet[str]:
         """Give the users of whom something was said."""
         return self._by_user.keys()

@@ -32,9 +32,6 @@ class TurnCredentials:
     def __init__(self, current: Current, wall_clock: Callable[[], float], log: LimitedLog) -> None:
         self._current, self._wall_clock, self._log = current, wall_clock, log
 
-    def __repr__(self) -> str:
-        return f"<TurnCredentials for {len(self._turn.servers) if self._turn is not None else 0} servers>"
-
     @property
     def _turn(self) -> Turn | None:
         return self._current.value.view.loaded.topology.turn

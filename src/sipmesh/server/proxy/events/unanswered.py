@@ -20,9 +20,6 @@ class UnansweredAttempts:
     def __init__(self) -> None:
         self._of: dict[str, dict[tuple[int, str], int]] = {}
 
-    def __repr__(self) -> str:
-        return f"<UnansweredAttempts of {len(self._of)} users>"
-
     def add(self, aor: str, number: int, flow: str) -> None:
         """Count one more attempt."""
         if aor not in self._of and len(self._of) >= MOST_USERS:

@@ -31,9 +31,6 @@ class UserProfile:
     def __init__(self, current: Current, turn: TurnCredentials, clock: Callable[[], float]) -> None:
         self._current, self._turn, self._clock = current, turn, clock
 
-    def __repr__(self) -> str:
-        return f"<UserProfile with {self._turn!r}>"
-
     def document(self, aor: str, login: LoginProof | None) -> bytes:
         """Return a JSON object for *aor*, ``sip:user@domain``, who has subscribed by *login*."""
         homes, view = self._current.value.homes, self._current.value.view

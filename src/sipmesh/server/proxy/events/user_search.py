@@ -55,9 +55,6 @@ class UserSearches:
         self._current = current
         self._rates = SearchRates(clock)
 
-    def __repr__(self) -> str:
-        return "<UserSearches>"
-
     def refused(self, user: str, event: str) -> Answer | None:
         """Count a search of *user*, and return why it is refused; *event* is the Event of its SUBSCRIBE."""
         if self._current.value.view.loaded.topology.user_search is UserSearch.OFF:

@@ -24,6 +24,3 @@ class WatchedUser:
         self.rows: Sequence[Binding] = ()
         self.seen: Seen | None = None
         self.waiting = 0
-
-    def __repr__(self) -> str:
-        return f"<WatchedUser {len(self.subscriptions)} subscriptions>"

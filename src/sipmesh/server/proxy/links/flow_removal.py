@@ -41,9 +41,6 @@ class FlowRemoval:
         self._registrations, self._relay, self._events = registrations, relay, events
         self._siblings, self._outsiders = siblings, outsiders
 
-    def __repr__(self) -> str:
-        return f"<FlowRemoval from {self._flow_table!r}>"
-
     def link_down(self, flow: Flow, why: str) -> None:
         """Remove the flow of a link that has closed because of *why*, with its bindings and its branches."""
         self._forget(flow)

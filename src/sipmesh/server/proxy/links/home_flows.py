@@ -64,9 +64,6 @@ class HomeFlows:
         self._by_carrier: dict[int, dict[str, Flow]] = {}
         self._of_server: dict[str, set[int]] = {}  # numbers of flows by the name of their server, of all its links
 
-    def __repr__(self) -> str:
-        return f"<HomeFlows {len(self)} by {len(self._by_carrier)} links>"
-
     def __len__(self) -> int:
         return sum(map(len, self._by_carrier.values()))
 

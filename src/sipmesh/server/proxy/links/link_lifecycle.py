@@ -53,9 +53,6 @@ class LinkLifecycle:
         self._outside = outside
         self._siblings = siblings
 
-    def __repr__(self) -> str:
-        return f"<LinkLifecycle {self._flow_table!r}>"
-
     def judge(self, link: Link, evidence: PeerEvidence) -> Verdict:
         """Return the verdict on the peer of *link*."""
         return self._gatekeeper.judge(evidence, meant_of(link))

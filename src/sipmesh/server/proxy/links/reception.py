@@ -92,9 +92,6 @@ class Reception:
         self._registrations, self._failures, self._token_uses = registrations, failures, token_uses
         self._outside, self._clock, self._log = outside, clock, log
 
-    def __repr__(self) -> str:
-        return f"<Reception of {self.siblings!r}>"
-
     def join(self, number: int, branch: str, sock: socket.socket) -> WorkerChannel:
         """Talk to the process *number* from now on, whose branches begin with *branch*; it gets what it needs to know."""
         siblings = self.siblings

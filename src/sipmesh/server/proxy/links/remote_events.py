@@ -33,9 +33,6 @@ class RemoteEvents:
         self._accounts, self._removal = accounts, removal
         self._outside = outside
 
-    def __repr__(self) -> str:
-        return f"<RemoteEvents {self._flow_table!r}>"
-
     def remote_up(self, link: Link) -> None:
         """Know a link of another process, which has judged it, or a flow that such a link carries."""
         flow = self._flow_table.flow(link)

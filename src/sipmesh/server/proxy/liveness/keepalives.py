@@ -59,9 +59,6 @@ class LinkLiveness:
         self.probed = self.blocked = False
         self.answered = self.keepalives_in = 0
 
-    def __repr__(self) -> str:
-        return f"<LinkLiveness of {self.link!r}, heard at {self.heard_at:.2f}>"
-
     def look(self, now: float) -> bool:
         """Note what has come and gone since the last look; True if the peer has shown that it lives.
 
@@ -124,9 +121,6 @@ class Liveness:
         self._looked_at = 0.0
         self._timer: TimerHandle | None = None
         self.now = 0.0
-
-    def __repr__(self) -> str:
-        return f"<Liveness of {len(self._watched)} links>"
 
     def link_up(self, link: Link) -> None:
         """Watch *link* from now on, if its peer is a server of ours. The first probe says that more will follow."""

@@ -42,9 +42,6 @@ class Outage:
         self.timer: TimerHandle | None = None
         self.trial: Link | None = None
 
-    def __repr__(self) -> str:
-        return f"<Outage of {self.name}: {self.why}>"
-
 
 class Outages:
     """The servers that do not answer, by name. An outage ends with the first octet of the server on a new link.
@@ -68,9 +65,6 @@ class Outages:
         self._is_closed = False
         self.names: dict[str, Outage] = {}
         self.started: dict[str, int] = {}
-
-    def __repr__(self) -> str:
-        return f"<Outages of {', '.join(self.names) or 'no server'}>"
 
     def forbids(self, server: str, *, has_others: bool) -> bool:
         """Tell whether a request may not go to *server* now.

@@ -29,9 +29,6 @@ class TrunkOutages:
         self._silent: set[str] = set()
         self._turning: dict[str, int] = {}
 
-    def __repr__(self) -> str:
-        return f"<TrunkOutages of {', '.join(self._failed) or 'no trunk'}>"
-
     def failed(self, name: str) -> None:
         """A call has gone on to the next trunk, because the trunk *name* was silent, refused it or could not be reached."""
         until, pause = self._failed.get(name, (0.0, FIRST_PAUSE_S / 2))

@@ -61,9 +61,6 @@ class AccessProxy:
         self._current, self._outages = current, outages
         self._by_upstream: dict[int, dict[int, Flow]] = {}
 
-    def __repr__(self) -> str:
-        return f"<AccessProxy {sum(map(len, self._by_upstream.values()))} links by {len(self._by_upstream)}>"
-
     def home_of(self, flow: Flow, aor: str) -> str:
         """Give the pool that has to authenticate *aor*; "" if it is this one.
 

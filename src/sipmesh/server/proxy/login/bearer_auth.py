@@ -59,9 +59,6 @@ class BearerAuth:
         self._issuer: token_issuer.TokenIssuer | None = None
         self._asking: dict[tuple[int, str], asyncio.Task[None]] = {}
 
-    def __repr__(self) -> str:
-        return f"<BearerAuth {self._issuer!r}, {len(self._asking)} ask>"
-
     @property
     def oauth(self) -> OAuth | None:
         """The provider of the topology in force."""

@@ -78,9 +78,6 @@ class DigestAuth:
         self._random: list[bytes] = []
         self.failed: Counter[str] = Counter()  # by flaw class
 
-    def __repr__(self) -> str:
-        return f"<DigestAuth of {self._current.value.homes!r}, {self._failures!r}>"
-
     def _entropy(self) -> bytes:
         """Give random octets for one nonce, of which the system makes many at a time."""
         if not self._random:

@@ -27,9 +27,6 @@ class EndOfFlow:
     def __init__(self, server: str, own_requests: OwnRequests, token: Callable[[], str], log: LimitedLog) -> None:
         self._server, self._own_requests, self._token, self._log = server, own_requests, token, log
 
-    def __repr__(self) -> str:
-        return f"<EndOfFlow from {self._server}>"
-
     def tell(self, by: Flow, route: str, why: str) -> None:
         """Tell the server at the other end of *by* that the flow of the Route entry *route* has ended.
 

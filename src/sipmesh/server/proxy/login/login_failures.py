@@ -72,9 +72,6 @@ class LoginFailures:
         self._known = _Table(limits.of_known, limits.of_a_network)
         self._unknown = _Table(limits.of_unknown, limits.of_a_network)
 
-    def __repr__(self) -> str:
-        return f"<LoginFailures of {len(self._known)} users and {len(self._unknown)} unknown names>"
-
     def record(self, failed: FailedLogin, at: float) -> None:
         """Record a failed login; *at* is in epoch seconds."""
         table = self._known if failed.known else self._unknown

@@ -84,9 +84,6 @@ class LoginHistory:
         self._limits = limits or HistoryLimits()
         self._users: OrderedDict[str, dict[str, LoginAttempt]] = OrderedDict()
 
-    def __repr__(self) -> str:
-        return f"<LoginHistory of {len(self._users)} users>"
-
     def record(self, login: LoginAttempt) -> None:
         """Record a login."""
         logins = self._users.setdefault(login.user, {})

@@ -26,9 +26,6 @@ class PendingLogin:
     def __init__(self, received: ReceivedRequest, aor: str, handler: LoginHandler) -> None:
         self.received, self.flow, self.aor, self.handler = received, received.flow, aor, handler
 
-    def __repr__(self) -> str:
-        return f"<PendingLogin as {self.aor} on {self.flow!r}>"
-
     @property
     def attempt(self) -> Attempt:
         """What earlier failures are counted for."""
@@ -51,9 +48,6 @@ class LoginWaits:
     def __init__(self, loop: AbstractEventLoop, failures: LoginBackoff, accounts: Principals) -> None:
         self._loop, self._failures, self._accounts = loop, failures, accounts
         self._waiting: dict[Attempt, PendingLogin] = {}
-
-    def __repr__(self) -> str:
-        return f"<LoginWaits of {len(self._waiting)} attempts>"
 
     def has_to_wait(self, pending: PendingLogin) -> bool:
         """Make an attempt wait if earlier attempts failed; return False if it may continue at once.

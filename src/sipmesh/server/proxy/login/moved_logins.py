@@ -34,9 +34,6 @@ class MovedLogins:
         self._began, self._released = 0.0, 0
         self.longest_call_s = LONGEST_CALL_S
 
-    def __repr__(self) -> str:
-        return f"<MovedLogins {len(self._flows)} links>"
-
     def __len__(self) -> int:
         return len(self._flows)
 

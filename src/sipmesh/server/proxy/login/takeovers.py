@@ -50,9 +50,6 @@ class Takeovers:
         self._elsewhere: dict[int, frozenset[str]] = {}
         self.pools: frozenset[str] = frozenset()
 
-    def __repr__(self) -> str:
-        return f"<Takeovers of {', '.join(sorted(self.pools)) or 'no pool'}>"
-
     def look_anew(self) -> None:
         """Look at the links at once, if it has begun: another topology is in force."""
         if self._is_running:

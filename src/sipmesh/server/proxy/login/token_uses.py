@@ -18,9 +18,6 @@ class TokenUses:
     def __init__(self) -> None:
         self._users: OrderedDict[str, OrderedDict[str, tuple[int, float]]] = OrderedDict()
 
-    def __repr__(self) -> str:
-        return f"<TokenUses of {len(self._users)} users>"
-
     def link_of(self, user: str, digest: str) -> int | None:
         """Return the number of the link on which a token of *user* was used, None if it was not."""
         of_user = self._users.get(user)

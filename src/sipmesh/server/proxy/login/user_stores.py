@@ -33,9 +33,6 @@ if TYPE_CHECKING:
 class NoUsers:
     """The users of a server without logins."""
 
-    def __repr__(self) -> str:
-        return "<NoUsers>"
-
     def verifier(self, aor: str) -> Verifier | None:
         """Return None: no user can log in here."""
         return None
@@ -111,9 +108,6 @@ class NoLocations:
 
     def __init__(self) -> None:
         self.health = StoreHealth()
-
-    def __repr__(self) -> str:
-        return "<NoLocations>"
 
     def slot(self, aor: str) -> int:
         """Give the only slot, which has no user."""

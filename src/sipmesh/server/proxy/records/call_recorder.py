@@ -87,9 +87,6 @@ class CallRecorder:
         self._minute, self._of_users = 0, dict[str, int]()
         self.follow()
 
-    def __repr__(self) -> str:
-        return f"<CallRecorder of {self._server}: {self.up!r}, {self.buffer!r}>"
-
     def follow(self) -> None:
         """Begin or end to make records, as the version in force says; calls that are up get theirs."""
         view = self._current.value.view
@@ -281,9 +278,6 @@ class LostCall:
 
     def __init__(self, recorder: CallRecorder, call: UpCall, at: float, user: str) -> None:
         self._recorder, self.call, self.at, self.user = recorder, call, at, user
-
-    def __repr__(self) -> str:
-        return f"<LostCall of {self.user}>"
 
     def looked_up(self, rows: Sequence[Binding] | None) -> None:
         """The registrations of the user were read; where they cannot be, the call goes on until its BYE."""

@@ -25,9 +25,6 @@ class RecordBuffer:
         self.left_out = 0
         self.made = 0
 
-    def __repr__(self) -> str:
-        return f"<RecordBuffer of {len(self._waiting)} records, {self.left_out} left out>"
-
     def __len__(self) -> int:
         return len(self._waiting)
 

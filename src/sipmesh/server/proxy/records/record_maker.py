@@ -59,9 +59,6 @@ class RecordMaker:
         self._callers: TextCache[str] = TextCache(MOST_NAMES)
         self._callees: TextCache[str] = TextCache(MOST_NAMES)
 
-    def __repr__(self) -> str:
-        return f"<RecordMaker of {self._server}: {self._number} records>"
-
     def entry(
         self,
         request: Request,

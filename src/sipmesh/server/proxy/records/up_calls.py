@@ -41,9 +41,6 @@ class UpCall:
         self.invite, self.sent, self.response = invite, sent, response
         self.lost_at, self.lost_for = 0.0, ""
 
-    def __repr__(self) -> str:
-        return f"<UpCall {self.entry.key}>"
-
 
 class UpCalls:
     """The calls, *by_key*: by each of their dialogs, oldest first."""
@@ -52,9 +49,6 @@ class UpCalls:
         self.by_key: dict[str, UpCall] = {}
         self._on_links: dict[int, dict[str, None]] = {}
         self._lost: dict[str, None] = {}  # in the order of `UpCall.lost_at`
-
-    def __repr__(self) -> str:
-        return f"<UpCalls: {len(self.by_key)}>"
 
     def __len__(self) -> int:
         return len(self.by_key)

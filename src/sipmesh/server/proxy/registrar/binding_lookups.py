@@ -46,9 +46,6 @@ class BindingLookups:
         self._due: TimeoutQueue[str] = TimeoutQueue(LOOKUP_S)
         self.count = 0
 
-    def __repr__(self) -> str:
-        return f"<BindingLookups {self.count} waiting>"
-
     def look_up(self, aor: str, then: Then, *, needs_proof: bool = True) -> None:
         """Have *then* called with the live rows of *aor*: now if they are in memory, else once they have been read.
 

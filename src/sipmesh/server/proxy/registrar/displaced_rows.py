@@ -22,9 +22,6 @@ class DisplacedRows:
     def __init__(self) -> None:
         self._of: dict[str, list[Binding]] = {}
 
-    def __repr__(self) -> str:
-        return f"<DisplacedRows of {len(self._of)} users>"
-
     def __contains__(self, aor: object) -> bool:
         return aor in self._of
 

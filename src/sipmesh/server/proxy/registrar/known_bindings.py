@@ -41,9 +41,6 @@ class KnownRows:
     def __init__(self, slot: int, version: int, rows: list[Binding]) -> None:
         self.slot, self.version, self.rows = slot, version, rows
 
-    def __repr__(self) -> str:
-        return f"<KnownRows {len(self.rows)} of version {self.version}>"
-
 
 class KnownBindings:
     """What *server* knows of the bindings of its pool; times are in seconds of the loop's clock.
@@ -71,9 +68,6 @@ class KnownBindings:
         self._ends: DueTimes[BindingKey] = DueTimes()  # when each row of ours is looked at
         self._aors_at: dict[str, list[str]] = {}  # by the address of a Contact of ours: one for each row
         self._displaced = DisplacedRows()
-
-    def __repr__(self) -> str:
-        return f"<KnownBindings {len(self._ends)} here, {len(self._elsewhere)} users elsewhere>"
 
     def __len__(self) -> int:
         return len(self._ends)

@@ -23,9 +23,6 @@ class PendingRegistration:
         self.write: Write | None = None
         self.counts = True
 
-    def __repr__(self) -> str:
-        return f"<PendingRegistration of {self.aor} {self.proxied!r}>"
-
     @property
     def is_awaited(self) -> bool:
         """Whether a request still waits for the answer."""
@@ -40,6 +37,3 @@ class RunningChange:
     def __init__(self, keys: frozenset[BindingKey]) -> None:
         self.keys = keys
         self.next_ones: list[PendingRegistration] = []
-
-    def __repr__(self) -> str:
-        return f"<RunningChange of {len(self.keys)} rows>"

@@ -95,9 +95,6 @@ class Registrations:
         self._waiting_of: dict[str, int] = {}  # by address of record
         self.most_waiting, self.most_waiting_of_user = MOST_WAITING, MOST_WAITING_OF_USER
 
-    def __repr__(self) -> str:
-        return f"<Registrations of {self._server} in {self._locations!r}>"
-
     def begin(self) -> None:
         """Start our incarnation: what an earlier one has left behind is dead from now on."""
         self._locations.begin(self._server, self._incarnation, self._store_follower)

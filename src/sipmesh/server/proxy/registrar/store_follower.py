@@ -49,9 +49,6 @@ class StoreFollower:
         self._to_check: dict[str, None] = {}
         self.is_failing = False
 
-    def __repr__(self) -> str:
-        return f"<StoreFollower of {self._locations!r}, {self.waiting} users waiting>"
-
     @property
     def waiting(self) -> int:
         """How many users have rows that are to be stored or read again."""

@@ -32,9 +32,6 @@ class Bridge:
         self.early: set[str] = set()
         self._control, self.is_over = control, False
 
-    def __repr__(self) -> str:
-        return f"<Bridge {self.key} between {self.caller.value} and {self.callee.value}>"
-
     def sides_of(self, request: Request) -> tuple[Leg, Leg]:
         """Give the side that has sent a request of the call, and the side that it goes to."""
         by_caller = (request.from_.tag or "") == self.caller_tag

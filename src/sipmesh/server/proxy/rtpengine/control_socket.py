@@ -85,9 +85,6 @@ class ControlSocket:
         self._waiting: dict[str, _Waiting] = {}
         self._of_senders: dict[str, int] = {}
 
-    def __repr__(self) -> str:
-        return f"<ControlSocket to port {self._port}: {len(self._waiting)} commands wait>"
-
     @property
     def port(self) -> int:
         """The port of the rtpengine that is in force; 0 if there is none."""

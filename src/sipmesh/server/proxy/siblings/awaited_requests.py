@@ -41,9 +41,6 @@ class AwaitedRequests:
         self._invites: TimeoutQueue[_Request] = TimeoutQueue(Timer.C.seconds)
         self._others: TimeoutQueue[_Request] = TimeoutQueue(Timer.F.seconds)
 
-    def __repr__(self) -> str:
-        return f"<AwaitedRequests {len(self)} on {len(self._of_link)} links>"
-
     def __len__(self) -> int:
         return len(self._invites) + len(self._others)
 

@@ -106,9 +106,6 @@ class WorkerChannel(Watched):
         sock.settimeout(0)
         reactor.watch(sock.fileno(), self)
 
-    def __repr__(self) -> str:
-        return f"<WorkerChannel to {self.number}, {self.pending} octets waiting>"
-
     @property
     def is_open(self) -> bool:
         """Whether the other process has not ended."""

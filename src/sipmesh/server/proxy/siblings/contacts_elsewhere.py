@@ -18,9 +18,6 @@ class ContactsElsewhere:
     def __init__(self) -> None:
         self._of: dict[int, dict[str, list[str]]] = {}  # by process, and by address: a user for each row
 
-    def __repr__(self) -> str:
-        return f"<ContactsElsewhere {sum(map(len, self._of.values()))}>"
-
     def told(self, process: int, payload: bytes) -> None:
         """Another process has a row more or less."""
         address, aor, is_added = json.loads(payload)

@@ -23,9 +23,6 @@ class HandedMessages:
         self._waiting: dict[str, deque[tuple[int, int]]] = {}  # where each message ends in the channel, and its octets
         self._octets: dict[str, int] = {}
 
-    def __repr__(self) -> str:
-        return f"<HandedMessages of {len(self._waiting)} servers>"
-
     def admits(self, channel: WorkerChannel, server: str, size: int) -> bool:
         """Count a message of *server* with *size* octets that is sent next; False if too much of that server waits."""
         waiting = self._waiting.setdefault(server, deque())

@@ -29,9 +29,6 @@ class HandedRequests:
     def __init__(self) -> None:
         self._waiting: dict[int, dict[str, tuple[int, bytes]]] = {}
 
-    def __repr__(self) -> str:
-        return f"<HandedRequests on {len(self._waiting)} links>"
-
     def handed(self, process: int, number: int, request: Request) -> None:
         """Note a *request* of the link *number* that *process* serves."""
         answer = refused(request)

@@ -44,9 +44,6 @@ class LocalLinks:
         self._reactor, self._flow_table, self._refusals, self._log = reactor, flow_table, refusals, log
         self._awaited, self._orphans, self._handed = AwaitedRequests(), OrphanedInvites(), HandedRequests()
 
-    def __repr__(self) -> str:
-        return f"<LocalLinks: {self._awaited!r}, {self._orphans!r}, {self._handed!r}>"
-
     @property
     def _now(self) -> float:
         return self._reactor.loop.time()

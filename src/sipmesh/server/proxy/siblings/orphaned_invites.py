@@ -36,9 +36,6 @@ class OrphanedInvites:
         self._ringing: set[_Key] = set()  # those that were cancelled
         self._until: TimeoutQueue[_Key] = TimeoutQueue(Timer.C.seconds)
 
-    def __repr__(self) -> str:
-        return f"<OrphanedInvites: {len(self._invites)}>"
-
     def __len__(self) -> int:
         return len(self._invites)
 

@@ -28,9 +28,6 @@ class RemoteLinks:
         self._unused: dict[int, RemoteLink] = {}  # those with partners are counted, and used by their process only
         self.accepted: Counter[tuple[LinkKind, str]] = Counter()
 
-    def __repr__(self) -> str:
-        return f"<RemoteLinks {len(self)}>"
-
     def __len__(self) -> int:
         return len(self.links)
 

@@ -21,9 +21,6 @@ class SharedUsage(UsageObserver):
     def __init__(self, siblings: Siblings, steps: int) -> None:
         self._siblings, self.steps = siblings, steps
 
-    def __repr__(self) -> str:
-        return f"<SharedUsage to {self._siblings!r}>"
-
     def logged_in(self, flow: CountedLink, user: str) -> None:
         """Announce a login on a link of ours, and a carried flow with its first login."""
         if not isinstance(flow, Flow):

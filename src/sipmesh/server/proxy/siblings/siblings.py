@@ -74,9 +74,6 @@ class Siblings(OtherProcesses):
         self._handed = HandedMessages()
         self._taken: frozenset[str] = frozenset()
 
-    def __repr__(self) -> str:
-        return f"<Siblings of {self.number}: {sorted(self.channels)}, {len(self.remote)} links>"
-
     def welcome(self, channel: WorkerChannel) -> None:
         """Tell a process that has just come up of our links, their logins, and the pools that we have taken over."""
         for flow in self._flow_table.sessions():

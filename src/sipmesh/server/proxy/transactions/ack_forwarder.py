@@ -25,9 +25,6 @@ class AckForwarder:
     def __init__(self, flow_table: FlowTable, requests: BranchRequests, outages: Outages, calls: CallTable) -> None:
         self._flow_table, self._requests, self._outages, self._calls = flow_table, requests, outages, calls
 
-    def __repr__(self) -> str:
-        return f"<AckForwarder {self._calls!r}>"
-
     def forward(self, came_on: Flow, request: Request, outcome: Forward, dialog: str) -> None:
         """Send the ACK of a 2xx, in the dialog of that key, to the target of its INVITE."""
         for target in outcome.targets:

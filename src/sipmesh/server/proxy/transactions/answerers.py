@@ -24,9 +24,6 @@ class Answerers:
     def __init__(self, tokens: Tokens) -> None:
         self._tokens = tokens
 
-    def __repr__(self) -> str:
-        return f"<Answerers {self._tokens!r}>"
-
     def name_in(self, sent: SentBranch, response: Response) -> None:
         """Write who has accepted an INVITE into its 2xx; none, if the call was to a user who hides."""
         request = sent.proxied.request

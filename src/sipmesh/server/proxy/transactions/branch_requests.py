@@ -73,9 +73,6 @@ class BranchRequests:
         self._flow_table, self._tokens = flow_table, tokens
         self._listeners, self._privacy, self._logins, self._signer = listeners, privacy, logins, signer
 
-    def __repr__(self) -> str:
-        return f"<BranchRequests {self._current.value.border!r}>"
-
     def make(self, proxied: ProxiedRequest, start: Start, flow: Flow, branch: str) -> Request:
         """Copy a received request for the target of *start*, to be sent on *flow*. Raises `RemoteError` without a sender."""
         target = start.target

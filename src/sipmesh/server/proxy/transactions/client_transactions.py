@@ -40,9 +40,6 @@ class ClientTransactions:
         self.waits, self.invite_waits = LatencyHistogram(), LatencyHistogram()
         self.unanswered = 0
 
-    def __repr__(self) -> str:
-        return f"<ClientTransactions {len(self._trying)} trying, {len(self._ringing)} ringing>"
-
     @property
     def load(self) -> int:
         """How many branches wait for their final response."""

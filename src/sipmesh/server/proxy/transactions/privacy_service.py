@@ -40,9 +40,6 @@ class PrivacyService:
         self._tokens, self._answerers = tokens, answerers
         self._dialogs = HiddenDialogs()
 
-    def __repr__(self) -> str:
-        return f"<PrivacyService {self._tokens!r}>"
-
     def remember(self, request: Request, identity: str | None) -> None:
         """Remember the dialog that *identity*, who hides, begins with *request*."""
         if identity is not None and request.method == "INVITE":

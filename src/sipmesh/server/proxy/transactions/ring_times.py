@@ -28,9 +28,6 @@ class RingTimes:
     def __init__(self) -> None:
         self._queues: dict[int, TimeoutQueue[RingingCall]] = {}
 
-    def __repr__(self) -> str:
-        return f"<RingTimes of {len(self)} calls>"
-
     def __len__(self) -> int:
         return sum(map(len, self._queues.values()))
 

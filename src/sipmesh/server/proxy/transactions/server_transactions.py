@@ -57,9 +57,6 @@ class ServerTransactions:
         self.answered = {method: [0] * 7 for method in COUNTED}  # final responses, by the first digit
         self.calls_ended = [0] * 7  # first final responses to initial INVITEs, by the first digit
 
-    def __repr__(self) -> str:
-        return f"<ServerTransactions {len(self.ending)} ending, {len(self.silent)} waiting for silent phones>"
-
     def begin(self, received: ReceivedRequest) -> ProxiedRequest:
         """Start a server transaction for a request."""
         flow, is_invite = received.flow, received.request.method == "INVITE"

@@ -26,9 +26,6 @@ class CallSigner:
     def __init__(self, current: Current, gatekeeper: Gatekeeper, log: LimitedLog) -> None:
         self._current, self._gatekeeper, self._log = current, gatekeeper, log
 
-    def __repr__(self) -> str:
-        return f"<CallSigner for {[name for name, rule in self._current.value.stir.items() if rule.signs]}>"
-
     def sign(self, copy: Request, trunk: str, number: str, *, is_own: bool) -> None:
         """Sign *copy*, a request of a user with *number* to *trunk*; *is_own* says that the number is proved to be the user's.
 

@@ -37,9 +37,6 @@ class NumberVerifier:
         self._gatekeeper, self.chains, self._log = gatekeeper, chains, log
         self._replays: dict[str, Replays] = {}
 
-    def __repr__(self) -> str:
-        return f"<NumberVerifier with {self.chains!r}>"
-
     def judge(self, request: Request, trunk: str, rule: StirRule, caller: str) -> Answer | None:
         """Write the result into *request*, a call of *trunk* by *caller*; give the answer to a call that may not pass.
 

@@ -31,9 +31,6 @@ class SignerChains:
         self._of_trunks: dict[str, TrunkChains] = {}
         self.wanted: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
 
-    def __repr__(self) -> str:
-        return f"<SignerChains of {sum(map(len, self._of_trunks.values()))} URLs>"
-
     def of(self, trunk: str, url: str) -> Sequence[x509.Certificate]:
         """Give the chain at *url*, which *trunk* may have contacted; none if it has not arrived. It is then wanted."""
         chain, is_wanted = self._of_trunks.setdefault(trunk, TrunkChains()).use(url, self._clock())
@@ -55,9 +52,6 @@ class TrunkChains:
         self._held: dict[str, tuple[float, tuple[x509.Certificate, ...]]] = {}  # until when it is fresh
         self._empty: dict[str, float] = {}  # until when it is left alone
         self._asked: set[str] = set()
-
-    def __repr__(self) -> str:
-        return f"<TrunkChains of {len(self)} URLs>"
 
     def __len__(self) -> int:
         return len(self._held)

@@ -59,9 +59,6 @@ class TrunkChallenges:
         self._current, self._nonces, self._failures, self._accounts = current, nonces, failures, accounts
         self._clock, self._log = clock, log
 
-    def __repr__(self) -> str:
-        return f"<TrunkChallenges, {self._failures!r}>"
-
     def refused(self, flow: Flow, request: Request) -> Answer | Drop | None:
         """Challenge a request of a trunk that has not logged in on its link; None if it may pass, without its credentials.
 

@@ -33,9 +33,6 @@ class KnownChallenge:
     def __init__(self, challenge: DigestChallenge, field: str) -> None:
         self.challenge, self.field, self.count = challenge, field, 0
 
-    def __repr__(self) -> str:
-        return f"<KnownChallenge of {self.challenge.realm}, answered {self.count} times>"
-
 
 class TrunkLogins:
     """Answers the challenges of trunks by the accounts in the topology. No challenge of a trunk leaves the gateway.
@@ -46,9 +43,6 @@ class TrunkLogins:
     def __init__(self, current: Current, log: LimitedLog) -> None:
         self._current, self._log = current, log
         self._known: dict[tuple[str, bool], KnownChallenge] = {}
-
-    def __repr__(self) -> str:
-        return f"<TrunkLogins of {len(self._known)} challenges>"
 
     def _login(self, trunk: str) -> TrunkLogin | None:
         names = self._current.value.trunk_names

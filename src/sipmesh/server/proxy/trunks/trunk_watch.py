@@ -60,9 +60,6 @@ class WatchedTrunk:
         self.registered_on, self.pause, self.expires, self.tries = 0, FIRST_PAUSE_S, 0, 0
         self.asks = self.pings = False
 
-    def __repr__(self) -> str:
-        return f"<WatchedTrunk {'registered' if self.registered_on else 'not registered'}>"
-
 
 class TrunkWatch:
     """Registers at the trunks of this gateway, and pings them. *clock* gives loop time in seconds."""
@@ -84,9 +81,6 @@ class TrunkWatch:
         self._call_id = secrets.token_hex(16)
         self._cseq = 0
         self.trunks: dict[str, WatchedTrunk] = {}
-
-    def __repr__(self) -> str:
-        return f"<TrunkWatch of {len(self.trunks)} trunks>"
 
     def sweep(self) -> None:
         """Send what is due; called about twice a second."""
