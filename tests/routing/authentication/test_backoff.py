@@ -120,7 +120,7 @@ def test_memory_is_bounded(failed: list[tuple[int, object, str]]) -> None:
     for link, address, user in failed:
         failures.failed(attempt(link, str(address), user), 0.0)
         failures.wait(attempt(link, str(address), user))
-    assert max(map(len, (failures._links, failures._addresses, failures._users, failures.waiting))) <= 8
+    assert max(len(failures._links), len(failures._addresses), len(failures._users), len(failures.waiting)) <= 8
 
 
 def test_closed_link_is_forgotten_with_its_attempts() -> None:
