@@ -30,11 +30,11 @@ from sipmesh.demo.cast import device_authority
 from sipmesh.demo.forge import CLIENT_AUTH, Forge, Forged, Wish
 from sipmesh.transport.tls.contexts import (
     AcceptingContext,
+    ClientContext,
+    ClientPortContext,
     Identity,
+    MutualContext,
     OpeningContext,
-    client_context,
-    client_port_context,
-    mutual_context,
 )
 from sipmesh.transport.tls.path_check import recheck_path
 from sipmesh.transport.tls.results import Progress
@@ -110,8 +110,8 @@ def partner(authority: Authority, leaf: Forged, *, staples: bool = False, staple
     own, theirs, trusted = identity(leaf), identity(leaf), authority.anchors or authority.known
     by_dane = authority.by_dane
     return Side(
-        mutual_context(own, authority.anchors, of_many=by_dane, by_dane=by_dane, staples=staples),
-        mutual_context(theirs, trusted),
+        MutualContext(own, authority.anchors, of_many=by_dane, by_dane=by_dane, staples=staples),
+        MutualContext(theirs, trusted),
         Judge(policy),
         stapled=stapled,
     )
@@ -218,7 +218,7 @@ def of_devices() -> Iterator[tuple[str, Side, Side]]:
         "alice desk", uris=("sip:alice@example.test", "sipmesh-device:desk"), usages=(CLIENT_AUTH,), extra=(marks,)
     )
     device = identity(FORGE.forge(wish, devices))
-    phone, with_device = client_context((root,)), mutual_context(device, (root,))
+    phone, with_device = ClientContext((root,)), MutualContext(device, (root,))
 
     def at_port(opening: OpeningContext, anchors: tuple[x509.Certificate, ...], asks: ClientAuth) -> Side:
         domains = frozenset({"example.test"})
@@ -231,7 +231,7 @@ def of_devices() -> Iterator[tuple[str, Side, Side]]:
             devices=own if anchors else None,
             domains=domains,
         )
-        return Side(opening, client_port_context(server, (), anchors), Judge(policy), Direction.ACCEPTED)
+        return Side(opening, ClientPortContext(server, (), anchors), Judge(policy), Direction.ACCEPTED)
 
     without, trusted = at_port(phone, (), ClientAuth.PASSWORD), (root, devices.certificate)
     yield "`client_auth: either`, phone without a certificate", without, at_port(phone, trusted, ClientAuth.EITHER)

@@ -31,14 +31,22 @@ class XmlBounds:
 def parse_xml(body: bytes, bounds: XmlBounds, *, what: str, rule: str) -> Element:
     """Return the root of a document; raises `RemoteError` if it is not *what*: malformed, with a DTD, or out of *bounds*.
 
-    A DTD is refused for the entities of XML 1.0 section 4. *rule* names the section that says what it has to be.
+    *rule* names the section that says what it has to be.
     """
-    parser = DefusedXMLParser(target=_BoundedTree(bounds, rule), forbid_dtd=True)
     try:
-        parser.feed(body)
-        root: Element = parser.close()
+        return feed_xml(body, bounds, rule=rule)
     except (ParseError, DefusedXmlException, ValueError, LookupError) as wrong:
         raise RemoteError(f"not {what}: {type(wrong).__name__}", rule=rule) from None
+
+
+def feed_xml(body: bytes, bounds: XmlBounds, *, rule: str) -> Element:
+    """Return the root of a document as `parse_xml`, with the exceptions of the parser for what is malformed or has a DTD.
+
+    A DTD is refused for the entities of XML 1.0 section 4.
+    """
+    parser = DefusedXMLParser(target=_BoundedTree(bounds, rule), forbid_dtd=True)
+    parser.feed(body)
+    root: Element = parser.close()
     return root
 
 

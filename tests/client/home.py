@@ -27,7 +27,7 @@ from sipmesh.transport.accept.listener import Listener
 from sipmesh.transport.link.events import LinkEvents
 from sipmesh.transport.link.link import Link
 from sipmesh.transport.reactor.reactor import Reactor
-from sipmesh.transport.tls.contexts import Identity, client_port_context
+from sipmesh.transport.tls.contexts import ClientPortContext, Identity
 from sipmesh.trust.evidence import LinkKind, PeerEvidence
 from sipmesh.trust.judgement.judge import judge
 from sipmesh.trust.policy import LinkPolicy
@@ -96,7 +96,7 @@ class Home(LinkEvents):
         self.agents: list[UserAgent] = []
         self.nonces = Nonces(b"k" * 32, lifetime_s=60)
         self.reactor = Reactor(asyncio.get_running_loop())
-        context = client_port_context(certificates.identity)
+        context = ClientPortContext(certificates.identity)
         self.listener = Listener(self.reactor, ListenerSpec(LinkKind.CLIENT, HERE, 0, HERE, "client"), context, self)
 
     async def __aenter__(self) -> Self:

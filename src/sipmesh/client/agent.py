@@ -31,7 +31,7 @@ from sipmesh.transport.link.events import LinkEvents
 from sipmesh.transport.link.link import Link
 from sipmesh.transport.reactor.reactor import Reactor
 from sipmesh.transport.resolver import Resolver
-from sipmesh.transport.tls.contexts import client_context
+from sipmesh.transport.tls.contexts import ClientContext
 from sipmesh.trust.evidence import LinkKind, PeerEvidence
 from sipmesh.trust.verdict import LinkRefused, Verdict
 
@@ -126,7 +126,7 @@ class UserAgent(LinkEvents):
         domain = self.party.domain
         self._names = (domain,) if server is None or is_ip(server) else (domain, server)
         self._reactor = self._reactor or Reactor(loop)
-        context = client_context(self._trust.anchors)
+        context = ClientContext(self._trust.anchors)
         self._connector = Connector(self._reactor, self, lambda _hop: context, self._resolver)
         self._up = loop.create_future()
         self.link = self._connector.dial(_hop(domain, server, port))

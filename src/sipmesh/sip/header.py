@@ -116,11 +116,6 @@ class Message:
         return self._required(VIA).via
 
     @property
-    def vias(self) -> list[Via]:
-        """All Vias, the top one first."""
-        return [via for row in self.rows if row.bit == VIA for via in row.vias]
-
-    @property
     def from_(self) -> NameAddr:
         """The From: the sender according to the request. It is not verified."""
         return self._required(FROM).address

@@ -64,6 +64,12 @@ class PartnerView:
     identity_policy: IdentityPolicy | None = None
     trunk: Trunk | None = None
 
+    def is_met_by(self, pool: Pool) -> bool:
+        """Tell whether the servers of *pool* deal with this partner: an edge has no trunks, and a gateway has its own only."""
+        if pool.role is Role.GATEWAY:
+            return self.trunk is not None and self.trunk.gateway == pool.name
+        return self.trunk is None or pool.role is not Role.EDGE
+
     @property
     def listener(self) -> str:
         """The key of our port and name for it: an own one, or that for all partners."""

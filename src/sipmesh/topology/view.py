@@ -111,7 +111,7 @@ class ServerView:
         self.web_origins = web_origins(topology)
         self.has_web_phone = has_web_phone(topology, pool)
         self.federation_route = topology.federation.route
-        self.partners = tuple(one for one in self._directory.partners if _is_met(one, pool))
+        self.partners = tuple(one for one in self._directory.partners if one.is_met_by(pool))
         self.blocked = frozenset(topology.federation.blocked)
         self.media: Mapping[str, MediaPolicy] = MappingProxyType(
             {domain: topology.media.domains.get(domain, topology.media.default) for domain in topology.sip_domains}
@@ -491,13 +491,6 @@ class ServerView:
             case (Role.FRONT_END, Role.APPLICATION):
                 return self.pools[other.pool].next_hop == opener.pool
         return False
-
-
-def _is_met(partner: PartnerView, pool: Pool) -> bool:
-    """Tell whether the servers of *pool* deal with *partner*: an edge has no trunks, and a gateway has its own only."""
-    if pool.role is Role.GATEWAY:
-        return partner.trunk is not None and partner.trunk.gateway == pool.name
-    return partner.trunk is None or pool.role is not Role.EDGE
 
 
 def view(loaded: Loaded, server: str) -> ServerView:

@@ -20,7 +20,7 @@ from sipmesh.client.judge import Trust, judge_server
 from sipmesh.demo.decoy import Decoy
 from sipmesh.demo.forge import Forge, Forged
 from sipmesh.transport.hop import Hop
-from sipmesh.transport.tls.contexts import client_context
+from sipmesh.transport.tls.contexts import ClientContext
 from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import LinkKind, PeerEvidence
 from sipmesh.trust.verdict import Verdict
@@ -52,7 +52,7 @@ def aimed(address: tuple[str, int], issuing: Forged) -> Aim:
         return judge_server(evidence, (NAME,), trust, at=datetime.now(UTC))
 
     hop = Hop(NAME, LinkKind.CLIENT, addresses=(address,))
-    return Aim(hop, client_context(trust.anchors), judge, NAME, advice=ADVICE)
+    return Aim(hop, ClientContext(trust.anchors), judge, NAME, advice=ADVICE)
 
 
 def probed(address: tuple[str, int], issuing: Forged) -> ProbeResult:

@@ -11,12 +11,13 @@ from sipmesh.errors import RemoteError
 from sipmesh.sip.fields import CSeq, NameAddr, Via, split_list
 from sipmesh.sip.header import Message, content_length
 from sipmesh.sip.message import Request, parse_head, respond
+from sipmesh.sip.rows import VIA
 from sipmesh.sip.text import text_of
 from support.passing_on import HEAD
 
 TYPED: Final[tuple[Callable[[Message], Any], ...]] = (
     lambda message: message.top_via,
-    lambda message: message.vias,
+    lambda message: [row.vias for row in message.rows if row.bit == VIA],
     lambda message: message.from_.aor,
     lambda message: message.to.sip_uri,
     lambda message: message.call_id,

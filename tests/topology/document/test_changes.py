@@ -13,7 +13,6 @@ from sipmesh.errors import OperatorError
 from sipmesh.topology.document import yaml_tree
 from sipmesh.topology.document.changes import (
     add_partner,
-    add_server,
     block_partner,
     edit,
     edit_text,
@@ -99,13 +98,6 @@ def test_name_without_a_partner_is_blocked_alone() -> None:
 def test_blocking_twice_changes_nothing() -> None:
     once = block_partner(TOPOLOGY, "partner.test", FILE)
     assert block_partner(once, "partner.test", FILE) == once
-
-
-def test_a_server_is_added_to_its_pool() -> None:
-    after = add_server(TOPOLOGY, "POOL2.example.test", "fe4.example.test", FILE)
-    assert "servers: [fe3.example.test, fe4.example.test]" in after
-    with pytest.raises(OperatorError, match="no pool is named"):
-        add_server(TOPOLOGY, "pool9.example.test", "fe4.example.test", FILE)
 
 
 def test_an_edit_is_on_disk_when_it_returns(place: Place) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from sipmesh.transport.tls.contexts import client_port_context, mutual_context
+from sipmesh.transport.tls.contexts import ClientPortContext, MutualContext
 from sipmesh.transport.tls.pyopenssl import MOST_AFTER_HANDSHAKE, SEALED, PyOpenSslTls, Room
 from sipmesh.transport.tls.results import RECORD, HandshakeError, Progress, TlsError
 from sipmesh.transport.tls.tiny_records import MOST_TINY
@@ -37,8 +37,8 @@ def _sockets() -> Iterator[tuple[socket.socket, socket.socket]]:
 @pytest.fixture(name="ends")
 def _ends(ca: Authority, here: Identity, there: Identity, sockets: tuple[socket.socket, socket.socket]) -> Ends:
     """The end that opened the link, and the end that accepted it; nothing was sent yet."""
-    opening = mutual_context(there, [ca.root]).opened(sockets[0], "here.test")
-    return opening, mutual_context(here, [ca.root]).accepted(sockets[1])
+    opening = MutualContext(there, [ca.root]).opened(sockets[0], "here.test")
+    return opening, MutualContext(here, [ca.root]).accepted(sockets[1])
 
 
 def shake_hands(ends: Ends) -> None:
@@ -216,8 +216,8 @@ def test_end_with_an_unknown_ca_is_refused_and_its_certificate_is_recorded(
 ) -> None:
     stranger = other_ca.issue("there.test")
     ends = (
-        mutual_context(stranger, [ca.root]).opened(sockets[0], "here.test"),
-        mutual_context(here, [ca.root]).accepted(sockets[1]),
+        MutualContext(stranger, [ca.root]).opened(sockets[0], "here.test"),
+        MutualContext(here, [ca.root]).accepted(sockets[1]),
     )
     with pytest.raises(HandshakeError):
         shake_hands(ends)
@@ -234,7 +234,7 @@ def test_key_updates_are_bounded(
     here: Identity, sockets: tuple[socket.socket, socket.socket], tmp_path: Path, updates: int, *, is_read: bool
 ) -> None:
     """OpenSSL would work on all that are there in one read."""
-    accepting, client = client_port_context(here).accepted(sockets[1]), RecordWriter(tmp_path)
+    accepting, client = ClientPortContext(here).accepted(sockets[1]), RecordWriter(tmp_path)
     sockets[0].send(client.shake_hands(b""))
     assert accepting.handshake() is Progress.WANT_READ
     sockets[0].send(client.shake_hands(sockets[0].recv(RECORD)))

@@ -25,7 +25,7 @@ from sipmesh.topology.document.parts.server import PARTNER_PORT
 from sipmesh.topology.view import view
 from sipmesh.transport.hop import Hop
 from sipmesh.transport.resolver import DnsResolver
-from sipmesh.transport.tls.contexts import Identity, client_context, mutual_context
+from sipmesh.transport.tls.contexts import ClientContext, Identity, MutualContext
 from sipmesh.transport.tls.path_check import recheck_path
 from sipmesh.trust.evidence import LinkKind, PeerEvidence
 from sipmesh.trust.judgement.judge import judge
@@ -126,7 +126,7 @@ def _as_client(target: Target, loaded: Loaded | None) -> tuple[Aim, str]:
     websocket = None
     if known is not None and known.is_websocket:
         websocket = WebSocketAim(known.server if not target.names else names[0], trust.anchors, target.origin)
-    aimed = Aim(hop, client_context(trust.anchors), decide, names[0], resolver, advice=advice, websocket=websocket)
+    aimed = Aim(hop, ClientContext(trust.anchors), decide, names[0], resolver, advice=advice, websocket=websocket)
     return aimed, f"{target.what} ({what}), as a client that expects {' or '.join(names)}"
 
 
@@ -184,7 +184,7 @@ def _as_server(target: Target, view: ServerView) -> tuple[Aim, str]:
     if of_many:
         ask_for_tlsa(view.loaded, [hop.name], datetime.now(UTC))
     identity, staples = Identity.load(*view.identity(hop.kind, hop.name)), view.asks_for_staple(hop.kind, hop.name)
-    context = mutual_context(
+    context = MutualContext(
         identity, view.anchors(hop.kind), of_many=of_many, by_dane=of_many and view.has_dane_only, staples=staples
     )
     resolver = _resolver(hop.addresses or (), view.loaded, service=hop.service)

@@ -17,7 +17,7 @@ from sipmesh.errors import OperatorError
 from sipmesh.server.certificates.presented import same
 from sipmesh.topology.expiry.validity import Chain, DatedItem
 from sipmesh.transport.tls.certificate_choice import holds, names_of, shares_a_name
-from sipmesh.transport.tls.contexts import Identity, client_port_context
+from sipmesh.transport.tls.contexts import ClientPortContext, Identity
 from sipmesh.trust.formatting import tell_time
 from sipmesh.trust.x509.certificate import UNREADABLE, extension, is_authority, issued_by, weakness
 
@@ -139,7 +139,7 @@ def _faults(identity: Identity, names: Sequence[str], at: datetime) -> Iterator[
         if not issued_by(certificate, issuer):
             yield "the file is no chain: each certificate must be issued by the next, and the leaf is the first"
     try:
-        client_port_context(identity)
+        ClientPortContext(identity)
     except SSL.Error as wrong:
         yield f"OpenSSL refuses it ({wrong})"
 

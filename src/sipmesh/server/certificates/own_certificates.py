@@ -17,10 +17,9 @@ from sipmesh.topology.expiry.impact import server_command
 from sipmesh.transport.tls.certificate_choice import names_of
 from sipmesh.transport.tls.contexts import (
     AcceptingContext,
+    ClientPortContext,
     Identity,
     MutualContext,
-    client_port_context,
-    mutual_context,
 )
 from sipmesh.trust.evidence import Direction, LinkKind
 from sipmesh.trust.formatting import tell_time
@@ -112,11 +111,11 @@ class OwnCertificates:
             anchors = () if asks is ClientAuth.PASSWORD else (*ours.anchors, *ours.devices)
             own, others = self.presented.of(spec.kind), self.for_clients.at(spec.key)
             is_required = asks is ClientAuth.CERTIFICATE
-            return client_port_context(own, others, anchors, is_required=is_required, staple_of=self.staples.of)
+            return ClientPortContext(own, others, anchors, is_required=is_required, staple_of=self.staples.of)
         trunk = self._view.trunk_at(spec.key)
         of_trunk = self.for_partners.of(trunk.name) if trunk is not None else None
         if trunk is not None and trunk.trunk is not None and trunk.trunk.challenge is not None:
-            return client_port_context(of_trunk or self.presented.of(spec.kind), staple_of=self.staples.of)
+            return ClientPortContext(of_trunk or self.presented.of(spec.kind), staple_of=self.staples.of)
         return self._mutual_context(spec.kind, of_trunk)
 
     def _mutual_context(self, kind: LinkKind, own: Identity | None = None, *, staples: bool = False) -> MutualContext:
@@ -133,7 +132,7 @@ class OwnCertificates:
             others = self.for_partners.identities if of_many and own is None else ()
             identity = own or self.presented.of(kind)
             anchors = self._view.anchors(kind)
-            context = mutual_context(
+            context = MutualContext(
                 identity,
                 anchors,
                 of_many=of_many,

@@ -74,14 +74,6 @@ def unblock(text: str, name: str, file: Path) -> str:
     return text
 
 
-def add_server(text: str, pool: str, server: object, file: Path) -> str:
-    """Add *server*, a name or a mapping with the keys of `model.Server`, to *pool*; OperatorError if there is none."""
-    for n, entry in enumerate(_list(text, ("pools",), file)):
-        if isinstance(entry, dict) and str(entry.get("name")).lower() == pool.lower():
-            return yaml_edit.append(text, ("pools", n, "servers"), server)
-    raise OperatorError(f"no pool is named {pool!r}", (Problem(file, 0, "pools", f"has no {pool!r}", "add the pool"),))
-
-
 def add_root(text: str, anchor: str, crls: tuple[str, ...], devices: tuple[str, ...] = ()) -> str:
     """Add a root certificate to our own authority, with the CRLs and the device issuing CA below it."""
     text = yaml_edit.append(text, ("authority", "anchors"), anchor)

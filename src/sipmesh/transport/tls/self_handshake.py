@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from OpenSSL import SSL
 
 from sipmesh.errors import SipmeshError
-from sipmesh.transport.tls.contexts import Identity, client_context, client_port_context, mutual_context
+from sipmesh.transport.tls.contexts import ClientContext, ClientPortContext, Identity, MutualContext
 from sipmesh.transport.tls.results import HandshakeError, Progress
 from sipmesh.trust.evidence import Direction, HandshakeFailure, LinkKind, PeerEvidence
 
@@ -38,7 +38,7 @@ def check_handshake(identity: Identity, anchors: Iterable[x509.Certificate], nam
         SelfHandshakeError: OpenSSL does not accept the certificate or the key.
     """
     try:
-        context = mutual_context(identity, anchors)
+        context = MutualContext(identity, anchors)
     except SSL.Error as error:
         raise SelfHandshakeError(f"OpenSSL does not accept it ({error})") from None
     return _shake_hands_of(context, context, name)
@@ -51,7 +51,7 @@ def check_client_handshake(identity: Identity, anchors: Iterable[x509.Certificat
         SelfHandshakeError: OpenSSL does not accept the certificate or the key, or the server has refused.
     """
     try:
-        opening, accepting = client_context(anchors), client_port_context(identity)
+        opening, accepting = ClientContext(anchors), ClientPortContext(identity)
     except SSL.Error as error:
         raise SelfHandshakeError(f"OpenSSL does not accept it ({error})") from None
     seen = _shake_hands_of(opening, accepting, name)[0]

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from collections import Counter
 from typing import TYPE_CHECKING, Final
-from xml.etree.ElementTree import TreeBuilder
 
 from defusedxml.common import DefusedXmlException
-from defusedxml.ElementTree import DefusedXMLParser, ParseError
+from defusedxml.ElementTree import ParseError
 
-from sipmesh.errors import OperatorError
+from sipmesh.bounded_xml import XmlBounds, feed_xml
+from sipmesh.errors import OperatorError, RemoteError
 from sipmesh.foreign_errors import reason_of
 from sipmesh.topology.builder.additions import NewPool, NewServer
-from sipmesh.topology.builder.importing.imported import MOST_SERVERS, Imported, site_label
+from sipmesh.topology.builder.importing.imported import LARGEST_FILE, MOST_SERVERS, Imported, site_label
 from sipmesh.topology.document.names import is_ip
 from sipmesh.trust.role import Role
 
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
 NAMESPACE: Final = "urn:schema:Microsoft.Rtc.Management.Deploy.Topology.2008"
-LONGEST_NAMESPACE: Final = 256
-"""Characters of the name of a namespace, which the parser repeats in each name that has it: a file must not fill the memory."""
+BOUNDS: Final = XmlBounds(elements=LARGEST_FILE, deepest=LARGEST_FILE, attributes=LARGEST_FILE)
+"""The size of a file bounds its elements; the names of its namespaces, which the parser repeats, must not fill the memory."""
 
 ROLE_OF: Final[Mapping[str, Role]] = {
     "Registrar": Role.FRONT_END,
@@ -47,11 +47,9 @@ def read_topology(content: bytes) -> Imported:
 
 
 def _root(content: bytes) -> Element:
-    parser = DefusedXMLParser(target=_Tree(), forbid_dtd=True)
     try:
-        parser.feed(content)
-        root = parser.close()
-    except (ParseError, DefusedXmlException, ValueError) as wrong:
+        root = feed_xml(content, BOUNDS, rule="Namespaces in XML 1.0")
+    except (ParseError, DefusedXmlException, ValueError, RemoteError) as wrong:
         raise OperatorError(
             f"this is not the XML of Get-CsTopology -AsXml ({reason_of(wrong)}); export it again"
         ) from None
@@ -61,37 +59,6 @@ def _root(content: bytes) -> Element:
             f"the XML has no Topology of the namespace {NAMESPACE}; export it by: Get-CsTopology -AsXml"
         )
     return found
-
-
-class _Tree:
-    """The elements of an export, while they are parsed: one with a longer namespace than any of Microsoft is read no further.
-
-    It has a `TreeBuilder` and is none: a compiled class cannot inherit from a class in C.
-    """
-
-    def __init__(self) -> None:
-        self._builder = TreeBuilder()
-
-    def start_ns(self, _prefix: str, name: str) -> None:
-        """Take the declaration of a namespace."""
-        if len(name) > LONGEST_NAMESPACE:
-            raise ValueError(f"a namespace has more than {LONGEST_NAMESPACE} characters")
-
-    def start(self, tag: str, attrs: dict[str, str]) -> Element:
-        """Take the start of an element."""
-        return self._builder.start(tag, attrs)
-
-    def end(self, tag: str) -> Element:
-        """Take the end of an element."""
-        return self._builder.end(tag)
-
-    def data(self, text: str) -> None:
-        """Take text."""
-        self._builder.data(text)
-
-    def close(self) -> Element:
-        """Give the root."""
-        return self._builder.close()
 
 
 class _Reader:
