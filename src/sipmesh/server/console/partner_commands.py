@@ -89,7 +89,7 @@ class PartnerCommands:
             return change(text, asked, self._draft.file)
 
         made, other = await self._draft.edit(name, asked, made_of), compared.changes
-        what = says.format(_named(asked))
+        what = says.format(ascii_lower(str(asked.get("domain") or asked.get("name") or asked["domains"][0])))
         stays = bool(asked["dry_run"] or other or made.after == made.before)
         version = 0 if stays else await self._publish(what, made, compared.base, asked)
         return PartnerChangeReply(what, made.diff, version, other)
@@ -103,10 +103,6 @@ class PartnerCommands:
             await self._draft.take_back(made, asked)
             raise
         return int(published.version)
-
-
-def _named(asked: Asked) -> str:
-    return ascii_lower(str(asked.get("domain") or asked.get("name") or asked["domains"][0]))
 
 
 def _add(text: str, asked: Asked, file: Path) -> str:

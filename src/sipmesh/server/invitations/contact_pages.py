@@ -191,7 +191,7 @@ def _found(
     here: str, asked: Asked, book: ContactBook, *, has_inside: bool
 ) -> Sequence[tuple[str, Mapping[str, str] | None]]:
     """Return the resources that a request about *here* means, with their properties; *has_inside*: and those in it."""
-    by_path = {_path(one): one for one in book.contacts}
+    by_path = {f"{BOOK}{one.id}{_ENDING}": one for one in book.contacts}
     if asked.root == MULTIGET:
         named = dict.fromkeys(asked.hrefs[:MOST_CONTACTS])
         return [(path, _card(by_path[path], with_data=True) if path in by_path else None) for path in named]
@@ -236,7 +236,3 @@ def _about(book: ContactBook) -> Mapping[str, str]:
 def _card(contact: Contact, *, with_data: bool = False) -> Mapping[str, str]:
     about = {_ETAG: etag_of(contact), f"{{{DAV}}}getcontenttype": f"{_CARD_TYPE}; charset=utf-8", _TYPE: ""}
     return {**about, _ADDRESS_DATA: escape(write_vcard(contact), {"\r": "&#13;"})} if with_data else about
-
-
-def _path(contact: Contact) -> str:
-    return f"{BOOK}{contact.id}{_ENDING}"

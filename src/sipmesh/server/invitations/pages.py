@@ -142,15 +142,12 @@ class InvitationPages:
     async def _web(self, request: web.Request) -> web.Response:
         """Return the account for the web phone: its page comes from a front end, which is another origin."""
         origin = request.headers.get("Origin", "")
-        if origin not in self._phone_origins():
+        if origin not in phone_origins(self._view()):
             raise web.HTTPForbidden(text="this is for the web phone of our front ends\n")
         profile = await self._by_ticket(request, ClientKind.WEB)
         answer = web.Response(body=softphones.web(profile), content_type="application/json")
         answer.headers["Access-Control-Allow-Origin"] = origin
         return answer
-
-    def _phone_origins(self) -> frozenset[str]:
-        return frozenset(phone_origins(self._view()))
 
     async def _by_ticket(self, request: web.Request, kind: ClientKind) -> Profile:
         found = await self.found(request)

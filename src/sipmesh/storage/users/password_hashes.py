@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Collection, Mapping
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, Final
 
 from sipmesh.routing.authentication.verifier import NO_DEVICES, NO_LOGOUTS, Verifier, user_of
@@ -42,14 +42,10 @@ def device_hashes(
 def verifier_of(row: Mapping[str, Any]) -> Verifier:
     """Return what checks the passwords of the user in *row*: ``devices`` has those of devices (`device_rows.with_devices`)."""
     hashes = {algorithm: row[column] for algorithm, column in COLUMN_OF.items() if row[column]}
-    created = _microseconds(row["created"])
+    created = max(0, (row["created"] - UNKNOWN_INSTANT) // timedelta(microseconds=1))
     devices, is_disabled = row.get("devices", NO_DEVICES), row.get("is_disabled", False)
     logouts, classes = row.get("logouts", NO_LOGOUTS), row.get("classes", ())
     return Verifier(row["aor"], row["generation"], hashes, created, devices, is_disabled, logouts, classes)
-
-
-def _microseconds(instant: datetime) -> int:
-    return max(0, (instant - UNKNOWN_INSTANT) // timedelta(microseconds=1))
 
 
 def unknown_hashes(known: Mapping[str, str | None]) -> dict[str, str | None]:

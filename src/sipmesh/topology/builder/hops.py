@@ -132,7 +132,7 @@ def _outside_hop(topology: Topology, opener: Party, end: str, *, as_partner: boo
 
 def _from_partner(topology: Topology, opener: Party, end: str) -> Sequence[LinkHop]:
     target, route = _target(topology, end), route_to(topology, opener.name)
-    edge = target if _is_border(topology, target) else _first(topology, route)
+    edge = target if any(_is_of(topology, target, role) for role in BORDERS) else _first(topology, route)
     target = _target(topology, end, edge)
     entry = LinkHop(opener, edge, LinkKind.PARTNER)
     if target == edge:
@@ -157,10 +157,6 @@ def _to_partner(topology: Topology, opener: Party, target: Party) -> Sequence[Li
 def _is_of(topology: Topology, party: Party, role: Role) -> bool:
     pool = topology.pool_of(party.name)
     return pool is not None and pool.role is role
-
-
-def _is_border(topology: Topology, party: Party) -> bool:
-    return any(_is_of(topology, party, role) for role in BORDERS)
 
 
 def route_to(topology: Topology, partner: str = "") -> Pool:

@@ -79,7 +79,7 @@ def say_plan(planned: Planned) -> None:
     _part("Links that it forbids; those that are up are closed:", in_words(report.links_die, planned.before), WARN)
     _part("Users:", [*map(str, report.homes), *_unread(report)], WARN)
     _part("Certificates:", list(map(str, report.certificates)))
-    _part("TLSA records:", _unknown(report), WARN)
+    _part("TLSA records:", [f"their data is not known: {report.tlsa_unknown}"] if report.tlsa_unknown else [], WARN)
     _part("DNS records that must exist:", list(map(str, report.dns_needed)))
     _part("DNS records that have no use any more:", list(map(str, report.dns_unused)))
     _part("Revoked at once and permanently:", report.revoked, WARN)
@@ -89,10 +89,6 @@ def say_plan(planned: Planned) -> None:
 
 def _unread(report: PlanReport) -> Sequence[str]:
     return [f"the user database could not be read: {report.users_unread}"] if report.users_unread else []
-
-
-def _unknown(report: PlanReport) -> Sequence[str]:
-    return [f"their data is not known: {report.tlsa_unknown}"] if report.tlsa_unknown else []
 
 
 def _part(title: str, lines: Sequence[str], style: str = "") -> None:

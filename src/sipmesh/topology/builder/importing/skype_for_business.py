@@ -120,7 +120,7 @@ class _Reader:
             if identity is None or where is None:
                 continue
             name, key = identity.get("RoleName", ""), (where.get("SiteId", ""), where.get("Number", ""))
-            if name == "Registrar" and _is_director(service):
+            if name == "Registrar" and any(one.get("IsDirector") == "true" for one in _settings(service)):
                 name = "Director"
             self._installed[_service_key(identity)] = key
             self._services.setdefault((key, identity.get("RoleName", "")), []).append(service)
@@ -179,10 +179,6 @@ def _cluster_key(cluster: Element) -> ClusterKey:
 
 def _service_key(identity: Element) -> ServiceKey:
     return identity.get("SiteId", ""), identity.get("RoleName", ""), identity.get("Instance", "")
-
-
-def _is_director(service: Element) -> bool:
-    return any(one.get("IsDirector") == "true" for one in _settings(service))
 
 
 def _settings(service: Element) -> Iterator[Element]:

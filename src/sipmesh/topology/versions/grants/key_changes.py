@@ -181,13 +181,11 @@ def _names(pool: Pool) -> frozenset[str]:
 
 def _servers(versions: Versions, _old: Pool | None, new: Pool) -> Entries:
     """A server is the same one in each pool."""
-    before = _places(versions.before.topology)
+    before = {
+        server.name: ServerPlace(server, pool) for pool in versions.before.topology.pools for server in pool.servers
+    }
     for server in new.servers:
         yield server.name, before.get(server.name), ServerPlace(server, new)
-
-
-def _places(topology: Topology) -> dict[str, ServerPlace]:
-    return {server.name: ServerPlace(server, pool) for pool in topology.pools for server in pool.servers}
 
 
 def _partners(versions: Versions, _old: object, _new: object) -> Entries:

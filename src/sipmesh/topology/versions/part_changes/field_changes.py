@@ -16,12 +16,8 @@ def list_fields(whose: str, old: BaseModel, new: BaseModel, words: Mapping[str, 
     """List the fields that differ. None in *words* means that another function lists the field."""
     for name in type(old).model_fields:
         before, after = getattr(old, name), getattr(new, name)
-        if before != after and (say := words.get(name, _by_name(name))) is not None:
+        if before != after and (say := words.get(name, from_to(name.replace("_", " ")))) is not None:
             yield say(whose, before, after)
-
-
-def _by_name(name: str) -> Words:
-    return from_to(name.replace("_", " "))
 
 
 def from_to(what: str, nothing: str = "nothing") -> Words:
