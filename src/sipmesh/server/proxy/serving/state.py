@@ -70,7 +70,7 @@ class ServingState:
     last_called: LastCalled = field(default_factory=LastCalled)
 
     def __repr__(self) -> str:
-        return f"<ServingState of {self.flow_table.view.name}, {self.registrations!r}>"
+        return f"<ServingState of {self.flow_table.view.name}>"
 
     @property
     def time(self) -> datetime:
