@@ -88,3 +88,15 @@ def test_figures_of_the_comparison_are_those_that_were_measured() -> None:
     measured = (DOCS / "performance.md").read_text()
     assert len(figures) == 17
     assert [figure for figure in figures if figure not in measured] == []
+
+
+@pytest.mark.parametrize("name", ["faults", "directory-failures"])
+def test_each_fault_of_a_page_names_a_test_that_is_there(name: str) -> None:
+    rows = re.findall(
+        r"^\| (?!---|fault |failure |what )(.*) \|$", (DOCS / f"reference/{name}.md").read_text(), re.MULTILINE
+    )
+    assert len(rows) > 20
+    for row in rows:
+        file, _, test = row.rpartition(" | ")[2].strip("`").partition("::")
+        assert (ROOT / file).is_file(), row
+        assert not test or re.search(rf"^(?:async )?def {test}\(", (ROOT / file).read_text(), re.MULTILINE), row

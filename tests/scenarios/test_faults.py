@@ -28,6 +28,7 @@ from sipmesh.server.replication.link_fault import Cause
 from sipmesh.server.replication.server_status import PeerKind
 from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import LinkKind
+from support.crls import root_of_same_name
 from support.managed import MGMT, Managed
 from support.network import (
     EDGE,
@@ -181,18 +182,7 @@ async def test_wrong_name_of_a_partners_edge_is_a_fault_until_it_is_corrected(
 async def test_wrong_root_of_a_partner_is_a_fault_until_it_is_replaced(managed: Managed, partner: Organisation) -> None:
     async with bed(managed, partner) as here:
         other = managed.organisation.folder / "partners" / PARTNER / "other.pem"
-        key, now = files.new_key(), datetime.now(UTC)
-        root = x509.load_pem_x509_certificate(partner.root.read_bytes())
-        builder = x509.CertificateBuilder(root.subject, root.subject, key.public_key(), 7, now, now + timedelta(days=9))
-        for extension in root.extensions:
-            if extension.oid == x509.SubjectKeyIdentifier.oid:
-                value: x509.ExtensionType = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
-            elif extension.oid == x509.AuthorityKeyIdentifier.oid:
-                value = x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key())
-            else:
-                value = extension.value
-            builder = builder.add_extension(value, extension.critical)
-        other.write_bytes(builder.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM))
+        other.write_bytes(root_of_same_name(partner.root.read_bytes()))
         await here.publish_entry(anchors=[f"partners/{PARTNER}/other.pem"])
         name, fault = await here.only(Code.UNTRUSTED_ISSUER)
         assert (name, f"sipmesh partner change {PARTNER} anchors=[FILE]" in fault.remedy) == (PARTNER, True)

@@ -12,8 +12,13 @@ from sipmesh.cli.versions import built
 from sipmesh.client.dialog import Dialog
 from sipmesh.demo.organisation import Organisation
 from sipmesh.routing.proxy.branch_kinds import SILENT_S
+from sipmesh.server.admin.status_report import peer_faults
+from sipmesh.server.management.remedies import remedy_of
 from sipmesh.server.proxy.calls import call_bounds
 from sipmesh.server.proxy.calls.call_bounds import MOST_FORWARDED
+from sipmesh.server.proxy.liveness.trunk_outages import REFUSED_BY
+from sipmesh.server.replication.link_fault import Cause
+from sipmesh.server.replication.server_status import PeerKind
 from sipmesh.sip.message import Request, Response
 from sipmesh.storage.users.user_database import Users
 from sipmesh.trust.evidence import LinkKind
@@ -22,7 +27,7 @@ from support.call_rules import rules
 from support.descriptions import SDES, SDP
 from support.network import BEGAN, EXAMPLE, FE1, Network
 from support.peer import HungUpError, Peer
-from support.running import on_jumping_loop, on_loop
+from support.running import on_jumping_loop, on_loop, until
 from support.talking import inside_of
 from support.trunks import (
     ALICE,
@@ -695,3 +700,28 @@ async def test_country_and_kind_of_a_number_decide_who_may_call_it(
             assert came.ruri.user == number
             await trunk.reply(came, 486)
         assert (await phone.final()).status == status
+
+
+@on_loop
+async def test_trunk_that_refuses_all_calls_is_a_fault_until_a_call_rings_there(
+    network: Network, provider: PlayedTrunk
+) -> None:
+    """It answers each OPTIONS request. That a number is busy or wrong says nothing about the trunk."""
+    async with network, provider:
+        alice, gateway = await network.phone("alice", FE1), network.nodes[GATEWAY]
+
+        await invited(alice, f"tel:{OUTSIDE}", f"<sip:alice@{EXAMPLE}>")
+        trunk = await provider.links.get()
+        came = await trunk.request_in("INVITE")
+        for status in (*[486] * REFUSED_BY, *[403] * REFUSED_BY):
+            assert [*peer_faults(gateway)] == []
+            await trunk.reply(came, status)
+            assert (await trunk.request_in("ACK")).method == "ACK"
+            assert (await alice.final()).status == status
+            await invited(alice, f"tel:{OUTSIDE}", f"<sip:alice@{EXAMPLE}>")
+            came = await trunk.request_in("INVITE")
+        [fault] = peer_faults(gateway)
+        assert (fault.peer, fault.kind, fault.code) == (PROVIDER, PeerKind.PARTNER, Cause.CALLS_REFUSED)
+        assert "sipmesh calls" in remedy_of(fault.kind, fault.code, fault.peer, GATEWAY)
+        await trunk.reply(came, 180)
+        await until(lambda: [*peer_faults(gateway)] == [])

@@ -9,7 +9,9 @@ from sipmesh.demo.organisation import Organisation
 from sipmesh.server.admin.lapsed_crls import lapsed_crls
 from sipmesh.server.replication.link_fault import Cause
 from sipmesh.server.replication.server_status import PeerKind
+from sipmesh.trust.code import Code
 from sipmesh.trust.role import Role
+from support.crls import root_of_same_name
 from support.network import EXAMPLE, PARTNER, copied_with_ports, federate
 
 EIGHT_DAYS = timedelta(days=8)
@@ -39,3 +41,13 @@ def test_crl_that_cannot_be_used_is_a_fault(example: Organisation) -> None:
     Path(example.lists[1]).write_bytes(b"no CRL")
     [fault] = lapsed_crls(example.load(), Role.MANAGEMENT, datetime.now(UTC))
     assert (fault.kind, "a CRL cannot be used" in fault.why) == (PeerKind.CA, True)
+
+
+def test_crl_that_the_roots_of_a_partner_have_not_signed_says_that_the_roots_are_wrong(
+    example: Organisation, partner_model: Organisation, tmp_path: Path
+) -> None:
+    partner = copied_with_ports(partner_model, tmp_path / "p")
+    partner.root.write_bytes(root_of_same_name(partner.root.read_bytes()))
+    federate(example, partner)
+    [fault] = lapsed_crls(example.load(), Role.EDGE, datetime.now(UTC))
+    assert (fault.peer, fault.code) == (PARTNER, Code.UNTRUSTED_ISSUER)

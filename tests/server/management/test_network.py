@@ -258,3 +258,28 @@ async def test_encoded_status_is_the_status(manager: Manager) -> None:
     reply = network_reply(replace(status, at=datetime.fromisoformat(encoded["at"])))
     assert encoded == json.loads(json.dumps(reply, default=plain))
     assert [server["server"] for server in encoded["servers"]] == [member.name for member in network.members()]
+
+
+@on_loop
+async def test_edge_of_which_no_front_end_tells_is_not_said_to_have_stopped(manager: Manager) -> None:
+    """As after a restart of management with a wrong clock. If a front end is heard, the remedy is to start the edge."""
+    refused = LinkFault("expired", Code.EXPIRED)
+
+    def edge(heard: StatusReport | None) -> Fault:
+        servers = (Member(FE1, POOL, Role.FRONT_END), heard), (Member(EDGE, EDGES, Role.EDGE), None)
+        known = [
+            (
+                one,
+                Known(
+                    one.name, one.pool, report, linked=False, unreadable={}, fault=refused if report is None else None
+                ),
+            )
+            for one, report in servers
+        ]
+        known[1] = known[1][0], replace(known[1][1], fault=None)
+        status = Snapshot(2, NOON, MGMT, ServerStatus(number=2), known).status()
+        return status.members[1].faults[0]
+
+    told = edge(None)
+    assert (told.code, "sipmesh serve" in told.remedy, FE1 in told.remedy) == (Cause.SILENT, False, True)
+    assert f"sipmesh serve {EDGE}" in edge(StatusReport(ServerStatus(number=2), NOON)).remedy

@@ -105,3 +105,15 @@ def test_stranger_at_a_server_port_is_not_to_be_given_a_certificate(net: Network
 def test_blocked_partner_can_be_unblocked_by_the_blocked_name(net: Network) -> None:
     [remedy] = verdict_on(net.alpha_certificate(), net.policy(PARTNER, blocked=frozenset({ALPHA}))).remedies
     assert f"sipmesh partner unblock {ALPHA}." in remedy
+
+
+def test_other_root_of_a_partner_that_we_have_is_not_told_to_be_added_as_of_a_new_partner(net: Network) -> None:
+    """The control is a name that is in no entry."""
+    stranger = net.forge.root("stranger")
+    dialled = verdict_on(net.forge.server(stranger, ALPHA), net.opening(net.alpha, ALPHA))
+    came = verdict_on(net.forge.server(stranger, ALPHA), net.policy(PARTNER))
+    for verdict in (dialled, came):
+        assert verdict.code is Code.UNTRUSTED_ISSUER
+        assert f"sipmesh partner change {net.alpha.name} anchors=[FILE]" in verdict.remedies[0]
+    unknown = verdict_on(net.forge.server(stranger, "unknown.test"), net.policy(PARTNER))
+    assert "sipmesh partner add unknown.test" in unknown.remedies[0]

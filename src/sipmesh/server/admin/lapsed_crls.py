@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from sipmesh.server.replication.link_fault import Cause
 from sipmesh.server.replication.server_status import PeerFault, PeerKind, text
+from sipmesh.topology.document.named_files.crl_files import NOT_SIGNED_BY
+from sipmesh.trust.code import Code
 from sipmesh.trust.formatting import tell_time
 from sipmesh.trust.role import BORDERS, Role
 
@@ -18,14 +20,19 @@ if TYPE_CHECKING:
 
 
 def lapsed_crls(loaded: Loaded, role: Role, at: datetime) -> Iterator[PeerFault]:
-    """Give the fault of our own CRLs and, on an edge or a gateway, that of the CRLs of each partner: only these use them."""
+    """Give the fault of our own CRLs and, on an edge or a gateway, that of the CRLs of each partner: only these use them.
+
+    If the roots of a partner's entry have not signed its CRL, the roots are wrong: another CRL would change nothing.
+    """
     named = [(loaded.topology.organisation, PeerKind.CA, loaded.authority)]
     if role in BORDERS:
         partners = zip(loaded.topology.federation.partners, loaded.partners, strict=True)
         named += [(partner.name, PeerKind.PARTNER, authority) for partner, authority in partners]
     for name, kind, authority in named:
         if why := "; ".join(_lapsed(authority, at)):
-            yield PeerFault(peer=name, kind=kind, why=text(why), code=str(Cause.CRL_EXPIRED))
+            is_of_other_root = kind is PeerKind.PARTNER and NOT_SIGNED_BY in why
+            code = Code.UNTRUSTED_ISSUER if is_of_other_root else Cause.CRL_EXPIRED
+            yield PeerFault(peer=name, kind=kind, why=text(why), code=str(code))
 
 
 def _lapsed(authority: Authority, at: datetime) -> Iterator[str]:

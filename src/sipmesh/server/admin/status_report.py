@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from sipmesh import __version__
 from sipmesh.server.admin.lapsed_crls import lapsed_crls
+from sipmesh.server.replication.link_fault import Cause
 from sipmesh.server.replication.server_status import (
     MOST_CAUSES,
     MOST_NAMES,
@@ -18,6 +19,8 @@ from sipmesh.server.replication.server_status import (
     ApplicationUse,
     CallerUse,
     Neighbour,
+    PeerFault,
+    PeerKind,
     ServerStatus,
     ShownCertificate,
     TrunkUse,
@@ -82,7 +85,7 @@ def status_of(node: RunningServer) -> ServerStatus:
         trunks=trunks_of(node),
         callers=tuple(callers_of(node)),
         applications=tuple(applications_of(node)),
-        peer_faults=tuple(lapsed_crls(node.view.loaded, node.view.role, node.gatekeeper.clock()))[:MOST_PEER_FAULTS],
+        peer_faults=tuple(peer_faults(node))[:MOST_PEER_FAULTS],
     )
 
 
@@ -101,6 +104,15 @@ def trunks_of(node: RunningServer) -> tuple[TrunkUse, ...]:
         TrunkUse(trunk=one, calls=calls.with_trunk(one), fails=outages.fails(one), minutes=bounds.minutes_of(one, now))
         for one in trunks
     )
+
+
+def peer_faults(node: RunningServer) -> Iterator[PeerFault]:
+    """Yield the CRLs that have expired, and the trunks that refuse all calls."""
+    yield from lapsed_crls(node.view.loaded, node.view.role, node.gatekeeper.clock())
+    names = node.current.value.trunk_names
+    for trunk in sorted(names.trunks.trunks) if names is not None else ():
+        if why := node.trunk_outages.why_refused(trunk):
+            yield PeerFault(peer=trunk, kind=PeerKind.PARTNER, why=why, code=str(Cause.CALLS_REFUSED))
 
 
 def callers_of(node: RunningServer) -> Iterator[CallerUse]:

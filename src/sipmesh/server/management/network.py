@@ -29,6 +29,7 @@ from sipmesh.server.replication.control_links import carriers
 from sipmesh.server.replication.link_fault import OUT_OF_REACH, Cause
 from sipmesh.server.replication.server_status import PeerKind
 from sipmesh.trust.code import Code
+from sipmesh.trust.formatting import tell_list
 from sipmesh.trust.role import BORDERS, Role
 
 if TYPE_CHECKING:
@@ -110,13 +111,21 @@ class Snapshot:
         )
         peers = peer_statuses(self.peers, seen, self._store_faults())
         is_crl_expired = any(peer.kind is PeerKind.CA and peer.faults for peer in peers)
+        unheard = self._unheard_carriers()
         members = []
         for member, known in self.known:
             found = known.faults(self.newest, self.at, self.manager, seen.get(known.server, ()))
+            if unheard and member.role in BORDERS:
+                found = (_not_relayed(unheard) if one.code == Cause.NOT_STARTED else one for one in found)
             follow = (FOLLOW_EXPIRED_CRL if is_crl_expired else frozenset()) | (CLOCK if wrong_clock else frozenset())
             members.append(MemberStatus(known, member.role, [one for one in found if one.code not in follow]))
         faults = [*wrong_clock, *self._own_faults(seen.get(self.manager, ()))]
         return NetworkStatus(self.newest, self.at, self.manager, self.ours, faults, members, self.managers, peers)
+
+    def _unheard_carriers(self) -> Sequence[str]:
+        """Return all front ends if management hears none of them: so it hears of no edge and no gateway either."""
+        fronts = [known for member, known in self.known if member.role is Role.FRONT_END]
+        return [known.server for known in fronts] if all(known.is_silent for known in fronts) else []
 
     def _reports(self) -> Iterator[tuple[str, str, ServerStatus]]:
         """Give the servers that have reported lately, each with its pool and its report."""
@@ -147,6 +156,13 @@ class Snapshot:
         yield from reported_faults(self.manager, self.ours)
         yield from refusal_faults(self.manager, self.ours, self.at)
         yield from self.pool_faults
+
+
+def _not_relayed(fronts: Sequence[str]) -> Fault:
+    """Return the fault of an edge or a gateway of which nothing can be known, because none of *fronts* is heard: it may run."""
+    who = tell_list(sorted(fronts))
+    remedy = f"first do what is said of {who}: the reports of edges and gateways come through them"
+    return Fault(f"no report from it yet, because none comes from {who}", remedy, Cause.SILENT)
 
 
 CLOCK: Final = frozenset({Cause.CLOCK})

@@ -92,6 +92,8 @@ _PARTNERS: Final[Mapping[str, str]] = {
     Cause.NO_ROUTE: "ask the partner whether its firewall lets {by} in, and open yours for the port in its entry: "
     "sipmesh partner list",
     Cause.NO_ANSWER: "ask the partner: its edge accepts links, and answers no OPTIONS request of {by}",
+    Cause.CALLS_REFUSED: "sipmesh calls --since 1d has the status of each call; ask the provider about the account and the "
+    "numbers that {name} accepts. The first call that rings there ends this fault",
 }
 _TABLE: Final[Mapping[PeerKind, tuple[Mapping[str, str], str]]] = {
     PeerKind.SERVER: (_SERVERS, "this shows each check with its remedy: sipmesh explain {name}"),

@@ -29,6 +29,9 @@ SENT: Final = 0
 LOST: Final = -1
 """What has become of a branch: it was sent, or its target cannot be reached. Other values are the status that it gets."""
 
+OF_THE_NUMBER: Final = frozenset({401, 404, 407, 410, 480, 484, 485, 486, 487, 600, 603, 604})
+"""Responses of a trunk that works: they speak of the number that is called, or ask for the password of the trunk."""
+
 
 class BranchSender:
     """Finds the link of each branch, makes its request, and opens its client transaction."""
@@ -81,9 +84,14 @@ class BranchSender:
         return SENT
 
     def trunk_answered(self, sent: SentBranch, response: Response) -> None:
-        """See that a trunk carries calls: a call rings there, or was answered."""
-        if TRYING < response.status < FIRST_REDIRECTION and sent.flow.link.kind is LinkKind.PARTNER:
-            self._trunk_outages.answered(min(self._flow_table.domains_of(sent.flow)))
+        """See whether a trunk carries calls: a call rings there, or was answered; or a new call was refused."""
+        if response.status == TRYING or sent.flow.link.kind is not LinkKind.PARTNER:
+            return
+        trunk = min(self._flow_table.domains_of(sent.flow))
+        if response.status < FIRST_REDIRECTION:
+            self._trunk_outages.answered(trunk)
+        elif sent.request.method == "INVITE" and sent.request.to.tag is None and response.status not in OF_THE_NUMBER:
+            self._trunk_outages.refused(trunk, response.status)
 
     def _is_next_trunk(self, proxied: ProxiedRequest, start: Start) -> bool:
         """Tell whether a branch goes to the next trunk, because the trunk before it has failed."""

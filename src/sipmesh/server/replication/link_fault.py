@@ -23,6 +23,7 @@ class Cause(StrEnum):
     NO_ROUTE = "no-route"
     NO_ANSWER = "no-answer"
     SILENT = "silent"
+    CALLS_REFUSED = "calls-refused"
     CRL_EXPIRED = "crl-expired"
     CLOCK = "clock"
     STORE = "store"

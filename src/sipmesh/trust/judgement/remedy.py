@@ -45,7 +45,7 @@ def _untrusted(evaluation: Evaluation) -> tuple[str, ...]:
         )
     who, address = _who(evaluation), evaluation.evidence.remote[0]
     if evaluation.policy.kind is LinkKind.PARTNER:
-        return (f"If {who} is a partner, add its root certificate to `anchors` of its entry in the topology.",)
+        return _new_root(evaluation.peer.name) if evaluation.peer else (_add(evaluation),)
     if not evaluation.opened and not evaluation.named:
         return (
             "This is no server of ours: it stays refused. Do not issue a certificate for it.",
@@ -54,6 +54,14 @@ def _untrusted(evaluation: Evaluation) -> tuple[str, ...]:
     return (
         f"Find out what runs at {address}: it says that it is {who}, and our CA has not issued its certificate.",
         f"If it is our server, on its machine: sipmesh ca issue {who}.",
+    )
+
+
+def _new_root(partner: str) -> tuple[str, ...]:
+    """Return what helps if the root of a partner that we have is another one than that of its entry."""
+    return (
+        f"If the partner says that it has a new root: sipmesh partner change {partner} anchors=[FILE].",
+        f"If not, this is not {partner}: it stays refused. Check the `edge` and the `address` of its entry.",
     )
 
 

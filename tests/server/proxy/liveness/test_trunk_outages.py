@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sipmesh.server.proxy.liveness.trunk_outages import FIRST_PAUSE_S, LONGEST_PAUSE_S, TrunkOutages
+from sipmesh.server.proxy.liveness.trunk_outages import FIRST_PAUSE_S, LONGEST_PAUSE_S, REFUSED_BY, TrunkOutages
 from sipmesh.server.quotas.limited_log import LimitedLog
 from support.telling import Told
 
@@ -68,3 +68,17 @@ def test_trunk_that_carries_a_call_is_as_good_as_before() -> None:
     outages.answered(FIRST)
     outages.answered(SECOND)
     assert outages.last((FIRST, SECOND)) == [FIRST, SECOND]
+
+
+def test_trunk_that_refuses_ten_calls_in_a_row_says_so_until_it_carries_one() -> None:
+    clock, told = Clock(), Told()
+    outages = TrunkOutages(clock, LimitedLog(told.log, clock))
+    for _ in range(REFUSED_BY - 1):
+        outages.refused(FIRST, 403)
+    assert outages.why_refused(FIRST) == ""
+    outages.refused(FIRST, 503)
+    outages.refused(SECOND, 403)
+    assert outages.why_refused(FIRST) == "it has refused the last 10 calls, the last one with 503"
+    assert outages.why_refused(SECOND) == ""
+    outages.answered(FIRST)
+    assert outages.why_refused(FIRST) == ""

@@ -97,8 +97,10 @@ class PeerChecks:
                 peer.attempt = self._begin(view, peer, now)
 
     def _follow(self, view: ServerView, now: float) -> None:
-        """Check the peers of *view* from now on; those that stay keep their result."""
+        """Check the peers of *view* from now on; those that stay keep their result, and a new version has each checked soon."""
         self._view, known = view, self._peers
+        for peer in known.values():
+            peer.due = min(peer.due, now + FIRST_S)
         names = {name: kind for name, kind in peers_of(view) if _may_open(view, name)}
         self._peers = {name: known.get(name) or CheckedPeer(name, kind, now + FIRST_S) for name, kind in names.items()}
         _drain(peer for name, peer in known.items() if name not in names)

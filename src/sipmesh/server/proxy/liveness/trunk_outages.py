@@ -15,6 +15,9 @@ LONGEST_PAUSE_S: Final = 480.0
 TURNED_BY: Final = 2
 """Answers in a row to OPTIONS by which a trunk is silent or answers again: one lost answer changes nothing."""
 
+REFUSED_BY: Final = 10
+"""Calls in a row that a trunk refuses before any of them rings: a number may be wrong or busy, but not ten in a row."""
+
 
 class TrunkOutages:
     """The trunks that have failed, by name: until when each is tried last, and how long its last pause was.
@@ -28,6 +31,7 @@ class TrunkOutages:
         self._failed: dict[str, tuple[float, float]] = {}
         self._silent: set[str] = set()
         self._turning: dict[str, int] = {}
+        self._refused: dict[str, tuple[int, int]] = {}
 
     def failed(self, name: str) -> None:
         """A call has gone on to the next trunk, because the trunk *name* was silent, refused it or could not be reached."""
@@ -43,8 +47,21 @@ class TrunkOutages:
         """The trunk *name* carries a call."""
         if self._failed.pop(name, None) is not None:
             self._log.info(name, "trunk carries calls again", peer=name)
+        self._refused.pop(name, None)
         if name in self._silent:
             self._turn(name, is_well=True)
+
+    def refused(self, name: str, status: int) -> None:
+        """The trunk *name* has refused a call with *status* before it has rung."""
+        count, _ = self._refused.get(name, (0, 0))
+        self._refused[name] = count + 1, status
+        if count + 1 == REFUSED_BY:
+            self._log.warning(name, "trunk refuses all calls", peer=name, status=status)
+
+    def why_refused(self, name: str) -> str:
+        """Return what a trunk says that refuses all calls; empty if it carries some."""
+        count, status = self._refused.get(name, (0, 0))
+        return f"it has refused the last {count} calls, the last one with {status}" if count >= REFUSED_BY else ""
 
     def pinged(self, name: str, *, is_well: bool) -> bool:
         """The trunk *name* has answered an OPTIONS, or has not; tell whether it counts as silent now."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sipmesh.topology.document.named_files.crl_cache import is_left_for_later, read_list
 from sipmesh.topology.document.named_files.read import UnusableFileError
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 LARGEST_LIST = 64 << 20
 """Octets; enough for over a million serial numbers. Most authorities have a lower limit (`AuthorityEntry.list_limit`)."""
+
+NOT_SIGNED_BY: Final = "is not signed by "
+"""So begins the fault of a CRL that a CA of the name of its issuer has not signed."""
 
 FETCHED = "state/fetched"
 """The folder of fetched files. All of them may be deleted, and are fetched again."""
@@ -228,7 +231,7 @@ def _read_list(
     if crl_file.point is not None:
         crl_file.point.must_be_of(found)
     if found.is_forged(issuers):
-        raise UnusableListError(f"is not signed by {found.issuer.rfc4514_string()}, its issuer by name")
+        raise UnusableListError(f"{NOT_SIGNED_BY}{found.issuer.rfc4514_string()}, its issuer by name")
     if before is not None and not before.is_refuted and found.is_older_than(before):
         raise OlderListError(f"CRL {found.number} is older than CRL {before.number}, which stays in force")
     return found
