@@ -123,7 +123,7 @@ class Snapshot:
         return NetworkStatus(self.newest, self.at, self.manager, self.ours, faults, members, self.managers, peers)
 
     def _unheard_carriers(self) -> Sequence[str]:
-        """Return all front ends if management hears none of them: so it hears of no edge and no gateway either."""
+        """Return all front ends if none of them reports: then no edge and no gateway reports either."""
         fronts = [known for member, known in self.known if member.role is Role.FRONT_END]
         return [known.server for known in fronts] if all(known.is_silent for known in fronts) else []
 
