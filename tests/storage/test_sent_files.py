@@ -107,12 +107,41 @@ def test_erasing_opens_a_database_that_is_there_alone(store: SentFiles, url: str
     assert not (tmp_path / "other.db").exists()
 
 
+def test_upload_whose_file_was_removed_is_refused_and_leaves_no_part(store: SentFiles, url: str) -> None:
+    """Another server may remove the file while a part is written, which no lock of SQLite or PostgreSQL prevents."""
+    keep(store, "a")
+    store.begin("gone", ALICE, 10, ROOM, DAY)
+    store.write("gone", 0, b"part")
+    assert store.remove("gone")
+    with pytest.raises(OperatorError, match="its user was removed"):
+        store.write("gone", 1, b"part")
+    with shell(url) as db:
+        db.exec_driver_sql("INSERT INTO sent_file_parts SELECT 'gone', 2, octets FROM sent_file_parts")
+        db.commit()
+    assert store.expire() == 0
+    with shell(url) as db:
+        assert db.exec_driver_sql("SELECT id FROM sent_file_parts").scalars().all() == ["a"]
+
+
 @only_sqlite
 def test_disk_keeps_room_for_the_other_data_of_management(url: str) -> None:
     store = SentFiles(url, kept_free=1 << 60)
     with pytest.raises(NoRoomError, match="disk"):
         store.begin("x", ALICE, 1, ROOM, DAY)
     store.close()
+
+
+@only_sqlite
+def test_uploads_under_way_have_their_room_on_the_disk(store: SentFiles) -> None:
+    """What is stored already takes no room of the disk a second time."""
+    much = 1 << 60
+    room = Room(much << 1, much << 1, much << 1)
+    store.begin("stored", ALICE, 1, room, DAY)
+    store.finish("stored", much, 1, b"about", DAY)
+    store.begin("next", ALICE, 1, room, DAY)
+    store.begin("more", BOB, 1, room, DAY)
+    with pytest.raises(NoRoomError, match="disk"):
+        store.begin("too much", BOB, much - 2, room, DAY)
 
 
 FILL = """

@@ -33,6 +33,8 @@ MOST_OF_USER: Final = 1_000
 KEPT_FREE: Final = 256 << 20
 """Octets of the disk that files in an SQLite database leave free: management has its other data there."""
 
+_REMOVED: Final = "the upload has taken too long, or its user was removed"
+
 
 class NoRoomError(OperatorError):
     """There is no room for the file; the message says of what there is too much."""
@@ -83,9 +85,9 @@ class SentFiles:
 
     def begin(self, file: str, owner: Owner, size: int, room: Room, within_s: float) -> None:
         """Take the room for *size* octets of a new *file*, which has to be there *within_s*. Raises `NoRoomError`."""
-        self._must_fit_on_disk(size)
         with self._writing() as db:
             at = now(db)
+            self._must_fit_on_disk(size + _sum(db, tables.FILES.c.parts == 0)[1])  # other uploads have their room on it
             _remove(db, tables.FILES.c.until <= at)
             for whose, most, which in (
                 ("you", room.user, tables.FILES.c.owner == owner.aor),
@@ -99,8 +101,11 @@ class SentFiles:
             db.execute(tables.FILES.insert().values({**row, "until": at + within_s, "about": b"", "parts": 0}))
 
     def write(self, file: str, number: int, octets: bytes) -> None:
-        """Store the encrypted part *number* of a file that was begun."""
+        """Store the encrypted part *number* of a file that was begun. Raises `OperatorError` if it was removed meanwhile."""
         with self._border() as db:
+            begun = tables.FILES.update().where(tables.FILES.c.id == file).values(parts=0)
+            if not db.execute(begun).rowcount:
+                raise OperatorError(_REMOVED)
             db.execute(tables.PARTS.insert().values(id=file, number=number, octets=octets))
 
     def finish(self, file: str, size: int, parts: int, about: bytes, lifetime_s: float) -> float:
@@ -109,7 +114,7 @@ class SentFiles:
             until = now(db) + lifetime_s
             row = {"size": size, "parts": parts, "about": about, "until": until}
             if not db.execute(tables.FILES.update().where(tables.FILES.c.id == file).values(row)).rowcount:
-                raise OperatorError("the upload has taken too long, or its user was removed")
+                raise OperatorError(_REMOVED)
             return until
 
     def find(self, file: str) -> SentFile | None:
@@ -135,8 +140,13 @@ class SentFiles:
             return _remove(db, tables.FILES.c.id == file) > 0
 
     def expire(self) -> int:
-        """Remove what is too old, and uploads that have not ended in their time; gives how many."""
+        """Remove what is too old, and uploads that have not ended in their time; gives how many.
+
+        A part that came while its file was removed goes too: no file would count it.
+        """
+        known, parts = sql.select(tables.FILES.c.id), tables.PARTS.c.id
         with self._border() as db:
+            db.execute(tables.PARTS.delete().where(parts.in_(sql.select(parts).except_(known))))
             return _remove(db, tables.FILES.c.until <= now(db))
 
     def owners(self) -> Sequence[tuple[str, int]]:

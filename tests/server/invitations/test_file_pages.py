@@ -148,7 +148,7 @@ async def test_guessed_links_lead_nowhere_and_are_counted(tmp_path: Path) -> Non
             assert (await person.get(link)).status == 404, link
         for path in ("/files", "/files/", "/files/*"):
             assert (await person.get(f"{alice.base}{path}")).status in {404, 405}, path
-        seen = [(await person.get(wrong[0])).status for _ in range(FAILURES_A_MINUTE + 5)]
+        seen = [(await person.get(wrong[0])).status for _ in range(2 * FAILURES_A_MINUTE + 1)]
         assert 429 in seen
         assert (await person.get(url)).status == 200
 
@@ -304,7 +304,7 @@ async def test_web_phone_sends_a_file_by_its_ticket_and_reads_each_answer(tmp_pa
 async def test_requests_of_one_user_are_counted(tmp_path: Path) -> None:
     async with management_with_invitations(tmp_path, files={}) as network, invitee(network) as person:
         alice, bob = [await DavPhone.set_up(network, person, user) for user in ("alice", "bob")]
-        seen = [(await alice.ask("POST", "/files")).status for _ in range(REQUESTS_A_MINUTE + 1)]
+        seen = [(await alice.ask("POST", "/files")).status for _ in range(2 * REQUESTS_A_MINUTE + 1)]
         assert (seen[0], 429 in seen) == (204, True)
         assert (await bob.ask("POST", "/files")).status == 204
 

@@ -141,10 +141,10 @@ class FilePages:
     async def _receive(self, request: web.Request, part: FirstPart, aor: str, wanted: Files, size: int) -> web.Response:
         """Store the *part* of a request of *size* octets, and answer with the XML about it."""
         longest = _longest(size)
-        _may_last(request, longest)
         file, is_kept = await self._keeper.begin(aor, size, wanted, longest + SPARE_S), False
         try:
-            octets, parts = await self._store(request, part, file)
+            with _lasting(request, longest):
+                octets, parts = await self._store(request, part, file)
             if not part.is_whole or octets > wanted.largest_mb * MEGABYTE:
                 raise RemoteError("the file in the upload is not whole, or too large", rule="RFC 7578 section 4")
             about = about_of(part.name, part.content_type)
@@ -155,7 +155,9 @@ class FilePages:
                 await asyncio.shield(self._keeper.drop(file))
         self._log.info("file stored", user=aor, octets=octets)
         url = f"https://{self._view().invitation_host}{FILES}/{file.token}"
-        return web.Response(text=written_xml(about, octets, url, until), content_type=FILE_XML, charset="utf-8")
+        answer = web.Response(text=written_xml(about, octets, url, until), content_type=FILE_XML, charset="utf-8")
+        answer.force_close()
+        return answer
 
     async def _store(self, request: web.Request, part: FirstPart, file: FileCipher) -> tuple[int, int]:
         """Store the content of *part* as it comes; gives its octets, and how many parts are stored."""
@@ -176,18 +178,20 @@ class FilePages:
 
     async def _fetch(self, request: web.Request) -> web.StreamResponse:
         """Send a whole file, also to who asks for a range: a browser saves it, and shows nothing of it on our origin."""
+        self._wanted()
         found = await self._found(request)
         if found is None:
             raise self._strangers.failed(request, "the link of a file is wrong, or its time is over", NOT_THERE)
         file, sent, about = found
         with self._downloads.taken(address_of(request)):
             answer = web.StreamResponse(headers={**HEADERS, **_CONTENT, "Content-Disposition": disposition(about.name)})
+            answer.force_close()
             answer.content_type, answer.content_length = OCTETS, sent.size
-            _may_last(request, _longest(sent.size))
             await answer.prepare(request)
             try:
                 if request.method == "GET":
-                    await self._send(answer, file, sent.parts)
+                    with _lasting(request, _longest(sent.size)):
+                        await self._send(answer, file, sent.parts)
             except (
                 OperatorError,
                 OSError,
@@ -247,17 +251,22 @@ class Places:
 
 
 async def _contents(request: web.Request, part: FirstPart) -> AsyncIterator[bytes]:
-    """Give the content of *part* as it comes; raises HTTP 408 for a client that is too slow."""
+    """Give the content of *part* as it comes; raises HTTP 408 for a client that is too slow.
+
+    The time for storing it is not that of the client.
+    """
+    loop, octets, left = asyncio.get_running_loop(), 0, PART_S
     try:
         while True:
-            octets = 0
-            async with asyncio.timeout(PART_S):
-                while octets < PART:
-                    piece = await request.content.readany()
-                    if not piece:
-                        return
-                    octets += len(piece)
-                    yield part.feed(piece)
+            since = loop.time()
+            async with asyncio.timeout(left):
+                piece = await request.content.readany()
+            if not piece:
+                return
+            octets, left = octets + len(piece), left - (loop.time() - since)
+            if octets >= PART:
+                octets, left = 0, PART_S
+            yield part.feed(piece)
     except TimeoutError:
         answer = web.HTTPRequestTimeout(text="the file comes too slowly\n")
         answer.force_close()
@@ -268,7 +277,12 @@ def _longest(size: int) -> float:
     return PART_S * (size // PART + 1)
 
 
-def _may_last(request: web.Request, seconds: float) -> None:
-    """Let the connection of a request that may transfer a file last so much longer."""
+@contextmanager
+def _lasting(request: web.Request, seconds: float) -> Iterator[None]:
+    """Let the connection last so much longer for the transfer in the block, and end with the response."""
     if isinstance(request.protocol, ConsoleConnection):
         request.protocol.longer_s = seconds
+    try:
+        yield
+    finally:
+        request.protocol.close()

@@ -87,7 +87,8 @@ class Strangers:
         if is_counted and not self._failures.admits(address):
             return too_many()
         if is_counted:
-            self._log.warning("phonebook refused", address=address, path=request.path)
+            asked = request.match_info.route.resource  # the path itself may have the link of a file
+            self._log.warning("phonebook refused", address=address, path=asked.canonical if asked is not None else "")
         refused = web.HTTPUnauthorized()
         for one in challenges:
             refused.headers.add("WWW-Authenticate", one)

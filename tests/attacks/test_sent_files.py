@@ -1,0 +1,130 @@
+"""Who harms management by the files that users send: beside each attack, a user sends and fetches one."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from server.invitations.test_file_pages import connected, head_of, send, told, until, upload, usage
+from sipmesh.storage.sent_files import KEPT_FREE, PART, SentFiles, erase_files
+from support.account_tickets import ALICE, TicketPage
+from support.contacts import DavPhone
+from support.full_disk import small_disk
+from support.managed import MGMT
+from support.management_with_invitations import invitee, management_with_invitations
+from support.running import on_loop, within
+
+HALF = 400_000
+
+
+def parts(folder: Path) -> int:
+    """How many parts the database has, also those of no file."""
+    with closing(sqlite3.connect(folder / "o" / "state" / "files.db")) as db:
+        return int(db.execute("SELECT count(*) FROM sent_file_parts").fetchone()[0])
+
+
+@on_loop
+async def test_upload_of_a_user_who_is_erased_meanwhile_leaves_nothing(tmp_path: Path) -> None:
+    """No file would count what came later, and no bound."""
+    async with TicketPage.opened(tmp_path, files={}) as page:
+        alice, bob = [await DavPhone.set_up(page.network, page.person, user) for user in ("alice", "bob")]
+        reader, writer = await connected(page.person, alice.base)
+        body = upload(b"x" * 3_000_000)
+        writer.write(head_of(alice, len(body)) + body[:HALF])
+        await until(lambda: usage(page.network)[0] == 1)
+        users = page.users()
+        users.remove(ALICE)
+        users.close()
+        assert erase_files(page.network.organisation.load().files_url, [ALICE]) == 1
+        writer.write(body[HALF:])
+        assert (await reader.readline()).startswith(b"HTTP/1.1 507")
+        writer.transport.abort()
+        store = SentFiles(page.network.organisation.load().files_url)
+        store.expire()
+        store.close()
+        assert parts(tmp_path) == 0
+        assert (await send(bob)).status == 200
+        assert parts(tmp_path) == 1
+
+
+@on_loop
+async def test_uploads_that_are_under_way_have_their_room_on_the_disk(tmp_path: Path) -> None:
+    """Each alone would fit. Other data of management keeps its room."""
+    with small_disk(tmp_path / "disk", KEPT_FREE + (30 << 20)) as disk:
+        async with management_with_invitations(disk.folder, files={}) as network, invitee(network) as person:
+            alice, bob = [await DavPhone.set_up(network, person, user) for user in ("alice", "bob")]
+            _, writer = await connected(person, alice.base)
+            writer.write(head_of(alice, 18_000_000) + upload(b"x")[:200])
+            await until(lambda: usage(network)[0] == 1)
+            full = await send(bob, b"x" * 18_000_000)
+            assert (full.status, "the disk of management" in full.text) == (507, True)
+            writer.transport.abort()
+            await until(lambda: usage(network)[0] == 0)
+            assert (await send(bob, b"x" * 18_000_000)).status == 200
+
+
+@on_loop
+async def test_link_of_a_file_that_a_stranger_wants_to_remove_is_in_no_log(tmp_path: Path) -> None:
+    """So with a phone that shows its login only once it is asked, and with a ticket that has ended."""
+    async with management_with_invitations(tmp_path, files={}) as network, invitee(network) as person:
+        alice = await DavPhone.set_up(network, person)
+        path = told(await send(alice))["url"].removeprefix(alice.base)
+        for login in ("", "mallory+json@example.test"):
+            assert (await DavPhone(person, alice.base, "wrong", login).ask("DELETE", path)).status == 401
+        said = json.dumps([str(line) for line in network.told[MGMT].lines])
+        assert ("'path': '/files/{token}'" in said, path.rpartition("/")[2] in said) == (True, False)
+        assert (await alice.ask("DELETE", path)).status == 204
+
+
+@on_loop
+async def test_links_lead_nowhere_at_once_when_files_are_turned_off(tmp_path: Path) -> None:
+    async with management_with_invitations(tmp_path, files={}) as network, invitee(network) as person:
+        alice = await DavPhone.set_up(network, person)
+        url = told(await send(alice))["url"]
+        assert (await person.get(url)).status == 200
+        del network.organisation.document["files"]
+        network.organisation.write()
+        await network.publish()
+        assert (await person.get(url)).status == 404
+
+
+@on_loop
+async def test_connection_ends_with_its_transfer(tmp_path: Path) -> None:
+    """It may last for hours, which half a request after the transfer must not."""
+    async with management_with_invitations(tmp_path, files={}) as network, invitee(network) as person:
+        alice = await DavPhone.set_up(network, person)
+        sent = await send(alice)
+        path = told(sent)["url"].removeprefix(alice.base)
+        for method in ("HEAD", "GET"):
+            reader, writer = await connected(person, alice.base)
+            host = alice.base.partition("//")[2]
+            writer.write(f"{method} {path} HTTP/1.1\r\nHost: {host}\r\n\r\nGET / HTTP/1.1\r\n".encode())
+            answer = await reader.read()
+            assert (answer.startswith(b"HTTP/1.1 200"), b"Connection: close" in answer) == (True, True)
+            writer.transport.abort()
+        assert sent.headers["Connection"] == "close"
+
+
+@pytest.mark.soak
+@within(90.0)
+async def test_client_has_its_time_also_where_the_database_is_slow(tmp_path: Path) -> None:
+    """Another process has the database for some seconds; the client needs most of its time for each part."""
+    async with management_with_invitations(tmp_path, files={}) as network, invitee(network) as person:
+        alice = await DavPhone.set_up(network, person)
+        body = upload(b"x" * (PART + HALF))
+        reader, writer = await connected(person, alice.base)
+        writer.write(head_of(alice, len(body)) + body[: PART - 10])
+        await asyncio.sleep(16)
+        with closing(sqlite3.connect(tmp_path / "o" / "state" / "files.db", isolation_level=None)) as db:
+            db.execute("BEGIN IMMEDIATE")
+            writer.write(body[PART - 10 : PART + 1_000])
+            await asyncio.sleep(4.5)
+            db.execute("ROLLBACK")
+        writer.write(body[PART + 1_000 :])
+        assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+        writer.transport.abort()
