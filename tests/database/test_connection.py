@@ -47,10 +47,11 @@ def test_folder_of_a_file_may_have_any_name(tmp_path: Path, name: str) -> None:
     assert (folder / "x.db").stat().st_size
 
 
-def test_every_connection_is_durable(tmp_path: Path) -> None:
+def test_every_connection_is_durable_and_overwrites_what_is_deleted(tmp_path: Path) -> None:
     database = Database(tmp_path / "x.db", "things")
     with database.engine.connect() as db:
         assert db.execute(sql.text("PRAGMA synchronous")).scalar_one() == 2  # FULL
+        assert db.execute(sql.text("PRAGMA secure_delete")).scalar_one() == 1
 
 
 def test_errors_name_the_database_but_no_values(tmp_path: Path) -> None:
