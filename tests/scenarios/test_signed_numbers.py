@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from sipmesh.demo.forge import Forged
@@ -30,11 +31,12 @@ from support.publisher import Publisher, content
 from support.running import on_loop, until
 from support.telling import Told
 from support.trunks import ALICE, BOB, GATEWAY, GATEWAYS, OF_PBX, OUTSIDE, PBX, PROVIDER, PlayedTrunk, with_trunks
+from trust.crls import distribution_point
 
 CERTIFICATES = "certs.provider.test"
 MAIN = "+493012300"
 TO_ALICE = f"sip:{ALICE}@{GATEWAYS}"
-PATH = "/shaken.pem"
+PATH, LIST = "/shaken.pem", "/sti.crl"
 PASSED, FAILED, NONE = "TN-Validation-Passed", "TN-Validation-Failed", "No-TN-Validation"
 
 
@@ -59,6 +61,15 @@ class World:
         chains = self.network.nodes[GATEWAY].numbers.chains
         chains.of(PROVIDER, self.url)
         await until(lambda: bool(chains.of(PROVIDER, self.url)))
+
+    async def read_again(self, place: str) -> None:
+        """Have the gateway read the CRL at *place*, which has changed, without waiting until it is due."""
+        lists = self.network.nodes[GATEWAY].numbers.lists
+        source = next(one for one in lists._of_trunks[PROVIDER].due_at if one.place == place)
+        lists.missed(PROVIDER, source, 0.0)
+        lists.is_wanted.set()
+        now = asyncio.get_running_loop().time()
+        await until(lambda: now < lists._of_trunks[PROVIDER].due_at[source] < float("inf"))
 
     def token(self, **changes: Any) -> str:
         """A token for a call to alice."""
@@ -101,20 +112,23 @@ def _world(
     trunk_models: dict[str, Organisation], provider: PlayedTrunk, pbx: PlayedTrunk, tmp_path: Path
 ) -> Callable[..., Any]:
     @asynccontextmanager
-    async def made(mode: str = "report", *entries: bytes, **changes: Any) -> AsyncIterator[World]:
+    async def made(
+        mode: str = "report", *entries: bytes, stir: Callable[[int], Any] = lambda _port: {}, **changes: Any
+    ) -> AsyncIterator[World]:
         example = with_trunks(trunk_models[EXAMPLE], provider, pbx, tmp_path / "example")
         signers = NumberSigner()
-        signer = signers.signer(*entries, **changes)
         file = tmp_path / "example" / "partners" / "sti.pem"
         file.parent.mkdir(exist_ok=True)
         file.write_bytes(signers.root.certificate.public_bytes(Encoding.PEM))
         async with AsyncExitStack() as stack:
             publisher = await stack.enter_async_context(Publisher())
+            crl_points = (f"http://{CERTIFICATES}:{publisher.port}{LIST}",)
+            signer = signers.signer(*entries, **{"crl_points": crl_points, **changes})
             publisher.pages[PATH] = content(lambda: signer.pem_chain)
             federation: Any = example.document["federation"]
-            stir = {"incoming": mode, "anchors": ["partners/sti.pem"], "hosts": [f"{CERTIFICATES}:{publisher.port}"]}
+            rule = {"incoming": mode, "anchors": ["partners/sti.pem"], "hosts": [f"{CERTIFICATES}:{publisher.port}"]}
             for entry in federation["partners"]:
-                entry["trunk"]["stir"] = stir
+                entry["trunk"]["stir"] = rule | stir(publisher.port)
             example.write()
             network = Network((example,), starts=(FE1, GATEWAY))
             network.dns.records[CERTIFICATES, "A"] = ["127.0.0.1"]
@@ -236,6 +250,102 @@ async def test_certificate_that_has_expired_or_is_for_no_number_or_of_a_ca_prove
     async with world("report", **changes) as here:
         await here.fetched()
         assert await here.seen(here.token()) == FAILED
+
+
+def allowed(port: int) -> dict[str, Any]:
+    """CRLs that certificates name may be fetched."""
+    return {"crl_hosts": [f"{CERTIFICATES}:{port}"]}
+
+
+def revocations(signers: NumberSigner, *revoked: Forged, **changes: Any) -> bytes:
+    """A CRL of the root."""
+    return signers.forge.revocations(signers.root, revoked, **changes)
+
+
+@pytest.mark.parametrize(("mode", "refusal"), [("report", 0), ("require", 437)])
+@on_loop
+async def test_revoked_signer_proves_nothing_and_another_one_does(
+    world: Callable[..., Any], mode: str, refusal: int
+) -> None:
+    """The certificate names its CRL, and the topology allows the host. Another signer of the same CA is not in it."""
+    async with world(mode, stir=allowed) as here:
+        url = f"http://{CERTIFICATES}:{here.publisher.port}{LIST}"
+        now = [revocations(here.signers)]
+        here.publisher.pages[LIST] = content(lambda: now[0])
+        await here.fetched()
+        lists = here.network.nodes[GATEWAY].numbers.lists
+        await until(lambda: len(lists._of_trunks[PROVIDER]._held) == 1)
+        assert await here.seen(here.token()) == PASSED
+        now[0] = revocations(here.signers, here.signer, number=2)
+        await here.read_again(url)
+        if refusal:
+            assert await here.refused(here.token()) == refusal
+        else:
+            assert await here.seen(here.token()) == FAILED
+        other = here.signers.signer(crl_points=(url,))
+        here.publisher.pages["/other.pem"] = content(lambda: other.pem_chain)
+        at = here.url.replace(PATH, "/other.pem")
+        chains = here.network.nodes[GATEWAY].numbers.chains
+        chains.of(PROVIDER, at)
+        await until(lambda: bool(chains.of(PROVIDER, at)))
+        assert await here.seen(here.token(signer=other, url=at)) == PASSED
+        now[0] = revocations(here.signers)  # an old CRL does not undo the revocation
+        await here.read_again(url)
+        assert (await here.refused(here.token()) == refusal) if refusal else (await here.seen(here.token()) == FAILED)
+
+
+@on_loop
+async def test_signer_is_checked_against_a_crl_in_a_file(world: Callable[..., Any], tmp_path: Path) -> None:
+    """A new file counts without a command."""
+    file = tmp_path / "example" / "partners" / "sti.crl"
+    async with world(stir=lambda _: {"crls": ["partners/sti.crl"]}) as here:
+        await here.fetched()
+        assert await here.seen(here.token()) == NONE  # there is no file yet
+        file.write_bytes(revocations(here.signers))
+        await here.read_again(str(file))
+        assert await here.seen(here.token()) == PASSED
+        file.write_bytes(revocations(here.signers, here.signer, number=2))
+        await here.read_again(str(file))
+        assert await here.seen(here.token()) == FAILED
+        file.unlink()
+        await here.read_again(str(file))
+        assert await here.seen(here.token()) == FAILED
+
+
+@pytest.mark.parametrize("mode", ["report", "require"])
+@pytest.mark.parametrize("fault", ["missing", "expired", "of another CA", "of another point"])
+@on_loop
+async def test_signer_whose_crl_cannot_be_used_is_not_verified(
+    world: Callable[..., Any], mode: str, fault: str
+) -> None:
+    async with world(mode, stir=allowed) as here:
+        stranger = NumberSigner()
+        bodies = {
+            "expired": revocations(here.signers, begins=timedelta(days=-9), ends=timedelta(days=-1)),
+            "of another CA": stranger.forge.revocations(here.signers.root, (), key=stranger.root.key),
+            "of another point": revocations(
+                here.signers,
+                extensions=distribution_point(full_name=[x509.UniformResourceIdentifier("http://a.test/")]),
+            ),
+        }
+        if fault in bodies:
+            here.publisher.pages[LIST] = content(lambda: bodies[fault])
+        await here.fetched()
+        await until(lambda: f"GET {LIST}" in here.publisher.asked)
+        for _ in range(2):
+            if mode == "require":
+                assert await here.refused(here.token()) == 436
+            else:
+                assert await here.seen(here.token()) == NONE
+
+
+@on_loop
+async def test_crl_at_a_host_that_is_not_allowed_is_not_fetched(world: Callable[..., Any]) -> None:
+    async with world(stir=lambda _: {"crl_hosts": ["crl.provider.test"]}) as here:
+        here.publisher.pages[LIST] = content(lambda: revocations(here.signers))
+        await here.fetched()
+        assert await here.seen(here.token()) == NONE
+        assert here.publisher.asked == [f"GET {PATH}"]
 
 
 @on_loop

@@ -16,7 +16,7 @@ from support.number_signer import NumberSigner
 
 SIGNERS = NumberSigner()
 SIGN = {"certificate": "servers/c.pem", "key": "servers/c.key", "url": "https://c.test/c.pem"}
-STIR = {"anchors": ["partners/a.pem"], "hosts": ["c.test"], "sign": SIGN}
+STIR = {"anchors": ["partners/a.pem"], "hosts": ["c.test"], "sign": SIGN, "crls": ["partners/a.crl", "http://d.test/"]}
 
 
 def seen(folder: Path, role: Role = Role.GATEWAY) -> Any:
@@ -40,6 +40,8 @@ def written(folder: Path, **changes: Any) -> Path:
 def test_gateway_reads_the_roots_of_signers_and_our_own_key(tmp_path: Path) -> None:
     rule = stir_rules(seen(written(tmp_path)))["sbc.test"]
     assert (rule.anchors, rule.hosts, rule.signs) == ((SIGNERS.root.certificate,), frozenset({"c.test"}), True)
+    assert rule.checks_revocation
+    assert rule.crls == (str(tmp_path / "partners/a.crl"), "http://d.test/")
     assert rule.own is not None
     assert rule.own.url == SIGN["url"]
     assert stir_rules(seen(tmp_path, Role.FRONT_END)) == {}

@@ -47,7 +47,8 @@ ORDERS = (
     "publish_lists: '192.0.2.3:80'}]\n    storage: {bindings: 'valkeys://other.test'}\n"
     "  - {name: gw.test, role: gateway, servers: [{name: gw1.test, address: 192.0.2.9}]}"
 )
-STIR = "trunk: {gateway: gw.test, port: 5071, stir: {anchors: [partners/sti.pem], hosts: [c.test]}}"
+LISTS = "crls: [http://c.test/a], crl_hosts: [d.test]"
+STIR = f"trunk: {{gateway: gw.test, port: 5071, stir: {{anchors: [partners/sti.pem], hosts: [c.test], {LISTS}}}}}"
 FETCHED = "crls: ['http://c.test/a.crl'], crl_hosts: [c.test], ocsp: ['http://c.test/o']"
 
 

@@ -10,6 +10,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from sipmesh.topology.document.names import is_url
 from sipmesh.topology.document.parts.stir import StirMode
 from sipmesh.trust.role import Role
 
@@ -34,6 +35,7 @@ class OwnSigner:
 class StirRule:
     """Certificates come from *hosts*, and are issued below *anchors*; without an anchor no signature is valid.
 
+    *crls* are the files and URLs of their CRLs; those that certificates name are at *crl_hosts*.
     *signs* tells whether our calls are to be signed, which *own* does; None if its files cannot be used.
     """
 
@@ -42,6 +44,13 @@ class StirRule:
     anchors: Sequence[x509.Certificate]
     signs: bool = False
     own: OwnSigner | None = None
+    crls: tuple[str, ...] = ()
+    crl_hosts: frozenset[str] = frozenset()
+
+    @property
+    def checks_revocation(self) -> bool:
+        """Whether a certificate needs a CRL."""
+        return bool(self.crls or self.crl_hosts)
 
 
 def stir_rules(view: ServerView) -> Mapping[str, StirRule]:
@@ -57,6 +66,8 @@ def stir_rules(view: ServerView) -> Mapping[str, StirRule]:
             _anchors([folder / file for file in stir.anchors]),
             stir.sign is not None,
             _signer(folder, stir.sign) if stir.sign is not None else None,
+            tuple(name if is_url(name) else str(folder / name) for name in stir.crls),
+            frozenset(stir.crl_hosts),
         )
         for name, stir in found.items()
         if stir is not None

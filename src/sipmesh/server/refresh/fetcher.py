@@ -82,7 +82,7 @@ class Fetcher:
         self._tlsa = TlsaSources(node, log)
         self._ocsp = OcspSources(node, self._schedule, issuers, log, chance, self._crls_needed)
         self.staples = StapleSources(node, self._http, log, chance)
-        self._signers = SignerSources(node.numbers.chains, self._http, self._schedule.turns, node.loop, log)
+        self._signers = SignerSources(node.numbers, self._http, self._schedule.turns, node.loop, self._now, log)
 
     def _now(self) -> datetime:
         """Return the present instant: the gatekeeper's clock may be replaced."""

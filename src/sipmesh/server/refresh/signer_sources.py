@@ -1,49 +1,107 @@
-"""Fetches the certificates that sign calls of trunks: from the hosts that the topology names, outside of each decision."""
+"""Fetches the certificates that sign calls of trunks, and their CRLs, outside of each decision."""
 
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
 
+from sipmesh.errors import SipmeshError
+from sipmesh.server.process.off_loop import off_loop
 from sipmesh.server.refresh.http_fetch import FetchError
+from sipmesh.topology.document.named_files.crl_cache import read_content, read_list
+from sipmesh.topology.document.named_files.read import UnusableFileError
+from sipmesh.topology.document.names import is_url
 from sipmesh.topology.versions.jose import LONGEST_CHAIN
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Coroutine, Sequence
+    from datetime import datetime
 
     from sipmesh.server.log import Log
-    from sipmesh.server.proxy.trunks.signer_chains import SignerChains
+    from sipmesh.server.proxy.trunks.number_verifier import NumberVerifier
+    from sipmesh.server.proxy.trunks.signer_lists import ListSource
     from sipmesh.server.refresh.fetch_turns import FetchTurns
     from sipmesh.server.refresh.http_fetch import HttpFetcher
+    from sipmesh.trust.revocation.crl import RevocationList
 
 LARGEST: Final = 32_768
 """Octets of one chain in PEM."""
+LARGEST_LIST: Final = 8 << 20
+"""Octets of one CRL, as by default for a partner."""
+LOOK_S: Final = 5.0
+"""How often it is looked which CRLs are to be read."""
 
 
 class SignerSources:
-    """Takes each URL that *chains* wants, and gives it what the URL has; *http* decides where a name may lead.
+    """Fetches what *numbers* wants: chains by URL, and CRLs from files and URLs; *http* decides where a name may lead.
 
-    A trunk has its *turns*, as any partner: the slow web servers of one delay no other.
+    A trunk has its *turns*, as any partner: the slow web servers of one delay no other. *now* gives the present instant.
     """
 
     def __init__(
-        self, chains: SignerChains, http: HttpFetcher, turns: FetchTurns, loop: asyncio.AbstractEventLoop, log: Log
+        self,
+        numbers: NumberVerifier,
+        http: HttpFetcher,
+        turns: FetchTurns,
+        loop: asyncio.AbstractEventLoop,
+        now: Callable[[], datetime],
+        log: Log,
     ) -> None:
-        self._chains, self._http, self._turns, self._log = chains, http, turns, log
+        self._chains, self._lists = numbers.chains, numbers.lists
+        self._http, self._turns, self._now, self._log = http, turns, now, log
+        self._faults: dict[tuple[str, ListSource], str] = {}
         self._fetches: set[asyncio.Task[None]] = set()
-        self._task = loop.create_task(self._serve())
+        self._tasks = [loop.create_task(self._serve_chains()), loop.create_task(self._serve_lists())]
 
-    async def _serve(self) -> None:
+    async def _serve_chains(self) -> None:
         while True:
-            fetch = asyncio.create_task(self._fetch(*await self._chains.wanted.get()))
-            self._fetches.add(fetch)
-            fetch.add_done_callback(self._fetches.discard)
+            self._start(self._fetch(*await self._chains.wanted.get()))
+
+    async def _serve_lists(self) -> None:
+        while True:
+            for trunk, source in self._lists.due():
+                self._start(self._read(trunk, source))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_S):
+                    await self._lists.is_wanted.wait()
+            self._lists.is_wanted.clear()
+
+    def _start(self, work: Coroutine[None, None, None]) -> None:
+        fetch = asyncio.create_task(work)
+        self._fetches.add(fetch)
+        fetch.add_done_callback(self._fetches.discard)
 
     async def _fetch(self, trunk: str, url: str) -> None:
         async with self._turns.turn_of(trunk):
-            self._chains.arrived(trunk, url, await self._fetched(url))
+            chain = await self._fetched(url)
+        self._chains.arrived(trunk, url, chain)
+        self._lists.expects(trunk, chain)
+
+    async def _read(self, trunk: str, source: ListSource) -> None:
+        """Read a CRL, and keep it if it may be used; the log has each new fault once."""
+        fault = ""
+        try:
+            async with self._turns.turn_of(trunk):
+                crl = await self._list_at(source.place)
+            self._lists.arrived(trunk, source, crl, self._now())
+        except (SipmeshError, UnusableFileError) as wrong:
+            fault = str(wrong)
+            self._lists.missed(trunk, source)
+        if fault and fault != self._faults.get((trunk, source)):
+            self._log.warning("a CRL of signers was not read", trunk=trunk, source=source.place, why=fault)
+        self._faults.pop((trunk, source), None)
+        if fault:
+            self._faults[trunk, source] = fault
+
+    async def _list_at(self, place: str) -> RevocationList:
+        if not is_url(place):
+            return await off_loop(read_list, Path(place), LARGEST_LIST)
+        fetched = await self._http.get(place, LARGEST_LIST)
+        return await off_loop(read_content, fetched.body or b"")
 
     async def _fetched(self, url: str) -> Sequence[x509.Certificate]:
         try:
@@ -56,7 +114,7 @@ class SignerSources:
 
     async def close(self) -> None:
         """Stop all fetching."""
-        tasks = [self._task, *self._fetches]
+        tasks = [*self._tasks, *self._fetches]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

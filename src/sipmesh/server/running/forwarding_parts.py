@@ -32,6 +32,7 @@ from sipmesh.server.proxy.transactions.server_transactions import ServerTransact
 from sipmesh.server.proxy.trunks.call_signer import CallSigner
 from sipmesh.server.proxy.trunks.number_verifier import NumberVerifier
 from sipmesh.server.proxy.trunks.signer_chains import SignerChains
+from sipmesh.server.proxy.trunks.signer_lists import SignerLists
 from sipmesh.server.proxy.trunks.trunk_logins import TrunkLogins
 from sipmesh.server.proxy.under_way import UnderWay
 from sipmesh.server.running.server_setup import new_token
@@ -50,7 +51,8 @@ class ForwardingParts:
         self.outages = _outages(setup, peers)
         self.trunk_outages = TrunkOutages(setup.loop.time, peers.peer_log)
         self.liveness = Liveness(setup.loop, setup.limits, self.outages)
-        self.numbers = NumberVerifier(peers.gatekeeper, SignerChains(setup.loop.time), peers.peer_log)
+        lists = SignerLists(setup.current, setup.loop.time)
+        self.numbers = NumberVerifier(peers.gatekeeper, SignerChains(setup.loop.time), lists, peers.peer_log)
         self.identity = IdentityService(
             setup.current,
             peers.gatekeeper,

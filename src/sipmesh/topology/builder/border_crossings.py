@@ -177,8 +177,14 @@ def _authorities(topology: Topology) -> Iterator[Crossing]:
     for partner in topology.federation.partners:
         yield from _fetched("federation.partners", partner)
         stir = partner.trunk.stir if partner.trunk is not None else None
-        for host in stir.hosts if stir is not None else ():
-            yield Crossing("federation.partners.trunk.stir.hosts", "certificates of signers of calls", host, SIGNED)
+        if stir is not None:
+            for key, places, what in (
+                ("hosts", stir.hosts, "certificates of signers of calls"),
+                ("crls", tuple(filter(is_url, stir.crls)), "CRLs of signers of calls"),
+                ("crl_hosts", stir.crl_hosts, "CRLs of signers of calls"),
+            ):
+                for place in places:
+                    yield Crossing(f"federation.partners.trunk.stir.{key}", what, place, SIGNED)
         yield Crossing(
             "federation.partners.edge" if partner.edge else "federation.partners.domains",
             "SIP with this partner",

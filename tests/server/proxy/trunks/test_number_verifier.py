@@ -12,6 +12,7 @@ from routing.messages import request
 from sipmesh.server.in_force.stir_rules import StirRule
 from sipmesh.server.proxy.trunks.number_verifier import NumberVerifier
 from sipmesh.server.proxy.trunks.signer_chains import SignerChains
+from sipmesh.server.proxy.trunks.signer_lists import SignerLists
 from sipmesh.server.quotas.limited_log import LimitedLog
 from sipmesh.topology.document.parts.stir import StirMode
 from support.number_signer import NumberSigner, token
@@ -27,7 +28,8 @@ def verifier(told: Told) -> NumberVerifier:
     gatekeeper: Any = SimpleNamespace(clock=lambda: datetime.now(UTC))
     chains = SignerChains(lambda: 0.0)
     chains.arrived("sbc.test", URL, SIGNER.chain)
-    return NumberVerifier(gatekeeper, chains, LimitedLog(told.log, lambda: 0.0, each=9, total=9, window_s=60.0))
+    lists = SignerLists(SimpleNamespace(value=SimpleNamespace(stir={})), lambda: 0.0)  # type: ignore[arg-type]
+    return NumberVerifier(gatekeeper, chains, lists, LimitedLog(told.log, lambda: 0.0, each=9, total=9, window_s=60.0))
 
 
 @pytest.mark.parametrize(

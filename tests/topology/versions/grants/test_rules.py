@@ -206,6 +206,8 @@ GIVEN: list[tuple[tuple[str, str], tuple[str, str], list[tuple[str, ConsoleRole]
             ("stir.incoming", stir(), stir(incoming="require")),
             ("stir.anchors", stir(), stir(anchors="[partners/c/root.pem, partners/b/root.pem]")),
             ("stir.hosts", stir(), stir(hosts="[c.test, d.test]")),
+            ("stir.crls", stir(), stir(crls="[partners/a.crl]")),
+            ("stir.crl_hosts", stir(crl_hosts="[c.test]"), stir()),
             ("stir.sign.certificate", stir(sign=SIGN), stir(sign=SIGN.replace("a.pem", "b.pem"))),
             ("stir.sign.key", stir(sign=SIGN), stir(sign=SIGN.replace("a.key", "b.key"))),
         )

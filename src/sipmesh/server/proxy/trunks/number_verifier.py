@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from sipmesh.server.in_force.stir_rules import StirRule
     from sipmesh.server.proxy.gatekeeper import Gatekeeper
     from sipmesh.server.proxy.trunks.signer_chains import SignerChains
+    from sipmesh.server.proxy.trunks.signer_lists import SignerLists
     from sipmesh.server.quotas.limited_log import LimitedLog
     from sipmesh.sip.message import Request
 
@@ -31,10 +32,13 @@ RULE: Final = "RFC 8224 section 6.2"
 
 
 class NumberVerifier:
-    """Judges the Identity fields of calls by the rule of their trunk. *gatekeeper* has the clock, *chains* the certificates."""
+    """Judges the Identity fields of calls by the rule of their trunk. *gatekeeper* has the clock.
 
-    def __init__(self, gatekeeper: Gatekeeper, chains: SignerChains, log: LimitedLog) -> None:
-        self._gatekeeper, self.chains, self._log = gatekeeper, chains, log
+    *chains* are the certificates, *lists* their CRLs.
+    """
+
+    def __init__(self, gatekeeper: Gatekeeper, chains: SignerChains, lists: SignerLists, log: LimitedLog) -> None:
+        self._gatekeeper, self.chains, self.lists, self._log = gatekeeper, chains, lists, log
         self._replays: dict[str, Replays] = {}
 
     def judge(self, request: Request, trunk: str, rule: StirRule, caller: str) -> Answer | None:
@@ -87,6 +91,7 @@ class NumberVerifier:
             raise RemoteError("its certificate is not valid", rule=RULE, status=Status.UNSUPPORTED_CREDENTIAL)
         if is_authority(chain[0]):
             raise RemoteError("its certificate is that of a CA", rule=RULE, status=Status.UNSUPPORTED_CREDENTIAL)
+        self.lists.check(trunk, rule, chain, at)
         if not may_sign_for(chain[0], token.div or token.orig):
             raise RemoteError("its certificate is for other numbers", rule=RULE, status=Status.UNSUPPORTED_CREDENTIAL)
         token.must_be_of(chain[0].public_key())

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from pydantic import Field
 
-from sipmesh.topology.document.names import CrlHost, HostChainFile, HostKeyFile, HttpUrl, OurAnchorFile
+from sipmesh.topology.document.names import CrlHost, HostChainFile, HostKeyFile, HttpUrl, OurAnchorFile, OurCrlFileOrUrl
 from sipmesh.topology.document.parts.part import Part
 
 MOST_HOSTS = 100
@@ -43,5 +43,16 @@ class Stir(Part):
     )
     hosts: tuple[CrlHost, ...] = Field(
         default=(), max_length=MOST_HOSTS, description="hosts from which the certificates of signers are fetched"
+    )
+    crls: tuple[OurCrlFileOrUrl, ...] = Field(
+        default=(),
+        max_length=MOST_HOSTS,
+        description="one CRL for each CA in the chains of signers: files on each server of the gateway, or URLs; without "
+        "`crls` and `crl_hosts`, revocation is not checked",
+    )
+    crl_hosts: tuple[CrlHost, ...] = Field(
+        default=(),
+        max_length=MOST_HOSTS,
+        description="hosts from which the CRLs are fetched that these certificates name",
     )
     sign: CallSigner | None = Field(default=None, description="signs our calls; by default they are not signed")

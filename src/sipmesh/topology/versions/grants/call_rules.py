@@ -80,6 +80,12 @@ OF_TRUNKS: Final[Rules] = {
     "federation.partners.trunk.stir.hosts": reads(
         "another host", "that host", "the gateway fetches certificates from {value}", added
     ),
+    "federation.partners.trunk.stir.crls": decides(
+        "any change", "who writes them", "the CRLs of who signs calls of {place} are {value}", any_change
+    ),
+    "federation.partners.trunk.stir.crl_hosts": decides(
+        "any change", "who writes them", "the CRLs that signers of {place} name are fetched from {value}", any_change
+    ),
     "federation.partners.trunk.stir.sign": (NoGrant("its keys have rules"),),
     **another_file("federation.partners.trunk.stir.sign.certificate", "calls are signed by the certificate in {value}"),
     **another_file("federation.partners.trunk.stir.sign.key", "calls are signed with the key in {value}"),
