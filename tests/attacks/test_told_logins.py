@@ -11,6 +11,7 @@ import pytest
 from server.invitations.test_file_pages import FIELDS, upload
 from server.proxy.events.test_notifier import subscribe, watch
 from sipmesh.routing.events.login_proof import FIELD
+from sipmesh.server.tracing.shown import LEFT_OUT
 from support.account_tickets import ALICE, TicketPage
 from support.managed import MGMT, Managed, build_published, second_pool
 from support.management_with_invitations import invitee
@@ -52,6 +53,29 @@ async def test_server_of_another_pool_gets_no_ticket_for_a_login_that_it_claims(
         alice = await network.phone(FE1, "alice")
         assert (await alice.register()).status == 200
         assert await account(alice)
+
+
+@on_loop
+async def test_trace_with_bodies_shows_the_profile_of_a_user_without_its_ticket(tmp_path: Path) -> None:
+    """A security officer could change the rules of the user otherwise, in the name of the user."""
+    async with network_in(tmp_path) as network, invitee(network) as person:
+        await network.start(MGMT)
+        await network.start(FE1, FE2)
+        for server in (FE1, FE2):
+            await until(lambda server=server: network.nodes[server].users.ready)  # type: ignore[misc]
+            network.nodes[server].tracer.take("t1", "alice", "sona (1)", with_bodies=True)
+        alice = await network.phone(FE1, "alice")
+        assert (await alice.register()).status == 200
+        ticket = dict(await account(alice))["ticket"]  # type: ignore[call-overload]
+        shown = [
+            one.body
+            for server in (FE1, FE2)
+            for one in network.nodes[server].tracer.take("t1", "alice", "sona (1)", with_bodies=True).messages
+        ]
+        assert [LEFT_OUT in body for body in shown if '"ticket"' in body].count(False) == 0
+        assert (any('"ticket"' in body for body in shown), ticket in "".join(shown)) == (True, False)
+        page = TicketPage(network, person, "https://" + network.nodes[MGMT].view.invitation_host)
+        assert (await page.ask(ticket, "PUT", "/rules", json={"do_not_disturb": True})).status == 200
 
 
 @on_loop

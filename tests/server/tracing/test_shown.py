@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from sipmesh.server.files.file_about import FileAbout, written_xml
-from sipmesh.server.tracing.shown import LONGEST_BODY, LONGEST_HEAD, shown_body, shown_head
+from sipmesh.server.tracing.shown import LEFT_OUT, LONGEST_BODY, LONGEST_HEAD, shown_body, shown_head
 from sipmesh.sip.framing import parse_message
 
 BEGIN = (
@@ -95,9 +97,26 @@ def test_link_of_a_file_is_left_out_and_its_size_is_shown() -> None:
     assert shown_body(parse_message((BEGIN + f"Content-Length: {len(hostile)}\r\n\r\n{hostile}").encode()))
 
 
+def test_link_at_the_end_of_what_is_shown_is_left_out_too() -> None:
+    """A part of it would leave little to guess."""
+    body = "x" * (LONGEST_BODY - 49) + "/files/" + "s" * 43
+    assert "ssss" not in shown_body(parse_message((BEGIN + f"Content-Length: {len(body)}\r\n\r\n{body}").encode()))
+
+
+def test_tickets_and_credentials_of_a_profile_are_left_out() -> None:
+    """Who reads a trace could act as the user otherwise."""
+    account = {"contacts": "https://m.test/contacts", "ticket": "t-secret.x"}
+    body = json.dumps(
+        {"iceServers": [{"urls": [], "username": "1:alice", "credential": "c-secret"}], "account": account}
+    )
+    message = parse_message((BEGIN + f"Content-Length: {len(body)}\r\n\r\n{body}").encode())
+    left_out = body.replace("t-secret.x", LEFT_OUT).replace("c-secret", LEFT_OUT)
+    assert shown_body(message) == shown_body(message, with_keys=True) == left_out
+
+
 def test_body_that_is_no_text_is_escaped_and_bounded() -> None:
-    octets = bytes(range(256)) * 400
-    message = parse_message(BEGIN.encode() + b"Content-Length: %d\r\n\r\n" % len(octets) + octets)
-    shown = shown_body(message)
-    assert len(shown) <= LONGEST_BODY
-    assert "\x1b" not in shown
+    for octets in (bytes(range(256)) * 400, b"k=\r\n" * 8_000):
+        message = parse_message(BEGIN.encode() + b"Content-Length: %d\r\n\r\n" % len(octets) + octets)
+        shown = shown_body(message)
+        assert len(shown) <= LONGEST_BODY
+        assert "\x1b" not in shown

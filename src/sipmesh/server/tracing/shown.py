@@ -40,6 +40,9 @@ _LINK: Final = re.compile(
 )
 """The link of a file is the permission to fetch it, and a phone may add the key of what it has encrypted."""
 
+_ACCOUNT: Final = re.compile(r'("(?:ticket|credential)"\s*:\s*)"[^"]*"', re.ASCII)
+"""What the profile of a user has for the web phone (`server.proxy.events.user_profile`): who has it acts as the user."""
+
 
 def shown_head(message: Request | Response) -> str:
     """Return start line and header lines, printable, with line feeds; credentials and tokens of routes are left out."""
@@ -49,10 +52,13 @@ def shown_head(message: Request | Response) -> str:
 
 
 def shown_body(message: Request | Response, *, with_keys: bool = False) -> str:
-    """Return the body as printable text, without links of files, and without keys of media (RFC 4568) unless *with_keys*."""
-    text = printable_lines(message.body.decode("utf-8", "backslashreplace").replace("\r\n", "\n"))[:LONGEST_BODY]
+    """Return the body as printable text, without links of files and tickets, and without keys of media unless *with_keys*."""
+    text = printable_lines(message.body.decode("utf-8", "backslashreplace").replace("\r\n", "\n"))
     text = _LINK.sub(lambda found: f"{found[1] or found[2] or found[3]}{LEFT_OUT}", text)
-    return text if with_keys else _KEY.sub(lambda found: f"{found[1] or found[2]} {LEFT_OUT}", text)
+    text = _ACCOUNT.sub(rf'\1"{LEFT_OUT}"', text)
+    if not with_keys:
+        text = _KEY.sub(lambda found: f"{found[1] or found[2]} {LEFT_OUT}", text)
+    return text[:LONGEST_BODY]  # at last: what is left out makes short lines longer
 
 
 def _shown_line(name: str, line: str) -> str:
