@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from server.invitations.test_file_pages import connected, head_of, send, told, until, upload, usage
+from sipmesh.storage.file_cipher import FileCipher
 from sipmesh.storage.sent_files import KEPT_FREE, PART, SentFiles, erase_files
 from support.account_tickets import ALICE, TicketPage
 from support.contacts import DavPhone
@@ -79,6 +80,19 @@ async def test_link_of_a_file_that_a_stranger_wants_to_remove_is_in_no_log(tmp_p
         said = json.dumps([str(line) for line in network.told[MGMT].lines])
         assert ("'path': '/files/{token}'" in said, path.rpartition("/")[2] in said) == (True, False)
         assert (await alice.ask("DELETE", path)).status == 204
+
+
+@on_loop
+async def test_file_that_was_cut_off_in_the_database_is_not_served(tmp_path: Path) -> None:
+    """Who can write there and has no link: each part is as it was, and some are gone."""
+    async with management_with_invitations(tmp_path, files={}) as network, invitee(network) as person:
+        alice = await DavPhone.set_up(network, person)
+        urls = [told(await send(alice, b"x" * (PART + HALF)))["url"] for _ in range(2)]
+        with closing(sqlite3.connect(tmp_path / "o" / "state" / "files.db")) as db:
+            cut = FileCipher(urls[0].rpartition("/")[2]).id
+            db.execute("UPDATE sent_files SET parts = 1, size = ? WHERE id = ?", (PART, cut))
+            db.commit()
+        assert [(await person.get(url)).status for url in urls] == [404, 200]
 
 
 @on_loop

@@ -72,7 +72,7 @@ class FileKeeper:
 
     async def finish(self, file: FileCipher, size: int, parts: int, about: FileAbout, days: int) -> float:
         """Let a file count, and return until when."""
-        told = json.dumps({"name": about.name, "type": about.type}).encode()
+        told = json.dumps({"name": about.name, "type": about.type, "size": size, "parts": parts}).encode()
         return await self._run(lambda: self._opened().finish(file.id, size, parts, file.sealed(told), days * DAY_S))
 
     async def drop(self, file: FileCipher) -> None:
@@ -99,6 +99,8 @@ class FileKeeper:
         if account is None or account.is_disabled or account.created != found.owner.account:
             return None
         told = read_object(about)
+        if (told.get("size"), told.get("parts")) != (found.size, found.parts):  # parts were removed, with the end of it
+            return None
         return file, found, about_of(str(told.get("name", "")), str(told.get("type", "")))
 
     async def part(self, file: FileCipher, number: int) -> bytes | None:
