@@ -100,6 +100,7 @@ COMMANDS = {
     "sslscan": "sslscan",
     "strongswan": "pki",
     "testssl": "testssl",
+    "tshark": "tshark",
     "unbound": "unbound",
     "valkey": "valkey-server",
 }

@@ -15,7 +15,7 @@ from support.managed import Managed
 from support.network import EDGE, FE1, PARTNER_EDGES, PARTNER_FE, copied_with_ports, ringing
 from support.running import LOOK_AGAIN_S, on_loop
 
-pytestmark = pytest.mark.wide
+pytestmark = [pytest.mark.peer("tshark"), pytest.mark.wide]
 
 CALLEE = "erin@partner.test"
 
@@ -51,11 +51,9 @@ async def test_call_to_a_partner_is_one_ladder_over_our_servers_and_tshark_reads
 
 
 def reads(file: Path) -> None:
-    """See that tshark, where it is installed, finds the same call on each link, by one Call-ID."""
-    if (tshark := shutil.which("tshark")) is None:
-        return
+    """See that tshark finds the same call on each link, by one Call-ID."""
     fields = [option for name in ("sip.Call-ID", "sip.Method", "sip.Status-Code") for option in ("-e", name)]
-    asked = [tshark, "-r", str(file), "-Y", "sip", "-T", "fields", *fields]
+    asked = [str(shutil.which("tshark")), "-r", str(file), "-Y", "sip", "-T", "fields", *fields]
     printed = subprocess.run(asked, capture_output=True, text=True, timeout=60, check=True).stdout
     rows = [row.split("\t") for row in printed.splitlines()]
     of_calls: dict[str, set[str]] = {}
