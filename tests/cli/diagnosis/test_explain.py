@@ -112,6 +112,18 @@ def test_a_refused_message_is_explained_by_its_reference(running: Organisation) 
     assert running.type("explain", "c0-0").code == 1
 
 
+def test_message_that_is_refused_without_a_verdict_code_is_explained_by_its_reference(running: Organisation) -> None:
+    """`links --refused` does not list it: no check has failed."""
+    sent = running.acting("message", "alice", f"nobody@{DOMAIN}", "hello", "--json")
+    (warning,) = sent.json["warnings"]
+    reference = warning.rpartition("reference ")[2].strip('"')
+    told = running.type("explain", reference)
+    assert told.code == 1
+    assert told.out.startswith(f"refused: MESSAGE from sip:alice@{DOMAIN} got 404 at ")
+    assert f"nobody@{DOMAIN} is not a user of this network" in told.out
+    assert reference not in running.type("links", "--refused", "--json").out
+
+
 def test_refusals_are_listed_with_their_remedy(running: Organisation) -> None:
     running.type("explain", running.address(FE1, "server"))
     running.acting("message", "alice", "bob@elsewhere.test", "hello")

@@ -45,7 +45,19 @@ async def test_what_passes_is_printed_as_it_passes(managed: Managed, tmp_path: P
 
 def read_by_tshark(file: Path) -> None:
     """Compare the methods and statuses with what Wireshark finds."""
-    asked = [str(shutil.which("tshark")), "-r", str(file), "-Y", "sip", "-T", "fields", "-e", "sip.Method", "-e", "sip.Status-Code"]
+    asked = [
+        str(shutil.which("tshark")),
+        "-r",
+        str(file),
+        "-Y",
+        "sip",
+        "-T",
+        "fields",
+        "-e",
+        "sip.Method",
+        "-e",
+        "sip.Status-Code",
+    ]
     found = subprocess.run(asked, capture_output=True, text=True, timeout=60, check=True).stdout.split()
     assert {"MESSAGE", "200"} <= set(found)
 

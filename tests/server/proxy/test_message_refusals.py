@@ -50,6 +50,30 @@ async def test_newest_refusals_are_kept_only(home: Network) -> None:
         assert [int(one.rpartition("-")[2]) for one in kept] == list(range(2, REMEMBERED_REFUSALS + 2))
 
 
+@pytest.mark.parametrize(
+    ("method", "headers", "status", "has_reference"),
+    [
+        ("INVITE", (), 404, True),
+        ("MESSAGE", (), 404, True),
+        ("MESSAGE", [("proxy-require", "teleport")], 420, False),
+        ("OPTIONS", (), 404, False),
+    ],
+)
+@on_loop
+async def test_call_or_message_that_is_refused_without_a_code_has_a_reference_too(
+    home: Network, method: str, headers: list[tuple[str, str]], status: int, *, has_reference: bool
+) -> None:
+    """No metric counts it, no warning is logged, and it displaces no refusal with a code."""
+    async with home:
+        alice, refusals = await home.phone("alice", FE1), home.nodes[FE1].refusals
+        refused = await alice.ask(alice.request(method, "sip:nobody@example.test", headers))
+        references = [one.reference for one in refusals.plain if one.why.endswith("is not a user of this network")]
+        assert (refused.status, len(references)) == (status, has_reference)
+        assert all(f'"refused: policy, reference {one}"' in (refused.first("warning") or "") for one in references)
+        assert (len(refusals.newest), home.nodes[FE1].counters.refused_messages.total()) == (0, 0)
+        assert {line["level"] for line in home.told[FE1].events("message refused")} <= {"info"}
+
+
 def test_class_says_less_than_the_code() -> None:
     assert len({*COARSE.values()}) < len(COARSE)
     assert not {*COARSE.values()} & {str(code) for code in Code}

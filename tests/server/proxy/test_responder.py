@@ -139,14 +139,17 @@ def unanswerable(*_: object) -> None:
 @still
 @on_loop
 async def test_refusal_of_the_next_target_of_a_call_is_recorded_with_its_reason(home: Network) -> None:
-    """A code is for the operator: the phone gets its class and a reference."""
+    """The reason is for the operator: the phone gets its class and a reference."""
     async with still_server(home.organisations[0]) as server:
         alice = server.phone()
         proxied = server.core.begin(server.received(alice, asked("INVITE")))
         plain = server.core.responder.refusal(proxied, Answer(480, why="no phone"))
         coded = server.core.responder.refusal(proxied, Answer(404, code=Code.NO_ROUTE, why="inside"))
-        assert [(one.status, one.has("warning")) for one in (plain, coded)] == [(480, False), (404, True)]
+        assert [(one.status, one.has("warning")) for one in (plain, coded)] == [(480, True), (404, True)]
         assert b"inside" not in coded.encode()
+        assert b"no phone" not in plain.encode()
+        [absent] = server.core.responder.refusals.plain
+        assert (absent.code, absent.why) == (None, "no phone")
         [told] = server.core.responder.refusals.newest
         assert (told.code, told.why) == (Code.NO_ROUTE, "inside")
 

@@ -236,6 +236,6 @@ def _reference(reference: str, server: str, place: Place, *, as_json: bool) -> b
     for row in found:
         message = row.value
         got = f"{message.method} from {message.peer} got {message.status} at {row.server}"
-        say(f"{message.code}: {got}", style=BAD)
+        say(f"{message.code or 'refused'}: {got}", style=BAD)
         say(f"  {message.why}")
     return False

@@ -94,7 +94,7 @@ def _refusals(place: Place) -> Refusals:
 
     return Refusals(
         links=each(answers_of(place, REFUSED)),
-        messages=each(answers_of(place, REFUSED_MESSAGES)),
+        messages=[row for row in each(answers_of(place, REFUSED_MESSAGES)) if row.value.code],
         logins=each(answers_of(place, LOGIN_FAILURES)),
         clients=each(answers_of(place, CLIENT_REFUSALS)),
     )

@@ -215,8 +215,12 @@ class AdminCommands:
         return [VerdictReport.of(verdict) for verdict in newest[: _most(asked)]]
 
     async def refused_messages(self, _asked: Mapping[str, Any]) -> list[RefusedMessage]:
-        """Return the latest refused messages, newest first, each with the reference that its sender received."""
-        return list(reversed(self._node.refusals.newest))
+        """Return the latest refused messages, newest first, each with the reference that its sender received.
+
+        Those without a verdict code follow: calls and messages that a rule of a user or the state of the callee has refused.
+        """
+        refusals = self._node.refusals
+        return [*reversed(refusals.newest), *reversed(refusals.plain)]
 
     async def registrations(self, asked: Mapping[str, Any]) -> RegistrationsReply:
         """Return a page of the live bindings on links of this server; ``after`` is the *next* of the page before."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import asdict
+from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.server.proxy.gatekeeper import REMEMBERED_REFUSALS
 from sipmesh.server.proxy.refused_message import RefusedMessage
 from sipmesh.server.quotas.limited_log import cut
+from sipmesh.sip.status import FIRST_CLIENT_ERROR, Status
 from sipmesh.trust.code import Code
 
 if TYPE_CHECKING:
@@ -35,17 +37,37 @@ COARSE: Final = {
 }
 """The class of the reason that a refused peer learns; our log has the full reason under the same reference."""
 
+RECORDED: Final = ("INVITE", "MESSAGE")
+"""Methods of the requests that have a call record."""
+
 
 class MessageRefusals:
-    """The newest refused messages of one server, in order of arrival; *server* is its name."""
+    """The newest refused messages of one server, in order of arrival; *server* is its name.
+
+    *newest* have a verdict code. *plain* have none, such as calls that a rule of the callee refuses; they displace no other.
+    """
 
     def __init__(self, server: str, log: LimitedLog, counters: Counters) -> None:
         self._server, self._log, self._counters = server, log, counters
         self._references = 0
         self.newest: deque[RefusedMessage] = deque(maxlen=REMEMBERED_REFUSALS)
+        self.plain: deque[RefusedMessage] = deque(maxlen=REMEMBERED_REFUSALS)
+
+    def headers(self, flow: Flow, request: Request, answer: Answer) -> tuple[tuple[str, str], ...]:
+        """Give the header fields of *answer*, with a Warning if it refuses with a code, or refuses a new call or message.
+
+        503 has none: under load a refusal must cost little.
+        """
+        if answer.code is None:
+            is_refused = (
+                answer.why and answer.status >= FIRST_CLIENT_ERROR and answer.status != Status.SERVICE_UNAVAILABLE
+            )
+            if not is_refused or request.method not in RECORDED or request.to.tag is not None:
+                return answer.headers
+        return (*answer.headers, ("Warning", self.record(flow, request, answer)))
 
     def record(self, flow: Flow, request: Request, answer: Answer) -> str:
-        """Count, log and keep a refusal; returns the Warning header field for its sender (RFC 3261 20.43)."""
+        """Log and keep a refusal, and count one with a code; returns the Warning for its sender (RFC 3261 20.43)."""
         self._references += 1
         reference = f"{flow.link.id}-{self._references}"
         facts = cut(
@@ -59,13 +81,18 @@ class MessageRefusals:
                 "reference": reference,
             }
         )
-        refused = RefusedMessage(**facts)
-        self.newest.append(refused)
-        self._counters.refused(str(answer.code))
-        self._log.warning(flow.account.name, "message refused", **asdict(refused))
-        coarse = COARSE.get(answer.code, "policy") if answer.code is not None else "policy"
+        refused, coarse = RefusedMessage(**facts), "policy"
+        if answer.code is None:
+            self.plain.append(refused)
+            self._log.info(flow.account.name, "message refused", **asdict(refused))
+        else:
+            self.newest.append(refused)
+            self._counters.refused(str(answer.code))
+            self._log.warning(flow.account.name, "message refused", **asdict(refused))
+            coarse = COARSE.get(answer.code, coarse)
         return f'399 {self._server} "refused: {coarse}, reference {reference}"'
 
     def find(self, reference: str) -> RefusedMessage | None:
         """Return the refusal of this server with that reference, if it is one of the newest."""
-        return next((refused for refused in reversed(self.newest) if refused.reference == reference), None)
+        kept = chain(reversed(self.newest), reversed(self.plain))
+        return next((refused for refused in kept if refused.reference == reference), None)

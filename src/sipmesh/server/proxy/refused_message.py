@@ -9,6 +9,7 @@ from dataclasses import dataclass
 class RefusedMessage:
     """One message that was refused; its texts are printable and cut.
 
+    *code* is None where no check of ours failed: a rule of the callee, or the callee is absent.
     *status* is the SIP status of the answer, *reference* the text by which its sender can ask for the reason.
     """
 

@@ -55,9 +55,7 @@ class Responder:
         request = received.request
         if request.method == "ACK":
             return
-        headers = answer.headers
-        if answer.code is not None:
-            headers += (("Warning", self.refusals.record(received.flow, request, answer)),)
+        headers = self.refusals.headers(received.flow, request, answer)
         response = respond(request, answer.status, answer.reason or None, headers=headers)
         if self._records.is_on:
             self._records.refused(received, response, answer.why, str(answer.code or ""))
@@ -65,9 +63,8 @@ class Responder:
 
     def refusal(self, proxied: ProxiedRequest, answer: Answer) -> Response:
         """Make the response to a call that rings, and whose next target cannot be called."""
-        request, headers = proxied.request, answer.headers
-        if answer.code is not None:
-            headers += (("Warning", self.refusals.record(proxied.flow, request, answer)),)
+        request = proxied.request
+        headers = self.refusals.headers(proxied.flow, request, answer)
         return respond(request, answer.status, answer.reason or None, headers=headers)
 
     def reply(self, received: ReceivedRequest, response: Response) -> None:

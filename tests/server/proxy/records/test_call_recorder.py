@@ -9,8 +9,9 @@ from sipmesh.server.proxy.records.call_recorder import MOST_OF_USER
 from sipmesh.server.proxy.records.known_caller import LOGIN
 from sipmesh.server.proxy.records.up_calls import LOST_S
 from sipmesh.sip.message import Request
+from support.call_rules import rules
 from support.descriptions import CLEAR, DTLS, SDES, SDP
-from support.network import BOT, EDGE, FE1, FE2, PARTNER_EDGE, PARTNER_FE, Network, ringing
+from support.network import BOT, EDGE, FE1, FE2, FE3, FE4, PARTNER_EDGE, PARTNER_FE, Network, ringing
 from support.peer import Peer
 from support.recording import entry, made_at, with_records
 from support.running import on_jumping_loop, on_loop, until
@@ -85,6 +86,25 @@ async def test_refused_call_says_why_under_the_reference_of_its_sender(home: Net
         assert record.reference
         assert record.reference in (refused.first("warning") or "") or record.reference in str(refused.encode())
         assert "RTP/AVP" in record.why
+
+
+@pytest.mark.parametrize(
+    ("caller", "at", "why"), [("alice", FE1, "Decline"), ("dora", FE3, "a rule of the callee blocks the caller")]
+)
+@on_loop
+async def test_blocked_call_has_the_reference_of_the_server_that_refused_it(
+    two_pools: Network, caller: str, at: str, why: str
+) -> None:
+    """The record is made where the caller is, the reason is known where the callee is at home."""
+    async with with_records(two_pools):
+        peer = await two_pools.phone(caller, at)
+        await rules(two_pools, "bob", callers={caller: "block"})
+        refused = await peer.ask(peer.request("INVITE", "sip:bob@example.test"))
+        (record,) = made_at(two_pools, at)
+        assert (record.status, record.why, record.code) == (603, why, "")
+        assert record.reference in (refused.first("warning") or "")
+        found = [two_pools.nodes[server].refusals.find(record.reference) for server in (FE3, FE4)]
+        assert [(one.status, one.why) for one in found if one] == [(603, "a rule of the callee blocks the caller")]
 
 
 @on_loop

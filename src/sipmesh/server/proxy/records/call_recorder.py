@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from sipmesh.routing.call_rules.diversion import NOT_DIVERTED, Chain
 from sipmesh.routing.target import ServerTarget, server_of
 from sipmesh.server.proxy.bridging.bridges import IN_THE_CLEAR
+from sipmesh.server.proxy.message_refusals import RECORDED
 from sipmesh.server.proxy.records.known_caller import LOGIN, Known, known_caller
 from sipmesh.server.proxy.records.record_maker import RecordMaker
 from sipmesh.server.proxy.records.told_request import named, told_json
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
     from sipmesh.sip.message import Request, Response
     from sipmesh.storage.call_records.call_record import CallRecord
 
-RECORDED: Final = ("INVITE", "MESSAGE")
 RECORDING: Final = frozenset({Role.FRONT_END, *BORDERS})
 """Roles of the servers that make records."""
 
