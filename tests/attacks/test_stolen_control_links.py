@@ -8,19 +8,23 @@ import ssl
 from base64 import b64encode
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from itertools import cycle, islice
 from pathlib import Path
 from unittest.mock import patch
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from sipmesh.demo.forge import Forge, Forged
 from sipmesh.distribution.event import CALLS_EVENT, STATUS_EVENT
 from sipmesh.distribution.items import HIGHEST_NUMBER, ReplicationState
 from sipmesh.pki import files
 from sipmesh.pki.authority import EnterpriseCa
-from sipmesh.pki.csr import request_for
+from sipmesh.pki.csr import read_request, request_for
+from sipmesh.pki.keys.algorithm import KeyAlgorithm
 from sipmesh.server.management import offers
 from sipmesh.server.management.grantor import MOST_A_DAY, Grantor
 from sipmesh.server.management.offers import MOST_OF_POOL
@@ -28,7 +32,8 @@ from sipmesh.server.replication.renewal import REQUEST
 from sipmesh.sip.message import Request, Response, build_request
 from sipmesh.storage.users.user_database import Users
 from sipmesh.topology.document.named_files.trust_anchors import read_certificates
-from sipmesh.topology.versions.jose import sign
+from sipmesh.topology.versions.jose import open_signed, sign
+from sipmesh.topology.view import certificate_names
 from sipmesh.trust.evidence import LinkKind
 from support.crls import issuing_beside
 from support.giver import Giver
@@ -185,6 +190,57 @@ async def test_certificate_that_is_none_of_our_cas_has_no_edge_ask_for_another_o
         assert (await front_end.ask(front_end.notify((), told.encode()))).status == 200
         front_end.statuses.clear()
         assert bool((await front_end.status()).get("request")) is is_ours
+
+
+def with_unknown_key(made: x509.Certificate) -> x509.Certificate:
+    """The same certificate with a key of an algorithm that nothing knows."""
+    id_of_key = bytes.fromhex("06072a8648ce3d0201")
+    return x509.load_der_x509_certificate(
+        made.public_bytes(Encoding.DER).replace(id_of_key, id_of_key[:-1] + b"\x7f", 1)
+    )
+
+
+@pytest.mark.parametrize("lie", ["none", "another algorithm", "unknown key", "no CA"])
+@on_loop
+async def test_front_end_decides_neither_the_algorithm_of_the_next_key_of_an_edge_nor_that_it_asks(
+    managed: Managed, tmp_path: Path, lie: str
+) -> None:
+    """An edge whose renewal is due asks, with a key as below its own CA; a certificate that is no CA has none ask."""
+    at = datetime.now(UTC)
+    ca = managed.organisation.ca
+    stranger = EnterpriseCa.create(
+        tmp_path / "stranger", EXAMPLE, at, crl_base="http://crl.example.test", algorithm=KeyAlgorithm.ML_DSA_44
+    )
+    leaf = read_certificates(managed.credentials(MGMT)[0])[0]
+    told = {
+        "none": [ca.issuing],
+        "another algorithm": [stranger.issuing],
+        "unknown key": [with_unknown_key(ca.issuing)],
+        "no CA": [leaf, ca.issuing],
+    }[lie]
+    is_due = lie != "no CA"
+    text = " ".join(b64encode(one.public_bytes(Encoding.DER)).decode() for one in told)
+    names = certificate_names(managed.organisation.load().topology, EDGE)
+    root, issuing = (Forged.read(ca.folder / f"{name}.pem", ca.folder / f"{name}.key") for name in ("root", "issuing"))
+    near_its_end = Forge(at).server(
+        replace(issuing, issuer=root), *names, begins=timedelta(minutes=-50), ends=timedelta(minutes=10)
+    )
+    async with managed, AsyncExitStack() as stack:
+        await managed.start(EDGE)
+        front_end = await Giver.meet(stack, managed, EDGE, FE1)
+        state = ReplicationState({}, AT, 0, text)
+        assert (await front_end.ask(front_end.notify((), state.encode()))).status == 200
+        await front_end.status()
+        if is_due:
+            near_its_end.write(managed.folder(EDGE) / "servers", EDGE)
+        managed.member(EDGE).reporter.report()
+        request = (await front_end.status()).get("request")
+        if is_due and not request:  # that report was made before
+            request = (await front_end.status()).get("request")
+        assert bool(request) is is_due
+        if request:
+            _, key = read_request(open_signed(str(request).encode(), REQUEST).payload, tmp_path)
+            assert KeyAlgorithm.of(key) is KeyAlgorithm.P_256
 
 
 def signed_requests(managed: Managed) -> list[str]:

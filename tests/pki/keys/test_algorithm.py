@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mldsa
 
-from sipmesh.pki.keys.algorithm import KeyAlgorithm, digest, new_key_below
+from sipmesh.pki.keys.algorithm import KeyAlgorithm, algorithm_below, digest
 
 NAMES = {KeyAlgorithm.P_256: "sha256", KeyAlgorithm.P_384: "sha384", KeyAlgorithm.ML_DSA_44: ""}
 
@@ -41,4 +41,4 @@ def test_keys_below_a_ca(above: KeyAlgorithm, below: KeyAlgorithm) -> None:
 
 
 def test_without_an_issuer_a_key_is_on_p_256() -> None:
-    assert KeyAlgorithm.of(new_key_below(())) is KeyAlgorithm.P_256
+    assert algorithm_below(()) is KeyAlgorithm.P_256

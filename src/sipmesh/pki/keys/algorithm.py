@@ -50,10 +50,10 @@ class KeyAlgorithm(StrEnum):
         return ec.SECP384R1() if self is KeyAlgorithm.P_384 else ec.SECP256R1()
 
 
-def new_key_below(issuers: Sequence[x509.Certificate]) -> OwnKey:
-    """Make a key for a server or a document signer whose certificate the nearest, so the first, of *issuers* will issue."""
+def algorithm_below(issuers: Sequence[x509.Certificate]) -> KeyAlgorithm:
+    """Return the algorithm of a server or a document signer for which the nearest, so the first, of *issuers* will issue."""
     found = KeyAlgorithm.of(issuers[0].public_key()) if issuers else None
-    return (found or KeyAlgorithm.P_256).of_leaves.new_key()
+    return (found or KeyAlgorithm.P_256).of_leaves
 
 
 def digest(key: OwnKey | OwnPublicKey) -> hashes.SHA256 | hashes.SHA384 | None:

@@ -16,13 +16,19 @@ from sipmesh.pki import files
 from sipmesh.pki.csr import request_for
 from sipmesh.pki.importing.ca_path import ADOPTED
 from sipmesh.pki.key_pair import must_be_a_pair, write_pair
-from sipmesh.pki.keys.algorithm import new_key_below
+from sipmesh.pki.keys.algorithm import KeyAlgorithm, algorithm_below
 from sipmesh.server.replication.renewal import REQUEST, is_due
 from sipmesh.topology.document.named_files.read import UnusableFileError
 from sipmesh.topology.document.named_files.trust_anchors import parse_certificates, read_certificates
 from sipmesh.topology.versions.jose import sign
 from sipmesh.trust.path.chain import DEEPEST
-from sipmesh.trust.x509.certificate import UNREADABLE, issued_by
+from sipmesh.trust.x509.certificate import (
+    UNREADABLE,
+    MalformedCertificateError,
+    is_authority,
+    issued_by,
+    read_certificate,
+)
 from sipmesh.typed_json import UnreadableJsonError, read_document
 
 if TYPE_CHECKING:
@@ -38,14 +44,15 @@ class Applicant:
 
     def __init__(self, server: str, state: Path) -> None:
         self._server, self._key_file = server, state / f"{server}.next-key"
-        self._made: tuple[x509.Certificate, str] | None = None
+        self._made: tuple[x509.Certificate, KeyAlgorithm, str] | None = None
 
     def request(self, view: ServerView, at: datetime, issuing: Sequence[x509.Certificate] = ()) -> str | None:
         """Return the request for the next certificate, signed with the present key; None if it is not needed or not possible.
 
         It is needed at two thirds of the certificate's life, and if another CA than the certificate's issuer is *issuing* now.
         *issuing* (that CA, and the CAs between it and its root) comes without a signature of management: it counts if it leads to
-        an anchor in force. Otherwise a server that passes it on could have us request certificates without end.
+        an anchor in force. Otherwise a server that passes it on could have us request certificates without end, or make a key of
+        a weaker algorithm.
 
         A certificate that is not from our own authority is never renewed: its owner has to do that.
         """
@@ -54,18 +61,21 @@ class Applicant:
             is_other_ca = bool(issuing) and not issued_by(chain[0], issuing[0]) and _is_in_force(issuing, view, at)
             if not (is_other_ca or is_due(chain[0], at)) or not _is_ours(chain, view):
                 return None
-            if self._made is None or self._made[0] != chain[0]:
-                request = request_for(self._server, self._next_key(issuing or chain[1:]))
-                self._made = chain[0], sign(request, REQUEST, chain, files.read_key(view.key)).decode()
-            return self._made[1]
+            algorithm = algorithm_below(issuing if is_other_ca else chain[1:])
+            if self._made is None or self._made[:2] != (chain[0], algorithm):
+                request = request_for(self._server, self._next_key(algorithm))
+                self._made = chain[0], algorithm, sign(request, REQUEST, chain, files.read_key(view.key)).decode()
+            return self._made[2]
         except (UnusableFileError, OperatorError):  # `ca inventory` and the log report what is wrong with the files
             return None
 
-    def _next_key(self, issuers: Sequence[x509.Certificate]) -> OwnKey:
-        """Return the next key; its algorithm is that of keys below the nearest of *issuers*."""
+    def _next_key(self, algorithm: KeyAlgorithm) -> OwnKey:
+        """Return the next key; one of another algorithm that waits, from before a new root, gives way."""
         if self._key_file.exists():
-            return files.read_key(self._key_file)
-        key = new_key_below(issuers)
+            waiting = files.read_key(self._key_file)
+            if KeyAlgorithm.of(waiting) is algorithm:
+                return waiting
+        key = algorithm.new_key()
         files.write(self._key_file, files.key_pem(key), files.SECRET)
         return key
 
@@ -109,10 +119,8 @@ class Applicant:
 def read_issuing(text: str) -> tuple[x509.Certificate, ...]:
     """Read the certificate of the issuing CA in a replication state, and those above it; empty if one is unreadable."""
     try:
-        return tuple(
-            x509.load_der_x509_certificate(b64decode(one, validate=True)) for one in text.split(" ", DEEPEST) if one
-        )
-    except (ValueError, *UNREADABLE):
+        return tuple(read_certificate(b64decode(one, validate=True)) for one in text.split(" ", DEEPEST) if one)
+    except (ValueError, MalformedCertificateError):
         return ()
 
 
@@ -127,9 +135,9 @@ def _is_earlier(issuing: x509.Certificate, present: x509.Certificate) -> bool:
 
 
 def _is_in_force(issuing: Sequence[x509.Certificate], view: ServerView, at: datetime) -> bool:
-    """Tell whether each CA has issued its predecessor, and an anchor in force the last CA, all valid at *at* and not revoked."""
+    """Tell whether each is a CA that has issued its predecessor, and an anchor the last one, all valid at *at*, not revoked."""
     authority = view.loaded.authority
-    if not all(one.not_valid_before_utc <= at <= one.not_valid_after_utc for one in issuing):
+    if not all(is_authority(one) and one.not_valid_before_utc <= at <= one.not_valid_after_utc for one in issuing):
         return False
     between = pairwise(issuing)
     return all(_stands(one, above, authority) for one, above in between) and any(
