@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
-from routing.messages import ALICE, BOB, CAROL, request
+from routing.messages import ALICE, CAROL, request
 from sipmesh.errors import RemoteError
 from sipmesh.routing.passport.claims import claims_of
-from sipmesh.routing.passport.verification import FRESH_S, MOST_REMEMBERED, Replays, check_claims
+from sipmesh.routing.passport.verification import FRESH_S, MOST_REMEMBERED, PassportUse, Replays, call_of, check_claims
 from sipmesh.sip.message import Request
 from sipmesh.sip.text_cache import LONGEST_KEY
 from support.descriptions import CRYPTO, DTLS, FINGERPRINT, SDES, SDP, multipart, with_body
@@ -64,23 +62,23 @@ def test_claims_are_those_of_one_call(checked: Request, refused: int) -> None:
     assert status(checked) == refused
 
 
+CALL = call_of(request())
+
+
 def test_token_counts_for_one_request_which_may_come_again() -> None:
     replays = Replays()
-    other = replace_call_id(request())
-    assert not replays.is_replayed(b"a", request(), NOW)
-    assert not replays.is_replayed(b"a", request(), NOW + 1)
-    assert replays.is_replayed(b"a", other, NOW + 1)
-    assert not replays.is_replayed(b"b", other, NOW + 1)
+    other = call_of(replace_call_id(request()))
+    assert not replays.is_replayed("a", CALL, NOW)
+    assert not replays.is_replayed("a", CALL, NOW + 1)
+    assert replays.is_replayed("a", other, NOW + 1)
+    assert not replays.is_replayed("b", other, NOW + 1)
 
 
 def test_long_call_id_is_distinguished_and_not_kept() -> None:
     """A partner chooses the Call-ID of each call that it signs, and 10,000 of them are remembered."""
-    replays = Replays()
-    one, other = (replace_call_id(request(), 30_000 * letter) for letter in "ab")
-    assert not replays.is_replayed(b"a", one, NOW)
-    assert not replays.is_replayed(b"a", one, NOW)
-    assert replays.is_replayed(b"a", other, NOW)
-    assert max(len(of) for _, of in replays._seen.values()) <= LONGEST_KEY
+    one, other = (call_of(replace_call_id(request(), 30_000 * letter)) for letter in "ab")
+    assert one != other
+    assert max(len(one), len(other)) <= LONGEST_KEY
 
 
 def replace_call_id(changed: Request, call_id: str = "another") -> Request:
@@ -91,13 +89,25 @@ def replace_call_id(changed: Request, call_id: str = "another") -> Request:
 def test_full_memory_refuses_until_old_tokens_are_no_longer_fresh() -> None:
     replays = Replays()
     for number in range(MOST_REMEMBERED):
-        assert not replays.is_replayed(number.to_bytes(4), request("INVITE", BOB), NOW)
-    assert replays.is_replayed(b"one more", request(), NOW + 2 * FRESH_S)
-    assert not replays.is_replayed(b"one more", request(), NOW + 2 * FRESH_S + 1)
+        assert not replays.is_replayed(str(number), CALL, NOW)
+    assert replays.is_replayed("one more", CALL, NOW + 2 * FRESH_S)
+    assert not replays.is_replayed("one more", CALL, NOW + 2 * FRESH_S + 1)
 
 
-def test_claims_without_keys_are_for_a_request_without_fingerprints() -> None:
-    claims = replace(claims_of(signed(), NOW, "example.test"), keys=frozenset())
-    check_claims(claims, with_body(request(), SDES), NOW)
-    with pytest.raises(RemoteError):
-        check_claims(claims, signed(), NOW)
+def test_token_of_another_process_counts_for_its_request_alone_until_it_is_no_longer_fresh() -> None:
+    """It takes no place of ours, and a process that starts gets it too."""
+    replays, use = Replays(), PassportUse("sbc.test", "a", CALL, NOW)
+    assert not replays.used_elsewhere(use)
+    assert not replays.is_replayed("a", CALL, NOW)
+    assert replays.is_replayed("a", "another", NOW)
+    assert list(replays.uses("sbc.test")) == [use]
+    later = use._replace(mark="b", at=NOW + 2 * FRESH_S + 1)
+    assert not replays.used_elsewhere(later)
+    assert list(replays.uses("sbc.test")) == [later]
+
+
+def test_token_that_two_processes_accept_in_the_same_instant_is_noticed() -> None:
+    replays = Replays()
+    assert not replays.is_replayed("a", CALL, NOW)
+    assert not replays.used_elsewhere(PassportUse("sbc.test", "a", CALL, NOW))
+    assert replays.used_elsewhere(PassportUse("sbc.test", "a", "another", NOW))

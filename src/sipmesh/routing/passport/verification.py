@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sipmesh.errors import RemoteError
 from sipmesh.routing.identity.privacy import is_anonymous
@@ -11,13 +11,15 @@ from sipmesh.sip.status import Status
 from sipmesh.sip.text_cache import short_key
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from sipmesh.sip.message import Request
 
 FRESH_S: Final = 60
 """RFC 8224 section 6.2.1 recommends a window of 60 s."""
 
 MOST_REMEMBERED: Final = 10_000
-"""Tokens of one partner that are remembered for a replay, for twice FRESH_S."""
+"""Tokens of one partner that a process has accepted, and remembers for twice FRESH_S."""
 
 RULE: Final = "RFC 8224 section 6.2"
 
@@ -43,32 +45,62 @@ def check_claims(claims: Claims, request: Request, now: int) -> None:
         )
 
 
-class Replays:
-    """The tokens of one partner that were accepted lately, each with the dialog and the CSeq of its request."""
+class PassportUse(NamedTuple):
+    """A token of *peer* was accepted for *call* (`call_of`) in the second *at*; *mark* is that of the token, in hexadecimal."""
 
-    __slots__ = ("_seen",)
+    peer: str
+    mark: str
+    call: str
+    at: int
+
+
+def call_of(request: Request) -> str:
+    """Give a key of the dialog and the CSeq of *request*: a request that arrives again, as after a failed link, has the same."""
+    return short_key(f"{request.cseq.number} {request.from_.tag} {request.call_id}")
+
+
+class Replays:
+    """The tokens of one partner that were accepted lately, each with its second and the key of its request (`call_of`).
+
+    Those that another process of this server has accepted are kept apart: that process bounds them.
+    """
+
+    __slots__ = ("_elsewhere", "_seen")
 
     def __init__(self) -> None:
-        self._seen: dict[bytes, tuple[int, str]] = {}
+        self._seen: dict[str, tuple[int, str]] = {}
+        self._elsewhere: dict[str, tuple[int, str]] = {}
 
-    def is_replayed(self, mark: bytes, request: Request, now: int) -> bool:
+    def is_replayed(self, mark: str, call: str, now: int) -> bool:
         """Tell whether the token with this *mark* was accepted for another request; remember it otherwise.
 
-        A request that arrives again, as after a failed link, may bring its token again. A full memory refuses new tokens: an
-        attacker must not make it forget one.
+        A request that arrives again may bring its token again. A full memory refuses new tokens: an attacker must not make it
+        forget one.
         """
-        of = short_key(f"{request.cseq.number} {request.from_.tag} {request.call_id}")
-        known = self._seen.get(mark)
+        known = self._seen.get(mark) or self._elsewhere.get(mark)
         if known is not None:
-            return known[1] != of
+            return known[1] != call
         if len(self._seen) >= MOST_REMEMBERED:
-            self._forget(now)
+            _forget(self._seen, now)
         if len(self._seen) >= MOST_REMEMBERED:
             return True
-        self._seen[mark] = now, of
+        self._seen[mark] = now, call
         return False
 
-    def _forget(self, now: int) -> None:
-        """Remove the tokens that are not fresh any longer. The oldest come first."""
-        while self._seen and now - next(iter(self._seen.values()))[0] > 2 * FRESH_S:
-            del self._seen[next(iter(self._seen))]
+    def used_elsewhere(self, use: PassportUse) -> bool:
+        """Remember a token that another process has accepted; tell whether it was accepted here for another request."""
+        _forget(self._elsewhere, use.at)
+        self._elsewhere.setdefault(use.mark, (use.at, use.call))
+        return self._seen.get(use.mark, (use.at, use.call))[1] != use.call
+
+    def uses(self, peer: str) -> Iterator[PassportUse]:
+        """Give all tokens that are remembered; they are those of *peer*."""
+        for seen in (self._seen, self._elsewhere):
+            for mark, (at, call) in seen.items():
+                yield PassportUse(peer, mark, call, at)
+
+
+def _forget(seen: dict[str, tuple[int, str]], now: int) -> None:
+    """Remove the tokens that are not fresh any longer. The oldest come first."""
+    while seen and now - next(iter(seen.values()))[0] > 2 * FRESH_S:
+        del seen[next(iter(seen))]

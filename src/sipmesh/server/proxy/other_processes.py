@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from sipmesh.routing.passport.verification import PassportUse
     from sipmesh.server.proxy.flow import Flow
     from sipmesh.sip.message import Request, Response
     from sipmesh.transport.link.link import Link
@@ -45,6 +46,9 @@ class OtherProcesses:
 
     def token_used(self, user: str, digest: str, link: int, ends_at: float) -> None:
         """An access token of *user* has logged in on the *link* of that number; it ends at *ends_at*, in epoch seconds."""
+
+    def passports_used(self, uses: Iterable[PassportUse]) -> None:
+        """PASSporTs of a partner or trunk were accepted, each for one request."""
 
     def judge_again(self) -> None:
         """Another topology is in force: the peers of links elsewhere may have other rights."""

@@ -53,7 +53,6 @@ class SignerSources:
     ) -> None:
         self._chains, self._lists = numbers.chains, numbers.lists
         self._http, self._turns, self._now, self._log = http, turns, now, log
-        self._faults: dict[tuple[str, ListSource], str] = {}
         self._fetches: set[asyncio.Task[None]] = set()
         self._tasks = [loop.create_task(self._serve_chains()), loop.create_task(self._serve_lists())]
 
@@ -83,19 +82,13 @@ class SignerSources:
 
     async def _read(self, trunk: str, source: ListSource) -> None:
         """Read a CRL, and keep it if it may be used; the log has each new fault once."""
-        fault = ""
         try:
             async with self._turns.turn_of(trunk):
                 crl = await self._list_at(source.place)
             self._lists.arrived(trunk, source, crl, self._now())
         except (SipmeshError, UnusableFileError) as wrong:
-            fault = str(wrong)
-            self._lists.missed(trunk, source)
-        if fault and fault != self._faults.get((trunk, source)):
-            self._log.warning("a CRL of signers was not read", trunk=trunk, source=source.place, why=fault)
-        self._faults.pop((trunk, source), None)
-        if fault:
-            self._faults[trunk, source] = fault
+            if self._lists.missed(trunk, source, fault=str(wrong)):
+                self._log.warning("a CRL of signers was not read", trunk=trunk, source=source.place, why=str(wrong))
 
     async def _list_at(self, place: str) -> RevocationList:
         if not is_url(place):

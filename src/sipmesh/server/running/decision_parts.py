@@ -172,6 +172,7 @@ class DecisionParts:
             forwarding.registrations,
             self._users.failures,
             self._users.token_uses,
+            forwarding.passports,
             setup.outside,
             setup.loop.time,
             setup.log,

@@ -35,6 +35,7 @@ from sipmesh.server.proxy.trunks.signer_chains import SignerChains
 from sipmesh.server.proxy.trunks.signer_lists import SignerLists
 from sipmesh.server.proxy.trunks.trunk_logins import TrunkLogins
 from sipmesh.server.proxy.under_way import UnderWay
+from sipmesh.server.proxy.used_passports import UsedPassports
 from sipmesh.server.running.server_setup import new_token
 from sipmesh.trust.evidence import LinkKind
 
@@ -52,13 +53,17 @@ class ForwardingParts:
         self.trunk_outages = TrunkOutages(setup.loop.time, peers.peer_log)
         self.liveness = Liveness(setup.loop, setup.limits, self.outages)
         lists = SignerLists(setup.current, setup.loop.time)
-        self.numbers = NumberVerifier(peers.gatekeeper, SignerChains(setup.loop.time), lists, peers.peer_log)
+        self.passports = UsedPassports(peers.siblings, peers.peer_log)
+        self.numbers = NumberVerifier(
+            peers.gatekeeper, SignerChains(setup.loop.time), lists, self.passports, peers.peer_log
+        )
         self.identity = IdentityService(
             setup.current,
             peers.gatekeeper,
             lambda: peers.certificates.presented.of(LinkKind.SERVER),
             peers.peer_log,
             self.numbers,
+            self.passports,
         )
         self.answerers = Answerers(setup.stores.tokens)
         self.privacy = PrivacyService(setup.stores.tokens, self.answerers)

@@ -16,9 +16,11 @@ from sipmesh.routing.identity.sender import ClientSender, Sender
 from sipmesh.routing.passport.identity_field import names_nobody, read_field
 from sipmesh.server.in_force.roles import signing_partners
 from sipmesh.server.proxy.calls.identity_service import IdentityService
+from sipmesh.server.proxy.other_processes import OtherProcesses
 from sipmesh.server.proxy.trunks.number_verifier import NumberVerifier
 from sipmesh.server.proxy.trunks.signer_chains import SignerChains
 from sipmesh.server.proxy.trunks.signer_lists import SignerLists
+from sipmesh.server.proxy.used_passports import UsedPassports
 from sipmesh.server.quotas.limited_log import LimitedLog
 from sipmesh.topology.document.identity_policy import IdentityPolicy
 from sipmesh.trust.code import Code
@@ -36,8 +38,9 @@ def service(policy: IdentityPolicy | None, key: object = SIGNER.key, told: Told 
     gatekeeper: Any = SimpleNamespace(clock=lambda: datetime.now(UTC))
     own: Any = SimpleNamespace(chain=SIGNER.chain, key=key)
     log = LimitedLog((told or Told()).log, lambda: 0.0, each=9, total=9, window_s=60.0)
-    numbers = NumberVerifier(gatekeeper, SignerChains(lambda: 0.0), SignerLists(current, lambda: 0.0), log)
-    return IdentityService(current, gatekeeper, lambda: own, log, numbers)
+    used = UsedPassports(OtherProcesses(), log)
+    numbers = NumberVerifier(gatekeeper, SignerChains(lambda: 0.0), SignerLists(current, lambda: 0.0), used, log)
+    return IdentityService(current, gatekeeper, lambda: own, log, numbers, used)
 
 
 def flow(sender: Sender) -> Any:

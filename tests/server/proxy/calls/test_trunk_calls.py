@@ -152,6 +152,31 @@ async def test_second_phone_that_answers_after_the_first_dialog_has_a_channel_un
 
 
 @on_loop
+async def test_second_call_with_the_dialog_of_the_first_has_a_channel_of_its_own_until_a_bye_of_its_own(
+    trunked: Organisation,
+) -> None:
+    """Both are between the same two ends, with the same Call-ID and tags. A BYE frees one channel, and each BYE frees one."""
+    async with still_server(trunked, GATEWAY) as server:
+        for sent in (branch(server, invite()), branch(server, invite())):
+            began(table(server), sent, answered(invite(), "2"))
+        for left in (1, 0, 0):
+            table(server).answered_bye(bye(server, "2"), 200)
+            assert table(server).with_trunk(PROVIDER) == left
+        assert table(server)._of_dialogs == {}
+
+
+@on_loop
+async def test_end_of_one_of_two_calls_with_one_dialog_leaves_the_bye_of_the_other(trunked: Organisation) -> None:
+    async with still_server(trunked, GATEWAY) as server:
+        for sent in (branch(server, invite()), branch(server, invite())):
+            began(table(server), sent, answered(invite(), "2"))
+        table(server).forget(table(server).up()[0])
+        assert table(server).with_trunk(PROVIDER) == 1
+        table(server).answered_bye(bye(server, "2"), 200)
+        assert table(server).with_trunk(PROVIDER) == 0
+
+
+@on_loop
 async def test_call_with_too_many_dialogs_lasts_until_its_longest_time(trunked: Organisation) -> None:
     async with still_server(trunked, GATEWAY) as server:
         sent = branch(server, invite())

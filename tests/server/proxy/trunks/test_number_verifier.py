@@ -10,9 +10,11 @@ import pytest
 
 from routing.messages import request
 from sipmesh.server.in_force.stir_rules import StirRule
+from sipmesh.server.proxy.other_processes import OtherProcesses
 from sipmesh.server.proxy.trunks.number_verifier import NumberVerifier
 from sipmesh.server.proxy.trunks.signer_chains import SignerChains
 from sipmesh.server.proxy.trunks.signer_lists import SignerLists
+from sipmesh.server.proxy.used_passports import UsedPassports
 from sipmesh.server.quotas.limited_log import LimitedLog
 from sipmesh.topology.document.parts.stir import StirMode
 from support.number_signer import NumberSigner, token
@@ -29,7 +31,8 @@ def verifier(told: Told) -> NumberVerifier:
     chains = SignerChains(lambda: 0.0)
     chains.arrived("sbc.test", URL, SIGNER.chain)
     lists = SignerLists(SimpleNamespace(value=SimpleNamespace(stir={})), lambda: 0.0)  # type: ignore[arg-type]
-    return NumberVerifier(gatekeeper, chains, lists, LimitedLog(told.log, lambda: 0.0, each=9, total=9, window_s=60.0))
+    log = LimitedLog(told.log, lambda: 0.0, each=9, total=9, window_s=60.0)
+    return NumberVerifier(gatekeeper, chains, lists, UsedPassports(OtherProcesses(), log), log)
 
 
 @pytest.mark.parametrize(

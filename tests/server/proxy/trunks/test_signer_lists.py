@@ -70,7 +70,7 @@ def test_crl_is_read_at_once_and_again_when_it_is_due(place: str, again_s: float
     due = [(TRUNK, ListSource(place))]
     assert [*lists.due()] == due
     assert [*lists.due()] == []
-    lists.missed(*due[0])
+    assert [lists.missed(*due[0], fault=fault) for fault in ("gone", "gone", "old", "")] == [True, False, True, False]
     seconds[0] = AGAIN_S
     assert [*lists.due()] == due
     lists.arrived(*due[0], a_list(), NOW)
@@ -92,10 +92,14 @@ def test_points_of_certificates_are_read_at_allowed_hosts_and_the_oldest_of_too_
     for number in range(MOST_POINTS + 1):
         lists.expects(TRUNK, SIGNERS.signer(crl_points=(f"http://crl.test/{number}.crl",)).chain)
     assert lists.is_wanted.is_set()
-    found = [source.place for _, source in lists.due()]
-    assert found == [f"http://crl.test/{number}.crl" for number in range(1, MOST_POINTS + 1)]
+    due = [*lists.due()]
+    assert [source.place for _, source in due] == [
+        f"http://crl.test/{number}.crl" for number in range(1, MOST_POINTS + 1)
+    ]
+    assert lists.missed(*due[0], fault="gone")
     rules[TRUNK] = rule(hosts=frozenset({"new.test"}))
     assert [*lists.due()] == []
+    assert lists._of_trunks[TRUNK].faults == {}
 
 
 def test_older_crl_does_not_replace_a_newer_one() -> None:

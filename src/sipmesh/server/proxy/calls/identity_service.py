@@ -14,7 +14,7 @@ from sipmesh.routing.numbers.e164 import caller_number
 from sipmesh.routing.outcome import Answer
 from sipmesh.routing.passport.claims import claims_of, domain_of, read_claims
 from sipmesh.routing.passport.identity_field import MOST_FIELDS, SignedClaims, read_field, write_field
-from sipmesh.routing.passport.verification import Replays, check_claims
+from sipmesh.routing.passport.verification import check_claims
 from sipmesh.sip.date import sip_date
 from sipmesh.sip.status import Status
 from sipmesh.sip.uri import SipUri
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from sipmesh.server.proxy.flow import Flow
     from sipmesh.server.proxy.gatekeeper import Gatekeeper
     from sipmesh.server.proxy.trunks.number_verifier import NumberVerifier
+    from sipmesh.server.proxy.used_passports import UsedPassports
     from sipmesh.server.quotas.limited_log import LimitedLog
     from sipmesh.sip.message import Request
     from sipmesh.topology.entries import PartnerView
@@ -50,7 +51,10 @@ _VERIFIES: Final = frozenset({IdentityPolicy.VERIFY, IdentityPolicy.REQUIRED})
 
 
 class IdentityService:
-    """Signs and verifies under the topology in force. *own* gives our certificate and its key, *numbers* judges trunks' calls."""
+    """Signs and verifies under the topology in force. *own* gives our certificate and its key, *numbers* judges trunks' calls.
+
+    *used* are the tokens that were accepted.
+    """
 
     def __init__(
         self,
@@ -59,10 +63,10 @@ class IdentityService:
         own: Callable[[], Identity],
         log: LimitedLog,
         numbers: NumberVerifier,
+        used: UsedPassports,
     ) -> None:
         self._current, self._gatekeeper, self._own, self._log = current, gatekeeper, own, log
-        self._numbers = numbers
-        self._replays: dict[str, Replays] = {}  # by the name of the partner
+        self._numbers, self._used = numbers, used
         self._is_warned = False
 
     @property
@@ -185,7 +189,7 @@ class IdentityService:
         domain = domain_of(claims.orig) if is_anonymous(request.from_) else host_of(request.from_.uri)
         self._judge_signer(signed, domain, peer)
         check_claims(claims, request, int(at.timestamp()))
-        if self._replays.setdefault(peer.name, Replays()).is_replayed(signed.mark, request, int(at.timestamp())):
+        if self._used.is_replayed(peer.name, signed.mark, request, int(at.timestamp())):
             raise RemoteError(
                 "its token was used for another request",
                 rule="RFC 8224 section 12.1",

@@ -62,7 +62,8 @@ class TrunkCall:
 class TrunkCalls:
     """The calls with trunks that are up, *most* of them: a gateway that has so many begins no other.
 
-    A dialog is known by its Call-ID, tags and ends, so that no other dialog ends it. The process that has sent the INVITE has the
+    A dialog is known by its Call-ID, tags and ends, so that no dialog between others ends it. Two calls between the same ends can
+    have all of them in common: then each BYE ends one of both, the older one first. The process that has sent the INVITE has the
     call. The response to a BYE may come to another process, which tells all others. The time of each call goes into *spent*.
     """
 
@@ -78,7 +79,7 @@ class TrunkCalls:
         self._most, self._current, self._flow_table, self._siblings = most, current, flow_table, siblings
         self._spent, self._clock = spent, clock
         self._calls: dict[SentBranch, TrunkCall] = {}
-        self._of_dialogs: dict[str, TrunkCall] = {}
+        self._of_dialogs: dict[str, list[TrunkCall]] = {}
         self._of_users: dict[str, dict[TrunkCall, None]] = {}
         self._of_trunks: dict[str, dict[TrunkCall, None]] = {}
 
@@ -107,7 +108,7 @@ class TrunkCalls:
         if call.opened(dialog):
             if not was_up:
                 call.since = now  # also if another phone answers after the dialog with the first one has ended
-            self._of_dialogs[dialog] = call
+            self._of_dialogs.setdefault(dialog, []).append(call)
             self._of_users.setdefault(call.user, {})[call] = None
             self._of_trunks.setdefault(call.trunk, {})[call] = None
 
@@ -124,9 +125,11 @@ class TrunkCalls:
 
     def ended(self, dialog: str) -> bool:
         """End a dialog; tell whether it was one of this process."""
-        call = self._of_dialogs.pop(dialog, None)
-        if call is None:
+        calls = self._of_dialogs.get(dialog)
+        if calls is None:
             return False
+        call = calls[0]
+        self._leave(call, dialog)
         call.dialogs[dialog] = False
         if not call.is_up:
             self._free(call)
@@ -137,8 +140,16 @@ class TrunkCalls:
         if call.is_up:
             self._free(call)
         for dialog in call.dialogs:
-            self._of_dialogs.pop(dialog, None)
+            self._leave(call, dialog)
         self._calls.pop(call.sent, None)
+
+    def _leave(self, call: TrunkCall, dialog: str) -> None:
+        """The dialog of a call is over. Another call may have one with the same key."""
+        calls = self._of_dialogs.get(dialog, [])
+        if call in calls:
+            calls.remove(call)
+            if not calls:
+                del self._of_dialogs[dialog]
 
     def _free(self, call: TrunkCall) -> None:
         """Free the channel of a call, and count its time: of its user, of its user and class, and of its trunk."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sipmesh.errors import SipmeshError
 from sipmesh.routing.authentication.backoff import Attempt, FailureCount
+from sipmesh.routing.passport.verification import PassportUse
 from sipmesh.server.process.clock import now_utc
 from sipmesh.server.proxy.siblings.channel import (
     ADDRESSED,
@@ -22,6 +23,7 @@ from sipmesh.server.proxy.siblings.channel import (
     FETCH,
     LOGIN,
     ORDER,
+    PASSPORTS_USED,
     REPLY,
     SEND,
     SUPERVISOR,
@@ -50,6 +52,7 @@ if TYPE_CHECKING:
     from sipmesh.server.proxy.outside import Outside
     from sipmesh.server.proxy.registrar.registrations import Registrations
     from sipmesh.server.proxy.siblings.siblings import Siblings
+    from sipmesh.server.proxy.used_passports import UsedPassports
     from sipmesh.server.quotas.principals import Principals
     from sipmesh.transport.link.events import LinkEvents
     from sipmesh.transport.reactor.reactor import Reactor
@@ -82,13 +85,14 @@ class Reception:
         registrations: Registrations,
         failures: LoginBackoff,
         token_uses: TokenUses,
+        passports: UsedPassports,
         outside: Outside,
         clock: Callable[[], float],
         log: Log,
     ) -> None:
         self.siblings, self._reactor, self._events, self._elsewhere = siblings, reactor, events, elsewhere
         self._accounts, self._takeovers, self._calls = accounts, takeovers, calls
-        self._trunk_calls = trunk_calls
+        self._trunk_calls, self._passports = trunk_calls, passports
         self._registrations, self._failures, self._token_uses = registrations, failures, token_uses
         self._outside, self._clock, self._log = outside, clock, log
 
@@ -110,12 +114,15 @@ class Reception:
         return channel
 
     def _tell_failures(self, channel: WorkerChannel) -> None:
-        """Tell a new worker of failed logins, and of tokens: the supervisor gets all of them, and ends with the server."""
+        """Tell a new worker of failed logins, tokens and PASSporTs: the supervisor gets all of them, and ends with the server."""
         counts = [(*count,) for count in self._failures.counts(self._clock())]
         for begin in range(0, len(counts), COUNTS_OF_FRAME):
             channel.send(EARLIER_FAILURES, 0, packed(*counts[begin : begin + COUNTS_OF_FRAME]))
         for use in self._token_uses.entries():
             channel.send(TOKEN_USED, 0, packed(*use))
+        uses = [*self._passports.entries()]
+        for begin in range(0, len(uses), COUNTS_OF_FRAME):
+            channel.send(PASSPORTS_USED, 0, packed(*uses[begin : begin + COUNTS_OF_FRAME]))
 
     def _take(self, channel: WorkerChannel, kind: int, number: int, payload: bytes) -> None:
         if kind == SEND:
@@ -156,6 +163,8 @@ class Reception:
             self._calls.ended_elsewhere(str(json.loads(payload)))
         elif kind == DIALOG_ENDED:
             self._trunk_calls.ended(str(json.loads(payload)))
+        elif kind == PASSPORTS_USED:
+            self._passports.used_elsewhere(PassportUse(*use) for use in json.loads(payload))
         elif kind == CONTACT:
             self.siblings.contacts.told(channel.number, payload)
         else:

@@ -40,6 +40,7 @@ CONTACT: Final = 18  # a Contact is registered on a link here, or is not any mor
 EARLIER_FAILURES: Final = 19  # the failed logins that a process which has just started does not know
 DIALOG_ENDED: Final = 20  # a BYE of a call with a trunk was answered here
 TOKEN_USED: Final = 21  # an access token has logged in on a link here
+PASSPORTS_USED: Final = 22  # PASSporTs were accepted here, each for one request
 
 SUPERVISOR: Final = 0
 """The number of the process that has the control plane."""

@@ -22,6 +22,7 @@ from sipmesh.server.proxy.siblings.channel import (
     FAILURE,
     FETCH,
     LOGIN,
+    PASSPORTS_USED,
     SUPERVISOR,
     TAKEN,
     TOKEN_USED,
@@ -41,6 +42,7 @@ from sipmesh.trust.evidence import Direction
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from sipmesh.routing.passport.verification import PassportUse
     from sipmesh.server.in_force.in_force import Current
     from sipmesh.server.log import Log
     from sipmesh.server.proxy.flow import Flow
@@ -150,6 +152,10 @@ class Siblings(OtherProcesses):
     def token_used(self, user: str, digest: str, link: int, ends_at: float) -> None:
         """Announce the link on which an access token has logged in."""
         self.tell_all(TOKEN_USED, 0, packed(user, digest, link, ends_at))
+
+    def passports_used(self, uses: Iterable[PassportUse]) -> None:
+        """Announce the PASSporTs that were accepted here."""
+        self.tell_all(PASSPORTS_USED, 0, packed(*uses))
 
     def responded(self, flow: Flow, response: Response) -> bool:
         """Hand on a response to the process whose branch it answers; False if it is none of another process."""

@@ -9,7 +9,6 @@ from sipmesh.routing.identity.verstat import NUMBER_VERIFICATION, Verstat
 from sipmesh.routing.outcome import Answer
 from sipmesh.routing.passport.identity_field import MOST_FIELDS
 from sipmesh.routing.passport.shaken import NumberToken, attest_of, read_token
-from sipmesh.routing.passport.verification import Replays
 from sipmesh.sip.status import Status
 from sipmesh.topology.document.parts.stir import StirMode
 from sipmesh.transport.tls.path_check import path_errors
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from sipmesh.server.proxy.gatekeeper import Gatekeeper
     from sipmesh.server.proxy.trunks.signer_chains import SignerChains
     from sipmesh.server.proxy.trunks.signer_lists import SignerLists
+    from sipmesh.server.proxy.used_passports import UsedPassports
     from sipmesh.server.quotas.limited_log import LimitedLog
     from sipmesh.sip.message import Request
 
@@ -34,12 +34,13 @@ RULE: Final = "RFC 8224 section 6.2"
 class NumberVerifier:
     """Judges the Identity fields of calls by the rule of their trunk. *gatekeeper* has the clock.
 
-    *chains* are the certificates, *lists* their CRLs.
+    *chains* are the certificates, *lists* their CRLs, *used* the tokens that were accepted.
     """
 
-    def __init__(self, gatekeeper: Gatekeeper, chains: SignerChains, lists: SignerLists, log: LimitedLog) -> None:
-        self._gatekeeper, self.chains, self.lists, self._log = gatekeeper, chains, lists, log
-        self._replays: dict[str, Replays] = {}
+    def __init__(
+        self, gatekeeper: Gatekeeper, chains: SignerChains, lists: SignerLists, used: UsedPassports, log: LimitedLog
+    ) -> None:
+        self._gatekeeper, self.chains, self.lists, self._used, self._log = gatekeeper, chains, lists, used, log
 
     def judge(self, request: Request, trunk: str, rule: StirRule, caller: str) -> Answer | None:
         """Write the result into *request*, a call of *trunk* by *caller*; give the answer to a call that may not pass.
@@ -75,7 +76,7 @@ class NumberVerifier:
         at = self._gatekeeper.clock()
         tokens = [self._verified(read_token(field), trunk, rule, at) for field in fields]
         found = attest_of(tokens, caller, request.ruri.user or "", int(at.timestamp()))
-        if self._replays.setdefault(trunk, Replays()).is_replayed(found.mark, request, int(at.timestamp())):
+        if self._used.is_replayed(trunk, found.mark, request, int(at.timestamp())):
             raise RemoteError("its token was used for another call", rule=RULE, status=Status.INVALID_IDENTITY_HEADER)
         return found.attest
 

@@ -92,9 +92,12 @@ class SignerLists:
             self._of(trunk).arrived(source, new, rule, at)
             self.missed(trunk, source, AGAIN_S if not is_url(source.place) else FRESH_S)
 
-    def missed(self, trunk: str, source: ListSource, again_s: float = AGAIN_S) -> None:
-        """Have a CRL read again in so many seconds."""
-        self._of(trunk).due_at[source] = self._clock() + again_s
+    def missed(self, trunk: str, source: ListSource, again_s: float = AGAIN_S, fault: str = "") -> bool:
+        """Have a CRL read again in so many seconds; tell whether *fault* is a new one."""
+        lists = self._of(trunk)
+        lists.due_at[source] = self._clock() + again_s
+        before, lists.faults[source] = lists.faults.get(source, ""), fault
+        return fault not in {"", before}
 
     def _of(self, trunk: str) -> TrunkLists:
         return self._of_trunks.setdefault(trunk, TrunkLists())
@@ -103,13 +106,14 @@ class SignerLists:
 class TrunkLists:
     """The CRLs for the signers of one trunk, and when each of them is read again."""
 
-    __slots__ = ("_held", "_issuers", "_points", "due_at")
+    __slots__ = ("_held", "_issuers", "_points", "due_at", "faults")
 
     def __init__(self) -> None:
         self._held: dict[ListSource, RevocationList] = {}
         self._issuers: dict[x509.Certificate, None] = {}
         self._points: dict[str, CrlPoint] = {}
         self.due_at: dict[ListSource, float] = {}
+        self.faults: dict[ListSource, str] = {}
 
     def lists(self, rule: StirRule) -> RevocationLists:
         """Give the CRLs that were read from where the topology in force allows."""
@@ -131,6 +135,7 @@ class TrunkLists:
         sources = self._sources(rule)
         for source in self.due_at.keys() - set(sources):
             self._held.pop(source, None)
+            self.faults.pop(source, None)
             del self.due_at[source]
         for source in sources:
             if self.due_at.get(source, now) <= now:
