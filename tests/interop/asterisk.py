@@ -86,7 +86,6 @@ rtp_symmetric=yes
 media_address=127.0.0.1
 bind_rtp_to_media_address=yes
 timers=yes
-dtmf_mode=info
 {endpoint}
 [sipmesh]
 type=identify
@@ -109,6 +108,7 @@ exten => _*99+X.,1,Set(CALLERID(num)=+491705550199)
  same => n,Hangup(${{HANGUPCAUSE}})
 
 [from-sipmesh]
+exten => _+4930X.,1,Goto(out,${{EXTEN}},1)
 exten => _+X.,1,NoOp(CAME ${{CALLERID(num)}} PRES ${{CALLERID(pres)}} TO ${{EXTEN}})
  same => n,GotoIf($["${{EXTEN:-2}}" = "11"]?busy)
  same => n,GotoIf($["${{EXTEN:-2}}" = "12"]?early)

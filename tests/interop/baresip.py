@@ -68,6 +68,8 @@ class Baresip:
     what browsers need: ICE, and RTP and RTCP on one port. It refreshes its registration after *refresh_s*, or at nine tenths of
     *expires_s*. With *flows*, it uses outbound (RFC 5626) with one flow to each of these servers.
 
+    *keys* says how it sends keypresses: `info`, or `rtpevent` in its audio (RFC 4733).
+
     *device* is a PEM file with the certificate of the device, those of its issuers, and its key.
 
     With *records* it sends a tone and writes down what it hears. Version 1.1.0 does not survive a re-INVITE while it does that.
@@ -104,6 +106,7 @@ class Baresip:
         watches: bool = False,
         answers: bool = True,
         device: Path | None = None,
+        keys: str = "info",
     ) -> None:
         self.folder.mkdir(parents=True)
         modules = next((path for path in MODULES if Path(path).is_dir()), MODULES[0])
@@ -128,7 +131,7 @@ class Baresip:
         account = (
             f"<sip:{self.user}@{self.domain};transport={transport}>;auth_pass={password};"
             f"{outbound}answermode={'auto' if answers else 'manual'};"
-            f"{media and f'mediaenc={media};'}{'medianat=ice;' if ice else ''}{times};dtmfmode=info"
+            f"{media and f'mediaenc={media};'}{'medianat=ice;' if ice else ''}{times};dtmfmode={keys}"
             f"{';pubint=600;mwi=yes' if watches else ''}\n"
         )
         (self.folder / "config").write_text(config)

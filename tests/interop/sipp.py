@@ -25,6 +25,10 @@ PATIENCE_S = 30.0
 BODY = f"Content-Type: {SDP}\nContent-Length: [len]\n\n{SDES.decode()}"
 EMPTY = "Content-Length: 0\n"
 
+CONTACT = "Contact: <sip:pbx@[local_ip]:[local_port];transport=tls>\n"
+HOLD = BODY + "a=sendonly\n"
+KEYPRESS = "Content-Type: application/dtmf-relay\nContent-Length: [len]\n\nSignal=7\nDuration=160\n"
+
 CALLER = """\
 Via: SIP/2.0/TLS [local_ip]:[local_port];branch=[branch];rport
 Max-Forwards: 70
@@ -65,7 +69,8 @@ def expect(what: str, value: object, more: str = "") -> str:
 
 
 TRYING = expect("response", 100, 'optional="true"')
-HUNG_UP = expect("request", "BYE") + send(f"SIP/2.0 200 OK\n{ANSWERED.replace(';tag=s[call_number]', '')}{EMPTY}")
+SAME = ANSWERED.replace(";tag=s[call_number]", "")
+HUNG_UP = expect("request", "BYE") + send(f"SIP/2.0 200 OK\n{SAME}{EMPTY}")
 RINGS = send(f"SIP/2.0 180 Ringing\n{ANSWERED}{EMPTY}")
 ANSWERS = (
     expect("request", "INVITE", 'rrs="true"')
@@ -74,6 +79,20 @@ ANSWERS = (
     + expect("request", "ACK")
     + HUNG_UP
 )
+HELD = expect("request", "INVITE") + send(f"SIP/2.0 200 OK\n{SAME}{BODY}") + expect("request", "ACK")
+IN_CALL = (
+    expect("request", "INVITE", 'rrs="true"')
+    + send(f"SIP/2.0 183 Session Progress\n{ANSWERED}{BODY}")
+    + send(f"SIP/2.0 200 OK\n{ANSWERED}{BODY}", retrans=500)
+    + expect("request", "ACK")
+    + HELD
+    + expect("request", "INFO")
+    + send(f"SIP/2.0 200 OK\n{SAME}{EMPTY}")
+    + expect("request", "REFER")
+    + send(f"SIP/2.0 202 Accepted\n{SAME}{EMPTY}")
+    + HUNG_UP
+)
+"""A call with early media that is held, gets a keypress, and is transferred."""
 FULL = (
     expect("request", "INVITE") + send(f"SIP/2.0 503 Service Unavailable\n{ANSWERED}{EMPTY}") + expect("request", "ACK")
 )
@@ -86,16 +105,37 @@ def pings(gateway: str, caller: str) -> str:
     return send(f"OPTIONS sip:{gateway} SIP/2.0\n{head}CSeq: 1 OPTIONS\n{EMPTY}") + expect("response", 200)
 
 
-def calls(gateway: str, caller: str, more: str = "") -> str:
-    """Call a user who answers, and hang up."""
+def calls(gateway: str, caller: str, more: str = "", *, operates: bool = False) -> str:
+    """Call a user who answers, and hang up. A call that *operates* has early media, a hold, a keypress, and a transfer.
+
+    The user answers 200 to hold and keypress. The gateway refuses the transfer.
+    """
     names = {"gateway": gateway, "caller": caller}
+
+    def inside(method: str, number: int, body: str = EMPTY) -> str:
+        return send(INSIDE.format(method=method, number=number, **names).removesuffix(EMPTY) + body)
+
     return (
         send(INVITE.format(more=more, **names))
         + TRYING
-        + expect("response", 180, 'optional="true"')
+        + (expect("response", 183) if operates else expect("response", 180, 'optional="true"'))
         + expect("response", 200, 'rrs="true"')
-        + send(INSIDE.format(method="ACK", number=1, **names))
-        + send(INSIDE.format(method="BYE", number=2, **names))
+        + inside("ACK", 1)
+        + (
+            (
+                inside("INVITE", 2, CONTACT + HOLD)
+                + TRYING
+                + expect("response", 200)
+                + inside("ACK", 2)
+                + inside("INFO", 3, KEYPRESS)
+                + expect("response", 200)
+                + inside("REFER", 4, f"{CONTACT}Refer-To: <sip:bob@{gateway}>\n{EMPTY}")
+                + expect("response", 405)
+            )
+            if operates
+            else ""
+        )
+        + inside("BYE", 5)
         + expect("response", 200)
     )
 

@@ -12,9 +12,12 @@ import pytest
 from cryptography import x509
 
 from interop.asterisk import BY_CERTIFICATE, BY_DIGEST, Asterisk
+from interop.baresip import Baresip
 from sipmesh.client.dialog import Dialog
 from sipmesh.demo.organisation import Organisation
 from sipmesh.demo.ports import free_port
+from sipmesh.sip.digest import Algorithm
+from sipmesh.sip.fields import NameAddr
 from sipmesh.sip.message import Request, Response
 from sipmesh.trust.evidence import LinkKind
 from support.descriptions import SDES, SDP
@@ -25,6 +28,7 @@ from support.running import on_loop, until
 from support.talking import inside_of
 from support.trunks import (
     ALICE,
+    BOB,
     GATEWAY,
     GATEWAYS,
     OF_PBX,
@@ -44,13 +48,16 @@ BACK_S = 60.0
 LOOK_AGAIN_S = 0.25
 JOINED = " joined 'simple_bridge'"
 BOTH = 2
+MAIN = "+493012300"
 ECHO, BUSY, EARLY, DIGITS, HANGS, BRIDGED = (f"+49891234{n}" for n in (10, 11, 12, 13, 14, 15))
 
 
 @pytest.fixture(name="models", scope="module")
 def _models(tmp_path_factory: pytest.TempPathFactory) -> tuple[Organisation, Organisation]:
     folder = tmp_path_factory.mktemp("a")
-    return build_gateway(folder / "example"), build_trunk(folder / "pbx", PBX)
+    example = build_gateway(folder / "example")
+    example.add_users("dora", algorithms=(Algorithm.MD5,))
+    return example, build_trunk(folder / "pbx", PBX)
 
 
 @asynccontextmanager
@@ -64,7 +71,7 @@ async def running(
     """The network with alice, and Asterisk as its trunk: by certificate, or by digest with *algorithm*."""
     example, of_pbx = models
     port, rtp = free_port(), free_port()
-    keys: dict[str, Any] = {"asserts": ["+4989"], "carries": ["+4989"], "channels": 4, "ping": 5}
+    keys: dict[str, Any] = {"asserts": ["+4989"], "carries": ["+4989"], "channels": 4, "ping": 5, "main_number": MAIN}
     chain, key = of_pbx.credentials(PBX)
     gateway_port = example.ports[GATEWAY][LinkKind.PARTNER]
     settings: dict[str, Any] = {
@@ -156,6 +163,7 @@ async def operations_out(alice: Peer, asterisk: Asterisk) -> None:
     await ends(alice, dialog)
     await sends_digits(alice, asterisk)
     await transfers(alice, asterisk)
+    await transfers_attended(alice, asterisk)
     dialog = await answered(alice, invite_of(alice, HANGS))
     bye = await alice.request_in("BYE")
     await alice.reply(bye, 200)
@@ -187,6 +195,31 @@ async def transfers(alice: Peer, asterisk: Asterisk) -> None:
     assert (await alice.final(method="REFER")).status == 202
     await until(lambda: asterisk.log.count(f"TO {ECHO}") > before)
     await ends(alice, dialog)
+
+
+async def transfers_attended(alice: Peer, asterisk: Asterisk) -> None:
+    """Two calls of alice, and a REFER with Replaces: Asterisk connects their other sides, and ends the second."""
+    joined = asterisk.log.count(JOINED)
+    first = await answered(alice, invite_of(alice, BRIDGED))
+    await until(lambda: asterisk.log.count(JOINED) >= joined + BOTH)
+    second = await answered(alice, invite_of(alice, BRIDGED))
+    await until(lambda: asterisk.log.count(JOINED) >= joined + 2 * BOTH)
+    ours, theirs = (NameAddr.parse(side).tag for side in (second.local, second.remote))
+    refer = inside_of(first, alice, "REFER")
+    refer.append("refer-to", f"<sip:{BRIDGED}@{PBX}?Replaces={second.call_id}%3Bto-tag%3D{theirs}%3Bfrom-tag%3D{ours}>")
+    await alice.send(refer)
+    ended, told = "", b""
+    while not (ended and b"SIP/2.0 200" in told):
+        if isinstance(came := await alice.receive(), Response):
+            assert (came.cseq.method, came.status) == ("REFER", 202)
+            continue
+        await alice.reply(came, 200)
+        if came.method == "NOTIFY":
+            told += came.body
+        else:
+            ended = came.call_id
+    assert ended == second.call_id
+    await ends(alice, first)
 
 
 async def operations_in(alice: Peer, asterisk: Asterisk) -> None:
@@ -273,6 +306,58 @@ async def test_gateway_logs_in_at_asterisk_by_digest(
         await operations_out(alice, asterisk)
         await operations_in(alice, asterisk)
         assert (await is_called(alice, asterisk, ALICE)).from_.uri == f"sip:{OF_PBX}@{PBX}"
+
+
+@pytest.mark.peer("baresip")
+@on_loop
+async def test_phone_presses_keys_in_its_audio(models: tuple[Organisation, Organisation], tmp_path: Path) -> None:
+    """Events of RFC 4733, in the SRTP between a real phone and Asterisk."""
+    async with running(models, tmp_path) as (network, asterisk, _):
+        network.dns.records[FE1, "A"] = ["127.0.0.1"]
+        phone = Baresip(
+            *(tmp_path / "dora", "dora", "dora-secret", EXAMPLE, f"{FE1}:{network.address(FE1, LinkKind.CLIENT)[1]}"),
+            anchor=models[0].root,
+            dns=network.dns.setting,
+            records=False,
+            talks=True,
+            keys="rtpevent",
+        )
+        async with phone:
+            await phone.registered()
+            await phone.command("dial", f"sip:{DIGITS}@{EXAMPLE}")
+            await phone.event("CALL_ESTABLISHED")
+            for key in "5678":
+                await phone.command("sndcode", key)
+                await asterisk.logged(f"DTMF end '{key}' received on PJSIP")
+            await asterisk.logged("DIGITS 5678")
+            await phone.event("CALL_CLOSED")
+        assert "application/dtmf-relay" not in phone.log
+
+
+@on_loop
+async def test_caller_of_asterisk_is_transferred_to_a_colleague(
+    models: tuple[Organisation, Organisation], tmp_path: Path
+) -> None:
+    """A REFER of alice: Asterisk calls bob through the gateway, with its own number, and connects him with its caller."""
+    async with running(models, tmp_path) as (network, asterisk, alice):
+        bob = await network.phone("bob", FE1)
+        await asterisk.logged("is now Reachable")
+        joined = asterisk.log.count(JOINED)
+        await asterisk.calls(ALICE)
+        came = await alice.request_in("INVITE")
+        await alice.reply(came, 200, OFFER, SDES)
+        await alice.request_in("ACK")
+        dialog = Dialog.of_callee(came, alice.tag)
+        await until(lambda: asterisk.log.count(JOINED) >= joined + BOTH)
+        refer = inside_of(dialog, alice, "REFER")
+        refer.append("refer-to", f"<sip:{BOB}@{PBX}>")
+        await alice.send(refer)
+        rings = await bob.request_in("INVITE")
+        assert rings.from_.uri == f"sip:{OF_PBX}@{PBX}"
+        await bob.reply(rings, 200, OFFER, SDES)
+        await bob.request_in("ACK")
+        await bob.send(inside_of(Dialog.of_callee(rings, bob.tag), bob, "BYE"))
+        assert (await bob.final(method="BYE")).status == 200
 
 
 @on_loop

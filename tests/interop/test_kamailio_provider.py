@@ -61,7 +61,7 @@ async def running(
 async def test_gateway_registers_and_calls_pass_in_both_directions(
     models: tuple[Organisation, Organisation], tmp_path: Path, algorithm: str
 ) -> None:
-    """Calls with early media, hold, a keypress, withheld number and BYE from each side. No phone sees a challenge."""
+    """Early media, hold, a keypress, a withheld number and BYE from each side; a transfer. No phone sees a challenge."""
     account = DigestAccount(algorithm=algorithm)
     async with running(models, tmp_path, account, account.password) as (network, provider, world):
         await until(lambda: f"registered {account.user}" in provider.log)
@@ -72,7 +72,7 @@ async def test_gateway_registers_and_calls_pass_in_both_directions(
 
 
 async def calls_out(alice: Peer, world: Peer) -> None:
-    """Two calls of alice: one is put on hold, gets a keypress and is ended by her; of the other one, the number is withheld."""
+    """Two calls of alice, who holds, presses a key, transfers and ends them; of the other one, the number is withheld."""
     for headers in ([], [("privacy", "id")]):
         sender = f"<sip:alice@{EXAMPLE}>;tag={alice.tag}"
         invite = alice.request("INVITE", f"tel:{OUTSIDE}", [*OFFER, *headers], SDES, sender=sender)
@@ -91,21 +91,33 @@ async def calls_out(alice: Peer, world: Peer) -> None:
         await world.request_in("ACK")
         await passes(alice, world, dialog, "INFO")
         await holds(alice, world, dialog)
+        await transfers(alice, world, dialog)
         await passes(alice, world, dialog, "BYE")
 
 
 async def calls_in(world: Peer, alice: Peer) -> None:
-    """A call of the telephone world, which ends it."""
-    sender = f"<sip:{OUTSIDE}@{PROVIDER}>;tag={world.tag}"
-    invite = world.request("INVITE", f"sip:{ALICE}@{PROVIDER}", OFFER, SDES, sender=sender)
-    await world.send(invite)
-    came = await alice.request_in("INVITE")
-    assert came.from_.uri == f"sip:{OUTSIDE}@{PROVIDER}"
-    await alice.reply(came, 200, OFFER, SDES)
-    dialog = Dialog.of_caller(invite, await world.final())
-    await world.send(inside_of(dialog, world, "ACK"))
-    await alice.request_in("ACK")
-    await passes(world, alice, dialog, "BYE")
+    """Two calls of the telephone world, which holds, presses a key and ends them; of the other one, the number is withheld."""
+    asserts = [("p-asserted-identity", f"<sip:{OUTSIDE}@{PROVIDER}>"), ("privacy", "id")]
+    for headers in ([], asserts):
+        shown = "sip:anonymous@anonymous.invalid" if headers else f"sip:{OUTSIDE}@{PROVIDER}"
+        sender = f"<{shown}>;tag={world.tag}"
+        invite = world.request("INVITE", f"sip:{ALICE}@{PROVIDER}", [*OFFER, *headers], SDES, sender=sender)
+        await world.send(invite)
+        came = await alice.request_in("INVITE")
+        assert came.from_.uri == shown
+        assert OUTSIDE.encode() not in b"".join(came.lines) or not headers
+        await alice.reply(came, 183, OFFER, SDES)
+        early = await world.receive()
+        while getattr(early, "status", 0) == 100:
+            early = await world.receive()
+        assert (getattr(early, "status", 0), early.body) == (183, SDES)
+        await alice.reply(came, 200, OFFER, SDES)
+        dialog = Dialog.of_caller(invite, await world.final())
+        await world.send(inside_of(dialog, world, "ACK"))
+        await alice.request_in("ACK")
+        await passes(world, alice, dialog, "INFO")
+        await holds(world, alice, dialog)
+        await passes(world, alice, dialog, "BYE")
 
 
 async def passes(sender: Peer, receiver: Peer, dialog: Dialog, method: str) -> None:
@@ -128,6 +140,17 @@ async def holds(sender: Peer, receiver: Peer, dialog: Dialog) -> None:
     assert (await sender.final(method="INVITE")).status == 200
     await sender.send(inside_of(dialog, sender, "ACK"))
     await receiver.request_in("ACK")
+
+
+async def transfers(sender: Peer, receiver: Peer, dialog: Dialog) -> None:
+    """A REFER to another number of the provider."""
+    refer = inside_of(dialog, sender, "REFER")
+    refer.append("refer-to", f"<sip:{OUTSIDE}@{PROVIDER}>")
+    await sender.send(refer)
+    came = await receiver.request_in("REFER")
+    assert came.values("refer-to") == [f"<sip:{OUTSIDE}@{PROVIDER}>"]
+    await receiver.reply(came, 202)
+    assert (await sender.final(method="REFER")).status == 202
 
 
 @on_loop

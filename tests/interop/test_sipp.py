@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from interop.sipp import ANSWERS, FULL, PINGED, Files, Sipp, calls, is_refused, pings
+from interop.sipp import ANSWERS, FULL, IN_CALL, PINGED, Files, Sipp, calls, is_refused, pings
 from sipmesh.client.dialog import Dialog
 from sipmesh.demo.organisation import Organisation
 from sipmesh.trust.evidence import LinkKind
-from support.descriptions import SDES, SDP
+from support.descriptions import SDES, SDP, with_body
 from support.network import EXAMPLE, FE1, Network, copied
 from support.peer import Peer
 from support.running import on_loop
@@ -122,6 +122,58 @@ async def test_user_calls_sipp(models: dict[str, Organisation], tmp_path: Path) 
         assert f"From: <sip:{ALICE}@{GATEWAYS};user=phone>" in shown
         assert f"From: <{WITHHELD}>" in hidden
         assert f"P-Asserted-Identity: <sip:{ALICE}@{GATEWAYS};user=phone>" in hidden
+
+
+@on_loop
+async def test_user_hears_early_media_of_sipp_holds_presses_a_key_and_transfers(
+    models: dict[str, Organisation], tmp_path: Path
+) -> None:
+    async with (
+        running(models, tmp_path) as (network, pbx, _, alice),
+        Sipp(tmp_path / "answers", files(network, pbx), IN_CALL, port=pbx.port) as sipp,
+    ):
+        invite = alice.request("INVITE", f"tel:{OF_PBX}", OFFER, SDES, sender=f"<sip:alice@{EXAMPLE}>;tag={alice.tag}")
+        await alice.send(invite)
+        while (early := await alice.receive()) and getattr(early, "status", 0) == 100:
+            pass
+        assert (getattr(early, "status", 0), early.body) == (183, SDES)
+        dialog = Dialog.of_caller(invite, await alice.final())
+        await alice.send(inside_of(dialog, alice, "ACK"))
+        await alice.send(with_body(inside_of(dialog, alice, "INVITE"), SDES + b"a=sendonly\r\n"))
+        assert (await alice.final(method="INVITE")).status == 200
+        await alice.send(inside_of(dialog, alice, "ACK"))
+        key = with_body(inside_of(dialog, alice, "INFO"), b"Signal=7\r\n", "application/dtmf-relay")
+        assert (await alice.ask(key)).status == 200
+        refer = inside_of(dialog, alice, "REFER")
+        refer.append("refer-to", f"<sip:{OUTSIDE}@{PROVIDER}>")
+        assert (await alice.ask(refer)).status == 202
+        assert (await alice.ask(inside_of(dialog, alice, "BYE"))).status == 200
+        told = await sipp.finished()
+        assert "a=sendonly" in told
+        assert "Signal=7" in told
+
+
+@on_loop
+async def test_sipp_hears_early_media_holds_and_presses_a_key_and_may_not_transfer(
+    models: dict[str, Organisation], tmp_path: Path
+) -> None:
+    async with (
+        running(models, tmp_path) as (network, pbx, _, alice),
+        caller(tmp_path / "calls", network, pbx, calls(GATEWAYS, OWN, operates=True)) as sipp,
+    ):
+        came = await alice.request_in("INVITE")
+        await alice.reply(came, 183, OFFER, SDES)
+        await alice.reply(came, 200, OFFER, SDES)
+        await alice.request_in("ACK")
+        held = await alice.request_in("INVITE")
+        assert b"a=sendonly" in held.body
+        await alice.reply(held, 200, OFFER, SDES)
+        await alice.request_in("ACK")
+        key = await alice.request_in("INFO")
+        assert b"Signal=7" in key.body
+        await alice.reply(key, 200)
+        await alice.reply(await alice.request_in("BYE"), 200)
+        assert "SIP/2.0 405" in await sipp.finished()
 
 
 @on_loop

@@ -13,7 +13,7 @@ from interop.kamailio_border import Border
 from sipmesh.client.dialog import Dialog
 from sipmesh.demo.ports import HOST, free_port
 from sipmesh.trust.evidence import LinkKind
-from support.descriptions import SDES, SDP
+from support.descriptions import SDES, SDP, with_body
 from support.network import EXAMPLE, FE1, Network
 from support.running import on_loop
 from support.talking import inside_of
@@ -107,6 +107,16 @@ async def test_calls_pass_between_a_phone_and_a_provider_with_udp(tmp_path: Path
             dialog = Dialog.of_caller(invite, final)
             await alice.send(inside_of(dialog, alice, "ACK"))
             await provider.hears(b"ACK ")
+            await alice.send(with_body(inside_of(dialog, alice, "INVITE"), SDES + b"a=sendonly\r\n"))
+            held, border = await provider.hears(b"INVITE ")
+            assert held.endswith(b"a=sendonly\r\n")
+            provider.answer(held, border, SDES)
+            assert (await alice.final(method="INVITE")).status == 200
+            await alice.send(inside_of(dialog, alice, "ACK"))
+            await provider.hears(b"ACK ")
+            await alice.send(with_body(inside_of(dialog, alice, "INFO"), b"Signal=7\r\n", "application/dtmf-relay"))
+            provider.answer(*await provider.hears(b"INFO "))
+            assert (await alice.final(method="INFO")).status == 200
             await alice.send(inside_of(dialog, alice, "BYE"))
             provider.answer(*await provider.hears(b"BYE "))
             assert (await alice.final(method="BYE")).status == 200
