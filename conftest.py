@@ -211,7 +211,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     for marker in item.iter_markers("peer"):
         for name in marker.args:
             if not is_installed(name):
-                reason = f"the real peer {name} is not installed (as root: make peers browsers)"
+                reason = f"the real peer {name} is not installed (as root: make peers browsers peer-asterisk)"
                 if os.environ.get("CI") and PACKAGES.get(name, name not in OPTIONAL):
                     pytest.fail(reason, pytrace=False)
                 pytest.skip(reason)
