@@ -53,8 +53,8 @@ class OtherCa:
         for name, ca in (("root", self.issuing.issuer), ("issuing", self.issuing)):
             (folder / f"{name}.crl").write_bytes(self._forge.revocations(ca))
 
-    def issue(self, *names: str) -> Forged:
-        return self._forge.server(self.issuing, *names)
+    def issue(self, *names: str, **changes: Any) -> Forged:
+        return self._forge.server(self.issuing, *names, **changes)
 
     def trusted(self) -> dict[str, Any]:
         """The keys of an entry that trusts this CA."""
