@@ -18,7 +18,7 @@ export class Alerts {
   show() {
     const given = typeof Notification === "undefined" ? "denied" : Notification.permission;
     by("notify").hidden = given !== "default";
-    by("notify-state").textContent = { granted: "This browser tells you of calls and messages.", denied: "This browser does not let this page tell you of calls and messages." }[given] ?? "";
+    by("notify-state").textContent = { granted: "This browser notifies you of calls and messages.", denied: "This browser does not let this page notify you of calls and messages." }[given] ?? "";
   }
 
   ringing(who) {
@@ -45,7 +45,7 @@ export class Alerts {
 
   // A notification names who has written, and never what: others may see the screen.
   wrote(who) {
-    if (document.hidden) this.tell(`A message of ${printable(who)}`, "message");
+    if (document.hidden) this.tell(`Message from ${printable(who)}`, "message");
   }
 
   tell(text, tag) {

@@ -43,7 +43,7 @@ export class CallPanel {
     by("mute").setAttribute("aria-pressed", String(muted));
     by("mute").textContent = muted ? "Muted" : "Mute";
     by("hold").setAttribute("aria-pressed", String(call.isHeld));
-    by("hold").textContent = call.isHeld ? "Go on" : "Hold";
+    by("hold").textContent = call.isHeld ? "Resume" : "Hold";
     by("hold").disabled = !call.isUp || call.isChanging;
     for (const id of ["keypad-open", "transfer-open"]) by(id).disabled = !call.isUp;
     for (const id of ["swap", "connect"]) by(id).disabled = !call.isUp || call.isChanging || Boolean(parked?.isChanging);

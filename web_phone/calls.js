@@ -312,9 +312,10 @@ export class Calls {
     by("incoming").hidden = true;
   }
 
-  over(call, text, event = null) {
+  over(call, why, event = null) {
     if (call.isOver) return;
     call.isOver = true;
+    const text = call.isDeclined ? "You have declined the call." : why;
     const isMissed = call === this.ringing && !call.isDeclined && !wasAnsweredElsewhere(event);
     this.history.add(call, isMissed || call.answeredAt ? "" : text, isMissed);
     if (call === this.ringing) this.stopRinging();

@@ -5,7 +5,7 @@ import { Watch } from "./presence.js";
 
 const MOST_CONTACTS = 500;
 const MOST_WATCHED = 100;
-const WORDS = { open: "available", closed: "not available", unknown: "not known", refused: "presence is not shown to you" };
+const WORDS = { open: "available", closed: "not available", unknown: "presence not known", refused: "presence is not shown to you" };
 
 export class Contacts {
   // *chosen* gets the address of a contact that the user chooses; *changed* is called when other contacts are kept than before.

@@ -50,7 +50,7 @@ export class Devices {
     for (const [id, kind] of Object.entries(KINDS)) {
       const those = found.filter((device) => device.kind === kind && device.deviceId && device.deviceId !== "default");
       const options = those.map(({ deviceId, label }) => element("option", { value: deviceId }, printable(label || "Unnamed device")));
-      by(id).replaceChildren(element("option", { value: SYSTEM }, "That of the system"), ...options);
+      by(id).replaceChildren(element("option", { value: SYSTEM }, "System default"), ...options);
       by(id).value = those.some(({ deviceId }) => deviceId === this.chosen[id]) ? this.chosen[id] : SYSTEM;
     }
     await this.useSpeakers();

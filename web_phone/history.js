@@ -1,6 +1,6 @@
 // The calls of the user who has logged in: kept in this browser, the last one first.
 import { clock } from "./call.js";
-import { by, element, isolated } from "./text.js";
+import { by, element, isolated, whenOf } from "./text.js";
 
 const MOST_CALLS = 200;
 const LONGEST = 300; // characters of a stored text
@@ -79,7 +79,7 @@ export class History {
   }
 
   row({ address, kind, began, seconds, text }) {
-    const when = element("time", { datetime: new Date(began).toISOString() }, new Date(began).toLocaleString([], { dateStyle: "short", timeStyle: "short" }));
+    const when = element("time", { datetime: new Date(began).toISOString() }, whenOf(began));
     const how = element("span", { class: "state" }, `${WORDS[kind]}, `, when, seconds ? `, ${clock(seconds)}` : text ? `. ${text}` : "");
     const button = element("button", { type: "button", class: kind }, address ? isolated(address) : "Hidden caller", how);
     button.disabled = !address;

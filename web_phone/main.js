@@ -25,11 +25,12 @@ import { RuleStore } from "./rule_store.js";
 import { showRules } from "./rules.js";
 import { Search } from "./search.js";
 import { finish, goToProvider, readProvider, takeAnswer } from "./sign_in.js";
-import { by } from "./text.js";
+import { by, printable } from "./text.js";
 import { TokenLogin } from "./token_login.js";
 
 const EXPIRES_S = 600;
 const SAY_MS = 8_000;
+const FORGOTTEN = "Your list of calls cannot be brought back, and neither can contacts that are kept in this browser only.";
 const LISTS = ["contacts", "calls", "find"];
 
 let agent = null;
@@ -40,8 +41,10 @@ let inCall = () => false;
 function say(text) {
   by("status").textContent = text;
   clearTimeout(saying);
-  saying = setTimeout(() => (by("status").textContent = ""), SAY_MS);
+  saying = setTimeout(unsay, SAY_MS);
 }
+
+const unsay = () => (by("status").textContent = "");
 
 function show(screen) {
   for (const id of ["login", "phone"]) by(id).hidden = id !== screen;
@@ -140,7 +143,7 @@ function enter(address, cancels) {
   const devices = new Devices(ring, () => calls.useMicrophone());
   const calls = new Calls(address, { profile, devices, ring, presence, cancels, alerts, history, notifier }, (peer, text) => {
     if (peer) conversation.add(peer, { text, note: true });
-    say(text);
+    say(peer ? `${printable(peer)}: ${text}` : text);
   });
   inCall = () => calls.all.length > 0;
   follow(agent, { contacts, conversation, profile, calls, presence, search, pickups, notifier });
@@ -196,7 +199,8 @@ function wire(own, { contacts, conversation, calls, devices, dialling, files, hi
     by("settings").hidden = !by("settings").hidden;
     by("settings-open").setAttribute("aria-expanded", String(!by("settings").hidden));
   };
-  by("forget").onclick = () => {
+  by("forget").onclick = async () => {
+    if (!(await confirmed("Forget what this browser keeps?", FORGOTTEN, "Forget"))) return;
     history.clear();
     conversation.close();
     contacts.clear();
@@ -249,6 +253,7 @@ onSubmit("login-form", () => {
   if (address) logIn(address, by("password").value);
   else by("login-error").textContent = "Write your address, such as alice@example.com.";
 });
+by("status").onclick = unsay;
 window.addEventListener("beforeunload", (event) => inCall() && event.preventDefault());
 window.addEventListener("pagehide", () => agent?.stop());
 toLogin("");

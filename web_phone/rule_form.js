@@ -7,19 +7,19 @@ const LATE = " Some servers follow as soon as they are reached.";
 const TWICE = "The same caller is in both lists.";
 const NO_TIME = "Write a number of seconds, 5 to 180, or leave this empty.";
 const A_TARGET = "A name, a number or an address. Empty: no such rule.";
-const SEVERAL = "With commas between them.";
+const SEVERAL = "Separate them with commas.";
 const FIELDS = {
   always: ["Send all calls to", A_TARGET],
-  busy: ["When you are busy, send calls to", "never: calls stay here, also where your organisation forwards them."],
+  busy: ["When you are busy, send calls to", "\u201cnever\u201d: calls stay here, even where your organisation forwards them."],
   no_answer: ["When you do not answer, send calls to", ""],
   ring_s: ["Seconds for which your phones ring", "5 to 180. Empty: as long as the caller waits."],
-  away: ["While you are logged in nowhere, send calls to", ""],
+  away: ["While you are not logged in, send calls to", ""],
   also: ["At the same time ring", `Names, numbers or addresses. ${SEVERAL}`],
   block: ["Blocked callers", `Addresses, numbers, @domain, anonymous for hidden callers, ${EVERYBODY} for all others. ${SEVERAL}`],
-  allow: ["Callers who get through", `They ring also while you do not want to be disturbed. ${SEVERAL}`],
+  allow: ["Callers who get through", `They ring even while you do not want to be disturbed. ${SEVERAL}`],
   delegates: ["Who may call for you", `Names of users. ${SEVERAL}`],
 };
-const CHOICES = { do_not_disturb: "Do not disturb: no phone of mine rings", unlisted: "No search finds me" };
+const CHOICES = { do_not_disturb: "Do not disturb: no phone of mine rings", unlisted: "Do not show me in searches" };
 const LISTS = ["also", "delegates"];
 const CALLERS = ["block", "allow"];
 

@@ -8,7 +8,7 @@ export const WHEN = {
   always: "All your calls go to ",
   busy: "When you are busy, your calls go to ",
   no_answer: "When you do not answer, your calls go to ",
-  away: "While you are logged in nowhere, your calls go to ",
+  away: "While you are not logged in, your calls go to ",
 };
 
 const isText = (value) => typeof value === "string" && value.length > 0;

@@ -360,7 +360,8 @@ def test_browser_keeps_nothing_that_the_user_has_forgotten(place: Place, runner:
         assert await alice.evaluate("localStorage.length") > 0
         await alice.press("settings-open")
         await alice.press("forget")
-        assert await alice.evaluate("localStorage.length") == 0
+        await alice.press("confirm-yes")
+        await alice.until("localStorage.length === 0")
         assert await alice.evaluate("document.querySelectorAll('#contacts li, #calls li').length") == 0
         await left(alice)
 

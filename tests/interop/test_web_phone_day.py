@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,8 +25,10 @@ from interop.web_phones import (
     logged_in,
     opened,
     other_side,
+    refers,
     speaks,
     takes_call,
+    told,
 )
 from sipmesh.client.dialog import Dialog
 from sipmesh.demo.network import FE1, FE2
@@ -379,7 +382,7 @@ def test_browser_tells_of_calls_and_messages_while_the_user_looks_elsewhere(
             await alice.evaluate("window.away = true")
             await writes()
             await rings_and_stops(alice, bob)
-            assert await alice.evaluate("told") == [f"A message of {BOB}", f"{BOB} calls"]
+            assert await alice.evaluate("told") == [f"Message from {BOB}", f"{BOB} calls"]
             await sets(alice, "presence", "quiet")
             await writes()
             assert len(await alice.evaluate("told")) == 2
@@ -464,9 +467,18 @@ DAY = (
 )
 
 
+NARROW = 400
+TOUCHED_PX = 40
+SMALL = f"""[...document.querySelectorAll('button, select, input:not([type=checkbox]), .choice, summary')].filter(
+  one => one.checkVisibility() && one.getBoundingClientRect().height < {TOUCHED_PX}).map(one => one.id || one.innerText)"""
+"""What a finger misses."""
+
+
 async def looks(page: PhonePage, folder: Path, name: str) -> None:
     """Take a picture, and judge what it shows: nothing is cut off, and a person with a screen reader or a keyboard can use it."""
-    await page.picture(folder / f"{name}.png")
+    await page.picture(folder / f"{len(list(folder.iterdir())) + 1:02}-{name}.png")
+    if await page.evaluate("innerWidth") <= NARROW:
+        assert await page.evaluate(SMALL) == [], name
     assert await page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0, name
     assert await page.faults() == [], name
 
@@ -480,7 +492,7 @@ async def morning(page: PhonePage, folder: Path, bob: OtherSide, carol: OtherSid
         message = peer.request("MESSAGE", f"sip:{ALICE}", [("content-type", "text/plain")], text.encode())
         await peer.send(message)
         assert (await peer.outcome(message)).status == 200
-    await looks(page, folder, "3-contacts")
+    await looks(page, folder, "contacts")
     await page.choose(BOB)
     await page.write("Five minutes.")
     await bob.take(await bob.wait("MESSAGE"))
@@ -489,8 +501,9 @@ async def morning(page: PhonePage, folder: Path, bob: OtherSide, carol: OtherSid
     await page.choose(GINA)
     await page.write("Call me when you are back.")
     await page.shows("messages", "Stored")
+    await looks(page, folder, "stored")
     await page.choose(BOB)
-    await looks(page, folder, "4-messages")
+    await looks(page, folder, "messages")
 
 
 async def noon(page: PhonePage, folder: Path, bob: OtherSide, carol: OtherSide) -> None:
@@ -499,7 +512,7 @@ async def noon(page: PhonePage, folder: Path, bob: OtherSide, carol: OtherSide) 
     ringing.append("allow", "INVITE, ACK, CANCEL, BYE, INFO")
     await bob.send(ringing)
     await page.shows("incoming", BOB)
-    await looks(page, folder, "5-ringing")
+    await looks(page, folder, "ringing")
     await page.press("answer")
     dialog = Dialog.of_caller(ringing, await bob.outcome(ringing))
     await bob.send(inside_of(dialog, bob, "ACK"))
@@ -508,60 +521,83 @@ async def noon(page: PhonePage, folder: Path, bob: OtherSide, carol: OtherSide) 
     for _ in "12#":
         await bob.take(await bob.wait("INFO"))
     await page.press("transfer-open")
-    await looks(page, folder, "6-call")
+    await looks(page, folder, "call")
     calling = asyncio.create_task(carol.call(f"sip:{ALICE}", webrtc=True))
     await page.shows("incoming", CAROL)
-    await looks(page, folder, "7-waiting")
+    await looks(page, folder, "waiting")
     await page.press("answer")
     await bob.take(await bob.wait("INVITE"))
     second = await calling
     await speaks(page, CAROL)
     await page.press("mute")
-    await looks(page, folder, "8-two-calls")
+    await looks(page, folder, "two-calls")
     await carol.end(second)
     await page.shows("call-state", "On hold")
+    await looks(page, folder, "on-hold")
+    await page.press("hold")
+    await bob.take(await bob.wait("INVITE"))
+    await speaks(page, BOB)
+    await refers(bob, dialog, GINA)
+    await page.shows("question", GINA)
+    await looks(page, folder, "question")
+    await page.press("refuse")
+    await told(bob, b"603")
     await bob.end(dialog)
     await page.until(CLOSED)
+    hidden = carol.invite(f"sip:{ALICE}", webrtc=True)
+    hidden.append("privacy", "id")
+    await carol.send(hidden)
+    await page.shows("incoming", "Hidden caller")
+    await looks(page, folder, "hidden-caller")
+    await page.press("decline")
+    assert (await carol.outcome(hidden)).status == 486
     await rings_and_stops(page, carol)
 
 
 async def evening(page: PhonePage, folder: Path) -> None:
     """The missed call, the list of calls, and the settings."""
     await page.press("back")
-    await looks(page, folder, "9-missed")
+    await looks(page, folder, "missed")
     await page.press("tab-calls")
-    await looks(page, folder, "10-calls")
+    await looks(page, folder, "calls")
     await page.press("tab-find")
-    await looks(page, folder, "11-find")
+    await looks(page, folder, "find")
+    await finds(page, "bob")
+    await page.shows("found", BOB)
+    await looks(page, folder, "found")
     await page.press("settings-open")
     await page.shows("rules", f"When you do not answer, your calls go to {BOB}")
     await page.shows("rules", "Blocked: @partner.test")
     await sets(page, "presence", "quiet")
-    await looks(page, folder, "12-settings")
+    await looks(page, folder, "settings")
     await sets(page, "presence", "available")
     await page.press("forget")
+    await looks(page, folder, "forget")
+    await page.press("confirm-yes")
 
 
 @pytest.mark.parametrize(("width", "dark"), [(320, False), (400, True), (400, False), (1280, False), (1280, True)])
 def test_day_of_a_user_fits_each_window(
     place: Place, runner: asyncio.Runner, tmp_path: Path, width: int, *, dark: bool
 ) -> None:
-    """Each picture is as wide as its window, and without a fault that axe-core finds."""
+    """Each picture is as wide as its window, and without a fault that axe-core finds. PICTURES is a folder for them."""
+    folder = Path(os.environ.get("PICTURES", tmp_path)) / f"{width}-{'dark' if dark else 'light'}"
 
     async def play() -> None:
+        folder.mkdir(parents=True, exist_ok=True)
         await changed_rules(place[0], "carol", delegates=("alice",))
         page = await opened(place)
         await page.resize(width, 800, dark=dark)
-        await looks(page, tmp_path, "1-login")
+        await looks(page, folder, "login")
         await page.log_in(ALICE, "alice-secret")
         await page.shows("phone", ALICE)
         await page.press("clear-calls")
-        await looks(page, tmp_path, "2-first-time")
+        await looks(page, folder, "first-time")
         async with await other_side(place[0], BOB) as bob, await other_side(place[0], CAROL) as carol:
-            await morning(page, tmp_path, bob, carol)
-            await noon(page, tmp_path, bob, carol)
+            await morning(page, folder, bob, carol)
+            await noon(page, folder, bob, carol)
         await changed_rules(place[0], "alice", no_answer="bob", callers={"@partner.test": "block"})
-        await evening(page, tmp_path)
+        await evening(page, folder)
         await changed_rules(place[0], "alice", no_answer="none", callers={"@partner.test": "none"})
         await page.shows("rules", "Your phones ring")
         await changed_rules(place[0], "carol", delegates=("none",))
