@@ -13,7 +13,7 @@ const FIELDS = {
   busy: ["When you are busy, send calls to", "\u201cnever\u201d: calls stay here, even where your organisation forwards them."],
   no_answer: ["When you do not answer, send calls to", ""],
   ring_s: ["Seconds for which your phones ring", "5 to 180. Empty: as long as the caller waits."],
-  away: ["While you are not logged in, send calls to", ""],
+  away: ["When you are logged out, send calls to", "Logged out: no phone of yours is logged in."],
   also: ["At the same time ring", `Names, numbers or addresses. ${SEVERAL}`],
   block: ["Blocked callers", `Addresses, numbers, @domain, anonymous for hidden callers, ${EVERYBODY} for all others. ${SEVERAL}`],
   allow: ["Callers who get through", `They ring even while you do not want to be disturbed. ${SEVERAL}`],

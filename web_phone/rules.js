@@ -8,7 +8,7 @@ export const WHEN = {
   always: "All your calls go to ",
   busy: "When you are busy, your calls go to ",
   no_answer: "When you do not answer, your calls go to ",
-  away: "While you are not logged in, your calls go to ",
+  away: "While no phone of yours is logged in, your calls go to ",
 };
 
 const isText = (value) => typeof value === "string" && value.length > 0;
@@ -28,6 +28,7 @@ export function sentencesOf(rules) {
     const those = callers.filter(([, value]) => value === rule).map(([caller]) => nameOf(caller));
     if (those.length) said.push([text, those]);
   }
+  if (rules.unlisted === true) said.push(["Searches do not show you.", []]);
   if (texts(rules.delegates).length) said.push(["These call for you: ", texts(rules.delegates).map(named)]);
   return said;
 }

@@ -474,9 +474,13 @@ SMALL = f"""[...document.querySelectorAll('button, select, input:not([type=check
 """What a finger misses."""
 
 
+def next_picture(folder: Path, name: str) -> Path:
+    return folder / f"{len(list(folder.iterdir())) + 1:02}-{name}.png"
+
+
 async def looks(page: PhonePage, folder: Path, name: str) -> None:
     """Take a picture, and judge what it shows: nothing is cut off, and a person with a screen reader or a keyboard can use it."""
-    await page.picture(folder / f"{len(list(folder.iterdir())) + 1:02}-{name}.png")
+    await page.picture(next_picture(folder, name))
     if await page.evaluate("innerWidth") <= NARROW:
         assert await page.evaluate(SMALL) == [], name
     assert await page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0, name
@@ -582,9 +586,9 @@ def test_day_of_a_user_fits_each_window(
 ) -> None:
     """Each picture is as wide as its window, and without a fault that axe-core finds. PICTURES is a folder for them."""
     folder = Path(os.environ.get("PICTURES", tmp_path)) / f"{width}-{'dark' if dark else 'light'}"
+    folder.mkdir(parents=True, exist_ok=True)
 
     async def play() -> None:
-        folder.mkdir(parents=True, exist_ok=True)
         await changed_rules(place[0], "carol", delegates=("alice",))
         page = await opened(place)
         await page.resize(width, 800, dark=dark)

@@ -69,6 +69,7 @@ def test_user_changes_rules_in_one_browser_and_sees_them_in_another(tmp_path: Pa
             for page in (first, second):
                 await page.shows("rules", f"When you are busy, your calls go to {BOB}")
                 await page.shows("rules", "Blocked: eve@partner.test, hidden callers")
+                await page.shows("rules", "Searches do not show you.")
             await first.shows("status", "The rules of your calls are changed.")
             assert await first.evaluate(FOCUSED) == "rules-change"
             await look(first, "rules")
