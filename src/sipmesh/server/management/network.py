@@ -110,7 +110,8 @@ class Snapshot:
             [one.server for _, one in self.known if one.is_silent or one.why_not],
         )
         peers = peer_statuses(self.peers, seen, self._store_faults())
-        is_crl_expired = any(peer.kind is PeerKind.CA and peer.faults for peer in peers)
+        # Our own word alone, since it hides faults of other servers: a stolen server may say so too.
+        is_crl_expired = not wrong_clock and any(fault.kind is PeerKind.CA for fault in self.ours.peer_faults)
         unheard = self._unheard_carriers()
         members = []
         for member, known in self.known:

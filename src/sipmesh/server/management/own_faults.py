@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sipmesh.server.management.peer_statuses import CALL_RECORDS, MANAGEMENT_DATABASE, store_fault
+from sipmesh.server.management.peer_statuses import CALL_RECORDS, MANAGEMENT_DATABASE, own_store_fault
 from sipmesh.server.management.replies import ManagerReply
 from sipmesh.server.management.server_faults import Fault
 from sipmesh.server.management.server_reports import SILENT_S
@@ -66,7 +66,7 @@ class OwnFaults:
         whys = [(CALL_RECORDS, self._calls.store_fault), (MANAGEMENT_DATABASE, self._leadership.fault)]
         if storage.calls == storage.management:
             whys[0] = (MANAGEMENT_DATABASE, self._calls.store_fault)
-        return {name: store_fault(why, by, THEN[name]) for name, why in whys if why}
+        return {name: own_store_fault(why, by, THEN[name]) for name, why in whys if why}
 
     def of_pool(self) -> Sequence[Fault]:
         """Return what is wrong with the management pool."""

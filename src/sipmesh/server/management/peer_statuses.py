@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
 from sipmesh.server.management.server_faults import Fault
 from sipmesh.server.management.sightings import strongest, tell_sightings
 from sipmesh.server.replication.link_fault import Cause
 from sipmesh.server.replication.server_status import PeerKind
+from sipmesh.storage.location_service.valkey.servers.server_watch import COPY_KEY, OTHER_KEY
 from sipmesh.trust.formatting import tell_list
 from sipmesh.trust.role import Role
 
@@ -76,25 +77,33 @@ def _faults(name: str, kind: PeerKind, seen: Mapping[str, Sequence[Sighting]]) -
 
 def store_faults(reports: Iterable[tuple[str, str, ServerStatus]]) -> dict[str, list[Fault]]:
     """Return the faults of stores, by their names, each once, as servers report them; a report has its server and its pool."""
-    found: dict[str, dict[str, list[str]]] = {}
+    found: dict[str, dict[tuple[str, str], list[str]]] = {}
     for server, pool, status in reports:
-        if status.bindings_fault:
-            found.setdefault(registrations_of(pool), {}).setdefault(status.bindings_fault, []).append(server)
-        if status.messages_fault:
-            found.setdefault(MESSAGES, {}).setdefault(status.messages_fault, []).append(server)
-    return {name: [_unusable(why, servers) for why, servers in whys.items()] for name, whys in found.items()}
+        for name, why in ((registrations_of(pool), status.bindings_fault), (MESSAGES, status.messages_fault)):
+            if why:
+                keyed = pool if OTHER_KEY in why else ""
+                found.setdefault(name, {}).setdefault((why, keyed), []).append(server)
+    return {name: [_unusable(*seen, servers) for seen, servers in whys.items()] for name, whys in found.items()}
 
 
-def _unusable(why: str, servers: Sequence[str]) -> Fault:
+def _unusable(why: str, pool: str, servers: Sequence[str]) -> Fault:
+    """Return the fault of a store. What servers say is never the remedy: an attacker may hold one of them.
+
+    *pool* is set if its servers have different keys.
+    """
     by = tuple(sorted(servers))
-    fault = store_fault(why, by, "each server uses it again by itself")
-    return replace(fault, what=f"cannot be used by {tell_list(by)}: {fault.what}")
+    reason, remedy = (why.partition("; ")[0], COPY_KEY.format(pool)) if pool else (why, START)
+    what = f"cannot be used by {tell_list(by)}: {reason}"
+    return Fault(what, f"{remedy}; each server uses it again by itself", Cause.STORE, by)
 
 
-def store_fault(why: str, by: tuple[str, ...], then: str) -> Fault:
-    """Return the fault of a store that the servers *by* cannot use; *then* says what follows its repair.
+def own_store_fault(why: str, by: tuple[str, ...], then: str) -> Fault:
+    """Return the fault of a store that *by*, this management server, cannot use; *then* says what follows its repair.
 
     *why* may end with a remedy, after a semicolon. Without one, the store does not answer.
     """
     reason, _, known = why.partition("; ")
-    return Fault(reason, f"{known or 'start the store, or repair the way to it'}; {then}", Cause.STORE, by)
+    return Fault(reason, f"{known or START}; {then}", Cause.STORE, by)
+
+
+START: Final = "start the store, or repair the way to it"

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from sipmesh.server.replication.server_status import ServerStatus
 
 NO_ANSWER: Final = "it does not answer requests"
+CODES: Final = frozenset({*Code, *Cause})
+"""The codes that a fault of a peer can have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,8 @@ def sightings(statuses: Iterable[tuple[str, ServerStatus]], faulty: Collection[s
     for by, status in statuses:
         unanswered += [(by, peer) for peer in status.unanswered]
         for fault in status.peer_faults:
-            found.setdefault(fault.peer, []).append(Sighting(by, fault.why, fault.code))
+            code = fault.code if fault.code in CODES else ""  # a label of a metric, so none that a server makes up
+            found.setdefault(fault.peer, []).append(Sighting(by, fault.why, code))
     known = {*faulty, *found}
     causes = [(peer, [by]) for by, peer in unanswered if peer in known]
     causes += _causes([pair for pair in unanswered if pair[1] not in known])

@@ -17,9 +17,8 @@ SERVERS_EVERY_S: Final = 0.05
 """How often the servers are read at most, while a client changes them all the time; meanwhile no server is reported as away."""
 
 MOST_NAMED: Final = 3
-OTHER_KEY: Final = (
-    "the key of the pool differs at {}; copy state/{}.dialog-key of one host to all others, and restart their servers"
-)
+OTHER_KEY: Final = "the key of the pool differs at "
+COPY_KEY: Final = "copy state/{}.dialog-key of one host to all others, and restart their servers"
 
 
 class ServerWatch:
@@ -91,4 +90,4 @@ class ServerWatch:
         self.table.replace(pairs_of(reply))
         others = self.table.other_keys(self._key)
         named = ", ".join(others[:MOST_NAMED])
-        self._session.health.warning = OTHER_KEY.format(named, self._pool) if others else ""
+        self._session.health.warning = f"{OTHER_KEY}{named}; {COPY_KEY.format(self._pool)}" if others else ""
