@@ -46,6 +46,7 @@ FROM_SOURCE = {
     ),
     "transport/accept/random_choice": "the kernel reads memory of a local variable, which compiled code frees after its last use",
     "server/proxy/calls/identity_service": "runs where a partner has a policy about identity only",
+    "server/proxy/trunks/signer_lists": "runs for calls with a signature only",
     **dict.fromkeys(("server/proxy/gatekeeper", "server/proxy/counters"), "runs once for each link"),
     **dict.fromkeys(
         ("server/proxy/login/login_failures", "server/proxy/message_refusals", "server/quotas/limited_log"),

@@ -706,22 +706,42 @@ async def test_country_and_kind_of_a_number_decide_who_may_call_it(
 async def test_trunk_that_refuses_all_calls_is_a_fault_until_a_call_rings_there(
     network: Network, provider: PlayedTrunk
 ) -> None:
-    """It answers each OPTIONS request. That a number is busy or wrong says nothing about the trunk."""
-    async with network, provider:
-        alice, gateway = await network.phone("alice", FE1), network.nodes[GATEWAY]
+    """It answers each OPTIONS request. That a number is busy or wrong says nothing about the trunk.
 
-        await invited(alice, f"tel:{OUTSIDE}", f"<sip:alice@{EXAMPLE}>")
-        trunk = await provider.links.get()
-        came = await trunk.request_in("INVITE")
-        for status in (*[486] * REFUSED_BY, *[403] * REFUSED_BY):
+    Nor does what one caller is refused: anyone may send what no trunk accepts. A call from before hides nothing.
+    """
+    async with network, provider:
+        alice, bob = await network.phone("alice", FE1), await network.phone("bob", FE1)
+        gateway = network.nodes[GATEWAY]
+
+        async def begun(phone: Peer) -> tuple[Request, Request]:
+            invite = await invited(phone, f"tel:{OUTSIDE}", f"<sip:{phone.user}>")
+            return invite, await trunk.request_in("INVITE")
+
+        async def is_refused(phone: Peer, status: int) -> None:
             assert [*peer_faults(gateway)] == []
+            _, came = await begun(phone)
             await trunk.reply(came, status)
             assert (await trunk.request_in("ACK")).method == "ACK"
-            assert (await alice.final()).status == status
-            await invited(alice, f"tel:{OUTSIDE}", f"<sip:alice@{EXAMPLE}>")
-            came = await trunk.request_in("INVITE")
+            assert (await phone.final()).status == status
+
+        invite = await invited(bob, f"tel:{OUTSIDE}", f"<sip:bob@{EXAMPLE}>")
+        trunk = await provider.links.get()
+        came = await trunk.request_in("INVITE")
+        await trunk.reply(came, 200, OFFER, SDES)
+        call = Dialog.of_caller(invite, await bob.final())
+        await bob.send(inside_of(call, bob, "ACK"))
+        assert (await trunk.request_in("ACK")).method == "ACK"
+        for status in (*[486] * REFUSED_BY, *[420] * REFUSED_BY):
+            await is_refused(alice, status)
+        await is_refused(bob, 403)
         [fault] = peer_faults(gateway)
         assert (fault.peer, fault.kind, fault.code) == (PROVIDER, PeerKind.PARTNER, Cause.CALLS_REFUSED)
         assert "sipmesh calls" in remedy_of(fault.kind, fault.code, fault.peer, GATEWAY)
+        await bob.send(inside_of(call, bob, "INFO"))
+        await trunk.reply(await trunk.request_in("INFO"), 200)
+        assert (await bob.final()).status == 200
+        assert [*peer_faults(gateway)] == [fault]
+        _, came = await begun(alice)
         await trunk.reply(came, 180)
         await until(lambda: [*peer_faults(gateway)] == [])

@@ -35,6 +35,7 @@ from sipmesh.sip.message import Request, respond
 from sipmesh.storage.location_service.sqlite_locations import SqliteLocations
 from sipmesh.storage.messages import Storing
 from sipmesh.transport.limits import Limits
+from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import LinkKind
 from support.history import EVENT, keep_history
 from support.network import BOT, FE1, FE2, Network
@@ -131,7 +132,7 @@ async def test_ack_is_forwarded_without_a_transaction_and_a_refused_one_ends_its
         act(server, received, ForwardAck(TO_BOT))
         bot = server.links.made[BOT]
         assert (methods(bot), alice.served) == (["ACK"], {})
-        act(server, received, EndCall(TO_BOT, Answer(488, why="clear media")))
+        act(server, received, EndCall(TO_BOT, Answer(488, code=Code.MEDIA_NOT_ENCRYPTED, why="clear media")))
         assert methods(bot) == ["ACK", "ACK", "BYE"]
         [told] = server.core.responder.refusals.newest
         assert told.why == "clear media"

@@ -88,10 +88,12 @@ class BranchSender:
         if response.status == TRYING or sent.flow.link.kind is not LinkKind.PARTNER:
             return
         trunk = min(self._flow_table.domains_of(sent.flow))
+        is_new_call = sent.request.method == "INVITE" and sent.request.to.tag is None
         if response.status < FIRST_REDIRECTION:
-            self._trunk_outages.answered(trunk)
-        elif sent.request.method == "INVITE" and sent.request.to.tag is None and response.status not in OF_THE_NUMBER:
-            self._trunk_outages.refused(trunk, response.status)
+            self._trunk_outages.answered(trunk, is_new_call=is_new_call)
+        elif is_new_call and response.status not in OF_THE_NUMBER:
+            caller = sent.proxied.identity or str(sent.proxied.request.from_.uri)
+            self._trunk_outages.refused(trunk, response.status, caller)
 
     def _is_next_trunk(self, proxied: ProxiedRequest, start: Start) -> bool:
         """Tell whether a branch goes to the next trunk, because the trunk before it has failed."""

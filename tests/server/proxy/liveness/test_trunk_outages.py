@@ -73,12 +73,24 @@ def test_trunk_that_carries_a_call_is_as_good_as_before() -> None:
 def test_trunk_that_refuses_ten_calls_in_a_row_says_so_until_it_carries_one() -> None:
     clock, told = Clock(), Told()
     outages = TrunkOutages(clock, LimitedLog(told.log, clock))
-    for _ in range(REFUSED_BY - 1):
-        outages.refused(FIRST, 403)
+    for caller in (["alice"] * REFUSED_BY)[2:] + ["bob"]:
+        outages.refused(FIRST, 403, caller)
     assert outages.why_refused(FIRST) == ""
-    outages.refused(FIRST, 503)
-    outages.refused(SECOND, 403)
+    outages.refused(FIRST, 503, "alice")
+    outages.refused(SECOND, 403, "alice")
     assert outages.why_refused(FIRST) == "it has refused the last 10 calls, the last one with 503"
     assert outages.why_refused(SECOND) == ""
+    outages.answered(FIRST, is_new_call=False)
+    assert outages.why_refused(FIRST)
     outages.answered(FIRST)
     assert outages.why_refused(FIRST) == ""
+
+
+def test_refused_calls_of_one_caller_say_nothing_of_the_trunk_until_another_caller_is_refused() -> None:
+    clock, told = Clock(), Told()
+    outages = TrunkOutages(clock, LimitedLog(told.log, clock))
+    for _ in range(2 * REFUSED_BY):
+        outages.refused(FIRST, 420, "mallory")
+    assert outages.why_refused(FIRST) == ""
+    outages.refused(FIRST, 403, "alice")
+    assert outages.why_refused(FIRST)

@@ -16,7 +16,8 @@ TURNED_BY: Final = 2
 """Answers in a row to OPTIONS by which a trunk is silent or answers again: one lost answer changes nothing."""
 
 REFUSED_BY: Final = 10
-"""Calls in a row that a trunk refuses before any of them rings: a number may be wrong or busy, but not ten in a row."""
+"""Calls in a row, of two callers or more, that a trunk refuses before any of them rings: a number may be wrong or busy, but not
+ten in a row. One caller may send what no trunk accepts."""
 
 
 class TrunkOutages:
@@ -31,7 +32,7 @@ class TrunkOutages:
         self._failed: dict[str, tuple[float, float]] = {}
         self._silent: set[str] = set()
         self._turning: dict[str, int] = {}
-        self._refused: dict[str, tuple[int, int]] = {}
+        self._refused: dict[str, tuple[int, int, str, bool]] = {}
 
     def failed(self, name: str) -> None:
         """A call has gone on to the next trunk, because the trunk *name* was silent, refused it or could not be reached."""
@@ -43,25 +44,28 @@ class TrunkOutages:
         self._failed[name] = now + pause, pause
         self._log.warning(name, "trunk has failed", peer=name, tried_last_for_s=round(pause))
 
-    def answered(self, name: str) -> None:
-        """The trunk *name* carries a call."""
+    def answered(self, name: str, *, is_new_call: bool = True) -> None:
+        """The trunk *name* carries a call; *is_new_call*: it has begun now. A call from before says nothing of those after it."""
         if self._failed.pop(name, None) is not None:
             self._log.info(name, "trunk carries calls again", peer=name)
-        self._refused.pop(name, None)
+        if is_new_call:
+            self._refused.pop(name, None)
         if name in self._silent:
             self._turn(name, is_well=True)
 
-    def refused(self, name: str, status: int) -> None:
-        """The trunk *name* has refused a call with *status* before it has rung."""
-        count, _ = self._refused.get(name, (0, 0))
-        self._refused[name] = count + 1, status
-        if count + 1 == REFUSED_BY:
+    def refused(self, name: str, status: int, caller: str) -> None:
+        """The trunk *name* has refused a call of *caller* with *status* before it has rung."""
+        was_told = self.why_refused(name)
+        count, _, first, has_others = self._refused.get(name, (0, 0, caller, False))
+        self._refused[name] = count + 1, status, first, has_others or caller != first
+        if not was_told and self.why_refused(name):
             self._log.warning(name, "trunk refuses all calls", peer=name, status=status)
 
     def why_refused(self, name: str) -> str:
         """Return what a trunk says that refuses all calls; empty if it carries some."""
-        count, status = self._refused.get(name, (0, 0))
-        return f"it has refused the last {count} calls, the last one with {status}" if count >= REFUSED_BY else ""
+        count, status, _, has_others = self._refused.get(name, (0, 0, "", False))
+        is_fault = count >= REFUSED_BY and has_others
+        return f"it has refused the last {count} calls, the last one with {status}" if is_fault else ""
 
     def pinged(self, name: str, *, is_well: bool) -> bool:
         """The trunk *name* has answered an OPTIONS, or has not; tell whether it counts as silent now."""
