@@ -94,7 +94,6 @@ ALLOWED: Final[dict[tuple[str, str, str], str]] = {
         "lower",
     ): "the host of a SIP URI that has been read, which is ASCII",
     ("topology/view.py", "ServerView.open_policy", "lower"): "a name of the topology, which is ASCII",
-    ("transport/tls/pyopenssl.py", "PyOpenSslTls.__repr__", "strip"): "text of OpenSSL",
     ("transport/tls/pyopenssl.py", "_reason", "lower"): "text of OpenSSL",
     (
         "trust/x509/name_constraints.py",
