@@ -73,7 +73,7 @@ def test_trunk_that_carries_a_call_is_as_good_as_before() -> None:
 def test_trunk_that_refuses_ten_calls_in_a_row_says_so_until_it_carries_one() -> None:
     clock, told = Clock(), Told()
     outages = TrunkOutages(clock, LimitedLog(told.log, clock))
-    for caller in (["alice"] * REFUSED_BY)[2:] + ["bob"]:
+    for caller in [*(["alice"] * REFUSED_BY)[2:], "bob"]:
         outages.refused(FIRST, 403, caller)
     assert outages.why_refused(FIRST) == ""
     outages.refused(FIRST, 503, "alice")
