@@ -64,7 +64,9 @@ async def test_channels_of_a_trunk_are_the_sum_of_both_workers_in_status_and_met
         """Wait until the metric, and the report that `sipmesh status` and the page read, have *calls*."""
         figure = labelled("sipmesh_trunk_calls", trunk=PROVIDER)
         await figures_with(port, lambda found: found.get(figure) == calls)
-        while (await managed.network())[GATEWAY]["trunks"] != [{"trunk": PROVIDER, "calls": calls, "fails": False}]:
+        while (await managed.network())[GATEWAY]["trunks"] != [
+            {"trunk": PROVIDER, "calls": calls, "fails": False, "minutes": 0}
+        ]:
             await asyncio.sleep(LOOK_AGAIN_S)
 
     async with managed:
