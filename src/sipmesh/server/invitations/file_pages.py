@@ -25,7 +25,7 @@ from sipmesh.storage.sent_files import PART
 from sipmesh.topology.document.parts.files import FILES, MEGABYTE
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
 
     from sipmesh.server.files.file_about import FileAbout
     from sipmesh.server.invitations.strangers import Strangers
@@ -81,31 +81,15 @@ class FilePages:
         """Return every path."""
         one = f"{FILES}/{{token}}"
         return [
-            web.post(FILES, self._for_page(self._upload)),
+            web.post(FILES, self._tickets.for_phone(self._upload)),
             web.get(one, self._fetch),
-            web.delete(one, self._for_page(self._remove)),
+            web.delete(one, self._tickets.for_phone(self._remove)),
             web.options(FILES, self._preflight),
             web.options(one, self._preflight),
         ]
 
     async def _preflight(self, request: web.Request) -> web.Response:
         return self._tickets.preflight(request, ("POST", "DELETE"))
-
-    def _for_page(
-        self, act: Callable[[web.Request], Awaitable[web.Response]]
-    ) -> Callable[[web.Request], Awaitable[web.Response]]:
-        """Return the handler that does *act*, and has the page of the web phone read each answer, refusals too."""
-
-        async def answer(request: web.Request) -> web.Response:
-            if "Origin" in request.headers and not self._tickets.shared(request):
-                raise web.HTTPForbidden(text="this is for the web phone of our front ends\n")
-            try:
-                return self._tickets.for_page(request, await act(request))
-            except web.HTTPException as refused:
-                refused.headers.update(self._tickets.shared(request))
-                raise
-
-        return answer
 
     def _wanted(self) -> Files:
         wanted = self._view().loaded.topology.files
@@ -192,10 +176,8 @@ class FilePages:
                 if request.method == "GET":
                     with _lasting(request, _longest(sent.size)):
                         await self._send(answer, file, sent.parts)
-            except (
-                OperatorError,
-                OSError,
-            ) as wrong:  # TimeoutError is an OSError; a part of the answer is sent already
+            except (OperatorError, OSError) as wrong:
+                # TimeoutError is an OSError. A part of the answer is sent already.
                 self._log.warning("file not sent", octets=sent.size, why=str(wrong) or "its receiver was too slow")
                 if request.transport is not None:
                     request.transport.abort()

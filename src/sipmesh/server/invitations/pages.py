@@ -143,7 +143,7 @@ class InvitationPages:
         """Return the account for the web phone: its page comes from a front end, which is another origin."""
         origin = request.headers.get("Origin", "")
         if origin not in phone_origins(self._view()):
-            raise web.HTTPForbidden(text="this is for the web phone of our front ends\n")
+            raise web.HTTPForbidden(text=OTHER_SITE)
         profile = await self._by_ticket(request, ClientKind.WEB)
         answer = web.Response(body=softphones.web(profile), content_type="application/json")
         answer.headers["Access-Control-Allow-Origin"] = origin
@@ -219,6 +219,7 @@ class InvitationPages:
 
 
 NOT_NOW: Final = "This invitation cannot be taken now. Try again in a minute, or ask your administrator.\n"
+OTHER_SITE: Final = "this is for the web phone of our front ends\n"
 POLYCOM_FILE: Final = "account.cfg"
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from sipmesh.server.console.operations import Operations
     from sipmesh.server.invitations.strangers import Strangers
-    from sipmesh.server.invitations.ticket_login import TicketLogin
+    from sipmesh.server.invitations.ticket_login import Handler, TicketLogin
 
 LARGEST_CHANGE: Final = 64 << 10
 """Octets of a change: it names 64 callers at most."""
@@ -60,26 +60,19 @@ class RulePages:
     async def _preflight(self, request: web.Request) -> web.Response:
         return self._login.preflight(request, ("PUT", "DELETE"))
 
-    def _answering(
-        self, act: Callable[[web.Request, PortalUser], Awaitable[Mapping[str, object]]]
-    ) -> Callable[[web.Request], Awaitable[web.Response]]:
+    def _answering(self, act: Callable[[web.Request, PortalUser], Awaitable[Mapping[str, object]]]) -> Handler:
         """Return the handler that does *act* for the user of the ticket, and has the page read each answer."""
 
         async def answer(request: web.Request) -> web.Response:
-            if "Origin" in request.headers and not self._login.shared(request):
-                raise web.HTTPForbidden(text="this is for the web phone of our front ends\n")
             try:
                 found, status = await act(request, await self._user(request)), web.HTTPOk.status_code
             except RuleError as wrong:
                 found, status = {"field": wrong.rule, "error": wrong.message}, UNFIT
             except SipmeshError as wrong:
                 found, status = {"field": _field_of(wrong), "error": str(wrong)}, UNFIT
-            except web.HTTPException as wrong:
-                wrong.headers.update(self._login.shared(request))
-                raise
-            return self._login.for_page(request, web.json_response(found, status=status))
+            return web.json_response(found, status=status)
 
-        return answer
+        return self._login.for_phone(answer)
 
     async def _user(self, request: web.Request) -> PortalUser:
         """Return the user who shows a ticket, named with the device; raises 401 for a wrong one, and 429 for too many."""

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
 from sipmesh.errors import RemoteError
-from sipmesh.server.invitations.pages import phone_origins
+from sipmesh.server.invitations.pages import OTHER_SITE, phone_origins
 from sipmesh.server.portal.ticket_holder import holder_of_ticket
 from sipmesh.server.process.off_loop import off_loop
 from sipmesh.sip.text import LWS, ascii_lower
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from datetime import datetime
 
     from sipmesh.server.portal.ticket_holder import TicketHolder
     from sipmesh.topology.view import ServerView
 
 BEARER: Final = "bearer"
+
+Handler = Callable[[web.Request], Awaitable[web.Response]]
 
 
 def ticket_of(request: web.Request) -> str:
@@ -53,10 +54,27 @@ class TicketLogin:
         answer.headers.update(self.shared(request))
         return answer
 
+    def for_phone(self, act: Handler) -> Handler:
+        """Return the handler that does *act*, and has the page read each answer, refusals too.
+
+        A page of another site gets HTTP 403.
+        """
+
+        async def answer(request: web.Request) -> web.Response:
+            if "Origin" in request.headers and not self.shared(request):
+                raise web.HTTPForbidden(text=OTHER_SITE)
+            try:
+                return self.for_page(request, await act(request))
+            except web.HTTPException as refused:
+                refused.headers.update(self.shared(request))
+                raise
+
+        return answer
+
     def preflight(self, request: web.Request, methods: Sequence[str]) -> web.Response:
         """Let the page of the web phone send these *methods*; raises HTTP 403 for a page of another site."""
         if not self.shared(request):
-            raise web.HTTPForbidden(text="this is for the web phone of our front ends\n")
+            raise web.HTTPForbidden(text=OTHER_SITE)
         headers = {
             "Access-Control-Allow-Methods": ", ".join(methods),
             "Access-Control-Allow-Headers": "Authorization, Content-Type",
