@@ -74,7 +74,7 @@ export class Contacts {
   }
 
   // Add a contact; one who is not *kept* has written or called, and is forgotten with the page. One who is *past* was found in the
-  // message history, and is not watched until somebody writes or calls again.
+  // message history, and is not watched until the next message or call.
   add(address, { kept = true, past = false } = {}) {
     const known = this.people.get(address);
     if (known) {

@@ -153,7 +153,8 @@ class SentFiles:
         """Give each user who has files, with the account."""
         table = tables.FILES
         with self._border() as db:
-            return [(str(row.owner), int(row.account)) for row in db.execute(_owners(table))]
+            owners = db.execute(sql.select(table.c.owner, table.c.account).distinct())
+            return [(str(row.owner), int(row.account)) for row in owners]
 
     def forget(self, owners: Collection[tuple[str, int]]) -> int:
         """Remove the files of these users and accounts; 0 is for each account of the name. Gives how many."""
@@ -185,10 +186,6 @@ class SentFiles:
         with self._border() as db:
             db.execute(tables.TURN.update().values(turn=tables.TURN.c.turn + 1))
             yield db
-
-
-def _owners(table: sql.Table) -> sql.Select[tuple[str, int]]:
-    return sql.select(table.c.owner, table.c.account).distinct()
 
 
 def _sum(db: sql.Connection, which: sql.ColumnElement[bool]) -> tuple[int, int]:

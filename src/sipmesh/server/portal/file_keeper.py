@@ -59,11 +59,11 @@ class FileKeeper:
     def _begin(self, file: str, aor: str, size: int, room: Room, within_s: float) -> None:
         loaded = self._view().loaded
         with opened(loaded) as users, users.reading() as db:
-            found = account_of(db, aor)
             row = row_with_devices(db, aor)
-        if found is None or row is None or found.is_disabled:
+        account = verifier_of(row) if row is not None else None
+        if row is None or account is None or account.is_disabled:
             raise OperatorError("this user is gone")
-        owner = Owner(aor, found.created, row["pool"] or home_by_default(loaded.topology))
+        owner = Owner(aor, account.created, row["pool"] or home_by_default(loaded.topology))
         self._opened().begin(file, owner, size, room, within_s)
 
     async def write(self, file: FileCipher, number: int, octets: bytes) -> None:
