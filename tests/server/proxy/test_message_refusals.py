@@ -69,7 +69,7 @@ async def test_call_or_message_that_is_refused_without_a_code_has_a_reference_to
         refused = await alice.ask(alice.request(method, "sip:nobody@example.test", headers))
         references = [one.reference for one in refusals.plain if one.why.endswith("is not a user of this network")]
         assert (refused.status, len(references)) == (status, has_reference)
-        assert all(f'"refused: policy, reference {one}"' in (refused.first("warning") or "") for one in references)
+        assert all(f'"refused: unavailable, reference {one}"' in (refused.first("warning") or "") for one in references)
         assert (len(refusals.newest), home.nodes[FE1].counters.refused_messages.total()) == (0, 0)
         assert {line["level"] for line in home.told[FE1].events("message refused")} <= {"info"}
 

@@ -37,6 +37,9 @@ COARSE: Final = {
 }
 """The class of the reason that a refused peer learns; our log has the full reason under the same reference."""
 
+BY_POLICY: Final = (Status.FORBIDDEN, Status.DECLINE)
+"""Statuses of what a rule refuses; another refusal without a verdict code tells that its target cannot be reached."""
+
 RECORDED: Final = ("INVITE", "MESSAGE")
 """Methods of the requests that have a call record."""
 
@@ -83,6 +86,8 @@ class MessageRefusals:
         )
         refused, coarse = RefusedMessage(**facts), "policy"
         if answer.code is None:
+            if answer.status not in BY_POLICY:
+                coarse = "unavailable"
             self.plain.append(refused)
             self._log.info(flow.account.name, "message refused", **asdict(refused))
         else:
