@@ -107,11 +107,13 @@ def trunks_of(node: RunningServer) -> tuple[TrunkUse, ...]:
 
 
 def peer_faults(node: RunningServer) -> Iterator[PeerFault]:
-    """Yield the CRLs that have expired, and the trunks that refuse all calls."""
+    """Yield the CRLs that have expired, and the trunks at which our login fails, or that refuse all calls."""
     yield from lapsed_crls(node.view.loaded, node.view.role, node.gatekeeper.clock())
     names = node.current.value.trunk_names
     for trunk in sorted(names.trunks.trunks) if names is not None else ():
-        if why := node.trunk_outages.why_refused(trunk):
+        if why := node.trunk_logins.why_failed(trunk):
+            yield PeerFault(peer=trunk, kind=PeerKind.PARTNER, why=text(why), code=str(Cause.LOGIN_FAILS))
+        elif why := node.trunk_outages.why_refused(trunk):
             yield PeerFault(peer=trunk, kind=PeerKind.PARTNER, why=why, code=str(Cause.CALLS_REFUSED))
 
 

@@ -94,6 +94,8 @@ _PARTNERS: Final[Mapping[str, str]] = {
     Cause.NO_ANSWER: "ask the partner: its edge accepts links, and answers no OPTIONS request of {by}",
     Cause.CALLS_REFUSED: "sipmesh calls --since 1d has the status of each call; ask the provider about the account and the "
     "numbers that {name} accepts. The first call that rings there ends this fault",
+    Cause.LOGIN_FAILS: "compare `login` of {name} in the topology with the account that the provider has given, and write its "
+    "password into the `secret_file` on {by}: the next login ends this fault",
 }
 _TABLE: Final[Mapping[PeerKind, tuple[Mapping[str, str], str]]] = {
     PeerKind.SERVER: (_SERVERS, "this shows each check with its remedy: sipmesh explain {name}"),

@@ -68,7 +68,7 @@ def tell_sightings(by: Iterable[str], seen: Sequence[Sighting]) -> str:
     servers = tell_list(sorted(by))
     if seen[0].code == Cause.NO_ANSWER:
         return f"it does not answer {servers}"
-    if seen[0].code in {Cause.CRL_EXPIRED, Cause.CALLS_REFUSED}:
+    if seen[0].code in {Cause.CRL_EXPIRED, Cause.CALLS_REFUSED, Cause.LOGIN_FAILS}:
         return seen[0].why
     return f"no link to it works from {servers}: {seen[0].why}"
 

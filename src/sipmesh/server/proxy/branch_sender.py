@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sipmesh.server.proxy.rtpengine.bridge import Bridge
     from sipmesh.server.proxy.transactions.branch_requests import BranchRequests
     from sipmesh.server.proxy.transactions.client_transactions import ClientTransactions
+    from sipmesh.server.proxy.trunks.trunk_logins import TrunkLogins
     from sipmesh.sip.message import Response
     from sipmesh.transport.link.link import Link
 
@@ -29,8 +30,8 @@ SENT: Final = 0
 LOST: Final = -1
 """What has become of a branch: it was sent, or its target cannot be reached. Other values are the status that it gets."""
 
-OF_THE_NUMBER: Final = frozenset({401, 404, 407, 410, 480, 484, 485, 486, 487, 600, 603, 604})
-"""Responses of a trunk that works: they speak of the number that is called, or ask for the password of the trunk."""
+OF_THE_NUMBER: Final = frozenset({404, 410, 480, 484, 485, 486, 487, 600, 603, 604})
+"""Responses of a trunk that works: they speak of the number that is called."""
 
 
 class BranchSender:
@@ -43,9 +44,10 @@ class BranchSender:
         transactions: ClientTransactions,
         outages: Outages,
         trunk_outages: TrunkOutages,
+        trunk_logins: TrunkLogins,
     ) -> None:
         self._flow_table, self._requests, self._transactions = flow_table, requests, transactions
-        self._outages, self._trunk_outages = outages, trunk_outages
+        self._outages, self._trunk_outages, self._trunk_logins = outages, trunk_outages, trunk_logins
 
     def send(
         self,
@@ -84,13 +86,18 @@ class BranchSender:
         return SENT
 
     def trunk_answered(self, sent: SentBranch, response: Response) -> None:
-        """See whether a trunk carries calls: a call rings there, or was answered; or a new call was refused."""
+        """See whether a trunk carries calls: a call rings there, or was answered; or a new call was refused.
+
+        *response* is no challenge of the trunk: `TrunkLogins` has those.
+        """
         if response.status == TRYING or sent.flow.link.kind is not LinkKind.PARTNER:
             return
         trunk = min(self._flow_table.domains_of(sent.flow))
         is_new_call = sent.request.method == "INVITE" and sent.request.to.tag is None
         if response.status < FIRST_REDIRECTION:
             self._trunk_outages.answered(trunk, is_new_call=is_new_call)
+            if is_new_call:
+                self._trunk_logins.rang(trunk)
         elif is_new_call and response.status not in OF_THE_NUMBER:
             caller = sent.proxied.identity or str(sent.proxied.request.from_.uri)
             self._trunk_outages.refused(trunk, response.status, caller)

@@ -50,23 +50,28 @@ class ResponseAdmission:
         if flow.sender is None:
             raise RemoteError("a response on a link without a sender", rule="R12")
         response.pop_via()
-        in_force = self._current.value
+        in_force, is_challenge = self._current.value, False
         if sent.request.method == "REGISTER":
             settle_registration(response, sent.proxied.request)
             self._access.answered(sent, response)
         else:
-            if in_force.trunk_names is not None and response.status in CHALLENGED:
-                trunk = self._calls.trunks.trunk_of(flow)
-                if trunk:
-                    self._trunk_logins.challenged(sent, response, trunk)
+            is_challenge = in_force.trunk_names is not None and self._takes_challenge(sent, response)
             settle(response, sent.proxied.request, flow.sender, in_force.border, in_force.view.name)
         if flow.link.kind is LinkKind.CLIENT and not sent.is_carried:
             self._privacy.hide_answer(sent, response)
         self._answerers.name_in(sent, response)
         if in_force.trunk_names is not None:
             self._requests.hide_answerer(sent, response)
-            self._sender.trunk_answered(sent, response)
+            if not is_challenge:
+                self._sender.trunk_answered(sent, response)
             if response.status >= FIRST_FINAL:
                 self._calls.answered(sent, response.status)
         if response.present & RECORD_ROUTE and response.status < FIRST_REDIRECTION:  # only these create a dialog
             self._requests.bind_answer(sent, response)
+
+    def _takes_challenge(self, sent: SentBranch, response: Response) -> bool:
+        """Take the challenge of a trunk out of *response*; tell whether there was one."""
+        trunk = self._calls.trunks.trunk_of(sent.flow) if response.status in CHALLENGED else ""
+        if trunk:
+            self._trunk_logins.challenged(sent, response, trunk)
+        return bool(trunk)

@@ -24,6 +24,7 @@ class Cause(StrEnum):
     NO_ANSWER = "no-answer"
     SILENT = "silent"
     CALLS_REFUSED = "calls-refused"
+    LOGIN_FAILS = "login-fails"
     CRL_EXPIRED = "crl-expired"
     CLOCK = "clock"
     STORE = "store"

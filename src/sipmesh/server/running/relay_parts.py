@@ -58,7 +58,12 @@ class RelayParts:
 def _relay(setup: ServerSetup, peers: PeerParts, forwarding: ForwardingParts, access: AccessProxy) -> Relay:
     client_transactions = ClientTransactions(setup.loop.time)
     sender = BranchSender(
-        peers.flow_table, forwarding.requests, client_transactions, forwarding.outages, forwarding.trunk_outages
+        peers.flow_table,
+        forwarding.requests,
+        client_transactions,
+        forwarding.outages,
+        forwarding.trunk_outages,
+        forwarding.trunk_logins,
     )
     admission = ResponseAdmission(
         setup.current,

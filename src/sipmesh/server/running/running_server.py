@@ -141,6 +141,7 @@ class RunningServer:
         self.refusals, self.identity, self.media = peers.refusals, forwarding.identity, forwarding.media
         self.numbers = forwarding.numbers
         self.trunk_calls, self.trunk_outages = forwarding.calls.trunks, forwarding.trunk_outages
+        self.trunk_logins = forwarding.trunk_logins
         self.relay, self.release, self.under_way = parts.relays.relay, forwarding.calls.release, forwarding.under_way
         self.logins, self.failures = users.logins, users.failures
         self.takeovers = users.takeovers

@@ -11,7 +11,11 @@ import pytest
 
 from sipmesh.client.dialog import Dialog
 from sipmesh.demo.organisation import Organisation
+from sipmesh.server.admin.status_report import peer_faults
+from sipmesh.server.management.remedies import remedy_of
 from sipmesh.server.proxy.flow import SentBranch
+from sipmesh.server.replication.link_fault import Cause
+from sipmesh.server.replication.server_status import PeerKind
 from sipmesh.sip.message import Request
 from support.descriptions import SDES, SDP
 from support.digest_provider import DigestAccount
@@ -59,6 +63,11 @@ def with_login(network: Network, **keys: object) -> Network:
 def secret_of(network: Network) -> Path:
     """The file with the password."""
     return network.organisations[0].folder / "secrets" / "provider"
+
+
+def trunk_faults(network: Network) -> list[tuple[str, str, str]]:
+    """What the gateway reports of its trunks: each name, code and sentence."""
+    return [(fault.peer, fault.code, fault.why) for fault in peer_faults(network.nodes[GATEWAY])]
 
 
 def tick(network: Network) -> None:
@@ -333,3 +342,106 @@ async def test_registration_that_is_refused_is_tried_less_and_less(network: Netw
             await asyncio.sleep(pauses[-1] + 1)
             tick(network)
         assert pauses == [30, 60, 120]
+
+
+@on_loop
+async def test_wrong_password_is_a_fault_of_the_trunk_until_the_right_one_is_in_its_file(
+    network: Network, provider: PlayedTrunk
+) -> None:
+    """The first refusal shows it, and no wait: the gateway registers again once the file has changed."""
+    account = DigestAccount(status=401)
+    secret_of(network).write_text("wrong\n")
+    async with with_login(network, registers=True), provider:
+        tick(network)
+        trunk = await provider.links.get()
+        await account.challenges(trunk, await trunk.request_in("REGISTER"))
+        assert trunk_faults(network) == []
+        register = await trunk.request_in("REGISTER")
+        assert not account.proved(register)
+        await account.challenges(trunk, register, "n2")
+        await until(lambda: bool(trunk_faults(network)))
+        [fault] = trunk_faults(network)
+        assert fault == (PROVIDER, Cause.LOGIN_FAILS, "it refuses our registration with 401")
+        assert "`secret_file` on gw1" in remedy_of(PeerKind.PARTNER, Cause.LOGIN_FAILS, PROVIDER, "gw1")
+        tick(network)
+        secret_of(network).write_text(f"{account.password}\n")
+        tick(network)
+        register = await trunk.request_in("REGISTER")
+        assert account.proved(register, count=2)
+        await trunk.reply(register, 200, [("expires", "80")])
+        await until(lambda: trunk_faults(network) == [])
+
+
+@on_loop
+async def test_registration_that_is_forbidden_is_a_fault_and_an_overloaded_registrar_is_none(
+    network: Network, provider: PlayedTrunk
+) -> None:
+    async with with_login(network, registers=True), provider:
+        tick(network)
+        trunk = await provider.links.get()
+        known = network.nodes[GATEWAY].trunk_watch.trunks[PROVIDER]
+        await trunk.reply(await trunk.request_in("REGISTER"), 503)
+        await until(lambda: not known.asks)
+        assert trunk_faults(network) == []
+        secret_of(network).chmod(0o644)
+        secret_of(network).write_text("another one\n")
+        tick(network)
+        await ACCOUNT.challenges(trunk, await trunk.request_in("REGISTER"))
+        await until(lambda: bool(trunk_faults(network)))
+        assert "our password cannot be used" in trunk_faults(network)[0][2]
+        secret_of(network).chmod(0o600)
+        secret_of(network).write_text("yet another one\n")
+        tick(network)
+        await trunk.reply(await trunk.request_in("REGISTER"), 403)
+        await until(lambda: "it refuses our registration with 403" in str(trunk_faults(network)))
+
+
+@on_loop
+async def test_calls_with_a_wrong_password_are_a_fault_until_one_rings_with_the_right_one(
+    network: Network, provider: PlayedTrunk
+) -> None:
+    """A nonce that is too old says nothing of the password, and a challenge is no refusal of a call."""
+    secret_of(network).write_text("wrong\n")
+    async with network, provider:
+        alice = await network.phone("alice", FE1)
+        await calls(alice)
+        trunk = await provider.links.get()
+        await challenged(trunk)
+        await challenged(trunk, nonce="n2", stale="true")
+        assert (await alice.final()).status == 502
+        assert trunk_faults(network) == []
+        for nonce in ("n3", "n4"):
+            await calls(alice)
+            await challenged(trunk, nonce=nonce)
+            await challenged(trunk, nonce=f"{nonce}-again")
+            assert (await alice.final()).status == 502
+            assert trunk_faults(network) == [
+                (PROVIDER, Cause.LOGIN_FAILS, "it refuses our password for calls with 407")
+            ]
+        secret_of(network).write_text(f"{ACCOUNT.password}\n")
+        await calls(alice)
+        invite = await trunk.request_in("INVITE")
+        assert ACCOUNT.proved(invite, "n4-again")
+        await trunk.reply(invite, 180)
+        await until(lambda: trunk_faults(network) == [])
+
+
+@on_loop
+async def test_challenge_that_cannot_be_answered_is_a_fault_that_says_what_was_wanted(
+    network: Network, provider: PlayedTrunk
+) -> None:
+    async with network, provider:
+        alice = await network.phone("alice", FE1)
+        await calls(alice)
+        trunk = await provider.links.get()
+        await challenged(trunk, realm="other.test")
+        assert (await alice.final()).status == 502
+        [(name, code, why)] = trunk_faults(network)
+        assert (name, code) == (PROVIDER, Cause.LOGIN_FAILS)
+        assert "realm 'other.test'" in why
+        secret_of(network).chmod(0o644)
+        await calls(alice)
+        await challenged(trunk)
+        await challenged(trunk)
+        assert (await alice.final()).status == 502
+        assert "our password cannot be used" in trunk_faults(network)[0][2]

@@ -51,14 +51,16 @@ class WatchedTrunk:
     """What is known of one trunk: when the next REGISTER and the next OPTIONS are due, in loop time.
 
     *registered_on* is the number of the link of its registration, 0 without one. *expires* is what the trunk wants at least.
+    *account* is that of the last attempt.
     """
 
-    __slots__ = ("asks", "expires", "pause", "ping_at", "pings", "register_at", "registered_on", "tries")
+    __slots__ = ("account", "asks", "expires", "pause", "ping_at", "pings", "register_at", "registered_on", "tries")
 
     def __init__(self, now: float, ping_s: float) -> None:
         self.register_at, self.ping_at = now, now + ping_s
         self.registered_on, self.pause, self.expires, self.tries = 0, FIRST_PAUSE_S, 0, 0
         self.asks = self.pings = False
+        self.account: tuple[TrunkLogin | None, int] | None = None
 
 
 class TrunkWatch:
@@ -102,7 +104,8 @@ class TrunkWatch:
             is_lost = known.registered_on and self._flow_table.by_number(known.registered_on) is None
             if is_lost:
                 known.registered_on, known.register_at = 0, min(known.register_at, now)
-            if now >= known.register_at:
+            has_changed = not known.registered_on and known.account != self._logins.account(route.name)
+            if has_changed or now >= known.register_at:
                 known.tries = 0
                 self._register(route, route.login, known)
         if route.ping and now >= known.ping_at and not known.pings:
@@ -124,6 +127,7 @@ class TrunkWatch:
 
     def _register(self, route: TrunkRoute, login: TrunkLogin, known: WatchedTrunk) -> None:
         """Register the account, with the name of this gateway as its Contact."""
+        known.account = self._logins.account(route.name)
         uri = f"sip:{login.domain}"
         flow = self._flow_to(route.name, uri)
         if flow is None:
@@ -132,9 +136,12 @@ class TrunkWatch:
         aor, contact = f"sip:{login.user}@{login.domain}", f"<sip:{login.user}@{self._sent_by(flow)};transport=tls>"
         request = self._request("REGISTER", uri, aor, aor, contact)
         request.append("expires", str(max(login.expires, known.expires)))
+        found = self._logins.credentials(request, route.name)
+        if known.tries and found is None and self._logins.why_failed(route.name):
+            self._failed(route, known, self._logins.why_failed(route.name))
+            return
         known.asks = True
         heard = partial(self._heard, route, login, known, flow)
-        found = self._logins.credentials(request, route.name)
         self._own_requests.send(flow, request, partial(self._unheard, route, known), heard, found)
 
     def _unheard(self, route: TrunkRoute, known: WatchedTrunk, status: int) -> None:
@@ -157,12 +164,16 @@ class TrunkWatch:
             self._register(route, login, known)
         else:
             self._failed(route, known, f"answer {response.status}")
+            if response.status not in FIELDS or known.tries > 1:
+                why = f"it refuses our registration with {response.status}"
+                self._logins.failed(route.name, why, is_register=True)
 
     def _registered(
         self, route: TrunkRoute, login: TrunkLogin, known: WatchedTrunk, flow: Flow, response: Response
     ) -> None:
         if not known.registered_on:
             self._log.info(route.name, "registered at a trunk", peer=route.name, user=login.user)
+        self._logins.registered(route.name)
         granted = granted_s(response, login.user) or login.expires
         known.registered_on, known.pause = flow.number, FIRST_PAUSE_S
         known.register_at = self._clock() + KEPT * granted
