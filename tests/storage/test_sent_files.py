@@ -28,13 +28,13 @@ def _store(url: str) -> Iterator[SentFiles]:
 
 def keep(store: SentFiles, file: str, owner: Owner = ALICE, size: int = 10, lifetime_s: float = DAY) -> None:
     store.begin(file, owner, size, ROOM, DAY)
-    store.write(file, 0, b"part")
+    store.write(file, 0, b"part", DAY)
     store.finish(file, size, 1, b"about", lifetime_s)
 
 
 def test_file_counts_once_all_of_it_is_there(store: SentFiles) -> None:
     store.begin("f", ALICE, 20, ROOM, DAY)
-    store.write("f", 0, b"one")
+    store.write("f", 0, b"one", DAY)
     assert store.find("f") is None
     until = store.finish("f", 7, 1, b"about", DAY)
     found = store.find("f")
@@ -45,15 +45,20 @@ def test_file_counts_once_all_of_it_is_there(store: SentFiles) -> None:
     assert (store.remove("f"), store.remove("f"), store.find("f"), store.part("f", 0)) == (True, False, None, b"")
 
 
-def test_what_a_killed_upload_has_left_takes_room_for_its_time_and_is_removed(store: SentFiles, url: str) -> None:
-    store.begin("half", ALICE, 100, ROOM, 0.0)
-    store.write("half", 0, b"half")
-    assert store.find("half") is None
-    keep(store, "next", size=100)  # the time of the first one is over, so that it takes no room
+def test_upload_holds_its_room_for_its_lease_after_each_part_and_no_longer(store: SentFiles, url: str) -> None:
+    store.begin("goes on", ALICE, 40, ROOM, 0.0)
+    store.write("goes on", 0, b"part", DAY)
+    store.begin("killed", ALICE, 60, ROOM, DAY)
+    with pytest.raises(NoRoomError):
+        keep(store, "next", size=60)
+    store.write("killed", 0, b"half", 0.0)
+    assert store.find("killed") is None
+    keep(store, "next", size=60)
     with shell(url) as db:
-        assert db.exec_driver_sql("SELECT id FROM sent_file_parts").scalars().all() == ["next"]
+        assert set(db.exec_driver_sql("SELECT id FROM sent_file_parts").scalars()) == {"goes on", "next"}
     with pytest.raises(OperatorError, match="too long"):
-        store.finish("half", 4, 1, b"about", DAY)
+        store.finish("killed", 4, 1, b"about", DAY)
+    store.finish("goes on", 4, 1, b"about", DAY)
 
 
 def test_room_is_bounded_for_a_user_a_pool_and_all(store: SentFiles) -> None:
@@ -111,10 +116,10 @@ def test_upload_whose_file_was_removed_is_refused_and_leaves_no_part(store: Sent
     """Another server may remove the file while a part is written, which no lock of SQLite or PostgreSQL prevents."""
     keep(store, "a")
     store.begin("gone", ALICE, 10, ROOM, DAY)
-    store.write("gone", 0, b"part")
+    store.write("gone", 0, b"part", DAY)
     assert store.remove("gone")
     with pytest.raises(OperatorError, match="its user was removed"):
-        store.write("gone", 1, b"part")
+        store.write("gone", 1, b"part", DAY)
     with shell(url) as db:
         db.exec_driver_sql("INSERT INTO sent_file_parts SELECT 'gone', 2, octets FROM sent_file_parts")
         db.commit()
@@ -152,7 +157,7 @@ store = SentFiles(sys.argv[1])
 store.begin("b", Owner("sip:b@example.test", 1, "p"), 10, Room(*[1 << 30] * 3), 60.0)
 resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
 try:
-    store.write("b", 0, b"x" * 400_000)
+    store.write("b", 0, b"x" * 400_000, 60.0)
 except OperatorError as wrong:
     print(wrong)
 """

@@ -72,24 +72,31 @@ def keep(cipher: UserCipher, entry: NewEntry) -> Work[bool]:
     """Add a message to the history of a user; False if it is there already. The rows of an earlier account are removed."""
 
     def work(db: sql.Connection) -> bool:
-        table, users = tables.HISTORY, tables.USERS
-        account = db.execute(sql.select(users.c.account).where(users.c.owner == cipher.owner)).scalar()
-        if account is not None and account < cipher.account:
-            _remove(db, table.c.owner == cipher.owner, table.c.account < cipher.account)
-            db.execute(users.update().where(users.c.owner == cipher.owner).values(account=cipher.account))
-        if db.execute(sql.select(table.c.at).where(table.c.owner == cipher.owner, table.c.key == entry.key)).first():
-            return False
         at = int(now(db) * _MICROSECONDS)
-        later = sql.select(sql.func.max(table.c.at)).where(table.c.owner == cipher.owner, table.c.at < at + _DAY)
-        _insert(db, cipher, entry, max(at, int(db.execute(later).scalar() or 0) + 1))
-        while measure := _exceeded(db, cipher.owner):
-            _trim(db, cipher.owner, measure)
+        asked = {"owner": cipher.owner, "key": entry.key, "before": at + _DAY}
+        known = db.execute(tables.KNOWN, asked).one()
+        if known.account is not None and known.account < cipher.account:
+            _remove_earlier(db, cipher)
+            known = db.execute(tables.KNOWN, asked).one()
+        if known.same is not None:
+            return False
+        if _too_much(*_insert(db, cipher, entry, max(at, int(known.last or 0) + 1))):
+            while measure := _exceeded(db, cipher.owner):
+                _trim(db, cipher.owner, measure)
         return True
 
     return work
 
 
-def _insert(db: sql.Connection, cipher: UserCipher, entry: NewEntry, at: int) -> None:
+def _remove_earlier(db: sql.Connection, cipher: UserCipher) -> None:
+    """Remove the rows of an earlier account of the same name."""
+    table, users = tables.HISTORY, tables.USERS
+    _remove(db, table.c.owner == cipher.owner, table.c.account < cipher.account)
+    db.execute(users.update().where(users.c.owner == cipher.owner).values(account=cipher.account))
+
+
+def _insert(db: sql.Connection, cipher: UserCipher, entry: NewEntry, at: int) -> tuple[int, int]:
+    """Add a row; gives how many messages and octets of the user are counted now."""
     sealed = cipher.sealed(entry.octets, at, entry.conversation)
     row = {
         "owner": cipher.owner,
@@ -102,20 +109,10 @@ def _insert(db: sql.Connection, cipher: UserCipher, entry: NewEntry, at: int) ->
         "octets": sealed,
         "size": len(sealed),
     }
-    db.execute(tables.HISTORY.insert().values(row))
-    users = tables.USERS
-    if not _count(db, cipher.owner, 1, len(sealed)):
-        first = {"owner": cipher.owner, "account": cipher.account, "messages": 1, "octets": len(sealed)}
-        db.execute(users.insert().values(first))
-    earlier = users.c.owner == cipher.owner, users.c.account > cipher.account
-    db.execute(users.update().where(*earlier).values(account=cipher.account))
-
-
-def _count(db: sql.Connection, owner: str, messages: int, octets: int) -> bool:
-    """Count so many more *messages* and *octets* of a user, fewer if they are negative; False if there were none."""
-    users = tables.USERS
-    more = {"messages": users.c.messages + messages, "octets": users.c.octets + octets}
-    return db.execute(users.update().where(users.c.owner == owner).values(more)).rowcount == 1
+    db.execute(tables.HISTORY.insert(), row)
+    counted = {"owner": cipher.owner, "account": cipher.account, "size": len(sealed)}
+    messages, octets = db.execute(tables.COUNTED, counted).one()
+    return int(messages), int(octets)
 
 
 def _remove(db: sql.Connection, *which: sql.ColumnElement[bool]) -> int:
@@ -133,7 +130,8 @@ def _remove(db: sql.Connection, *which: sql.ColumnElement[bool]) -> int:
 
 def _uncount(db: sql.Connection, owner: str, messages: int, octets: int) -> None:
     users = tables.USERS
-    _count(db, owner, -messages, -octets)
+    fewer = {"messages": users.c.messages - messages, "octets": users.c.octets - octets}
+    db.execute(users.update().where(users.c.owner == owner).values(fewer))
     db.execute(users.delete().where(users.c.owner == owner, users.c.messages <= 0))
 
 

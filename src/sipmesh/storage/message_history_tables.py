@@ -29,3 +29,18 @@ USERS = sql.Table(
 )
 BY_CONVERSATION = sql.Index("message_history_by_conversation", HISTORY.c.owner, HISTORY.c.conversation, HISTORY.c.at)
 BY_TIME = sql.Index("message_history_by_time", HISTORY.c.pool, HISTORY.c.at)
+
+# What a new message has to know, and its count: few statements, since each waits for the event loop's thread.
+KNOWN = sql.text("""
+SELECT (SELECT account FROM message_history_users WHERE owner = :owner) AS account,
+  (SELECT at FROM message_history WHERE owner = :owner AND "key" = :key) AS same,
+  (SELECT max(at) FROM message_history WHERE owner = :owner AND at < :before) AS last
+""")
+COUNTED = sql.text("""
+INSERT INTO message_history_users (owner, account, messages, octets) VALUES (:owner, :account, 1, :size)
+ON CONFLICT (owner) DO UPDATE SET messages = message_history_users.messages + 1,
+  octets = message_history_users.octets + excluded.octets,
+  account = CASE WHEN excluded.account < message_history_users.account THEN excluded.account
+    ELSE message_history_users.account END
+RETURNING messages, octets
+""")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sql
 
 SCHEMA = sql.MetaData()
-# *id* is a hash of the token in the link. *parts* is 0 until the whole file is there, and *until* ends the upload then.
+# *id* is a hash of the token in the link. *parts* is 0 until the whole file is there, and *until* ends the lease of the upload.
 FILES = sql.Table(
     "sent_files",
     SCHEMA,

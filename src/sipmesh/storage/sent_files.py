@@ -83,8 +83,8 @@ class SentFiles:
         """Close the database."""
         self._database.close()
 
-    def begin(self, file: str, owner: Owner, size: int, room: Room, within_s: float) -> None:
-        """Take the room for *size* octets of a new *file*, which has to be there *within_s*. Raises `NoRoomError`."""
+    def begin(self, file: str, owner: Owner, size: int, room: Room, lease_s: float) -> None:
+        """Take the room for *size* octets of a new *file*, for *lease_s* or until a part comes. Raises `NoRoomError`."""
         with self._writing() as db:
             at = now(db)
             self._must_fit_on_disk(size + _sum(db, tables.FILES.c.parts == 0)[1])  # other uploads have their room on it
@@ -98,12 +98,15 @@ class SentFiles:
                 if octets + size > most or (whose == "you" and count >= MOST_OF_USER):
                     raise NoRoomError(f"{whose} may not store more files now; older files are removed after some days")
             row = {"id": file, "owner": owner.aor, "account": owner.account, "pool": owner.pool, "size": size}
-            db.execute(tables.FILES.insert().values({**row, "until": at + within_s, "about": b"", "parts": 0}))
+            db.execute(tables.FILES.insert().values({**row, "until": at + lease_s, "about": b"", "parts": 0}))
 
-    def write(self, file: str, number: int, octets: bytes) -> None:
-        """Store the encrypted part *number* of a file that was begun. Raises `OperatorError` if it was removed meanwhile."""
+    def write(self, file: str, number: int, octets: bytes, lease_s: float) -> None:
+        """Store the encrypted part *number* of a file that was begun, and hold its room for *lease_s* more.
+
+        Raises `OperatorError` if it was removed meanwhile.
+        """
         with self._border() as db:
-            begun = tables.FILES.update().where(tables.FILES.c.id == file).values(parts=0)
+            begun = tables.FILES.update().where(tables.FILES.c.id == file).values(until=now(db) + lease_s)
             if not db.execute(begun).rowcount:
                 raise OperatorError(_REMOVED)
             db.execute(tables.PARTS.insert().values(id=file, number=number, octets=octets))
@@ -140,7 +143,7 @@ class SentFiles:
             return _remove(db, tables.FILES.c.id == file) > 0
 
     def expire(self) -> int:
-        """Remove what is too old, and uploads that have not ended in their time; gives how many.
+        """Remove what is too old, and uploads of which no part has come in their lease; gives how many.
 
         A part that came while its file was removed goes too: no file would count it.
         """

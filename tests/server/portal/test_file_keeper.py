@@ -48,7 +48,7 @@ class Place:
     async def keep(self, aor: str = ALICE, wanted: Files | None = None) -> FileCipher:
         """Have a user send a file."""
         wanted = wanted or Files()
-        file = await self.keeper.begin(aor, 5, wanted, 60.0)
+        file = await self.keeper.begin(aor, 5, wanted)
         await self.keeper.write(file, 0, b"hello")
         await self.keeper.finish(file, 5, 1, ABOUT, wanted.days)
         return file
@@ -84,7 +84,7 @@ async def test_row_that_was_put_in_the_place_of_another_opens_nothing(tmp_path: 
         octets = store.part(other.id, 0)
         store.remove(file.id)
         store.begin(file.id, OWNER, 5, ROOM, 60.0)
-        store.write(file.id, 0, octets)
+        store.write(file.id, 0, octets, 60.0)
         store.finish(file.id, 5, 1, b"", 60.0)
         store.close()
         assert await place.keeper.find(file.token) is None
@@ -95,10 +95,10 @@ async def test_row_that_was_put_in_the_place_of_another_opens_nothing(tmp_path: 
 async def test_upload_of_no_user_and_beyond_the_room_is_refused_and_a_dropped_one_is_gone(tmp_path: Path) -> None:
     async with Place.opened(tmp_path) as place:
         with pytest.raises(OperatorError, match="gone"):
-            await place.keeper.begin("sip:nemo@example.test", 5, Files(), 60.0)
+            await place.keeper.begin("sip:nemo@example.test", 5, Files())
         with pytest.raises(NoRoomError):
-            await place.keeper.begin(ALICE, 1_000_001, Files(largest_mb=1, user_mb=1, pool_mb=1, total_mb=1), 60.0)
-        file = await place.keeper.begin(ALICE, 5, Files(), 60.0)
+            await place.keeper.begin(ALICE, 1_000_001, Files(largest_mb=1, user_mb=1, pool_mb=1, total_mb=1))
+        file = await place.keeper.begin(ALICE, 5, Files())
         await place.keeper.write(file, 0, b"hel")
         assert not await place.has(file)
         await place.keeper.drop(file)

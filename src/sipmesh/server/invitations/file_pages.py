@@ -47,7 +47,6 @@ DOWNLOADS_OF_ADDRESS: Final = 8
 PART_S: Final = 20.0
 """Seconds for each part of `PART` octets, in both directions: a slower peer would keep its place for hours."""
 
-SPARE_S: Final = 60.0
 AROUND: Final = 16 << 10
 """Octets of an upload around the file: the lines of the multipart body."""
 
@@ -124,10 +123,9 @@ class FilePages:
 
     async def _receive(self, request: web.Request, part: FirstPart, aor: str, wanted: Files, size: int) -> web.Response:
         """Store the *part* of a request of *size* octets, and answer with the XML about it."""
-        longest = _longest(size)
-        file, is_kept = await self._keeper.begin(aor, size, wanted, longest + SPARE_S), False
+        file, is_kept = await self._keeper.begin(aor, size, wanted), False
         try:
-            with _lasting(request, longest):
+            with _lasting(request, _longest(size)):
                 octets, parts = await self._store(request, part, file)
             if not part.is_whole or octets > wanted.largest_mb * MEGABYTE:
                 raise RemoteError("the file in the upload is not whole, or too large", rule="RFC 7578 section 4")

@@ -37,6 +37,12 @@ Ts = TypeVarTuple("Ts")
 DATABASE_S: Final = 20.0
 """Seconds in which the database has to answer."""
 
+LEASE_S: Final = 120.0
+"""Seconds for which an upload holds its room after each part: 20 s for a part of its client, and what the database takes.
+
+A server that is killed leaves no room taken for longer.
+"""
+
 DAY_S: Final = 86_400.0
 
 
@@ -49,14 +55,14 @@ class FileKeeper:
         self._store: SentFiles | None = None
         self._url = ""
 
-    async def begin(self, aor: str, size: int, wanted: Files, within_s: float) -> FileCipher:
+    async def begin(self, aor: str, size: int, wanted: Files) -> FileCipher:
         """Take the room for a file of *aor*; raises `NoRoomError`, and `OperatorError` for a user who is gone."""
         file = new_file(secrets.token_bytes(ENTROPY))
         room = Room(wanted.user_mb * MEGABYTE, wanted.pool_mb * MEGABYTE, wanted.total_mb * MEGABYTE)
-        await self._run(self._begin, file.id, aor, size, room, within_s)
+        await self._run(self._begin, file.id, aor, size, room)
         return file
 
-    def _begin(self, file: str, aor: str, size: int, room: Room, within_s: float) -> None:
+    def _begin(self, file: str, aor: str, size: int, room: Room) -> None:
         loaded = self._view().loaded
         with opened(loaded) as users, users.reading() as db:
             row = row_with_devices(db, aor)
@@ -64,11 +70,11 @@ class FileKeeper:
         if row is None or account is None or account.is_disabled:
             raise OperatorError("this user is gone")
         owner = Owner(aor, account.created, row["pool"] or home_by_default(loaded.topology))
-        self._opened().begin(file, owner, size, room, within_s)
+        self._opened().begin(file, owner, size, room, LEASE_S)
 
     async def write(self, file: FileCipher, number: int, octets: bytes) -> None:
         """Store a part of a file."""
-        await self._run(lambda: self._opened().write(file.id, number, file.sealed(octets, number)))
+        await self._run(lambda: self._opened().write(file.id, number, file.sealed(octets, number), LEASE_S))
 
     async def finish(self, file: FileCipher, size: int, parts: int, about: FileAbout, days: int) -> float:
         """Let a file count, and return until when."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from server.proxy.events.test_message_history import tell
 from sipmesh.sip.transaction.ack import ack_for
 from support.figures import ask_for_figures, figures, labelled, page_of
+from support.history import keep_history, kept
 from support.network import FE1, Network
 from support.recording import with_records
 from support.running import on_loop
@@ -18,6 +20,19 @@ async def test_refused_messages_are_counted_by_code(home: Network) -> None:
         stolen = alice.request("MESSAGE", "sip:bob@example.test", sender="<sip:x@stranger.test>;tag=1")
         assert (await alice.ask(stolen)).status == 403
         assert (await figures(port))[labelled("sipmesh_messages_refused_total", code="from-not-allowed")] == 1
+
+
+@on_loop
+async def test_entries_of_message_histories_are_counted(home: Network) -> None:
+    port = ask_for_figures(home.organisations[0])
+    keep_history(home)
+    async with home, page_of(home):
+        alice, bob = await home.phone("alice", FE1), await home.phone("bob", FE1)
+        assert await tell(alice, bob, b"hello") == 200
+        await kept(home, 2)
+        found = await figures(port)
+        assert found[labelled("sipmesh_history_entries_total")] == 2
+        assert found[labelled("sipmesh_history_entries_lost_total")] == 0
 
 
 @on_loop

@@ -6,12 +6,13 @@ import asyncio
 import sqlite3
 from contextlib import closing
 from datetime import UTC, datetime
+from threading import Event
 
 import pytest
 
 from server.proxy.events.test_message_delivery import take
 from server.proxy.events.test_message_storing import BOB, say
-from sipmesh.server.proxy.events.message_history import OCTETS_AN_HOUR, READS_A_MINUTE
+from sipmesh.server.proxy.events.message_history import MOST_WAITING, OCTETS_AN_HOUR, READS_A_MINUTE
 from sipmesh.storage.users.directory_entry import DirectoryEntry, DirectoryStep, StepKind
 from sipmesh.storage.users.directory_links import DirectoryLinks
 from sipmesh.storage.users.user_database import Users
@@ -320,6 +321,9 @@ async def test_history_that_cannot_be_written_stops_no_message(home: Network) ->
         assert await tell(alice, bob, b"hello") == 200
         history = home.nodes[FE1].events.history
         await until(lambda: history.lost == 2)
+        history.sweep()
+        [line] = [line for line in home.told[FE1].lines if line["event"] == "entries of message histories were lost"]
+        assert line["entries"] == 2
         assert await read(alice, asked()) == {"unavailable": True}
         assert await erase(alice, "*") == 503
         with closing(sqlite3.connect(home.organisations[0].folder / "state" / "messages.db")) as db, db:
@@ -327,6 +331,31 @@ async def test_history_that_cannot_be_written_stops_no_message(home: Network) ->
         assert await tell(alice, bob, b"again") == 200
         await kept(home, 2)
         assert await texts(bob, "alice@example.test") == ["again"]
+
+
+@on_loop
+async def test_messages_wait_for_a_slow_database_and_a_flood_leaves_room_for_others(home: Network) -> None:
+    """It was 50 messages of one sender that could wait: what came above that was missing, between earlier and later messages."""
+    keep_history(home)
+    async with home:
+        alice, bob, carol = [await home.phone(name, FE1) for name in ("alice", "bob", "carol")]
+        history, answers = home.nodes[FE1].events.history, Event()
+        try:
+            history._queue.submit(lambda _: answers.wait())  # a transaction that takes long
+            for number in range(100):
+                assert await tell(alice, bob, b"%d" % number) == 200
+            while history._queue.waiting < MOST_WAITING - 200:  # as much room as alice has taken
+                history._queue.submit(lambda _: None)
+            assert await tell(alice, bob, b"too much") == await tell(carol, bob, b"hello") == 200
+            assert history.lost == 2
+        finally:
+            answers.set()
+        await kept(home, 202)
+        newest = await messages(alice, "bob@example.test")
+        assert [one["text"] for one in newest] == [str(number) for number in range(99, 49, -1)]
+        older = await messages(alice, "bob@example.test", newest[-1]["at"])
+        assert [one["text"] for one in older] == [str(number) for number in range(49, -1, -1)]
+        assert await texts(carol, "bob@example.test") == ["hello"]
 
 
 @on_loop

@@ -26,6 +26,7 @@ def message_metrics(node: RunningServer) -> Iterator[Metric]:
     yield from _calls(node)
     yield from _branches(node)
     yield from _records(node)
+    yield from _histories(node)
     yield from _rtpengine(node)
 
 
@@ -54,6 +55,15 @@ def _records(node: RunningServer) -> Iterator[Metric]:
     yield GaugeMetricFamily("sipmesh_call_records_waiting", waiting, value=len(buffer))
     lost = "Records of calls and messages that were lost: too many waited, or were of one user."
     yield CounterMetricFamily("sipmesh_call_records_lost", lost, value=buffer.left_out)
+
+
+def _histories(node: RunningServer) -> Iterator[Metric]:
+    """Yield how many entries of message histories were written, and how many were lost."""
+    history = node.events.history
+    kept = "Entries of message histories that were written: one each of the sender and of the receiver of a message."
+    yield CounterMetricFamily("sipmesh_history_entries", kept, value=history.kept)
+    lost = "Such entries that were lost: the database could not be written, or too much waited for it."
+    yield CounterMetricFamily("sipmesh_history_entries_lost", lost, value=history.lost)
 
 
 def _branches(node: RunningServer) -> Iterator[Metric]:

@@ -57,13 +57,14 @@ OCTETS_AN_HOUR: Final = 32 << 20
 BESIDE_BODY: Final = 400
 """Octets that a message has in a history beside its body, about."""
 
-MOST_OF_SENDER: Final = 100
-"""Messages of one sender that wait for the database."""
-
 MOST_WAITING: Final = 3_000
-"""Pieces of work that wait for the database; beyond, no message is kept. The rest of the queue is for messages to deliver."""
+"""Pieces of work that wait for the database; beyond, no message is kept. The rest of the queue is for messages to deliver.
+
+Of one sender as many wait as there is room left: at most half of them, so that there is always room for another sender.
+"""
 
 EXPIRE_EVERY_S: Final = 60.0
+TELL_EVERY_S: Final = 60.0
 LOOK_EVERY_S: Final = 3_600.0
 """How often a server looks for the history of users who were removed or renamed while it did not run."""
 
@@ -104,11 +105,11 @@ class MessageHistory:
         self._reads, self._erasures = RequestRate(READS_A_MINUTE, clock), RequestRate(ERASURES_A_MINUTE, clock)
         self._hour, self._octets = 0.0, Counter[str]()
         self._waiting_of: Counter[str] = Counter()
-        self._expire_at = self._look_at = 0.0
+        self._expire_at = self._look_at = self._tell_at = 0.0
         self._days = -1
         self._is_empty = False
         self.is_on = False
-        self.kept = self.lost = 0
+        self.kept = self.lost = self._told = 0
         self.follow()
 
     def follow(self) -> None:
@@ -187,7 +188,7 @@ class MessageHistory:
         hour = self._clock() // _HOUR
         if hour != self._hour:
             self._hour, self._octets = hour, Counter()
-        if self._queue.waiting >= MOST_WAITING or self._waiting_of[principal] >= MOST_OF_SENDER:
+        if self._waiting_of[principal] >= MOST_WAITING - self._queue.waiting:
             return False
         self._octets[principal] += octets
         return self._octets[principal] <= OCTETS_AN_HOUR
@@ -310,6 +311,9 @@ class MessageHistory:
     def sweep(self) -> None:
         """Remove what is too old, and what is of users who are gone; called about twice a second."""
         now = self._clock()
+        if self.lost > self._told and now >= self._tell_at:
+            self._log.warning("entries of message histories were lost", entries=self.lost - self._told)
+            self._told, self._tell_at = self.lost, now + TELL_EVERY_S
         if now >= self._expire_at and not self._is_empty:
             self._expire_at = now + EXPIRE_EVERY_S
             self._expire()
