@@ -147,7 +147,7 @@ function enter(address, cancels) {
   });
   inCall = () => calls.all.length > 0;
   follow(agent, { contacts, conversation, profile, calls, presence, search, pickups, notifier });
-  wire(address, { contacts, conversation, calls, devices, dialling, files, history, past, presence });
+  wire(address, { contacts, conversation, calls, devices, dialling, files, history, past, presence, profile });
   by("me").textContent = address;
   state("connected", "open");
   show("phone");
@@ -192,7 +192,7 @@ function showList(name, history) {
   if (name === "calls") history.seen();
 }
 
-function wire(own, { contacts, conversation, calls, devices, dialling, files, history, past, presence }) {
+function wire(own, { contacts, conversation, calls, devices, dialling, files, history, past, presence, profile }) {
   for (const list of LISTS) by(`tab-${list}`).onclick = () => showList(list, history);
   showList("contacts", history);
   by("settings-open").onclick = () => {
@@ -242,6 +242,7 @@ function wire(own, { contacts, conversation, calls, devices, dialling, files, hi
     calls.endAll();
     presence.end();
     past.end();
+    profile.tickets.end();
     const own = tokens;
     toLogin("");
     own?.signOut();

@@ -10,6 +10,8 @@ const EVENT = "ua-profile";
 const MOST_USERS = 100;
 const PLACES = { contacts: /^https:\/\/[a-z0-9.:-]+\/contacts$/, rules: /^https:\/\/[a-z0-9.:-]+\/rules$/, files: /^https:\/\/[a-z0-9.:-]+\/files$/ };
 const RENEWAL_MS = 10_000;
+const TICKET_MS = 900_000;
+const MOST_LINKS = 16;
 const PORTAL = /^https:\/\/[a-z0-9.:-]+\/portal$/;
 
 // Read a profile; what is missing in a document is empty.
@@ -35,10 +37,46 @@ function parsed(body) {
   }
 }
 
+// The tickets of the logins of this page that may count still: the last ticket of each link, which has a login of its own.
+export class Tickets {
+  constructor(now = Date.now) {
+    Object.assign(this, { now, held: new Map() });
+  }
+
+  take(account) {
+    const link = linkOf(account.ticket);
+    this.held.delete(link);
+    this.held.set(link, { ...account, at: this.now() });
+    if (this.held.size > MOST_LINKS) this.held.delete(this.held.keys().next().value);
+  }
+
+  get fresh() {
+    return [...this.held.values()].filter(({ at }) => this.now() - at < TICKET_MS);
+  }
+
+  // End these logins at management, where a copy of a ticket would count for some minutes more. The requests outlive the page.
+  end() {
+    for (const { contacts, ticket } of this.fresh) {
+      const given = { method: "POST", headers: { Authorization: `Bearer ${ticket}` }, credentials: "omit", keepalive: true };
+      fetch(new URL("/logout", contacts), given).catch(() => {});
+    }
+    this.held.clear();
+  }
+}
+
+// A ticket is a JWS (RFC 7515), whose payload names the link.
+function linkOf(ticket) {
+  try {
+    return JSON.parse(atob(ticket.split(".")[1].replaceAll("-", "+").replaceAll("_", "/"))).link;
+  } catch {
+    return ticket;
+  }
+}
+
 export class Profile {
   // *changed* is called with what `readProfile` gives.
   constructor(address, changed) {
-    Object.assign(this, { address, changed, servers: [], subscription: null, timer: 0, taken: () => {} });
+    Object.assign(this, { address, changed, servers: [], subscription: null, timer: 0, taken: () => {}, tickets: new Tickets() });
   }
 
   // Ask for the profile again, which has a fresh ticket; resolves once it is there, or is given up.
@@ -64,6 +102,7 @@ export class Profile {
 
   take(profile) {
     this.servers = profile.servers;
+    if (profile.account) this.tickets.take(profile.account);
     this.changed(profile);
     this.taken();
   }

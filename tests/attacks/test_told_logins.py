@@ -20,7 +20,7 @@ from support.network import EDGE, FE1, FE2, FE3
 from support.peer import Peer
 from support.running import on_loop, until
 
-FORGED = (FIELD, "1;;0;")
+FORGED = (FIELD, "1;;0;;")
 ASSERTED = ("p-asserted-identity", f"<{ALICE}>")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import subprocess
 from typing import Any
@@ -359,6 +360,23 @@ def test_form_says_the_rules_and_sends_what_differs_alone() -> None:
     assert evaluated("rule_form.js", blamed, fields, wrong) == ["ring_s", "ring_s", "allow"]
     none = {"busy": 7, "callers": 5}
     assert evaluated("rule_form.js", "Object.values(m.fieldsOf(given[0])).filter(Boolean)", none) == []
+
+
+def test_log_out_ends_the_last_ticket_of_each_link_that_may_count_still() -> None:
+    """Also those of links that were lost; the oldest of too many is left to its time."""
+
+    def ticket(link: str, number: int) -> str:
+        payload = base64.urlsafe_b64encode(json.dumps({"link": link, "n": number, "x": "\u00ff\u00ff>?"}).encode())
+        return f"h.{payload.decode().rstrip('=')}.s"
+
+    made = [(0, ticket("a", 1)), (1, ticket("b", 2)), (500_000, ticket("b", 3)), (500_001, "odd"), (899_999, "odd")]
+    held = (
+        "(() => {let at = 0; const held = new m.Tickets(() => at);"
+        "for (const [when, ticket] of given[0]) {at = when; held.take({ticket});}"
+        "at = 900_000; return held.fresh.map((one) => one.ticket)})()"
+    )
+    assert evaluated("profile.js", held, made) == [made[2][1], "odd"]
+    assert len(evaluated("profile.js", held, [(1, ticket(str(number), 1)) for number in range(40)])) == 16
 
 
 def test_answer_about_a_rule_says_nothing_to_operators() -> None:

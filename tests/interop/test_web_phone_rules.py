@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 from pathlib import Path
 
@@ -18,6 +19,31 @@ pytestmark = [pytest.mark.soak, pytest.mark.peer("chromium"), pytest.mark.peer("
 
 ALICE, BOB = "alice@example.test", "bob@example.test"
 FOCUSED = "document.activeElement.id"
+
+WATCHED = (
+    "{const real = window.fetch; window.fetch = (place, given) => {"
+    "if (given?.headers?.Authorization) window.asked = {...given, place: String(place)};"
+    "return real(place, given)}; undefined}"
+)
+"""Keep what the page asks with, as a script in its browser could."""
+
+
+async def status(page: PhonePage, place: str, copied: str) -> int:
+    """Change rules by a copied ticket; gives the status."""
+    given = {"method": "PUT", "headers": {"Authorization": copied, "Content-Type": "application/json"}, "body": "{}"}
+    return int(await page.evaluate(f"fetch({place!r}, {json.dumps(given)}).then((answer) => answer.status)"))
+
+
+async def copied_ticket(page: PhonePage) -> tuple[str, str]:
+    """Copy the ticket by which the page changes rules, and where; it counts."""
+    await page.evaluate(WATCHED)
+    await page.press("rules-change")
+    await page.fill("rule-no_answer", "bob")
+    await page.submit("rules-form")
+    await page.shows("status", "The rules of your calls are changed.")
+    copied, place = await page.evaluate("[window.asked.headers.Authorization, window.asked.place]")
+    assert await status(page, place, copied) == 200
+    return copied, place
 
 
 async def opened(network: DemoNetwork, browser: Chromium, server: str, user: str) -> PhonePage:
@@ -79,8 +105,15 @@ def test_user_changes_rules_in_one_browser_and_sees_them_in_another(tmp_path: Pa
             await second.press("rules-clear")
             for page in (first, second):
                 await page.shows("no-rules")
+            copied, place = await copied_ticket(first)
             await first.press("log-out")
             assert await first.evaluate("document.getElementById('phone').hidden")
+            while await status(first, place, copied) != 401:
+                await asyncio.sleep(0.25)
+            await second.press("rules-change")
+            await second.fill("rule-busy", "bob")
+            await second.submit("rules-form")
+            await second.shows("rules", f"When you are busy, your calls go to {BOB}")
         await network.stop()
 
     runner.run(play())

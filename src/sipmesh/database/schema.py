@@ -85,6 +85,9 @@ SCIM: Final = Schema("scim", "0001", MIGRATIONS / "scim")
 CONTACTS: Final = Schema("contacts", "0001", MIGRATIONS / "contacts")
 """Apart from the tables of devices and of the directory: the release before serves a folder that has these tables."""
 
+TICKETS: Final = Schema("tickets", "0001", MIGRATIONS / "tickets")
+"""Beside the users, and apart from them: an earlier release serves a folder that has this table."""
+
 MESSAGES: Final = Schema("messages", "0002", MIGRATIONS / "messages")
 HISTORY: Final = Schema("history", "0002", MIGRATIONS / "history")
 """Beside the stored messages, and apart from them: an earlier release serves a folder that has this table."""
@@ -109,6 +112,7 @@ SCHEMAS: Final = (
     LOGOUTS,
     SCIM,
     CONTACTS,
+    TICKETS,
     HISTORY,
     FILES,
 )

@@ -14,13 +14,13 @@ def subscribe(field: str) -> Request:
     return Request("SUBSCRIBE", "sip:alice@example.test", [made_row(FIELD, field)])
 
 
-@pytest.mark.parametrize("field", ["", "7", "x;;0;", "7;;soon;", "7;;0;;"])
+@pytest.mark.parametrize("field", ["", "7", "x;;0;;", "7;;soon;;", "7;;0;", "7;;0;;;"])
 def test_field_that_is_none_proves_no_login(field: str) -> None:
     assert proof_in(subscribe(field)) is None
 
 
 @pytest.mark.parametrize(
-    "proof", [LoginProof(7), LoginProof(7, "desk"), LoginProof(2**62, "", 1_700_000_000.25, "ab12")]
+    "proof", [LoginProof(7), LoginProof(7, "desk"), LoginProof(2**62, "", 1_700_000_000.25, "ab12", "::1.7.9")]
 )
 def test_proof_is_read_as_it_was_written(proof: LoginProof) -> None:
     assert proof_in(subscribe(proof.written())) == proof

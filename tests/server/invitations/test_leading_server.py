@@ -32,7 +32,7 @@ from sipmesh.storage.users.device_rows import row_with_devices
 from sipmesh.storage.users.invitations import Invitations
 from sipmesh.storage.users.password_hashes import verifier_of
 from sipmesh.topology.document.load import Loaded
-from sipmesh.topology.document.parts.invitations import RULES
+from sipmesh.topology.document.parts.invitations import LOG_OUT, RULES
 from sipmesh.topology.view import view
 from support.managed import MGMT, MGMT2
 from support.model_ports import model_port
@@ -169,6 +169,26 @@ async def test_rules_are_changed_at_each_server_by_the_ticket_of_their_user_alon
         assert [line.who for line in lines] == [f"alice@example.test (web phone at {FE1})"] * 2
 
 
+@pytest.mark.wide
+@on_loop
+async def test_ticket_that_was_ended_at_one_server_counts_at_no_other(
+    tmp_path: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither of them has to lead for it. The ticket of another login of the user counts at both."""
+    async with two_hosts(tmp_path, postgres_url, monkeypatch) as pool:
+        loaded = pool.network.organisation.load()
+        first, second, other = [await asyncio.to_thread(ticket_of_alice, loaded, link) for link in ("l1", "l2", "l3")]
+        for ended, here in ((first, MGMT), (second, MGMT2)):
+            headers = {"Authorization": f"Bearer {ended}"}
+            assert await ask(pool, here, "POST", LOG_OUT, headers=headers) == (204, "")
+            for name in HOSTS:
+                assert (await ask(pool, name, "PUT", RULES, json={}, headers=headers))[0] == 401
+                assert (await ask(pool, name, "GET", "/contacts/list", headers=headers))[0] == 401
+        for name in HOSTS:
+            headers = {"Authorization": f"Bearer {other}"}
+            assert (await ask(pool, name, "GET", "/contacts/list", headers=headers))[0] == 200
+
+
 @on_loop
 async def test_file_that_one_server_took_is_at_the_other_while_the_first_is_down(
     tmp_path: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch
@@ -186,13 +206,13 @@ async def test_file_that_one_server_took_is_at_the_other_while_the_first_is_down
         assert (await ask(pool, MGMT, "GET", f"{path[:-1]}{'A' if path[-1] != 'A' else 'B'}"))[0] == 404
 
 
-def ticket_of_alice(loaded: Loaded) -> str:
+def ticket_of_alice(loaded: Loaded, link: str = "") -> str:
     """Sign as a front end."""
     with opened(loaded) as users, users.reading() as db:
         row = row_with_devices(db, "sip:alice@example.test")
     assert row is not None
     known = verifier_of(row)
-    return write_ticket(view(loaded, FE1), known, LoginProof(known.generation), time.time())
+    return write_ticket(view(loaded, FE1), known, LoginProof(known.generation, link=link), time.time())
 
 
 @on_loop

@@ -10,7 +10,14 @@ import pytest
 import sqlalchemy as sql
 
 from sipmesh.routing.call_rules.call_rules import CallerRule, CallRules, GroupOrder
-from sipmesh.storage.users import contact_tables, device_tables, directory_tables, logout_tables, scim_tables
+from sipmesh.storage.users import (
+    contact_tables,
+    device_tables,
+    directory_tables,
+    ended_ticket_tables,
+    logout_tables,
+    scim_tables,
+)
 from sipmesh.storage.users import user_tables as tables
 from sipmesh.storage.users.call_rule_rows import set_call_rules
 from sipmesh.storage.users.contact import made_contact
@@ -35,9 +42,25 @@ OF_ALICE = CallRules(
     delegates=(BOB,),
 )
 OF_GROUP = CallRules(order=GroupOrder.ALL, members=(ALICE, BOB))
-ALL_TABLES = (tables, contact_tables, device_tables, directory_tables, logout_tables, scim_tables)
-NOT_NAMED = {"users_version", "users_changes", "users_backups", "users_scim", "users_scim_members", "users_classes"}
-"""The tables of which no row names a user by the address: *changes* is the history, and SCIM counts by ids."""
+ALL_TABLES = (
+    tables,
+    contact_tables,
+    device_tables,
+    directory_tables,
+    ended_ticket_tables,
+    logout_tables,
+    scim_tables,
+)
+NOT_NAMED = {
+    "users_version",
+    "users_changes",
+    "users_backups",
+    "users_scim",
+    "users_scim_members",
+    "users_classes",
+    "ended_tickets",
+}
+"""The tables of which no row names a user by the address: *changes* is the history, SCIM counts by ids, tickets by hashes."""
 
 
 def with_bob(users: Users) -> None:

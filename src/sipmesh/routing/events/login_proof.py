@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 FIELD: Final = "login-proof"
 """The header field of a SUBSCRIBE. Only servers of the own pool are believed; that of any other sender is removed."""
 
-_PARTS: Final = 4
+_PARTS: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,16 +22,18 @@ class LoginProof:
     """A login with the password of *generation*, or with the certificate of a *device*, or with an access token.
 
     *issued_at* is when the token was issued, in epoch seconds, 0 without one; *session* is the hash of its ``sid``, or "".
+    *link* is that of the phone, which no other link of the pool has: a log-out ends its tickets, and no others.
     """
 
     generation: int
     device: str = ""
     issued_at: float = 0
     session: str = ""
+    link: str = ""
 
     def written(self) -> str:
         """Return the value of the field."""
-        return f"{self.generation};{self.device};{self.issued_at};{self.session}"
+        return f"{self.generation};{self.device};{self.issued_at};{self.session};{self.link}"
 
 
 def proof_in(request: Request) -> LoginProof | None:
@@ -40,6 +42,6 @@ def proof_in(request: Request) -> LoginProof | None:
     if len(parts) != _PARTS:
         return None
     try:
-        return LoginProof(int(parts[0]), parts[1], float(parts[2]), parts[3])
+        return LoginProof(int(parts[0]), parts[1], float(parts[2]), parts[3], parts[4])
     except ValueError:
         return None

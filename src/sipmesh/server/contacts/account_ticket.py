@@ -5,6 +5,7 @@ The web phone shows its ticket to management (`sipmesh.server.portal.ticket_hold
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Final
@@ -40,7 +41,13 @@ class AccountTicket:
     device: str
     issued_at: float
     session: str
+    link: str
     until: int
+
+    @property
+    def login(self) -> str:
+        """The hash of whose login it is, by which link: the same for all tickets of this login."""
+        return hashlib.sha256(f"{self.user} {self.created} {self.link}".encode()).hexdigest()
 
 
 def write_ticket(view: ServerView, user: Verifier, login: LoginProof, at: float) -> str:

@@ -19,7 +19,7 @@ from sipmesh.server.invitations.pages import InvitationPages
 from sipmesh.server.invitations.phonebook import PhonebookPages
 from sipmesh.server.invitations.rule_pages import RulePages
 from sipmesh.server.invitations.strangers import Strangers
-from sipmesh.server.invitations.ticket_login import TicketLogin
+from sipmesh.server.invitations.ticket_login import LogOut, TicketLogin
 from sipmesh.server.portal.file_keeper import FileKeeper
 from sipmesh.server.portal.portal_guard import LEAF
 from sipmesh.server.process.http_runner import logger_of, runner_of
@@ -72,6 +72,7 @@ class InvitationServer:
         app.add_routes(PhonebookPages(lambda: node.view, strangers, node.loop.time).routes())
         self._leaf: x509.Certificate | None = None
         tickets = TicketLogin(lambda: node.view, node.gatekeeper.clock)
+        app.add_routes(LogOut(tickets, strangers, node.loop.time, log).routes())
         app.add_routes(ContactPages(lambda: node.view, tickets, strangers, node.loop.time).routes())
         app.add_routes(RulePages(portal.operations, tickets, strangers, node.loop.time).routes())
         self._keeper = FileKeeper(lambda: node.view)

@@ -9,17 +9,24 @@ from aiohttp import web
 
 from sipmesh.errors import RemoteError
 from sipmesh.server.invitations.pages import OTHER_SITE, phone_origins
-from sipmesh.server.portal.ticket_holder import holder_of_ticket
+from sipmesh.server.portal.ticket_holder import end_tickets_of, holder_of_ticket
+from sipmesh.server.process.http_runner import too_many
 from sipmesh.server.process.off_loop import off_loop
+from sipmesh.server.process.request_rate import RequestRate
 from sipmesh.sip.text import LWS, ascii_lower
+from sipmesh.topology.document.parts.invitations import LOG_OUT
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from sipmesh.server.invitations.strangers import Strangers
+    from sipmesh.server.log import Log
     from sipmesh.server.portal.ticket_holder import TicketHolder
     from sipmesh.topology.view import ServerView
 
 BEARER: Final = "bearer"
+LOG_OUTS_A_MINUTE: Final = 20
+"""Logins of one user that may be ended in a minute: each is a row until its tickets would have ended."""
 
 Handler = Callable[[web.Request], Awaitable[web.Response]]
 
@@ -42,6 +49,10 @@ class TicketLogin:
             return await off_loop(holder_of_ticket, self._view(), ticket_of(request), self._now())
         except RemoteError:
             return None
+
+    async def end(self, holder: TicketHolder) -> None:
+        """End all tickets of the login of *holder*."""
+        await off_loop(end_tickets_of, self._view(), holder, self._now())
 
     def shared(self, request: web.Request) -> Mapping[str, str]:
         """Return what lets the page that has asked read the answer; nothing for a page of another site."""
@@ -81,3 +92,28 @@ class TicketLogin:
             "Access-Control-Max-Age": "600",
         }
         return self.for_page(request, web.Response(status=204, headers=headers))
+
+
+class LogOut:
+    """Ends the login of who shows a ticket of *tickets*; *strangers* counts wrong tickets, *clock* returns seconds."""
+
+    def __init__(self, tickets: TicketLogin, strangers: Strangers, clock: Callable[[], float], log: Log) -> None:
+        self._tickets, self._strangers, self._log = tickets, strangers, log
+        self._rates = RequestRate(LOG_OUTS_A_MINUTE, clock)
+
+    def routes(self) -> list[web.RouteDef]:
+        """Return the path."""
+        return [web.options(LOG_OUT, self._preflight), web.post(LOG_OUT, self._tickets.for_phone(self._end))]
+
+    async def _preflight(self, request: web.Request) -> web.Response:
+        return self._tickets.preflight(request, ("POST",))
+
+    async def _end(self, request: web.Request) -> web.Response:
+        holder = await self._tickets.holder(request)
+        if holder is None:
+            raise self._strangers.wrong_login(request, ("Bearer",))
+        if not self._rates.admits(holder.user):
+            raise too_many()
+        await self._tickets.end(holder)
+        self._log.info("web phone logged out", user=holder.user)
+        return web.Response(status=204)

@@ -17,6 +17,7 @@ from sipmesh.server.contacts.account_ticket import KIND, LIFETIME_S, AccountTick
 from sipmesh.server.management.device_certificates import device_certificates
 from sipmesh.server.management.publishing.decommission import CA
 from sipmesh.storage.users.device_rows import row_with_devices
+from sipmesh.storage.users.ended_tickets import end_tickets, has_ended
 from sipmesh.storage.users.password_hashes import verifier_of
 from sipmesh.topology.home_pools import backup_pools, home_by_default
 from sipmesh.topology.versions.jose import open_signed
@@ -46,12 +47,13 @@ _CHECKS: Final = {name: check for name, check in CHECKS.items() if name != "hand
 class TicketHolder:
     """The *user* who shows a ticket, as ``sip:user@domain``, and the *server* that has signed it.
 
-    *device* has logged in there, "" for the own password or a sign-in.
+    *device* has logged in there, "" for the own password or a sign-in. *login* is that of the ticket.
     """
 
     user: str
     server: str
     device: str
+    login: str
 
 
 def holder_of_ticket(view: ServerView, text: str, at: datetime) -> TicketHolder:
@@ -68,7 +70,9 @@ def holder_of_ticket(view: ServerView, text: str, at: datetime) -> TicketHolder:
     if not at.timestamp() < ticket.until <= at.timestamp() + 2 * LIFETIME_S:
         raise _refused("it has ended, or comes from another time")
     with opened(view.loaded) as users, users.reading() as db:
-        row = row_with_devices(db, ticket.user)
+        row, is_over = row_with_devices(db, ticket.user), has_ended(db, ticket.login)
+    if is_over:
+        raise _refused("its user has logged out")
     if row is None:
         raise _refused("its user is gone")
     device = _device_of(view.loaded, row, ticket, at)
@@ -79,7 +83,14 @@ def holder_of_ticket(view: ServerView, text: str, at: datetime) -> TicketHolder:
     if signer.name not in {home, backup_pools(topology).get(home)}:
         raise _refused(f"{ticket.server} does not serve {ticket.user}")
     _must_be_signed_by(ticket.server, signed, view, at)
-    return TicketHolder(ticket.user, ticket.server, device)
+    return TicketHolder(ticket.user, ticket.server, device, ticket.login)
+
+
+def end_tickets_of(view: ServerView, holder: TicketHolder, at: datetime) -> None:
+    """End all tickets of the login of *holder*, at each management server that has the same database."""
+    now = int(at.timestamp())
+    with opened(view.loaded) as users, users.locked() as db:
+        end_tickets(db, holder.login, now + 2 * LIFETIME_S, now)
 
 
 def _device_of(loaded: Loaded, row: Mapping[str, Any], ticket: AccountTicket, at: datetime) -> str:

@@ -108,7 +108,8 @@ class Users:
         self.home, self.verifier = self._known.home, self._known.verifier  # without a frame of ours: often asked
         self.alike, self.kind = self._known.sets.alike, self._known.kind
         self.unusable: Mapping[str, str] = {}  # rows that the last documents do not have: why, by address
-        for needed in (schema.USERS, schema.DEVICES, schema.DIRECTORY, schema.LOGOUTS, schema.SCIM, schema.CONTACTS):
+        beside = (schema.DIRECTORY, schema.LOGOUTS, schema.SCIM, schema.CONTACTS, schema.TICKETS)
+        for needed in (schema.USERS, schema.DEVICES, *beside):
             self._database.migrate(needed)
         if in_memory:
             with self._database.border():

@@ -7,13 +7,14 @@ from sipmesh.database.schema import MESSAGES, USERS
 from sipmesh.storage.users.contact_tables import SCHEMA as CONTACT_SCHEMA
 from sipmesh.storage.users.device_tables import SCHEMA as DEVICE_SCHEMA
 from sipmesh.storage.users.directory_tables import SCHEMA as DIRECTORY_SCHEMA
+from sipmesh.storage.users.ended_ticket_tables import SCHEMA as TICKET_SCHEMA
 from sipmesh.storage.users.logout_tables import SCHEMA as LOGOUT_SCHEMA
 from sipmesh.storage.users.scim_tables import SCHEMA as SCIM_SCHEMA
 from sipmesh.storage.users.user_database import Users
 from sipmesh.storage.users.user_tables import SCHEMA
 from storage.databases import SQLITE, run, shell
 
-SCHEMAS = (SCHEMA, CONTACT_SCHEMA, DEVICE_SCHEMA, DIRECTORY_SCHEMA, LOGOUT_SCHEMA, SCIM_SCHEMA)
+SCHEMAS = (SCHEMA, CONTACT_SCHEMA, DEVICE_SCHEMA, DIRECTORY_SCHEMA, LOGOUT_SCHEMA, SCIM_SCHEMA, TICKET_SCHEMA)
 ALICE = "sip:alice@example.test"
 HASHES = f"'{'a' * 64}', '{'b' * 32}'"
 """Of a password, by SHA-256 and by MD5."""
@@ -37,7 +38,7 @@ def test_users_of_the_last_release_without_revisions_stay(url: str) -> None:
     }
     but |= {"users_directory", "directory_schema", "logouts_schema", "users_classes"}
     but |= {"users_scim", "users_scim_members", "scim_schema"}
-    but |= {"users_contacts", "users_contact_changes", "contacts_schema"}
+    but |= {"users_contacts", "users_contact_changes", "contacts_schema", "ended_tickets", "tickets_schema"}
     before = made_in(url, but)
     users = Users(url)
     assert (users.number, users.home(ALICE)) == (

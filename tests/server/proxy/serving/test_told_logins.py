@@ -16,7 +16,7 @@ from support.peer import Peer
 from support.running import on_loop, until
 
 RULES = "/rules"
-FORGED = (FIELD, "1;lamp;0;")
+FORGED = (FIELD, "1;lamp;0;;")
 
 
 async def ticket_of(phone: Peer) -> str:

@@ -32,8 +32,9 @@ def proof_of(flow: Flow, aor: str) -> LoginProof | None:
     generation, token = flow.generations.get(aor), flow.tokens.get(aor)
     if generation is None:
         return None
+    link = f"{flow.link.local[0]}.{flow.incarnation}.{flow.link.id}"
     if token is not None:
-        return LoginProof(generation, "", token.issued_at, token.session)
+        return LoginProof(generation, "", token.issued_at, token.session, link)
     verdict = flow.link.verdict
     by_certificate = verdict.device if verdict is not None and flow.device == aor else None
-    return LoginProof(generation, by_certificate.device if by_certificate is not None else "")
+    return LoginProof(generation, by_certificate.device if by_certificate is not None else "", link=link)

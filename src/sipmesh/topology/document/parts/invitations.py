@@ -17,6 +17,9 @@ CONTACTS: Final = "/contacts"
 RULES: Final = "/rules"
 """The path at which the web phone changes the rules of its user's calls."""
 
+LOG_OUT: Final = "/logout"
+"""The path at which the web phone ends its tickets."""
+
 
 class InvitationPages(Part):
     """The HTTPS port of the management server at which devices take invitations: strangers may reach it."""
