@@ -57,6 +57,37 @@ async def test_redirection_of_a_partner_is_not_followed(federated_pools: Network
 
 
 @on_loop
+async def test_loop_over_two_organisations_ends_the_call(federated_pools: Network) -> None:
+    """Each of two users forwards to the other. No partner may show our user as its caller, so no call comes back."""
+    async with federated_pools:
+        alice, erin = await federated_pools.phone("alice", FE1), await federated_pools.phone("erin", PARTNER_FE)
+        await rules(federated_pools, "bob", always="erin@partner.test")
+        await rules(federated_pools, "erin@partner.test", always="bob@example.test")
+        for caller, aor in ((alice, BOB), (alice, ERIN), (erin, BOB)):
+            await called(caller, aor)
+            assert (await caller.final()).status == 403, aor
+        await rules(federated_pools, "erin@partner.test", always="none")
+        await called(alice)
+        came = await comes(erin)
+        assert came.from_.aor == "sip:alice@example.test"
+        await erin.reply(came, 486)
+        assert (await alice.final()).status == 486
+
+
+@pytest.mark.parametrize(("headers", "shown"), [((), 1), ((("privacy", "id"),), 0)], ids=["shown", "withheld"])
+@on_loop
+async def test_partner_is_shown_no_forwarding_user_for_a_caller_who_withholds_its_name(
+    federated_pools: Network, headers: tuple[tuple[str, str], ...], shown: int
+) -> None:
+    async with federated_pools:
+        alice, erin = await federated_pools.phone("alice", FE1), await federated_pools.phone("erin", PARTNER_FE)
+        await rules(federated_pools, "bob", always="erin@partner.test")
+        await called(alice, BOB, *headers)
+        came = await comes(erin)
+        assert len(history(came)) == shown
+
+
+@on_loop
 async def test_call_ends_for_its_caller_if_the_home_pool_of_the_callee_stops_in_the_ring(two_pools: Network) -> None:
     async with two_pools:
         carol, bob = await two_pools.phone("carol", FE1), await two_pools.phone("bob", FE3)

@@ -9,16 +9,21 @@ import pytest
 
 from scenarios.test_call_rules import called, comes, history
 from scenarios.test_gruus import temporary
+from sipmesh.client.dialog import Dialog
 from sipmesh.demo.organisation import Organisation
+from sipmesh.demo.ports import HOST
+from sipmesh.errors import OperatorError
 from sipmesh.sip.message import Request
 from support.call_rules import rules
 from support.descriptions import SDES, SDP
 from support.network import EXAMPLE, FE1, FE2, FE3, Network
 from support.peer import Peer
 from support.running import on_loop
-from support.trunks import GATEWAY, PlayedTrunk, premium_for, with_trunks
+from support.talking import inside_of
+from support.trunks import GATEWAY, PROVIDER, PlayedTrunk, premium_for, with_trunks
 
 OFFER = [("content-type", SDP)]
+SECRET = "+12025550100"
 ALICE, BOB, CAROL = f"sip:alice@{EXAMPLE}", f"sip:bob@{EXAMPLE}", f"sip:carol@{EXAMPLE}"
 
 
@@ -73,6 +78,75 @@ async def test_redirection_to_a_costly_number_is_judged_in_each_spelling(
         await bob.reply(await comes(bob), 302)
         came = await (await provider.links.get()).request_in("INVITE")
         assert came.ruri.user == "+49307654321"
+
+
+PREMIUM = "+49900123456"
+
+
+@on_loop
+async def test_rule_counts_with_what_its_user_may_call_now(network: Network, provider: PlayedTrunk) -> None:
+    """Carol may set no rule to the number. Bob may, and has callers there; later alice may call it, and bob may not."""
+    example = network.organisations[0]
+    example.document["numbers"] = premium_for("bob")
+    example.write()
+    async with network, provider:
+        alice = await network.phone("alice", FE1)
+        with pytest.raises(OperatorError, match="may not call"):
+            await rules(network, "carol", always=PREMIUM)
+        await rules(network, "bob", always=PREMIUM)
+        await calls(alice, BOB)
+        there = await provider.links.get()
+        await there.reply(await comes(there), 486)
+        assert (await alice.final()).status == 486
+        example.document["numbers"] = premium_for("alice")
+        example.write()
+        for node in network.nodes.values():
+            node.put_in_force(example.load())
+        await calls(alice, BOB)
+        assert (await alice.final()).status == 403
+        await calls(alice, f"tel:{PREMIUM}")
+        assert (await comes(there)).ruri.user == PREMIUM
+
+
+@on_loop
+async def test_caller_does_not_learn_the_number_that_answers_a_forwarded_call(
+    network: Network, provider: PlayedTrunk
+) -> None:
+    """The trunk says it in each message, before and in the call. Who calls the number itself is shown the trunk's Contact."""
+    named = [(name, f"<sip:{SECRET}@{PROVIDER}>") for name in ("p-asserted-identity", "remote-party-id")]
+    async with network, provider:
+        alice = await network.phone("alice", FE1)
+        await rules(network, "bob", always=SECRET)
+        invite = alice.request("INVITE", BOB, OFFER, SDES)
+        await alice.send(invite)
+        there = await provider.links.get()
+        there.contact = f"<sip:{SECRET}@{HOST}:{provider.port};transport=tls>"
+        came = await comes(there)
+        await there.reply(came, 180, named)
+        await there.reply(came, 200, [*named, ("content-type", SDP)], SDES)
+        made = Dialog.of_caller(invite, await alice.final())
+        taken = Dialog.of_callee(came, there.tag)
+        await alice.send(inside_of(made, alice, "ACK"))
+        assert f"<{(await there.request_in('ACK')).uri}>" == there.contact
+        for dialog, one, other in ((made, alice, there), (taken, there, alice), (taken, there, alice)):
+            asked = inside_of(dialog, one, "UPDATE")
+            for name, value in named if one is there else ():
+                asked.append(name, value)
+            await one.send(asked)
+            at_other = await other.request_in("UPDATE")
+            assert f"<{at_other.uri}>" == other.contact
+            await other.reply(at_other, 200, named if other is there else ())
+            assert (await one.final()).status == 200
+        await there.send(inside_of(taken, there, "BYE"))
+        await alice.reply(await alice.request_in("BYE"), 200)
+        assert (await there.final()).status == 200
+        await calls(alice, BOB)
+        await there.reply(await comes(there), 302)
+        assert (await alice.final()).contacts == []
+        assert SECRET[1:].encode() not in alice.heard
+        await calls(alice, f"tel:{SECRET}")
+        await there.reply(await comes(there), 200, [("content-type", SDP)], SDES)
+        assert [one.uri for one in (await alice.final()).contacts] == [there.contact[1:-1]]
 
 
 @pytest.mark.parametrize("contact", [CAROL, BOB], ids=["of another", "own"])
@@ -131,9 +205,6 @@ async def test_phones_that_redirect_to_many_phones_make_a_bounded_number_of_bran
         for task in answers:
             task.cancel()
         assert 10 <= len(rung) <= 50
-
-
-SECRET = "+12025550100"
 
 
 @pytest.mark.parametrize("server", [FE1, FE3])

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from sipmesh.routing.identity.alias import name_of
 from sipmesh.routing.identity.dialog_token import owner_hash
-from sipmesh.routing.identity.privacy import ANONYMOUS, hides_identity, is_anonymous, privacy_of
+from sipmesh.routing.identity.privacy import ANONYMOUS, hides_identity, is_anonymous, is_hidden, privacy_of
 from sipmesh.routing.numbers.dial_plan import DialPlan, local_digits
 from sipmesh.routing.numbers.e164 import caller_number
 from sipmesh.routing.numbers.trunk_table import TrunkTable
@@ -163,10 +163,11 @@ class TrunkNames:
         if any(refused_onward(address, self.plan) for address in response.contacts):
             response.remove("contact")
 
-    # Contacts: a trunk reaches the phone of a user by our name alone, and a phone so reaches a caller who is withheld
+    # Contacts: a trunk reaches the phone of a user by our name alone. A phone reaches a caller of a trunk who is withheld, and
+    # the number to which a user has forwarded its call, by no name.
 
     def hide_contact(self, message: Message, peer: str, tokens: Tokens, sent_by: str) -> None:
-        """Replace the Contact in *message* by one at our name, which leads back to it for *peer* alone."""
+        """Replace the Contact in *message* by one at *sent_by*, which leads back to it for *peer* alone."""
         contacts = message.contacts
         if not contacts or contacts[0].uri == "*":
             return
@@ -176,7 +177,7 @@ class TrunkNames:
 
     def open_contact(self, copy: Request, peer: str, tokens: Tokens) -> None:
         """Put the Contact that was hidden from *peer* back into the Request-URI of its request inside a dialog."""
-        if copy.ruri.host in self.hosts:
+        if copy.ruri.host in self.hosts or is_hidden(copy.uri):
             contact = tokens.reveal(copy.ruri.user or "", owner_hash(peer))
             if contact is not None:
                 copy.set_uri(contact)

@@ -8,6 +8,7 @@ import pytest
 
 from sipmesh.client.dialog import Dialog
 from sipmesh.errors import RemoteError
+from sipmesh.routing.identity.privacy import ANONYMOUS
 from sipmesh.routing.proxy.effects import Start
 from sipmesh.routing.target import FlowTarget
 from sipmesh.server.running.running_server import RunningServer
@@ -168,7 +169,7 @@ async def test_caller_of_a_trunk_who_is_withheld_has_a_contact_of_ours(trunked: 
         hidden = trunk.request("INVITE", f"sip:{ALICE}@{GATEWAYS}", sender="<sip:anonymous@anonymous.invalid>;tag=1")
         await trunk.send(hidden)
         came = await alice.request_in("INVITE")
-        assert came.contacts[0].sip_uri.host == GATEWAYS
+        assert came.contacts[0].sip_uri.host == ANONYMOUS
         await alice.reply(came, 200)
         answer = await trunk.final()
         assert answer.contacts[0].sip_uri.host == GATEWAYS
@@ -178,4 +179,4 @@ async def test_caller_of_a_trunk_who_is_withheld_has_a_contact_of_ours(trunked: 
         update = await trunk.request_in("UPDATE")
         assert f"<{update.uri}>" == trunk.contact
         await trunk.reply(update, 200)
-        assert (await alice.final()).contacts[0].sip_uri.host == GATEWAYS
+        assert (await alice.final()).contacts[0].sip_uri.host == ANONYMOUS

@@ -8,7 +8,7 @@ from sipmesh.errors import RemoteError
 from sipmesh.routing.call_rules.diversion import add_history, diversion_value
 from sipmesh.routing.identity.border import ON_THE_WAY_OUT
 from sipmesh.routing.identity.dialog_token import Begun, FlowSide, Side, ends_of, owner_hash
-from sipmesh.routing.identity.privacy import hides_identity, hides_user
+from sipmesh.routing.identity.privacy import ANONYMOUS, hides_identity, hides_user, is_hidden
 from sipmesh.routing.identity.sender import ClientSender, named_side
 from sipmesh.routing.identity.tokens import Tokens
 from sipmesh.routing.identity.trunk_names import TrunkNames, number_beside
@@ -83,6 +83,8 @@ class BranchRequests:
             if not token:
                 caller, callee = self._came_from(proxied), self._goes_to(target, flow)
                 secret = hidden is not None or is_to_hidden_user(proxied.request)
+                if self._current.value.trunk_names is not None and flow.link.kind is LinkKind.PARTNER:
+                    secret = secret or _hides_callee(proxied.request)
                 onward = self._tokens.entry_hash(uri_of_entry(proxied.request.items("record-route"), 0))
                 token = self._tokens.dialog(caller, callee, self._begun(proxied), onward, secret=secret)
             recorded = record_routes(proxied.request, token, proxied.came_by, self._listeners[flow.link.port])
@@ -175,7 +177,7 @@ class BranchRequests:
             if came_on.link.kind is LinkKind.PARTNER:
                 names.open_contact(copy, min(self._flow_table.domains_of(came_on)), self._tokens)
                 if hides_identity(copy):
-                    names.hide_contact(copy, names.host, self._tokens, names.host)
+                    names.hide_contact(copy, names.host, self._tokens, ANONYMOUS)
             return
         trunk = min(self._flow_table.domains_of(flow))
         names.open_contact(copy, names.host, self._tokens)
@@ -194,7 +196,7 @@ class BranchRequests:
                 names.open_contact(bye, peer, self._tokens)
 
     def hide_answerer(self, sent: SentBranch, response: Response) -> None:
-        """Replace the Contact of a phone in a response to a trunk, and that of a caller of a trunk who is withheld."""
+        """Replace the Contact of a phone in a response to a trunk, and of a trunk to those who may not learn its number."""
         names, asked = self._current.value.trunk_names, sent.proxied
         is_to_trunk = asked.flow.link.kind is LinkKind.PARTNER
         if names is None:
@@ -202,11 +204,13 @@ class BranchRequests:
         if response.status >= FIRST_REDIRECTION:
             if is_to_trunk:
                 names.limit_redirection(response)
+            elif _hides_callee(asked.request):
+                response.remove("contact")
         elif is_to_trunk:
             trunk = min(self._flow_table.domains_of(asked.flow))
             names.hide_contact(response, trunk, self._tokens, self._listeners[asked.flow.link.port].sent_by)
-        elif hides_user(asked.request.to):
-            names.hide_contact(response, names.host, self._tokens, names.host)
+        elif hides_user(asked.request.to) or _hides_callee(asked.request) or is_hidden(asked.request.uri):
+            names.hide_contact(response, names.host, self._tokens, ANONYMOUS)
 
     def _add_number(self, copy: Request, flow: Flow, identity: str | None) -> None:
         """Assert the number of our user towards a gateway or an application, beside the identity (RFC 3325 section 9.1)."""
@@ -301,3 +305,8 @@ def path_by(target: Target, flow: Flow) -> str:
     if isinstance(target, FlowTarget) and target.found is Found.PATH:
         return next(login.path for login in flow.logins.values() if owner_hash(login.user) == target.owner)
     return ""
+
+
+def _hides_callee(request: Request) -> bool:
+    """Tell whether the caller of a trunk may not learn the number that is called: a user of ours has forwarded the call there."""
+    return request.has("diversion")
