@@ -25,6 +25,7 @@ from sipmesh.pki.authority import EnterpriseCa
 from sipmesh.pki.ca_rotation import CaGenerations
 from sipmesh.pki.crl.builder import Reason
 from sipmesh.pki.issuance.profiles import CA_KINDS
+from sipmesh.pki.keys.algorithm import KeyAlgorithm
 from sipmesh.pki.ocsp.responder import answer
 from sipmesh.trust.role import Role
 from sipmesh.trust.x509.device_identity import DeviceIdentity
@@ -98,10 +99,14 @@ def lint_ocsp_response(made: bytes) -> list[str]:
     return findings(validator.validate(loader.load_der_ocsp_response(made).root))
 
 
-@pytest.fixture(name="ca", scope="module")
-def _ca(tmp_path_factory: pytest.TempPathFactory) -> EnterpriseCa:
-    folder = tmp_path_factory.mktemp("pkilint") / "ca"
-    return EnterpriseCa.create(folder, "Example", NOW, crl_base="http://crl.example.test", domains=["example.test"])
+def new_ca(folder: Path, algorithm: KeyAlgorithm) -> EnterpriseCa:
+    url, domains = "http://crl.example.test", ["example.test"]
+    return EnterpriseCa.create(folder / "ca", "Example", NOW, crl_base=url, domains=domains, algorithm=algorithm)
+
+
+@pytest.fixture(name="ca", scope="module", params=KeyAlgorithm)
+def _ca(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> EnterpriseCa:
+    return new_ca(tmp_path_factory.mktemp("pkilint"), request.param)
 
 
 @pytest.mark.parametrize(
@@ -125,10 +130,9 @@ def test_each_certificate_that_we_issue_is_clean(
     assert lint_certificate(issue(ca)) == []
 
 
-def test_certificates_that_name_our_responder_are_clean(tmp_path: Path) -> None:
-    ca = EnterpriseCa.create(
-        tmp_path / "ca", "Example", NOW, crl_base="http://crl.example.test", domains=["example.test"]
-    )
+@pytest.mark.parametrize("algorithm", KeyAlgorithm)
+def test_certificates_that_name_our_responder_are_clean(tmp_path: Path, algorithm: KeyAlgorithm) -> None:
+    ca = new_ca(tmp_path, algorithm)
     ca.publish(is_on=True)
     made = (
         ca.issue(NAMES, Role.FRONT_END, NOW).certificate,
@@ -140,9 +144,19 @@ def test_certificates_that_name_our_responder_are_clean(tmp_path: Path) -> None:
     assert [lint_certificate(one) for one in made] == [[], [], [], []]
 
 
-def test_next_root_and_its_cross_certificate_are_clean(tmp_path: Path) -> None:
-    first = EnterpriseCa.create(tmp_path / "ca", "Example", NOW, crl_base="http://crl.example.test")
-    coming = CaGenerations(first.folder).prepare(NOW)
+@pytest.mark.parametrize(
+    ("algorithm", "after"),
+    [
+        (KeyAlgorithm.P_256, KeyAlgorithm.P_256),
+        (KeyAlgorithm.P_256, KeyAlgorithm.ML_DSA_44),
+        (KeyAlgorithm.ML_DSA_44, KeyAlgorithm.P_384),
+    ],
+)
+def test_next_root_and_its_cross_certificate_are_clean(
+    tmp_path: Path, algorithm: KeyAlgorithm, after: KeyAlgorithm
+) -> None:
+    first = new_ca(tmp_path, algorithm)
+    coming = CaGenerations(first.folder).prepare(NOW, algorithm=after)
     cross = x509.load_pem_x509_certificate((coming.folder / "issuing-cross.pem").read_bytes())
     assert [lint_certificate(made) for made in (coming.root, coming.issuing, cross)] == [[], [], []]
 

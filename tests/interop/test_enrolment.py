@@ -70,8 +70,7 @@ async def machine(folder: Path, *protocols: str) -> AsyncIterator[Machine]:
     """A machine whose server may enrol by *protocols*."""
     require_namespaces()
     challenge_port = model_port()
-    ports = {"http_port": challenge_port, "tls_alpn_port": challenge_port}
-    async with enrolling(folder / "n", *protocols, **ports) as network:
+    async with enrolling(folder / "n", *protocols, http_port=challenge_port, tls_alpn_port=challenge_port) as network:
         where, key = folder / "m", new_key()
         where.mkdir()
         csr = x509.load_der_x509_csr(request(key, BOT))

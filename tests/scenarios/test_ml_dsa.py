@@ -15,7 +15,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PublicKey, MLDSA65PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from scenarios.test_revocation import answered
+from scenarios.test_revocation import Scene as Revoking
+from scenarios.test_revocation import another, answered, credentials_of, leaf_of, revoke
 from sipmesh.client.agent import UserAgent
 from sipmesh.client.judge import Trust
 from sipmesh.demo.forge import Forge, Forged, KeyKind, Wish
@@ -125,16 +126,34 @@ async def test_servers_with_certificates_of_openssl_carry_messages_for_clients_t
             await agent.close()
 
 
+def ca_of_ml_dsa(organisation: Organisation) -> EnterpriseCa:
+    """Let a CA of ML-DSA-44 issue the certificates of all servers, instead of the present CA."""
+    folder = organisation.folder / "ca"
+    shutil.rmtree(folder)
+    algorithm = KeyAlgorithm.ML_DSA_44
+    ca = EnterpriseCa.create(folder, "Example", datetime.now(UTC), crl_base="http://crl.test", algorithm=algorithm)
+    organisation.issue_all()
+    return ca
+
+
+@on_loop
+async def test_revocation_closes_the_open_link_of_the_certificate_and_no_other(example: Organisation) -> None:
+    ca_of_ml_dsa(example)
+    async with Revoking(example, FE1) as scene:
+        stolen = await scene.link(credentials_of(example, FE2))
+        renewed = await scene.link(another(example, FE2))
+        revoke(example, leaf_of(stolen.credentials))
+        await stolen.falls()
+        assert scene.closed("CRLs in force") == [stolen.id]
+        await renewed.stays()
+        await scene.refuses(stolen.credentials, "revoked")
+
+
 @on_loop
 async def test_servers_below_our_own_ca_carry_messages_until_one_is_revoked(
     example: Organisation, tmp_path: Path
 ) -> None:
-    shutil.rmtree(example.folder / "ca")
-    at = datetime.now(UTC)
-    ca = EnterpriseCa.create(
-        example.folder / "ca", "Example", at, crl_base="http://crl.test", algorithm=KeyAlgorithm.ML_DSA_44
-    )
-    example.issue_all()
+    ca, at = ca_of_ml_dsa(example), datetime.now(UTC)
     thief = tmp_path / "thief"
     thief.mkdir()
     stolen = tuple(Path(shutil.copy(file, thief)) for file in example.credentials(FE2))

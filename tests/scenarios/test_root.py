@@ -18,8 +18,10 @@ from sipmesh.client.judge import Trust
 from sipmesh.demo.organisation import Organisation, PoolPlan
 from sipmesh.errors import SipmeshError
 from sipmesh.pki.ca_rotation import CaGenerations
+from sipmesh.pki.keys.algorithm import KeyAlgorithm
 from sipmesh.server.certificates import own_certificates
 from sipmesh.server.replication.topology_source import source_of
+from sipmesh.server.running.running_server import RunningServer
 from sipmesh.topology.document.changes import add_root, remove_root
 from sipmesh.transport.link.state import LinkState
 from sipmesh.trust.evidence import LinkKind
@@ -33,9 +35,11 @@ NEW = ("ca/2/root.pem", ("ca/2/root.crl", "ca/2/issuing.crl"))
 OLD = ("ca/root.pem", ("ca/root.crl", "ca/issuing.crl"))
 
 
-@pytest.fixture(name="organisation", scope="module")
-def _organisation(tmp_path_factory: pytest.TempPathFactory) -> Organisation:
-    made = build_managed(tmp_path_factory.mktemp("r") / "o", PoolPlan(POOL2, Role.FRONT_END, (FE3,)))
+P_256, ML_DSA = KeyAlgorithm.P_256, KeyAlgorithm.ML_DSA_44
+
+
+def new_organisation(folder: Path, algorithm: KeyAlgorithm) -> Organisation:
+    made = build_managed(folder, PoolPlan(POOL2, Role.FRONT_END, (FE3,)), algorithm=algorithm)
     made.add_users("carol", pool=POOL2)
     return made
 
@@ -96,10 +100,12 @@ async def nothing_is_in_use(network: Managed) -> None:
 
 
 @pytest.mark.wide
+@pytest.mark.parametrize(("algorithm", "after"), [(P_256, ML_DSA), (ML_DSA, P_256)], ids=["to ML-DSA", "to P-256"])
 @on_loop
 async def test_a_root_is_changed_under_traffic(
-    organisation: Organisation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, algorithm: KeyAlgorithm, after: KeyAlgorithm
 ) -> None:
+    organisation = new_organisation(tmp_path / "o", algorithm)
     monkeypatch.setattr(own_certificates, "LOOK_AGAIN_S", 0.5)
     old = CaGenerations(organisation.folder / "ca").current
     async with Managed(organisation, tmp_path) as network:
@@ -107,7 +113,7 @@ async def test_a_root_is_changed_under_traffic(
         await network.acknowledged(1)
         be_quick(network)
         generations = CaGenerations(organisation.folder / "ca")
-        coming = generations.prepare(datetime.now(UTC))
+        coming = generations.prepare(datetime.now(UTC), algorithm=after)
         phones = (organisation.root.read_bytes(), (coming.folder / "root.pem").read_bytes())
         alice, carol = await agent(network, "alice", FE1, *phones), await agent(network, "carol", FE3, *phones)
         call = await alice.call(f"carol@{EXAMPLE}")
@@ -134,6 +140,9 @@ async def test_a_root_is_changed_under_traffic(
         with pytest.raises(SipmeshError, match="still trusted"):
             await network.ask(MGMT, "root", step="retire")
         await until(lambda: replaced(network, old.root))
+        assert {name: key_of(node) for name, node in network.nodes.items()} == {
+            name: P_256 if name == MGMT else after for name in SERVERS
+        }
 
         rewrite(network, lambda text: remove_root(text, *OLD, organisation.file))
         for name in SERVERS[1:]:
@@ -152,11 +161,21 @@ async def test_a_root_is_changed_under_traffic(
         assert await hung_up_by_the_other(call, other)
         await alice.close()
         await carol.close()
-        stranger = UserAgent(f"bob@{EXAMPLE}", "bob-secret", trust=Trust.of_pem(organisation.root.read_bytes()))
-        with pytest.raises(SipmeshError):
-            await stranger.connect(*organisation.address(FE1, LinkKind.CLIENT))
-        await stranger.close()
+        await old_root_is_worth_nothing(organisation)
         settled(organisation)
+
+
+async def old_root_is_worth_nothing(organisation: Organisation) -> None:
+    """A phone that trusts it alone gets no link."""
+    stranger = UserAgent(f"bob@{EXAMPLE}", "bob-secret", trust=Trust.of_pem(organisation.root.read_bytes()))
+    with pytest.raises(SipmeshError):
+        await stranger.connect(*organisation.address(FE1, LinkKind.CLIENT))
+    await stranger.close()
+
+
+def key_of(node: RunningServer) -> KeyAlgorithm | None:
+    """The algorithm of the key that a server presents to servers."""
+    return KeyAlgorithm.of(node.certificates.presented.of(LinkKind.SERVER).leaf.public_key())
 
 
 async def retired(network: Managed) -> None:

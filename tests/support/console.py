@@ -21,6 +21,7 @@ from sipmesh.demo.organisation import PoolPlan
 from sipmesh.demo.ports import HOST
 from sipmesh.pki.ca_rotation import CaGenerations
 from sipmesh.pki.files import key_pem
+from sipmesh.pki.keys.algorithm import KeyAlgorithm
 from sipmesh.server.console.access.guard import COOKIE
 from sipmesh.server.console.access.secret_table import hash_of
 from sipmesh.server.control_socket import SOCKET_SUFFIX
@@ -38,22 +39,27 @@ def _console_port(_plan: str) -> int:
 
 @asynccontextmanager
 async def management_with_console(
-    folder: Path, *pools: PoolPlan, recording: bool = False, **further: Any
+    folder: Path,
+    *pools: PoolPlan,
+    recording: bool = False,
+    algorithm: KeyAlgorithm = KeyAlgorithm.P_256,
+    **further: Any,
 ) -> AsyncIterator[Managed]:
     """A management server that serves a console, alone, with further *pools*.
 
-    *further* keys are those of ``console`` in the topology. *recording*: servers make records of calls.
+    *further* keys are those of ``console`` in the topology. *recording*: servers make records of calls. *algorithm* is that
+    of the CA.
     """
     operators = [
         {"name": name, "role": role, "token_sha256": hash_of(f"{name}-token")} for name, role in TOKENS.items()
     ]
     console = {
-        "listen": f"{HOST}:{_console_port(repr((pools, further, recording)))}",
+        "listen": f"{HOST}:{_console_port(repr((pools, further, recording, algorithm)))}",
         "operators": operators,
         **further,
     }
     keys: dict[str, object] = {"call_records": {}} if recording else {}
-    organisation = build_published(folder / "o", *pools, console=console, **keys)
+    organisation = build_published(folder / "o", *pools, algorithm=algorithm, console=console, **keys)
     async with Managed(organisation, folder / "s") as network:
         await network.start(MGMT)
         yield network

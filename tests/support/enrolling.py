@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.serialization.pkcs7 import load_der_pkcs7_ce
 from cryptography.x509.oid import NameOID
 
 from sipmesh.demo.organisation import Organisation, PoolPlan
+from sipmesh.pki.keys.algorithm import KeyAlgorithm, OwnKey
 from sipmesh.trust.role import Role
 from support.console import Answer, Visitor, management_with_console
 from support.managed import MGMT, Managed
@@ -29,6 +30,7 @@ RUN_S = 60.0
 """Seconds for which a client of others may run."""
 
 Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+MlDsaKey = mldsa.MLDSA44PrivateKey | mldsa.MLDSA65PrivateKey | mldsa.MLDSA87PrivateKey
 
 
 def applications() -> PoolPlan:
@@ -36,9 +38,10 @@ def applications() -> PoolPlan:
     return PoolPlan(BOTS, Role.APPLICATION, (BOT, OTHER_BOT), {"next_hop": "pool1.example.test"})
 
 
-def enrolling(folder: Path, *protocols: str, **further: Any) -> Any:
-    """A management server that serves *protocols* of enrolment."""
-    return management_with_console(folder, applications(), enrolment={"protocols": list(protocols), **further})
+def enrolling(folder: Path, *protocols: str, algorithm: KeyAlgorithm = KeyAlgorithm.P_256, **further: Any) -> Any:
+    """A management server that serves *protocols* of enrolment, with a CA of *algorithm*."""
+    enrolment = {"protocols": list(protocols), **further}
+    return management_with_console(folder, applications(), algorithm=algorithm, enrolment=enrolment)
 
 
 async def with_devices(network: Managed) -> None:
@@ -65,7 +68,7 @@ def new_key() -> ec.EllipticCurvePrivateKey:
 
 
 def request(
-    key: Key | mldsa.MLDSA44PrivateKey | mldsa.MLDSA65PrivateKey,
+    key: Key | MlDsaKey,
     *names: str,
     common: str = BOT,
     extensions: Sequence[x509.ExtensionType] = (),
@@ -106,7 +109,7 @@ def certificates_in(answer: Answer) -> list[x509.Certificate]:
 
 
 def write_pair(
-    folder: Path, certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey, *issuers: x509.Certificate
+    folder: Path, certificate: x509.Certificate, key: OwnKey, *issuers: x509.Certificate
 ) -> tuple[Path, Path]:
     """Write a certificate with its issuers, and its key."""
     files = folder / "leaf.pem", folder / "leaf.key"

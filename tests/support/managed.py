@@ -22,6 +22,7 @@ from sipmesh.client.judge import Trust
 from sipmesh.database.shared import has_management_db
 from sipmesh.demo import forkserver
 from sipmesh.demo.organisation import Organisation, PoolPlan
+from sipmesh.pki.keys.algorithm import KeyAlgorithm
 from sipmesh.server.agent.agent import Agent
 from sipmesh.server.control_socket import SOCKET_SUFFIX, ask
 from sipmesh.server.management.controller import Controller
@@ -67,20 +68,28 @@ Change = Callable[[dict[str, Any]], object]
 _models: dict[str, Organisation] = {}
 
 
-def build_managed(folder: Path, *further: PoolPlan, managers: tuple[str, ...] = (MGMT,)) -> Organisation:
+def build_managed(
+    folder: Path,
+    *further: PoolPlan,
+    managers: tuple[str, ...] = (MGMT,),
+    algorithm: KeyAlgorithm = KeyAlgorithm.P_256,
+) -> Organisation:
     """example.test: management, two front ends in one pool, an edge, and what is *further* in it; nothing is published yet.
 
-    All that a process builds by the same plan are copies of one, with one CA.
+    All that a process builds by the same plan are copies of one, with one CA, whose keys are of *algorithm*.
     """
-    return copied(_kept(repr((further, managers)), lambda model: _model(model, further, managers)), folder)
+    return copied(_built(further, managers, algorithm), folder)
 
 
-def build_published(folder: Path, *further: PoolPlan, **keys: object) -> Organisation:
+def build_published(
+    folder: Path, *further: PoolPlan, algorithm: KeyAlgorithm = KeyAlgorithm.P_256, **keys: object
+) -> Organisation:
     """The same at version 1, with *keys* in the topology.
 
     All that a process builds by the same plan have the same ports (`support.model_ports`): only one of them may run.
     """
-    model = _kept(repr((further, keys)), lambda where: _published(where, further, keys))
+    plan = repr((further, keys, algorithm))
+    model = _kept(plan, lambda where: _published(where, _built(further, (MGMT,), algorithm), keys))
     return copied_with_ports(model, folder)
 
 
@@ -93,16 +102,20 @@ def _kept(plan: str, build: Callable[[Path], Organisation]) -> Organisation:
     return _models[plan]
 
 
-def _published(folder: Path, further: tuple[PoolPlan, ...], keys: dict[str, object]) -> Organisation:
-    organisation = copied(
-        _kept(repr((further, (MGMT,))), lambda model: _model(model, further, (MGMT,))), folder, model_port
-    )
+def _published(folder: Path, built: Organisation, keys: dict[str, object]) -> Organisation:
+    organisation = copied(built, folder, model_port)
     organisation.document.update(keys)
     organisation.write()
     return Managed(organisation, folder.parent).organisation
 
 
-def _model(folder: Path, further: tuple[PoolPlan, ...], managers: tuple[str, ...]) -> Organisation:
+def _built(further: tuple[PoolPlan, ...], managers: tuple[str, ...], algorithm: KeyAlgorithm) -> Organisation:
+    return _kept(repr((further, managers, algorithm)), lambda model: _model(model, further, managers, algorithm))
+
+
+def _model(
+    folder: Path, further: tuple[PoolPlan, ...], managers: tuple[str, ...], algorithm: KeyAlgorithm
+) -> Organisation:
     organisation = Organisation.build(
         folder,
         EXAMPLE,
@@ -113,6 +126,7 @@ def _model(folder: Path, further: tuple[PoolPlan, ...], managers: tuple[str, ...
             *further,
         ),
         issued_at=BEGAN,
+        algorithm=algorithm,
     )
     organisation.write()
     organisation.issue_all()

@@ -36,7 +36,9 @@ async def management_with_invitations(
         "console": {"listen": f"{HOST}:{console}", "operators": operators},
         "invitations": {"listen": f"{HOST}:{invitations}", **pages},
     }
-    organisation = build_published(folder / "o", *further, **keys, **({"files": files} if files is not None else {}))
+    if files is not None:
+        keys["files"] = files
+    organisation = build_published(folder / "o", *further, **keys)
     async with Managed(organisation, folder / "s") as network:
         await network.start(MGMT)
         yield network

@@ -12,6 +12,7 @@ from typing import Any
 
 from sipmesh.demo.ports import HOST, free_port
 from sipmesh.pki.authority import EnterpriseCa
+from sipmesh.pki.keys.algorithm import KeyAlgorithm
 from sipmesh.sip.digest import Algorithm
 from sipmesh.storage.users.user_database import Users
 from sipmesh.topology.document.load import Loaded, load
@@ -51,15 +52,18 @@ class Organisation:
         host: str = HOST,
         issued_at: datetime | None = None,
         port: Callable[[LinkKind], int] | None = None,
+        algorithm: KeyAlgorithm = KeyAlgorithm.P_256,
     ) -> Organisation:
         """Make a CA, choose the ports of every server, and make the document; `issue_all` makes the certificates.
 
         *issued_at* is the instant, in UTC, at which everything is issued; None means now. *port* gives each port; None means a
-        free port.
+        free port. *algorithm* is that of the CA.
         """
         folder.mkdir(parents=True, exist_ok=True)
         organisation = cls(folder, domain, host, {}, {}, issued_at)
-        EnterpriseCa.create(folder / "ca", domain, organisation._now(), crl_base=f"http://crl.{domain}")
+        EnterpriseCa.create(
+            folder / "ca", domain, organisation._now(), crl_base=f"http://crl.{domain}", algorithm=algorithm
+        )
         organisation.document = {
             "sipmesh": 1,
             "organisation": domain,

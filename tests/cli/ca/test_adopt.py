@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cli.world import Organisation
-from support.other_ca import CA, ISSUER_KEY, SIGNS, SUBJECT_KEY, OtherCa, bundled
+from support.other_ca import CA, ISSUER_KEY, SIGNS, SUBJECT_KEY, OtherCa, bundled, openssl
 
 
 @pytest.fixture(name="corp")
@@ -34,6 +34,37 @@ def test_root_is_trusted_with_its_crl(organisation: Organisation, corp: OtherCa,
     assert organisation.type("topology", "check").code == 0
     again = organisation.type("ca", "adopt", corp.pem, "--crl", crl)
     assert (again.code, (organisation.folder / "topology.yaml").read_text()) == (0, draft)
+
+
+@pytest.mark.parametrize("form", ["pem", "p7b", "p12"])
+@pytest.mark.parametrize(
+    ("algorithm", "refusal"),
+    [
+        ("ML-DSA-44", ""),
+        ("ML-DSA-65", "a key of ML-DSA, which counts with the parameter set 44 alone"),
+        ("ML-DSA-87", "a key of ML-DSA, which counts with the parameter set 44 alone"),
+    ],
+    ids=["44", "65", "87"],
+)
+def test_root_of_ml_dsa_is_trusted_in_each_form_if_its_set_is_44(
+    organisation: Organisation, tmp_path: Path, form: str, algorithm: str, refusal: str
+) -> None:
+    (organisation.folder / "anchors").mkdir()
+    pq = OtherCa(tmp_path, "pq", key=(algorithm,)).made()
+    pq.crl(organisation.folder / "anchors" / "pq.crl")
+    file = pq.pem
+    if form == "p7b":
+        file = tmp_path / "pq.p7b"
+        openssl("crl2pkcs7", "-nocrl", "-certfile", pq.pem, "-outform", "DER", "-out", file)
+    elif form == "p12":
+        file = tmp_path / "pq.p12"
+        openssl("pkcs12", "-export", "-nokeys", "-in", pq.pem, "-out", file, "-passout", "pass:corp")
+    done = organisation.type("ca", "adopt", file, "--crl", "anchors/pq.crl", typed="corp\n")
+    assert (done.code, refusal in done.err) == (1 if refusal else 0, True), done.err
+    assert bool([*(organisation.folder / "anchors").glob("ca-*.pem")]) is not bool(refusal)
+    if not refusal:
+        checked = organisation.type("topology", "check")
+        assert (checked.code, "certificate is of ML-DSA-44" in checked.out) == (0, True)
 
 
 def test_file_with_a_key_is_refused(organisation: Organisation, tmp_path: Path, crl: str) -> None:

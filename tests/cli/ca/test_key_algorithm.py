@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 import subprocess
 from collections.abc import Iterator
+from contextlib import chdir
 from pathlib import Path
 
 import pytest
@@ -106,12 +107,38 @@ def test_request_of_a_new_machine_has_the_key_that_was_asked_for(
 
 
 @NEEDED
-def test_keys_of_ml_dsa_are_in_no_token(tmp_path: Path) -> None:
+def test_grant_warns_of_a_key_that_is_weaker_than_the_ca_and_its_remedy_works(
+    made: Organisation, tmp_path: Path
+) -> None:
+    """The grant counts: the operator may know that the machine has no OpenSSL 3.5."""
+    asked = ("join", "request", FE1, "--dir", tmp_path)
+    request, key = tmp_path / f"{FE1}.csr", tmp_path / "servers" / f"{FE1}.key"
+    assert sipmesh(*asked).code == 0
+    with chdir(tmp_path):
+        granted = made.type("join", "grant", request, "--replace")
+        assert (granted.code, "who breaks ECDSA can act as this server" in granted.out) == (0, True)
+        other = sipmesh(*asked, "--algorithm", "ml-dsa-44")
+        assert (other.code, f"{key} is a key of p-256; move it away" in other.err) == (1, True)
+        key.unlink()
+        assert sipmesh(*asked, "--algorithm", "ml-dsa-44").code == 0
+        again = made.type("join", "grant", request, "--replace")
+    assert (again.code, "who breaks ECDSA" in again.out) == (0, False)
+
+
+@NEEDED
+@pytest.mark.parametrize("step", [("init", "example.com"), ("ca", "root", "prepare")], ids=["init", "prepare"])
+def test_keys_of_ml_dsa_are_in_no_token(organisation: Organisation, tmp_path: Path, step: tuple[str, ...]) -> None:
+    """Before the token is opened; a P-256 key then fails at this token, which does not exist."""
     uri = "pkcs11:token=none?module-path=/nonexistent.so&pin-source=file:/nonexistent"
-    refused = sipmesh("init", "example.com", "--dir", tmp_path / "o", "--algorithm", "ml-dsa-44", "--pkcs11", uri)
-    assert refused.code == 1
-    assert "not made in a token" in refused.err
+    where = ("--dir", tmp_path / "o") if step[0] == "init" else ()
+    before = organisation.file.read_bytes()
+    for algorithm, why in (("ml-dsa-44", "not made in a token"), ("p-256", "nonexistent")):
+        given = (*step, *where, "--algorithm", algorithm, "--pkcs11", uri)
+        refused = sipmesh(*given, topology=organisation.file) if not where else sipmesh(*given)
+        assert (refused.code, why in refused.err) == (1, True), refused.err
     assert not (tmp_path / "o").exists()
+    assert not (organisation.folder / "ca" / "2").exists()
+    assert organisation.file.read_bytes() == before
 
 
 def test_python_with_an_older_openssl_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -62,6 +62,36 @@ def test_crl_that_is_not_there_is_refused_before_anything_changes(organisation: 
     assert "anchors/corp.crl" in (organisation.folder / "topology.yaml").read_text()
 
 
+@pytest.mark.parametrize(
+    ("key", "refusal"),
+    [
+        (("ec", "-pkeyopt", "ec_paramgen_curve:P-256"), ""),
+        (("ML-DSA-44",), "for a CA with a key of ML-DSA, make one of ours below it: sipmesh ca request FILE"),
+    ],
+    ids=["P-256", "ML-DSA-44"],
+)
+def test_ca_below_a_root_of_ml_dsa_is_imported_with_a_key_of_ecdsa_alone(
+    organisation: Organisation, tmp_path: Path, key: tuple[str, ...], refusal: str
+) -> None:
+    root = OtherCa(tmp_path, "pqroot", key=("ML-DSA-44",)).made()
+    below = OtherCa(tmp_path, "servers", BELOW, root, key=key).made()
+    given = ("-in", below.pem, "-inkey", below.key_file, "-certfile", root.pem, "-out", tmp_path / "ca.p12")
+    openssl("pkcs12", "-export", *given, "-passout", f"pass:{SECRET}")
+    done = organisation.type("ca", "import", tmp_path / "ca.p12", typed=f"{SECRET}\n")
+    assert (done.code, refusal in done.err) == (1 if refusal else 0, True), done.err
+    assert (organisation.folder / "ca" / "2").exists() is not bool(refusal)
+
+
+def test_request_is_signed_by_a_root_of_ml_dsa(organisation: Organisation, tmp_path: Path) -> None:
+    """Its answer comes as PKCS #7."""
+    root = OtherCa(tmp_path, "pqroot", key=("ML-DSA-44",)).made()
+    answer = signed(organisation, root)
+    openssl("crl2pkcs7", "-nocrl", "-certfile", answer, "-outform", "DER", "-out", tmp_path / "answer.p7b")
+    done = organisation.type("ca", "import", tmp_path / "answer.p7b")
+    assert done.code == 0, done.err
+    assert organisation.type("ca", "status").code == 0
+
+
 def test_pkcs12_file_asks_for_its_password(organisation: Organisation, corp: OtherCa) -> None:
     below = OtherCa(corp.folder, "servers", BELOW, corp, key=("ec", "-pkeyopt", "ec_paramgen_curve:P-256")).made()
     given = ("-in", below.pem, "-inkey", below.key_file, "-certfile", corp.pem, "-out", corp.folder / "ca.p12")

@@ -10,6 +10,7 @@ from threading import Barrier
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
 
 from sipmesh.errors import OperatorError
 from sipmesh.pki import files
@@ -62,6 +63,12 @@ def test_server_with_a_valid_certificate_of_another_key_is_refused_and_recorded(
         enrolment.enrol(asking(replace=False))
     assert managed.organisation.ca.certificates == before
     assert (db.audit.read()[-1].act, db.audit.read()[-1].about["act"]) == (AuditAct.REFUSED, "join")
+
+
+def test_management_server_needs_a_key_to_which_files_are_sealed(enrolment: Enrolment) -> None:
+    with pytest.raises(OperatorError, match="has an ECDSA key: files of the CA are sealed to it"):
+        enrolment.enrol(asking(MGMT, key=MLDSA44PrivateKey.generate().public_key()))
+    assert enrolment.enrol(asking(MGMT)).grant.chain[0].public_key() == KEY
 
 
 def test_second_certificate_is_granted_with_replace(enrolment: Enrolment, db: ManagementDb) -> None:

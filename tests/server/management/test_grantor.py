@@ -16,8 +16,10 @@ from sipmesh.demo.forge import Forge, Wish
 from sipmesh.errors import OperatorError, RemoteError
 from sipmesh.pki import files
 from sipmesh.pki.authority import EnterpriseCa
+from sipmesh.pki.ca_rotation import CaGenerations
 from sipmesh.pki.crl.builder import Reason
 from sipmesh.pki.csr import request_for
+from sipmesh.pki.keys.algorithm import KeyAlgorithm
 from sipmesh.pki.ledger.ledger import FILE
 from sipmesh.server.management.grantor import MOST_A_DAY
 from sipmesh.server.replication.renewal import REQUEST
@@ -46,6 +48,22 @@ def test_the_same_key_is_granted_once(place: Place) -> None:
     assert grantor.asked(FE1, place.request(FE1), place.loaded, DUE)
     assert not grantor.asked(FE1, place.request(FE1), place.loaded, DUE)
     assert len(place.granted) == 1
+
+
+def test_server_that_a_front_end_keeps_from_the_new_ca_gets_no_certificate_for_a_weaker_key(place: Place) -> None:
+    """A stolen front end passes on the old CA as that which issues; the new CA is of ML-DSA-44."""
+    kept = place.request(EDGE)
+    generations = CaGenerations(place.folder / "ca")
+    coming = generations.prepare(NOW, algorithm=KeyAlgorithm.ML_DSA_44)
+    generations.activate()
+    grantor = place.grantor()
+    with pytest.raises(RemoteError, match="for a key of ECDSA, and the CA is of ML-DSA-44"):
+        grantor.asked(EDGE, kept, place.loaded, DUE)
+    place.loaded.authority.anchors = (*place.loaded.authority.anchors, coming.root)
+    told = place.applicant(EDGE).request(place.view(EDGE), NOW, (coming.issuing,))
+    assert told is not None
+    assert grantor.asked(EDGE, told, place.loaded, DUE)
+    assert KeyAlgorithm.of(place.granted[0][1].public_key()) is KeyAlgorithm.ML_DSA_44
 
 
 @pytest.mark.parametrize(("later", "granted"), [(timedelta(0), False), (timedelta(days=1), True)])

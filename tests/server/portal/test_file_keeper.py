@@ -23,14 +23,13 @@ from support.running import on_loop
 ALICE, BOB = "sip:alice@example.test", "sip:bob@example.test"
 ABOUT = FileAbout("plan.txt", "text/plain")
 OWNER, ROOM = Owner(ALICE, 1, "pool1"), Room(*[1 << 30] * 3)
-PAGES = {"invitations": {"listen": "127.0.0.1:8445"}}
 
 
 class Place:
     """The files of an organisation that does not run."""
 
     def __init__(self, folder: Path) -> None:
-        self.organisation = build_published(folder / "o", **PAGES, files={})
+        self.organisation = build_published(folder / "o", files={}, invitations={"listen": "127.0.0.1:8445"})
         self.view = view(self.organisation.load(), MGMT)
         self.keeper = FileKeeper(lambda: self.view)
         self.users = Users(self.view.loaded.users_url)

@@ -8,7 +8,7 @@ from hashlib import sha256
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, mldsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from sipmesh.demo.forge import Forge
@@ -29,7 +29,13 @@ FORGE = Forge(NOON)
 LEAF = FORGE.server(None, "fe1.example.test")
 
 
-Key = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | dsa.DSAPrivateKey
+Key = (
+    ec.EllipticCurvePrivateKey
+    | ed25519.Ed25519PrivateKey
+    | dsa.DSAPrivateKey
+    | mldsa.MLDSA44PrivateKey
+    | mldsa.MLDSA65PrivateKey
+)
 
 
 def plain(key: Key, algorithm: hashes.SHA224 | hashes.SHA256 | None) -> x509.Certificate:
@@ -74,8 +80,10 @@ def test_an_absent_extension_is_none() -> None:
         (plain(ec.generate_private_key(ec.SECP256K1()), hashes.SHA256()), "an EC key on secp256k1"),
         (plain(ec.generate_private_key(ec.SECP256R1()), hashes.SHA224()), "a signature over sha224"),
         (plain(dsa.generate_private_key(1024), hashes.SHA256()), "a DSAPublicKey"),  # noqa: S505 - the weakness
+        (plain(mldsa.MLDSA44PrivateKey.generate(), None), None),
+        (plain(mldsa.MLDSA65PrivateKey.generate(), None), "a key of ML-DSA, which counts with the parameter set 44 alone"),
     ],
-    ids=["P-256", "P-384", "Ed25519", "P-224", "secp256k1", "SHA-224", "DSA"],
+    ids=["P-256", "P-384", "Ed25519", "P-224", "secp256k1", "SHA-224", "DSA", "ML-DSA-44", "ML-DSA-65"],
 )  # fmt: skip
 def test_weak_keys_and_signatures_are_described(certificate: x509.Certificate, why: str | None) -> None:
     assert weakness(certificate) == why

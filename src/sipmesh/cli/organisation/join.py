@@ -23,9 +23,11 @@ from sipmesh.cli.place import HERE, Place, TopologyFile
 from sipmesh.cli.topology.publish import management_db_of
 from sipmesh.cli.typed_commands import TypedCommands
 from sipmesh.errors import OperatorError
+from sipmesh.trust.role import Role
 from sipmesh.trust.x509.certificate import fingerprint as fingerprint_of
 
 if TYPE_CHECKING:
+    from sipmesh.pki.keys.algorithm import OwnPublicKey
     from sipmesh.server.management.enrolment import Enrolled
     from sipmesh.topology.document.load import Loaded
 
@@ -57,6 +59,10 @@ def request(
     files.make_readable_folder(key_file.parent)
     if key_file.exists():
         key = files.read_key(key_file)
+        if algorithm not in {None, KeyAlgorithm.of(key)}:
+            raise OperatorError(
+                f"{key_file} is a key of {KeyAlgorithm.of(key)}; move it away, if no running server uses it, and request again"
+            )
     else:
         key = (usable(algorithm) or KeyAlgorithm.P_256).new_key()
         files.write(key_file, files.key_pem(key), files.SECRET)
@@ -97,7 +103,25 @@ def grant(
     enrolled = enrolment.enrol(EnrolmentRequest(name, key, who, now, timedelta(days=days), replace=replace))
     made = Path(request_file.with_suffix(".join").name)
     files.write(made, enrolled.grant.encode())
+    pool = place.in_force().topology.pool_of(name)
+    if pool is not None and pool.role is not Role.MANAGEMENT:
+        _warn_of_weaker_key(name, key, enrolled.grant.chain)
     _say_granted(name, made, enrolled)
+
+
+def _warn_of_weaker_key(name: str, key: OwnPublicKey, chain: tuple[x509.Certificate, ...]) -> None:
+    """Tell that a key is weaker than that of the CA, and how the server gets a stronger key."""
+    from sipmesh.pki.keys.algorithm import KeyAlgorithm, algorithm_below
+
+    wanted = algorithm_below(chain[1:])
+    if wanted is not KeyAlgorithm.ML_DSA_44 or KeyAlgorithm.of(key) is wanted:
+        return
+    say(
+        f"The key of {name} is of ECDSA, and the CA is of ML-DSA-44: who breaks ECDSA can act as this server.",
+        f"For a key of ML-DSA-44: remove servers/{name}.key on the new machine, make the request again there, and grant it:",
+        style=WARN,
+    )
+    say(f"  sipmesh join request {name} --algorithm {wanted}", f"  sipmesh join grant {name}.csr --replace", "")
 
 
 def _say_granted(name: str, made: Path, enrolled: Enrolled) -> None:

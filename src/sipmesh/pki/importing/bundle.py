@@ -18,7 +18,14 @@ from cryptography.hazmat.primitives.serialization.pkcs7 import (
     load_pem_pkcs7_certificates,
 )
 
-from sipmesh.pki.importing.encrypted_file import has_old_encryption, is_pkcs12, open_key, open_pkcs12, refused
+from sipmesh.pki.importing.encrypted_file import (
+    UNREADABLE_KEY,
+    has_old_encryption,
+    is_pkcs12,
+    open_key,
+    open_pkcs12,
+    refused,
+)
 from sipmesh.trust.x509.certificate import UNREADABLE
 
 if TYPE_CHECKING:
@@ -150,5 +157,5 @@ def _key(pem: bytes, file: Path, password: Callable[[], str] | None = None) -> P
         if password is None:
             raise refused(file, "has a key that is encrypted twice", "export it again from the CA") from None
     except (ValueError, UnsupportedAlgorithm):
-        raise refused(file, "has a private key that cannot be read", "export it again from the CA") from None
+        raise refused(file, *UNREADABLE_KEY) from None
     return _key(open_key(pem, password(), file).key.encode(), file)

@@ -140,7 +140,7 @@ def _faults(path: CaPath, names: Sequence[str], at: datetime) -> Iterator[tuple[
         when = f"{one.not_valid_before_utc:%Y-%m-%d} to {one.not_valid_after_utc:%Y-%m-%d}"
         yield f"has {_name(one)}, which is valid from {when}", "set the clock, or renew that CA"
     for fault in weak(with_leaf[1:]):
-        yield f"is too weak: {fault}", "renew that CA with SHA-256 and a key of 2,048 bits or P-256 at least"
+        yield f"is too weak: {fault}", "renew that CA with SHA-256, and a key of 2,048 bits, on P-256 or of ML-DSA-44"
     for fault in ill_formed(with_leaf[1:]):
         yield f"has a certificate that peers refuse: {fault}", issued_anew
     for fault in violations(with_leaf):

@@ -58,6 +58,7 @@ class Fault(StrEnum):
     PASSWORD = "password"  # noqa: S105 - the name of a fault
     ALGORITHM = "algorithm"
     MALFORMED = "malformed"
+    KEY = "key"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,10 @@ class Opened:
     fault: Fault
 
 
+UNREADABLE_KEY: Final = (
+    "has a private key that cannot be read, because it is damaged or of another kind than RSA and ECDSA",
+    "export it again from the CA; for a CA with a key of ML-DSA, make one of ours below it: sipmesh ca request FILE",
+)
 _WHY: Final = {
     Fault.PASSWORD: (
         "does not open with this password",
@@ -79,6 +84,7 @@ _WHY: Final = {
         "export it again with AES: openssl pkcs12 -in FILE -legacy -out all.pem; openssl pkcs12 -export -in all.pem -out NEW",
     ),
     Fault.MALFORMED: ("is damaged", "export it again from the CA"),
+    Fault.KEY: UNREADABLE_KEY,
 }
 
 
@@ -140,7 +146,8 @@ def _opened(form: str, content: bytes, password: str) -> dict[str, object]:
         except UnsupportedAlgorithm:
             return {"key": "", "certificates": [], "fault": Fault.ALGORITHM}
         except (ValueError, TypeError) as wrong:
-            fault = Fault.PASSWORD if "password" in str(wrong).lower() or form == "key" else Fault.MALFORMED
+            is_password = "password" in str(wrong).lower() or form == "key"
+            fault = Fault.PASSWORD if is_password else Fault.KEY if "key data" in str(wrong) else Fault.MALFORMED
     return {"key": "", "certificates": [], "fault": fault}
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
 
 from sipmesh.errors import OperatorError
@@ -101,14 +101,10 @@ def _issuer(
 
 def _id(certificate: x509.Certificate, hashed: hashes.HashAlgorithm) -> tuple[bytes, bytes]:
     """Return issuerNameHash and issuerKeyHash of a CA (RFC 6960 4.1.1)."""
-    key = certificate.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
-    return _digest(certificate.subject.public_bytes(), hashed), _digest(key, hashed)
-
-
-def _digest(content: bytes, hashed: hashes.HashAlgorithm) -> bytes:
-    context = hashes.Hash(hashed)
-    context.update(content)
-    return context.finalize()
+    name = hashes.Hash(hashed)
+    name.update(certificate.subject.public_bytes())
+    asked = ocsp.OCSPRequestBuilder().add_certificate(certificate, certificate, hashed).build()
+    return name.finalize(), asked.issuer_key_hash
 
 
 def _signed(

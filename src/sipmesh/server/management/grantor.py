@@ -16,6 +16,7 @@ from sipmesh.distribution.items import Item, ItemKind
 from sipmesh.errors import RemoteError
 from sipmesh.pki.ca_rotation import CaGenerations
 from sipmesh.pki.csr import read_request
+from sipmesh.pki.keys.algorithm import KeyAlgorithm
 from sipmesh.server.replication.renewal import CERTIFICATE, REQUEST, is_due
 from sipmesh.sip.text import ascii_lower
 from sipmesh.topology.versions.jose import MalformedDocumentError, open_signed
@@ -26,6 +27,7 @@ from sipmesh.trust.x509.certificate import extension, issued_by
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from sipmesh.pki.authority import EnterpriseCa
     from sipmesh.pki.keys.algorithm import OwnPublicKey
     from sipmesh.topology.document.load import Loaded
 
@@ -65,6 +67,8 @@ class Grantor:
         Raises `OperatorError` or `RemoteError` if nothing is granted; the text is the reason.
         """
         key = self._checked(server, request, at)
+        current = CaGenerations(self._folder).current
+        _must_be_as_strong(server, key, current)
         digest = sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
         if self._items.get(server, ("",))[0] == digest:
             return False
@@ -77,9 +81,7 @@ class Grantor:
             )
             raise RemoteError(why, rule="rule R6", status=403)
         granted_at = self._granted_lately(server, at)
-        issued = CaGenerations(self._folder).current.certify(
-            certificate_names(loaded.topology, server), pool.role, key, at
-        )
+        issued = current.certify(certificate_names(loaded.topology, server), pool.role, key, at)
         payload = json.dumps({"server": server, "chain": issued.chain.decode()}).encode()
         item = self._item(server, payload)
         self._granted(server, issued.certificate)  # first: what is not in the audit log is not given to the server
@@ -136,6 +138,17 @@ class Grantor:
         if name != server:
             raise RemoteError(f"{server} requests a certificate for {name}", rule="rule R6", status=403)
         return key
+
+
+def _must_be_as_strong(server: str, key: OwnPublicKey, ca: EnterpriseCa) -> None:
+    """Raise `RemoteError` for a P-256 key below a CA of ML-DSA-44.
+
+    A server behind a front end knows from it which CA issues. A stolen front end could keep the new CA from an edge, and the edge
+    on P-256.
+    """
+    if ca.algorithm is KeyAlgorithm.ML_DSA_44 and KeyAlgorithm.of(key) is not KeyAlgorithm.ML_DSA_44:
+        why = f"{server} requests a certificate for a key of ECDSA, and the CA is of ML-DSA-44, which {server} does not know yet"
+        raise RemoteError(why, rule="rule R6", status=403)
 
 
 def is_server_certificate(leaf: x509.Certificate, server: str) -> bool:

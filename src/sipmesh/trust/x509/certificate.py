@@ -139,6 +139,8 @@ def weakness(
     if isinstance(key, ec.EllipticCurvePublicKey):
         return None if isinstance(key.curve, CURVES) else f"an EC key on {key.curve.name}"
     strong = isinstance(key, ed25519.Ed25519PublicKey | ed448.Ed448PublicKey | mldsa.MLDSA44PublicKey)
+    if isinstance(key, mldsa.MLDSA65PublicKey | mldsa.MLDSA87PublicKey):
+        return "a key of ML-DSA, which counts with the parameter set 44 alone"
     return None if strong else f"a {type(key).__name__}"
 
 

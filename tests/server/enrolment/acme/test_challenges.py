@@ -22,8 +22,10 @@ from support.running import on_loop
 @asynccontextmanager
 async def registered(folder: Path, port: int) -> AsyncIterator[tuple[Managed, AcmeClient]]:
     """A client with an account, whose challenges lead to *port*."""
-    ports = {"http_port": port, "tls_alpn_port": port}
-    async with enrolling(folder, "acme", **ports) as network, Visitor(network) as visitor:
+    async with (
+        enrolling(folder, "acme", http_port=port, tls_alpn_port=port) as network,
+        Visitor(network) as visitor,
+    ):
         client = AcmeClient(visitor)
         assert (await client.register(await token(network))).status == 201
         yield network, client
