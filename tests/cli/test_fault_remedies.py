@@ -1,4 +1,4 @@
-"""The command in a remedy of `sipmesh status`, typed as it is printed, mends a revoked server."""
+"""The command in a remedy of `sipmesh status`, typed as it is printed, mends a server: revoked, stopped, or never started."""
 
 from __future__ import annotations
 
@@ -63,3 +63,17 @@ def test_stopped_server_is_one_fault_until_it_is_started(own: Organisation) -> N
     assert f"sipmesh serve {FE2}" in shown.out
     own.serve(FE2)
     status(own, 0)
+
+
+@pytest.mark.wide
+def test_server_that_was_never_started_is_one_fault_until_it_is_started(organisation: Organisation) -> None:
+    organisation.serve()
+    shown = status(organisation, 1)
+    faults = [line for line in shown.out.splitlines() if line.startswith("✗")]
+    assert len(faults) == 1, shown.out
+    assert faults[0].startswith(f"✗ {FE1}: ")
+    told = organisation.type("status", "--json").json
+    assert "not-started" in str(told)
+    assert f"start it: sipmesh serve {FE1}" in shown.out
+    organisation.serve(FE1)
+    status(organisation, 0)

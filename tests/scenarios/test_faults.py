@@ -5,10 +5,12 @@ The exit code of `sipmesh status`, the page of the console, the API and the metr
 
 from __future__ import annotations
 
+import asyncio
 import json
+import re
 import shutil
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -29,7 +31,7 @@ from sipmesh.server.replication.server_status import PeerKind
 from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import LinkKind
 from support.crls import root_of_same_name
-from support.managed import MGMT, Managed
+from support.managed import MGMT, Managed, links_between
 from support.network import (
     EDGE,
     EDGES,
@@ -42,8 +44,10 @@ from support.network import (
     Network,
     copied_with_ports,
 )
-from support.running import on_loop
+from support.peer import HungUpError
+from support.running import LOOK_AGAIN_S, on_loop, until
 from support.shown_faults import ShownFaults, console_entry
+from support.trunks import build_trunk
 
 TOKEN = "viewer-token"
 
@@ -188,6 +192,64 @@ async def test_wrong_root_of_a_partner_is_a_fault_until_it_is_replaced(managed: 
         assert (name, f"sipmesh partner change {PARTNER} anchors=[FILE]" in fault.remedy) == (PARTNER, True)
         await managed.type("partner", "change", PARTNER, f"anchors={json.dumps(here.entry['anchors'])}")
         await here.well()
+
+
+@pytest.mark.wide
+@on_loop
+async def test_partner_that_we_block_has_its_links_back_once_it_is_unblocked(
+    managed: Managed, partner: Organisation
+) -> None:
+    """The command in the remedy of its refused link is typed as it is printed. It is no fault that we block a partner."""
+    async with bed(managed, partner) as here:
+        edge = managed.nodes[EDGE]
+        await until(lambda: links_between(edge, PARTNER_EDGES))
+        await managed.type("partner", "block", PARTNER)
+        await until(lambda: not links_between(edge, PARTNER_EDGES))
+        with suppress(HungUpError, OSError):
+            async with await managed.peer_with(partner.credentials(PARTNER_EDGE), EDGE, LinkKind.PARTNER) as dialled:
+                await dialled.hung_up()
+        await until(edge.gatekeeper.refused)
+        [refused] = edge.gatekeeper.refused()
+        assert refused.code is Code.PARTNER_BLOCKED
+        [unblock] = re.findall(r"sipmesh (partner unblock [\w.-]+\w)", " ".join(refused.remedies))
+        await here.well()
+        await managed.type(*unblock.split())
+        await until(lambda: links_between(edge, PARTNER_EDGES))
+        await here.well()
+
+
+@pytest.mark.wide
+@on_loop
+async def test_stranger_at_a_server_port_is_named_with_its_address_and_is_gone_once_it_is_stopped(
+    managed: Managed, partner: Organisation, tmp_path: Path
+) -> None:
+    """What `links --refused` says is to find the program, and never to issue a certificate. It hurts no server."""
+    shown = build_trunk(tmp_path / "s", "stranger.test").credentials("stranger.test")
+
+    async def stranger() -> None:
+        while True:
+            with suppress(HungUpError, OSError):
+                async with await managed.peer_with(shown, MGMT) as peer:
+                    await peer.hung_up()
+            await asyncio.sleep(LOOK_AGAIN_S)
+
+    def refused() -> int:
+        return sum(one.code is Code.UNTRUSTED_ISSUER for one in managed.nodes[MGMT].gatekeeper.refused())
+
+    async with bed(managed, partner) as here:
+        program = asyncio.create_task(stranger())
+        await until(lambda: refused() > 1)
+        printed = await managed.type("links", "--refused", "--json")
+        assert f"find out which program at {HOST} connects to this port, or close the port to it" in printed
+        assert "Do not issue a certificate for it" in printed
+        assert "ca issue" not in printed
+        await here.well()
+        program.cancel()
+        await asyncio.wait([program])
+        before = refused()
+        await managed.publish(why="something else", force=True)
+        await here.well()
+        assert refused() == before
 
 
 def expiring(file: Path, key_file: Path) -> bytes:

@@ -1,12 +1,14 @@
 """Why a peer is accepted or refused: at an address, in a file, on a live link, and behind a reference."""
 
+import json
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from cli.world import DOMAIN, EDGE, FE1, FE2, Organisation, Result, sipmesh
+from cli.world import DOMAIN, EDGE, FE1, FE2, START_S, Organisation, Result, sipmesh
 from sipmesh.demo.decoy import Decoy
 from sipmesh.demo.forge import Forge
 from sipmesh.trust.code import Code
@@ -122,6 +124,31 @@ def test_message_that_is_refused_without_a_verdict_code_is_explained_by_its_refe
     assert told.out.startswith(f"refused: MESSAGE from sip:alice@{DOMAIN} got 404 at ")
     assert f"nobody@{DOMAIN} is not a user of this network" in told.out
     assert reference not in running.type("links", "--refused", "--json").out
+
+
+def test_call_that_a_rule_of_its_callee_refuses_is_explained_by_the_reference_in_its_record(
+    organisation: Organisation,
+) -> None:
+    """The caller, the record and `explain` have one reference; the caller does not learn that there is a rule."""
+    organisation.file.write_text(organisation.file.read_text() + "\ncall_records: {}\n")
+    organisation.type("topology", "publish", "--force", "-m", "records of calls")
+    for user in ("alice", "bob"):
+        organisation.add_user(user)
+    assert organisation.type("user", "rules", "caller", "bob", f"alice@{DOMAIN}", "block").code == 0
+    organisation.serve(FE1)
+    called = organisation.acting("call", "alice", f"bob@{DOMAIN}", "--json")
+    (warning,) = called.json["warnings"]
+    assert (called.json["status"], "rule" in warning) == (603, False)
+    deadline = time.monotonic() + START_S
+    while not (record := organisation.type("calls", "--user", "bob", "--failed", "--json").out):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    reference = json.loads(record)["reference"]
+    assert warning.endswith(f'reference {reference}"')
+    assert f"reference {reference}" in " ".join(organisation.type("calls", "--user", "bob").out.split())
+    told = organisation.type("explain", reference)
+    assert told.out.startswith(f"refused: INVITE from sip:alice@{DOMAIN} got 603 at {FE1}")
+    assert "a rule of the callee blocks the caller" in told.out
 
 
 def test_refusals_are_listed_with_their_remedy(running: Organisation) -> None:

@@ -96,7 +96,8 @@ def test_stranger_at_a_server_port_is_not_to_be_given_a_certificate(net: Network
         verdict_on(net.forge.server(net.stranger, name), net.policy()) for name in ("stranger.test", FE2)
     )
     assert stranger.code is claimed.code is Code.UNTRUSTED_ISSUER
-    assert "Do not issue a certificate" in stranger.remedies[0]
+    assert stranger.remedies[0].startswith("This is no server of ours: find out which program at 192.0.2.7")
+    assert "Do not issue a certificate" in stranger.remedies[1]
     assert "ca issue" not in " ".join(stranger.remedies)
     assert claimed.remedies[0].startswith("Find out what runs at 192.0.2.7")
     assert f"sipmesh ca issue {FE2}" in claimed.remedies[1]

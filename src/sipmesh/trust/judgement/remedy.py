@@ -48,8 +48,8 @@ def _untrusted(evaluation: Evaluation) -> tuple[str, ...]:
         return _new_root(evaluation.peer.name) if evaluation.peer else (_add(evaluation),)
     if not evaluation.opened and not evaluation.named:
         return (
-            "This is no server of ours: it stays refused. Do not issue a certificate for it.",
-            f"Find out which program at {address} connects to this port, or close the port to it in your firewall.",
+            f"This is no server of ours: find out which program at {address} connects to this port, or close the port to it.",
+            "It stays refused. Do not issue a certificate for it.",
         )
     return (
         f"Find out what runs at {address}: it says that it is {who}, and our CA has not issued its certificate.",
