@@ -119,7 +119,7 @@ HEAD: Final = """<!-- made by tools/docs/reference.py: make reference -->
 What a call between a user and a [trunk](../howto/trunks.md) carries through a front end and a gateway, in both directions.
 The table is made from the tables of the code, and a test sends each field through a real network. Fields that are not in the
 table pass. A field with addresses (Diversion, History-Info, Referred-By) passes if each address is the sender's own: a user's own
-name, or a number that the trunk may assert. In a Diversion to a trunk, the user becomes the number at our name.
+name, or a number that the trunk may assert. Towards a trunk, the user becomes the number at our name in these fields.
 
 | field | call to the trunk | call from the trunk | answer of the trunk | answer to the trunk |
 | --- | --- | --- | --- | --- |

@@ -45,6 +45,24 @@ def test_caller_is_the_number_of_the_trunk(
     assert not asked.values(PAI)
 
 
+@pytest.mark.parametrize("name", ["diversion", "history-info", "referred-by"])
+@pytest.mark.parametrize(("number", "stays"), [("+491705550199", True), ("+43123456789", False)])
+def test_trunk_names_who_has_forwarded_by_its_own_numbers_alone(name: str, number: str, *, stays: bool) -> None:
+    asked = request("INVITE", f"sip:{NUMBER}@{GATEWAYS}", (name, f"<sip:{number}@{PROVIDER}>"), sender=f"tel:{CALLER}")
+    NAMES.enter(asked, PROVIDER)
+    assert asked.has(name) is stays
+
+
+@pytest.mark.parametrize("name", ["diversion", "history-info", "referred-by"])
+@pytest.mark.parametrize(
+    ("by", "shown"), [(f"sip:{NUMBER}@example.test", [f"<sip:{NUMBER}@{GATEWAYS};user=phone>;index=1"]), (ALICE, [])]
+)
+def test_trunk_gets_the_number_of_who_has_forwarded_and_no_name(name: str, by: str, shown: list[str]) -> None:
+    leaving = request("INVITE", f"sip:{CALLER}@example.test", (name, f"<{by}>;index=1"), sender=ALICE)
+    NAMES.leave(leaving, NUMBER, PROVIDER)
+    assert leaving.items(name) == shown
+
+
 @pytest.mark.parametrize(
     ("sender", "headers"),
     [

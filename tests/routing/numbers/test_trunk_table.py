@@ -33,6 +33,11 @@ def test_two_trunks_with_the_same_digits_may_both_assert_a_number() -> None:
     assert table.may_assert("second.test", "+491705550100")
 
 
+@pytest.mark.parametrize(("ours", "may"), [("+4989123", False), ("+4989", False), ("+498", True), ("+43", True)])
+def test_number_of_an_application_belongs_to_a_trunk_with_more_of_its_digits_alone(ours: str, *, may: bool) -> None:
+    assert TrunkTable((PROVIDER, PBX), (ours,)).may_assert("pbx.test", "+4989123456") is may
+
+
 def test_longest_match_comes_first_then_the_lowest_priority() -> None:
     spare = TrunkRoute("spare.test", "gw", (), ("+",), priority=1)
     table = TrunkTable((spare, PROVIDER, PBX))

@@ -18,7 +18,7 @@ from support.trunks import GATEWAY, GATEWAYS, PROVIDER, build_trunk
 
 @on_loop
 async def test_page_of_a_trunk_shows_its_channels_and_failures_and_a_partner_has_none(tmp_path: Path) -> None:
-    gateway = PoolPlan(GATEWAYS, Role.GATEWAY, (GATEWAY,), {"next_hop": POOL})
+    gateway = PoolPlan(GATEWAYS, Role.GATEWAY, (GATEWAY,), {"next_hop": POOL, "rtpengine": 2223})
     async with management_with_console(tmp_path, gateway) as network, Visitor(network) as viewer:
         played, below = build_trunk(tmp_path / "t", PROVIDER), network.organisation.folder / "partners"
         below.mkdir()
@@ -32,7 +32,7 @@ async def test_page_of_a_trunk_shows_its_channels_and_failures_and_a_partner_has
             "crls": [f"partners/{file.name}" for file in files],
             "third_party": True,
         }
-        trunk = {"gateway": GATEWAYS, "carries": ["+"], "channels": 30, "minutes": 600}
+        trunk: dict[str, Any] = {"gateway": GATEWAYS, "carries": ["+"], "channels": 30, "minutes": 600}
         partners = [
             entry | {"domains": [PROVIDER], "edge": PROVIDER, "trunk": trunk},
             entry | {"domains": ["partner.test"], "edge": "sip.partner.test"},
@@ -49,6 +49,10 @@ async def test_page_of_a_trunk_shows_its_channels_and_failures_and_a_partner_has
         bounds = ("7 of 30", "411 of 600", "2 of 3", "60 of 100", "4 of 5", 'href="/users/alice%40example.test"')
         for wanted in (*bounds, "calls go to other trunks first", GATEWAY, "240 min"):
             assert wanted in shown, wanted
+        assert ("as phones and trunk agree" in shown, "media in the clear" in shown) == (True, False)
+        trunk["keying"] = "none"
+        await network.publish(lambda document: document.update(federation=federation), force=True)
+        assert "media in the clear" in (await viewer.get(f"/partners/{PROVIDER}")).text
         other = (await viewer.get("/partners/partner.test")).text
         assert "Channels in use" not in other
         assert "no link now" in (await viewer.get("/partners")).text

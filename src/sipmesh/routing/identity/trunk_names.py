@@ -12,6 +12,7 @@ from string import ascii_letters
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.routing.identity.alias import name_of
+from sipmesh.routing.identity.border import OWN
 from sipmesh.routing.identity.dialog_token import owner_hash
 from sipmesh.routing.identity.privacy import ANONYMOUS, hides_identity, is_anonymous, is_hidden, privacy_of
 from sipmesh.routing.numbers.dial_plan import DialPlan, local_digits
@@ -74,6 +75,7 @@ class TrunkNames:
                 return Answer(403, code=Code.ASSERTION_NOT_ALLOWED, why=why)
         number = asserted or (caller_of(request.from_, self.plan) if not is_withheld(request.from_) else "")
         request.remove(ASSERTED)
+        self._keep_own(request, trunk)
         identity = f"sip:{number}@{trunk}" if number else f"sip:{trunk}"
         is_hidden = is_withheld(request.from_) or hides_identity(request)
         self._rename_caller(request, NOBODY if is_hidden else identity)
@@ -94,6 +96,18 @@ class TrunkNames:
             to is not None and to.host in self.hosts and to.user
         ):  # the other side may be a trunk of this gateway, behind a user
             request.rename("to", tagged(f"<sip:{to.user}@{self.domain}>", request.to))
+
+    def _keep_own(self, request: Request, trunk: str) -> None:
+        """Remove what says who has forwarded or transferred a call, if it names a number that *trunk* may not assert."""
+        foreign = {
+            row.name
+            for row in request.rows
+            if row.name in OWN
+            for address in row.addresses
+            if (number := caller_of(address, self.plan)) and not self.trunks.may_assert(trunk, number)
+        }
+        for name in foreign:
+            request.remove(name)
 
     def _shown(self, request: Request) -> tuple[str, ...]:
         """Give the number that From shows; "" for a name that is no number; nothing if From is withheld."""
@@ -130,8 +144,9 @@ class TrunkNames:
         to = name_of(copy.to)
         if to is not None and (to.host in self.domains or to.host == NO_DOMAIN):
             copy.replace("to", tagged(f"<{self._callee(copy, to, trunk)}>", copy.to))
-        if copy.has("diversion"):
-            self._divert(copy, host)
+        for name in OWN:
+            if copy.has(name):
+                self._tell(name, copy, host)
         if copy.uri and copy.ruri.host in self.domains:
             copy.set_uri(self._at(copy.ruri, trunk))
         if number:
@@ -146,14 +161,13 @@ class TrunkNames:
             return self._at(copy.ruri, trunk)
         return self._at(to, trunk) if is_number else f"sip:anonymous@{trunk}"
 
-    def _divert(self, copy: Message, host: str) -> None:
-        """Name the user of ours who has forwarded a call by the number, at our name (RFC 5806); other names are not shown."""
-        entries = copy.items("diversion")
-        copy.remove("diversion")
+    def _tell(self, name: str, copy: Message, host: str) -> None:
+        """Say in the field *name* who has forwarded or transferred a call, by the number; other names are not shown."""
+        entries = copy.items(name)
+        copy.remove(name)
         for entry in entries:
-            address = NameAddr.parse(entry)
-            if number := caller_of(address):
-                copy.append("diversion", f"<sip:{number}@{host};user=phone>{entry.rpartition('>')[2]}")
+            if number := caller_of(NameAddr.parse(entry)):
+                copy.append(name, f"<sip:{number}@{host};user=phone>{entry.rpartition('>')[2]}")
 
     def _at(self, uri: SipUri, trunk: str) -> str:
         return f"sip:{uri.user or 'anonymous'}@{trunk};user=phone"

@@ -46,20 +46,20 @@ class TrunkRoute:
 
 
 class TrunkTable:
-    """The trunks of one topology. Immutable."""
+    """The trunks of one topology. *ours* are the first digits of the numbers of applications. Immutable."""
 
-    def __init__(self, trunks: Iterable[TrunkRoute]) -> None:
-        self.trunks = {trunk.name: trunk for trunk in trunks}
+    def __init__(self, trunks: Iterable[TrunkRoute], ours: tuple[str, ...] = ()) -> None:
+        self.trunks, self._ours = {trunk.name: trunk for trunk in trunks}, ours
         self.hosts = frozenset(trunk.host for trunk in self.trunks.values() if trunk.host)
 
     def may_assert(self, name: str, number: str) -> bool:
         """Tell whether the trunk *name* may assert the global *number* as a caller.
 
         If several trunks have first digits of the number, it belongs to those with the most: a provider that asserts all numbers
-        does not assert the numbers of a PBX.
+        does not assert the numbers of a PBX, and none asserts those of an application that has as many digits.
         """
         matches = {trunk.name: longest(trunk.asserts, number) for trunk in self.trunks.values()}
-        return matches.get(name, 0) > 0 and matches[name] == max(matches.values())
+        return matches.get(name, 0) > longest(self._ours, number) and matches[name] == max(matches.values())
 
     def carrying(self, number: str, call_id: str) -> Sequence[TrunkRoute]:
         """Give the trunks that carry a call to the global *number*, in the order to try them.

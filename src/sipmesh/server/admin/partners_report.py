@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class TrunkReport:
     """What the topology says of a partner that is a trunk. Numbers have their first digits only.
 
-    *longest_call* is in minutes, and *minutes* are those of our users in 24 hours.
+    *longest_call* is in minutes, and *minutes* are those of our users in 24 hours. *keying* is "" where it is left to phones.
     """
 
     gateway: str
@@ -32,6 +32,7 @@ class TrunkReport:
     longest_call: int
     emergency: bool
     minutes: int | None = None
+    keying: str = ""
 
     @classmethod
     def of(cls, trunk: Trunk) -> Self:
@@ -45,6 +46,7 @@ class TrunkReport:
             longest_call=trunk.longest_call,
             emergency=trunk.emergency,
             minutes=trunk.minutes,
+            keying=str(trunk.keying or ""),
         )
 
 

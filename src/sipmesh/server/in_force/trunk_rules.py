@@ -46,7 +46,8 @@ def trunk_table(view: ServerView) -> TrunkTable | None:
         for partner in view.loaded.topology.federation.partners
         if partner.trunk is not None
     ]
-    return TrunkTable(routes) if routes else None
+    ours = tuple(first for pool in view.loaded.topology.pools for first in pool.numbers)
+    return TrunkTable(routes, ours) if routes else None
 
 
 def login_of(trunk: str, account: Account | None) -> TrunkLogin | None:

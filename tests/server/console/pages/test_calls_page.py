@@ -123,6 +123,15 @@ async def test_end_of_a_call_is_offered_where_it_is_up_and_needs_an_operator(tmp
 
 
 @on_loop
+async def test_call_with_media_in_the_clear_is_marked(tmp_path: Path) -> None:
+    async with management_with_console(tmp_path, recording=True) as network, Visitor(network) as operator:
+        await operator.log_in("operator")
+        for media, marked in (("SRTP", False), ("none", True)):
+            await stored(network, record(id=media, media=media))
+            assert ("in the clear" in (await operator.get("/calls?user=bob")).text) == marked
+
+
+@on_loop
 async def test_erasure_needs_a_security_officer(tmp_path: Path) -> None:
     async with (
         management_with_console(tmp_path, recording=True) as network,

@@ -99,7 +99,7 @@ class RecordMaker:
             at if is_up else NULL,
             response.status,
             refusal,
-            _MEDIA["none" if in_the_clear else told_media(response.body or request.body)] if is_up else _EMPTY,
+            _MEDIA["none" if in_the_clear else told_media(response.body)] if is_up else _EMPTY,
             '"' + '","'.join(passed(response, self._server, following)) + '"',  # names of servers need no escape
             quoted(by) if by else _EMPTY,
             withheld=hides_identity(request),
