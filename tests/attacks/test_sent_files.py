@@ -7,10 +7,12 @@ import json
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
 from server.invitations.test_file_pages import connected, head_of, send, told, until, upload, usage
+from sipmesh.server.invitations.file_pages import DOWNLOADS_OF_OWNER
 from sipmesh.storage.file_cipher import FileCipher
 from sipmesh.storage.sent_files import KEPT_FREE, PART, SentFiles, erase_files
 from support.account_tickets import ALICE, TicketPage
@@ -18,7 +20,7 @@ from support.contacts import DavPhone
 from support.full_disk import small_disk
 from support.managed import MGMT
 from support.management_with_invitations import invitee, management_with_invitations
-from support.running import on_loop, within
+from support.running import LOOK_AGAIN_S, on_loop, within
 
 HALF = 400_000
 
@@ -122,6 +124,26 @@ async def test_connection_ends_with_its_transfer(tmp_path: Path) -> None:
             assert (answer.startswith(b"HTTP/1.1 200"), b"Connection: close" in answer) == (True, True)
             writer.transport.abort()
         assert sent.headers["Connection"] == "close"
+
+
+@on_loop
+async def test_slow_downloads_leave_places_to_others_behind_the_same_nat(tmp_path: Path) -> None:
+    """All come from one address. Who has links of alice takes the places for files of alice, and not those for files of bob."""
+    async with management_with_invitations(tmp_path, files={}) as network, invitee(network) as person:
+        alice, bob = [await DavPhone.set_up(network, person, user) for user in ("alice", "bob")]
+        large, small, of_bob = [told(await send(*one))["url"] for one in ((alice, b"x" * (16 << 20)), (alice,), (bob,))]
+        slow = list[asyncio.StreamWriter]()
+        for _ in range(DOWNLOADS_OF_OWNER):
+            reader, writer = await connected(person, alice.base)
+            writer.write(f"GET {urlsplit(large).path} HTTP/1.1\r\nHost: {urlsplit(large).netloc}\r\n\r\n".encode())
+            assert (await reader.readline()).startswith(b"HTTP/1.1 200")  # the rest is not read
+            slow.append(writer)
+        assert [(await person.get(url)).status for url in (small, of_bob)] == [429, 200]
+        slow.pop().transport.abort()
+        while (await person.get(small)).status == 429:
+            await asyncio.sleep(LOOK_AGAIN_S)
+        for writer in slow:
+            writer.transport.abort()
 
 
 @pytest.mark.soak

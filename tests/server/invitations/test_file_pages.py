@@ -182,6 +182,7 @@ async def test_files_have_bounds_of_size_and_room(tmp_path: Path) -> None:
         full = await send(alice, b"x" * 500)
         assert (full.status, "you may not store more" in full.text) == (507, True)
         assert (await send(bob)).status == 200
+        assert network.nodes[MGMT].counters.files.refused == {413: 1, 400: 1, 507: 1}
 
 
 @on_loop

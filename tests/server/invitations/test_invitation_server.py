@@ -12,15 +12,21 @@ import aiohttp
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from server.invitations.test_file_pages import send
 from sipmesh.demo.forge import Forge
 from sipmesh.demo.ports import HOST
 from sipmesh.pki.keys.passphrase import VARIABLE
 from sipmesh.pki.keys.protection import keys_below, protect
+from sipmesh.server.admin.metrics.users import user_metrics
+from sipmesh.server.admin.replies import FilesReply
+from sipmesh.server.admin.status_report import files_of
 from support.console import Visitor
+from support.contacts import DavPhone
 from support.invited import Invitee
 from support.managed import MGMT
 from support.management_with_invitations import invite, invitee, management_with_invitations
-from support.running import on_loop, until
+from support.process import serving
+from support.running import LOOK_AGAIN_S, on_loop, until
 
 JOIN = "join.example.test"
 
@@ -50,6 +56,21 @@ async def test_encrypted_key_is_opened_with_the_passphrase_and_not_asked_for_at_
         assert (await stranger.get(await invite(network))).status == 200
         async with Visitor(network, "vera-token") as viewer:
             assert (await viewer.get("/api/v1/status")).status == 200
+
+
+@on_loop
+async def test_files_are_counted_for_status_and_metrics(tmp_path: Path) -> None:
+    async with management_with_invitations(tmp_path, files={}) as network, invitee(network) as person:
+        node, alice = network.nodes[MGMT], await DavPhone.set_up(network, person)
+        assert files_of(node) == FilesReply(0, 0)
+        assert (await send(alice)).status == 200
+        assert (await alice.ask("POST", "/files", b"hello", Content_Type="text/plain")).status == 400
+        shown = {one.name: one.value for family in user_metrics(node) for one in family.samples if "files" in one.name}
+        assert shown == {"sipmesh_files": 0, "sipmesh_files_octets": 0, "sipmesh_files_refused_total": 1}
+        await network.stop(MGMT)
+        async with serving(network.organisation, MGMT) as server:
+            while (await server.ask("status"))["files"] != {"kept": 1, "octets": 5}:
+                await asyncio.sleep(LOOK_AGAIN_S)
 
 
 @on_loop

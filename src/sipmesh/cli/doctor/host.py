@@ -142,6 +142,8 @@ def _stores(host: Host) -> Iterator[Check]:
     from sipmesh.cli.topology.document import losses
 
     yield from stores.database_checks(losses(host.place, host.loaded))
+    files = (reply.files for reply in host.running.values() if reply.files is not None)
+    yield from stores.file_checks(host.loaded.topology.files, files)
     yield from stores.valkey_checks({one.pool.name: one for one in map(host.view, host.servers)})
 
 

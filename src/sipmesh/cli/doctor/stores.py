@@ -6,7 +6,9 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.cli.doctor.check import bad, good, warning
+from sipmesh.cli.output import plural
 from sipmesh.errors import OperatorError
+from sipmesh.topology.document.parts.files import MEGABYTE
 from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
@@ -14,16 +16,33 @@ if TYPE_CHECKING:
 
     from sipmesh.cli.doctor.check import Check
     from sipmesh.errors import Problem
+    from sipmesh.server.admin.replies import FilesReply
     from sipmesh.storage.location_service.valkey.settings import ValkeySettings
+    from sipmesh.topology.document.parts.files import Files
     from sipmesh.topology.view import ServerView
 
 STORES: Final = "stores"
+NEARLY_FULL: Final = 0.9
 
 
 def database_checks(losses: Iterable[Problem]) -> Iterator[Check]:
     """Tell what `sipmesh topology check` finds in the databases of users and messages."""
     for problem in losses:
         yield warning(STORES, problem.reason, problem.remedy)
+
+
+def file_checks(limits: Files | None, kept: Iterable[FilesReply]) -> Iterator[Check]:
+    """Tell how much room the files that users send have, as the management server says it that runs here."""
+    if limits is None:
+        return
+    for one in kept:
+        told = (
+            f"the files of users have {one.octets // MEGABYTE:,} of {limits.total_mb:,} MB: {plural(one.kept, 'file')}"
+        )
+        if one.octets >= NEARLY_FULL * limits.total_mb * MEGABYTE:
+            yield warning(STORES, told, "make `files.total_mb` of the topology larger, or `files.days` fewer")
+        else:
+            yield good(STORES, told)
 
 
 def valkey_checks(views: Mapping[str, ServerView]) -> Iterator[Check]:

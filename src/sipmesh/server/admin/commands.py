@@ -49,6 +49,7 @@ from sipmesh.server.admin.replies import (
     client_chain_replies,
     partner_chain_replies,
 )
+from sipmesh.server.admin.status_report import files_of
 from sipmesh.server.control_socket import WHO, Command
 from sipmesh.server.proxy.flow import Flow
 from sipmesh.server.tracing.traced_message import TRACE, TraceReply
@@ -132,6 +133,7 @@ class AdminCommands:
             client_certificates=client_chain_replies(use),
             partner_certificates=partner_chain_replies(use),
             release=__version__,
+            files=files_of(node),
         )
 
     def _work(self) -> WorkReply:

@@ -122,6 +122,14 @@ class WorkerReply:
 
 
 @dataclass(frozen=True, slots=True)
+class FilesReply:
+    """The files that users have sent, at management: how many are *kept*, with how many *octets*, as of a minute ago at most."""
+
+    kept: int
+    octets: int
+
+
+@dataclass(frozen=True, slots=True)
 class StatusReply:
     """One server, and every certificate and CRL that it uses; *up_s* is the time since its start, in seconds.
 
@@ -145,6 +153,7 @@ class StatusReply:
     workers: tuple[WorkerReply, ...] = ()  # empty for a server of one process
     partner_certificates: tuple[ChainReply, ...] = ()  # a server of an older release does not say it
     release: str = ""  # the same
+    files: FilesReply | None = None  # the same; also of a server that has none
 
     @property
     def use(self) -> Use:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from sipmesh import __version__
 from sipmesh.server.admin.lapsed_crls import lapsed_crls
+from sipmesh.server.admin.replies import FilesReply
 from sipmesh.server.replication.link_fault import Cause
 from sipmesh.server.replication.server_status import (
     MOST_CAUSES,
@@ -104,6 +105,12 @@ def trunks_of(node: RunningServer) -> tuple[TrunkUse, ...]:
         TrunkUse(trunk=one, calls=calls.with_trunk(one), fails=outages.fails(one), minutes=bounds.minutes_of(one, now))
         for one in trunks
     )
+
+
+def files_of(node: RunningServer) -> FilesReply | None:
+    """Return the files of users; None for a server that has none."""
+    figures, is_allowed = node.counters.files, node.view.loaded.topology.files is not None
+    return FilesReply(figures.kept, figures.octets) if node.view.role is Role.MANAGEMENT and is_allowed else None
 
 
 def peer_faults(node: RunningServer) -> Iterator[PeerFault]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from contextlib import contextmanager
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
@@ -25,7 +26,7 @@ from sipmesh.storage.sent_files import PART
 from sipmesh.topology.document.parts.files import FILES, MEGABYTE
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 
     from sipmesh.server.files.file_about import FileAbout
     from sipmesh.server.invitations.strangers import Strangers
@@ -43,7 +44,10 @@ REQUESTS_A_MINUTE: Final = 120
 UPLOADS: Final = 16
 UPLOADS_OF_USER: Final = 2
 DOWNLOADS: Final = 64
-DOWNLOADS_OF_ADDRESS: Final = 8
+DOWNLOADS_TO_ADDRESS: Final = 24
+DOWNLOADS_OF_OWNER: Final = 8
+"""Files of one user that go to one address: who has links of one user leaves places to others behind the same NAT."""
+
 PART_S: Final = 20.0
 """Seconds for each part of `PART` octets, in both directions: a slower peer would keep its place for hours."""
 
@@ -60,7 +64,8 @@ _CONTENT: Final = {"Content-Security-Policy": "default-src 'none'; sandbox", "X-
 class FilePages:
     """Answers by the topology of *view*; *keeper* has the files, and *strangers* counts wrong logins and wrong links.
 
-    *tickets* judges those of the web phone, and *clock* returns seconds that never go back.
+    *tickets* judges those of the web phone, and *clock* returns seconds that never go back. *refused* counts refused uploads by
+    their status.
     """
 
     def __init__(
@@ -70,17 +75,19 @@ class FilePages:
         tickets: TicketLogin,
         strangers: Strangers,
         clock: Callable[[], float],
+        refused: Counter[int],
         log: Log,
     ) -> None:
         self._view, self._keeper, self._tickets, self._strangers, self._log = view, keeper, tickets, strangers, log
+        self._refused = refused
         self._login = AccountLogin(view, tickets, strangers, clock, REQUESTS_A_MINUTE)
-        self._uploads, self._downloads = Places(UPLOADS, UPLOADS_OF_USER), Places(DOWNLOADS, DOWNLOADS_OF_ADDRESS)
+        self._uploads, self._downloads = Places(UPLOADS), Places(DOWNLOADS)
 
     def routes(self) -> list[web.RouteDef]:
         """Return every path."""
         one = f"{FILES}/{{token}}"
         return [
-            web.post(FILES, self._tickets.for_phone(self._upload)),
+            web.post(FILES, self._tickets.for_phone(self._counted)),
             web.get(one, self._fetch),
             web.delete(one, self._tickets.for_phone(self._remove)),
             web.options(FILES, self._preflight),
@@ -98,6 +105,18 @@ class FilePages:
 
     # Upload
 
+    async def _counted(self, request: web.Request) -> web.Response:
+        """Take an upload, and count it if it is refused; a login that is asked for is no refusal."""
+        try:
+            answer = await self._upload(request)
+        except web.HTTPException as refusal:
+            if refusal.status != HTTPStatus.UNAUTHORIZED:
+                self._refused[refusal.status] += 1
+            raise
+        if answer.status >= HTTPStatus.BAD_REQUEST:
+            self._refused[answer.status] += 1
+        return answer
+
     async def _upload(self, request: web.Request) -> web.Response:
         """Store a file. A request without a body asks whether the user may: linphone begins so."""
         wanted, aor = self._wanted(), await self._login.user(request)
@@ -111,7 +130,7 @@ class FilePages:
             raise web.HTTPRequestEntityTooLarge(largest, size, text=f"files have at most {wanted.largest_mb} MB\n")
         try:
             part = FirstPart(boundary_of(request.headers.get("Content-Type", "")))
-            with self._uploads.taken(aor):
+            with self._uploads.taken({aor: UPLOADS_OF_USER}):
                 return await self._receive(request, part, aor, wanted, size)
         except ConnectionError:
             return web.Response(status=400)  # the client is gone
@@ -165,7 +184,8 @@ class FilePages:
         if found is None:
             raise self._strangers.failed(request, "the link of a file is wrong, or its time is over", NOT_THERE)
         file, sent, about = found
-        with self._downloads.taken(address_of(request)):
+        to = address_of(request)
+        with self._downloads.taken({to: DOWNLOADS_TO_ADDRESS, f"{to} {sent.owner.aor}": DOWNLOADS_OF_OWNER}):
             answer = web.StreamResponse(headers={**HEADERS, **_CONTENT, "Content-Disposition": disposition(about.name)})
             answer.force_close()
             answer.content_type, answer.content_length = OCTETS, sent.size
@@ -214,20 +234,21 @@ class FilePages:
 class Places:
     """So many transfers at once, and so many of one who makes them."""
 
-    def __init__(self, most: int, most_of_one: int) -> None:
-        self._most, self._most_of_one, self._of = most, most_of_one, Counter[str]()
+    def __init__(self, most: int) -> None:
+        self._most, self._taken, self._of = most, 0, Counter[str]()
 
     @contextmanager
-    def taken(self, who: str) -> Iterator[None]:
-        """Take a place of *who* for the block; raises HTTP 429 if there is none."""
-        if self._of[who] >= self._most_of_one or self._of.total() >= self._most:
+    def taken(self, shares: Mapping[str, int]) -> Iterator[None]:
+        """Take a place for the block; *shares*: who takes it, and how many each may have. Raises HTTP 429 if there is none."""
+        if self._taken >= self._most or any(self._of[who] >= most for who, most in shares.items()):
             raise too_many(int(PART_S))
-        self._of[who] += 1
+        self._taken += 1
+        self._of.update(shares.keys())
         try:
             yield
         finally:
-            self._of[who] -= 1
-            self._of += Counter()  # without those who have none
+            self._taken -= 1
+            self._of -= Counter(shares.keys())  # without those who have none
 
 
 async def _contents(request: web.Request, part: FirstPart) -> AsyncIterator[bytes]:

@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from sipmesh.server.portal.portal import Portal
     from sipmesh.server.running.running_server import RunningServer
 
-SWEEP_S = 300.0
-"""Seconds between two looks for files whose time is over."""
+SWEEP_S = 60.0
+"""Seconds between two looks for files whose time is over; then those that are left are counted."""
 
 LARGEST_BODY = 4 << 10
 """Octets of the form of a stranger."""
@@ -76,7 +76,9 @@ class InvitationServer:
         app.add_routes(ContactPages(lambda: node.view, tickets, strangers, node.loop.time).routes())
         app.add_routes(RulePages(portal.operations, tickets, strangers, node.loop.time).routes())
         self._keeper = FileKeeper(lambda: node.view)
-        app.add_routes(FilePages(lambda: node.view, self._keeper, tickets, strangers, node.loop.time, log).routes())
+        refused = node.counters.files.refused
+        files = FilePages(lambda: node.view, self._keeper, tickets, strangers, node.loop.time, refused, log)
+        app.add_routes(files.routes())
         self._sweeping: asyncio.Task[None] | None = None
         self._runner = runner_of(app, log)
         self._listener: ConsoleListener | None = None
@@ -101,6 +103,8 @@ class InvitationServer:
             try:
                 if removed := await self._keeper.sweep():
                     self._log.info("files removed", files=removed)
+                figures = self._node.counters.files
+                figures.kept, figures.octets = await self._keeper.usage()
             except OperatorError as wrong:
                 self._log.warning("files not removed", why=str(wrong))
             await asyncio.sleep(SWEEP_S)

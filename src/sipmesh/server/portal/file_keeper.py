@@ -144,6 +144,12 @@ class FileKeeper:
             known = {(aor, account) for aor, account in owners if _is_account(account_of(db, aor), account)}
         return removed + store.forget({*owners} - known)
 
+    async def usage(self) -> tuple[int, int]:
+        """Give how many files there are, with those that are under way, and their octets."""
+        return await self._run(
+            lambda: (0, 0) if is_missing_file(self._view().loaded.files_url) else self._opened().usage()
+        )
+
     async def close(self) -> None:
         """Close the database."""
         if self._store is not None:

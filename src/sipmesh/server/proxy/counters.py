@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from sipmesh.transport.link.link import Link
     from sipmesh.trust.verdict import Verdict
+
+
+@dataclass(slots=True)
+class FileFigures:
+    """The files of users at management: how many with how many octets, when they were counted last; refused uploads by status."""
+
+    kept: int = 0
+    octets: int = 0
+    refused: Counter[int] = field(default_factory=Counter)
 
 
 class Counters:
@@ -19,6 +29,7 @@ class Counters:
         self.upgrades: Counter[int] = Counter()  # WebSockets that were refused, by HTTP status
         self.refused_messages: Counter[str] = Counter()  # by code
         self.enrolments: Counter[tuple[str, str]] = Counter()  # protocol, and "issued" or the reason of a refusal
+        self.files = FileFigures()
 
     def judged(self, verdict: Verdict) -> None:
         """A link came up, or was refused."""

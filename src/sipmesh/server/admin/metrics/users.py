@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
+from sipmesh.server.admin.status_report import files_of
 from sipmesh.storage.messages import Storing
 from sipmesh.trust.role import Role
 
@@ -23,6 +24,21 @@ def user_metrics(node: RunningServer) -> Iterator[Metric]:
     yield from _store(node)
     yield from _stored_messages(node)
     yield from _event_state(node)
+    yield from _files(node)
+
+
+def _files(node: RunningServer) -> Iterator[Metric]:
+    """Yield the files that users have sent; a server that is no management server has no samples."""
+    files = files_of(node)
+    kept, octets = "Files that users have sent and that are there.", "Octets of these files."
+    yield GaugeMetricFamily("sipmesh_files", kept, value=files.kept if files is not None else None)
+    yield GaugeMetricFamily("sipmesh_files_octets", octets, value=files.octets if files is not None else None)
+    family = CounterMetricFamily(
+        "sipmesh_files_refused", "Uploads that were refused, by HTTP status.", labels=("status",)
+    )
+    for status, count in node.counters.files.refused.items():
+        family.add_metric((str(status),), count)
+    yield family
 
 
 def _users(node: RunningServer) -> Iterator[Metric]:
