@@ -76,6 +76,7 @@ COMMANDS = {
     "certtool": "certtool",
     "certutil": "certutil",
     "chromium": "chromium",
+    "firefox-esr": "firefox-esr",
     "coturn": "turnserver",
     "rtpengine": "rtpengine",
     "kamailio": "kamailio",
