@@ -254,6 +254,13 @@ def test_hidden_contact_is_revealed_to_its_owner_at_any_server_of_the_pool_and_t
     assert CONTACT.encode() not in urlsafe_b64decode(hidden + "=" * (-len(hidden) % 4))
 
 
+def test_contact_is_hidden_by_one_text_for_each_owner() -> None:
+    bob = owner_hash("sip:bob@example.test")
+    assert tokens.hide(CONTACT, ALICE.owner) is tokens.hide(CONTACT, ALICE.owner)
+    assert tokens.hide(CONTACT, bob) != tokens.hide(CONTACT, ALICE.owner)
+    assert tokens.reveal(tokens.hide(CONTACT, bob), bob) == CONTACT
+
+
 @given(st.text(max_size=300))
 def test_any_contact_is_revealed_as_it_was(uri: str) -> None:
     text = uri.encode("utf-8", "surrogatepass").decode("utf-8", "surrogateescape")

@@ -72,21 +72,34 @@ class Tokens:
     cannot add entries to the cache.
     """
 
-    __slots__ = ("_dialog_mac", "_flow_mac", "_hashes", "_known", "_name_hash", "_pool_key", "incarnation")
+    __slots__ = (
+        "_contacts",
+        "_dialog_mac",
+        "_flow_mac",
+        "_hashes",
+        "_known",
+        "_name_hash",
+        "_secret_mac",
+        "_stream",
+        "incarnation",
+    )
 
     def __init__(self, key: bytes, incarnation: int, pool_key: bytes = b"") -> None:
         for secret in (key, pool_key or key):
             if not MAC_BYTES <= len(secret) <= blake2s.MAX_KEY_SIZE:
                 raise LocalError(f"a token key has {MAC_BYTES} to {blake2s.MAX_KEY_SIZE} bytes, this one {len(secret)}")
-        self._pool_key, self.incarnation = pool_key or key, incarnation
+        pool_key, self.incarnation = pool_key or key, incarnation
         # A copy of a hash that has its key already needs a third less time than a new one. With the kind of all payloads it has
         # taken in the block of the key too.
         self._flow_mac = blake2s(key=key, digest_size=MAC_BYTES)
-        self._dialog_mac = blake2s(key=self._pool_key, digest_size=MAC_BYTES)
+        self._dialog_mac = blake2s(key=pool_key, digest_size=MAC_BYTES)
         self._dialog_mac.update(DIALOG_KIND)
-        self._name_hash = blake2s(key=self._pool_key, digest_size=HASH_BYTES, person=_NAMES)
+        self._name_hash = blake2s(key=pool_key, digest_size=HASH_BYTES, person=_NAMES)
+        self._secret_mac = blake2s(key=pool_key, digest_size=MAC_BYTES, person=_SECRET)
+        self._stream = blake2s(key=pool_key, person=_STREAM)
         self._known: TextCache[Token] = TextCache(MOST_KNOWN)
         self._hashes: TextCache[bytes] = TextCache(MOST_HASHES)
+        self._contacts: TextCache[str] = TextCache(MOST_KNOWN)
 
     def flow_side(self, link_number: int, owner: str) -> FlowSide:
         """Give the side of the link *link_number* in this incarnation, owned by the address of record *owner*."""
@@ -142,8 +155,17 @@ class Tokens:
         return self._remember(base64url.encode(sealed), token)
 
     def hide(self, uri: str, owner: bytes) -> str:
-        """Encrypt the Contact *uri* of the user with the hash *owner*, for `reveal` at any server of the pool."""
-        return base64url.encode(self._encrypt(_CONTACT_KIND, owner + octets_of(uri)))
+        """Encrypt the Contact *uri* of the user with the hash *owner*, for `reveal` at any server of the pool.
+
+        One Contact has one text. It is cached, because most phones have the same Contact in all of their calls.
+        """
+        name = f"{owner.hex()}{uri}"
+        text = self._contacts.get(name)
+        if text is None:
+            text = base64url.encode(self._encrypt(_CONTACT_KIND, owner + octets_of(uri)))
+            if len(uri) <= CACHED_LENGTH:
+                self._contacts.keep(name, text)
+        return text
 
     def reveal(self, text: str, owner: bytes) -> str | None:
         """Decrypt a Contact on its way to its *owner*; None if it is not one of this user, so that no other user learns it."""
@@ -237,25 +259,22 @@ class Tokens:
 
     def _encrypt(self, kind: bytes, plain: bytes) -> bytes:
         """Encrypt and authenticate: the MAC of the plain text is the nonce of the key stream, as in SIV (RFC 5297)."""
-        mac = self._secret_mac(kind + plain)
+        mac = _digest(self._secret_mac, kind + plain)
         return kind + self._with_stream(plain, mac) + mac
 
     def _decrypt(self, kind: bytes, sealed: bytes) -> bytes | None:
         """Decrypt what `_encrypt` has made; None for anything else."""
         mac = sealed[-MAC_BYTES:]
         plain = self._with_stream(sealed[1:-MAC_BYTES], mac)
-        is_ours = sealed[:1] == kind and compare_digest(self._secret_mac(kind + plain), mac)
+        is_ours = sealed[:1] == kind and compare_digest(_digest(self._secret_mac, kind + plain), mac)
         return plain if is_ours else None
-
-    def _secret_mac(self, payload: bytes) -> bytes:
-        return blake2s(payload, key=self._pool_key, digest_size=MAC_BYTES, person=_SECRET).digest()
 
     def _with_stream(self, octets: bytes, mac: bytes) -> bytes:
         """Combine *octets* with the key stream of *mac*: once to encrypt, once more to decrypt."""
         stream = bytearray()
         while len(stream) < len(octets):
             counter = len(stream).to_bytes(4, "big")
-            stream += blake2s(mac + counter, key=self._pool_key, person=_STREAM).digest()
+            stream += _digest(self._stream, mac + counter)
         combined = int.from_bytes(octets, "big") ^ int.from_bytes(stream[: len(octets)], "big")
         return combined.to_bytes(len(octets), "big")
 
