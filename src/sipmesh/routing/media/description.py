@@ -11,9 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import RemoteError
 from sipmesh.sip.fields import bounded
-from sipmesh.sip.text import LWS, ascii_lower, has_control, has_only, is_digits, is_token, table_of, text_of
-from sipmesh.sip.text_cache import TextCache
-from sipmesh.sip.uri import CACHED_LENGTH
+from sipmesh.sip.text import LWS, ascii_lower, has_control, is_digits, is_token, text_of
 
 if TYPE_CHECKING:
     from mypy_extensions import i64
@@ -45,17 +43,16 @@ _ONCE: Final[i64] = _types("vos")
 _MEDIA_TYPES: Final[i64] = _types("icbk")
 _MEDIA_LINE: Final[i64] = _types("m")
 _ATTRIBUTE: Final = "a="
-_PLAIN: Final = table_of(frozenset(map(chr, [*b"\t", *range(0x20, 0x7F)])))
-"""Characters that are no control characters: nearly every description has no others in its lines."""
+_PLAIN: Final = bytes([*b"\t", *range(0x20, 0x7F)])
+"""Octets that are no control characters: nearly every description has no others in its lines."""
 
-_COMMON: Final = frozenset(
+_OF_NO_USE: Final = frozenset(
     {
-        *("extmap", "extmap-allow-mixed", "fmtp", "group", "inactive", "maxptime", "mid", "ptime", "recvonly"),
-        *("rtcp-fb", "rtcp-mux", "rtcp-rsize", "rtpmap", "sendonly", "sendrecv", "setup"),
+        *("extmap", "extmap-allow-mixed", "fmtp", "inactive", "maxptime", "ptime", "recvonly", "rtcp-fb", "rtcp-mux"),
+        *("rtcp-rsize", "rtpmap", "sendonly", "sendrecv", "setup"),
     }
 )
-"""Attributes whose lines are the same in many calls, and contain no key: their lines are cached."""
-_MOST_KEPT: Final = 2048
+"""Most attributes of most calls: they say nothing about keys, so they are passed over."""
 
 _USUAL_NAMES: Final = frozenset({"audio", "video"})
 _USUAL_PROFILES: Final = frozenset({"RTP/AVP", "RTP/SAVP", "RTP/SAVPF", "UDP/TLS/RTP/SAVPF"})
@@ -64,7 +61,7 @@ _USUAL_PROFILES: Final = frozenset({"RTP/AVP", "RTP/SAVP", "RTP/SAVPF", "UDP/TLS
 
 @dataclass(init=False, slots=True)
 class MediaSection:
-    """One media line with its attributes, as pairs of name and value. *number* counts media lines from 1."""
+    """One media line with its attributes that may be about keys, as pairs of name and value. *number* counts from 1."""
 
     number: int
     media: str
@@ -93,7 +90,7 @@ def tolerant_name(name: str) -> str:
 
 @dataclass(init=False, slots=True)
 class SessionDescription:
-    """The attributes of the session, and its media sections."""
+    """The attributes of the session that may be about keys, and its media sections."""
 
     attributes: list[tuple[str, str]]
     media: list[MediaSection]
@@ -113,7 +110,7 @@ def read_description(octets: bytes) -> SessionDescription:
     """
     text = text_of(octets)
     lines = text.split("\r\n")
-    is_plain = has_only("".join(lines), _PLAIN)  # which has no lone CR or LF
+    is_plain = len(octets.translate(None, _PLAIN)) == 2 * (len(lines) - 1)  # all other octets are those of CRLFs
     if not is_plain and text.count("\n") > len(lines) - 1:
         lines = text.replace("\r\n", "\n").split("\n")
     while lines and lines[-1] == "":
@@ -133,29 +130,16 @@ def _read_lines(lines: list[str]) -> SessionDescription:
     attributes = found.attributes
     seen: i64 = 0
     for at, line in enumerate(lines):
-        known = _kept.get(line)
-        if known is not None:
-            attributes.append(known)
-        elif line.startswith(_ATTRIBUTE):
-            attributes.append(_attribute(line))
+        if line.startswith(_ATTRIBUTE):
+            colon = line.find(":")
+            name = line[len(_ATTRIBUTE) : colon] if colon >= 0 else line[len(_ATTRIBUTE) :]
+            if name not in _OF_NO_USE:
+                attributes.append((name, line[colon + 1 :] if colon >= 0 else ""))
         else:
             seen = _read_line(found, line, at + 1, seen)
             if found.media:
                 attributes = found.media[-1].attributes
     return found
-
-
-_kept: Final[TextCache[tuple[str, str]]] = TextCache(_MOST_KEPT)
-
-
-def _attribute(line: str) -> tuple[str, str]:
-    """Give name and value of an attribute. *line* is cached if other calls will have it too."""
-    start, _, given = line.partition(":")
-    name = start[len(_ATTRIBUTE) :]
-    attribute = (name, given)
-    if name in _COMMON and len(line) <= CACHED_LENGTH:
-        _kept.keep(line, attribute)
-    return attribute
 
 
 def _read_line(found: SessionDescription, line: str, number: int, seen: i64) -> i64:

@@ -130,6 +130,9 @@ class Fingerprints(IntEnum):
     BAD = auto()  # one of them has a hash that may not be used, or no digest
 
 
+NOTHING_COMMON: Final = Common(None, Fingerprints.NONE, frozenset(), Fingerprints.NONE)
+
+
 def _fingerprints(values: list[str]) -> Fingerprints:
     for value in values:
         if not _is_fingerprint(value):
@@ -138,6 +141,8 @@ def _fingerprints(values: list[str]) -> Fingerprints:
 
 
 def _common_to(session: SessionDescription) -> Common:
+    if not session.attributes:
+        return NOTHING_COMMON
     groups = [group.split(" ") for group in session.values("group")]
     bundles = [words for words in groups if words[0] == "BUNDLE"]
     mids = bundles[0][1:] if len(bundles) == 1 else []
