@@ -50,7 +50,7 @@ class SpentTime:
 
     def add(self, name: tuple[str, str], seconds: float, now: float) -> None:
         """Count *seconds* of a call that has ended *now*."""
-        hours = self._spent.pop(name, deque[tuple[int, float]]())
+        hours = self._spent.pop(name, None) or deque()
         hour = int(now // HOUR_S)
         if hours and hours[-1][0] == hour:
             seconds += hours.pop()[1]
@@ -88,7 +88,7 @@ class CalledCountries:
 
     def add(self, name: tuple[str, str], country: str, now: float) -> None:
         """Count a call to *country* that begins *now*."""
-        hours = self._called.pop(name, dict[str, int]())
+        hours = self._called.pop(name, None) or {}
         hours[country] = int(now // HOUR_S)
         self._called[name] = hours
         if len(self._called) > self._most:

@@ -102,8 +102,9 @@ class DialPlan:
         Some trunks remove such a 0. Then a number of another class or of another caller was judged. In a country with a national
         prefix that begins with 0, no whole number has it. Other prefixes may be first digits too, such as the 8 of Russia.
         """
-        is_twice = self.national.startswith("0") and number.startswith(f"+{self.country}{self.national}")
-        return is_global(number) and not (self.country and is_twice)
+        if not (self.country and is_global(number)):
+            return is_global(number)
+        return not (self.national.startswith("0") and number.startswith(f"+{self.country}{self.national}"))
 
     def completed(self, digits: str) -> str:
         """Give the whole number that a user means by *digits*; "" if these are no whole number."""
@@ -122,11 +123,15 @@ class DialPlan:
 
     def emergency_number(self, uri: SipUri) -> str:
         """Give the emergency number that *uri* calls, with or without an outside line; "" if it is none."""
-        digits = local_digits(uri) if self.emergency else ""
+        if not self.emergency:
+            return ""
+        digits = local_digits(uri)
         return next((one for one in (digits, digits.removeprefix(self.outside_line)) if one in self.emergency), "")
 
     def class_of(self, number: str) -> NumberClass | None:
         """Give the class of a whole number: that with the best match; None if it is in no class."""
+        if not self.classes:
+            return None
         is_needed = any(one.needs_meaning for one in self.classes)
         meaning = meaning_of(number) if is_needed else None
         matches = [(one.match(number, meaning), one) for one in self.classes]

@@ -68,6 +68,8 @@ class TrunkTable:
         """
         matches = {trunk.name: longest(trunk.carries, number) for trunk in self.trunks.values()}
         found = [trunk for trunk in self.trunks.values() if matches[trunk.name]]
+        if len(found) < 2:  # noqa: PLR2004 - there is nothing to draw
+            return found
         return sorted(found, key=lambda one: (-matches[one.name], one.priority, drawn(one, call_id)))
 
     def taking_emergencies(self) -> Sequence[TrunkRoute]:
@@ -77,7 +79,11 @@ class TrunkTable:
 
 def longest(prefixes: tuple[str, ...], number: str) -> int:
     """Give the length of the longest of *prefixes* that *number* begins with; 0 if there is none."""
-    return max((len(prefix) for prefix in prefixes if number.startswith(prefix)), default=0)
+    found = 0
+    for prefix in prefixes:
+        if len(prefix) > found and number.startswith(prefix):
+            found = len(prefix)
+    return found
 
 
 def drawn(trunk: TrunkRoute, call_id: str) -> float:

@@ -11,7 +11,7 @@ from sipmesh.routing.numbers.call_bounds import NO_BOUNDS, Bounds, CalledCountri
 from sipmesh.routing.numbers.countries import country_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from sipmesh.routing.numbers.call_bounds import SpentTime
     from sipmesh.routing.numbers.dial_plan import DialPlan
@@ -199,12 +199,11 @@ class CallBounds:
         return text
 
 
-def bounds_of(plan: DialPlan, number: str) -> Iterator[tuple[str, Bounds]]:
-    """Yield the bounds of one user for *number*: those of all numbers, under "", and those of its class."""
-    yield "", plan.per_user
+def bounds_of(plan: DialPlan, number: str) -> list[tuple[str, Bounds]]:
+    """Give the bounds of one user for *number*: those of all numbers, under "", and those of its class; none without bounds."""
     found = plan.class_of(number)
-    if found is not None:
-        yield found.name, found.per_user
+    named = [("", plan.per_user), *([(found.name, found.per_user)] if found is not None else [])]
+    return [one for one in named if one[1] is not NO_BOUNDS]
 
 
 def is_in(plan: DialPlan, number: str, name: str) -> bool:

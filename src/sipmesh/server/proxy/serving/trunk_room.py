@@ -9,6 +9,7 @@ from sipmesh.routing.numbers.e164 import dialled_number
 from sipmesh.routing.outcome import Answer, Forward, try_later
 from sipmesh.routing.roles.gateway import trunk_of
 from sipmesh.routing.target import ServerTarget
+from sipmesh.server.proxy.calls.call_bounds import bounds_of
 from sipmesh.sip.status import Status
 from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import LinkKind
@@ -45,7 +46,8 @@ def with_room(
     if names.plan.emergency_number(request.ruri):
         return to_these(in_order, target, forward)
     user, number = forward.identity or "", dialled_number(request.ruri)
-    begun, is_forwarded = begun_by(user, state), request.has("diversion")
+    is_forwarded = request.has("diversion")
+    begun = begun_by(user, state) if is_forwarded or bounds_of(names.plan, number) else []
     why = state.call_bounds.refusal(names.plan, user, number, begun, now, is_forwarded=is_forwarded)
     if why:
         return Answer(Status.FORBIDDEN, code=Code.NO_ROUTE, why=why)
