@@ -19,6 +19,7 @@ from sipmesh.sip.rows import (
     has_long_list,
     header_rows,
     made_row,
+    named_row,
     response_rows_of,
     rows_of,
     sent_via,
@@ -205,6 +206,14 @@ def test_long_row_is_not_kept_though_it_is_expected() -> None:
     sent = made_row("record-route", f"<sip:{'x' * 256}@fe1.example.test;lr>")
     expect(sent)
     assert rows_of([sent.line])[0] is not sent
+
+
+@pytest.mark.parametrize("tag", [None, "a1"])
+def test_row_with_a_known_name_is_as_it_would_be_read(tag: str | None) -> None:
+    made = named_row("from", "sip:+4930@gw.test;user=phone", tag)
+    (read,) = rows_of([made.line])
+    assert (made.name, made.bit, made.value, made.address) == (read.name, read.bit, read.value, read.address)
+    assert (made.address.tag, made.address.sip_uri.host) == (tag, "gw.test")
 
 
 FORM = ViaForm("SIP/2.0/TLS fe1.example.test:5061;branch=")

@@ -183,11 +183,15 @@ class Message:
 
     def replace(self, name: str, value: str) -> None:
         """Replace the value of the first row with that name; add a row at the end if there is none."""
-        at = self._index_of(name)
+        self.put(made_row(name, value))
+
+    def put(self, row: Row) -> None:
+        """Replace the first row with the name of *row*; add *row* at the end if there is none."""
+        at = self._index_of(row.name)
         if at < 0:
-            self.append(name, value)
+            self.add(row)
         else:
-            self.rows[at] = made_row(name, value)
+            self.rows[at] = row
 
     def spend_hop(self) -> None:
         """Reduce Max-Forwards by one; LocalError if it is 0 or absent."""

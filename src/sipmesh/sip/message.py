@@ -80,10 +80,10 @@ class Request(Message):
         self.uri = one_line(uri)
         self._ruri = None
 
-    def rename(self, name: str, value: str) -> None:
-        """Replace From or To of a request that came in. Its responses repeat the row that it came with."""
-        self.renamed.append(next(row for row in self.rows if row.name == name))
-        self.replace(name, value)
+    def rename(self, row: Row) -> None:
+        """Replace From or To of a request that came in by *row*. Its responses repeat the row that it came with."""
+        self.renamed.append(self.row(row.bit))
+        self.put(row)
 
     def copy(self) -> Request:
         """Give an independent copy: an edit of one request does not change the other."""

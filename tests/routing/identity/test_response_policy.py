@@ -8,6 +8,7 @@ from sipmesh.routing.identity.border import Border
 from sipmesh.routing.identity.realm import Realms
 from sipmesh.routing.identity.response_policy import repeats, restore, settle
 from sipmesh.sip.message import Response, respond
+from sipmesh.sip.rows import TO, rows_of
 
 BORDER = Border(Realms(OURS, PARTNERS), PARTNERS)
 ASKED = request("MESSAGE", BOB)
@@ -72,6 +73,19 @@ def test_repeated_fields_are_restored_from_the_request(field: str, value: str) -
     assert told.values("from") == ASKED.values("from")
     assert told.values("via") == ASKED.values("via")
     assert told.values("to") == [f"<{BOB}>;tag=b"]
+    assert told.to.tag == "b"
+
+
+@pytest.mark.parametrize(("status", "expected"), [(180, False), (200, True)])
+def test_to_with_the_tag_of_a_final_response_is_expected_in_the_requests_of_its_dialog(
+    status: int, *, expected: bool
+) -> None:
+    asked = request("INVITE", f"sip:bob{status}@example.test")
+    ringing = respond(asked, status, to_tag="b")
+    restore(ringing, asked)
+    row = ringing.row(TO)
+    assert (rows_of([row.line])[0] is row) is expected
+    assert (row.address.uri, row.address.tag, row.address.is_sip) == (asked.to.uri, "b", True)
 
 
 @pytest.mark.parametrize(("field", "value"), [("call-id", "x"), ("cseq", "9 MESSAGE"), ("from", f"<{ALICE}>;tag=9")])

@@ -12,8 +12,18 @@ from sipmesh.routing.identity.realm import CHALLENGED, CHALLENGES, lacks_challen
 from sipmesh.sip.bearer import is_bearer
 from sipmesh.sip.digest import parse_challenge
 from sipmesh.sip.message import as_received
-from sipmesh.sip.rows import CALL_ID, CSEQ, FROM, P_ASSERTED_IDENTITY, TO, VIA, next_of
-from sipmesh.sip.status import REASONS, Status
+from sipmesh.sip.rows import (
+    CALL_ID,
+    CSEQ,
+    FROM,
+    P_ASSERTED_IDENTITY,
+    TO,
+    VIA,
+    expect_addressed,
+    made_row,
+    next_of,
+)
+from sipmesh.sip.status import FIRST_FINAL, REASONS, Status
 
 if TYPE_CHECKING:
     from mypy_extensions import i64
@@ -130,4 +140,8 @@ def restore(response: Response, request: Request) -> None:
     ours = as_received(request, [row for row in request.rows if row.bit & _REPEATED])
     response.keep([*ours, *[row for row in response.rows if not row.bit & _REPEATED]])
     if tag is not None and request.to.tag is None:
-        response.replace("to", f"{response.row(TO).value}{_TAG}{tag}")
+        asked = response.row(TO)
+        row = made_row("to", f"{asked.value}{_TAG}{tag}")
+        if response.status >= FIRST_FINAL and not asked.address.params:
+            expect_addressed(row, asked.address.with_tag(tag))  # all requests of the dialog have it
+        response.put(row)

@@ -20,7 +20,7 @@ from sipmesh.routing.numbers.e164 import caller_number
 from sipmesh.routing.numbers.trunk_table import TrunkTable
 from sipmesh.routing.outcome import Answer
 from sipmesh.sip.fields import NameAddr
-from sipmesh.sip.rows import P_ASSERTED_IDENTITY
+from sipmesh.sip.rows import CONTACT, P_ASSERTED_IDENTITY, named_row
 from sipmesh.sip.tel import NO_DOMAIN, is_tel
 from sipmesh.sip.text import shown
 from sipmesh.sip.uri import unescaped
@@ -95,7 +95,7 @@ class TrunkNames:
         if (
             to is not None and to.host in self.hosts and to.user
         ):  # the other side may be a trunk of this gateway, behind a user
-            request.rename("to", tagged(f"<sip:{to.user}@{self.domain}>", request.to))
+            request.rename(named_row("to", f"sip:{to.user}@{self.domain}", request.to.tag))
 
     def _keep_own(self, request: Request, trunk: str) -> None:
         """Remove what says who has forwarded or transferred a call, if it names a number that *trunk* may not assert."""
@@ -114,7 +114,7 @@ class TrunkNames:
         return () if is_withheld(request.from_) else (caller_of(request.from_, self.plan),)
 
     def _rename_caller(self, request: Request, uri: str) -> None:
-        request.rename("from", tagged(f"<{uri}>", request.from_))
+        request.rename(named_row("from", uri, request.from_.tag))
 
     def callee_of(self, request: Request, trunk: str) -> str:
         """Give the number or the name that *trunk* calls, the user part of the Request-URI.
@@ -131,7 +131,7 @@ class TrunkNames:
         """Name the callee *callee*, the user part of the Request-URI, in our own domain, in the Request-URI and To."""
         uri = f"sip:{callee}@{self.domain}"
         request.set_uri(uri)
-        request.rename("to", f"<{uri}>")
+        request.rename(named_row("to", uri, None))
 
     # To a trunk
 
@@ -140,10 +140,10 @@ class TrunkNames:
         hidden = hides_identity(copy) or not number
         host = self.at(trunk)
         who = f"sip:{number}@{host};user=phone"
-        copy.replace("from", tagged(f"<{NOBODY if hidden else who}>", copy.from_))
+        copy.put(named_row("from", NOBODY if hidden else who, copy.from_.tag))
         to = name_of(copy.to)
         if to is not None and (to.host in self.domains or to.host == NO_DOMAIN):
-            copy.replace("to", tagged(f"<{self._callee(copy, to, trunk)}>", copy.to))
+            copy.put(named_row("to", self._callee(copy, to, trunk), copy.to.tag))
         for name in OWN:
             if copy.has(name):
                 self._tell(name, copy, host)
@@ -186,8 +186,9 @@ class TrunkNames:
         if not contacts or contacts[0].uri == "*":
             return
         token = tokens.hide(contacts[0].uri, owner_hash(peer))
-        message.remove("contact")
-        message.append("contact", f"<sip:{token}@{sent_by};transport=tls>")
+        if message.repeated & CONTACT:
+            message.remove("contact")
+        message.replace("contact", f"<sip:{token}@{sent_by};transport=tls>")
 
     def open_contact(self, copy: Request, peer: str, tokens: Tokens) -> None:
         """Put the Contact that was hidden from *peer* back into the Request-URI of its request inside a dialog."""
@@ -209,7 +210,9 @@ def number_beside(request: Request) -> str:
     """Give the number that a front end of ours asserts beside the identity of its user, as a tel URI; "" if there is none."""
     if not request.present & P_ASSERTED_IDENTITY:
         return ""
-    found = [caller_of(address) for address in request.asserted_identities if is_tel(address.uri)]
+    found = [
+        caller_of(address) for address in request.asserted_identities if not address.is_sip and is_tel(address.uri)
+    ]
     return found[0] if len(found) == 1 else ""
 
 
@@ -241,8 +244,3 @@ def refused_onward(address: NameAddr, plan: DialPlan) -> str:
 def is_withheld(address: NameAddr) -> bool:
     """Tell whether a From names no user: an anonymous one, or a URI without a user."""
     return is_anonymous(address) or (address.is_sip and address.sip_uri.user in {None, "anonymous"})
-
-
-def tagged(named: str, address: NameAddr) -> str:
-    """Write a From or To with the tag of *address*."""
-    return named if address.tag is None else f"{named};tag={address.tag}"

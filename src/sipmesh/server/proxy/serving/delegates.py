@@ -13,10 +13,10 @@ from sipmesh.routing.identity.alias import name_of
 from sipmesh.routing.identity.assertion import PREFERRED
 from sipmesh.routing.identity.privacy import hides_identity, is_anonymous
 from sipmesh.routing.identity.sender import ClientSender
-from sipmesh.routing.identity.trunk_names import tagged
 from sipmesh.routing.numbers.dial_plan import local_digits
 from sipmesh.routing.outcome import Answer, Forward, Outcome, ToUser
 from sipmesh.sip.fields import NameAddr
+from sipmesh.sip.rows import made_row
 from sipmesh.sip.text import quote
 from sipmesh.trust.code import Code
 
@@ -42,7 +42,9 @@ def on_behalf(in_force: InForce, sender: Sender, request: Request, outcome: Outc
         why = f"{boss[4:]} has not named {user[4:]} as a delegate"
         return Answer(403, code=Code.FROM_NOT_ALLOWED, why=why)
     shown = quote(f"{user_of(user)} for {user_of(boss)}")
-    request.rename("from", tagged(f"{shown} <{request.from_.uri}>", request.from_))
+    address = request.from_
+    tag = "" if address.tag is None else f";tag={address.tag}"
+    request.rename(made_row("from", f"{shown} <{address.uri}>{tag}"))
     request.remove(PREFERRED)
     if isinstance(outcome, Forward):
         return Forward(outcome.targets, boss, outcome.otherwise)

@@ -180,7 +180,8 @@ class BranchRequests:
                     names.hide_contact(copy, names.host, self._tokens, ANONYMOUS)
             return
         trunk = min(self._flow_table.domains_of(flow))
-        names.open_contact(copy, names.host, self._tokens)
+        if copy.to.tag is not None:  # a call that begins is for a number, and no Contact was hidden yet
+            names.open_contact(copy, names.host, self._tokens)
         own = number_beside(request)
         number = own or names.trunks.trunks[trunk].main_number
         names.leave(copy, number, trunk)
