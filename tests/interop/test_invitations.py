@@ -116,6 +116,10 @@ async def call(caller: Baresip, callee: Baresip, user: str) -> None:
     await callee.event("CALL_CLOSED")
 
 
+SHOWN = 8_000
+"""Characters of a log in the report of a failure."""
+
+
 class InvitedLinphone(Linphone):
     """linphone on a machine whose configuration names only the root and the address of the invitation."""
 
@@ -125,9 +129,12 @@ class InvitedLinphone(Linphone):
 
     async def registered(self) -> None:
         """Wait until the account is registered: the daemon has no number for an account that it has fetched."""
-        async with asyncio.timeout(PATIENCE_S):
-            while "to [LinphoneRegistrationOk]" not in self.log:
-                await asyncio.sleep(LOOK_AGAIN_S)
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                while "to [LinphoneRegistrationOk]" not in self.log:
+                    await asyncio.sleep(LOOK_AGAIN_S)
+        except TimeoutError:
+            pytest.fail(f"linphone is not registered; the end of its log:\n{self.log[-SHOWN:]}")
 
     def names(self) -> tuple[str, ...]:
         """Give the names that the hosts file of its machine has."""
