@@ -1,7 +1,4 @@
-"""Kamailio beside a gateway, for a provider that has UDP only: mutual TLS towards the gateway, UDP towards the provider.
-
-It is the configuration of docs/howto/udp-provider.md.
-"""
+"""Kamailio as a trunk of a gateway, by the configuration of a page of docs/howto."""
 
 from __future__ import annotations
 
@@ -9,25 +6,18 @@ import re
 from pathlib import Path
 
 from interop.kamailio import Server
-
-PAGE = Path(__file__).parents[2] / "docs" / "howto" / "udp-provider.md"
-
-
-def block(language: str) -> str:
-    """The block of the page in one language."""
-    found = re.search(rf"^```{language}\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
-    assert found is not None
-    return found[1]
+from support.checkout import DOCS
 
 
 class Border(Server):
-    """The Kamailio of the page, with the places of a test in it."""
+    """The Kamailio of *page*, with the *places* of a test in it; each of them has to be there."""
 
-    def __init__(self, folder: Path, port: int, places: dict[str, str]) -> None:
+    def __init__(self, folder: Path, port: int, places: dict[str, str], page: str = "udp-provider.md") -> None:
         folder.mkdir(parents=True)
-        texts = [block("kamailio"), block("ini")]
+        text = (DOCS / "howto" / page).read_text()
+        files = dict(re.findall(r"^```(kamailio|ini|text)\n(.*?)^```", text, re.MULTILINE | re.DOTALL))
         for example, here in {**places, "/etc/kamailio/tls.cfg": f"{folder}/tls.cfg"}.items():
-            assert any(example in text for text in texts), example
-            texts = [text.replace(example, here) for text in texts]
-        routes, tls = texts
-        super().__init__(folder, routes, tls, port)
+            assert any(example in one for one in files.values()), example
+            files = {name: one.replace(example, here) for name, one in files.items()}
+        (folder / "dispatcher.list").write_text(files.get("text", ""))
+        super().__init__(folder, files["kamailio"], files["ini"], port)
