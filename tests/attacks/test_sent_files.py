@@ -11,18 +11,21 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from server.invitations.test_file_pages import connected, head_of, send, told, until, upload, usage
+from server.invitations.test_file_pages import FIELDS, connected, head_of, send, told, until, upload, usage
 from sipmesh.server.invitations.file_pages import DOWNLOADS_OF_OWNER
 from sipmesh.storage.file_cipher import FileCipher
 from sipmesh.storage.sent_files import KEPT_FREE, PART, SentFiles, erase_files
+from sipmesh.storage.users.device_rows import remove_device
 from support.account_tickets import ALICE, TicketPage
 from support.contacts import DavPhone
 from support.full_disk import small_disk
 from support.managed import MGMT
 from support.management_with_invitations import invitee, management_with_invitations
+from support.network import FE1
 from support.running import LOOK_AGAIN_S, on_loop, within
 
 HALF = 400_000
+SENT = {"Content-Type": FIELDS["Content_Type"]}
 
 
 def parts(folder: Path) -> int:
@@ -82,6 +85,42 @@ async def test_link_of_a_file_that_a_stranger_wants_to_remove_is_in_no_log(tmp_p
         said = json.dumps([str(line) for line in network.told[MGMT].lines])
         assert ("'path': '/files/{token}'" in said, path.rpartition("/")[2] in said) == (True, False)
         assert (await alice.ask("DELETE", path)).status == 204
+
+
+@on_loop
+async def test_user_of_a_partner_fetches_by_the_link_and_sends_and_removes_nothing(tmp_path: Path) -> None:
+    """The link is the permission, for who has no login here. No ticket of the partner counts, also one that names alice."""
+    async with TicketPage.opened(tmp_path / "n", files={}) as page:
+        alice = await DavPhone.set_up(page.network, page.person)
+        url = told(await send(alice))["url"]
+        path = url.removeprefix(alice.base)
+        for ticket in (page.of_partner(tmp_path / "other"), page.forged(FE1, user="sip:alice@partner.test")):
+            assert (await page.ask(ticket, "POST", "/files", data=upload(b"x"), headers=SENT)).status == 401
+            assert (await page.ask(ticket, "DELETE", path)).status == 401
+        assert (await page.person.get(url)).status == 200
+        assert (await page.ask(page.ticket(), "POST", "/files", data=upload(b"x"), headers=SENT)).status == 200
+        assert (await page.ask(page.ticket(), "DELETE", path)).status == 204
+        assert (await page.person.get(url)).status == 404
+
+
+@on_loop
+async def test_device_that_was_removed_sends_and_removes_nothing_and_its_user_does(tmp_path: Path) -> None:
+    """It has the links of messages that it got, as each of their receivers has. They end with the file."""
+    async with TicketPage.opened(tmp_path, files={}) as page:
+        stolen = await DavPhone.set_up(page.network, page.person)
+        ticket = page.ticket(generation=page.verifier().devices["json"].generation)
+        url = told(await send(stolen))["url"]
+        path, users = url.removeprefix(stolen.base), page.users()
+        assert (await page.ask(ticket, "POST", "/files", data=upload(b"x"), headers=SENT)).status == 200
+        with users.locked() as db:
+            remove_device(db, ALICE, "json")
+        users.close()
+        assert [(await send(stolen)).status, (await stolen.ask("DELETE", path)).status] == [401, 401]
+        assert (await page.ask(ticket, "POST", "/files", data=upload(b"x"), headers=SENT)).status == 401
+        assert (await page.ask(ticket, "DELETE", path)).status == 401
+        assert (await page.person.get(url)).status == 200
+        assert (await page.ask(page.ticket(), "DELETE", path)).status == 204
+        assert (await page.person.get(url)).status == 404
 
 
 @on_loop

@@ -24,7 +24,7 @@ from sipmesh.topology.view import view
 from support.invited import Answer, Invitee
 from support.managed import Managed
 from support.management_with_invitations import invite, invitee, management_with_invitations
-from support.network import FE1
+from support.network import FE1, build_example
 
 ALICE, BOB = "sip:alice@example.test", "sip:bob@example.test"
 LIST = "/contacts/list"
@@ -62,6 +62,11 @@ class TicketPage:
         known = self.verifier(user)
         proof = replace(LoginProof(known.generation), **login)
         return write_ticket(view(self.network.organisation.load(), server), known, proof, at or time.time())
+
+    def of_partner(self, folder: Path, user: str = ALICE) -> str:
+        """Have a front end of another organisation sign, whose servers and users have the same names."""
+        known = self.verifier(user)
+        return write_ticket(view(build_example(folder).load(), FE1), known, LoginProof(known.generation), time.time())
 
     def forged(self, signer: str, **claims: object) -> str:
         """Sign any *claims* with the key of *signer*."""

@@ -114,15 +114,16 @@ async def test_rule_that_cannot_be_kept_is_refused_at_its_field_and_changes_noth
 
 @on_loop
 async def test_rules_change_for_no_login_but_that_of_their_user(tmp_path: Path) -> None:
-    """Also not by a device password, which desk phones keep, by a token of an operator, or by a ticket that was replayed."""
-    async with TicketPage.opened(tmp_path) as page:
+    """Also not by a device password, which desk phones keep, by a token of an operator, or by a wrong ticket."""
+    async with TicketPage.opened(tmp_path / "n") as page:
         phone = await DavPhone.set_up(page.network, page.person)
         stolen = page.ticket(generation=page.verifier().devices["json"].generation)
         body = json.dumps({"busy": "bob"})
         assert (await put(page, page.ticket(user=BOB), {"busy": "alice"}))[0] == 200
         assert (rules_of(page), rules_of(page, BOB)) == ({}, {"busy": ALICE})
         assert (await phone.ask("PUT", RULES, body)).status == 401
-        for ticket in ("", "otto-token", page.ticket(FE2, at=1.0), stolen[:-3] + "xxx"):
+        partner = page.of_partner(tmp_path / "other")
+        for ticket in ("", "otto-token", page.ticket(FE2, at=1.0), stolen[:-3] + "xxx", partner):
             assert (await put(page, ticket, {"busy": "bob"}))[0] == 401, ticket
             assert (await page.ask(ticket, "DELETE", RULES)).status == 401
         assert rules_of(page) == {}
