@@ -110,6 +110,11 @@ export class Contacts {
     if (oldest) this.drop(oldest.address);
   }
 
+  // What the user is told before a contact is removed.
+  get removal() {
+    return this.place.isOpen ? "Your organisation keeps your contacts: it is removed on your other devices, too." : "Messages that only this page has are removed, too.";
+  }
+
   remove(address) {
     const about = this.people.get(address)?.about;
     if (about && this.place.isOpen) this.place.remove(about.id);

@@ -2,7 +2,7 @@
 import { provedSender, uriOf } from "./address.js";
 import { FILE_XML, readFile, sizeOf } from "./file_store.js";
 import { reasonOf } from "./reasons.js";
-import { by, element, isolated, legible, printable, whenOf } from "./text.js";
+import { breakable, by, element, isolated, legible, printable, whenOf } from "./text.js";
 
 const MOST_MESSAGES = 200; // of one contact
 const LONGEST = 8_000;
@@ -27,7 +27,7 @@ export class Conversation {
     const person = this.contacts.add(address, { kept: false });
     this.contacts.current = address;
     person.unread = 0;
-    by("with").replaceChildren(isolated(address));
+    by("with").replaceChildren(breakable(address));
     by("file-state").textContent = "";
     by("nobody").hidden = true;
     by("conversation").hidden = false;

@@ -1,11 +1,13 @@
 // The calls of the user who has logged in: kept in this browser, the last one first.
 import { clock } from "./call.js";
+import { confirmed } from "./confirmation.js";
 import { by, element, isolated, whenOf } from "./text.js";
 
 const MOST_CALLS = 200;
 const LONGEST = 300; // characters of a stored text
 const WORDS = { in: "Incoming", out: "Outgoing", missed: "Missed" };
 const LAST_DATE = 8.64e15; // of JavaScript, in milliseconds
+const CLEARED = "Missed calls are in it, too. The list cannot be brought back.";
 const isText = (value) => typeof value === "string" && value.length <= LONGEST;
 
 // Read one stored call; null if it is none. Another page of this origin may have written it.
@@ -21,7 +23,7 @@ export class History {
   constructor(own, chosen, counted) {
     Object.assign(this, { own, chosen, counted });
     this.entries = this.stored();
-    by("clear-calls").onclick = () => this.clear();
+    by("clear-calls").onclick = async () => (await confirmed("Clear the list of calls?", CLEARED, "Clear")) && this.clear();
     this.show();
   }
 

@@ -232,8 +232,9 @@ function wire(own, { contacts, conversation, calls, devices, dialling, files, hi
     if (file) conversation.sendFile(agent, files, file);
   };
   by("dial").onclick = () => calls.call(agent, contacts.current, dialling.how);
-  by("remove").onclick = () => {
+  by("remove").onclick = async () => {
     const address = contacts.current;
+    if (!(await confirmed(`Remove ${address} from your contacts?`, contacts.removal, "Remove"))) return;
     conversation.close();
     contacts.remove(address);
   };

@@ -1,9 +1,11 @@
 // The form of the rules of the user's calls: it sends what differs from the rules with which it was opened.
+import { confirmed } from "./confirmation.js";
 import { by, element } from "./text.js";
 import { EVERYBODY, MOST, WHEN, named, texts } from "./rules.js";
 
 const NONE = "none";
 const LATE = " Some servers follow as soon as they are reached.";
+const REMOVED = "Forwarding, delegates, and blocked callers end. All your phones ring, unless your organisation has rules of its own.";
 const TWICE = "The same caller is in both lists.";
 const NO_TIME = "Write a number of seconds, 5 to 180, or leave this empty.";
 const A_TARGET = "A name, a number or an address. Empty: no such rule.";
@@ -66,7 +68,7 @@ export class RuleForm {
     by("rule-fields").replaceChildren(...Object.entries(CHOICES).map(choice), ...Object.entries(FIELDS).map(field));
     by("rules-change").onclick = () => this.open();
     by("rules-cancel").onclick = () => this.close();
-    by("rules-clear").onclick = () => this.send(() => this.store.clear());
+    by("rules-clear").onclick = async () => (await confirmed("Remove all rules of your calls?", REMOVED, "Remove")) && this.send(() => this.store.clear());
     by("rules-form").onsubmit = (event) => {
       event.preventDefault();
       this.save();

@@ -22,6 +22,9 @@ export const by = (id) => document.getElementById(id);
 
 export const isolated = (text, most) => element("bdi", {}, printable(text, most));
 
+// An address that goes into the next line behind its @, where there is no room for it in one.
+export const breakable = (address) => element("bdi", {}, ...printable(address).split(/(?<=@)/).flatMap((part) => [part, element("wbr")]));
+
 // An instant in milliseconds as people write it: the time of today, else with its date; empty for none.
 export function whenOf(instant) {
   if (!instant) return "";

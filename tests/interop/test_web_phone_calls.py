@@ -19,6 +19,7 @@ from interop.web_phones import (
     WHO,
     Place,
     at_phone,
+    confirms,
     dials,
     has_audio,
     left,
@@ -227,7 +228,7 @@ def test_calls_are_kept_over_a_reload_and_missed_calls_are_counted(
 
     async def play() -> None:
         alice = await logged_in(place, ALICE)
-        await alice.press("clear-calls")
+        await confirms(alice, "clear-calls")
         async with await other_side(place[0], BOB) as bob:
             dialog = await takes_call(alice, bob)
             await speaks(alice, BOB)
@@ -255,7 +256,7 @@ def test_calls_are_kept_over_a_reload_and_missed_calls_are_counted(
         await alice.picture(tmp_path / "calls.png")
         kinds = "[...document.querySelectorAll('#calls button')].map(button => button.className)"
         assert await alice.evaluate(kinds) == ["missed", "missed", "in"]
-        await alice.press("clear-calls")
+        await confirms(alice, "clear-calls")
         await alice.shows("no-calls")
         assert await alice.evaluate("localStorage.getItem('sipmesh-calls alice@example.test')") is None
         await left(alice)

@@ -10,6 +10,7 @@ import pytest
 
 from interop.chromium import Chromium
 from interop.phone_page import PhonePage
+from interop.web_phones import confirms, declines
 from sipmesh.demo.network import FE1, FE2, DemoNetwork
 from sipmesh.demo.web import MGMT
 from support.web_peer import web_address
@@ -65,7 +66,10 @@ def test_contacts_follow_their_user_to_another_browser_and_no_other_user(
                     await second.resize(width, 800, dark=False)
                     await second.picture(Path(pictures) / f"contacts-{width}.png")
             await second.choose(BOB)
-            await second.press("remove")
+            await declines(second, "remove", "on your other devices, too")
+            assert "builder" in await second.text("contacts")
+            await confirms(second, "remove")
+            await second.until(f"!{LISTED}.includes('builder')")
             await second.press("log-out")
             other = await opened(network, browser, FE2, "bob@example.test")
             await other.press("settings-open")

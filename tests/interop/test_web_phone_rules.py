@@ -11,6 +11,7 @@ import pytest
 
 from interop.chromium import Chromium
 from interop.phone_page import PhonePage
+from interop.web_phones import confirms
 from sipmesh.demo.network import FE1, FE2, DemoNetwork
 from sipmesh.demo.web import MGMT
 from support.web_peer import web_address
@@ -102,7 +103,7 @@ def test_user_changes_rules_in_one_browser_and_sees_them_in_another(tmp_path: Pa
             other = await opened(network, browser, FE2, BOB)
             await other.shows("no-rules")
             await second.press("rules-change")
-            await second.press("rules-clear")
+            await confirms(second, "rules-clear", "All your phones ring")
             for page in (first, second):
                 await page.shows("no-rules")
             copied, place = await copied_ticket(first)

@@ -67,6 +67,20 @@ async def dials(page: PhonePage, typed: str) -> None:
     await page.submit("dial-form")
 
 
+async def confirms(page: PhonePage, button: str, asked: str = "") -> None:
+    """Press a *button*, read what the page asks then, and agree."""
+    await page.press(button)
+    await page.shows("confirm", asked)
+    await page.press("confirm-yes")
+
+
+async def declines(page: PhonePage, button: str, asked: str) -> None:
+    """Press a *button*, read what the page asks then, and keep everything."""
+    await page.press(button)
+    await page.shows("confirm", asked)
+    await page.press("confirm-no")
+
+
 async def speaks(page: PhonePage, address: str) -> None:
     """Wait until the page shows the call with *address*, and it is up."""
     await page.until(f"{WHO} === {json.dumps(address)}")
