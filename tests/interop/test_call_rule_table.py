@@ -1,6 +1,6 @@
 """Each rule of calls with a phone of each make, for callers of each kind: who is shown to whom.
 
-The phones of bob, carol and a caller of the own pool are of the same make. Other callers are peers of the tests.
+The phones of bob, carol and the callers are of the same make. The trunk is played, and so is who calls in the name of another.
 With SIPMESH_WRITE_PAGES, what was seen is written into the page.
 """
 
@@ -64,7 +64,11 @@ MAKES = (*PROGRAMS, WEB)
 IN_EACH_RUN = ("baresip", "pjsua2")
 """The makes that play it in `make test-wide` too."""
 NUMBERS = {"bob": BOB, "carol": "+493012347", "dave": "+493012348", "sales": "+493012349"}
+SERVERS = {"alice": FE1, "bob": FE1, "carol": FE1, "dora": FE3, "erin": PARTNER_FE}
+DOMAINS = {user: PARTNER if user == "erin" else EXAMPLE for user in SERVERS}
+DELEGATED = "for a delegate's user"
 CALLERS = ("the own pool", "another pool", "a partner", "a trunk")
+WHO = dict(zip(CALLERS, ("alice", "dora", "erin"), strict=False))
 RULES: dict[str, dict[str, Any]] = {
     "always": {"always": "carol"},
     "busy": {"busy": "carol"},
@@ -73,7 +77,7 @@ RULES: dict[str, dict[str, Any]] = {
     "rings beside": {"also": ["carol"]},
     "do not disturb": {"do_not_disturb": True},
     "blocked caller": {"callers": {"*": "block"}},
-    "for a delegate's user": {},  # carol is called, in the name of alice
+    DELEGATED: {},  # carol is called, in the name of alice
     "group": {},
 }
 NONE: dict[str, Any] = {
@@ -93,7 +97,7 @@ def build(folder: Path) -> Organisation:
     )
     made = finished(Organisation.build(folder, EXAMPLE, plans))
     made.add_users("alice", "bob", "carol", "dave", pool=POOL, algorithms=(Algorithm.MD5,))
-    made.add_users("dora", pool=POOL2)
+    made.add_users("dora", pool=POOL2, algorithms=(Algorithm.MD5,))
     users = Users(made.load().users_url)
     for user in ("bob", "carol", "dave"):
         users.add_alias(f"{user}@{EXAMPLE}", NUMBERS[user])
@@ -109,9 +113,8 @@ class Place:
     trunk: PlayedTrunk
     folder: Path
 
-    @property
-    def example(self) -> Organisation:
-        return self.network.organisations[0]
+    def of(self, user: str) -> Organisation:
+        return self.network.organisations[DOMAINS[user] == PARTNER]
 
 
 @asynccontextmanager
@@ -119,14 +122,18 @@ async def running(folder: Path) -> AsyncIterator[Place]:
     """Both organisations and the trunk."""
     example, partner, trunk = build(folder / "e"), build_partner(folder / "p"), build_trunk(folder / "t", PROVIDER)
     federate(example, partner)
+    theirs = Users(partner.load().users_url)
+    theirs.set_password(f"erin@{PARTNER}", "erin-secret", (Algorithm.MD5,))
+    theirs.close()
     entries: Any = example.document["federation"]
     provider = PlayedTrunk(PROVIDER, trunk)
     join_trunks(example, (provider, {"asserts": ["+"], "carries": ["+"]}))
     joined: Any = example.document["federation"]
     example.document["federation"] = {**entries, **joined, "partners": [*entries["partners"], *joined["partners"]]}
-    open_websocket(example, phone=True)
+    for organisation in (example, partner):
+        open_websocket(organisation, phone=True)
     network = Network((example, partner), starts=(FE1, FE3, EDGE, GATEWAY, PARTNER_FE, PARTNER_EDGE))
-    names = (EDGES, PARTNER_EDGES, FE1, EXAMPLE)
+    names = (EDGES, PARTNER_EDGES, FE1, FE3, PARTNER_FE, EXAMPLE, PARTNER)
     network.dns.records.update({(name, "A"): [HOST] for name in names})
     async with network, provider, ticking(network):
         yield Place(network, provider, folder)
@@ -134,38 +141,33 @@ async def running(folder: Path) -> AsyncIterator[Place]:
 
 @dataclass
 class Play:
-    """The phones of one make, and the callers."""
+    """The phones of one make by the names of their users, and those who call with what no phone of a make can say."""
 
     place: Place
-    bob: Seat
-    carol: Seat
-    callers: dict[str, Seat]
-    alice: PeerSeat
+    seats: dict[str, Seat]
+    peers: dict[str, PeerSeat]
 
     async def cell(self, rule: str, who: str) -> str:
         """Play one cell; gives what carol is shown and what the caller is shown, or the answer that the caller gets."""
         await rules(self.place.network, "bob", **NONE | RULES[rule])
-        caller, user = (
-            self.callers[who],
-            {"away": "dave", "group": "sales", "for a delegate's user": "carol"}.get(rule, "bob"),
-        )
-        if rule == "for a delegate's user" and who == "the own pool":
-            caller = self.alice
-        for seat in (self.bob, self.carol, caller):
+        user = {"away": "dave", "group": "sales", DELEGATED: "carol"}.get(rule, "bob")
+        bob, carol, peer = self.seats["bob"], self.seats["carol"], self.peers[who]
+        caller = peer if who == "a trunk" or rule == DELEGATED else self.seats[WHO[who]]
+        for seat in (bob, carol, caller):
             await seat.begins()
-        if isinstance(caller, PeerSeat):
-            headers = (("p-preferred-identity", f"<sip:bob@{EXAMPLE}>"),) if rule == "for a delegate's user" else ()
-            await caller.calls(f"{NUMBERS[user]}@{GATEWAYS}" if who == "a trunk" else f"{user}@{EXAMPLE}", *headers)
+        if caller is peer:
+            headers = (("p-preferred-identity", f"<sip:bob@{EXAMPLE}>"),) if rule == DELEGATED else ()
+            await peer.calls(f"{NUMBERS[user]}@{GATEWAYS}" if who == "a trunk" else f"{user}@{EXAMPLE}", *headers)
         else:
             await caller.calls(f"{user}@{EXAMPLE}")
         if rule in REFUSED:
             return await caller.sees()
         if rule in {"busy", "no answer"}:
-            await self.bob.rings()
+            await bob.rings()
         if rule == "busy":
-            await self.bob.declines()
-        shown = await self.carol.rings()
-        await self.carol.answers()
+            await bob.declines()
+        shown = await carol.rings()
+        await carol.answers()
         seen = f"{shown} / {await caller.sees()}"
         await caller.hangs_up()
         return seen
@@ -177,52 +179,58 @@ async def seated(place: Place, make: str) -> AsyncIterator[Play]:
     async with AsyncExitStack() as stack:
         seats: dict[str, Seat] = {}
         if make == WEB:
-            browser = Chromium(place.folder / "c", place.example.root, (FE1,), loopback=False)
-            await stack.enter_async_context(browser)
-            for user in ("alice", "bob", "carol"):
-                seats[user] = await page(place, browser, user)
+            browsers = [
+                await stack.enter_async_context(Chromium(place.folder / name, made.root, hosts, loopback=False))
+                for name, made, hosts in (("c", place.of("alice"), (FE1, FE3)), ("d", place.of("erin"), (PARTNER_FE,)))
+            ]
+            for user in SERVERS:
+                seats[user] = await page(place, browsers[DOMAINS[user] == PARTNER], user)
         else:
-            for user in ("alice", "bob", "carol"):
+            for user in SERVERS:
                 device = PROGRAMS[make](settings(place, user))
                 await stack.enter_async_context(device)
                 seats[user] = ProgramSeat(device)
-        for user in ("alice", "bob", "carol"):
+        for user in SERVERS:
             await until_registered(place, user)
         network, web = place.network, make == WEB
         peers = [
-            await stack.enter_async_context(await OtherSide.open(network.address(server), f"{user}@{domain}"))
-            for user, server, domain in (("dora", FE3, EXAMPLE), ("erin", PARTNER_FE, PARTNER), ("alice", FE1, EXAMPLE))
+            await stack.enter_async_context(
+                await OtherSide.open(network.address(SERVERS[user]), f"{user}@{DOMAINS[user]}")
+            )
+            for user in WHO.values()
         ]
         for peer in peers:
             assert (await peer.register()).status == 200
         address, shown = network.address(GATEWAY, LinkKind.PARTNER), place.trunk.organisation.credentials(PROVIDER)
         trunk = await stack.enter_async_context(await OtherSide.open(address, f"{OUTSIDE}@{PROVIDER}", shown))
-        dora, erin, alice, number = (PeerSeat(peer, webrtc=web) for peer in (*peers, trunk))
-        callers = dict(zip(CALLERS, (seats["alice"], dora, erin, number), strict=True))
-        yield Play(place, seats["bob"], seats["carol"], callers, alice)
+        yield Play(
+            place, seats, {who: PeerSeat(peer, webrtc=web) for who, peer in zip(CALLERS, (*peers, trunk), strict=True)}
+        )
 
 
 def settings(place: Place, user: str) -> Settings:
     """How the phone of a user is set up; carol takes each call."""
-    port = place.example.ports[FE1][LinkKind.CLIENT]
+    server, made = SERVERS[user], place.of(user)
+    port = made.ports[server][LinkKind.CLIENT]
     return Settings(
-        place.folder / user, user, EXAMPLE, f"{FE1}:{port}", place.example.root, place.network.dns.setting,
+        place.folder / user, user, DOMAINS[user], f"{server}:{port}", made.root, place.network.dns.setting,
         f"{user}-secret", answers=user == "carol",
     )  # fmt: skip
 
 
 async def page(place: Place, browser: Chromium, user: str) -> PageSeat:
     """A page with the web phone of a user."""
-    opened = await PhonePage.open(browser, f"https://{FE1}:{web_address(place.example, FE1)[1]}/phone")
-    await opened.log_in(f"{user}@{EXAMPLE}", f"{user}-secret")
+    server = SERVERS[user]
+    opened = await PhonePage.open(browser, f"https://{server}:{web_address(place.of(user), server)[1]}/phone")
+    await opened.log_in(f"{user}@{DOMAINS[user]}", f"{user}-secret")
     await opened.shows("phone", user)
     return PageSeat(opened)
 
 
 async def until_registered(place: Place, user: str) -> None:
     """Wait until the phone of a user has registered."""
-    node = place.network.nodes[FE1]
-    while not node.registrations.bindings(f"sip:{user}@{EXAMPLE}", node.loop.time()):
+    node = place.network.nodes[SERVERS[user]]
+    while not node.registrations.bindings(f"sip:{user}@{DOMAINS[user]}", node.loop.time()):
         await asyncio.sleep(LOOK_AGAIN_S)
 
 
@@ -232,7 +240,7 @@ async def played(folder: Path, make: str) -> dict[str, str]:
         await rules(place.network, "bob", delegates=["alice", "dora"])
         await rules(place.network, "dave", away="carol")
         await group(place.network, "sales", "bob", "carol", pool=POOL)
-        users = Users(place.example.load().users_url)
+        users = Users(place.of("alice").load().users_url)
         users.add_alias(f"sales@{EXAMPLE}", NUMBERS["sales"])
         users.close()
         await refreshed(place.network)
