@@ -89,7 +89,7 @@ async def test_link_of_a_file_that_a_stranger_wants_to_remove_is_in_no_log(tmp_p
 
 @on_loop
 async def test_user_of_a_partner_fetches_by_the_link_and_sends_and_removes_nothing(tmp_path: Path) -> None:
-    """The link is the permission, for who has no login here. No ticket of the partner counts, also one that names alice."""
+    """The link is the permission, for who has no login here. No ticket of the partner counts, even if it names alice."""
     async with TicketPage.opened(tmp_path / "n", files={}) as page:
         alice = await DavPhone.set_up(page.network, page.person)
         url = told(await send(alice))["url"]
