@@ -64,7 +64,7 @@ class ToUser:
     """Look up the bindings of *aor*, and fork to them. *identity* is the sender as ``sip:user@domain``, or None.
 
     *device* restricts the fork to one device. *instead* is what to do if the device has no binding; None answers 480.
-    *chain* says who has forwarded the call to *aor*.
+    *chain* says who has forwarded the call to *aor*. *is_screened*: an application has let the call go on.
     """
 
     aor: str
@@ -72,6 +72,7 @@ class ToUser:
     device: Device | None
     instead: Forward | None
     chain: Chain
+    is_screened: bool
 
     def __init__(
         self,
@@ -80,9 +81,11 @@ class ToUser:
         device: Device | None = None,
         instead: Forward | None = None,
         chain: Chain = NOT_DIVERTED,
+        *,
+        is_screened: bool = False,
     ) -> None:
         self.aor, self.identity, self.device, self.instead = aor, identity, device, instead
-        self.chain = chain
+        self.chain, self.is_screened = chain, is_screened
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +105,8 @@ class ToContact:
 class Forward:
     """Forward the request to *targets*. *identity* is the identity that its sender may assert, or None.
 
-    *otherwise* is what to do with a MESSAGE if no target can be reached, or what the rules of the callee say of a call.
+    *otherwise* is what to do with a MESSAGE if no target can be reached, or what the rules of the callee say of a call, or whose
+    phones ring after the application that screens it.
     """
 
     targets: tuple[Target, ...]
@@ -119,6 +123,14 @@ class Store:
 
     aor: str
     identity: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Screening:
+    """An application gets a call before the phones of *onward*. *passes*: while it does not answer, they ring without it."""
+
+    onward: ToUser
+    passes: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +160,7 @@ class Drop:
     why: str
 
 
-Otherwise = Store | CallHandling | None
+Otherwise = Store | CallHandling | Screening | None
 Outcome = Answer | Prove | Register | ToUser | ToContact | Forward | Store | ToMembers | Serve | Drop
 
 

@@ -108,7 +108,8 @@ class ServerTarget:
     absence.
     *carries*: the request is of a user who has logged in there, by us. *again* is what to decide again if none of the servers
     can be reached. *pools*: for a call to a telephone number, the gateway pool of each server: the next pool is tried if the
-    trunks of a pool have failed. Of trunks, they are the pools whose trunks carry the number.
+    trunks of a pool have failed. Of trunks, they are the pools whose trunks carry the number. *through* are the Route entries of
+    a call that an application screens.
     """
 
     names: tuple[str, ...]
@@ -120,6 +121,7 @@ class ServerTarget:
     carries: Carriage | None
     again: AnotherNotifier | None
     pools: tuple[str, ...]
+    through: str
 
     def __init__(
         self,
@@ -133,9 +135,10 @@ class ServerTarget:
         carries: Carriage | None = None,
         again: AnotherNotifier | None = None,
         pools: tuple[str, ...] = (),
+        through: str = "",
     ) -> None:
         self.names, self.kind, self.uri, self.q, self.instead, self.asks = names, kind, uri, q, instead, asks
-        self.carries, self.again, self.pools = carries, again, pools
+        self.carries, self.again, self.pools, self.through = carries, again, pools, through
 
 
 Target = FlowTarget | RemoteFlowTarget | ServerTarget

@@ -97,6 +97,7 @@ REASONS: Final[dict[int, str]] = {int(status): _SPELLED.get(status) or _phrase(s
 FIRST_FINAL: Final = 200
 FIRST_REDIRECTION: Final = 300
 FIRST_CLIENT_ERROR: Final = 400
+FIRST_SERVER_FAILURE: Final = 500
 FIRST_GLOBAL_FAILURE: Final = 600
 """The borders of the classes of RFC 3261 section 7.2: provisional, success, failure, and failure at every place."""
 

@@ -30,7 +30,8 @@ class PoolView:
     """A pool from the view of its neighbours. *servers* are FQDNs.
 
     *addresses* (``sip:user@domain``) and *numbers*, first digits of telephone numbers, are the names of an application. Partners
-    and trunks may call them if it is *public*.
+    and trunks may call them if it is *public*. It *screens* the calls to these users and domains; while it does not answer,
+    they go on if it *passes* them.
     """
 
     name: str
@@ -41,6 +42,8 @@ class PoolView:
     addresses: frozenset[str] = frozenset()
     numbers: tuple[str, ...] = ()
     public: bool = False
+    screens: frozenset[str] = frozenset()
+    passes: bool = False
     rtpengine: int = 0
     remote_users: bool = False
     backup_pool: str = ""
@@ -199,6 +202,8 @@ def pool_view(pool: Pool) -> PoolView:
         addresses=frozenset(f"sip:{address}" for address in pool.sip_addresses),
         numbers=pool.numbers,
         public=pool.public,
+        screens=frozenset(pool.screens),
+        passes=pool.if_away == "pass",
         rtpengine=pool.rtpengine or 0,
         remote_users=pool.remote_users,
         backup_pool=pool.backup_pool or "",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from sipmesh.routing.numbers.application_table import ApplicationRoute, ApplicationTable
@@ -34,3 +36,18 @@ def test_address_or_longest_first_digits_find_the_application(aor: str, number: 
 
 def test_topology_without_applications_has_none() -> None:
     assert ApplicationTable(()).at(ECHO, "+49301234567") is None
+
+
+def test_screener_of_a_user_comes_before_that_of_the_domain_and_counts_in_its_pool() -> None:
+    """Another pool has none: its users are screened by the applications behind it."""
+    all_users = ApplicationRoute(
+        "all.example.test", "pool1.example.test", frozenset(), (), public=False, screens=frozenset({"example.test"})
+    )
+    one = replace(all_users, pool="one.example.test", screens=frozenset({"bob@example.test"}))
+    table = ApplicationTable((one, all_users))
+    assert table.screen
+    assert table.screener("sip:bob@example.test", "pool1.example.test") == one
+    assert table.screener("sip:alice@example.test", "pool1.example.test") == all_users
+    assert table.screener("sip:bob@example.test", "pool2.example.test") is None
+    assert table.screener("sip:bob@other.test", "pool1.example.test") is None
+    assert not TABLE.screen

@@ -10,7 +10,7 @@ from sipmesh.errors import LocalError
 from sipmesh.routing.call_rules.call_rules import NO_RULES, CallRules
 from sipmesh.routing.call_rules.diversion import Diversion, Reason
 from sipmesh.routing.call_rules.handling import CallHandling
-from sipmesh.routing.outcome import Forward
+from sipmesh.routing.outcome import Forward, Screening, ToUser
 from sipmesh.routing.proxy.branch_attempt import BranchState, ways_to
 from sipmesh.routing.proxy.branch_kinds import ELSEWHERE
 from sipmesh.routing.proxy.effects import (
@@ -858,3 +858,51 @@ def test_what_cannot_ring_beside_changes_nothing() -> None:
     assert isinstance(wanted, Divert)
     assert call.context.not_diverted(wanted, response(403, method="INVITE")) == []
     assert call.gets(486) == ["reply 486"]
+
+
+ONWARD = ToUser(BOB, None, is_screened=True)
+
+
+@pytest.mark.parametrize(
+    ("status", "passes", "wanted"),
+    [
+        (503, True, ["divert"]),
+        (500, True, ["divert"]),
+        (408, True, ["divert"]),
+        (603, True, ["reply 603"]),
+        (486, True, ["reply 486"]),
+        (503, False, ["reply 500"]),
+    ],
+)
+def test_call_goes_on_past_an_application_that_is_away(status: int, passes: bool, wanted: list[str]) -> None:  # noqa: FBT001
+    """And only then: its refusal of the call counts. What it answers later changes nothing."""
+    context = ResponseContext.of(request("INVITE"), (ONE_SERVER,), Screening(ONWARD, passes))
+    assert told(context.start()) == ["start 0 a.test", "await silent"]
+    effects = context.responded(0, response(status))
+    assert ["divert" if isinstance(effect, Divert) else told([effect])[0] for effect in effects] == wanted
+    if effects and isinstance(effects[0], Divert):
+        assert effects[0].onward is ONWARD
+        assert told(context.diverted(Forward((PHONE,), None))) == ["start 1 1"]
+        assert told(context.responded(1, response(200))) == ["reply 200"]
+
+
+def test_silent_application_is_away() -> None:
+    context = ResponseContext.of(request("INVITE"), (ONE_SERVER,), Screening(ONWARD, passes=True))
+    context.start()
+    [divert] = context.leave_silent()
+    assert isinstance(divert, Divert)
+    assert told(context.responded(0, response(180))) == ["cancel 0"]
+
+
+def test_forwarded_call_is_screened_with_its_history() -> None:
+    """Its next user has an application too."""
+    chain = (Diversion("sip:carol@example.test", BOB, Reason.NO_ANSWER),)
+    context = ResponseContext.of(
+        request("INVITE"), (PHONE,), CallHandling("sip:carol@example.test", CallRules(busy=BOB))
+    )
+    context.begin()
+    assert isinstance(context.responded(0, response(486))[-1], Divert)
+    screening = Screening(ToUser(BOB, None, chain=chain, is_screened=True), passes=True)
+    [start, _] = context.diverted(Forward((ONE_SERVER,), None, screening))
+    assert isinstance(start, Start)
+    assert start.chain == chain

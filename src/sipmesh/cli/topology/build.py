@@ -187,6 +187,16 @@ def add_application(
         typer.Option(metavar="PREFIX", help="First digits of telephone numbers of its own, such as +49301234."),
     ] = None,
     public: Annotated[bool, typer.Option("--public", help="Partners and trunks may call these.")] = False,
+    screens: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="USER|DOMAIN", help="A user or SIP domain of ours whose calls it gets before the phones ring."
+        ),
+    ] = None,
+    pass_if_away: Annotated[
+        bool,
+        typer.Option("--pass-if-away", help="While it does not answer, these calls ring. By default they get 503."),
+    ] = False,
     server: Named = None,
     address: Addresses = None,
     machine: Machines = None,
@@ -209,6 +219,8 @@ def add_application(
         sip_addresses=tuple(sip_address or ()),
         numbers=tuple(numbers or ()),
         public=public,
+        screens=tuple(screens or ()),
+        if_away="pass" if pass_if_away else "",
         site=site,
     )
     apply(topology, lambda text: add_pool(text, new, topology), dry_run=dry_run, as_json=as_json)

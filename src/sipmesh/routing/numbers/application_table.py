@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 class ApplicationRoute:
     """One application: its *pool*, the front-end pool *next_hop* that reaches it, and its names.
 
-    *addresses* are ``sip:user@domain``, *numbers* first digits of whole numbers. Partners and trunks may call a *public* one.
+    *addresses* are ``sip:user@domain``, *numbers* first digits of whole numbers. Partners and trunks may call a *public* one. It
+    *screens* the calls to these users, and to the users of these domains, who are at home in *next_hop*; while it does not
+    answer, their calls go on if it *passes* them.
     """
 
     pool: str
@@ -23,14 +25,27 @@ class ApplicationRoute:
     addresses: frozenset[str]
     numbers: tuple[str, ...]
     public: bool
+    screens: frozenset[str] = frozenset()
+    passes: bool = False
 
 
 class ApplicationTable:
-    """The applications of one topology that have names. Immutable."""
+    """The applications of one topology that have names, or screen calls. Immutable."""
 
     def __init__(self, applications: Iterable[ApplicationRoute]) -> None:
         self._applications = tuple(applications)
         self._by_address = {address: one for one in self._applications for address in one.addresses}
+        self._by_screened = {(one.next_hop, name): one for one in self._applications for name in one.screens}
+
+    @property
+    def screen(self) -> bool:
+        """Whether an application screens calls."""
+        return bool(self._by_screened)
+
+    def screener(self, aor: str, home: str) -> ApplicationRoute | None:
+        """Give the application that screens the calls to *aor*, at home in *home*: one of the user before one of the domain."""
+        user = aor.removeprefix("sip:")
+        return self._by_screened.get((home, user)) or self._by_screened.get((home, user.rpartition("@")[2]))
 
     def at(self, aor: str, number: str) -> ApplicationRoute | None:
         """Give the application with the address *aor* or the whole *number*; the longest first digits count."""

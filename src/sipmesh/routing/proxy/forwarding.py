@@ -218,6 +218,8 @@ def branch_copy(
     elif isinstance(target, ServerTarget) and target.carries is not None:
         if target.carries.route:
             copy.prepend("route", f"<{target.carries.route}>")
+    elif isinstance(target, ServerTarget) and target.through:
+        copy.prepend("route", target.through)
     elif copy.present & ROUTE:
         if isinstance(target, FlowTarget):  # a client, which needs no Route entries of other servers
             for _ in range(target.past):

@@ -6,7 +6,7 @@ from sipmesh.errors import LocalError
 from sipmesh.routing.call_rules.call_rules import CallRules
 from sipmesh.routing.call_rules.diversion import NOT_DIVERTED, Chain, Reason, chain_in
 from sipmesh.routing.call_rules.handling import CallHandling
-from sipmesh.routing.outcome import Forward, Otherwise, Store
+from sipmesh.routing.outcome import Forward, Otherwise, Screening, Store
 from sipmesh.routing.proxy.best_response import BestResponse
 from sipmesh.routing.proxy.branch_attempt import Branch, BranchState, Way, ways_to
 from sipmesh.routing.proxy.branch_kinds import (
@@ -54,6 +54,7 @@ from sipmesh.sip.status import (
     FIRST_FINAL,
     FIRST_GLOBAL_FAILURE,
     FIRST_REDIRECTION,
+    FIRST_SERVER_FAILURE,
     FLOW_FAILED,
     SERVICE_UNAVAILABLE,
     TRYING,
@@ -80,6 +81,7 @@ class ResponseContext:
         "invite",
         "reasons",
         "request",
+        "screening",
         "share",
         "unreached",
         "waiting",
@@ -89,6 +91,7 @@ class ResponseContext:
         self.request, self.waiting = request, waiting
         self.unreached = otherwise if isinstance(otherwise, Store) else None
         self.handling = otherwise if isinstance(otherwise, CallHandling) else None
+        self.screening = otherwise if isinstance(otherwise, Screening) else None
         self.finding = 0  # targets that are being found, to which the rules of a callee forward the call
         self.asked: CallHandling | None = None  # what rings because another home pool has asked for it
         self.held: Divert | None = None  # where its call goes if nothing of that answers
@@ -163,8 +166,12 @@ class ResponseContext:
         if len(group) > 1 or self.share:
             self.share = breadth_of(self.request) // len(group)
         chain = self.handling.chain if self.handling is not None else NOT_DIVERTED
+        if self.screening is not None:
+            chain = self.screening.onward.chain
         started: list[Effect] = [self._start(ways_to(target), chain) for target in group]
-        awaits = len(group) == 1 and (has_other_trunks(group[0]) or has_other_pools(group[0]))
+        awaits = len(group) == 1 and (
+            has_other_trunks(group[0]) or has_other_pools(group[0]) or self.screening is not None
+        )
         return [*started, AwaitSilent()] if self.invite and awaits else started
 
     def responded(self, number: int, response: Response) -> list[Effect]:
@@ -307,12 +314,13 @@ class ResponseContext:
     def _leave_silent_trunk(self) -> list[Effect]:
         """Try the next trunk, if the last one has not answered at all. It is cancelled if it sends a response later.
 
-        Without a next trunk, the search ends here if the front end can try another gateway pool.
+        Without a next trunk, the search ends here if the front end can try another gateway pool, and for an application that
+        screens the call.
         """
         branch = self.branches[len(self.branches) - 1]
         is_silent = branch.state is BranchState.CALLING and not branch.late and not self.ended
         has_next = bool(branch.ways) and has_other_trunks(branch.target)
-        if not is_silent or not (has_next or has_other_pools(branch.target)):
+        if not is_silent or not (has_next or has_other_pools(branch.target) or self.screening is not None):
             return []
         branch.late = True
         self._consider(explained(self.request, Status.REQUEST_TIMEOUT))
@@ -503,6 +511,8 @@ class ResponseContext:
             wanted, self.held, self.asked, self.best = self.held, None, None, None
             self.finding += 1
             return [wanted]
+        if self.screening is not None:
+            return self._past_application(self.screening)
         if self.handling is None:
             return []
         others = self.handling.after_refusals()
@@ -510,6 +520,15 @@ class ResponseContext:
             return self._ring(others)
         following = self.handling.after(self.best.status if self.best is not None else 480)
         return self._divert(following) if following is not None else []
+
+    def _past_application(self, screening: Screening) -> list[Effect]:
+        """Have the phones ring without the application that screens their calls, if it is away and the topology says so."""
+        status = self.best.status if self.best is not None else SERVICE_UNAVAILABLE
+        is_away = status == Status.REQUEST_TIMEOUT or FIRST_SERVER_FAILURE <= status < FIRST_GLOBAL_FAILURE
+        if not (screening.passes and is_away):
+            return []
+        self.finding, self.best, self.screening = self.finding + 1, None, None
+        return [Divert(screening.onward.chain, onward=screening.onward)]
 
     def begin(self) -> list[Effect]:
         """Start the first group of targets for as long as the rules of the callee say, and find what rings at the same time."""
@@ -560,6 +579,7 @@ class ResponseContext:
             self._consider(explained(self.request, Status.MAX_BREADTH_EXCEEDED))
             return self._next()
         self.handling = handling
+        self.screening = forward.otherwise if isinstance(forward.otherwise, Screening) else None
         self.waiting = narrowed(by_rank(forward.targets), breadth_of(self.request))
         return self.begin()
 

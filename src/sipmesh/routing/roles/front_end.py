@@ -68,7 +68,8 @@ class FrontEndFacts:
     *numbers* says how numbers are typed at each site. *emergency_gateways* are those for the emergency calls of each site, none
     if no trunk takes such calls; *gateways* has the pool of each gateway.
     *gruus* opens the temporary GRUUs of its pool. *pools* maps the hash in one to another front-end pool, and *homes* has the
-    servers of each such pool. *home_rule* says whom their servers may speak for.
+    servers of each such pool. *home_rule* says whom their servers may speak for. *screeners* are the applications that screen
+    calls.
     """
 
     names: Names
@@ -90,6 +91,7 @@ class FrontEndFacts:
     pools: Mapping[bytes, str]
     homes: Mapping[str, ServerChoice]
     home_rule: HomeRule
+    screeners: frozenset[str] = NO_DOMAINS
 
 
 def decide(request: Request, route_set: RouteSet, sender: Sender, facts: FrontEndFacts) -> Outcome:
@@ -161,12 +163,20 @@ def carry_inside(request: Request, route_set: RouteSet, other: Side, sender: Sen
     if refused is not None:
         return refused
     if isinstance(sender, ServerSender):
+        if sender.peer.pool in facts.screeners and route_set.sent_as:
+            drop_repeated(request, sender, allowed)
         refused = facts.home_rule.refused(request, sender, is_named=route_set.sent_as)
     who = refused or assertion.in_dialog(request, route_set, sender, allowed)
     if isinstance(who, Answer):
         return who
     onward = attributed(across(request, route_set, other, facts.inside.peers, facts.incarnation), who)
     return inside_gruu(request, other, onward, facts, who)
+
+
+def drop_repeated(request: Request, sender: ServerSender, allowed: frozenset[str]) -> None:
+    """Remove what a proxy that screens calls repeats of our own assertions. From is the name with which the dialog began."""
+    if not all(sender.may_use(name, allowed) for name in assertion.asserted(request)):
+        request.remove(assertion.ASSERTED)
 
 
 def identify(request: Request, sender: Sender, facts: FrontEndFacts) -> str | Answer | Prove:

@@ -382,6 +382,8 @@ class PoolToAdd(DraftChange):
     sip_addresses: Annotated[Sequence[Name], Field(max_length=MOST_ENTRIES)] = ()
     numbers: Annotated[Sequence[Name], Field(max_length=MOST_ENTRIES)] = ()
     public: bool = False
+    screens: Annotated[Sequence[Name], Field(max_length=MOST_ENTRIES)] = ()
+    if_away: Literal["", "pass", "refuse"] = ""
     site: Name = ""
 
 

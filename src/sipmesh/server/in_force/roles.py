@@ -149,6 +149,7 @@ def front_end_facts(
         home_rule=HomeRule(
             view.pool.name, view.sip_domains, home_of, lent_domains(view), backups_of(view), is_delegate
         ),
+        screeners=frozenset(pool.name for pool in view.pools.values() if pool.screens),
     )
 
 
@@ -239,11 +240,13 @@ def homes_of_applications(view: ServerView) -> dict[str, str]:
 
 
 def application_table(view: ServerView) -> ApplicationTable:
-    """Return the applications with addresses or numbers of their own."""
+    """Return the applications with addresses or numbers of their own, and those that screen calls."""
     return ApplicationTable(
-        ApplicationRoute(pool.name, pool.next_hop or "", pool.addresses, pool.numbers, pool.public)
+        ApplicationRoute(
+            pool.name, pool.next_hop or "", pool.addresses, pool.numbers, pool.public, pool.screens, pool.passes
+        )
         for pool in view.pools.values()
-        if pool.addresses or pool.numbers
+        if pool.addresses or pool.numbers or pool.screens
     )
 
 

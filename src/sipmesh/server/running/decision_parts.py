@@ -100,6 +100,7 @@ class DecisionParts:
             trunk_outages=forwarding.trunk_outages,
             trunk_challenges=self._trunk_challenges,
             siblings=peers.siblings,
+            used_tokens=forwarding.passports,
             media=forwarding.media,
         )
 

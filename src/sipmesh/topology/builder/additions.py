@@ -54,6 +54,8 @@ class NewPool:
     sip_addresses: Sequence[str] = ()
     numbers: Sequence[str] = ()
     public: bool = False
+    screens: Sequence[str] = ()
+    if_away: str = ""
 
 
 def add_pool(text: str, new: NewPool, file: Path) -> str:
@@ -130,6 +132,8 @@ class NewEntries:
             "sip_addresses": list(new.sip_addresses),
             "numbers": list(new.numbers),
             "public": new.public,
+            "screens": [name.lower() for name in new.screens],
+            "if_away": new.if_away,
         }
         if new.role is Role.FRONT_END:
             self._front_ends.append((name, new.site.lower() or None))

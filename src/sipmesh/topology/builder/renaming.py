@@ -47,8 +47,7 @@ def _places(outline: Outline, entry: Entry) -> Iterator[Loc]:
         if _is(outline.plain(("federation", "route")), entry.name):
             yield ("federation", "route")
     if entry.kind is Kind.DOMAIN:
-        for pool in outline.pools:
-            loc = (*pool.loc, "speaks_for")
+        for loc in ((*pool.loc, key) for pool in outline.pools for key in ("speaks_for", "screens")):
             yield from ((*loc, n) for n, item in enumerate(outline.items(loc)) if _is(item, entry.name))
     if entry.kind is Kind.SITE:
         yield from _members(outline, entry.name, "site")

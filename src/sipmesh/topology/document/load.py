@@ -23,6 +23,7 @@ from sipmesh.topology.document.named_files.trust_anchors import (
 from sipmesh.topology.document.names import is_url
 from sipmesh.topology.document.parse import shape
 from sipmesh.topology.document.report import ProblemReport
+from sipmesh.topology.document.screening_warnings import screening_warnings
 from sipmesh.topology.document.storage.database_url import POSTGRESQL, SQLITE, DatabaseUrl
 from sipmesh.topology.document.trunk_warnings import trunk_warnings
 from sipmesh.topology.document.validate import validate
@@ -232,14 +233,15 @@ def load_text(
 def check(file: Path, *, at: datetime) -> tuple[Loaded, tuple[Problem, ...]]:
     """Read a topology as `load` does, but treat unusable CRLs as problems; returns it with its warnings.
 
-    Warnings are expired CRLs, and anchors that are not valid, at the instant *at*, trunks that protect less, and peers without
-    ML-DSA.
+    Warnings are expired CRLs, and anchors that are not valid, at the instant *at*, trunks that protect less, users whose calls
+    are not screened, and peers without ML-DSA.
     """
     reading = _read(yaml_tree.read(file), file, None)
     loaded = _accept(reading, faults_too=True)
     stale_lists = stale(reading.materials, reading.report, at=at)
     told = ml_dsa_warnings(loaded.topology, loaded.authority.anchors, reading.report)
-    return loaded, (*stale_lists, *trunk_warnings(loaded.topology, reading.report), *told)
+    lenient = (*trunk_warnings(loaded.topology, reading.report), *screening_warnings(loaded.topology, reading.report))
+    return loaded, (*stale_lists, *lenient, *told)
 
 
 def _read(content: bytes, file: Path, anchors: Anchors | None, *, published: bool = False) -> _Reading:

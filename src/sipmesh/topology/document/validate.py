@@ -72,6 +72,7 @@ CHECKS = (
     applications.applications_speak_for_domains_of_ours,
     applications.only_applications_have_names,
     applications.names_of_applications_are_told_apart,
+    applications.calls_are_screened_once,
     call_defaults.call_rules_are_for_home_pools,
     directory.directory_can_be_read,
     directory.groups_lead_to_front_ends,

@@ -96,6 +96,21 @@ def test_rules_of_the_callee_are_explained(site: Organisation) -> None:
     rules("clear", "bob")
 
 
+def test_application_that_screens_the_call_is_explained(site: Organisation) -> None:
+    """Before the rules of the callee, and not for a call that leaves the network."""
+    before = site.file.read_text()
+    assert (
+        site.type("topology", "add", "application", "screen", "--screens", "bob@example.com", "--pass-if-away").code
+        == 0
+    )
+    code, out = explained(site, "alice", "bob")
+    assert code == 0
+    assert "screen.example.com gets the call first" in " ".join(out.split())
+    assert "while it does not answer, the phones ring" in " ".join(out.split())
+    assert "gets the call first" not in explained(site, "bob", "alice")[1]
+    site.file.write_text(before)
+
+
 def test_class_of_a_number_is_explained(site: Organisation) -> None:
     assert explained(site, "alice", "0900123456")[0] == 0
     code, out = explained(site, "bob", "+49900123456")

@@ -17,7 +17,19 @@ from sipmesh.routing.events.subscribe import NO_SUBSCRIPTION
 from sipmesh.routing.identity.dialog_token import FlowSide, owner_hash
 from sipmesh.routing.identity.sender import named_side
 from sipmesh.routing.media.rules import MediaRules
-from sipmesh.routing.outcome import DRAINING, Answer, Drop, Forward, Prove, Register, Serve, Store, ToUser
+from sipmesh.routing.numbers.application_table import ApplicationRoute, ApplicationTable
+from sipmesh.routing.outcome import (
+    DRAINING,
+    Answer,
+    Drop,
+    Forward,
+    Prove,
+    Register,
+    Screening,
+    Serve,
+    Store,
+    ToUser,
+)
 from sipmesh.routing.proxy.effects import Divert
 from sipmesh.routing.registrar.binding import Binding
 from sipmesh.routing.target import AnotherNotifier, FlowTarget, RemoteFlowTarget, ServerTarget
@@ -69,7 +81,7 @@ from sipmesh.topology.document.identity_policy import IdentityPolicy
 from sipmesh.topology.document.media_policy import MediaPolicy
 from sipmesh.trust.evidence import LinkKind
 from support.descriptions import CLEAR, SDES, with_body
-from support.network import BOT, FE1, FE2, FE3, POOL2, Network
+from support.network import BOT, FE1, FE2, FE3, POOL, POOL2, Network
 from support.running import on_loop
 from support.still_server import StillServer, asked, still_server
 from support.trunks import GATEWAY
@@ -545,3 +557,29 @@ async def test_no_device_registers_as_a_group(home: Network, monkeypatch: pytest
         homes = type(server.parts.setup.current.value.homes)
         monkeypatch.setattr(homes, "group_rules", lambda *_: CallRules(order="all"))
         assert server.step(LoggedIn(received)) == NO_LOGIN
+
+
+@on_loop
+async def test_call_goes_on_past_the_application_that_screens_it(home: Network) -> None:
+    """By its token, or because it is away; a token that no server has made is refused."""
+    async with still_server(home.organisations[0]) as server:
+        bob, bot, current = server.registered("bob"), server.server(BOT), server.parts.setup.current
+        screens = ApplicationRoute(BOT, POOL, frozenset(), (), public=False, screens=frozenset({"example.test"}))
+        current.value = replace(current.value, applications=ApplicationTable([screens]))
+        screened = server.effect(server.phone(), asked("INVITE"))
+        assert isinstance(screened, Forward)
+        assert isinstance(screened.otherwise, Screening)
+        [target] = screened.targets
+        assert isinstance(target, ServerTarget)
+        token = target.through.partition(", ")[2]
+        let_on = server.effect(bot, asked("INVITE", BOB, ("route", token)))
+        received = server.received(server.phone(), asked("INVITE"))
+        without = server.step(Diverting(received, ALICE, Divert((), onward=screened.otherwise.onward)))
+        for onward in (let_on, without):
+            assert isinstance(onward, Forward)
+            [phone] = onward.targets
+            assert isinstance(phone, FlowTarget)
+            assert (phone.flow, onward.identity) == (bob.number, ALICE)
+        refused = server.effect(bot, asked("INVITE", BOB, ("route", "<sip:screened.x@fe1.example.test;lr>")))
+        assert isinstance(refused, Answer)
+        assert refused.status == 403

@@ -288,3 +288,21 @@ async def test_contact_is_that_of_its_user_or_the_mates_are_asked(
         monkeypatch.setattr(HomePools, "of", lambda *_: POOL2)
         namesake = find_contact(server.state, in_force, request, ToContact(AT_BOB, ALICE, asks_mates=True))
         assert isinstance(namesake, Forward)
+
+
+@on_loop
+async def test_call_goes_to_the_application_that_screens_it_before_any_phone(home: Network) -> None:
+    """A MESSAGE does not, and neither does a call that the application has let on."""
+    async with still_server(home.organisations[0]) as server:
+        current, bob = server.parts.setup.current, server.registered("bob")
+        route = ApplicationRoute(BOT, POOL, frozenset(), (), public=False, screens=frozenset({"example.test"}))
+        current.value = replace(current.value, applications=ApplicationTable([route]))
+        for request, user, reached in (
+            (asked("INVITE"), ToUser(BOB, ALICE), (BOT,)),
+            (asked("INVITE"), ToUser(BOB, ALICE, is_screened=True), bob.number),
+            (asked("MESSAGE"), ToUser(BOB, ALICE), bob.number),
+        ):
+            there = found(server, request, user)
+            assert isinstance(there, Forward)
+            [target] = there.targets
+            assert (target.names if isinstance(target, ServerTarget) else getattr(target, "flow", 0)) == reached

@@ -40,8 +40,8 @@ RULE: Final = "rule R10"
 class SimulatedCall:
     """A call of *user*, whose aliases are *aliases*, to what *typed* says; *owner_of* finds the user of a name.
 
-    *rules_of* gives the rules of a user. *home* is the home pool of the caller, and *at* is when the call begins. *classes* are
-    those of numbers that groups of the directory give the caller.
+    *rules_of* gives the rules of a user, and *home_of* the home pool. *at* is when the call begins. *classes* are those of
+    numbers that groups of the directory give the caller.
     """
 
     def __init__(
@@ -52,11 +52,12 @@ class SimulatedCall:
         aliases: Sequence[str],
         owner_of: OwnerOf,
         rules_of: Callable[[str], CallRules | None],
-        home: str,
+        home_of: Callable[[str], str],
         at: datetime,
         classes: Collection[str] = (),
     ) -> None:
-        self._rules_of, self._at, self._home, self._classes = rules_of, at, home, classes
+        self._rules_of, self._at, self._home_of, self._classes = rules_of, at, home_of, classes
+        home = self._home = home_of(f"sip:{user}")
         self._here, self._user, self._typed = front_end_of(loaded), user, typed
         self._numbers = [alias.removeprefix(TEL) for alias in aliases if alias.startswith(f"{TEL}+")]
         self._owner_of, self._site = owner_of, site_plans_of(loaded.topology).of(f"sip:{user}", home)
@@ -87,6 +88,7 @@ class SimulatedCall:
             return
         if owner or not number:
             yield self._inside(owner, number)
+            yield from self._screened(owner)
             yield from self._by_rules(owner)
             return
         yield self._told("the number", number)
@@ -150,6 +152,14 @@ class SimulatedCall:
         if not self._plan.country:
             return "to complete national numbers, write `country` into `numbers`"
         return f"for an extension: sipmesh user alias add USER {self._typed}"
+
+    def _screened(self, owner: str) -> Iterator[Decision]:
+        """Say which application gets the call before the phones of *owner*."""
+        screener = self._applications.screener(owner, self._home_of(owner)) if owner else None
+        if screener is not None:
+            away = "the phones ring" if screener.passes else "the caller gets 503"
+            saw = f"{screener.pool} gets the call first, and lets it go on or not; while it does not answer, {away}"
+            yield self._told("the application that screens it", saw)
 
     def _by_rules(self, owner: str) -> Iterator[Decision]:
         """Say which rules of *owner* count for this call."""

@@ -137,16 +137,17 @@ def _call(place: Place, loaded: Loaded, user: str, typed: str, at: datetime) -> 
             return name
         return next(filter(None, (users.owner(key) for key in alias_keys(name))), "")
 
+    def home_of(user: str) -> str:
+        return users.home(user) or home_by_default(loaded.topology)
+
     def rules_of(called: str) -> CallRules | None:
-        home_of_called = users.home(called) or home_by_default(loaded.topology)
-        return in_effect(users.call_rules(called), call_defaults(loaded.topology).get(home_of_called), called)
+        return in_effect(users.call_rules(called), call_defaults(loaded.topology).get(home_of(called)), called)
 
     try:
         aor = f"sip:{caller}"
-        home = users.home(aor) or home_by_default(loaded.topology)
         known = users.verifier(aor)
         classes = known.classes if known is not None else ()
-        simulated = SimulatedCall(loaded, caller, typed, users.aliases(aor), owner_of, rules_of, home, at, classes)
+        simulated = SimulatedCall(loaded, caller, typed, users.aliases(aor), owner_of, rules_of, home_of, at, classes)
         yield from simulated.decisions()
     finally:
         users.close()

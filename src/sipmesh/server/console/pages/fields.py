@@ -242,6 +242,14 @@ POOL_FIELDS: Final = (
     ),
     Field("numbers", "Numbers", required=False, reads=items, hint="Of an application: first digits, such as +49301234"),
     Field("public", "partners and trunks may call the application", kind="checkbox", required=False),
+    Field(
+        "screens",
+        "Screens",
+        required=False,
+        reads=items,
+        longest=1000,
+        hint="Of an application: users or SIP domains whose calls it gets before their phones ring",
+    ),
     SITE,
 )
 PARTNER_FIELDS: Final = (

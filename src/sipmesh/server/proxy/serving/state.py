@@ -25,6 +25,7 @@ from sipmesh.server.proxy.other_processes import OtherProcesses
 from sipmesh.server.proxy.registrar.registrations import Registrations
 from sipmesh.server.proxy.transactions.client_transactions import ClientTransactions
 from sipmesh.server.proxy.trunks.trunk_challenges import TrunkChallenges
+from sipmesh.server.proxy.used_passports import UsedPassports
 from sipmesh.server.quotas.overload_admission import OverloadAdmission
 from sipmesh.server.quotas.principals import Principals
 
@@ -35,7 +36,7 @@ class ServingState:
 
     *is_draining*: requests outside dialogs are refused. *max_exchanges*: so many branches may wait for their final response.
     *call_rates* counts the new calls of trunks at a gateway. *wall* gives Unix time, for the hours of routes. *last_called* has
-    whom the groups have called.
+    whom the groups have called. *used_tokens* has the PASSporTs and the tokens of screened calls that were accepted lately.
     """
 
     # whose a request is, and where it has been
@@ -62,6 +63,7 @@ class ServingState:
     trunk_challenges: TrunkChallenges
     wall: Callable[[], float]
     siblings: OtherProcesses
+    used_tokens: UsedPassports
     media: MediaGuard
 
     max_exchanges: int = 50_000

@@ -62,6 +62,7 @@ from sipmesh.server.proxy.serving.events import (
     NotOfControlPlane,
     TargetsLost,
 )
+from sipmesh.server.proxy.serving.screened_calls import let_on, mark_of_screened
 from sipmesh.server.proxy.serving.told_logins import tell_login
 from sipmesh.server.proxy.serving.trunk_room import with_room
 from sipmesh.server.proxy.serving.user_targets import (
@@ -167,13 +168,16 @@ def _routed(state: ServingState, in_force: InForce, received: ReceivedRequest, n
     if request.method == "REGISTER" and not flow.service_route and flow.link.kind is LinkKind.CLIENT:
         transport = state.listeners[flow.link.port].transport
         flow.service_route = service_route(request, in_force.names, flow.link.local, transport)
+    mark = mark_of_screened(flow.sender, request) if request.method == "INVITE" else ""
     place = received.place = take_place(request, in_force.names, state.tokens, flow.link.local)
     if flow.link.kind is LinkKind.SERVER and (request.method == "REGISTER" or place.login is not None):
         carried = _carried(state, received)
         if carried is not None:
             return carried
     sender = received.flow.sender
-    outcome = decide(request, place, sender, in_force.facts) if sender is not None else None
+    outcome = decide(request, place, sender, in_force.facts) if sender is not None and not mark else None
+    if mark and isinstance(sender, ServerSender):
+        outcome = let_on(state, in_force, sender, request, place, mark)
     if sender is None or outcome is None:
         return UNKNOWN_PEER
     if isinstance(outcome, Register) and request.present & CREDENTIALS and _has_token(in_force, request):
@@ -342,7 +346,9 @@ def _diverting(state: ServingState, in_force: InForce, sender: Sender, event: Di
     """Find the target to which a call is forwarded that rings, or has rung."""
     received, read = event.received, event.read
     found: Found = NO_REGISTRATIONS
-    if read is None:
+    if event.wanted.onward is not None and read is None:
+        found = event.wanted.onward
+    elif read is None:
         found = diversion_target(in_force, sender, event, state.time)
     elif read.rows is not None:
         found = at_bindings(state, in_force, sender, received.request, read.user, read.rows)

@@ -19,6 +19,7 @@ from sipmesh.server.proxy.serving.call_forwarding import by_rules, carries_out
 from sipmesh.server.proxy.serving.call_groups import ring_group, rings_for_group, write_to_group
 from sipmesh.server.proxy.serving.dialling import number_called, to_trunks
 from sipmesh.server.proxy.serving.effects import ReadBindings
+from sipmesh.server.proxy.serving.screened_calls import to_screener
 from sipmesh.server.proxy.serving.watchers import refused_early_reference, refused_watcher
 from sipmesh.sip.names import GUARDED
 from sipmesh.sip.status import Status
@@ -145,6 +146,10 @@ def _find_at_home(
         instead = _instead_of_phones(state, in_force, sender, request, outcome)
         if instead is not None:
             return instead
+    if request.method == "INVITE" and in_force.applications.screen:
+        screened = to_screener(state, in_force, sender, request, outcome)
+        if screened is not None:
+            return screened
     held = state.registrations.bindings(outcome.aor, now)
     if held is not None:
         return at_bindings(state, in_force, sender, request, outcome, held)

@@ -22,9 +22,9 @@ def applications_speak_for_domains_of_ours(document: CheckedDocument) -> None:
 
 
 def only_applications_have_names(document: CheckedDocument) -> None:
-    """Only a pool of applications has `sip_addresses`, `numbers` and `public`."""
+    """Only a pool of applications has `sip_addresses`, `numbers`, `public` and `screens`."""
     for loc, pool in document.pools():
-        for key in ("sip_addresses", "numbers", "public"):
+        for key in ("sip_addresses", "numbers", "public", "screens"):
             if pool.role is not Role.APPLICATION and getattr(pool, key):
                 document.report.add((*loc, key), f"a pool of role {pool.role} has no `{key}`", "remove it")
         if pool.role is Role.APPLICATION and pool.public and not (pool.sip_addresses or pool.numbers):
@@ -49,3 +49,20 @@ def names_of_applications_are_told_apart(document: CheckedDocument) -> None:
                 document.report.add(
                     (*loc, "sip_addresses", n), f"{domain!r} is not a SIP domain of the topology", remedy
                 )
+
+
+def calls_are_screened_once(document: CheckedDocument) -> None:
+    """Whose calls an application screens is in our SIP domains, and no two applications behind a pool screen the same calls."""
+    ours, owners = document.topology.sip_domains, dict[tuple[str, str], str]()
+    for loc, pool in document.pools():
+        if pool.if_away == "pass" and not pool.screens:
+            remedy = "add `screens`, the users or domains whose calls it gets first; or remove `if_away`"
+            document.report.add((*loc, "if_away"), f"{pool.name} screens no calls", remedy)
+        for n, name in enumerate(pool.screens):
+            owner, place = owners.setdefault((pool.next_hop or "", name), pool.name), (*loc, "screens", n)
+            domain = name.rpartition("@")[2]
+            if owner != pool.name or name in pool.screens[:n]:
+                document.report.add(place, f"{owner} screens the calls to {name} already", "remove one of the two")
+            elif domain not in ours and domain not in document.unread.texts:
+                remedy = did_you_mean(domain, ours, f"name one of our SIP domains: {', '.join(ours)}")
+                document.report.add(place, f"{domain!r} is not a SIP domain of the topology", remedy)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, StringConstraints
 
@@ -23,6 +23,7 @@ from sipmesh.trust.role import Role
 
 MOST_ADDRESSES = 1000
 ApplicationAddress = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._~-]{1,128}@[a-z0-9.-]{1,253}$")]
+Screened = Annotated[str, StringConstraints(pattern=r"^([A-Za-z0-9._~+-]{1,128}@)?[a-z0-9.-]{1,253}$")]
 ApplicationNumbers = Annotated[str, BeforeValidator(quoted), StringConstraints(pattern=r"^\+[1-9][0-9]{0,14}$")]
 TAKEOVER_AFTER_S = 60  # a restart of a process or of a small machine is over by then, and is no takeover
 
@@ -57,6 +58,17 @@ class Pool(Part):
     )
     public: bool = Field(
         default=False, description="whether partners and trunks may call the addresses and numbers of an application"
+    )
+    screens: tuple[Screened, ...] = Field(
+        default=(),
+        max_length=MOST_ADDRESSES,
+        description="users, and SIP domains of ours, whose calls an application gets before their phones ring; only users "
+        "at home in its `next_hop` count",
+    )
+    if_away: Literal["pass", "refuse"] = Field(
+        default="refuse",
+        description="what happens to the calls that an application screens while it does not answer: their phones ring, or the "
+        "callers get 503",
     )
     backup_pool: Fqdn | None = Field(
         default=None,

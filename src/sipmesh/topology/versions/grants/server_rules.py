@@ -18,6 +18,7 @@ from sipmesh.topology.versions.grants.comparisons import (
     of_existing_part,
     of_management_server,
     other_site_of_callers,
+    removed,
     smaller,
     switched_off,
 )
@@ -120,6 +121,26 @@ OF_POOLS: Final[Rules] = {
     ),
     "pools.public": decides(
         "turned on", "partners and trunks", "partners and trunks may call the names of {place}", is_set
+    ),
+    "pools.screens": (
+        *decides(
+            "one more user or domain",
+            "the application",
+            "{place} gets the calls to {value} before their phones ring, and decides about them",
+            added,
+        ),
+        *decides(
+            "one user or domain less",
+            "callers",
+            "{place} does not decide about the calls to {value} any longer: they ring",
+            removed,
+        ),
+    ),
+    "pools.if_away": decides(
+        "any change",
+        "callers",
+        "the calls that {place} screens while it does not answer: {value}",
+        any_change,
     ),
     "pools.rtpengine": reads(
         "any change",

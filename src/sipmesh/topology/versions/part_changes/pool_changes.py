@@ -45,18 +45,23 @@ def _public(whose: str, _old: bool, new: bool) -> str:  # noqa: FBT001 - the val
     return f"partners and trunks {'may' if new else 'can no longer'} call the addresses and numbers of {whose}"
 
 
+def _if_away(whose: str, _old: str, new: str) -> str:
+    return f"the calls that {whose} screens {'ring' if new == 'pass' else 'are refused'} while it does not answer"
+
+
 def _kept(history: History | None) -> str:
     return "as the topology says" if history is None else f"for {history.days} days"
 
 
 _POOL: Mapping[str, Words | None] = {
-    **dict.fromkeys(("name", "servers", "speaks_for", "sip_addresses", "numbers", "storage")),
+    **dict.fromkeys(("name", "servers", "speaks_for", "sip_addresses", "numbers", "screens", "storage")),
     "role": from_to("role"),
     "site": from_to("site", "none"),
     "internal_name": from_to("inside name", "none"),
     "remote_users": _remote_users,
     "next_hop": _next_hop,
     "public": _public,
+    "if_away": _if_away,
     "rtpengine": from_to("port of rtpengine", "none"),
     "backup_pool": _backup_pool,
     "takeover_after": from_to("seconds before its backup pool takes over"),
@@ -122,6 +127,8 @@ def _settings(pool: Pool) -> str:
         "speaks for": tell_list(pool.speaks_for),
         "has the addresses": tell_list(pool.sip_addresses),
         "has the numbers": tell_list(pool.numbers),
+        "screens the calls to": tell_list(pool.screens),
+        "lets calls on": "while it does not answer" if pool.if_away == "pass" else "",
         "may be called by": "partners and trunks" if pool.public else "",
         "a port for": "remote users" if pool.remote_users else "",
         "backup pool": pool.backup_pool,
@@ -142,6 +149,13 @@ def _pool(old: Pool, new: Pool) -> Iterator[str]:
     )
     yield from _names_of_application(f"pool {old.name}", "address", old.sip_addresses, new.sip_addresses)
     yield from _names_of_application(f"pool {old.name}", "numbers", old.numbers, new.numbers)
+    yield from list_names(
+        old.screens,
+        new.screens,
+        lambda name: f"pool {old.name} screens the calls to {name}",
+        lambda name: f"pool {old.name} no longer screens the calls to {name}",
+        f"the users and domains whose calls pool {old.name} screens",
+    )
     before, after = ([server.name for server in pool.servers] for pool in (old, new))
     yield from order_changes(before, after, f"the servers of {old.name}")
 

@@ -1,0 +1,174 @@
+"""Applications that screen calls: each gets a new call before the phones of its callee ring, and refuses, takes or lets it on.
+
+It lets a call on by an INVITE to the Request-URI that it got, by the Route entry behind its own one, as an application server of
+an IMS does (3GPP TS 24.229 section 5.4.3.3). The entry has an encrypted token of ours, the original dialog identifier. So a proxy
+needs loose routing only. The token is valid for two minutes, for one call, at the server that has made it, from the application
+that has got it, to the user who was called. It names the caller, whom this server has known when the call came first.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from sipmesh.routing.identity.privacy import hides_identity
+from sipmesh.routing.identity.route_set import first_route
+from sipmesh.routing.identity.sender import ServerSender
+from sipmesh.routing.outcome import Answer, Forward, Screening, ToUser, try_later
+from sipmesh.routing.passport.verification import FRESH_S
+from sipmesh.routing.proxy.branch_kinds import is_beside
+from sipmesh.routing.proxy.forwarding import DEFAULT_MAX_FORWARDS, route_to
+from sipmesh.routing.proxy.target_set import is_sips
+from sipmesh.routing.registrar.gruu import is_gruu
+from sipmesh.routing.roles.front_end import FrontEndFacts, route
+from sipmesh.routing.target import ServerTarget
+from sipmesh.server.proxy.serving.call_forwarding import require_replaces
+from sipmesh.server.proxy.serving.call_groups import rings_for_group
+from sipmesh.server.proxy.serving.delegates import is_emergency
+from sipmesh.sip.rows import ROUTE
+from sipmesh.sip.status import Status
+from sipmesh.sip.text import shown
+from sipmesh.trust.code import Code
+from sipmesh.trust.evidence import LinkKind
+from sipmesh.trust.role import Role
+
+if TYPE_CHECKING:
+    from sipmesh.routing.identity.route_set import RouteSet
+    from sipmesh.routing.identity.sender import Sender
+    from sipmesh.routing.numbers.application_table import ApplicationRoute
+    from sipmesh.server.in_force.in_force import InForce
+    from sipmesh.server.proxy.serving.state import ServingState
+    from sipmesh.sip.message import Request
+
+MARK: Final = "screened."
+"""What the user part of our Route entry begins with, before the token."""
+
+LASTS_S: Final = 2 * FRESH_S
+"""Seconds in which an application lets a call on: for as long, used tokens are remembered (`Replays`)."""
+
+HOPS: Final = 10
+"""Hops that a screening costs. A B2BUA sends 70 hops again: without an end in the token, it could call in circles."""
+
+MAC_CHARACTERS: Final = 16
+_PARTS: Final = 6
+
+
+def to_screener(
+    state: ServingState, in_force: InForce, sender: Sender, request: Request, outcome: ToUser
+) -> Forward | Answer | None:
+    """Send a new call to the application that screens the calls of its callee; None if the phones ring now.
+
+    It is not screened again, and neither are emergency calls, calls of the application itself, and what rings beside others. A
+    call that takes the place of another one is not screened (RFC 3891): phones that do not know Replaces refuse it.
+    """
+    home, view = in_force.homes.named(outcome.aor) or "", in_force.view
+    application = in_force.applications.screener(outcome.aor, home)
+    if application is None or outcome.is_screened or request.to.tag is not None:
+        return None
+    if _is_exempt(in_force, sender, request, outcome, application):
+        return None
+    if request.has("replaces"):
+        require_replaces(request)
+        return None
+    if application.next_hop != view.pool.name:  # our pool has taken over the users, and not their application
+        why = f"{application.pool}, which screens the calls to {outcome.aor}, is not behind this pool"
+        return None if application.passes else try_later(why)
+    hops = (request.max_forwards or DEFAULT_MAX_FORWARDS) - HOPS
+    if hops <= 0:
+        return Answer(Status.TOO_MANY_HOPS, why=f"no hops are left to have {application.pool} screen the call")
+    token = _token(state, in_force, request, outcome, application.pool, hops)
+    entry = route_to(MARK + token, state.listeners[LinkKind.SERVER].sent_by, sips=is_sips(request.uri))
+    through = f"<sip:{application.pool};transport=tls;lr>, {entry}"
+    uri = request.uri if is_gruu(request.ruri) else outcome.aor
+    target = ServerTarget(view.pools[application.pool].servers, LinkKind.SERVER, uri, through=through)
+    onward = ToUser(outcome.aor, outcome.identity, outcome.device, outcome.instead, outcome.chain, is_screened=True)
+    return Forward((target,), outcome.identity, Screening(onward, application.passes))
+
+
+def _is_exempt(
+    in_force: InForce, sender: Sender, request: Request, outcome: ToUser, application: ApplicationRoute
+) -> bool:
+    """Tell whether a call is not screened for what it is."""
+    if is_beside(outcome.chain) or rings_for_group(in_force, sender, request, outcome.aor):
+        return True
+    is_its_own = isinstance(sender, ServerSender) and sender.peer.pool == application.pool and not outcome.chain
+    return is_its_own or is_emergency(in_force, request, (outcome.identity or "",))
+
+
+def mark_of_screened(sender: Sender | None, request: Request) -> str:
+    """Take the token of a screened call from the Route of an application's INVITE; "" if there is none."""
+    if not (request.present & ROUTE and isinstance(sender, ServerSender) and sender.peer.role is Role.APPLICATION):
+        return ""
+    entry = first_route(request)
+    user = (entry.user or "") if entry is not None else ""
+    if not user.startswith(MARK):
+        return ""
+    request.pop_item("route")
+    return user.removeprefix(MARK)
+
+
+def let_on(
+    state: ServingState, in_force: InForce, sender: ServerSender, request: Request, place: RouteSet, token: str
+) -> ToUser | Answer:
+    """Let a call go on to the phones of its callee, as a call of its first caller, if the application has its *token*."""
+    facts = in_force.facts
+    if not isinstance(facts, FrontEndFacts):
+        return _refused(f"{in_force.view.name} has had no call screened")
+    called = route(request, place, sender, facts, None)
+    if isinstance(called, Answer):
+        return called
+    if not isinstance(called, ToUser):
+        return _refused(f"{sender.peer.name} lets a call on to {shown(request.uri)}, which is no user")
+    user, pool = in_force.homes.owner_of(called.aor) or called.aor, sender.peer.pool or ""
+    text = state.tokens.reveal(token, _bound_to(state, in_force, pool, user))
+    parts = text.split(" ", _PARTS - 1) if text is not None else []
+    if len(parts) != _PARTS:
+        return _refused(f"this server gave {pool} no such token for a call to {user}")
+    ends, hops, hidden, sent_as, _, identity = parts
+    refused = _refused_again(state, request, sent_as, is_hidden=hidden == "1", ends=int(ends))
+    if refused is None and state.used_tokens.is_replayed(
+        pool, token[-MAC_CHARACTERS:].encode(), request, int(state.wall())
+    ):
+        refused = _refused("the token in its Route has let another call on")
+    left = min(request.max_forwards or DEFAULT_MAX_FORWARDS, int(hops))
+    if refused is not None:
+        return refused
+    request.replace("max-forwards", str(left))
+    return ToUser(user, identity or None, called.device, is_screened=True)
+
+
+def _refused_again(state: ServingState, request: Request, sent_as: str, *, is_hidden: bool, ends: int) -> Answer | None:
+    """Refuse a call that is late, or whose caller is shown in another way than when it came first."""
+    if state.wall() > ends:
+        return _refused(f"the token in its Route has ended: a call is let on within {LASTS_S} seconds")
+    if state.tokens.name_hash(request.from_.aor).hex() != sent_as or request.from_.has_verstat:
+        return _refused(f"From {shown(request.from_.uri)} is not that of the call which was screened")
+    if is_hidden and not hides_identity(request):
+        return _refused("its caller withholds the name, and the Privacy of the call which was screened is missing")
+    return None
+
+
+def _refused(why: str) -> Answer:
+    return Answer(Status.FORBIDDEN, code=Code.ASSERTION_NOT_ALLOWED, why=why)
+
+
+def _token(
+    state: ServingState, in_force: InForce, request: Request, outcome: ToUser, application: str, hops: int
+) -> str:
+    """Write what must be the same when the call comes back: its end, the hops that are left, and who calls."""
+    tokens, sent_as = state.tokens, request.from_
+    call = tokens.dialog_hash(request.call_id, sent_as.tag or "")
+    said = (
+        int(state.wall()) + LASTS_S,
+        hops,
+        int(hides_identity(request)),
+        tokens.name_hash(sent_as.aor).hex(),
+        call.hex(),
+        outcome.identity or "",
+    )
+    return tokens.hide(" ".join(map(str, said)), _bound_to(state, in_force, application, outcome.aor))
+
+
+def _bound_to(state: ServingState, in_force: InForce, application: str, user: str) -> bytes:
+    """Hash for whom a token is, and who has made it: this server, since its present start."""
+    made_by = f"{state.tokens.incarnation} {in_force.view.name}"
+    return state.tokens.name_hash(f"screened {made_by} {application} {user}")

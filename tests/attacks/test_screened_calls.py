@@ -1,0 +1,198 @@
+"""An application that screens calls lets on those that came to it, once each, as calls of who has called; no other peer does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sipmesh.demo.organisation import Organisation, PoolPlan
+from sipmesh.server.proxy.serving.screened_calls import LASTS_S, MARK
+from sipmesh.sip.message import Request
+from sipmesh.trust.role import Role
+from support.network import BEGAN, BOT, EXAMPLE, FE1, FE2, POOL, Network, finished
+from support.peer import Peer
+from support.running import on_loop
+
+ASSERTED = "p-asserted-identity"
+ALICE, BOB, CAROL = (f"sip:{name}@{EXAMPLE}" for name in ("alice", "bob", "carol"))
+
+
+OTHER = "other.example.test"
+
+
+@pytest.fixture(autouse=True)
+def _screens(request: pytest.FixtureRequest) -> None:
+    """The application screens the calls to bob."""
+    if "pool" in request.fixturenames:
+        network: Network = request.getfixturevalue("pool")
+        network.set_application(screens=[f"bob@{EXAMPLE}"])
+
+
+@pytest.fixture(name="two")
+def _two(tmp_path: Path) -> Network:
+    """Two applications behind one server: one screens the calls to bob, the other those to carol."""
+    plans = (
+        PoolPlan(POOL, Role.FRONT_END, (FE1,)),
+        PoolPlan(BOT, Role.APPLICATION, (BOT,), {"next_hop": POOL, "screens": [f"bob@{EXAMPLE}"]}),
+        PoolPlan(OTHER, Role.APPLICATION, (OTHER,), {"next_hop": POOL, "screens": [f"carol@{EXAMPLE}"]}),
+    )
+    organisation = finished(Organisation.build(tmp_path / "two", EXAMPLE, plans, issued_at=BEGAN))
+    organisation.add_users("alice", "bob", "carol")
+    return Network((organisation,), starts=(FE1,))
+
+
+async def screened(caller: Peer, bot: Peer, *headers: tuple[str, str]) -> Request:
+    """Have *caller* call bob; gives the INVITE as the application gets it."""
+    await caller.send(caller.request("INVITE", BOB, headers))
+    return await bot.request_in("INVITE")
+
+
+def let_on(bot: Peer, came: Request, uri: str = BOB, sender: str = ALICE) -> Request:
+    """Make the INVITE by which a B2BUA lets a call on: another Call-ID and tag, and the Route behind its own entry."""
+    routes = [("route", route) for route in came.items("route")[1:]]
+    return bot.request("INVITE", uri, routes, sender=f"<{sender}>;tag=b2b")
+
+
+async def ready(pool: Network) -> tuple[Peer, Peer, Peer]:
+    """Alice, bob at the other front end, and the application."""
+    alice, bob, bot = await pool.phone("alice", FE1), await pool.phone("bob", FE2), await pool.peer(FE1, "bot", BOT)
+    await bot.silent()
+    return alice, bob, bot
+
+
+@on_loop
+async def test_call_that_is_let_on_rings_as_a_call_of_its_caller(pool: Network) -> None:
+    """By a B2BUA, which proves nothing of the caller; bob's phone sees who calls, and it is not screened again."""
+    async with pool:
+        alice, bob, bot = await ready(pool)
+        came = await screened(alice, bot)
+        assert (came.uri, came.values(ASSERTED)) == (BOB, [f"<{ALICE}>"])
+        await bob.silent()
+        await bot.send(let_on(bot, came))
+        rung = await bob.request_in("INVITE")
+        assert rung.values(ASSERTED) == [f"<{ALICE}>"]
+        await bob.reply(rung, 200)
+        assert (await bot.final()).status == 200
+        await bot.reply(came, 200)
+        assert (await alice.final()).status == 200
+
+
+@pytest.mark.parametrize(("uri", "sender"), [(CAROL, ALICE), (BOB, CAROL), (BOB, "sip:anonymous@anonymous.invalid")])
+@on_loop
+async def test_token_leads_to_no_other_user_and_speaks_for_none(pool: Network, uri: str, sender: str) -> None:
+    """Carol has never routed a call to the application. The INVITE that lets the call on comes after it, and rings."""
+    async with pool:
+        alice, bob, bot = await ready(pool)
+        carol = await pool.phone("carol", FE1)
+        came = await screened(alice, bot)
+        assert (await bot.ask(let_on(bot, came, uri, sender))).status == 403
+        await carol.silent()
+        await bob.silent()
+        await bot.send(let_on(bot, came))
+        await bob.request_in("INVITE")
+
+
+@on_loop
+async def test_token_lets_one_call_on(pool: Network) -> None:
+    """Not a second one, and not the next call of the same caller: that one has a token of its own."""
+    async with pool:
+        alice, bob, bot = await ready(pool)
+        first = await screened(alice, bot)
+        await bot.send(let_on(bot, first))
+        await bob.reply(await bob.request_in("INVITE"), 486)
+        assert (await bot.final()).status == 486
+        assert (await bot.ask(let_on(bot, first))).status == 403
+        await bob.request_in("ACK")
+        await bot.reply(first, 486)
+        assert (await alice.final()).status == 486
+        await bot.request_in("ACK")
+        second = await screened(alice, bot)
+        await bot.send(let_on(bot, second))
+        await bob.request_in("INVITE")
+
+
+@pytest.mark.parametrize(("later_s", "status"), [(LASTS_S - 5, 200), (LASTS_S + 5, 403)])
+@on_loop
+async def test_token_ends(pool: Network, later_s: int, status: int) -> None:
+    async with pool:
+        alice, bob, bot = await ready(pool)
+        came = await screened(alice, bot)
+        state = pool.nodes[FE1].core.state
+        at = state.wall() + later_s
+        state.wall = lambda: at
+        await bot.send(let_on(bot, came))
+        if status == 200:
+            await bob.reply(await bob.request_in("INVITE"), 200)
+        assert (await bot.final()).status == status
+
+
+@on_loop
+async def test_token_is_of_the_server_that_made_it(pool: Network) -> None:
+    """It is remembered there that it was used."""
+    async with pool:
+        alice, bob, bot = await ready(pool)
+        other = await pool.peer(FE2, "bot", BOT)
+        came = await screened(alice, bot)
+        assert (await other.ask(let_on(other, came))).status == 403
+        await bob.silent()
+
+
+@on_loop
+async def test_token_is_worth_nothing_to_a_phone(pool: Network) -> None:
+    """The call of a phone with it is screened as each call of this phone is."""
+    async with pool:
+        alice, bob, bot = await ready(pool)
+        carol = await pool.phone("alice", FE1)
+        came = await screened(alice, bot)
+        await carol.send(let_on(carol, came))
+        again = await bot.request_in("INVITE")
+        assert again.values(ASSERTED) == [f"<{ALICE}>"]
+        assert again.items("route")[1] != came.items("route")[1]
+        await bob.silent()
+
+
+@pytest.mark.parametrize("privacy", ["", "id"])
+@on_loop
+async def test_withheld_name_stays_withheld(pool: Network, privacy: str) -> None:
+    """An application that loses Privacy would show the caller."""
+    async with pool:
+        alice, bob, bot = await ready(pool)
+        came = await screened(alice, bot, ("privacy", "id"))
+        back = let_on(bot, came)
+        if privacy:
+            back.append("privacy", privacy)
+        await bot.send(back)
+        if not privacy:
+            assert (await bot.final()).status == 403
+            await bob.silent()
+            return
+        assert not (await bob.request_in("INVITE")).has(ASSERTED)
+
+
+@pytest.mark.parametrize("uri", [BOB, CAROL])
+@on_loop
+async def test_token_is_of_one_application(two: Network, uri: str) -> None:
+    """The other one gets nowhere with it: to bob, who has never routed a call to it, or to carol, who has."""
+    async with two:
+        alice, bob, bot = await two.phone("alice", FE1), await two.phone("bob", FE1), await two.peer(FE1, "bot", BOT)
+        carol, other = await two.phone("carol", FE1), await two.peer(FE1, "other", OTHER)
+        for application in (bot, other):
+            await application.silent()
+        came = await screened(alice, bot)
+        assert (await other.ask(let_on(other, came, uri))).status == 403
+        assert (await other.ask(other.request("INVITE", uri, sender=f"<{ALICE}>;tag=x"))).status == 403
+        for phone in (bob, carol):
+            await phone.silent()
+        await bot.send(let_on(bot, came))
+        await bob.request_in("INVITE")
+
+
+@pytest.mark.parametrize("token", ["", "A", "A" * 120, "A" * 4_000])
+@on_loop
+async def test_made_up_token_is_refused(pool: Network, token: str) -> None:
+    async with pool:
+        _, bob, bot = await ready(pool)
+        route = ("route", f"<sip:{MARK}{token}@{FE1};lr>")
+        assert (await bot.ask(bot.request("INVITE", BOB, [route], sender=f"<{ALICE}>;tag=x"))).status == 403
+        await bob.silent()
