@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from routing.messages import EDGES, OURS, POOL, SECOND, asserting, request, server
 from sipmesh.routing.identity.home_rule import HomeRule, unknown
 from sipmesh.routing.identity.sender import ServerSender
+from sipmesh.routing.numbers.application_table import ApplicationRoute, ApplicationTable
 from sipmesh.routing.outcome import Answer
 from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import LinkKind
+from sipmesh.trust.own_names import OwnNames
 from sipmesh.trust.role import Role
 
 ALICE, BOB, NEW = "sip:alice@example.test", "sip:bob@example.test", "sip:new@example.test"
@@ -107,3 +111,25 @@ def test_home_pool_of_a_delegate_asserts_the_other_user_at_the_begin_of_a_call_o
     assert (rule.refused(asked, sender()) is None) == (method == "INVITE")
     asked.replace("to", f"<{ALICE}>;tag=in-a-call")
     assert rule.refused(asked, sender()) is not None
+
+
+@pytest.mark.parametrize(
+    ("name", "pool"),
+    [
+        ("sip:+49301234@bot.example.test", ""),
+        ("sip:+49305678@bot.example.test", "menu"),
+        ("sip:49305678@bot.example.test", ""),
+    ],
+)
+def test_number_of_another_application_is_not_asserted(name: str, pool: str) -> None:
+    """Also not at the certified name, of which each other user part is its own."""
+    numbers = {"bot.example.test": ("+49301",), "menu": ("+49305",)}
+    table = ApplicationTable(ApplicationRoute(one, POOL, frozenset(), of, public=False) for one, of in numbers.items())
+    names = OwnNames(frozenset(), ("+49301",), OURS)
+    peer = replace(
+        sender("bot.example.test", Role.APPLICATION).peer, own=names, asserts=frozenset({"bot.example.test"})
+    )
+    refused = HomeRule(POOL, OURS, home_of, applications=table).refused(
+        request("MESSAGE", BOB, sender=name), ServerSender(LinkKind.SERVER, peer)
+    )
+    assert (f"a number of {pool}" in refused.why if refused is not None else not pool) is True

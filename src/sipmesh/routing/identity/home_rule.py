@@ -15,6 +15,8 @@ from sipmesh.routing.identity.alias import name_of
 from sipmesh.routing.identity.assertion import asserted, is_claimed
 from sipmesh.routing.identity.privacy import is_anonymous
 from sipmesh.routing.identity.sender import ServerSender, may_be_number
+from sipmesh.routing.numbers.application_table import ApplicationTable
+from sipmesh.routing.numbers.e164 import caller_number
 from sipmesh.routing.outcome import Answer
 from sipmesh.sip.message import Request
 from sipmesh.sip.tel import NO_DOMAIN
@@ -23,6 +25,7 @@ from sipmesh.trust.code import Code
 from sipmesh.trust.role import Role
 
 NO_DOMAINS: Final[frozenset[str]] = frozenset()
+NO_APPLICATIONS: Final = ApplicationTable(())
 
 
 def unknown(aor: str) -> str:  # noqa: ARG001 - the signature of `HomeRule.home_of`
@@ -42,7 +45,7 @@ class HomeRule:
     *domains* are our SIP domains. *home_of* gives the home pool of a user, "" if it is not known for sure. *lent* are the
     domains of ours that applications behind a pool may speak for: its front ends pass such requests on. *backups* has the
     backup pool of each pool that has one. *is_delegate* tells whether a user may call for another one: then the home pool of the
-    delegate asserts the other user, in the first request of a call only.
+    delegate asserts the other user, in the first request of a call only. *applications* have numbers that others do not assert.
     """
 
     here: str
@@ -51,6 +54,7 @@ class HomeRule:
     lent: Mapping[str, frozenset[str]] = field(default_factory=dict)
     backups: Mapping[str, str] = field(default_factory=dict)
     is_delegate: Callable[[str, str], bool] = field(default=no_delegate, repr=False, compare=False)
+    applications: ApplicationTable = field(default=NO_APPLICATIONS, repr=False, compare=False)
 
     def refused(self, request: Request, sender: ServerSender, *, is_named: bool = False) -> Answer | None:
         """Refuse a request whose P-Asserted-Identity or From is a user of another home pool than that of *sender*.
@@ -80,7 +84,15 @@ class HomeRule:
         return len(names) == 1 and self.is_delegate(name.aor, names[0].aor)
 
     def _refused_own(self, name: SipUri, sender: ServerSender) -> Answer | None:
-        """Refuse a name that the topology gives to an application, and that is a user: the user has proved it."""
+        """Refuse a name that the topology gives to an application, and that is a user: the user has proved it.
+
+        A number means the same in all domains: that of another application is refused also at the certified name.
+        """
+        number = caller_number(name) if may_be_number(name) else ""
+        application = self.applications.at("", number) if number else None
+        if application is not None and application.pool != sender.peer.pool:
+            why = f"{sender.peer.name} may not assert {name.aor}: {number} is a number of {application.pool}"
+            return Answer(403, code=Code.ASSERTION_NOT_ALLOWED, why=why)
         if name.host in sender.peer.asserts or not self.home_of(name.aor):
             return None
         why = f"{sender.peer.name} may not assert {name.aor}: there is a user of that name"

@@ -30,17 +30,13 @@ class ApplicationRoute:
 
 
 class ApplicationTable:
-    """The applications of one topology that have names, or screen calls. Immutable."""
+    """The applications of one topology that have names, or screen calls. Immutable. *screen*: one of them screens calls."""
 
     def __init__(self, applications: Iterable[ApplicationRoute]) -> None:
         self._applications = tuple(applications)
         self._by_address = {address: one for one in self._applications for address in one.addresses}
         self._by_screened = {(one.next_hop, name): one for one in self._applications for name in one.screens}
-
-    @property
-    def screen(self) -> bool:
-        """Whether an application screens calls."""
-        return bool(self._by_screened)
+        self.screen = bool(self._by_screened)
 
     def screener(self, aor: str, home: str) -> ApplicationRoute | None:
         """Give the application that screens the calls to *aor*, at home in *home*: one of the user before one of the domain."""

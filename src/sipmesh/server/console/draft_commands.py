@@ -122,7 +122,19 @@ def _texts(value: object) -> Iterator[str]:
 
 def _add_pool(text: str, asked: Asked, file: Path) -> str:
     servers = [NewServer(**server) for server in asked["servers"]]
-    parts = {key: value for key, value in asked.items() if key not in {"role", "servers"}}
+    keys = {
+        "name",
+        "internal_name",
+        "next_hop",
+        "speaks_for",
+        "sip_addresses",
+        "numbers",
+        "public",
+        "screens",
+        "if_away",
+        "site",
+    }
+    parts = {key: value for key, value in asked.items() if key in keys}
     return additions.add_pool(text, NewPool(Role(asked["role"]), servers=servers, **parts), file)
 
 

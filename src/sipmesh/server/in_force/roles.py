@@ -147,7 +147,13 @@ def front_end_facts(
         pools={pool_hash(pool.name): pool.name for pool in view.pools.values() if is_other_front_end(pool, view)},
         homes={pool.name: view.way_to(pool.name) for pool in view.pools.values() if is_other_front_end(pool, view)},
         home_rule=HomeRule(
-            view.pool.name, view.sip_domains, home_of, lent_domains(view), backups_of(view), is_delegate
+            view.pool.name,
+            view.sip_domains,
+            home_of,
+            lent_domains(view),
+            backups_of(view),
+            is_delegate,
+            application_table(view),
         ),
         screeners=frozenset(pool.name for pool in view.pools.values() if pool.screens),
     )

@@ -427,6 +427,13 @@ GIVEN: list[tuple[tuple[str, str], tuple[str, str], list[tuple[str, ConsoleRole]
         (SPEAKS, f"{SPEAKS}\n    numbers: ['+4930']\n    public: true"),
         [("pools.public", OFFICER)],
     ),
+    (SAME, (SPEAKS, f"{SPEAKS}\n    screens: [example.test]"), [("pools.screens", OFFICER)]),
+    ((SPEAKS, f"{SPEAKS}\n    screens: [example.test]"), SAME, [("pools.screens", OFFICER)]),
+    (
+        (SPEAKS, f"{SPEAKS}\n    screens: [example.test]"),
+        (SPEAKS, f"{SPEAKS}\n    screens: [example.test]\n    if_away: pass"),
+        [("pools.if_away", OFFICER)],
+    ),
     (SAME, (FE3, f"{FE3}\n    rtpengine: 2223"), [("pools.rtpengine", OFFICER)]),
     (SAME, (FE3, f"{FE3}\n    backup_pool: pool1.example.test"), [("pools.backup_pool", OFFICER)]),
     (SAME, ("internal_name: edge-int", "internal_name: other-int"), [("pools.internal_name", OFFICER)]),

@@ -168,7 +168,8 @@ def _routed(state: ServingState, in_force: InForce, received: ReceivedRequest, n
     if request.method == "REGISTER" and not flow.service_route and flow.link.kind is LinkKind.CLIENT:
         transport = state.listeners[flow.link.port].transport
         flow.service_route = service_route(request, in_force.names, flow.link.local, transport)
-    mark = mark_of_screened(flow.sender, request) if request.method == "INVITE" else ""
+    may_be_screened = request.method == "INVITE" and in_force.applications.screen
+    mark = mark_of_screened(flow.sender, request) if may_be_screened else ""
     place = received.place = take_place(request, in_force.names, state.tokens, flow.link.local)
     if flow.link.kind is LinkKind.SERVER and (request.method == "REGISTER" or place.login is not None):
         carried = _carried(state, received)
