@@ -513,6 +513,7 @@ WORDS: list[Any] = [
     "new.example.test",
     "encrypted-required",
     "public",
+    "pass",
     "required",
     "example.test",
     "192.0.2.77",

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from server.proxy.events.test_notifier import told, watch
+from sipmesh.server.proxy.events.event_server import LOOK_EVERY_S
 from sipmesh.server.proxy.events.summaries import MOST_PER_USER, Summaries
 from sipmesh.sip.message import build_request
 from support.network import BOT, FE1, FE2, Network
 from support.peer import Peer
-from support.running import on_loop
+from support.running import on_jumping_loop, on_loop
 
 BOB = "sip:bob@example.test"
 ABOUT = [
@@ -39,6 +42,24 @@ async def test_phone_gets_what_waits_at_an_application_when_it_logs_in_and_when_
         assert b"Voice-Message: 2/1\r\nText-Message: 0/0" in first.body
         assert await says(bot, b"Messages-Waiting: no\r\nVoice-Message: 0/3\r\n") == 200
         assert b"Messages-Waiting: no" in (await told(bob)).body
+
+
+@on_jumping_loop
+async def test_summaries_of_applications_are_added_to_the_messages_that_we_have_stored(pool: Network) -> None:
+    """The phone has logged in and not registered, so that they wait."""
+    async with pool:
+        alice, bot = await pool.phone("alice", FE2), await pool.peer(FE1, "bot", BOT)
+        assert await says(bot, b"Messages-Waiting: yes\r\nVoice-Message: 2/1\r\n") == 200
+        text = alice.request("MESSAGE", BOB, [("content-type", "text/plain")], b"call me")
+        assert (await alice.ask(text)).status == 202
+        assert await says(bot, b"Messages-Waiting: yes\r\nVoice-Message: 3/1\r\n") == 200
+        bob = await pool.peer(FE1, "bob")
+        assert (await bob.register([("expires", "0")])).status == 200
+        await watch(bob, BOB, "message-summary")
+        await asyncio.sleep(LOOK_EVERY_S + 1)
+        for node in pool.nodes.values():
+            node.sweep.tick()
+        assert b"Voice-Message: 3/1\r\nText-Message: 1/0" in (await told(bob)).body
 
 
 @on_loop
