@@ -103,8 +103,8 @@ class ConsolePage(BrowserPage):
         )
 
     async def overflow(self) -> int:
-        """By how many pixels the page is wider than the window."""
-        return int(await self.evaluate("document.documentElement.scrollWidth - window.innerWidth"))
+        """By how many pixels the page is wider than the window, without the bar that scrolls it."""
+        return int(await self.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"))
 
     async def interactive_s(self) -> float:
         """How many seconds after its request the page could be used."""

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from sipmesh.printable import LONGEST
-from sipmesh.trust.formatting import MOST, tell, tell_address, tell_list, tell_span, tell_subject, tell_time
+from sipmesh.trust.formatting import MOST, tell, tell_address, tell_list, tell_span, tell_subject, tell_time, tell_value
 from sipmesh.trust.judgement.explain import explain, headline
 from trust.network import NOON, Network, verdict_on
 
@@ -85,3 +85,20 @@ def test_certificate_without_a_subject_is_named_by_its_serial(net: Network) -> N
     key = ec.generate_private_key(ec.SECP256R1())
     builder = x509.CertificateBuilder(named.subject, x509.Name([]), key.public_key(), 0xBAD, NOON, NOON)
     assert tell_subject(builder.sign(key, hashes.SHA256())) == "serial bad"
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        (True, "yes"),
+        (3, "3"),
+        ({"carol@example.test": "block", "days": [1, 2]}, "carol@example.test: block; days: 1; 2"),
+        ("2026-12-02T01:00:00+01:00", "2026-12-02 00:00:00Z"),
+        ("2026-12-02T01:00:00.123456+00:00", "2026-12-02 01:00:00Z"),
+        ("2026-99-99T01:00:00+00:00", "2026-99-99T01:00:00+00:00"),
+        ("a name", "a name"),
+    ],
+)
+def test_value_of_json_is_written_for_people(value: object, told: str) -> None:
+    """What looks like an instant and is none stays as it is."""
+    assert tell_value(value) == told

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import UTC
-from typing import TYPE_CHECKING
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
 
 from sipmesh.printable import LONGEST, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime, timedelta
+    from datetime import timedelta
 
     from cryptography import x509
 
 
 MOST = 20  # names of one list that are written
+_INSTANT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?\+\d\d:\d\d", re.ASCII)
 
 
 def tell(text: str) -> str:
@@ -36,6 +38,23 @@ def tell_subject(certificate: x509.Certificate) -> str:
 def tell_time(instant: datetime) -> str:
     """Write *instant* to the second, in UTC."""
     return instant.astimezone(UTC).isoformat(sep=" ", timespec="seconds")[:19] + "Z"
+
+
+def tell_value(value: object) -> str:
+    """Write a value of JSON for people: an instant as `tell_time`, yes or no, the items of a list or an object."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Mapping):
+        return "; ".join(f"{key}: {tell_value(one)}" for key, one in value.items())
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return "; ".join(map(tell_value, value))
+    text = str(value)
+    if not _INSTANT.fullmatch(text):
+        return text
+    try:
+        return tell_time(datetime.fromisoformat(text))
+    except ValueError:
+        return text
 
 
 def tell_span(span: timedelta | float) -> str:

@@ -69,6 +69,8 @@ async def test_call_is_found_by_its_parties_its_call_id_and_its_record(tmp_path:
             refused = (await viewer.get(asked)).json
             assert [one for one in refused["results"] if one["kind"] == "call"] == []
             assert refused["left_out"].count("calls") == 1
+        unseen = URL("/api/v1/search").with_query(find="never-seen")
+        assert (await operator.get(unseen)).json["results"] == []  # not its own line in the audit log
 
 
 @on_loop

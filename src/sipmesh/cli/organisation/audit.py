@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 from typing import Annotated, Final
 
@@ -15,6 +14,7 @@ from sipmesh.cli.topology.publish import management_db_of
 from sipmesh.errors import OperatorError, Problem
 from sipmesh.sip.text import is_digits
 from sipmesh.storage.audit_act import AuditAct
+from sipmesh.trust.formatting import tell_value
 
 LONGEST_NUMBER: Final = 15
 
@@ -57,7 +57,7 @@ def read(
         return
     made = table("", "line", "at", "by", "what", "about")
     for line in lines:
-        about = ", ".join(f"{key}: {_short(value)}" for key, value in line.about.items())
+        about = ", ".join(f"{key}: {tell_value(value)}" for key, value in line.about.items())
         made.add_row(*map(cell, (line.seq, f"{line.at:%Y-%m-%d %H:%M:%S}Z", line.who, line.act, about)))
     show(made)
 
@@ -73,10 +73,6 @@ def _beginning(since: str) -> tuple[int, datetime | None]:
     except OperatorError:
         wanted = "the number of a line, a time such as 7d or 12h, or a day such as 2026-11-30"
         raise OperatorError(f"--since needs {wanted}, and not {since}") from None
-
-
-def _short(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
 
 
 @app.command()

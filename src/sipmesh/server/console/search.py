@@ -1,6 +1,7 @@
 """The search of the console: it asks the operations that have what an operator may be looking for.
 
-Each source is an operation of the table, asked in the name of the operator. So a search finds nothing that the operator's role
+Each source is an operation of the table, asked in the name of the operator; the audit log before the calls, whose reading it
+records. So a search finds nothing that the operator's role
 may not read, and says which sources it has left out.
 """
 
@@ -25,6 +26,7 @@ from sipmesh.sip.text import LWS, ascii_lower, is_digits
 from sipmesh.storage.call_records.call_query import NotRecordedError
 from sipmesh.strict_json import read_json
 from sipmesh.topology.document.operators.console_role import ConsoleRole
+from sipmesh.trust.formatting import tell_time, tell_value
 from sipmesh.typed_json import read
 
 if TYPE_CHECKING:
@@ -62,7 +64,8 @@ class SearchCommand:
         typed, role = str(asked["find"]).strip(LWS), ConsoleRole(asked[ROLE])
         text = ascii_lower(typed)
         allowed = [source for source in SOURCES if role.may(operation_of(source.operation).role)]
-        answers = await asyncio.gather(*(self._ask(source, typed, asked) for source in allowed))
+        answers = await asyncio.gather(*(self._ask(one, typed, asked) for one in allowed if one.kinds != "calls"))
+        answers += await asyncio.gather(*(self._ask(one, typed, asked) for one in allowed if one.kinds == "calls"))
         results = [one for found, _ in answers for one in found]
         results.sort(key=lambda one: ascii_lower(one.name) != text)
         left_out = list(dict.fromkeys(source.kinds for source in SOURCES if source not in allowed))
@@ -153,7 +156,7 @@ def _references(reply: Any, text: str) -> Iterator[Found]:
 
 def _audit(reply: Any, text: str) -> Iterator[Found]:
     for line in reply.lines:
-        about = ", ".join(f"{key}: {value}" for key, value in line.about.items())
+        about = ", ".join(f"{key}: {tell_value(value)}" for key, value in line.about.items() if value or value is False)
         yield Found(
             "audit", f"line {line.seq}", f"{line.act} by {line.who}: {about}", f"/audit?q={quote(text, safe='')}"
         )
@@ -161,7 +164,8 @@ def _audit(reply: Any, text: str) -> Iterator[Found]:
 
 def _calls(reply: Any, _text: str) -> Iterator[Found]:
     for call in reply.records:
-        what = f"{call.start:%Y-%m-%d %H:%M:%S}Z, {call.status} {call.why}"
+        refused = f", reference {call.reference}" if call.reference else ""
+        what = f"{tell_time(call.start)}, {call.status} {call.why or ascii_lower(call.method)}{refused}"
         yield Found("call", f"{call.caller} to {call.callee}", what, f"/calls?call={quote(call.id, safe='')}")
 
 

@@ -8,11 +8,14 @@ from pathlib import Path
 import pytest
 from yarl import URL
 
+from sipmesh.server.admin.replies import BindingReply, UserReply
 from sipmesh.server.console import commands
+from sipmesh.server.console.pages import live
 from sipmesh.storage.audit_act import AuditAct
 from sipmesh.trust.evidence import LinkKind
+from sipmesh.trust.role import Role
 from support.console import Visitor, beside_management, management_with_console
-from support.network import BEGAN, FE1
+from support.network import BEGAN, FE1, FE2
 from support.running import on_loop, until
 
 
@@ -80,3 +83,13 @@ async def test_page_of_a_user_has_devices_logins_failures_messages_and_rules(tmp
                 await asyncio.sleep(0.1)
         for told in (FE1, "Registered devices", "Logins at", "Failed logins at", "bob@example.test: block"):
             assert told in page, told
+
+
+def test_registration_is_shown_once_although_each_server_of_its_pool_knows_it() -> None:
+    """At the server that has its link; at the first server, if that one runs on another machine."""
+    held, far = (BindingReply("alice", server, None, None, "sip:a@x.test", "", None) for server in (FE2, "fe9.test"))
+    here = [
+        UserReply(name, "pool", Role.FRONT_END, BEGAN, ready=True, home="pool", bindings=[held, far], failures=[])
+        for name in (FE1, FE2)
+    ]
+    assert [(one.server, devices) for one, devices in live._devices_of(here)] == [(FE1, [far]), (FE2, [held])]

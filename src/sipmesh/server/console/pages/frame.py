@@ -24,7 +24,7 @@ from sipmesh.server.management.replies import NETWORK, NetworkReply
 from sipmesh.server.openid.code_flow import PENDING_S
 from sipmesh.strict_json import read_json
 from sipmesh.trust.evidence import Direction
-from sipmesh.trust.formatting import tell_span, tell_time
+from sipmesh.trust.formatting import tell_span, tell_time, tell_value
 from sipmesh.typed_json import UnreadableJsonError, read
 
 if TYPE_CHECKING:
@@ -152,7 +152,8 @@ class Frame:
 
     def say_wrong(self, request: web.Request, wrong: Exception) -> web.Response:
         """Return a page with the reason."""
-        return self.render(request, "wrong.html", _why(wrong), status=_status(wrong))
+        values = {**_why(wrong), "act": request.method == "POST"}
+        return self.render(request, "wrong.html", values, status=_status(wrong))
 
     def render(self, request: web.Request, template: str, values: Mapping[str, Any], status: int = 200) -> web.Response:
         """Return a page with *values*, and with what every page needs."""
@@ -231,8 +232,8 @@ def _digest(text: str) -> Markup:
 
 
 def _shortened(value: object) -> Markup:
-    """Show a value of the audit log: the items of a list, and the beginning of a digest."""
-    text = "; ".join(map(str, value)) if isinstance(value, list) else str(value)
+    """Show a value of the audit log: the items of a list or an object, and the beginning of a digest."""
+    text = tell_value(value)
     return _digest(text) if len(text) >= DIGITS and set(text) <= set(hexdigits) else Markup("{}").format(text)
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 
 from sipmesh.routing.call_rules.rule_words import in_words
-from sipmesh.server.admin.replies import REGISTRATIONS, USER, BindingReply, LoginFailureReply, LoginReply
+from sipmesh.server.admin.replies import REGISTRATIONS, USER, BindingReply, LoginFailureReply, LoginReply, UserReply
 from sipmesh.server.console import user_commands
 from sipmesh.server.console.operations import AUDIT, AUDIT_CHECK, SEARCH, USER_DEVICES, USERS, operation_of
 from sipmesh.server.console.pages.table import Column, Table, Wanted
@@ -93,7 +93,7 @@ class LivePages:
         asked = Wanted(request.path)
         here = [one for one in known.servers if one.role is Role.FRONT_END]
         shown = {
-            "here": [(one, Table.of(DEVICES, one.bindings, asked)) for one in here],
+            "here": [(one, Table.of(DEVICES, devices, asked)) for one, devices in _devices_of(here)],
             "failures": {one.server: Table.of(FAILURES, one.failures, asked) for one in here},
             "logins": {one.server: Table.of(LOGINS, one.logins, asked) for one in here},
             "waiting": max((one.messages_waiting for one in here), default=0),
@@ -130,3 +130,20 @@ class LivePages:
 
     async def _audit_check(self, request: web.Request) -> tuple[str, Mapping[str, Any]]:
         return "audit_check.html", {"check": await self._frame.read(request, AUDIT_CHECK)}
+
+
+def _devices_of(here: Sequence[UserReply]) -> Iterator[tuple[UserReply, Sequence[BindingReply]]]:
+    """Yield each server with the devices on its own links; the first one also with those on other machines.
+
+    Each server of a pool knows all registrations of the pool.
+    """
+    known = {one.server for one in here}
+    for place, one in enumerate(here):
+        yield (
+            one,
+            [
+                device
+                for device in one.bindings
+                if device.server == one.server or (not place and device.server not in known)
+            ],
+        )

@@ -95,7 +95,7 @@ ENTRIES: Final = (
     Column[EntryReport]("State", lambda one: (not one.broken, one.level == "fine", one.level)),
     Column[EntryReport]("Ends", lambda one: one.ends),
     Column[EntryReport]("Serial number", _number),
-    Column[EntryReport]("What stops then, and the remedy"),
+    Column[EntryReport]("What stops then"),
 )
 ISSUED: Final = (
     Column[IssuedCertificate]("Name", lambda one: one.names),
@@ -110,7 +110,7 @@ PARTNER_COLUMNS: Final = (
     Column[PartnerReport]("Partner", lambda one: one.domains[0]),
     Column[PartnerReport]("Domains", lambda one: one.domains),
     Column[PartnerReport]("Edge", lambda one: one.edge or ""),
-    Column[PartnerReport]("Certificate for clients", lambda one: one.client_usage),
+    Column[PartnerReport]("Client certificate", lambda one: one.client_usage),
     Column[PartnerReport]("State"),
 )
 LINKS_BETWEEN: Final = (
@@ -229,7 +229,10 @@ class NetworkPages:
     async def _version(self, request: web.Request) -> tuple[str, Mapping[str, Any]]:
         number = request.match_info["number"]
         given = typed(operation_of(VERSION.name).given, {"version": number})
-        return "version.html", {"number": number, "published": await self._frame.read(request, VERSION.name, **given)}
+        published = await self._frame.read(request, VERSION.name, **given)
+        known = await self._frame.read(request, HISTORY.name)
+        entry = next((one for one in known if one.version == int(number)), None)
+        return "version.html", {"number": number, "published": published, "entry": entry}
 
     async def _certificates(self, request: web.Request) -> tuple[str, Mapping[str, Any]]:
         stock = await self._frame.read(request, CERTIFICATES)
