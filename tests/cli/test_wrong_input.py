@@ -16,8 +16,8 @@ import typer
 from cli.world import Organisation, sipmesh
 from sipmesh.cli.app import app
 
-STAY = {("demo",), ("serve",), ("drain",), ("trace",)}
-"""These run until they are stopped, or need a server that runs."""
+STAY = {("demo",), ("serve",)}
+"""These run until they are stopped."""
 
 FOREIGN = re.compile(
     r"pydantic|Input should|Value error|validation error|asn\.?1|ParseError|error parsing|configparser|sqlalchemy|sqlite3\.|"
@@ -36,6 +36,8 @@ WORDS = (
     "\u00e9.test",
     "a@b@c",
     "127.0.0.1:99999",
+    "127.0.0.1:9",  # refuses
+    "nosuch@example.com",
     "fe1.example.com",
 )
 
@@ -62,6 +64,7 @@ def wrong_files(folder: Path) -> list[str]:
         "cut.json": b'{"a": [1,2',
         "other.json": b'{"a": 1}',
         "cut.yaml": b"a: [1\n b: {",
+        "type.yaml": b"sipmesh: 1\norganisation: [1]\nsip_domains: 7\npools: {a: [b]}\n",
         "cut.csv": b'[x\n"y"1=\n%',
         "empty": b"",
     }
