@@ -101,6 +101,27 @@ async def test_callee_learns_nothing_of_a_carried_caller_who_hides(two_pools: Ne
         assert shown[0].isdisjoint(shown[1])
 
 
+@pytest.mark.parametrize("server", wide_after(1, [FE1, FE2]))
+@on_loop
+async def test_callee_does_not_see_that_two_calls_are_of_one_caller_who_hides(pool: Network, server: str) -> None:
+    """Nor is the Contact of the first call opened in the second one: her phone sees what bob saw."""
+    async with pool:
+        alice, bob = await pool.phone("alice", FE1), await pool.phone("bob", server)
+        first = await invited(alice, bob)
+        await answered(alice, bob, first)
+        second = await invited(alice, bob)
+        shown = [{*call.items("contact"), *call.items("record-route")} for call in (first, second)]
+        assert shown[0].isdisjoint(shown[1])
+        await answered(alice, bob, second)
+        contact = NameAddr.parse(alice.contact).uri
+        for number, (named, seen) in enumerate(((first, first.contacts[0].uri), (second, contact))):
+            await bob.send(in_dialog(bob, second, "INFO", named.contacts[0].uri, cseq=100 + number))
+            came = await alice.request_in("INFO")
+            assert came.uri == seen
+            await alice.reply(came, 200 if seen == contact else 404)
+            assert (await bob.final(method="INFO")).status == (200 if seen == contact else 404)
+
+
 @pytest.mark.parametrize("server", [FE1, FE2])
 @on_loop
 async def test_call_of_a_caller_who_hides_works_in_both_directions(pool: Network, server: str) -> None:

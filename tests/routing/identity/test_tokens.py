@@ -39,7 +39,8 @@ def test_a_flow_token_names_incarnation_link_and_owner() -> None:
 
 
 begun = st.builds(Begun, hashes, hashes, hashes, hashes, hashes)
-CALL = tokens.begun("call-1", "1", "sip:alice@example.test", "sip:bob@example.test", "192.0.2.1")
+CALL_ID = "call-1"
+CALL = tokens.begun(CALL_ID, "1", "sip:alice@example.test", "sip:bob@example.test", "192.0.2.1")
 
 
 @given(sides, sides, begun)
@@ -245,12 +246,12 @@ def test_secret_token_with_one_changed_character_is_refused(at: int, other: str)
 def test_hidden_contact_is_revealed_to_its_owner_at_any_server_of_the_pool_and_to_no_other_user() -> None:
     hidden = Tokens(b"1" * 32, 7, b"p" * 32).hide(CONTACT, ALICE.owner)
     mate = Tokens(b"2" * 32, 9, b"p" * 32)
-    assert mate.reveal(hidden, ALICE.owner) == CONTACT
-    assert mate.reveal(hidden, owner_hash("sip:bob@example.test")) is None
-    assert Tokens(b"1" * 32, 7, b"q" * 32).reveal(hidden, ALICE.owner) is None
+    assert mate.reveal(hidden, ALICE.owner, CALL_ID) == CONTACT
+    assert mate.reveal(hidden, owner_hash("sip:bob@example.test"), CALL_ID) is None
+    assert Tokens(b"1" * 32, 7, b"q" * 32).reveal(hidden, ALICE.owner, CALL_ID) is None
     assert mate.read(hidden) is None
-    assert mate.reveal(mate.dialog(ALICE, POOL, CALL, secret=True), ALICE.owner) is None
-    assert mate.reveal("", ALICE.owner) is None
+    assert mate.reveal(mate.dialog(ALICE, POOL, CALL, secret=True), ALICE.owner, CALL_ID) is None
+    assert mate.reveal("", ALICE.owner, CALL_ID) is None
     assert CONTACT.encode() not in urlsafe_b64decode(hidden + "=" * (-len(hidden) % 4))
 
 
@@ -258,10 +259,18 @@ def test_contact_is_hidden_by_one_text_for_each_owner() -> None:
     bob = owner_hash("sip:bob@example.test")
     assert tokens.hide(CONTACT, ALICE.owner) is tokens.hide(CONTACT, ALICE.owner)
     assert tokens.hide(CONTACT, bob) != tokens.hide(CONTACT, ALICE.owner)
-    assert tokens.reveal(tokens.hide(CONTACT, bob), bob) == CONTACT
+    assert tokens.reveal(tokens.hide(CONTACT, bob), bob, CALL_ID) == CONTACT
+
+
+def test_contact_of_a_hidden_user_has_another_text_in_each_call_and_counts_in_this_call_only() -> None:
+    texts = [tokens.hide_in(call_id, CONTACT, ALICE.owner) for call_id in (CALL_ID, "call-2")]
+    assert len({*texts, tokens.hide(CONTACT, ALICE.owner)}) == 3
+    assert texts[0] == tokens.hide_in(CALL_ID, CONTACT, ALICE.owner)
+    assert [tokens.reveal(text, ALICE.owner, CALL_ID) for text in texts] == [CONTACT, None]
+    assert tokens.reveal(texts[0], owner_hash("sip:bob@example.test"), CALL_ID) is None
 
 
 @given(st.text(max_size=300))
 def test_any_contact_is_revealed_as_it_was(uri: str) -> None:
     text = uri.encode("utf-8", "surrogatepass").decode("utf-8", "surrogateescape")
-    assert tokens.reveal(tokens.hide(text, ALICE.owner), ALICE.owner) == text
+    assert tokens.reveal(tokens.hide(text, ALICE.owner), ALICE.owner, CALL_ID) == text

@@ -45,6 +45,7 @@ MOST_KNOWN: Final = 16_384
 
 _SECRET_KIND: Final = b"H"
 _CONTACT_KIND: Final = b"C"
+_DIALOG_CONTACT_KIND: Final = b"c"
 _RECORDED_KIND: Final = b"r"
 _SECRET_START: Final = "S"  # noqa: S105 - not a password
 """The first character of each secret token: the first six bits of its kind."""
@@ -167,10 +168,25 @@ class Tokens:
                 self._contacts.keep(name, text)
         return text
 
-    def reveal(self, text: str, owner: bytes) -> str | None:
-        """Decrypt a Contact on its way to its *owner*; None if it is not one of this user, so that no other user learns it."""
+    def hide_in(self, call_id: str, uri: str, owner: bytes) -> str:
+        """Encrypt a Contact as `hide` does, for the dialogs with *call_id* alone: so two calls show no common Contact.
+
+        What is no Contact has a word of its own in place of *call_id*.
+        """
+        sealed = self._encrypt(_DIALOG_CONTACT_KIND, owner + octets_of(uri), self.name_hash(call_id))
+        return base64url.encode(sealed)
+
+    def reveal(self, text: str, owner: bytes, call_id: str) -> str | None:
+        """Decrypt a Contact in a request with *call_id*, on its way to its *owner*.
+
+        None if it is not of this user, so that no other user learns it, or was made for another Call-ID.
+        """
         sealed = _decode(text, LONGEST_CONTACT)
-        packed = self._decrypt(_CONTACT_KIND, sealed) if sealed is not None else None
+        if sealed is None:
+            return None
+        packed = self._decrypt(_CONTACT_KIND, sealed)
+        if packed is None:
+            packed = self._decrypt(_DIALOG_CONTACT_KIND, sealed, self.name_hash(call_id))
         if packed is None or packed[:HASH_BYTES] != owner:
             return None
         return text_of(packed[HASH_BYTES:])
@@ -257,17 +273,21 @@ class Tokens:
         self._remember(text, token)
         return token
 
-    def _encrypt(self, kind: bytes, plain: bytes) -> bytes:
-        """Encrypt and authenticate: the MAC of the plain text is the nonce of the key stream, as in SIV (RFC 5297)."""
-        mac = _digest(self._secret_mac, kind + plain)
+    def _encrypt(self, kind: bytes, plain: bytes, bound: bytes = b"") -> bytes:
+        """Encrypt and authenticate: the MAC of the plain text is the nonce of the key stream, as in SIV (RFC 5297).
+
+        *bound* is authenticated too, and not written.
+        """
+        mac = _digest(self._secret_mac, kind + bound + plain)
         return kind + self._with_stream(plain, mac) + mac
 
-    def _decrypt(self, kind: bytes, sealed: bytes) -> bytes | None:
+    def _decrypt(self, kind: bytes, sealed: bytes, bound: bytes = b"") -> bytes | None:
         """Decrypt what `_encrypt` has made; None for anything else."""
+        if sealed[:1] != kind:
+            return None
         mac = sealed[-MAC_BYTES:]
         plain = self._with_stream(sealed[1:-MAC_BYTES], mac)
-        is_ours = sealed[:1] == kind and compare_digest(_digest(self._secret_mac, kind + plain), mac)
-        return plain if is_ours else None
+        return plain if compare_digest(_digest(self._secret_mac, kind + bound + plain), mac) else None
 
     def _with_stream(self, octets: bytes, mac: bytes) -> bytes:
         """Combine *octets* with the key stream of *mac*: once to encrypt, once more to decrypt."""

@@ -193,7 +193,7 @@ class TrunkNames:
     def open_contact(self, copy: Request, peer: str, tokens: Tokens) -> None:
         """Put the Contact that was hidden from *peer* back into the Request-URI of its request inside a dialog."""
         if copy.ruri.host in self.hosts or is_hidden(copy.uri):
-            contact = tokens.reveal(copy.ruri.user or "", owner_hash(peer))
+            contact = tokens.reveal(copy.ruri.user or "", owner_hash(peer), copy.call_id)
             if contact is not None:
                 copy.set_uri(contact)
 

@@ -119,7 +119,7 @@ def let_on(
     if not isinstance(called, ToUser):
         return _refused(f"{sender.peer.name} lets a call on to {shown(request.uri)}, which is no user")
     user, pool = in_force.homes.owner_of(called.aor) or called.aor, sender.peer.pool or ""
-    text = state.tokens.reveal(token, _bound_to(state, in_force, pool, user))
+    text = state.tokens.reveal(token, _bound_to(state, in_force, pool, user), MARK)
     parts = text.split(" ", _PARTS - 1) if text is not None else []
     if len(parts) != _PARTS:
         return _refused(f"this server gave {pool} no such token for a call to {user}")
@@ -165,7 +165,7 @@ def _token(
         call.hex(),
         outcome.identity or "",
     )
-    return tokens.hide(" ".join(map(str, said)), _bound_to(state, in_force, application, outcome.aor))
+    return tokens.hide_in(MARK, " ".join(map(str, said)), _bound_to(state, in_force, application, outcome.aor))
 
 
 def _bound_to(state: ServingState, in_force: InForce, application: str, user: str) -> bytes:

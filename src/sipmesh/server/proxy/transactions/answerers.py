@@ -56,7 +56,10 @@ class Answerers:
             return token.b.owner if isinstance(token, DialogToken) and isinstance(token.b, FlowSide) else b""
         owners = sent.flow.owners
         for owner in owners:
-            if is_hidden(request.uri) and self._tokens.reveal(request.ruri.user or "", owner) is not None:
+            if (
+                is_hidden(request.uri)
+                and self._tokens.reveal(request.ruri.user or "", owner, request.call_id) is not None
+            ):
                 return owner
         return next(iter(owners)) if len(owners) == 1 else b""
 

@@ -55,7 +55,7 @@ class PrivacyService:
         if copy.method == "INVITE" and (identity is None or owner_hash(identity) != target.owner):
             self._dialogs.unname(copy, target.owner)
         if is_hidden(copy.uri):
-            contact = self._tokens.reveal(copy.ruri.user or "", target.owner)
+            contact = self._tokens.reveal(copy.ruri.user or "", target.owner, copy.call_id)
             if contact is not None:
                 copy.set_uri(contact)
 
@@ -104,6 +104,6 @@ class PrivacyService:
         if not owner:
             message.remove("contact")
         elif contacts and contacts[0].uri != "*":
-            token = self._tokens.hide(contacts[0].uri, owner)
+            token = self._tokens.hide_in(message.call_id, contacts[0].uri, owner)
             message.remove("contact")
             message.append("contact", hidden_contact(token, sips=is_sips(contacts[0].uri)))
