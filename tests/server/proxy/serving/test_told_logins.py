@@ -37,8 +37,8 @@ async def test_change_is_in_force_and_the_ticket_names_the_device_at_each_server
         network = page.network
         device = await DavPhone.set_up(network, page.person)
         await network.start(FE1, FE2)
+        await until(lambda: all(network.nodes[server].users.ready for server in (FE1, FE2)))
         for server in (FE1, FE2):
-            await until(lambda server=server: network.nodes[server].users.ready)  # type: ignore[misc]
             own, desk, bob = [await network.phone(server, user) for user in ("alice", "alice", "bob")]
             desk.login = "alice+json"
             assert (await own.register()).status == 200
