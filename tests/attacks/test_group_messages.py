@@ -16,7 +16,7 @@ from sipmesh.storage.messages import Storing
 from support.call_rules import group, rules
 from support.network import BOT, FE1, FE2, PARTNER_FE, POOL, POOL2, Network
 from support.peer import Peer
-from support.running import on_jumping_loop, on_loop
+from support.running import PATIENCE_S, on_jumping_loop, on_loop, within
 
 ALICE = "<sip:alice@example.test>"
 
@@ -68,7 +68,7 @@ async def test_stranger_writes_to_no_group(pool: Network) -> None:
         await bob.silent()
 
 
-@on_loop
+@within(3 * PATIENCE_S)  # it stores 2,000 messages
 async def test_thousand_members_who_are_away_get_a_message_each_and_the_disk_is_bounded(pool: Network) -> None:
     """The third message of alice is more than one sender may have stored; bob has room."""
     async with pool:

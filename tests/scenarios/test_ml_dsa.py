@@ -131,7 +131,8 @@ def ca_of_ml_dsa(organisation: Organisation) -> EnterpriseCa:
     folder = organisation.folder / "ca"
     shutil.rmtree(folder)
     algorithm = KeyAlgorithm.ML_DSA_44
-    ca = EnterpriseCa.create(folder, "Example", datetime.now(UTC), crl_base="http://crl.test", algorithm=algorithm)
+    at = organisation.issued_at or datetime.now(UTC)
+    ca = EnterpriseCa.create(folder, "Example", at, crl_base="http://crl.test", algorithm=algorithm)
     organisation.issue_all()
     return ca
 
