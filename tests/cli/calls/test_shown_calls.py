@@ -36,6 +36,8 @@ def test_parties_are_named_with_what_is_known_of_them() -> None:
     assert caller_of(record(withheld=True)) == "alice@example.test, withheld"
     assert caller_of(record(proof="partner sip.p.test")) == "alice@example.test (partner sip.p.test)"
     assert callee_of(CALL) == "bob@example.test"
+    out = record(callee="+4917012345", answered_by="", trunk="sip.provider.test")
+    assert callee_of(out) == "+4917012345, through the trunk sip.provider.test"
     alias = record(callee="sales@example.test", forwarded="x@example.test: user-busy")
     assert (
         callee_of(alias) == "sales@example.test, answered by bob@example.test, forwarded by x@example.test: user-busy"

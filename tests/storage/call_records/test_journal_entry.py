@@ -40,7 +40,9 @@ def test_calls_that_are_up_are_those_whose_last_line_has_no_end() -> None:
     assert [one.key for one in up.values()] == ["fe1.example.test b"]
 
 
-def test_record_that_was_read_is_written_as_it_was() -> None:
-    assert record_in(record(hops=("a.test", "b.test"), withheld=True).entry().line) == record(
-        hops=("a.test", "b.test"), withheld=True
-    )
+@pytest.mark.parametrize("trunk", ["", "sip.provider.test"])
+def test_record_that_was_read_is_written_as_it_was(trunk: str) -> None:
+    """Without a trunk, a line is as before there were trunks in records."""
+    made = record(hops=("a.test", "b.test"), withheld=True, trunk=trunk)
+    line = made.entry().line
+    assert (record_in(line), b'"trunk"' in line) == (made, bool(trunk))

@@ -51,10 +51,11 @@ def caller_of(record: CallRecord) -> str:
 
 
 def callee_of(record: CallRecord) -> str:
-    """Tell who was called, who has answered for that, and who has forwarded it."""
+    """Tell who was called, through which trunk, who has answered for that, and who has forwarded it."""
+    through = f", through the trunk {record.trunk}" if record.trunk else ""
     answered = f", answered by {record.answered_by}" if record.answered_by not in ("", record.callee) else ""
     forwarded = f", forwarded by {record.forwarded}" if record.forwarded else ""
-    return f"{record.callee}{answered}{forwarded}"
+    return f"{record.callee}{through}{answered}{forwarded}"
 
 
 def outcome_of(record: CallRecord) -> str:

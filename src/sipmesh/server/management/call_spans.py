@@ -103,6 +103,7 @@ def _facts(record: CallRecord) -> Mapping[str, object]:
         "sipmesh.media": record.media,
         "sipmesh.hops": list(record.hops),
         "sipmesh.forwarded": record.forwarded,
+        "sipmesh.trunk": record.trunk,
         "sipmesh.verdict": record.code,
         "sipmesh.reference": record.reference,
     }

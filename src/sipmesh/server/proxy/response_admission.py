@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from sipmesh.errors import RemoteError
 from sipmesh.routing.identity.realm import CHALLENGED
 from sipmesh.routing.identity.response_policy import settle, settle_registration
+from sipmesh.server.proxy.records.carried_by import say_trunk
 from sipmesh.sip.rows import RECORD_ROUTE
 from sipmesh.sip.status import FIRST_FINAL, FIRST_REDIRECTION
 from sipmesh.trust.evidence import LinkKind
@@ -66,6 +67,9 @@ class ResponseAdmission:
                 self._sender.trunk_answered(sent, response)
             if response.status >= FIRST_FINAL:
                 self._calls.answered(sent, response.status)
+        if response.status >= FIRST_FINAL and self._calls.records.is_on:
+            trunk = self._calls.trunks.trunk_of(flow) if in_force.trunk_names is not None else ""
+            say_trunk(response, flow.sender, trunk, in_force.view.name)
         if response.present & RECORD_ROUTE and response.status < FIRST_REDIRECTION:  # only these create a dialog
             self._requests.bind_answer(sent, response)
 

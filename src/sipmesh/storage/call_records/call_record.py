@@ -43,6 +43,7 @@ class CallRecord:
     *status* is the final response. *why* says why there was no call, or why it has ended; *code* is the verdict code of a
     refusal, and *reference* the reference in its Warning. *media* are SRTP, DTLS-SRTP, TLS or none, by the answer. *hops* are the
     servers on the way, from the caller on. *forwarded* says who has forwarded the call before, and why (RFC 5806, RFC 7044).
+    *trunk* has carried the call to its callee; a call that comes from a trunk has that one in *proof*.
     *quality* are figures that the phones have reported (RFC 6035). A report itself is a record too, of the *method* PUBLISH: its
     *caller* is the user who reports, and its *why* has the figures.
     """
@@ -68,6 +69,7 @@ class CallRecord:
     hops: Annotated[tuple[Text, ...], Field(max_length=MOST_HOPS)]
     forwarded: Text
     quality: Text = ""
+    trunk: Text = ""
 
     def entry(self) -> JournalEntry:
         """Give the record as a line, for a journal and for programs."""
@@ -85,6 +87,7 @@ class CallRecord:
             quoted(self.media),
             ",".join(map(quoted, self.hops)),
             quoted(self.forwarded),
+            quoted(self.trunk) if self.trunk else "",
             withheld=self.withheld,
         )
         key = key_of(self.server, self.id)

@@ -59,18 +59,19 @@ def head_of(
     media: str,
     hops: str,
     forwarded: str,
+    trunk: str = "",
     *,
     withheld: bool,
 ) -> str:
     """Write the part of a line that does not change; *begins* is from `begin_of`, and all texts are JSON.
 
-    *refusal* are code and reference, from `refusal_of`; *hops* are separated by commas.
+    *refusal* are code and reference, from `refusal_of`; *hops* are separated by commas. *trunk* is "" if there is none.
     """
-    is_withheld = "true" if withheld else "false"
+    is_withheld, by_trunk = "true" if withheld else "false", f',"trunk":{trunk}' if trunk else ""
     return (
         f'{begins},"call_id":{call_id},"caller":{caller},"proof":{proof},"withheld":{is_withheld},"callee":{callee},'
         f'"answered_by":{answered_by},"start":{start},"answer":{answer},"status":{status}{refusal},"media":{media},'
-        f'"hops":[{hops}],"forwarded":{forwarded}'
+        f'"hops":[{hops}],"forwarded":{forwarded}{by_trunk}'
     )
 
 

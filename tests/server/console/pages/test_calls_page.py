@@ -132,6 +132,16 @@ async def test_call_with_media_in_the_clear_is_marked(tmp_path: Path) -> None:
 
 
 @on_loop
+async def test_call_to_a_trunk_names_the_trunk(tmp_path: Path) -> None:
+    async with management_with_console(tmp_path, recording=True) as network, Visitor(network) as operator:
+        await operator.log_in("operator")
+        for trunk in ("", "sip.provider.test"):
+            await stored(network, record(id=f"by {trunk}", trunk=trunk))
+            text = (await operator.get("/calls?user=bob")).text
+            assert ("(trunk sip.provider.test)" in text, "(trunk" in text) == (bool(trunk), bool(trunk))
+
+
+@on_loop
 async def test_erasure_needs_a_security_officer(tmp_path: Path) -> None:
     async with (
         management_with_console(tmp_path, recording=True) as network,

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 from sipmesh.routing.call_rules.diversion import NOT_DIVERTED, Chain
 from sipmesh.routing.target import ServerTarget, server_of
-from sipmesh.server.proxy.bridging.bridges import IN_THE_CLEAR
 from sipmesh.server.proxy.message_refusals import RECORDED
+from sipmesh.server.proxy.records.carried_by import carried_by, is_in_the_clear
 from sipmesh.server.proxy.records.known_caller import LOGIN, Known, known_caller
 from sipmesh.server.proxy.records.record_maker import RecordMaker
 from sipmesh.server.proxy.records.told_request import named, told_json
@@ -108,9 +108,12 @@ class CallRecorder:
         started = now - max(0.0, self._clock() - proxied.began)
         why = CANCELLED if is_cancelled else ""
         chain = _chain_of(proxied, response)
-        is_clear = self._current.value.trunks is not None and _is_in_the_clear(response)
+        trunks, is_clear, trunk = self._current.value.trunks, False, ""
+        if trunks is not None:
+            is_clear, trunk = is_in_the_clear(response), carried_by(response)
+            trunk = trunk if trunk in trunks.trunks else ""
         entry = self._maker.entry(
-            request, who, response, started, now, following, why, "", chain, in_the_clear=is_clear
+            request, who, response, started, now, following, why, "", chain, trunk, in_the_clear=is_clear
         )
         self.add(entry, who)
         if entry.is_up:
@@ -283,8 +286,3 @@ class LostCall:
         """The registrations of the user were read; where they cannot be, the call goes on until its BYE."""
         if rows is not None and not rows:
             self._recorder.lost(self)
-
-
-def _is_in_the_clear(response: Response) -> bool:
-    """Tell whether a gateway says that the media of a call are not encrypted behind it."""
-    return any(IN_THE_CLEAR in warning for warning in response.values("warning"))

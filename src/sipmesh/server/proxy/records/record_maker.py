@@ -70,13 +70,14 @@ class RecordMaker:
         why: str,
         code: str,
         chain: Chain = NOT_DIVERTED,
+        trunk: str = "",
         *,
         in_the_clear: bool = False,
     ) -> JournalEntry:
         """Make the line of a request of *who* that has a final response; *started* and *now* are Unix times.
 
         *following* is the server that the request has gone to. *why* and *code* say why it was refused here. *chain* says who of
-        ours has forwarded it. *in_the_clear*: its media are not encrypted on the side of a trunk.
+        ours has forwarded it. *trunk* has carried it. *in_the_clear*: its media are not encrypted on the side of a trunk.
         """
         has_worked = response.status < FIRST_REDIRECTION
         is_up = has_worked and request.method == "INVITE"
@@ -102,6 +103,7 @@ class RecordMaker:
             _MEDIA["none" if in_the_clear else told_media(response.body)] if is_up else _EMPTY,
             '"' + '","'.join(passed(response, self._server, following)) + '"',  # names of servers need no escape
             quoted(by) if by else _EMPTY,
+            quoted(trunk) if trunk else "",
             withheld=hides_identity(request),
         )
         key = f"{self._key}{self._number}"

@@ -10,6 +10,7 @@ from sipmesh.routing.proxy.forwarding import assert_identity, hides_answerer
 from sipmesh.routing.proxy.own_responses import explained
 from sipmesh.server.proxy.dialog_key import dialog_of, ends_dialog
 from sipmesh.server.proxy.flow import ProxiedRequest
+from sipmesh.server.proxy.records.carried_by import is_server, without_trunk
 from sipmesh.server.proxy.timeout_queue import TimeoutQueue
 from sipmesh.server.proxy.transactions.ring_times import RingTimes
 from sipmesh.sip.framing import is_too_long
@@ -118,7 +119,8 @@ class ServerTransactions:
         link = proxied.flow.link
         if link.kind is LinkKind.PARTNER or (link.kind is LinkKind.CLIENT and hides_answerer(response)):
             assert_identity(response, None)
-        data = response.encode()
+        is_told = not self._records.is_on or is_server(proxied.flow.sender)
+        data = (response if is_told else without_trunk(response)).encode()
         if not link.has_room(len(data)) and link.usable:
             if response.status < FIRST_FINAL:  # the sender does not need a provisional response
                 return
