@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import hashlib
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -46,7 +47,17 @@ def proxied(request: Request, name: str) -> bytes:
 
 
 async def serve(screen: Callable[[Request], bytes | None], asked: argparse.Namespace, link: str) -> None:
-    """Open the link NAME=HOST:PORT to one front end, and send back on it what comes."""
+    """Keep a link to one front end: after it has ended, try each second to open it again."""
+    while True:
+        try:
+            await serve_link(screen, asked, link)
+        except (OSError, EOFError) as error:
+            sys.stderr.write(f"no link to {link}: {error}\n")
+        await asyncio.sleep(1)
+
+
+async def serve_link(screen: Callable[[Request], bytes | None], asked: argparse.Namespace, link: str) -> None:
+    """Open the link NAME=HOST:PORT to one front end, and send back on it what comes, until it ends."""
     front_end, host, port = link.replace("=", ":").split(":")
     secured = trust(asked.folder, asked.name)
     reader, writer = await asyncio.open_connection(host, int(port), ssl=secured, server_hostname=front_end)
@@ -66,7 +77,7 @@ async def serve(screen: Callable[[Request], bytes | None], asked: argparse.Names
 
 
 async def main(asked: argparse.Namespace) -> None:
-    """Serve a link to each front end; the end of one ends the program."""
+    """Serve a link to each front end."""
     await asyncio.gather(*(serve(lambda request: refusal(request, asked.refuse), asked, link) for link in asked.link))
 
 

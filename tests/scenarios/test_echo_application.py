@@ -97,3 +97,19 @@ async def test_application_screens_the_calls_of_a_user(pool: Network, folder: Pa
             await receiver.reply(inside, 200)
             assert (await sender.final()).status == 200
         await call_is_taken_back(alice, bob)
+
+
+@on_loop
+async def test_calls_are_screened_again_after_a_restart_of_the_front_end(pool: Network, folder: Path) -> None:
+    """The program runs on: it opens its link again, and refuses Carol."""
+    program = running(
+        folder, pool, FE1, FE2, program="screening_application.py", given=("--refuse", f"carol@{EXAMPLE}")
+    )
+    async with pool, program as process:
+        await until(lambda: any(link.peer_name == BOT for link in pool.nodes[FE1].pool.all()))
+        await pool.stop(FE1)
+        pool.start(FE1)
+        await until(lambda: any(link.peer_name == BOT for link in pool.nodes[FE1].pool.all()))
+        carol = await pool.phone("carol", FE1)
+        assert (await carol.ask(carol.request("INVITE", f"sip:bob@{EXAMPLE}"))).status == 603
+        assert process.returncode is None
