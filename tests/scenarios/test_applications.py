@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from sipmesh.client.dialog import Dialog
 from sipmesh.demo.organisation import Organisation, PoolPlan
 from sipmesh.storage.users.user_database import Users
 from sipmesh.trust.evidence import LinkKind
@@ -162,6 +163,38 @@ async def test_partner_calls_a_public_application_alone(federation: Network, cal
         assert came.values(ASSERTED) == ["<sip:erin@partner.test>"]
         await bot.reply(came, 200)
         assert (await erin.final()).status == 200
+
+
+@on_loop
+async def test_users_and_a_partner_are_in_one_conference_and_each_leaves_alone(federation: Network) -> None:
+    """A conference is an application that several call at one address. Who hangs up ends no call of the others."""
+    federation.set_application(public=True)
+    async with federation:
+        await federation.stop(FE2)
+        room = await federation.peer(FE1, "room", BOT)
+        await room.silent()
+        callers = [
+            await federation.phone(name, at) for name, at in (("alice", FE1), ("bob", FE1), ("erin", PARTNER_FE))
+        ]
+        dialogs = []
+        for caller in callers:
+            invite = caller.request("INVITE", f"sip:{ECHO}")
+            await caller.send(invite)
+            came = await room.request_in("INVITE")
+            assert came.values(ASSERTED)[0] == f"<sip:{caller.user}>"
+            await room.reply(came, 200)
+            dialogs.append(Dialog.of_caller(invite, await caller.final()))
+            await caller.send(inside_of(dialogs[-1], caller, "ACK"))
+            await room.request_in("ACK")
+        for caller, dialog in zip(callers, dialogs, strict=True):
+            others = [one for one in zip(callers, dialogs, strict=True) if one[0] is not caller]
+            await caller.send(inside_of(dialog, caller, "BYE"))
+            await room.reply(await room.request_in("BYE"), 200)
+            assert (await caller.final()).status == 200
+            for other, its in others[callers.index(caller) :]:
+                await other.send(inside_of(its, other, "INFO"))
+                await room.reply(await room.request_in("INFO"), 200)
+                assert (await other.final()).status == 200
 
 
 @on_loop
