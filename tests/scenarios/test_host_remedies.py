@@ -47,7 +47,7 @@ LONGEST = labelled("sipmesh_loop_turn_longest_seconds")
 SLOW_S = 0.5
 """The alert begins above it."""
 ONE = 1
-AT_ONCE = 10
+AT_ONCE = 40
 FEW = 64
 USERS, DEVICES = ("alice", "bob", "carol"), 8
 SHORT = labelled("sipmesh_descriptors_short")
