@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import shutil
 import subprocess
 from pathlib import Path
@@ -13,11 +12,17 @@ from scenarios.test_faults import bed
 from sipmesh.demo.organisation import Organisation
 from support.managed import Managed
 from support.network import EDGE, FE1, PARTNER_EDGES, PARTNER_FE, copied_with_ports, ringing
-from support.running import LOOK_AGAIN_S, on_loop
+from support.running import on_loop
+from support.tracing import traced
 
 pytestmark = [pytest.mark.peer("tshark"), pytest.mark.wide]
 
 CALLEE = "erin@partner.test"
+SHOWN = (
+    *(FE1, EDGE, PARTNER_EDGES, "-- INVITE --", "180 Ringing", "200 OK", "-- BYE --"),
+    "knows its sender by: login of alice@example.test; the link is accepted",
+    "+Record-Route",
+)
 
 
 @pytest.fixture(name="partner")
@@ -34,19 +39,15 @@ async def test_call_to_a_partner_is_one_ladder_over_our_servers_and_tshark_reads
         alice = await managed.agent("alice", FE1)
         here.partner.start(PARTNER_FE)
         erin = await here.partner.agent("erin", PARTNER_FE)
-        trace = asyncio.create_task(managed.type("trace", "alice", "--seconds", "4", "--pcap", str(file)))
-        while not trace.done():
+
+        async def call() -> None:
             made = await alice.call(CALLEE)
             came = await ringing(erin)
             await made.answered()
             await made.hang_up()
             await came.over()
-            await asyncio.sleep(LOOK_AGAIN_S)
-        shown = await trace
-    for wanted in (FE1, EDGE, PARTNER_EDGES, "-- INVITE --", "180 Ringing", "200 OK", "-- BYE --"):
-        assert wanted in shown, shown
-    assert "knows its sender by: login of alice@example.test; the link is accepted" in shown
-    assert "+Record-Route" in shown
+
+        await traced(managed, call, SHOWN, "alice", pcap=file)
     reads(file)
 
 

@@ -63,6 +63,21 @@ def test_records_are_found(recorded: Organisation, options: list[str], found: li
     assert ids(recorded, *options) == found
 
 
+@pytest.mark.parametrize(("option", "days"), [("--today", 0), ("--yesterday", 1)])
+def test_day_has_its_calls_from_midnight_to_midnight(organisation: Organisation, option: str, days: int) -> None:
+    """The newest call of the day is the first line."""
+    midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=days)
+    times = {
+        "late": midnight + timedelta(days=1),
+        "last": midnight + timedelta(hours=23, minutes=59),
+        "first": midnight,
+        "early": midnight - timedelta(seconds=1),
+    }
+    journal = Journal(organisation.folder / "state" / FOLDER, "fe1.example.com")
+    journal.append([entry(id=name, start=at, callee="bob@example.com") for name, at in times.items()])
+    assert ids(organisation, option, "--user", "bob", "--utc") == ["last", "first"]
+
+
 def test_answer_is_readable(recorded: Organisation) -> None:
     result = recorded.type("calls", "--user", "bob", "--since", "1h", "--utc")
     assert "486 Busy Here" in result.out

@@ -58,3 +58,8 @@ def test_table_says_its_day_and_its_zone(capsys: pytest.CaptureFixture[str]) -> 
     assert "on 2026-11-30, times in UTC" in shown
     assert "13:05:00" in shown
     assert "Only the newest 1 record" in shown
+
+
+def test_no_record_is_said_in_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    show_calls([], CALL.start, "UTC", has_more=False)
+    assert capsys.readouterr().out == "No record of a call or message is found.\n"

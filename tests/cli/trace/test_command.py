@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import shutil
 import subprocess
@@ -12,7 +11,8 @@ import pytest
 
 from support.managed import MGMT, Managed
 from support.network import FE1
-from support.running import LOOK_AGAIN_S, on_loop
+from support.running import on_loop
+from support.tracing import traced
 
 
 @pytest.mark.peer("tshark")
@@ -25,22 +25,21 @@ async def test_what_passes_is_printed_as_it_passes(managed: Managed, tmp_path: P
         await managed.acknowledged(1)
         alice, _bob = await managed.agent("alice", FE1), await managed.agent("bob", FE1)
         file = tmp_path / "t.pcap"
-        typed = ["trace", "bob", "--seconds", "2"]
-        traces = [
-            asyncio.create_task(managed.type(*typed, "--pcap", str(file))),
-            asyncio.create_task(managed.type(*typed, "--json")),
-        ]
-        while not all(trace.done() for trace in traces):
+
+        async def talk() -> None:
             await alice.message("bob@example.test", "hello")
-            await asyncio.sleep(LOOK_AGAIN_S)
-        shown, as_json = await traces[0], await traces[1]
-        assert "-- MESSAGE --" in shown
-        assert "knows its sender by: login of alice@example.test; the link is accepted" in shown
-        assert "not linked to management" in shown  # the servers that were not started
+
+        wanted = (
+            "-- MESSAGE --",
+            "knows its sender by: login of alice@example.test; the link is accepted",
+            "not linked to management",  # the servers that were not started
+        )
+        await traced(managed, talk, wanted, "bob", pcap=file)
+        as_json = await traced(managed, talk, ['"server"'], "bob", "--json")
         lines = [json.loads(line) for line in as_json.splitlines() if line.startswith("{")]
         assert {line["server"] for line in lines} == {FE1}
         read_by_tshark(file)
-        assert "exists; name a new file" in await managed.type(*typed, "--pcap", str(file), code=1)
+        assert "exists; name a new file" in await managed.type("trace", "bob", "--pcap", str(file), code=1)
 
 
 def read_by_tshark(file: Path) -> None:

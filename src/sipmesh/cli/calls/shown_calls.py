@@ -13,6 +13,9 @@ from sipmesh.trust.formatting import tell_span
 
 def show_calls(records: Sequence[CallRecord], now: datetime, zone: str, *, has_more: bool, ids: bool = False) -> None:
     """Print a table of *records*, newest first, with their *ids* or without; times are in the zone of *now*."""
+    if not records:
+        say("No record of a call or message is found.", style=QUIET)
+        return
     days = {record.start.astimezone(now.tzinfo).date() for record in records}
     told = f" on {min(days)}" if len(days) == 1 else ""
     made = table(
