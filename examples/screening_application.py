@@ -1,7 +1,7 @@
 """An application that screens calls: it refuses those of some callers, and lets all others go on.
 
 It is a stateless proxy (RFC 3261 section 16.11): a request goes back on its link with our Via, by the Route entry behind our
-own one, and a response goes back without our Via. It needs ``echo_application.py`` beside it, and what that one needs.
+own one, and a response goes back without our Via. It needs ``echo_application.py`` beside it, and the packages of that example.
 """
 
 from __future__ import annotations

@@ -95,7 +95,7 @@ async def test_token_leads_to_no_other_user_and_speaks_for_none(pool: Network, u
 
 @on_loop
 async def test_token_lets_one_call_on(pool: Network) -> None:
-    """Not a second one, and not the next call of the same caller: that one has a token of its own."""
+    """Not a second one, and not the next call of the same caller, which has a token of its own."""
     async with pool:
         alice, bob, bot = await ready(pool)
         first = await screened(alice, bot)

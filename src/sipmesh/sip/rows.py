@@ -430,9 +430,12 @@ def made_row(name: str, value: str) -> Row:
     return Row(f"{beginning}{one_line(value)}", name, bit)
 
 
-def named_row(name: str, uri: str, tag: str | None) -> Row:
-    """Write a From or To with *uri* and *tag*, which was parsed: only what is new in it is parsed once more."""
-    named = f"<{uri}>"
+def named_row(name: str, uri: str, tag: str | None, display: str = "") -> Row:
+    """Write a From or To with *uri* and *tag*, which was parsed: only what is new in it is parsed once more.
+
+    *display* is a display name, quoted where the header field needs it.
+    """
+    named = f"{display} <{uri}>" if display else f"<{uri}>"
     row = made_row(name, named if tag is None else f"{named};tag={tag}")
     address = NameAddr.parse(named)
     row._addresses = [address if tag is None else address.with_tag(tag)]  # noqa: SLF001 - the row is under construction

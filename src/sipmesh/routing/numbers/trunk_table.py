@@ -68,7 +68,7 @@ class TrunkTable:
         """
         matches = {trunk.name: longest(trunk.carries, number) for trunk in self.trunks.values()}
         found = [trunk for trunk in self.trunks.values() if matches[trunk.name]]
-        if len(found) < 2:  # noqa: PLR2004 - there is nothing to draw
+        if not found[1:]:  # there is nothing to draw
             return found
         return sorted(found, key=lambda one: (-matches[one.name], one.priority, drawn(one, call_id)))
 

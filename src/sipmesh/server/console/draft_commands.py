@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
 Asked = Mapping[str, Any]
 Change = Callable[[str, Asked, Path], str]
 """Returns the text of a draft after the change that was asked for."""
+
+PARTS_OF_POOL: Final = frozenset(part.name for part in fields(NewPool))
 
 
 class DraftCommands:
@@ -122,20 +125,8 @@ def _texts(value: object) -> Iterator[str]:
 
 def _add_pool(text: str, asked: Asked, file: Path) -> str:
     servers = [NewServer(**server) for server in asked["servers"]]
-    keys = {
-        "name",
-        "internal_name",
-        "next_hop",
-        "speaks_for",
-        "sip_addresses",
-        "numbers",
-        "public",
-        "screens",
-        "if_away",
-        "site",
-    }
-    parts = {key: value for key, value in asked.items() if key in keys}
-    return additions.add_pool(text, NewPool(Role(asked["role"]), servers=servers, **parts), file)
+    given = {key: asked[key] for key in PARTS_OF_POOL & asked.keys()}
+    return additions.add_pool(text, NewPool(**{**given, "role": Role(asked["role"]), "servers": servers}), file)
 
 
 def _add_server(text: str, asked: Asked, file: Path) -> str:

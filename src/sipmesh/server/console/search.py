@@ -1,8 +1,7 @@
 """The search of the console: it asks the operations that have what an operator may be looking for.
 
-Each source is an operation of the table, asked in the name of the operator; the audit log before the calls, whose reading it
-records. So a search finds nothing that the operator's role
-may not read, and says which sources it has left out.
+Each source is an operation of the table, asked in the name of the operator. So a search finds nothing that the operator's role
+may not read, and says which sources it has left out. The calls are asked last: the audit log records that they were read.
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ class CallRecord:
     *status* is the final response. *why* says why there was no call, or why it has ended; *code* is the verdict code of a
     refusal, and *reference* the reference in its Warning. *media* are SRTP, DTLS-SRTP, TLS or none, by the answer. *hops* are the
     servers on the way, from the caller on. *forwarded* says who has forwarded the call before, and why (RFC 5806, RFC 7044).
-    *trunk* has carried the call to its callee; a call that comes from a trunk has that one in *proof*.
+    *trunk* has carried the call to its callee; a call that comes from a trunk names its trunk in *proof*.
     *quality* are figures that the phones have reported (RFC 6035). A report itself is a record too, of the *method* PUBLISH: its
     *caller* is the user who reports, and its *why* has the figures.
     """

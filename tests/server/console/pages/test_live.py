@@ -86,7 +86,7 @@ async def test_page_of_a_user_has_devices_logins_failures_messages_and_rules(tmp
 
 
 def test_registration_is_shown_once_although_each_server_of_its_pool_knows_it() -> None:
-    """At the server that has its link; at the first server, if that one runs on another machine."""
+    """At the server that has its link; at the first server, if the server with its link runs on another machine."""
     held, far = (BindingReply("alice", server, None, None, "sip:a@x.test", "", None) for server in (FE2, "fe9.test"))
     here = [
         UserReply(name, "pool", Role.FRONT_END, BEGAN, ready=True, home="pool", bindings=[held, far], failures=[])

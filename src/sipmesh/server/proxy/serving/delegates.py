@@ -16,7 +16,7 @@ from sipmesh.routing.identity.sender import ClientSender
 from sipmesh.routing.numbers.dial_plan import local_digits
 from sipmesh.routing.outcome import Answer, Forward, Outcome, ToUser
 from sipmesh.sip.fields import NameAddr
-from sipmesh.sip.rows import made_row
+from sipmesh.sip.rows import named_row
 from sipmesh.sip.text import quote
 from sipmesh.trust.code import Code
 
@@ -42,9 +42,7 @@ def on_behalf(in_force: InForce, sender: Sender, request: Request, outcome: Outc
         why = f"{boss[4:]} has not named {user[4:]} as a delegate"
         return Answer(403, code=Code.FROM_NOT_ALLOWED, why=why)
     shown = quote(f"{user_of(user)} for {user_of(boss)}")
-    address = request.from_
-    tag = "" if address.tag is None else f";tag={address.tag}"
-    request.rename(made_row("from", f"{shown} <{address.uri}>{tag}"))
+    request.rename(named_row("from", request.from_.uri, request.from_.tag, shown))
     request.remove(PREFERRED)
     if isinstance(outcome, Forward):
         return Forward(outcome.targets, boss, outcome.otherwise)

@@ -129,10 +129,9 @@ def let_on(
         pool, token[-MAC_CHARACTERS:].encode(), request, int(state.wall())
     ):
         refused = _refused("the token in its Route has let another call on")
-    left = min(request.max_forwards or DEFAULT_MAX_FORWARDS, int(hops))
     if refused is not None:
         return refused
-    request.replace("max-forwards", str(left))
+    request.replace("max-forwards", str(min(request.max_forwards or DEFAULT_MAX_FORWARDS, int(hops))))
     return ToUser(user, identity or None, called.device, is_screened=True)
 
 
@@ -154,7 +153,10 @@ def _refused(why: str) -> Answer:
 def _token(
     state: ServingState, in_force: InForce, request: Request, outcome: ToUser, application: str, hops: int
 ) -> str:
-    """Write what must be the same when the call comes back: its end, the hops that are left, and who calls."""
+    """Write what must be the same when the call comes back: its end, the hops that are left, and who calls.
+
+    With the dialog in it, no two calls have the same token, which counts once.
+    """
     tokens, sent_as = state.tokens, request.from_
     call = tokens.dialog_hash(request.call_id, sent_as.tag or "")
     said = (
