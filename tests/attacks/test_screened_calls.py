@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from sipmesh.demo.organisation import Organisation, PoolPlan
 from sipmesh.server.proxy.serving.screened_calls import LASTS_S, MARK
+from sipmesh.server.proxy.serving.state import ServingState
 from sipmesh.sip.message import Request
 from sipmesh.trust.role import Role
+from support.call_rules import rules
 from support.network import BEGAN, BOT, EXAMPLE, FE1, FE2, POOL, Network, finished
 from support.peer import Peer
-from support.running import on_loop
+from support.running import on_loop, until
+from support.siblings import ONE, TWO, pair_of
 
 ASSERTED = "p-asserted-identity"
 ALICE, BOB, CAROL = (f"sip:{name}@{EXAMPLE}" for name in ("alice", "bob", "carol"))
@@ -196,3 +201,85 @@ async def test_made_up_token_is_refused(pool: Network, token: str) -> None:
         route = ("route", f"<sip:{MARK}{token}@{FE1};lr>")
         assert (await bot.ask(bot.request("INVITE", BOB, [route], sender=f"<{ALICE}>;tag=x"))).status == 403
         await bob.silent()
+
+
+@on_loop
+async def test_token_lets_the_same_invite_on_once(pool: Network) -> None:
+    """With another branch, and the same Call-ID, tag and CSeq: the phone would ring again after its caller has gone."""
+    async with pool:
+        alice, bob, bot = await ready(pool)
+        onward = let_on(bot, await screened(alice, bot))
+        again = onward.copy()
+        again.pop_item("via")
+        again.prepend("via", bot.via())
+        await bot.send(onward)
+        await bob.reply(await bob.request_in("INVITE"), 486)
+        assert (await bot.final()).status == 486
+        assert (await bot.ask(again)).status == 403
+        await bob.request_in("ACK")
+        await bob.silent()
+
+
+@pytest.mark.parametrize("caller", ["alice", "carol"])
+@on_loop
+async def test_blocked_caller_stays_blocked_after_the_application(pool: Network, caller: str) -> None:
+    """The application cannot have bob's phone ring for alice, whom bob has blocked. Carol gets through."""
+    await rules(pool, "bob", callers={"alice": "block"})
+    async with pool:
+        _, bob, bot = await ready(pool)
+        calls = await pool.phone(caller, FE1)
+        came = await screened(calls, bot)
+        await bot.send(let_on(bot, came, sender=f"sip:{caller}@{EXAMPLE}"))
+        if caller == "carol":
+            await bob.request_in("INVITE")
+            return
+        assert (await bot.final()).status == 603
+        await bob.silent()
+
+
+@pytest.mark.parametrize(("screens", "dialled"), [("bob", "Bob"), ("Bob", "bob"), ("Bob", "b%6Fb")])
+@on_loop
+async def test_no_spelling_of_a_user_leads_past_the_application(pool: Network, screens: str, dialled: str) -> None:
+    pool.set_application(screens=[f"{screens}@{EXAMPLE}"])
+    async with pool:
+        alice, bob, bot = await ready(pool)
+        await alice.send(alice.request("INVITE", f"sip:{dialled}@{EXAMPLE}"))
+        await bot.request_in("INVITE")
+        await bob.silent()
+
+
+@on_loop
+async def test_token_used_at_one_worker_is_used_at_the_other(pool: Network) -> None:
+    """Also the same INVITE by a link of the application to the other worker. A token that was not used is good at both."""
+    async with pair_of(pool.organisations[0]) as pair:
+        alice, bob = await pair.phone("alice", ONE), await pair.phone("bob", ONE)
+        one, two = await pair.peer("bot", ONE, BOT), await pair.peer("bot", TWO, BOT)
+        for application in (one, two):
+            await application.silent()
+        states = [pair.nodes[worker].core.state for worker in (ONE, TWO)]
+        for used, (first, second) in enumerate(((one, two), (two, one)), start=1):
+            await alice.send(alice.request("INVITE", BOB))
+            came = await first_of(one, two)
+            onward = let_on(first, came)
+            await first.send(onward)
+            await bob.reply(await bob.request_in("INVITE"), 486)
+            assert (await first.final()).status == 486
+            await bob.request_in("ACK")
+            await until(partial(knows, states, used))
+            for again in (onward, let_on(second, came)):
+                assert (await second.ask(again)).status == 403
+            await bob.silent()
+
+
+def knows(states: list[ServingState], tokens: int) -> bool:
+    """Tell whether each worker knows of so many tokens."""
+    return all(len([*state.used_tokens.entries()]) == tokens for state in states)
+
+
+async def first_of(*peers: Peer) -> Request:
+    """Wait for the INVITE that one of the *peers* gets; responses before it are passed over."""
+    waiting = [asyncio.ensure_future(peer.request_in("INVITE")) for peer in peers]
+    done, others = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    for other in others:
+        other.cancel()
+    return done.pop().result()

@@ -43,7 +43,7 @@ def test_screener_of_a_user_comes_before_that_of_the_domain_and_counts_in_its_po
     all_users = ApplicationRoute(
         "all.example.test", "pool1.example.test", frozenset(), (), public=False, screens=frozenset({"example.test"})
     )
-    one = replace(all_users, pool="one.example.test", screens=frozenset({"bob@example.test"}))
+    one = replace(all_users, pool="one.example.test", screens=frozenset({"Bob@example.test"}))
     table = ApplicationTable((one, all_users))
     assert table.screen
     assert table.screener("sip:bob@example.test", "pool1.example.test") == one

@@ -111,3 +111,13 @@ def test_token_that_two_processes_accept_in_the_same_instant_is_noticed() -> Non
     assert not replays.is_replayed("a", CALL, NOW)
     assert not replays.used_elsewhere(PassportUse("sbc.test", "a", CALL, NOW))
     assert replays.used_elsewhere(PassportUse("sbc.test", "a", "another", NOW))
+
+
+def test_token_without_a_request_that_may_come_again_counts_once() -> None:
+    replays, use = Replays(), PassportUse("bot.test", "a", "", NOW)
+    assert not replays.is_replayed("a", "", NOW)
+    assert replays.is_replayed("a", "", NOW)
+    assert replays.used_elsewhere(use)
+    other = Replays()
+    assert not other.used_elsewhere(use)
+    assert other.is_replayed("a", "", NOW)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sipmesh.routing.numbers.trunk_table import longest
+from sipmesh.sip.text import ascii_lower
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -35,7 +36,9 @@ class ApplicationTable:
     def __init__(self, applications: Iterable[ApplicationRoute]) -> None:
         self._applications = tuple(applications)
         self._by_address = {address: one for one in self._applications for address in one.addresses}
-        self._by_screened = {(one.next_hop, name): one for one in self._applications for name in one.screens}
+        self._by_screened = {
+            (one.next_hop, ascii_lower(name)): one for one in self._applications for name in one.screens
+        }
         self.screen = bool(self._by_screened)
 
     def screener(self, aor: str, home: str) -> ApplicationRoute | None:

@@ -46,7 +46,10 @@ def check_claims(claims: Claims, request: Request, now: int) -> None:
 
 
 class PassportUse(NamedTuple):
-    """A token of *peer* was accepted for *call* (`call_of`) in the second *at*; *mark* is that of the token, in hexadecimal."""
+    """A token of *peer* was accepted for *call* (`call_of`) in the second *at*; *mark* is that of the token, in hexadecimal.
+
+    *call* is "" for a token that counts for one request, which does not arrive again.
+    """
 
     peer: str
     mark: str
@@ -79,7 +82,7 @@ class Replays:
         """
         known = self._seen.get(mark) or self._elsewhere.get(mark)
         if known is not None:
-            return known[1] != call
+            return known[1] != call or not call
         if len(self._seen) >= MOST_REMEMBERED:
             _forget(self._seen, now)
         if len(self._seen) >= MOST_REMEMBERED:
@@ -91,7 +94,8 @@ class Replays:
         """Remember a token that another process has accepted; tell whether it was accepted here for another request."""
         _forget(self._elsewhere, use.at)
         self._elsewhere.setdefault(use.mark, (use.at, use.call))
-        return self._seen.get(use.mark, (use.at, use.call))[1] != use.call
+        known = self._seen.get(use.mark)
+        return known is not None and (known[1] != use.call or not use.call)
 
     def uses(self, peer: str) -> Iterator[PassportUse]:
         """Give all tokens that are remembered; they are those of *peer*."""

@@ -21,9 +21,9 @@ class UsedPassports:
         self._siblings, self._log = siblings, log
         self._of_peers: dict[str, Replays] = {}
 
-    def is_replayed(self, peer: str, mark: bytes, request: Request, now: int) -> bool:
-        """Tell whether the token with this *mark* was accepted for another request; remember it otherwise."""
-        use = PassportUse(peer, mark.hex(), call_of(request), now)
+    def is_replayed(self, peer: str, mark: bytes, request: Request | None, now: int) -> bool:
+        """Tell whether the token with this *mark* was accepted for another request, or before if it is for None; remember it."""
+        use = PassportUse(peer, mark.hex(), call_of(request) if request is not None else "", now)
         if self._of(peer).is_replayed(use.mark, use.call, now):
             return True
         self._siblings.passports_used((use,))

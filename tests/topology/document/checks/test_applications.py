@@ -56,6 +56,12 @@ if TYPE_CHECKING:
             "pools[3].screens[1]",
             "bot.example.test screens the calls to a@example.test already",
         ),
+        (
+            BOT_HOP,
+            f"screens: [a@example.test, A@example.test]\n    {BOT_HOP}",
+            "pools[3].screens[1]",
+            "bot.example.test screens the calls to A@example.test already",
+        ),
         (BOT_HOP, f"numbers: ['+']\n    {BOT_HOP}", "pools[3].numbers[0]", ""),
         (BOT_HOP, f"sip_addresses: ['+4930@example.test']\n    {BOT_HOP}", "pools[3].sip_addresses[0]", ""),
         (BOT_HOP, f"sip_addresses: ['%61@example.test']\n    {BOT_HOP}", "pools[3].sip_addresses[0]", ""),

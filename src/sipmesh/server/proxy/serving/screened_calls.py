@@ -126,7 +126,7 @@ def let_on(
     ends, hops, hidden, sent_as, _, identity = parts
     refused = _refused_again(state, request, sent_as, is_hidden=hidden == "1", ends=int(ends))
     if refused is None and state.used_tokens.is_replayed(
-        pool, token[-MAC_CHARACTERS:].encode(), request, int(state.wall())
+        pool, token[-MAC_CHARACTERS:].encode(), None, int(state.wall())
     ):
         refused = _refused("the token in its Route has let another call on")
     if refused is not None:

@@ -59,9 +59,9 @@ def calls_are_screened_once(document: CheckedDocument) -> None:
             remedy = "add `screens`, the users or domains whose calls it gets first; or remove `if_away`"
             document.report.add((*loc, "if_away"), f"{pool.name} screens no calls", remedy)
         for n, name in enumerate(pool.screens):
-            owner, place = owners.setdefault((pool.next_hop or "", name), pool.name), (*loc, "screens", n)
+            owner, place = owners.setdefault((pool.next_hop or "", name.lower()), pool.name), (*loc, "screens", n)
             domain = name.rpartition("@")[2]
-            if owner != pool.name or name in pool.screens[:n]:
+            if owner != pool.name or name.lower() in map(str.lower, pool.screens[:n]):
                 document.report.add(place, f"{owner} screens the calls to {name} already", "remove one of the two")
             elif domain not in ours and domain not in document.unread.texts:
                 remedy = did_you_mean(domain, ours, f"name one of our SIP domains: {', '.join(ours)}")
