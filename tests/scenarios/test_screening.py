@@ -142,7 +142,11 @@ async def test_calls_while_the_application_is_away(pool: Network, if_away: str, 
         if bot is not None and isinstance(answers, int):
             await bot.reply(await bot.request_in("INVITE"), answers)
         if if_away == "refuse":
-            assert (await alice.final()).status in {408, 500, 503}
+            refused = await alice.final()
+            assert refused.status in {408, 500, 503}
+            told = pool.nodes[FE1].refusals.plain[-1]
+            assert refused.values("warning") == [f'399 {FE1} "refused: unavailable, reference {told.reference}"']
+            assert told.why == f"{BOT}, which screens the calls to {BOB}, does not answer"
             await bob.silent()
             return
         rung = await bob.request_in("INVITE")

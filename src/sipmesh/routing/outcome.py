@@ -127,9 +127,10 @@ class Store:
 
 @dataclass(frozen=True, slots=True)
 class Screening:
-    """An application gets a call before the phones of *onward*. *passes*: while it does not answer, they ring without it."""
+    """The application *pool* gets a call before the phones of *onward*. *passes*: while it does not answer, they ring."""
 
     onward: ToUser
+    pool: str
     passes: bool
 
 

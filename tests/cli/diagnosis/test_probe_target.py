@@ -148,3 +148,15 @@ def test_unknown_address_is_a_partner_to_an_edge_only(place: Place, speaker: str
 def test_speaker_has_to_be_a_server_of_the_topology(place: Place) -> None:
     with pytest.raises(OperatorError, match="fe9"):
         aim(target("h.test", "fe9.example.test"), place)
+
+
+@pytest.mark.parametrize(
+    ("server", "kind", "names"), [(FE1, LinkKind.CLIENT, f"{EXAMPLE} or {FE1}"), (FE1, LinkKind.SERVER, FE1)]
+)
+def test_server_port_proves_its_server_and_a_client_port_the_domain_too(
+    place: Place, example: Organisation, server: str, kind: LinkKind, names: str
+) -> None:
+    """An application, which has a server port alone, proves no SIP domain."""
+    aimed, told = aim(target(at(example, server, kind)), place)
+    assert told.endswith(f"as a client that expects {names}")
+    assert aimed.hop.name == names.partition(" or ")[0]

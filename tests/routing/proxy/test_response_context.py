@@ -10,7 +10,7 @@ from sipmesh.errors import LocalError
 from sipmesh.routing.call_rules.call_rules import NO_RULES, CallRules
 from sipmesh.routing.call_rules.diversion import Diversion, Reason
 from sipmesh.routing.call_rules.handling import CallHandling
-from sipmesh.routing.outcome import Forward, Screening, ToUser
+from sipmesh.routing.outcome import Answer, Forward, Screening, ToUser
 from sipmesh.routing.proxy.branch_attempt import BranchState, ways_to
 from sipmesh.routing.proxy.branch_kinds import ELSEWHERE
 from sipmesh.routing.proxy.effects import (
@@ -871,23 +871,28 @@ ONWARD = ToUser(BOB, None, is_screened=True)
         (408, True, ["divert"]),
         (603, True, ["reply 603"]),
         (486, True, ["reply 486"]),
-        (503, False, ["reply 500"]),
+        (503, False, ["divert"]),
+        (603, False, ["reply 603"]),
     ],
 )
 def test_call_goes_on_past_an_application_that_is_away(status: int, passes: bool, wanted: list[str]) -> None:  # noqa: FBT001
     """And only then: its refusal of the call counts. What it answers later changes nothing."""
-    context = ResponseContext.of(request("INVITE"), (ONE_SERVER,), Screening(ONWARD, passes))
+    context = ResponseContext.of(request("INVITE"), (ONE_SERVER,), Screening(ONWARD, "bot.test", passes))
     assert told(context.start()) == ["start 0 a.test", "await silent"]
     effects = context.responded(0, response(status))
     assert ["divert" if isinstance(effect, Divert) else told([effect])[0] for effect in effects] == wanted
-    if effects and isinstance(effects[0], Divert):
+    if not passes and isinstance(effects[0], Divert):
+        why = "bot.test, which screens the calls to sip:bob@example.test, does not answer"
+        assert effects[0].onward == Answer(500, why=why)
+        assert told(context.not_diverted(effects[0], response(500))) == ["reply 500"]
+    elif effects and isinstance(effects[0], Divert):
         assert effects[0].onward is ONWARD
         assert told(context.diverted(Forward((PHONE,), None))) == ["start 1 1"]
         assert told(context.responded(1, response(200))) == ["reply 200"]
 
 
 def test_silent_application_is_away() -> None:
-    context = ResponseContext.of(request("INVITE"), (ONE_SERVER,), Screening(ONWARD, passes=True))
+    context = ResponseContext.of(request("INVITE"), (ONE_SERVER,), Screening(ONWARD, "bot.test", passes=True))
     context.start()
     [divert] = context.leave_silent()
     assert isinstance(divert, Divert)
@@ -902,7 +907,7 @@ def test_forwarded_call_is_screened_with_its_history() -> None:
     )
     context.begin()
     assert isinstance(context.responded(0, response(486))[-1], Divert)
-    screening = Screening(ToUser(BOB, None, chain=chain, is_screened=True), passes=True)
+    screening = Screening(ToUser(BOB, None, chain=chain, is_screened=True), "bot.test", passes=True)
     [start, _] = context.diverted(Forward((ONE_SERVER,), None, screening))
     assert isinstance(start, Start)
     assert start.chain == chain

@@ -155,9 +155,12 @@ def _opener(known: KnownListener, loaded: Loaded) -> str:
 
 
 def _meant(host: str, known: KnownListener | None, loaded: Loaded | None) -> tuple[str, ...]:
-    """Return the reference names (RFC 5922 section 4); raises `OperatorError` for an IP address, which proves no identity."""
+    """Return the reference names (RFC 5922 section 4); raises `OperatorError` for an IP address, which proves no identity.
+
+    At a server port, the name of the server alone counts: an application, for example, has no certificate for our SIP domains.
+    """
     if known is not None and loaded is not None:
-        return (*loaded.topology.sip_domains, known.server)
+        return (known.server,) if known.kind is LinkKind.SERVER else (*loaded.topology.sip_domains, known.server)
     if is_ip(host):
         raise OperatorError(
             f"an IP address proves no identity; name the domain that you expect at {host}: --name DOMAIN"

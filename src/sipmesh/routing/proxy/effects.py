@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from sipmesh.routing.call_rules.diversion import NOT_DIVERTED, Chain
 from sipmesh.routing.call_rules.handling import CallHandling
-from sipmesh.routing.outcome import Store, ToUser
+from sipmesh.routing.outcome import Answer, Store, ToUser
 from sipmesh.routing.target import AnotherNotifier, RemoteFlowTarget, Target
 from sipmesh.sip.message import Response
 
@@ -92,15 +92,15 @@ class Divert:
     """Find the target at the end of *chain*: `ResponseContext.diverted` or `ResponseContext.not_diverted` follows.
 
     A *redirection* of the branch to *target* wants it: the user who forwards, and the end of the chain, are still to be found.
-    *by_first*: the first server of the call is to find it, also if it is here, since it has others ring. *onward*: the target is
-    this user, past the application that screens the call and does not answer.
+    *by_first*: the first server of the call is to find it, also if it is here, since it has others ring. *onward*: the
+    application that screens the call does not answer, so the target is this user, or the call is refused.
     """
 
     chain: Chain
     redirection: Response | None = None
     target: Target | None = None
     by_first: bool = False
-    onward: ToUser | None = None
+    onward: ToUser | Answer | None = None
 
 
 Effect = Start | SendResponse | Silence | Cancel | Forget | AwaitSilent | DecideAgain | AwaitAnswer | Divert

@@ -6,7 +6,7 @@ from sipmesh.errors import LocalError
 from sipmesh.routing.call_rules.call_rules import CallRules
 from sipmesh.routing.call_rules.diversion import NOT_DIVERTED, Chain, Reason, chain_in
 from sipmesh.routing.call_rules.handling import CallHandling
-from sipmesh.routing.outcome import Forward, Otherwise, Screening, Store
+from sipmesh.routing.outcome import Answer, Forward, Otherwise, Screening, Store
 from sipmesh.routing.proxy.best_response import BestResponse
 from sipmesh.routing.proxy.branch_attempt import Branch, BranchState, Way, ways_to
 from sipmesh.routing.proxy.branch_kinds import (
@@ -522,13 +522,17 @@ class ResponseContext:
         return self._divert(following) if following is not None else []
 
     def _past_application(self, screening: Screening) -> list[Effect]:
-        """Have the phones ring without the application that screens their calls, if it is away and the topology says so."""
+        """Have the phones ring without the application that is away, if the topology says so; else refuse, and say why."""
         status = self.best.status if self.best is not None else SERVICE_UNAVAILABLE
         is_away = status == Status.REQUEST_TIMEOUT or FIRST_SERVER_FAILURE <= status < FIRST_GLOBAL_FAILURE
-        if not (screening.passes and is_away):
+        if not is_away:
             return []
         self.finding, self.best, self.screening = self.finding + 1, None, None
-        return [Divert(screening.onward.chain, onward=screening.onward)]
+        user = screening.onward
+        if screening.passes:
+            return [Divert(user.chain, onward=user)]
+        why = f"{screening.pool}, which screens the calls to {user.aor}, does not answer"
+        return [Divert(NOT_DIVERTED, onward=Answer(status, why=why))]
 
     def begin(self) -> list[Effect]:
         """Start the first group of targets for as long as the rules of the callee say, and find what rings at the same time."""

@@ -59,12 +59,11 @@ class MessageRefusals:
     def headers(self, flow: Flow, request: Request, answer: Answer) -> tuple[tuple[str, str], ...]:
         """Give the header fields of *answer*, with a Warning if it refuses with a code, or refuses a new call or message.
 
-        503 has none: under load a refusal must cost little.
+        A 503 that asks the sender to try later has none: under load a refusal must cost little.
         """
         if answer.code is None:
-            is_refused = (
-                answer.why and answer.status >= FIRST_CLIENT_ERROR and answer.status != Status.SERVICE_UNAVAILABLE
-            )
+            is_busy = answer.status == Status.SERVICE_UNAVAILABLE and answer.headers
+            is_refused = answer.why and answer.status >= FIRST_CLIENT_ERROR and not is_busy
             if not is_refused or request.method not in RECORDED or request.to.tag is not None:
                 return answer.headers
         return (*answer.headers, ("Warning", self.record(flow, request, answer)))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from sipmesh.routing.identity.privacy import hides_identity
 from sipmesh.routing.identity.route_set import first_route
 from sipmesh.routing.identity.sender import ServerSender
-from sipmesh.routing.outcome import Answer, Forward, Screening, ToUser, try_later
+from sipmesh.routing.outcome import Answer, Forward, Screening, ToUser
 from sipmesh.routing.passport.verification import FRESH_S
 from sipmesh.routing.proxy.branch_kinds import is_beside
 from sipmesh.routing.proxy.forwarding import DEFAULT_MAX_FORWARDS, route_to
@@ -71,7 +71,7 @@ def to_screener(
         return None
     if application.next_hop != view.pool.name:  # our pool has taken over the users, and not their application
         why = f"{application.pool}, which screens the calls to {outcome.aor}, is not behind this pool"
-        return None if application.passes else try_later(why)
+        return None if application.passes else Answer(Status.SERVICE_UNAVAILABLE, why=why)
     hops = (request.max_forwards or DEFAULT_MAX_FORWARDS) - HOPS
     if hops <= 0:
         return Answer(Status.TOO_MANY_HOPS, why=f"no hops are left to have {application.pool} screen the call")
@@ -81,7 +81,7 @@ def to_screener(
     uri = request.uri if is_gruu(request.ruri) else outcome.aor
     target = ServerTarget(view.pools[application.pool].servers, LinkKind.SERVER, uri, through=through)
     onward = ToUser(outcome.aor, outcome.identity, outcome.device, outcome.instead, outcome.chain, is_screened=True)
-    return Forward((target,), outcome.identity, Screening(onward, application.passes))
+    return Forward((target,), outcome.identity, Screening(onward, application.pool, application.passes))
 
 
 def _is_exempt(
