@@ -103,3 +103,14 @@ async def test_server_that_closes_tcp_within_an_answer_is_reported_and_the_next_
         assert "Connection reset by peer" in (await proved(key, anchors, [(HOST, port)], 0)).fault
         assert (await asked([key], [(HOST, port), (HOST, ports[0])]))[key].data == ["192.0.2.1"]
     udp.close()
+
+
+@pytest.mark.parametrize("host", [HOST, "::1"])
+def test_port_that_refuses_is_reported_at_once(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No attempt waits for its timeout, which here is longer than any test may take."""
+    monkeypatch.setattr(dns_lookups, "TIMEOUT_S", 3600.0)
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM) as bound:
+        bound.bind((host, 0))
+        port = int(bound.getsockname()[1])
+    fault = look_up([("a.test", "A")], [(host, port)])[("a.test", "A")].fault
+    assert fault == f"{host} port {port} does not answer (Connection refused)"

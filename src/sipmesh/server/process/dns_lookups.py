@@ -9,11 +9,14 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
-from typing import TYPE_CHECKING, Final
+from socket import SOCK_DGRAM
+from typing import TYPE_CHECKING, Any, Final
 
+import dns.asyncbackend
 import dns.asyncquery
 import dns.exception
 import dns.flags
+import dns.inet
 import dns.message
 import dns.name
 import dns.rcode
@@ -141,8 +144,13 @@ async def _exchange(question: Key, host: str, port: int, *, checking_disabled: b
     name, kind = question
     query = dns.message.make_query(dns.name.from_text(name), kind, want_dnssec=True)
     query.flags |= dns.flags.AD | (dns.flags.CD if checking_disabled else 0)
+    family = dns.inet.af_for_address(host)
+    backend: Any = dns.asyncbackend.get_default_backend()
+    # only a connected socket learns at once that the port refuses
+    connected = await backend.make_socket(family, SOCK_DGRAM, 0, None, (host, port))
     try:
-        response, _ = await dns.asyncquery.udp_with_fallback(query, host, TIMEOUT_S, port)
+        async with connected as udp:
+            response, _ = await dns.asyncquery.udp_with_fallback(query, host, TIMEOUT_S, port, udp_sock=udp)
     except EOFError:  # TCP, closed within an answer
         raise ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET)) from None
     return response
