@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from contextlib import closing
+from threading import Event
 
 import pytest
 
@@ -91,6 +92,31 @@ async def test_instant_of_another_user_leads_to_the_own_history_only(home: Netwo
         assert await messages(carol, "bob@example.test", sent["at"] + 1) == []
         assert await messages(bob, "bob@example.test", sent["at"] + 1) == []
         assert await messages(alice, "bob@example.test", sent["at"] + 1) == [sent]
+
+
+@on_loop
+async def test_flood_of_one_sender_is_written_after_the_stored_message_of_another(home: Network) -> None:
+    """It was ahead of it: while the disk was slow, carol got 480 after five seconds."""
+    keep_history(home)
+    async with home:
+        alice, carol = await home.phone("alice", FE1), await home.phone("carol", FE1)
+        history, answers = home.nodes[FE1].events.history, Event()
+        try:
+            history._queue.submit(lambda _: answers.wait())  # a transaction that takes long
+            for number in range(30):
+                assert await tell(alice, carol, b"%d" % number, to="sip:carol@example.test") == 200
+            waiting = history._queue.waiting
+            storing = asyncio.ensure_future(say(carol, b"hello"))
+            await until(lambda: history._queue.waiting > waiting)
+        finally:
+            answers.set()
+        assert await storing == 202
+        await until(lambda: history.kept >= 60)
+        with closing(sqlite3.connect(home.organisations[0].folder / "state" / "messages.db")) as db:
+            [(expires,)] = db.execute("SELECT expires FROM stored_messages").fetchall()
+            stored = (expires - history._current.value.messages.lifetime_s) * 1e6
+            flood = "SELECT count(*) FROM message_history WHERE at > ?"
+            assert db.execute(flood, (stored,)).fetchone()[0] >= 60
 
 
 @on_loop

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from simulation.processes import CURRENT, outside
 from sipmesh.errors import OperatorError
-from sipmesh.storage.message_queue import MOST_IN_BATCH, MessageQueue, Piece
+from sipmesh.storage.message_queue import MessageQueue, Piece
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +28,7 @@ class VirtualMessages(MessageQueue):
     ) -> None:
         ours = copy_context()
         super().__init__(url, lambda call: loop.call_soon(call, context=ours))
-        self._loop, self._pieces, self._is_open = loop, list[Piece](), False
+        self._loop, self._is_open = loop, False
         self._must_answer, self._late_s = must_answer, late_s
 
     def begin(self, faults: StoreFaults) -> None:
@@ -36,16 +36,21 @@ class VirtualMessages(MessageQueue):
         self._faults, self._is_open = faults, True
 
     def submit(
-        self, work: Work[Any], done: Callable[[Any], None] = lambda _: None, *, only_reads: bool = False
+        self,
+        work: Work[Any],
+        done: Callable[[Any], None] = lambda _: None,
+        *,
+        only_reads: bool = False,
+        is_later: bool = False,
     ) -> Piece:
         """See `MessageQueue`."""
-        piece = Piece(work, done, only_reads=only_reads)
+        piece = Piece(work, done, only_reads=only_reads, is_later=is_later)
         if self.waiting >= self._most_waiting or not self._is_open:
             done(None)
             return piece
         self.waiting += 1
-        self._pieces.append(piece)
-        if len(self._pieces) == 1:
+        self._queue.put((is_later, next(self._numbers), piece))
+        if self._queue.qsize() == 1:
             process = CURRENT.get()
             slow_s = process.machine.slow_s if process is not None else 0.0
             self._loop.call_later(GATHER_S + slow_s + self._late_s(), self._work)
@@ -53,8 +58,8 @@ class VirtualMessages(MessageQueue):
 
     def _work(self) -> None:
         """Do what has come meanwhile in one transaction, or in several."""
-        while self._pieces:
-            batch, self._pieces = self._pieces[:MOST_IN_BATCH], self._pieces[MOST_IN_BATCH:]
+        while not self._queue.empty():
+            batch = self._next()
             try:
                 self._must_answer()
             except OperatorError as wrong:

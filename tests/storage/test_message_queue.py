@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from threading import Event
 
 import pytest
 import sqlalchemy as sql
 
+from sipmesh.database.connection import SQLITE_FILE
 from sipmesh.errors import OperatorError
-from sipmesh.storage.message_queue import MessageQueue
+from sipmesh.storage.message_queue import MOST_IN_BATCH, MessageQueue
 from sipmesh.storage.messages import Work, expire, forget_users
 
 PATIENCE_S = 10.0
@@ -55,7 +59,7 @@ class Loop:
 
 @pytest.fixture(name="loop")
 def _loop(tmp_path: Path) -> Iterator[Loop]:
-    loop = Loop(tmp_path / "messages.db")
+    loop = Loop(tmp_path / "messages.db", most_waiting=2 * MOST_IN_BATCH)
     loop.queue.begin(loop)
     yield loop
     loop.queue.close()
@@ -117,6 +121,89 @@ def test_withdrawn_work_is_not_done(loop: Loop) -> None:
     is_withdrawn.set()
     loop.turn()
     assert done == []
+
+
+def test_work_that_is_later_waits_for_all_other_work_and_keeps_its_order(loop: Loop) -> None:
+    """Entries of message histories are later: a flood of one sender is not ahead of the stored messages of others."""
+    order, begun = list[int](), Event()
+    loop.queue.submit(lambda _: begun.wait(PATIENCE_S))
+    for number in range(MOST_IN_BATCH):
+        loop.queue.submit(lambda _, number=number: order.append(number), is_later=True)  # type: ignore[misc]
+    loop.queue.submit(lambda _: order.append(-1))
+    begun.set()
+    loop.turn()
+    assert order == [-1, *range(MOST_IN_BATCH)]
+
+
+def test_end_does_also_what_is_later_and_leaves_no_gap(loop: Loop) -> None:
+    for _ in range(2 * MOST_IN_BATCH):
+        loop.queue.submit(one, is_later=True)
+    loop.queue.close()
+    assert loop.queue.waiting == 2 * MOST_IN_BATCH
+    loop.turn()
+
+
+FLOOD = """
+import sys, threading
+from sipmesh.storage.message_cipher import HistoryCipher
+from sipmesh.storage.message_history import NewEntry, keep
+from sipmesh.storage.message_queue import MessageQueue
+cipher = HistoryCipher("pool1", b"k" * 32).of("sip:bob@example.test", 5)
+calls, ends, kept, lost, number, told = [], threading.Event(), 0, 0, 0, False
+queue = MessageQueue(sys.argv[1], calls.append)
+queue.begin(None)
+def done(is_new):
+    global kept, lost
+    kept, lost = kept + (is_new is True), lost + (is_new is None)
+threading.Thread(target=lambda: (sys.stdin.read(), ends.set()), daemon=True).start()
+while not ends.is_set() or queue.waiting:
+    while not ends.is_set() and queue.waiting < 1_000:
+        key = cipher.key(b"%s %d" % (sys.argv[2].encode(), number), is_mine=False)
+        entry = NewEntry(key, cipher.conversation("alice@example.test"), cipher.source("alice@example.test"), b"x" * 1_000)
+        queue.submit(keep(cipher, entry), done, is_later=True)
+        number += 1
+    while calls:
+        calls.pop(0)()
+    if kept and not told:
+        told = print("floods", flush=True) or True
+    ends.wait(0.01)
+queue.close()
+print("ended", kept, lost)
+"""
+
+
+@pytest.mark.wide
+def test_processes_that_flood_one_file_with_histories_refuse_no_stored_message_of_another(
+    loop: Loop, tmp_path: Path
+) -> None:
+    """Two of three had the file by turns, each again before the third asked for it: after 5 s all of the third failed.
+
+    None of the three loses anything.
+    """
+    assert loop.do(one) == [1]
+    paths = os.pathsep.join(filter(None, sys.path))
+    with ExitStack() as stack:
+        floods = [
+            stack.enter_context(
+                subprocess.Popen(
+                    [sys.executable, "-c", FLOOD, f"{SQLITE_FILE}{tmp_path}/messages.db", str(number)],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    env={**os.environ, "PYTHONPATH": paths},
+                    text=True,
+                )
+            )
+            for number in range(2)
+        ]
+        for flood in floods:
+            assert flood.stdout is not None
+            assert flood.stdout.readline() == "floods\n"
+        assert [loop.do(forget_users([])) for _ in range(20)] == [[0]] * 20
+        assert loop.told == []
+        for flood in floods:
+            *_, ended = flood.communicate("")[0].split("\n")[:-1]
+            word, kept, lost = ended.split()
+            assert (word, int(kept) > 0, int(lost)) == ("ended", True, 0)
 
 
 def test_end_does_what_was_submitted(loop: Loop) -> None:

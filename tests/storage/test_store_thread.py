@@ -11,22 +11,18 @@ from sipmesh.storage.store_thread import batches, while_loop_runs
 
 
 @pytest.mark.parametrize(
-    ("queued", "most", "found"),
+    ("queued", "found"),
     [
-        ([1, 2, 3, None], 10, [[1, 2, 3]]),
-        ([1, 2, 3, None], 2, [[1, 2], [3]]),
-        ([1, 2, None], 2, [[1, 2]]),
-        ([1, None, 2], 10, [[1], [2]]),  # what came late is done too
-        ([None], 10, []),
+        ([1, 2, 3, None], [[1, 2, 3]]),
+        ([1, None, 2], [[1], [2]]),  # what came late is done too
+        ([None], []),
     ],
 )
-def test_what_has_come_is_one_batch_and_none_is_the_end(
-    queued: list[int | None], most: int, found: list[list[int]]
-) -> None:
+def test_what_has_come_is_one_batch_and_none_is_the_end(queued: list[int | None], found: list[list[int]]) -> None:
     queue: SimpleQueue[int | None] = SimpleQueue()
     for one in queued:
         queue.put(one)
-    assert list(batches(queue, most)) == found
+    assert list(batches(queue)) == found
 
 
 def test_result_for_a_loop_that_has_ended_is_dropped_and_another_one_arrives() -> None:

@@ -1,28 +1,34 @@
 """The thread that works on the stored messages, so that the event loop never waits for their database.
 
-Work that comes during one transaction goes into the next one. The database is opened with the first work: a server starts
-without it. A file that does not exist yet is made with the first message that is stored.
+Work that comes during one transaction goes into the next one; stored messages come before message histories. The database is
+opened with the first work: a server starts without it. A file that does not exist yet is made with the first message that is
+stored.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from itertools import count
 from pathlib import Path
-from queue import SimpleQueue
-from threading import Thread
+from queue import Empty, PriorityQueue
+from threading import Event, Thread
 from typing import Any, Final, Protocol, TypeVar
 
 from sipmesh.database.connection import is_missing_file
 from sipmesh.database.lazy_module import sql
 from sipmesh.errors import OperatorError
 from sipmesh.storage.messages import MessageStore, WithoutMessages, Work
-from sipmesh.storage.store_thread import Post, batches, while_loop_runs
+from sipmesh.storage.store_thread import Post, while_loop_runs
 
 MOST_WAITING: Final = 5_000
 """Pieces of work that wait for the database; more are refused at once."""
 
 MOST_IN_BATCH: Final = 200
 """Pieces of work in one transaction."""
+
+GAP_S: Final = 0.12
+"""How long a process that has only histories to write leaves the database to others: SQLite asks for a locked file each 0.1 s."""
 
 CLOSING_S: Final = 2.0
 """How long the end of a server waits for what is still to be written. No sender has a response that says it is stored."""
@@ -47,17 +53,24 @@ def _ignore(_: object) -> None:
 class Piece:
     """One piece of work, and the callback for its result. A caller that sets *withdrawn* does not want it done any more.
 
-    *only_reads*: the work writes nothing.
+    *only_reads*: the work writes nothing. *is_later*: all work that is not comes before it.
     """
 
-    __slots__ = ("done", "only_reads", "withdrawn", "work")
+    __slots__ = ("done", "is_later", "only_reads", "withdrawn", "work")
 
-    def __init__(self, work: Work[Any], done: Callable[[Any], None], *, only_reads: bool) -> None:
-        self.work, self.done, self.only_reads, self.withdrawn = work, done, only_reads, False
+    def __init__(self, work: Work[Any], done: Callable[[Any], None], *, only_reads: bool, is_later: bool) -> None:
+        self.work, self.done, self.only_reads, self.is_later, self.withdrawn = work, done, only_reads, is_later, False
 
     def run(self, db: sql.Connection) -> object:
         """Do the work inside a transaction; None if it was withdrawn."""
         return None if self.withdrawn else self.work(db)
+
+
+_Ranked = tuple[int, int, Piece | None]
+"""A piece behind its rank and number: the queue gives the smallest first."""
+
+_END: Final[_Ranked] = (2, 0, None)
+"""Comes after all work."""
 
 
 class MessageQueue:
@@ -65,7 +78,7 @@ class MessageQueue:
 
     def __init__(self, url: str | Path, post: Post, most_waiting: int = MOST_WAITING) -> None:
         self._url, self._post, self._most_waiting = url, while_loop_runs(post), most_waiting
-        self._queue: SimpleQueue[Piece | None] = SimpleQueue()
+        self._queue, self._numbers, self._end = PriorityQueue[_Ranked](), count(), Event()
         self._store: MessageStore | None = None
         self._thread: Thread | None = None
         self._faults: StoreFaults | None = None
@@ -78,28 +91,48 @@ class MessageQueue:
         self._thread = Thread(target=self._run, name="stored-messages", daemon=True)
         self._thread.start()
 
-    def submit(self, work: Work[T], done: Callable[[T | None], None] = _ignore, *, only_reads: bool = False) -> Piece:
+    def submit(
+        self,
+        work: Work[T],
+        done: Callable[[T | None], None] = _ignore,
+        *,
+        only_reads: bool = False,
+        is_later: bool = False,
+    ) -> Piece:
         """Have *work* done, and *done* called on the loop with its result; with None if it was not done."""
-        piece = Piece(work, done, only_reads=only_reads)
+        piece = Piece(work, done, only_reads=only_reads, is_later=is_later)
         if self.waiting >= self._most_waiting or self._thread is None:
             done(None)
         else:
             self.waiting += 1
-            self._queue.put(piece)
+            self._queue.put((is_later, next(self._numbers), piece))
         return piece
 
     def close(self) -> None:
         """Do what was submitted, if that takes no longer than a moment, and close the database."""
         if self._thread is not None:
-            self._queue.put(None)
+            self._end.set()
+            self._queue.put(_END)
             self._thread.join(CLOSING_S)
             self._thread = None
 
     def _run(self) -> None:
-        for batch in batches(self._queue, MOST_IN_BATCH):
+        while batch := self._next():
             self._carry_out(batch)
+            if batch[-1].is_later and not self._queue.empty():
+                self._end.wait(GAP_S)
         if self._store is not None:
             self._store.close()
+
+    def _next(self) -> list[Piece]:
+        """Wait for work, and take what has come, as much as fits into one transaction; nothing at the end."""
+        taken = [self._queue.get()]
+        with suppress(Empty):
+            while len(taken) < MOST_IN_BATCH:
+                taken.append(self._queue.get_nowait())
+        if taken[-1] is _END:
+            self._queue.put(_END)
+        return [piece for _, _, piece in taken if piece is not None]
 
     def _carry_out(self, batch: Sequence[Piece]) -> None:
         """Do a batch; what is done with a result that fails is the loop's fault, and ends nothing here."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from queue import Empty, SimpleQueue
@@ -14,12 +13,12 @@ Post = Callable[[Callable[[], None]], object]
 """Has the event loop call something soon; called from the threads of the stores."""
 
 
-def batches(queue: SimpleQueue[T | None], most: int = sys.maxsize) -> Iterator[list[T]]:
-    """Wait for work, and yield all that has come meanwhile, *most* at a time; None in *queue* is the end."""
+def batches(queue: SimpleQueue[T | None]) -> Iterator[list[T]]:
+    """Wait for work, and yield all that has come meanwhile; None in *queue* is the end."""
     while (first := queue.get()) is not None:
         batch = [first]
         with suppress(Empty):
-            while len(batch) < most:
+            while True:
                 following = queue.get_nowait()
                 if following is None:
                     queue.put(None)  # the end comes after these

@@ -46,7 +46,11 @@ UPLOADS_OF_USER: Final = 2
 DOWNLOADS: Final = 64
 DOWNLOADS_TO_ADDRESS: Final = 24
 DOWNLOADS_OF_OWNER: Final = 8
-"""Files of one user that go to one address: who has links of one user leaves places to others behind the same NAT."""
+"""Files of one user that go to one address: who has links of one user leaves places to others behind the same NAT.
+
+Of the files of one user as many go as there are places left, at most half of them, so that who has one link and many addresses
+leaves places to the files of others.
+"""
 
 PART_S: Final = 20.0
 """Seconds for each part of `PART` octets, in both directions: a slower peer would keep its place for hours."""
@@ -184,8 +188,9 @@ class FilePages:
         if found is None:
             raise self._strangers.failed(request, "the link of a file is wrong, or its time is over", NOT_THERE)
         file, sent, about = found
-        to = address_of(request)
-        with self._downloads.taken({to: DOWNLOADS_TO_ADDRESS, f"{to} {sent.owner.aor}": DOWNLOADS_OF_OWNER}):
+        to, owner = address_of(request), sent.owner.aor
+        shares = {to: DOWNLOADS_TO_ADDRESS, f"{to} {owner}": DOWNLOADS_OF_OWNER, owner: self._downloads.left}
+        with self._downloads.taken(shares):
             answer = web.StreamResponse(headers={**HEADERS, **_CONTENT, "Content-Disposition": disposition(about.name)})
             answer.force_close()
             answer.content_type, answer.content_length = OCTETS, sent.size
@@ -237,10 +242,15 @@ class Places:
     def __init__(self, most: int) -> None:
         self._most, self._taken, self._of = most, 0, Counter[str]()
 
+    @property
+    def left(self) -> int:
+        """How many places are left."""
+        return self._most - self._taken
+
     @contextmanager
     def taken(self, shares: Mapping[str, int]) -> Iterator[None]:
         """Take a place for the block; *shares*: who takes it, and how many each may have. Raises HTTP 429 if there is none."""
-        if self._taken >= self._most or any(self._of[who] >= most for who, most in shares.items()):
+        if not self.left or any(self._of[who] >= most for who, most in shares.items()):
             raise too_many(int(PART_S))
         self._taken += 1
         self._of.update(shares.keys())

@@ -181,7 +181,7 @@ class MessageHistory:
             self.kept += is_new is True
             self.lost += is_new is None
 
-        self._queue.submit(keep(cipher, entry_of(cipher, told, source)), done)
+        self._queue.submit(keep(cipher, entry_of(cipher, told, source)), done, is_later=True)
 
     def _has_room(self, principal: str, octets: int) -> bool:
         """Count the *octets* of a message of *principal*; False if so many cannot be kept now."""
@@ -244,7 +244,7 @@ class MessageHistory:
             else:
                 done(document(name, [(entry.at, entry.octets) for entry in result.entries], result.before))
 
-        self._queue.submit(work, found, only_reads=True)
+        self._queue.submit(work, found, only_reads=True, is_later=True)
 
     def takes(self, request: Request) -> bool:
         """Tell whether *request* is a PUBLISH that erases."""
@@ -266,7 +266,7 @@ class MessageHistory:
             self._log.info("message history erased", user=user, messages=count)
             done(Answer(Status.OK, headers=(("SIP-ETag", self._token()), ("Expires", "0"))))
 
-        self._queue.submit(erase(cipher, None if what == ALL else cipher.conversation(what)), erased)
+        self._queue.submit(erase(cipher, None if what == ALL else cipher.conversation(what)), erased, is_later=True)
 
     def _refused_order(self, request: Request, user: str, identity: str | None) -> Answer | None:
         if identity != user:
@@ -295,9 +295,9 @@ class MessageHistory:
                 removed.append(self._cipher.owner(aor))
             else:
                 old = self._cipher.of(aor, new.account)
-                self._queue.submit(move(old, new, self._renewed(new)))
+                self._queue.submit(move(old, new, self._renewed(new)), is_later=True)
         if removed:
-            self._queue.submit(forget(removed))
+            self._queue.submit(forget(removed), is_later=True)
 
     def _renewed(self, cipher: UserCipher) -> Callable[[bytes], NewEntry | None]:
         def renewed(octets: bytes) -> NewEntry | None:
@@ -319,11 +319,11 @@ class MessageHistory:
             self._expire()
         if self.is_on and now >= self._look_at and self._current.value.homes.ready:
             self._look_at = now + LOOK_EVERY_S
-            self._queue.submit(accounts(self._cipher.pool), self._looked, only_reads=True)
+            self._queue.submit(accounts(self._cipher.pool), self._looked, only_reads=True, is_later=True)
 
     def _expire(self) -> None:
         days = self._days
-        self._queue.submit(expire(self._cipher.pool, days), lambda count: self._expired(days, count))
+        self._queue.submit(expire(self._cipher.pool, days), lambda count: self._expired(days, count), is_later=True)
 
     def _expired(self, days: int, count: int | None) -> None:
         """Go on if there is more to remove; without a history, this ends once nothing is left."""
@@ -344,7 +344,7 @@ class MessageHistory:
         for aor, (owner, account) in users.items():
             present = homes.account_of(aor) if aor not in gone else 0
             if present > account:
-                self._queue.submit(forget([owner], present))
+                self._queue.submit(forget([owner], present), is_later=True)
 
 
 def entry_of(cipher: UserCipher, told: Written, source: str) -> NewEntry:
