@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from server.invitations.test_file_pages import FIELDS, connected, head_of, send, told, until, upload, usage
-from sipmesh.server.invitations.file_pages import DOWNLOADS_OF_OWNER
+from sipmesh.server.invitations.file_pages import DOWNLOADS, DOWNLOADS_OF_OWNER
 from sipmesh.storage.file_cipher import FileCipher
 from sipmesh.storage.sent_files import KEPT_FREE, PART, SentFiles, erase_files
 from sipmesh.storage.users.device_rows import remove_device
@@ -181,6 +181,27 @@ async def test_slow_downloads_leave_places_to_others_behind_the_same_nat(tmp_pat
         slow.pop().transport.abort()
         while (await person.get(small)).status == 429:
             await asyncio.sleep(LOOK_AGAIN_S)
+        for writer in slow:
+            writer.transport.abort()
+
+
+@pytest.mark.wide
+@within(90.0)
+async def test_slow_downloads_of_one_link_from_many_addresses_leave_places_to_the_files_of_others(
+    tmp_path: Path,
+) -> None:
+    """Eight addresses, each with its eight places, had all of them, for as long as a slow client may need."""
+    async with management_with_invitations(tmp_path, files={}) as network, invitee(network) as person:
+        alice, bob = [await DavPhone.set_up(network, person, user) for user in ("alice", "bob")]
+        large, of_bob = told(await send(alice, b"x" * (16 << 20)))["url"], told(await send(bob))["url"]
+        slow, taken = list[asyncio.StreamWriter](), 0
+        for number in range(DOWNLOADS):
+            reader, writer = await connected(person, alice.base, f"127.0.0.{10 + number // DOWNLOADS_OF_OWNER}")
+            writer.write(f"GET {urlsplit(large).path} HTTP/1.1\r\nHost: {urlsplit(large).netloc}\r\n\r\n".encode())
+            taken += (await reader.readline()).startswith(b"HTTP/1.1 200")  # the rest is not read
+            slow.append(writer)
+        assert (await person.get(of_bob)).status == 200
+        assert taken == DOWNLOADS // 2
         for writer in slow:
             writer.transport.abort()
 

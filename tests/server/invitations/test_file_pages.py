@@ -197,11 +197,15 @@ async def test_body_that_is_no_upload_is_refused_and_leaves_nothing(tmp_path: Pa
         assert usage(network) == (1, 0)
 
 
-async def connected(person: Invitee, base: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """Open a connection to the pages, for a client that writes what it likes."""
+async def connected(
+    person: Invitee, base: str, address: str = HOST
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Open a connection to the pages from *address*, for a client that writes what it likes."""
     context = ssl.create_default_context(cafile=str(person.root))
     parts = urlsplit(base)
-    return await asyncio.open_connection(HOST, parts.port, ssl=context, server_hostname=parts.hostname)
+    return await asyncio.open_connection(
+        HOST, parts.port, ssl=context, server_hostname=parts.hostname, local_addr=(address, 0)
+    )
 
 
 def head_of(phone: DavPhone, length: int) -> bytes:
