@@ -18,10 +18,10 @@ from sipmesh.server.console.pages.forms import FORMS
 from sipmesh.trust.evidence import LinkKind
 from support.console import management_with_console
 from support.managed import MGMT, Managed, second_pool
-from support.network import POOL2
+from support.network import FE1, POOL2
 from support.openid_provider import OpenIdProvider
 from support.programs import ended
-from support.running import on_loop
+from support.running import on_loop, until
 
 pytestmark = [pytest.mark.soak, pytest.mark.peer("chromium"), pytest.mark.peer("certutil"), pytest.mark.peer("npm")]
 
@@ -163,6 +163,27 @@ async def test_new_verdict_appears_in_the_page_without_a_reload(tmp_path: Path) 
         assert await viewer.evaluate(shown) == 1
         assert await viewer.evaluate("window.same") is True
         assert [line for line in browser.console if "Content Security Policy" in line] == []
+
+
+@pytest.mark.parametrize("width", [1280, 400])
+@on_loop
+async def test_opened_message_of_a_trace_leaves_room_for_the_proof_of_its_sender(tmp_path: Path, width: int) -> None:
+    async with opened(tmp_path) as (network, browser):
+        await network.start(FE1)
+        await network.acknowledged(1, FE1)
+        alice = await network.agent("alice", FE1)
+        operator = await ConsolePage.open(browser, network)
+        await operator.log_in(network, "operator")
+        await operator.look("light", width)
+        await operator.show("/trace?what=alice")
+        await until(lambda: bool(network.nodes[FE1].tracer._traces))
+        assert (await alice.message("sip:alice@example.test", "hello")).status in {200, 202}
+        shown = """new Promise(done => { const look = () => document.querySelector("tbody details")
+          ? done(document.body.innerText) : setTimeout(look, 20); look() })"""
+        assert "MESSAGE" in await operator.evaluate(shown)
+        await operator.evaluate("document.querySelectorAll('tbody details').forEach(one => one.open = true), undefined")
+        hidden = "(box => box.scrollWidth - box.clientWidth)(document.querySelector('#live .wide'))"
+        assert await operator.evaluate(hidden) == 0
 
 
 async def _sends(viewer: ConsolePage, action: str) -> None:

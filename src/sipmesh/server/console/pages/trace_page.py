@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 EVENTS: Final = "/trace/events"
 ASK_EVERY_S: Final = 0.5
-COLUMNS: Final = tuple(map(Column[object], ("At", "From", "To", "Message", "Sender, and changes")))
+COLUMNS: Final = tuple(map(Column[object], ("At", "From", "To", "Message", "Sender, changes")))
 MESSAGES: Final = Table.of(COLUMNS, (), Wanted("/trace"))
 """The table before the first message has come."""
 
