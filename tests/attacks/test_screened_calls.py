@@ -14,7 +14,7 @@ from sipmesh.server.proxy.serving.state import ServingState
 from sipmesh.sip.message import Request
 from sipmesh.trust.role import Role
 from support.call_rules import rules
-from support.network import BEGAN, BOT, EXAMPLE, FE1, FE2, POOL, Network, finished
+from support.network import BEGAN, BOT, EXAMPLE, FE1, FE2, FE3, POOL, POOL2, Network, finished
 from support.peer import Peer
 from support.running import on_loop, until
 from support.siblings import ONE, TWO, pair_of
@@ -36,15 +36,17 @@ def _screens(request: pytest.FixtureRequest) -> None:
 
 @pytest.fixture(name="two")
 def _two(tmp_path: Path) -> Network:
-    """Two applications behind one server: one screens the calls to bob, the other those to carol."""
+    """Two applications behind one server: one screens the calls to bob, the other those to carol. Dave and erin are far away."""
     plans = (
         PoolPlan(POOL, Role.FRONT_END, (FE1,)),
+        PoolPlan(POOL2, Role.FRONT_END, (FE3,)),
         PoolPlan(BOT, Role.APPLICATION, (BOT,), {"next_hop": POOL, "screens": [f"bob@{EXAMPLE}"]}),
         PoolPlan(OTHER, Role.APPLICATION, (OTHER,), {"next_hop": POOL, "screens": [f"carol@{EXAMPLE}"]}),
     )
     organisation = finished(Organisation.build(tmp_path / "two", EXAMPLE, plans, issued_at=BEGAN))
     organisation.add_users("alice", "bob", "carol")
-    return Network((organisation,), starts=(FE1,))
+    organisation.add_users("dave", "erin", pool=POOL2)
+    return Network((organisation,), starts=(FE1, FE3))
 
 
 async def screened(caller: Peer, bot: Peer, *headers: tuple[str, str]) -> Request:
@@ -283,3 +285,47 @@ async def first_of(*peers: Peer) -> Request:
     for other in others:
         other.cancel()
     return done.pop().result()
+
+
+DAVE, ERIN = (f"sip:{name}@{EXAMPLE}" for name in ("dave", "erin"))
+
+
+@pytest.mark.parametrize("callee", ["bob", "carol"])
+@on_loop
+async def test_redirection_of_one_call_leads_no_other_call_on(two: Network, callee: str) -> None:
+    """Neither the next call to bob, who forwards, nor a call to carol, who does not. The call itself goes on to erin."""
+    await rules(two, "bob", always=f"erin@{EXAMPLE}")
+    async with two:
+        dave, erin = await two.phone("dave", FE3), await two.phone("erin", FE3)
+        bot, other = await two.peer(FE1, "bot", BOT), await two.peer(FE1, "other", OTHER)
+        for application in (bot, other):
+            await application.silent()
+        first = await screened(dave, bot)
+        await bot.send(let_on(bot, first, sender=DAVE))
+        moved = (await bot.final()).items("contact")[0]
+        attacker = bot if callee == "bob" else other
+        again = await two.phone("dave", FE3)
+        await again.send(again.request("INVITE", f"sip:{callee}@{EXAMPLE}"))
+        attacker.contact = moved
+        await attacker.reply(await attacker.request_in("INVITE"), 302)
+        assert (await again.final()).status == 302
+        await erin.silent()
+        bot.contact = moved
+        await bot.reply(first, 302)
+        assert (await erin.request_in("INVITE")).values(ASSERTED) == [f"<{DAVE}>"]
+
+
+@on_loop
+async def test_application_forwards_no_call_in_the_name_of_its_callee(two: Network) -> None:
+    """By a redirection that it writes itself, as a home pool would, or by an INVITE without a token: bob forwards nothing."""
+    async with two:
+        dave, erin = await two.phone("dave", FE3), await two.phone("erin", FE3)
+        bot = await two.peer(FE1, "bot", BOT)
+        await bot.silent()
+        came = await screened(dave, bot)
+        assert (await bot.ask(bot.request("INVITE", ERIN, sender=f"<{DAVE}>;tag=x"))).status == 403
+        bot.contact = f"<{ERIN}>"
+        await bot.reply(came, 302, [("diversion", f"<{BOB}>;reason=unconditional")])
+        moved = await dave.final()
+        assert (moved.status, moved.has("diversion")) == (302, False)
+        await erin.silent()

@@ -264,3 +264,27 @@ async def test_call_in_place_of_another_one_is_not_screened(pool: Network) -> No
         replaces = ("replaces", "none@example.test;to-tag=a;from-tag=b")
         await alice.send(alice.request("INVITE", BOB, [replaces]))
         assert (await bob.request_in("INVITE")).items("require") == ["replaces"]
+
+
+@pytest.mark.parametrize("by", ["always", "busy"])
+@on_loop
+async def test_call_of_another_pool_is_forwarded_to_a_user_of_another_pool(far: Network, by: str) -> None:
+    """The application passes a redirection on, and the home pool of the caller carries it out: it asserts its own user."""
+    far.organisations[0].add_users("erin", pool=POOL2)
+    await rules(far, "bob", **{by: f"erin@{EXAMPLE}"})
+    async with far:
+        dave, erin = await far.phone("dave", FE3), await far.phone("erin", FE3)
+        bob, bot = await far.phone("bob", FE1), await application(far)
+        await dave.send(dave.request("INVITE", BOB))
+        came = await bot.request_in("INVITE")
+        await bot.send(let_on(bot, came))
+        if by == "busy":
+            await bob.reply(await bob.request_in("INVITE"), 486)
+        moved = await bot.final()
+        assert (moved.status, moved.has("diversion"), "erin" in str(moved.contacts)) == (302, False, False)
+        bot.contact = moved.items("contact")[0]
+        await bot.reply(came, 302)
+        rung = await erin.request_in("INVITE")
+        assert rung.values(ASSERTED) == [f"<sip:dave@{EXAMPLE}>"]
+        await erin.reply(rung, 200)
+        assert (await dave.final()).status == 200

@@ -233,16 +233,16 @@ class ReceivedRequest:
 
     The step says the rest of it. The flow is that of the client if another server carries it. *place* is what the Route says,
     *loop* the hash for loop detection. *account* counts the request; None is that of the flow. *registers* is the user whose
-    REGISTER goes to another pool.
+    REGISTER goes to another pool. *screened* is the token by which an application has let it on.
     """
 
-    __slots__ = ("account", "flow", "key", "loop", "place", "registers", "request", "server")
+    __slots__ = ("account", "flow", "key", "loop", "place", "registers", "request", "screened", "server")
 
     def __init__(self, flow: Flow, request: Request, key: str, server: RequestServer) -> None:
         self.flow, self.request, self.key, self.server = flow, request, key, server
         self.place: RouteSet = NOWHERE
         self.account: Usage | None = None
-        self.loop = self.registers = ""
+        self.loop = self.registers = self.screened = ""
 
 
 class RequestServer:

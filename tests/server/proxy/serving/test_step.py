@@ -583,3 +583,13 @@ async def test_call_goes_on_past_the_application_that_screens_it(home: Network) 
         refused = server.effect(bot, asked("INVITE", BOB, ("route", "<sip:screened.x@fe1.example.test;lr>")))
         assert isinstance(refused, Answer)
         assert refused.status == 403
+
+
+@on_loop
+async def test_home_pool_of_a_caller_carries_a_diversion_out(two_pools: Network) -> None:
+    async with still_server(two_pools.organisations[0]) as server:
+        received = server.received(server.server(FE3), asked("INVITE", ALICE, sender="sip:dora@example.test"))
+        wanted = Divert((Diversion(ALICE, BOB, Reason.AWAY),))
+        answer = server.step(Diverting(received, "sip:dora@example.test", wanted))
+        assert isinstance(answer, Answer)
+        assert answer.status == 302

@@ -132,6 +132,8 @@ def forwarded(
     user = in_force.homes.owner_of(name)
     home = in_force.homes.of(user) if user else None
     is_first, is_group = carries_out(in_force, sender), in_force.homes.group_rules(user) is not None
+    if is_first and home is not None and is_let_on(in_force, sender, caller):
+        is_first = False
     if is_first if is_group else home == in_force.view.pool.name:
         return ToUser(user, caller, chain=chain)
     if not is_first:
@@ -161,6 +163,13 @@ def carries_out(in_force: InForce, sender: Sender) -> bool:
     if not isinstance(sender, ServerSender) or sender.peer.role is not Role.FRONT_END:
         return True
     return sender.peer.pool == in_force.view.pool.name
+
+
+def is_let_on(in_force: InForce, sender: Sender, caller: str | None) -> bool:
+    """Tell whether an application sends a call of a user who is at home in another pool: we may not assert this user there."""
+    if caller is None or not isinstance(sender, ServerSender) or sender.peer.role is not Role.APPLICATION:
+        return False
+    return in_force.homes.of(caller) not in {None, in_force.view.pool.name}
 
 
 def redirected(in_force: InForce, chain: Chain) -> Answer:

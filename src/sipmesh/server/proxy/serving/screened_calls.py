@@ -8,8 +8,10 @@ that has got it, to the user who was called. It names the caller, whom this serv
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from sipmesh.routing.call_rules.diversion import NOT_DIVERTED, Chain
 from sipmesh.routing.identity.privacy import hides_identity
 from sipmesh.routing.identity.route_set import first_route
 from sipmesh.routing.identity.sender import ServerSender
@@ -26,7 +28,7 @@ from sipmesh.server.proxy.serving.call_groups import rings_for_group
 from sipmesh.server.proxy.serving.delegates import is_emergency
 from sipmesh.sip.rows import ROUTE
 from sipmesh.sip.status import Status
-from sipmesh.sip.text import shown
+from sipmesh.sip.text import ascii_lower, shown
 from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.role import Role
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
     from sipmesh.routing.identity.sender import Sender
     from sipmesh.routing.numbers.application_table import ApplicationRoute
     from sipmesh.server.in_force.in_force import InForce
+    from sipmesh.server.proxy.flow import ReceivedRequest
+    from sipmesh.server.proxy.serving.events import Diverting
     from sipmesh.server.proxy.serving.state import ServingState
     from sipmesh.sip.message import Request
 
@@ -50,6 +54,8 @@ HOPS: Final = 10
 
 MAC_CHARACTERS: Final = 16
 _PARTS: Final = 6
+_BACK: Final = "redirected."
+"""Separates the tokens of redirections from those in Route."""
 
 
 def to_screener(
@@ -119,9 +125,8 @@ def let_on(
     if not isinstance(called, ToUser):
         return _refused(f"{sender.peer.name} lets a call on to {shown(request.uri)}, which is no user")
     user, pool = in_force.homes.owner_of(called.aor) or called.aor, sender.peer.pool or ""
-    text = state.tokens.reveal(token, _bound_to(state, in_force, pool, user), MARK)
-    parts = text.split(" ", _PARTS - 1) if text is not None else []
-    if len(parts) != _PARTS:
+    parts = _said(state, in_force, pool, user, token)
+    if not parts:
         return _refused(f"this server gave {pool} no such token for a call to {user}")
     ends, hops, hidden, sent_as, _, identity = parts
     refused = _refused_again(state, request, sent_as, is_hidden=hidden == "1", ends=int(ends))
@@ -133,6 +138,56 @@ def let_on(
         return refused
     request.replace("max-forwards", str(min(request.max_forwards or DEFAULT_MAX_FORWARDS, int(hops))))
     return ToUser(user, identity or None, called.device, is_screened=True)
+
+
+def sealed_redirection(
+    state: ServingState, in_force: InForce, received: ReceivedRequest, answer: Answer, chain: Chain = NOT_DIVERTED
+) -> Answer:
+    """Encrypt a redirection that an application gets for a call that it has let on: the home pool of the caller carries it out.
+
+    The application passes it on, as each 302. It does not learn the target, and it counts for the call that was screened alone.
+    *chain* leads to the target: what rings beside other phones is refused.
+    """
+    sender, request = received.flow.sender, received.request
+    if not isinstance(sender, ServerSender) or sender.peer.role is not Role.APPLICATION:
+        return answer
+    pool, user = sender.peer.pool or "", in_force.homes.owner_of(request.ruri.aor) or request.ruri.aor
+    said = _said(state, in_force, pool, user, received.screened)
+    if not said or is_beside(chain):
+        return _refused(f"no pool believes that {pool} forwards a call of a user who is at home elsewhere")
+    text = "\n".join(f"{name}: {value}" for name, value in answer.headers)
+    sealed = state.tokens.hide_in(_BACK, text, _bound_to(state, in_force, _BACK, said[4]))
+    entry = f"<sip:{MARK}{sealed}@{state.listeners[LinkKind.SERVER].sent_by};transport=tls>"
+    return Answer(answer.status, headers=(("Contact", entry),), why=answer.why)
+
+
+def opened_redirection(state: ServingState, in_force: InForce, event: Diverting) -> Diverting:
+    """Decrypt the redirection of a screened call that the application has passed on: it is one of our own pool."""
+    wanted, request = event.wanted, event.received.request
+    response = wanted.redirection
+    if response is None or not isinstance(wanted.target, ServerTarget) or not response.contacts[0].is_sip:
+        return event
+    token, call = response.contacts[0].sip_uri.user or "", _call_of(state, request)
+    if not token.startswith(MARK):
+        return event
+    text = state.tokens.reveal(token.removeprefix(MARK), _bound_to(state, in_force, _BACK, call), _BACK)
+    if text is None:
+        return event
+    response = response.copy()
+    for name in ("contact", "diversion"):
+        response.remove(name)
+    for line in text.split("\n"):
+        name, _, value = line.partition(": ")
+        response.append(ascii_lower(name), value)
+    ours = ServerTarget(tuple(in_force.view.way_to(in_force.view.pool.name)), LinkKind.SERVER, request.uri)
+    return replace(event, wanted=replace(wanted, redirection=response, target=ours))
+
+
+def _said(state: ServingState, in_force: InForce, pool: str, user: str, token: str) -> list[str]:
+    """Read a token of the application *pool* for a call to *user*; nothing if this server has not made it for them."""
+    text = state.tokens.reveal(token, _bound_to(state, in_force, pool, user), MARK)
+    parts = text.split(" ", _PARTS - 1) if text is not None else []
+    return parts if len(parts) == _PARTS else []
 
 
 def _refused_again(state: ServingState, request: Request, sent_as: str, *, is_hidden: bool, ends: int) -> Answer | None:
@@ -158,16 +213,20 @@ def _token(
     With the dialog in it, no two calls have the same token, which counts once.
     """
     tokens, sent_as = state.tokens, request.from_
-    call = tokens.dialog_hash(request.call_id, sent_as.tag or "")
     said = (
         int(state.wall()) + LASTS_S,
         hops,
         int(hides_identity(request)),
         tokens.name_hash(sent_as.aor).hex(),
-        call.hex(),
+        _call_of(state, request),
         outcome.identity or "",
     )
     return tokens.hide_in(MARK, " ".join(map(str, said)), _bound_to(state, in_force, application, outcome.aor))
+
+
+def _call_of(state: ServingState, request: Request) -> str:
+    """Hash what tells a call that comes first from each other."""
+    return state.tokens.dialog_hash(request.call_id, request.from_.tag or "").hex()
 
 
 def _bound_to(state: ServingState, in_force: InForce, application: str, user: str) -> bytes:

@@ -62,7 +62,12 @@ from sipmesh.server.proxy.serving.events import (
     NotOfControlPlane,
     TargetsLost,
 )
-from sipmesh.server.proxy.serving.screened_calls import let_on, mark_of_screened
+from sipmesh.server.proxy.serving.screened_calls import (
+    let_on,
+    mark_of_screened,
+    opened_redirection,
+    sealed_redirection,
+)
 from sipmesh.server.proxy.serving.told_logins import tell_login
 from sipmesh.server.proxy.serving.trunk_room import with_room
 from sipmesh.server.proxy.serving.user_targets import (
@@ -178,6 +183,7 @@ def _routed(state: ServingState, in_force: InForce, received: ReceivedRequest, n
     sender = received.flow.sender
     outcome = decide(request, place, sender, in_force.facts) if sender is not None and not mark else None
     if mark and isinstance(sender, ServerSender):
+        received.screened = mark
         outcome = let_on(state, in_force, sender, request, place, mark)
     if sender is None or outcome is None:
         return UNKNOWN_PEER
@@ -247,6 +253,8 @@ def _kept_here(
         return _notified(state, received, effect)
     if isinstance(effect, Prove):
         return Answer(Status.FORBIDDEN, code=Code.NOT_AUTHENTICATED, why=f"not {effect.aor}")
+    if isinstance(effect, Answer) and effect.status == Status.MOVED_TEMPORARILY:
+        return sealed_redirection(state, in_force, received, effect)
     return effect
 
 
@@ -350,11 +358,13 @@ def _diverting(state: ServingState, in_force: InForce, sender: Sender, event: Di
     if event.wanted.onward is not None and read is None:
         found = event.wanted.onward
     elif read is None:
-        found = diversion_target(in_force, sender, event, state.time)
+        found = diversion_target(in_force, sender, opened_redirection(state, in_force, event), state.time)
     elif read.rows is not None:
         found = at_bindings(state, in_force, sender, received.request, read.user, read.rows)
     while isinstance(found, ToUser):
         found = find_user(state, in_force, sender, received.request, found, now)
+    if isinstance(found, Answer) and found.status == Status.MOVED_TEMPORARILY:
+        return sealed_redirection(state, in_force, received, found, event.wanted.chain)
     if not isinstance(found, Forward):
         return found
     refused = state.media.refused(received.flow, received.request, found) if found.targets else None
