@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 
 import pytest
 
@@ -10,10 +11,12 @@ from server.proxy.events.test_notifier import subscribe, told
 from server.proxy.events.test_user_search import addresses, refused_after, searched, status
 from sipmesh.server.proxy.events.user_search import MOST_FOUND
 from sipmesh.server.quotas.search_rates import SEARCHES_A_MINUTE
+from sipmesh.sip.message import Response
 from sipmesh.storage.users.user_database import Users
 from support.network import BOT, FE1, FE2, PARTNER_FE, Network
 from support.peer import Peer
 from support.running import on_loop
+from support.user_changes import add_rows_of_users
 
 ALICE = "sip:alice@example.test"
 
@@ -67,6 +70,27 @@ async def test_user_who_copies_the_directory_gets_a_small_part_of_it(home: Netwo
         assert MOST_FOUND <= len(seen) <= 6 * MOST_FOUND
         assert await refused_after(alice) <= 2 * SEARCHES_A_MINUTE
         assert await addresses(bob, "alice") == ["alice@example.test"]
+
+
+@pytest.mark.wide
+@on_loop
+async def test_login_that_searches_without_end_among_50_000_users_is_refused_and_another_one_is_served(
+    home: Network,
+) -> None:
+    """The searches come at once, for 50,000 names one after the other, with a search of bob in the middle."""
+    add_rows_of_users(home.organisations[0], 50_000)
+    async with home:
+        alice, bob = await home.phone("alice", FE1), await home.phone("bob", FE1)
+        asked = [subscribe(alice, ALICE, searched(f"user{number:05}")) for number in range(20 * SEARCHES_A_MINUTE)]
+        await alice.send(*asked)
+        assert await addresses(bob, "user49999") == ["user49999@example.test"]
+        answers = Counter[int]()
+        while answers.total() < len(asked):
+            if isinstance(came := await alice.receive(), Response):  # the others are results
+                answers[came.status] += 1
+        assert answers.keys() == {200, 503}
+        assert answers[200] <= 2 * SEARCHES_A_MINUTE
+        assert await addresses(bob, "user00000") == ["user00000@example.test"]
 
 
 @on_loop

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from support.network import FE1, POOL2
 from support.openid_provider import OpenIdProvider
 from support.programs import ended
 from support.running import on_loop, until
+from support.user_changes import add_rows_of_users
 
 pytestmark = [pytest.mark.soak, pytest.mark.peer("chromium"), pytest.mark.peer("certutil"), pytest.mark.peer("npm")]
 
@@ -285,7 +285,7 @@ async def real_provider(place: OpenIdProvider, folder: Path, *redirects: str) ->
 async def test_pages_of_many_users_can_be_used_at_once_and_do_not_move(tmp_path: Path) -> None:
     """The promise is a second with 50,000 users; ten times of it is allowed here."""
     async with opened(tmp_path) as (network, browser):
-        add_rows_of_users(network, 50_000)
+        add_rows_of_users(network.organisation, 50_000)
         page = await ConsolePage.open(browser, network)
         await page.log_in(network, "operator")
         for path in (
@@ -300,17 +300,3 @@ async def test_pages_of_many_users_can_be_used_at_once_and_do_not_move(tmp_path:
             assert await page.interactive_s() < 10, path
             assert await page.shift() == 0, path
         assert "user01234@example.test" in await page.text()
-
-
-def add_rows_of_users(network: Managed, count: int) -> None:
-    """Add users as the database has them: to compute so many password hashes takes minutes."""
-    file = network.organisation.load().users_file
-    assert file is not None
-    with closing(sqlite3.connect(file)) as db, db:
-        db.row_factory = sqlite3.Row
-        row = dict(db.execute("SELECT * FROM users LIMIT 1").fetchone())
-        marks = ", ".join(f":{name}" for name in row)
-        db.executemany(
-            f"INSERT INTO users VALUES ({marks})",  # noqa: S608 - the columns of the table
-            ({**row, "aor": f"sip:user{number:05}@example.test"} for number in range(count)),
-        )

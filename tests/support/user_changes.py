@@ -1,7 +1,11 @@
-"""What an operator does to a user while the user is logged in."""
+"""What an operator does to users: to one who is logged in, and to a network with many."""
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
+
+from sipmesh.demo.organisation import Organisation
 from sipmesh.storage.users.user_database import Users
 from support.network import FE3, FE4, POOL, Network
 
@@ -18,3 +22,17 @@ async def change_bob(network: Network, change: str) -> None:
     users.close()
     for name in (FE3, FE4):
         await network.nodes[name].user_updates.refresh()
+
+
+def add_rows_of_users(organisation: Organisation, count: int) -> None:
+    """Add users as the database has them: to compute so many password hashes takes minutes."""
+    file = organisation.load().users_file
+    assert file is not None
+    with closing(sqlite3.connect(file)) as db, db:
+        db.row_factory = sqlite3.Row
+        row = dict(db.execute("SELECT * FROM users LIMIT 1").fetchone())
+        marks = ", ".join(f":{name}" for name in row)
+        db.executemany(
+            f"INSERT INTO users VALUES ({marks})",  # noqa: S608 - the columns of the table
+            ({**row, "aor": f"sip:user{number:05}@example.test"} for number in range(count)),
+        )
