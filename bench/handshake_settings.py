@@ -94,7 +94,7 @@ class Side:
             tls.facts(),
         )
         at = datetime.now(UTC)
-        verdict = self.judge.judge(recheck_path(replace(evidence, stapled=self.stapled), policy, at), at=at)
+        verdict = self.judge.judge(replace(evidence, stapled=self.stapled), at=at)
         self.seen = [str(verdict.code)]
         for end in ends.values():
             end.close()
@@ -112,7 +112,7 @@ def partner(authority: Authority, leaf: Forged, *, staples: bool = False, staple
     return Side(
         MutualContext(own, authority.anchors, of_many=by_dane, by_dane=by_dane, staples=staples),
         MutualContext(theirs, trusted),
-        Judge(policy),
+        Judge(policy, recheck_path),
         stapled=stapled,
     )
 
@@ -231,7 +231,7 @@ def of_devices() -> Iterator[tuple[str, Side, Side]]:
             devices=own if anchors else None,
             domains=domains,
         )
-        return Side(opening, ClientPortContext(server, (), anchors), Judge(policy), Direction.ACCEPTED)
+        return Side(opening, ClientPortContext(server, (), anchors), Judge(policy, recheck_path), Direction.ACCEPTED)
 
     without, trusted = at_port(phone, (), ClientAuth.PASSWORD), (root, devices.certificate)
     yield "`client_auth: either`, phone without a certificate", without, at_port(phone, trusted, ClientAuth.EITHER)

@@ -88,7 +88,7 @@ class Case:
 
     def came(self) -> Code:
         """What the judge says of it now."""
-        return _judge_in_full(self.evaluation, None).code
+        return _judge_in_full(self.evaluation, self.evidence, None).code
 
 
 @pytest.fixture(name="cases", scope="module")

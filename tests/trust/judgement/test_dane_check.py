@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
 from sipmesh.topology.builder.tlsa import tlsa_of_ca, tlsa_of_chain
 from sipmesh.trust.authority import Authority
 from sipmesh.trust.dane.tlsa import DaneStatus, TlsaAnswer
-from sipmesh.trust.evidence import LinkKind
+from sipmesh.trust.evidence import LinkKind, PeerEvidence
 from sipmesh.trust.judgement.judge import Judge
 from sipmesh.trust.policy import LinkPolicy
 from sipmesh.trust.revocation.crl_set import RevocationLists
@@ -18,6 +18,7 @@ from trust.network import NOON, Network, errors, finding, verdict_on
 
 HOUR = timedelta(hours=1)
 NAME = "_5061._tcp.alpha.test"
+NO_ISSUER = 20  # OpenSSL found no issuer
 
 
 def policy(net: Network, told: TlsaAnswer | None) -> LinkPolicy:
@@ -65,6 +66,28 @@ def test_cached_acceptance_ends_with_its_record(net: Network) -> None:
     [peer] = asked.peers["alpha.test"]
     peer.authority.use_tlsa(answer("3 1 1 aa"))
     assert verdict_on(shown, judge).code == "dane-mismatch"
+
+
+def test_path_is_checked_again_for_a_new_chain_and_for_new_records_only(net: Network) -> None:
+    """An acceptance is kept by what the handshake gave. Once its record is gone, the errors of the handshake count again."""
+    shown, rechecked = net.alpha_certificate(), list[PeerEvidence]()
+    asked = policy(net, answer(tlsa_of_chain([shown.certificate])))
+
+    def recheck(seen: PeerEvidence, _policy: LinkPolicy, _at: datetime) -> PeerEvidence:
+        """As the path check: without an anchor, the records of the first answer decide, and those of the second do not."""
+        rechecked.append(seen)
+        return replace(seen, engine_errors=()) if len(rechecked) == 1 else seen
+
+    judge = Judge(asked, recheck)
+    for _ in range(3):
+        assert verdict_on(shown, judge, engine_errors=errors(NO_ISSUER)).accepted
+    assert len(rechecked) == 1
+    [peer] = asked.peers["alpha.test"]
+    peer.authority.use_tlsa(answer("3 1 1 aa"))
+    refused = verdict_on(shown, judge, engine_errors=errors(NO_ISSUER))
+    assert len(rechecked) == 2
+    assert not refused.accepted
+    assert not finding(refused, "engine").passed
 
 
 def test_ca_of_a_record_needs_a_crl(net: Network) -> None:

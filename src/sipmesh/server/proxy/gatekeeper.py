@@ -69,7 +69,7 @@ class Gatekeeper:
             policy = view.accept_policy(kind, meant) if accepted else view.open_policy(kind, meant)
             if self._newest > policy.edition.number > 0:
                 policy = replace(policy, edition=TopologyVersion(policy.edition.number, self._newest))
-            self._judges[key] = Judge(policy)
+            self._judges[key] = Judge(policy, recheck_path)
         return self._judges[key]
 
     def judge(self, evidence: PeerEvidence, meant: str = "", *, live: bool = False) -> Verdict:
@@ -78,7 +78,6 @@ class Gatekeeper:
         *meant* is the reference name of a link that we open, or the port by which its peer came.
         """
         judge, at = self._judge(evidence.direction, evidence.kind, meant), self.clock()
-        evidence = recheck_path(evidence, judge.policy, at)
         verdict = judge.judge(evidence, at=at, live=live)
         if evidence.kind is not LinkKind.CLIENT:
             self._outside.sources.judged(evidence, judge.policy, verdict)

@@ -33,7 +33,7 @@ from sipmesh.trust.x509.certificate import UNREADABLE, CertificateId
 from sipmesh.trust.x509.sip_identity import alternative_names, common_names, spell
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from datetime import datetime
 
     from cryptography import x509
@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from sipmesh.trust.evidence import PeerEvidence
     from sipmesh.trust.path.chain import Path
     from sipmesh.trust.policy import LinkPolicy
+
+    Recheck = Callable[[PeerEvidence, LinkPolicy, datetime], PeerEvidence]
 
 __all__ = ["CHECKS", "Judge", "judge"]
 
@@ -50,22 +52,29 @@ NOTHING: frozenset[CertificateId] = frozenset()
 class Judge:
     """Judges links under one policy. Acceptances are cached, which saves the path check of the next link.
 
-    The cache belongs to this judge. A new policy (a new topology version) needs a new judge.
+    The cache belongs to this judge. A new policy (a new topology version) needs a new judge. *recheck* looks again at evidence
+    that is judged in full (`sipmesh.transport.tls.path_check.recheck_path`).
     """
 
-    def __init__(self, policy: LinkPolicy) -> None:
-        self.policy, self.cache = policy, VerdictCache()
+    def __init__(self, policy: LinkPolicy, recheck: Recheck | None = None) -> None:
+        self.policy, self.cache, self._recheck = policy, VerdictCache(), recheck
 
     def __repr__(self) -> str:
         return f"<Judge under {self.policy!r}, {self.cache!r}>"
 
     def judge(self, evidence: PeerEvidence, *, at: datetime, live: bool = False) -> Verdict:
         """Decide as :func:`judge` does, with the cache of this judge."""
-        return judge(evidence, self.policy, at=at, live=live, cache=self.cache)
+        return judge(evidence, self.policy, at=at, live=live, cache=self.cache, recheck=self._recheck)
 
 
 def judge(
-    evidence: PeerEvidence, policy: LinkPolicy, *, at: datetime, live: bool = False, cache: VerdictCache | None = None
+    evidence: PeerEvidence,
+    policy: LinkPolicy,
+    *,
+    at: datetime,
+    live: bool = False,
+    cache: VerdictCache | None = None,
+    recheck: Recheck | None = None,
 ) -> Verdict:
     """Decide about the peer of one link at the instant *at*.
 
@@ -73,7 +82,7 @@ def judge(
     certificates that were seen, so that the verdict lists all faults.
 
     *live* says that the link is up, and so was accepted before: an expired CRL does not end it. *cache* has earlier
-    acceptances under the same *policy*, and stores this one.
+    acceptances under the same *policy*, and stores this one. *recheck* is as in `Judge`.
 
     Raises:
         ValueError: *at* has no timezone.
@@ -82,10 +91,13 @@ def judge(
         raise ValueError("the instant of a decision needs a timezone")
     precedent = cache.find(evidence, at) if cache is not None else None
     verdict = _follow(precedent, evidence, at, live=live) if precedent is not None else None
-    return verdict if verdict is not None else _judge_in_full(Evaluation(evidence, policy, at, live=live), cache)
+    if verdict is not None:
+        return verdict
+    again = recheck(evidence, policy, at) if recheck is not None else evidence
+    return _judge_in_full(Evaluation(again, policy, at, live=live), evidence, cache)
 
 
-def _judge_in_full(evaluation: Evaluation, cache: VerdictCache | None) -> Verdict:
+def _judge_in_full(evaluation: Evaluation, seen: PeerEvidence, cache: VerdictCache | None) -> Verdict:
     found = {check: ask(check, evaluation) for check in _table(evaluation).values()}
     findings = tuple(finding for finding in found.values() if finding is not None)
     code = choose(findings)
@@ -93,7 +105,7 @@ def _judge_in_full(evaluation: Evaluation, cache: VerdictCache | None) -> Verdic
         return _refused(evaluation, code, findings)
     verdict = _accepted(evaluation, findings)
     if cache is not None:
-        _remember(cache, evaluation, verdict, found)
+        _remember(cache, seen, evaluation, verdict, found)
     return verdict
 
 
@@ -112,7 +124,11 @@ def _follow(precedent: CachedVerdict, evidence: PeerEvidence, at: datetime, *, l
 
 
 def _remember(
-    cache: VerdictCache, evaluation: Evaluation, verdict: Verdict, found: Mapping[Check, Finding | None]
+    cache: VerdictCache,
+    seen: PeerEvidence,
+    evaluation: Evaluation,
+    verdict: Verdict,
+    found: Mapping[Check, Finding | None],
 ) -> None:
     """Cache an acceptance until a certificate that could be in the path becomes valid or expires."""
     if (
@@ -125,7 +141,7 @@ def _remember(
     anchors = [anchor for authority in evaluation.counted for anchor in authority.anchors]
     span = steady((evaluation.leaf, *evaluation.pool, *anchors), evaluation.at)
     if span is not None:
-        cache.keep(CachedVerdict(evaluation, verdict, found, *span))
+        cache.keep(CachedVerdict(seen, evaluation, verdict, found, *span))
 
 
 def _accepted(evaluation: Evaluation, findings: tuple[Finding, ...], known: Verdict | None = None) -> Verdict:

@@ -31,9 +31,12 @@ LAST = datetime.max.replace(tzinfo=UTC) - SECOND  # a notAfter without end has n
 class CachedVerdict:
     """One acceptance. From *since* until before *until* no certificate of the chain becomes valid or expires.
 
-    *found* has the finding of each check. The key is the check itself, because a table of checks may change.
+    *seen* is what the handshake gave: the path check that `Judge` may make of it again has the same result for as long as the
+    checks that run again find the path of *evaluation* to be right. *found* has the finding of each check. The key is the check
+    itself, because a table of checks may change.
     """
 
+    seen: PeerEvidence
     evaluation: Evaluation
     verdict: Verdict
     found: Mapping[Callable[[Evaluation], Finding | None], Finding | None]
@@ -42,7 +45,7 @@ class CachedVerdict:
 
     def binds(self, evidence: PeerEvidence, at: datetime) -> bool:
         """Whether the acceptance applies to *evidence*: the same in all that was checked, and within the same time span."""
-        then = self.evaluation.evidence
+        then = self.seen
         return (
             self.since <= at < self.until
             and evidence.failure is None
@@ -79,7 +82,7 @@ class VerdictCache:
 
     def keep(self, precedent: CachedVerdict) -> None:
         """Store *precedent*. It replaces an acceptance of the same certificates. If the cache is full, the oldest is removed."""
-        presented = precedent.evaluation.evidence.presented
+        presented = precedent.seen.presented
         if sum(map(len, presented)) > LONGEST:
             return
         self._held.pop(presented, None)
