@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from interop.baresip import CONFIG, MODULES, Baresip
+from interop.baresip import CONFIG, MODULES, NO_PLAYER, Baresip
 from interop.chromium import Chromium
 from interop.hosts_file import require_namespaces
 from interop.linphone import LOOK_AGAIN_S, PATIENCE_S, Linphone
@@ -60,7 +60,7 @@ class InvitedBaresip(Baresip):
         self.folder.mkdir(parents=True)
         modules = next((path for path in MODULES if Path(path).is_dir()), MODULES[0])
         config = CONFIG.format(
-            anchor="/nowhere.pem", transport="tls", source="ausine,440", player=f"aufile,{self.folder}/heard.wav",
+            anchor="/nowhere.pem", transport="tls", source="ausine,440", player=NO_PLAYER,
             folder=self.folder, dns=self._dns, modules=modules, control=self.control, mux="no", more="", device="",
         )  # fmt: skip
         (self.folder / "config").write_text(config)
