@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 
 from sipmesh.client.dialog import Dialog
 from sipmesh.demo.organisation import Organisation, PoolPlan
@@ -288,3 +289,19 @@ async def test_call_of_another_pool_is_forwarded_to_a_user_of_another_pool(far: 
         assert rung.values(ASSERTED) == [f"<sip:dave@{EXAMPLE}>"]
         await erin.reply(rung, 200)
         assert (await dave.final()).status == 200
+
+
+@on_loop
+async def test_application_gets_calls_after_its_certificate_was_renewed(pool: Network) -> None:
+    """Its link with the new certificate is up before the old one is revoked, and closed: it lets on what comes then."""
+    async with pool:
+        alice, bob, old = await pool.phone("alice", FE1), await pool.phone("bob", FE1), await application(pool)
+        example = pool.organisations[0]
+        before = x509.load_pem_x509_certificates(example.credentials(BOT)[0].read_bytes())[0]
+        example.issue(BOT)
+        renewed = await application(pool)
+        pool.nodes[FE1].revocation.revoke([(example.ca.issuing.subject.public_bytes(), before.serial_number)])
+        await old.hung_up()
+        await alice.send(alice.request("INVITE", BOB))
+        await renewed.send(let_on(renewed, await renewed.request_in("INVITE")))
+        assert (await bob.request_in("INVITE")).values(ASSERTED) == [f"<{ALICE}>"]

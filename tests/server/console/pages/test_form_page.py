@@ -40,6 +40,22 @@ async def test_plan_is_beside_the_form_and_changes_nothing_until_it_is_sent(tmp_
 
 
 @on_loop
+async def test_application_that_screens_calls_is_added_with_what_happens_while_it_is_away(tmp_path: Path) -> None:
+    async with management_with_console(tmp_path) as network, Visitor(network) as officer:
+        await officer.log_in("security-officer")
+        form = {"role": "application", "name": "screen", "servers": "screen 127.0.0.1", "screens": "bob@example.test"}
+        assert '<option value="pass">' in (await officer.get("/add/pool")).text
+        planned = await officer.post("/add/pool", do="plan", if_away="pass", **form)
+        assert (planned.status, '<option value="pass" selected>' in planned.text) == (200, True), planned.text
+        done = await officer.post("/add/pool", do="change", if_away="pass", **form)
+        assert (done.status, "The draft is changed" in done.text) == (200, True), done.text
+        assert "if_away: pass" in network.organisation.file.read_text()
+        refuses = {**form, "name": "other", "servers": "other 127.0.0.2", "screens": "carol@example.test"}
+        done = await officer.post("/add/pool", do="change", if_away="", **refuses)
+        assert (done.status, network.organisation.file.read_text().count("if_away")) == (200, 1), done.text
+
+
+@on_loop
 async def test_form_that_cannot_be_planned_keeps_what_was_typed(tmp_path: Path) -> None:
     async with management_with_console(tmp_path) as network, Visitor(network) as officer, Visitor(network) as operator:
         await officer.log_in("security-officer")

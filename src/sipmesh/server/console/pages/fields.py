@@ -244,11 +244,20 @@ POOL_FIELDS: Final = (
     Field("public", "partners and trunks may call the application", kind="checkbox", required=False),
     Field(
         "screens",
-        "Screens",
+        "Screens the calls to",
         required=False,
         reads=items,
         longest=1000,
         hint="Of an application: users or SIP domains whose calls it gets before their phones ring",
+    ),
+    Field(
+        "if_away",
+        "While it is away",
+        kind="select",
+        choices=("", "pass"),
+        required=False,
+        hint="Of an application that screens calls. With pass, the phones ring without it",
+        empty="refuse: callers get 503",
     ),
     SITE,
 )
