@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.routing.numbers.e164 import dialled_number
@@ -82,6 +83,7 @@ class TrunkCalls:
         self._of_dialogs: dict[str, list[TrunkCall]] = {}
         self._of_users: dict[str, dict[TrunkCall, None]] = {}
         self._of_trunks: dict[str, dict[TrunkCall, None]] = {}
+        self._over: deque[TrunkCall] = deque()
 
     @property
     def is_full(self) -> bool:
@@ -153,6 +155,7 @@ class TrunkCalls:
 
     def _free(self, call: TrunkCall) -> None:
         """Free the channel of a call, and count its time: of its user, of its user and class, and of its trunk."""
+        self._over.append(call)
         for calls, key in ((self._of_users, call.user), (self._of_trunks, call.trunk)):
             del calls[key][call]
             if not calls[key]:
@@ -178,8 +181,9 @@ class TrunkCalls:
 
     def purge(self) -> None:
         """Forget the calls that are over, once their branch is forgotten: before, a repeated 2xx would count them again."""
-        for call in [one for one in self._calls.values() if not one.is_up]:
-            if call.sent.branch not in call.sent.flow.sent:
+        while self._over and self._over[0].sent.branch not in self._over[0].sent.flow.sent:
+            call = self._over.popleft()
+            if not call.is_up:  # another phone may have answered since
                 self.forget(call)
 
     def flow_of(self, flow: Flow) -> Flow:
