@@ -18,6 +18,7 @@ from interop.hosts_file import require_namespaces
 from interop.linphone import LOOK_AGAIN_S, PATIENCE_S, Linphone
 from interop.phone_page import PhonePage
 from interop.pjsua import Pjsua
+from interop.web_phones import ALICE, BOB, PACKETS, dials, has_audio, speaks
 from sipmesh.demo.network import FE1, FE2, DemoNetwork
 from sipmesh.demo.web import MGMT
 from sipmesh.sip.digest import Algorithm
@@ -243,34 +244,47 @@ async def at(page: PhonePage, place: str) -> None:
             await asyncio.sleep(LOOK_AGAIN_S)
 
 
+async def web_phone(network: DemoNetwork, browser: Chromium, user: str, link: str) -> PhonePage:
+    """Open an invitation in the browser and take it with one click; gives the web phone, which is logged in then."""
+    page = await PhonePage.open(browser, link)
+    assert await page.text("user") == f"{user}@example.test"
+    await page.press("web")
+    await at(page, f"{FE1}:{web_address(network.example, FE1)[1]}/phone")
+    await page.shows("phone", f"{user}@example.test")
+    assert await page.evaluate("location.hash") == ""
+    assert await page.evaluate("document.getElementById('password').value") == ""
+    return page
+
+
 @pytest.mark.soak
 @pytest.mark.peer("chromium", "certutil", "npm")
-def test_web_phone_opens_logged_in_with_one_click_and_sends_a_message(
+def test_web_phones_open_logged_in_with_one_click_and_write_and_call(
     network: DemoNetwork, runner: asyncio.Runner
 ) -> None:
     """Neither the address of the page nor the link has a secret that counts afterwards."""
 
     async def play() -> None:
-        link = await invited(network.example.file, "alice")
-        async with (
-            Chromium(network.folder / "chromium", network.example.root, (FE1, FE2, MGMT)) as browser,
-            await baresip(network, "emil") as emil,
-        ):
-            await emil.registered()
-            page = await PhonePage.open(browser, link)
-            assert await page.text("user") == "alice@example.test"
-            await page.press("web")
-            await at(page, f"{FE1}:{web_address(network.example, FE1)[1]}/phone")
-            await page.shows("phone", "alice@example.test")
-            assert await page.evaluate("location.hash") == ""
-            await page.add_contact("emil@example.test")
-            await page.choose("emil@example.test")
-            await page.write("hello from an invitation")
-            await emil.event("MESSAGE")
-            password = await page.evaluate("document.getElementById('password').value")
-            assert password == ""
+        links = {user: await invited(network.example.file, user) for user in ("alice", "bob")}
+        async with Chromium(network.folder / "chromium", network.example.root, (FE1, FE2, MGMT)) as browser:
+            alice, bob = [await web_phone(network, browser, user, link) for user, link in links.items()]
+            async with await baresip(network, "emil") as emil:
+                await emil.registered()
+                await alice.add_contact("emil@example.test")
+                await alice.choose("emil@example.test")
+                await alice.write("hello from an invitation")
+                await emil.event("MESSAGE")
+            await dials(alice, "bob")
+            await bob.shows("incoming", ALICE)
+            await bob.press("answer")
+            await speaks(alice, BOB)
+            figures = await alice.media(PACKETS)
+            assert has_audio(figures), figures
+            await alice.press("hang-up")
+            await bob.until("document.getElementById('call').hidden")
             async with Invitee(network.example.root) as another:
-                assert (await another.take(link, "web")).status == 404
-        assert "web" in await devices(network, "alice")
+                for link in links.values():
+                    assert (await another.take(link, "web")).status == 404
+        for user in links:
+            assert "web" in await devices(network, user)
 
     runner.run(play())
