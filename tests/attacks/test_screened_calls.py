@@ -12,6 +12,7 @@ from sipmesh.demo.organisation import Organisation, PoolPlan
 from sipmesh.server.proxy.serving.screened_calls import LASTS_S, MARK
 from sipmesh.server.proxy.serving.state import ServingState
 from sipmesh.sip.message import Request
+from sipmesh.sip.transaction.ack import cancel_for
 from sipmesh.trust.role import Role
 from support.call_rules import rules
 from support.network import BEGAN, BOT, EXAMPLE, FE1, FE2, FE3, POOL, POOL2, Network, finished
@@ -329,3 +330,49 @@ async def test_application_forwards_no_call_in_the_name_of_its_callee(two: Netwo
         moved = await dave.final()
         assert (moved.status, moved.has("diversion")) == (302, False)
         await erin.silent()
+
+
+@on_loop
+async def test_two_applications_that_screen_each_others_calls_end(two: Network) -> None:
+    """After six screenings: each application lets on what comes with 70 hops and no history, and bob and carol forward."""
+    await rules(two, "bob", always=f"carol@{EXAMPLE}")
+    await rules(two, "carol", always=f"bob@{EXAMPLE}")
+    async with two:
+        alice, bot, other = (
+            await two.phone("alice", FE1),
+            await two.peer(FE1, "bot", BOT),
+            await two.peer(FE1, "other", OTHER),
+        )
+        for application in (bot, other):
+            await application.silent()
+        await alice.send(alice.request("INVITE", BOB))
+        for application in 3 * (bot, other):
+            while not isinstance(came := await application.receive(), Request):
+                pass
+            await application.send(let_on(application, came, came.uri))
+        assert (await other.final()).status == 483
+
+
+@pytest.mark.parametrize("is_let_on", [False, True])
+@on_loop
+async def test_call_that_its_caller_takes_back_is_cancelled_at_the_application(
+    pool: Network, *, is_let_on: bool
+) -> None:
+    """Before and after it has let the call on: the application gets CANCEL, and its own CANCEL stops the phone of the callee."""
+    async with pool:
+        alice, bob, bot = await ready(pool)
+        invite = alice.request("INVITE", BOB)
+        await alice.send(invite)
+        came = await bot.request_in("INVITE")
+        await bot.reply(came, 180)
+        onward = let_on(bot, came)
+        if is_let_on:
+            await bot.send(onward)
+            await bob.reply(await bob.request_in("INVITE"), 180)
+        await alice.send(cancel_for(invite))
+        while not isinstance(cancelled := await bot.receive(), Request):
+            pass
+        assert (cancelled.method, cancelled.top_via.branch) == ("CANCEL", came.top_via.branch)
+        if is_let_on:
+            await bot.send(cancel_for(onward))
+            await bob.request_in("CANCEL")

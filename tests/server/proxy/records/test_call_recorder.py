@@ -186,6 +186,31 @@ async def test_call_from_an_application_is_recorded_as_asserted_by_it(pool: Netw
         assert [(one.caller, one.proof) for one in made_at(pool, FE1)] == [("robot@example.test", f"application {BOT}")]
 
 
+@on_loop
+async def test_screened_call_has_a_record_of_its_caller_and_one_of_what_the_application_lets_on(pool: Network) -> None:
+    """Also with the same Call-ID: the application may refuse its caller, and talk to the callee itself."""
+    pool.set_application(screens=["bob@example.test"])
+    async with with_records(pool):
+        alice, bob = await pool.phone("alice", FE1), await pool.phone("bob", FE1)
+        bot = await pool.peer(FE1, "bot", BOT)
+        await bot.silent()
+        await alice.send(alice.request("INVITE", f"sip:{bob.user}"))
+        came = await bot.request_in("INVITE")
+        onward = came.copy()
+        onward.pop_item("route")
+        onward.prepend("via", bot.via())
+        await bot.send(onward)
+        await bob.reply(await bob.request_in("INVITE"), 200)
+        assert (await bot.final()).status == 200
+        await bot.reply(came, 486)
+        assert (await alice.final()).status == 486
+        made = [(one.caller, one.proof, one.status, one.is_up) for one in made_at(pool, FE1)]
+        assert made == [
+            ("alice@example.test", f"application {BOT}", 200, True),
+            ("alice@example.test", "login", 486, False),
+        ]
+
+
 def private(request: Request) -> Request:
     """Ask for privacy of the identity (RFC 3325 section 9.3)."""
     request.append("privacy", "id")
