@@ -146,6 +146,23 @@ async def test_edge_that_stops_is_reported_by_front_ends_at_once(managed: Manage
 
 @pytest.mark.wide
 @on_loop
+async def test_edge_of_which_no_front_end_tells_is_silent_until_the_front_ends_are_mended(
+    managed: Managed, partner: Organisation
+) -> None:
+    """The edge runs all the time: its reports come to management through the front ends alone."""
+    async with bed(managed, partner) as here:
+        await managed.stop(MGMT, FE1, FE2)
+        await managed.start(MGMT)
+        await until(lambda: (EDGE, Cause.SILENT) in {(name, fault.code) for name, fault in here.faults()})
+        [silent] = [fault for name, fault in here.faults() if name == EDGE]
+        assert ("sipmesh serve" in silent.remedy, FE1 in silent.remedy) == (False, True)
+        assert {name for name, _ in here.faults()} >= {FE1, FE2}
+        await managed.start(FE1, FE2)
+        await here.well()
+
+
+@pytest.mark.wide
+@on_loop
 async def test_partner_that_blocks_us_is_a_fault_until_it_unblocks_us(managed: Managed, partner: Organisation) -> None:
     async with bed(managed, partner) as here:
         await here.restart_partner(blocked=(EXAMPLE,))
