@@ -28,7 +28,8 @@ MOST_IN_BATCH: Final = 200
 """Pieces of work in one transaction."""
 
 GAP_S: Final = 0.12
-"""How long a process that has only histories to write leaves the database to others: SQLite asks for a locked file each 0.1 s."""
+"""How long a process that has only histories to write leaves the database to others: SQLite asks for a locked file each 0.1 s.
+Other work ends the gap."""
 
 CLOSING_S: Final = 2.0
 """How long the end of a server waits for what is still to be written. No sender has a response that says it is stored."""
@@ -78,11 +79,11 @@ class MessageQueue:
 
     def __init__(self, url: str | Path, post: Post, most_waiting: int = MOST_WAITING) -> None:
         self._url, self._post, self._most_waiting = url, while_loop_runs(post), most_waiting
-        self._queue, self._numbers, self._end = PriorityQueue[_Ranked](), count(), Event()
+        self._queue, self._numbers, self._has_urgent = PriorityQueue[_Ranked](), count(), Event()
         self._store: MessageStore | None = None
         self._thread: Thread | None = None
         self._faults: StoreFaults | None = None
-        self._is_failing = False
+        self._is_failing = self._is_closed = False
         self.waiting = 0
 
     def begin(self, faults: StoreFaults) -> None:
@@ -106,27 +107,31 @@ class MessageQueue:
         else:
             self.waiting += 1
             self._queue.put((is_later, next(self._numbers), piece))
+            if not is_later:
+                self._has_urgent.set()
         return piece
 
     def close(self) -> None:
         """Do what was submitted, if that takes no longer than a moment, and close the database."""
         if self._thread is not None:
-            self._end.set()
+            self._is_closed = True
             self._queue.put(_END)
+            self._has_urgent.set()
             self._thread.join(CLOSING_S)
             self._thread = None
 
     def _run(self) -> None:
         while batch := self._next():
             self._carry_out(batch)
-            if batch[-1].is_later and not self._queue.empty():
-                self._end.wait(GAP_S)
+            if batch[-1].is_later and not (self._is_closed or self._queue.empty()):
+                self._has_urgent.wait(GAP_S)
         if self._store is not None:
             self._store.close()
 
     def _next(self) -> list[Piece]:
         """Wait for work, and take what has come, as much as fits into one transaction; nothing at the end."""
         taken = [self._queue.get()]
+        self._has_urgent.clear()
         with suppress(Empty):
             while len(taken) < MOST_IN_BATCH:
                 taken.append(self._queue.get_nowait())
