@@ -100,9 +100,15 @@ async def test_flood_of_one_sender_is_written_after_the_stored_message_of_anothe
     keep_history(home)
     async with home:
         alice, carol = await home.phone("alice", FE1), await home.phone("carol", FE1)
-        history, answers = home.nodes[FE1].events.history, Event()
+        history, begun, answers = home.nodes[FE1].events.history, Event(), Event()
+
+        def take_long(_: object) -> None:
+            begun.set()
+            answers.wait()
+
         try:
-            history._queue.submit(lambda _: answers.wait())  # a transaction that takes long
+            history._queue.submit(take_long)
+            await until(begun.is_set)  # before, the flood would be in its transaction
             for number in range(30):
                 assert await tell(alice, carol, b"%d" % number, to="sip:carol@example.test") == 200
             waiting = history._queue.waiting
