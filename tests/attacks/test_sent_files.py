@@ -185,7 +185,6 @@ async def test_slow_downloads_leave_places_to_others_behind_the_same_nat(tmp_pat
             writer.transport.abort()
 
 
-@pytest.mark.wide
 @within(90.0)
 async def test_slow_downloads_of_one_link_from_many_addresses_leave_places_to_the_files_of_others(
     tmp_path: Path,
