@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from cli.topology.dns import dns_world
 from cli.topology.dns.dns_world import unbound
 from scenarios.test_dane import OTHER, name_of, told
 from scenarios.test_revocation import Credentials, Scene, credentials_of, leaf_of, partner_entry
@@ -140,23 +141,46 @@ async def test_link_ends_with_its_record(
         await scene.refuses(old, "dane-mismatch")
 
 
+@asynccontextmanager
+async def resolved(federation: Network, zones: SignedZones, folder: Path) -> AsyncIterator[Scene]:
+    """Our edge, which has no trust anchor of DNS: Unbound on its machine validates the record of the partner's certificate."""
+    example, partner = federation.organisations
+    zones.write(PARTNER, f"{name_of(federation)}. 60 TLSA {of(credentials_of(partner, PARTNER_EDGE))}")
+    entry = partner_entry(example)
+    with unbound(folder, zones.port, {PARTNER: []}) as port:
+        document: Any = example.document
+        document["dns"] = {"servers": [f"127.0.0.1:{port}"]}
+        entry.update(dane="only")
+        for key in ("anchors", "crls"):
+            entry.pop(key)
+        example.write()
+        async with Scene(example, EDGE, LinkKind.PARTNER) as scene:
+            await until(lambda: told(scene) is not DaneStatus.UNKNOWN)
+            yield scene
+
+
 @pytest.mark.peer("unbound")
 @on_loop
 async def test_validating_resolver_of_the_machine_proves_too(
     federation: Network, zones: SignedZones, tmp_path: Path
 ) -> None:
     peer = credentials_of(federation.organisations[1], PARTNER_EDGE)
-    zones.write(PARTNER, f"{name_of(federation)}. 60 TLSA {of(peer)}")
-    example = federation.organisations[0]
-    partner = partner_entry(example)
-    with unbound(tmp_path, zones.port, {PARTNER: []}) as port:
-        document: Any = example.document
-        document["dns"] = {"servers": [f"127.0.0.1:{port}"]}
-        partner.update(dane="only")
-        for key in ("anchors", "crls"):
-            partner.pop(key)
-        example.write()
-        async with Scene(example, EDGE, LinkKind.PARTNER) as scene:
-            await until(lambda: told(scene) is DaneStatus.SECURE)
-            await scene.link(peer)
-            await scene.refuses(self_signed(tmp_path / "x", leaf_of(peer)), "dane-mismatch")
+    async with resolved(federation, zones, tmp_path) as scene:
+        await scene.link(peer)
+        await scene.refuses(self_signed(tmp_path / "x", leaf_of(peer)), "dane-mismatch")
+
+
+@pytest.mark.peer("unbound")
+@on_loop
+async def test_record_that_the_resolver_of_the_machine_finds_bogus_is_refused_and_explained(
+    federation: Network, zones: SignedZones, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The resolver has the key of another zone, as if an attacker had signed the record, which is that of the peer.
+
+    The control is the test before this one.
+    """
+    monkeypatch.setattr(dns_world, "BOGUS", PARTNER)
+    async with resolved(federation, zones, tmp_path) as scene:
+        assert told(scene) is DaneStatus.BOGUS
+        await scene.refuses(credentials_of(federation.organisations[1], PARTNER_EDGE), "dane-unknown")
+        assert "bogus" in str(scene.told.last("link refused")["verdict"])
