@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +28,11 @@ from sipmesh.server.enrolment.enrolment_issuer import MOST_A_DAY
 from sipmesh.server.enrolment.est import CSR_ATTRIBUTES, FAILURES_A_MINUTE, LARGEST
 from sipmesh.server.kerberos.acceptor import end_point
 from sipmesh.server.process import request_rate
+from sipmesh.storage.enrolment.enrolment_tables import TOKENS
 from sipmesh.storage.enrolment.enrolment_tokens import MOST_OPEN_OF_NAME
 from sipmesh.topology.view import certificate_names
 from sipmesh.trust.evidence import LinkKind
+from support.acme_client import AcmeClient
 from support.console import Answer, Visitor, operator_credentials
 from support.enrolling import (
     BOT,
@@ -107,17 +109,22 @@ async def test_guessed_token_and_token_of_another_name_enrol_no_server(
 
 
 @on_loop
-async def test_late_token_enrols_no_server(tmp_path: Path) -> None:
-    async with enrolling(tmp_path, "est") as network, Visitor(network) as visitor:
-        made, clock = await token(network, hours=2), network.nodes[MGMT].gatekeeper.clock
+async def test_late_token_enrols_no_server_and_makes_no_account(tmp_path: Path) -> None:
+    """The token of another server, which has not ended, counts still."""
+    async with enrolling(tmp_path, "est", "acme") as network, Visitor(network) as visitor:
+        late, twin = await token(network, hours=2), await token(network, OTHER_BOT, hours=2)
         tokens = network.master.management_db.enrolment_tokens
-        [row] = tokens.open_tokens(clock().timestamp())
-        late = clock() + timedelta(hours=2, seconds=1)
-        with pytest.raises(Exception, match="has expired"):
-            tokens.of_secret(BOT, made["password"].encode(), late.timestamp())
-        with pytest.raises(Exception, match="has expired"):
-            tokens.spend(row, late.timestamp())
-        certificates_in(await enrol(visitor, BOT, made["password"], request(new_key())))
+        row, at = tokens.find(late["key_id"]), network.nodes[MGMT].gatekeeper.clock().timestamp()
+        assert row is not None
+        assert 0 < row.expires - at <= 2 * 3600
+        with tokens._database.engine.begin() as db:
+            db.execute(TOKENS.update().where(TOKENS.c.id == row.id).values(expires=at))
+        refused = await enrol(visitor, BOT, late["password"], request(new_key()))
+        assert (refused.status, "this token has expired" in refused.text) == (401, True)
+        refused = await AcmeClient(visitor).register(late)
+        assert (refused.status, "this token has expired" in refused.text) == (403, True)
+        certificates_in(await enrol(visitor, OTHER_BOT, twin["password"], request(new_key(), common=OTHER_BOT)))
+        assert (await AcmeClient(visitor).register(await token(network))).status == 201
 
 
 ASKED: dict[str, tuple[dict[str, Any], str]] = {
