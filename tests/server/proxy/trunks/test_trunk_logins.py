@@ -327,6 +327,28 @@ async def test_registration_is_made_again_on_a_new_link(network: Network, provid
 
 
 @on_jumping_loop
+async def test_registration_whose_link_closes_is_soon_made_again_each_time(
+    network: Network, provider: PlayedTrunk
+) -> None:
+    """No registrar has answered. The provider may be back at any time, and has calls for us."""
+    async with with_login(network, registers=True), provider:
+        tick(network)
+        known, pauses = network.nodes[GATEWAY].trunk_watch.trunks[PROVIDER], list[int]()
+        for _ in range(3):
+            trunk = await provider.links.get()
+            await trunk.request_in("REGISTER")
+            await trunk.__aexit__()
+            await until(lambda: not known.asks)
+            pauses.append(round(known.register_at - asyncio.get_running_loop().time()))
+            await asyncio.sleep(pauses[-1] + 1)
+            tick(network)
+        assert pauses == [10, 10, 10]
+        trunk = await provider.links.get()
+        await trunk.reply(await trunk.request_in("REGISTER"), 200, [("expires", "3600")])
+        await until(lambda: known.registered_on)
+
+
+@on_jumping_loop
 async def test_registration_that_is_refused_is_tried_less_and_less(network: Network, provider: PlayedTrunk) -> None:
     """A wrong password: one challenge is answered, and then the gateway waits."""
     account = DigestAccount(status=401)

@@ -32,7 +32,10 @@ if TYPE_CHECKING:
 
 FIRST_PAUSE_S: Final = 30.0
 LONGEST_PAUSE_S: Final = 600.0
-"""Seconds until the next REGISTER after a failed REGISTER: twice as many each time."""
+"""Seconds until the next REGISTER after a REGISTER that was refused or not answered: twice as many each time."""
+
+WITHOUT_LINK_S: Final = 10.0
+"""Seconds until the next REGISTER if no link to the trunk was open: no registrar has received one."""
 
 KEPT: Final = 0.75
 """The part of its time after which a registration is made again."""
@@ -131,7 +134,7 @@ class TrunkWatch:
         uri = f"sip:{login.domain}"
         flow = self._flow_to(route.name, uri)
         if flow is None:
-            self._failed(route, known, "no link to it can be opened")
+            self._without_link(route, known, "no link to it can be opened")
             return
         aor, contact = f"sip:{login.user}@{login.domain}", f"<sip:{login.user}@{self._sent_by(flow)};transport=tls>"
         request = self._request("REGISTER", uri, aor, aor, contact)
@@ -148,7 +151,10 @@ class TrunkWatch:
         """A REGISTER has its status; a response was heard before."""
         if known.asks and status in FAILED:
             known.asks = False
-            self._failed(route, known, f"answer {status}" if status else "its link has closed")
+            if status:
+                self._failed(route, known, f"answer {status}")
+            else:
+                self._without_link(route, known, "its link has closed")
 
     def _heard(self, route: TrunkRoute, login: TrunkLogin, known: WatchedTrunk, flow: Flow, response: Response) -> None:
         """Take the final response to a REGISTER. A challenge is answered once; 423 says for how long to ask."""
@@ -179,9 +185,16 @@ class TrunkWatch:
         known.register_at = self._clock() + KEPT * granted
 
     def _failed(self, route: TrunkRoute, known: WatchedTrunk, why: str) -> None:
-        self._log.warning(route.name, "not registered at a trunk", peer=route.name, why=why, next_s=round(known.pause))
-        known.registered_on, known.register_at = 0, self._clock() + known.pause
+        self._again_in(known.pause, route, known, why)
         known.pause = min(2 * known.pause, LONGEST_PAUSE_S)
+
+    def _without_link(self, route: TrunkRoute, known: WatchedTrunk, why: str) -> None:
+        known.pause = FIRST_PAUSE_S
+        self._again_in(WITHOUT_LINK_S, route, known, why)
+
+    def _again_in(self, wait_s: float, route: TrunkRoute, known: WatchedTrunk, why: str) -> None:
+        self._log.warning(route.name, "not registered at a trunk", peer=route.name, why=why, next_s=round(wait_s))
+        known.registered_on, known.register_at = 0, self._clock() + wait_s
 
     # OPTIONS
 
