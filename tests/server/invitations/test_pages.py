@@ -140,6 +140,23 @@ async def test_invitation_ends_with_its_user_and_by_an_operator(tmp_path: Path, 
         assert (await phone.take(await invite(network, "bob"), "json")).status == 200
 
 
+@pytest.mark.parametrize("end", ["remove", "disable"])
+@on_loop
+async def test_file_of_a_desk_phone_ends_with_its_user(tmp_path: Path, end: str) -> None:
+    """Also for the phone with the right secret and MAC address; the phone of another user gets its file."""
+    async with (
+        management_with_invitations(tmp_path) as network,
+        Visitor(network, "otto-token") as operator,
+        invitee(network) as phone,
+    ):
+        links = [await invite(network, user, client="yealink", mac=MAC) for user in ("alice", "bob")]
+        mine, other = (f"{link[: link.rindex('/') + 1]}{DESK['yealink']}" for link in links)
+        assert (await operator.ask("POST", f"/api/v1/user/{end}", json={"user": "alice"})).status == 200
+        assert refused(await phone.get(mine))
+        answer = await phone.get(other)
+        assert (answer.status, "bob+yealink" in answer.text) == (200, True)
+
+
 @on_loop
 async def test_late_invitation_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Later(datetime):
