@@ -178,6 +178,48 @@ async def test_withheld_name_stays_withheld(pool: Network, privacy: str) -> None
         assert not (await bob.request_in("INVITE")).has(ASSERTED)
 
 
+@pytest.mark.parametrize(
+    "header",
+    [
+        ("answer-mode", "Auto;require"),
+        ("priv-answer-mode", "Auto"),
+        ("p-auto-answer", "normal"),
+        ("alert-info", "<http://evil.test/ring>;info=alert-autoanswer"),
+        ("call-info", "<sip:evil.test>;answer-after=0"),
+        ("reply-to", "<sip:evil@evil.test>"),
+    ],
+)
+@on_loop
+async def test_call_that_is_let_on_says_no_more_than_its_caller(pool: Network, header: tuple[str, str]) -> None:
+    """The phone of bob does not answer by itself, or call back elsewhere. Under its own name, the application may ask for it."""
+    async with pool:
+        alice, bob, bot = await ready(pool)
+        onward = let_on(bot, await screened(alice, bot))
+        onward.append(*header)
+        await bot.send(onward)
+        rung = await bob.request_in("INVITE")
+        assert (rung.values(ASSERTED), rung.has(header[0])) == ([f"<{ALICE}>"], False)
+        await bot.send(bot.request("INVITE", BOB, [header], sender=f"<sip:700@{BOT}>;tag=own"))
+        assert (await bob.request_in("INVITE")).has(header[0])
+
+
+@pytest.mark.parametrize(("shown", "rings"), [("Alice A.", True), ("", True), ("Your bank", False)])
+@on_loop
+async def test_application_gives_a_caller_no_other_name(pool: Network, shown: str, *, rings: bool) -> None:
+    """It may leave the display name out, in From of the call that it lets on."""
+    async with pool:
+        alice, bob, bot = await ready(pool)
+        await alice.send(alice.request("INVITE", BOB, sender=f'"Alice A." <{ALICE}>;tag=a'))
+        onward = let_on(bot, await bot.request_in("INVITE"), sender=ALICE)
+        onward.replace("from", f'"{shown}" <{ALICE}>;tag=b2b')
+        await bot.send(onward)
+        if rings:
+            assert (await bob.request_in("INVITE")).from_.display == shown
+            return
+        assert (await bot.final()).status == 403
+        await bob.silent()
+
+
 @pytest.mark.parametrize("uri", [BOB, CAROL])
 @on_loop
 async def test_token_is_of_one_application(two: Network, uri: str) -> None:

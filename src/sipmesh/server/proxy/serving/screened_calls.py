@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.routing.call_rules.diversion import NOT_DIVERTED, Chain
+from sipmesh.routing.identity.border import INSIDE
 from sipmesh.routing.identity.privacy import hides_identity
 from sipmesh.routing.identity.route_set import first_route
 from sipmesh.routing.identity.sender import ServerSender
@@ -53,7 +54,10 @@ HOPS: Final = 10
 """Hops that a screening costs. A B2BUA sends 70 hops again: without an end in the token, it could call in circles."""
 
 MAC_CHARACTERS: Final = 16
-_PARTS: Final = 6
+_PARTS: Final = 7
+NOT_OF_A_CALLER: Final = INSIDE | {"reply-to"}
+"""Fields that an application may not write in the name of a caller: no user may send them, or they lead a call back elsewhere."""
+
 _BACK: Final = "redirected."
 """Separates the tokens of redirections from those in Route."""
 
@@ -128,14 +132,16 @@ def let_on(
     parts = _said(state, in_force, pool, user, token)
     if not parts:
         return _refused(f"this server gave {pool} no such token for a call to {user}")
-    ends, hops, hidden, sent_as, _, identity = parts
-    refused = _refused_again(state, request, sent_as, is_hidden=hidden == "1", ends=int(ends))
+    ends, hops, hidden, sent_as, _, shown_as, identity = parts
+    refused = _refused_again(state, request, sent_as, shown_as, is_hidden=hidden == "1", ends=int(ends))
     if refused is None and state.used_tokens.is_replayed(
         pool, token[-MAC_CHARACTERS:].encode(), None, int(state.wall())
     ):
         refused = _refused("the token in its Route has let another call on")
     if refused is not None:
         return refused
+    for name in NOT_OF_A_CALLER:
+        request.remove(name)
     request.replace("max-forwards", str(min(request.max_forwards or DEFAULT_MAX_FORWARDS, int(hops))))
     return ToUser(user, identity or None, called.device, is_screened=True)
 
@@ -190,12 +196,16 @@ def _said(state: ServingState, in_force: InForce, pool: str, user: str, token: s
     return parts if len(parts) == _PARTS else []
 
 
-def _refused_again(state: ServingState, request: Request, sent_as: str, *, is_hidden: bool, ends: int) -> Answer | None:
+def _refused_again(
+    state: ServingState, request: Request, sent_as: str, shown_as: str, *, is_hidden: bool, ends: int
+) -> Answer | None:
     """Refuse a call that is late, or whose caller is shown in another way than when it came first."""
     if state.wall() > ends:
         return _refused(f"the token in its Route has ended: a call is let on within {LASTS_S} seconds")
     if state.tokens.name_hash(request.from_.aor).hex() != sent_as or request.from_.has_verstat:
         return _refused(f"From {shown(request.from_.uri)} is not that of the call which was screened")
+    if request.from_.display and _display_hash(state, request) != shown_as:
+        return _refused("the display name in From is not that of the call which was screened")
     if is_hidden and not hides_identity(request):
         return _refused("its caller withholds the name, and the Privacy of the call which was screened is missing")
     return None
@@ -219,9 +229,14 @@ def _token(
         int(hides_identity(request)),
         tokens.name_hash(sent_as.aor).hex(),
         _call_of(state, request),
+        _display_hash(state, request),
         outcome.identity or "",
     )
     return tokens.hide_in(MARK, " ".join(map(str, said)), _bound_to(state, in_force, application, outcome.aor))
+
+
+def _display_hash(state: ServingState, request: Request) -> str:
+    return state.tokens.name_hash(f"shown {request.from_.display or ''}").hex()
 
 
 def _call_of(state: ServingState, request: Request) -> str:
