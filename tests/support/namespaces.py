@@ -92,12 +92,16 @@ class Host:
 
     def power_off(self) -> str:
         """Kill all that runs here, and pull the cable, as a loss of power does."""
-        _ip("-n", self.name, "link", "set", "eth0", "down")
+        self.cut_off()
         for process in self.running:
             process.kill()
             process.wait()
         self.running.clear()
         return ""
+
+    def cut_off(self) -> None:
+        """Pull the cable; what runs here runs on."""
+        _ip("-n", self.name, "link", "set", "eth0", "down")
 
     def power_on(self) -> None:
         """Put the cable in again; nothing is started."""

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+import ssl
 from pathlib import Path
+from typing import Any
 
+import aiohttp
+import pytest
 from yarl import URL
 
+from cli import world
+from sipmesh.demo.ports import HOST
+from sipmesh.server.console.access.secret_table import hash_of
 from sipmesh.storage.audit_act import AuditAct
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.x509.certificate import fingerprint
@@ -14,6 +23,9 @@ from support.managed import MGMT
 from support.network import BEGAN, FE1
 from support.recording import record
 from support.running import on_loop
+from support.shown_faults import TOKEN, console_entry
+
+OPERATOR = "operator-token"
 
 
 @on_loop
@@ -122,3 +134,48 @@ async def test_search_has_bounds_and_needs_a_login(tmp_path: Path) -> None:
             assert (await viewer.get(URL("/api/v1/search").with_query(find=text))).status == 400
         assert (await stranger.get("/api/v1/search?find=alice")).status == 401
         assert (await stranger.get("/search?q=alice")).status == 303
+
+
+async def found_in(
+    organisation: world.Organisation, console: str, text: str, token: str = OPERATOR
+) -> list[dict[str, Any]]:
+    """Search for refusals by the API of a console, as a program does."""
+    context = ssl.create_default_context(cafile=str(organisation.root))
+    headers = {"Host": console.replace(HOST, world.MGMT), "Authorization": f"Bearer {token}"}
+    url = URL(f"https://{console}/api/v1/search").with_query(find=text)
+    async with (
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context)) as program,
+        program.get(url, headers=headers, server_hostname=world.MGMT) as answer,
+    ):
+        found: dict[str, Any] = await answer.json()
+        assert ("references of refused messages" in found["left_out"]) is (token != OPERATOR)
+        return [one for one in found["results"] if one["kind"] == "refusal"]
+
+
+@pytest.mark.wide
+def test_refused_message_is_found_by_the_reference_that_its_sender_has_received(tmp_path: Path) -> None:
+    """A front end has refused it, with a verdict code or without one; a part of a reference finds nothing."""
+    organisation = world.Organisation.make(tmp_path / "o")
+    entry = console_entry()
+    entry["operators"].append({"name": "otto", "role": "operator", "token_sha256": hash_of(OPERATOR)})
+    organisation.file.write_text(f"{organisation.file.read_text()}\nconsole: {json.dumps(entry)}\n")
+    plan = organisation.type("topology", "plan").out.rpartition("--plan ")[2].strip()
+    assert organisation.type("topology", "publish", "-m", "a console", "--plan", plan).code == 0
+    organisation.add_user("alice")
+    try:
+        organisation.serve(world.FE1)
+        for whom, why in (
+            ("bob@elsewhere.test", "elsewhere.test is not a domain, server or partner of this network"),
+            (f"bob@{world.DOMAIN}", f"bob@{world.DOMAIN} is not a user of this network"),
+        ):
+            (warning,) = organisation.acting("message", "alice", whom, "hello", "--json").json["warnings"]
+            reference = warning.rpartition("reference ")[2].strip('"')
+            for typed in (reference, f" {reference.upper()} "):
+                (one,) = asyncio.run(found_in(organisation, entry["listen"], typed))
+                assert (one["name"], one["page"]) == (reference, "/refused")
+                assert one["what"].startswith(f"MESSAGE from sip:alice@{world.DOMAIN} got 404: "), one
+                assert why in one["what"]
+            assert asyncio.run(found_in(organisation, entry["listen"], reference[:-1])) == []
+            assert asyncio.run(found_in(organisation, entry["listen"], reference, TOKEN)) == []  # a viewer may not
+    finally:
+        organisation.stop()
