@@ -50,6 +50,10 @@ class OperatorError(SipmeshError):
         self.message, self.problems = message, problems
 
 
+class UnusableDatabaseError(OperatorError):
+    """A database cannot be used now. The message has its place, which is for operators, and for no user."""
+
+
 class NotLeadingError(OperatorError):
     """This management server does not lead: nothing was written. *leader* is the server that does, "" if it is not known."""
 

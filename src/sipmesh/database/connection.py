@@ -22,7 +22,7 @@ from sipmesh.database.masked import masked
 from sipmesh.database.migration import migrate
 from sipmesh.database.private_file import create_private
 from sipmesh.database.schema import Schema, must_be_ours
-from sipmesh.errors import OperatorError
+from sipmesh.errors import OperatorError, UnusableDatabaseError
 
 _DISK = ("disk is full", "disk I/O error", "No space left")
 NO_ENCODING: Final = "SQL_ASCII"
@@ -195,14 +195,14 @@ class Database:
             raise self._unusable(str(path), wrong) from wrong
         must_be_ours(names, f"{self.what} database {path}")
 
-    def _unusable(self, where: str, wrong: Exception) -> OperatorError:
+    def _unusable(self, where: str, wrong: Exception) -> UnusableDatabaseError:
         reason = " ".join(str(getattr(wrong, "orig", None) or wrong).split())
         ended: threading.Event | None = getattr(self._late, "ended", None)
         self._late.ended = None
         if ended is not None and ended.is_set():
             reason = f"it did not answer within {self._timeouts.use_s:g} s"
         remedy = self._remedy(reason)
-        return OperatorError(f"the {self.what} in {where} cannot be used: {reason}; {remedy}")
+        return UnusableDatabaseError(f"the {self.what} in {where} cannot be used: {reason}; {remedy}")
 
     def _remedy(self, reason: str) -> str:
         """Return what the operator does; SQLite says only in words that a disk is full, or that a write has failed."""

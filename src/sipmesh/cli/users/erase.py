@@ -39,7 +39,7 @@ def erase(
         return
     say(f"{done.user} is erased from {plural(done.records, 'record')} at management.", style=GOOD)
     if done.told:
-        say(f"Erased from the files and the message history of {', '.join(done.told)} too.")
+        say(f"Erased from the records and the message history of {', '.join(done.told)} too.")
     if done.missing:
         say(
             f"Not linked, so their files still have the user: {', '.join(done.missing)}. Erase again once they are linked.",

@@ -11,7 +11,7 @@ from xml.sax.saxutils import escape
 
 from aiohttp import web
 
-from sipmesh.errors import OperatorError, RemoteError
+from sipmesh.errors import OperatorError, RemoteError, UnusableDatabaseError
 from sipmesh.server.contacts.dav_xml import CARD, DAV, MULTIGET, PROPFIND, QUERY, SERVER, multistatus, read_request
 from sipmesh.server.contacts.vcard import LARGEST_CARD, read_vcard, write_vcard
 from sipmesh.server.invitations.account_login import AccountLogin
@@ -156,6 +156,8 @@ class ContactPages:
             raise web.HTTPPreconditionFailed from None
         except FullError as wrong:
             return web.Response(status=FULL, text=f"{wrong}\n")
+        except UnusableDatabaseError:
+            raise
         except OperatorError as wrong:
             raise web.HTTPForbidden(text=f"{wrong}\n") from None
         return web.Response(status=201 if is_new else 204)

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
-from sipmesh.errors import OperatorError, RemoteError
+from sipmesh.errors import OperatorError, RemoteError, UnusableDatabaseError
 from sipmesh.server.console.access.connection import ConsoleConnection
 from sipmesh.server.console.access.guard import HEADERS
 from sipmesh.server.files.file_about import FILE_XML, OCTETS, about_of, disposition, written_xml
 from sipmesh.server.files.first_part import FirstPart, boundary_of
 from sipmesh.server.invitations.account_login import AccountLogin
+from sipmesh.server.invitations.strangers import NOT_NOW
 from sipmesh.server.process.http_peer import address_of
 from sipmesh.server.process.http_runner import too_many
 from sipmesh.storage.sent_files import PART
@@ -142,7 +143,8 @@ class FilePages:
             raise web.HTTPBadRequest(text=f"{wrong}\n") from None
         except OperatorError as wrong:
             self._log.warning("file not stored", user=aor, octets=size, why=str(wrong))
-            return web.Response(status=FULL, text=f"{wrong}\n")
+            why = NOT_NOW if isinstance(wrong, UnusableDatabaseError) else f"{wrong}\n"
+            return web.Response(status=FULL, text=why)
 
     async def _receive(self, request: web.Request, part: FirstPart, aor: str, wanted: Files, size: int) -> web.Response:
         """Store the *part* of a request of *size* octets, and answer with the XML about it."""

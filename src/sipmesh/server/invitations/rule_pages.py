@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
-from sipmesh.errors import SipmeshError
+from sipmesh.errors import SipmeshError, UnusableDatabaseError
 from sipmesh.server.console.operations import RULES_CHANGE, RULES_CLEAR
 from sipmesh.server.console.parameters import UserRules
 from sipmesh.server.console.user_commands import RULES as NAMES
@@ -68,6 +68,8 @@ class RulePages:
                 found, status = await act(request, await self._user(request)), web.HTTPOk.status_code
             except RuleError as wrong:
                 found, status = {"field": wrong.rule, "error": wrong.message}, UNFIT
+            except UnusableDatabaseError:
+                raise
             except SipmeshError as wrong:
                 found, status = {"field": _field_of(wrong), "error": str(wrong)}, UNFIT
             return web.json_response(found, status=status)

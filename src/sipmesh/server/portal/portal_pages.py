@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from aiohttp import web
 from jinja2 import ChoiceLoader, Environment, PackageLoader
 
-from sipmesh.errors import SipmeshError
+from sipmesh.errors import SipmeshError, UnusableDatabaseError
 from sipmesh.routing.call_rules.rule_words import in_words
 from sipmesh.server import console
 from sipmesh.server.admin.replies import USER
@@ -76,7 +76,7 @@ class PortalPages:
         self, view: Callable[[], ServerView], guard: PortalGuard, operations: Operations, sign_ins: SignIns
     ) -> None:
         self._guard, self._sign_ins = guard, sign_ins
-        self._frame = Frame(operations, guard, view, LOGIN, _templates())
+        self._frame = Frame(operations, guard, view, LOGIN, _templates(), (UnusableDatabaseError,))
 
     def routes(self) -> list[web.RouteDef | web.StaticDef]:
         """Return every path."""

@@ -77,7 +77,8 @@ class Identifies(Protocol):
 class Frame:
     """Makes handlers of what pages show and of what forms do; *view* returns the topology in force.
 
-    A browser that *guard* does not know is led to *login*. *made* are the templates, those of the console by default.
+    A browser that *guard* does not know is led to *login*. *made* are the templates, those of the console by default. Errors
+    that are *not_shown* are raised on.
     """
 
     def __init__(
@@ -87,7 +88,9 @@ class Frame:
         view: Callable[[], ServerView],
         login: str = LOGIN,
         made: Environment | None = None,
+        not_shown: tuple[type[SipmeshError], ...] = (),
     ) -> None:
+        self._not_shown = not_shown
         self._operations, self.guard, self.view, self._login = operations, guard, view, login
         self._templates = made if made is not None else templates()
 
@@ -116,6 +119,8 @@ class Frame:
                 return see(self._login)
             try:
                 template, values = await show(request)
+            except self._not_shown:
+                raise
             except (SipmeshError, NotAllowedError) as wrong:
                 return self.say_wrong(request, wrong)
             return self.render(request, template, values)
@@ -138,6 +143,8 @@ class Frame:
                 template, values = await form.act(request, sent)
             except NotAllowedError as wrong:
                 return self.say_wrong(request, wrong)
+            except self._not_shown:
+                raise
             except (SipmeshError, web.HTTPForbidden) as wrong:
                 return self.render(request, form.template, {**form.shown(sent), **_why(wrong)}, status=_status(wrong))
             return self.render(request, template, values)
