@@ -395,6 +395,23 @@ async def test_two_applications_that_screen_each_others_calls_end(two: Network) 
         assert (await other.final()).status == 483
 
 
+@pytest.mark.parametrize("realm", ["bot.example.test", "evil.test", "example.test"])
+@pytest.mark.parametrize("uri", [BOB, "sip:bot@bot.example.test"])
+@on_loop
+async def test_application_that_screens_calls_gets_no_digest_of_the_password(
+    pool: Network, uri: str, realm: str
+) -> None:
+    """Alice has called bob. Those who call the application itself are challenged, in its own realm."""
+    async with pool:
+        alice, _, bot = await ready(pool)
+        await alice.send(alice.request("INVITE", uri))
+        challenge = ("proxy-authenticate", f'Digest realm="{realm}", nonce="n", algorithm=SHA-256, qop="auth"')
+        await bot.reply(await bot.request_in("INVITE"), 407, [challenge])
+        answer = await alice.final()
+        passes = uri != BOB and realm != "example.test"
+        assert (answer.status, answer.has("proxy-authenticate")) == ((407, True) if passes else (403, False))
+
+
 @pytest.mark.parametrize("is_let_on", [False, True])
 @on_loop
 async def test_call_that_its_caller_takes_back_is_cancelled_at_the_application(
@@ -418,3 +435,25 @@ async def test_call_that_its_caller_takes_back_is_cancelled_at_the_application(
         if is_let_on:
             await bot.send(cancel_for(onward))
             await bob.request_in("CANCEL")
+        else:
+            assert (await bot.ask(onward)).status == 403
+            await bob.silent()
+
+
+@pytest.mark.parametrize(("status", "later"), [(603, 403), (480, 403), (503, 403), (200, 200)])
+@on_loop
+async def test_application_that_has_not_accepted_a_call_does_not_let_it_on_later(
+    pool: Network, status: int, later: int
+) -> None:
+    """An assistant that has answered alice does."""
+    async with pool:
+        alice, bob, bot = await ready(pool)
+        came = await screened(alice, bot)
+        await bot.reply(came, status)
+        assert ((await alice.final()).status == 200) == (later == 200)
+        if status != 200:
+            await bot.request_in("ACK")
+        await bot.send(let_on(bot, came))
+        if later == 200:
+            await bob.reply(await bob.request_in("INVITE"), 200)
+        assert (await bot.final()).status == later

@@ -127,11 +127,15 @@ class Store:
 
 @dataclass(frozen=True, slots=True)
 class Screening:
-    """The application *pool* gets a call before the phones of *onward*. *passes*: while it does not answer, they ring."""
+    """The application *pool* gets a call before the phones of *onward*. *passes*: while it does not answer, they ring.
+
+    By *token* it lets the call on, unless the call is over before the application has accepted it.
+    """
 
     onward: ToUser
     pool: str
     passes: bool
+    token: str
 
 
 @dataclass(frozen=True, slots=True)

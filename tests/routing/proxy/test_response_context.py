@@ -20,6 +20,7 @@ from sipmesh.routing.proxy.effects import (
     DecideAgain,
     Divert,
     Effect,
+    EndScreening,
     Forget,
     SendResponse,
     Silence,
@@ -56,6 +57,8 @@ def told(effects: list[Effect]) -> list[str]:
                 words.append("silence")
             case Forget():
                 words.append("forget")
+            case EndScreening():
+                words.append("end screening")
             case AwaitSilent(restarts):
                 words.append(f"await silent{' again' if restarts else ''}")
     return words
@@ -876,10 +879,11 @@ ONWARD = ToUser(BOB, None, is_screened=True)
     ],
 )
 def test_call_goes_on_past_an_application_that_is_away(status: int, passes: bool, wanted: list[str]) -> None:  # noqa: FBT001
-    """And only then: its refusal of the call counts. What it answers later changes nothing."""
-    context = ResponseContext.of(request("INVITE"), (ONE_SERVER,), Screening(ONWARD, "bot.test", passes))
+    """And only then: its refusal of the call counts. It lets no call on later. What it answers later changes nothing."""
+    context = ResponseContext.of(request("INVITE"), (ONE_SERVER,), Screening(ONWARD, "bot.test", passes, "token"))
     assert told(context.start()) == ["start 0 a.test", "await silent"]
-    effects = context.responded(0, response(status))
+    over, *effects = context.responded(0, response(status))
+    assert told([over]) == ["end screening"]
     assert ["divert" if isinstance(effect, Divert) else told([effect])[0] for effect in effects] == wanted
     if not passes and isinstance(effects[0], Divert):
         why = "bot.test, which screens the calls to sip:bob@example.test, does not answer"
@@ -892,11 +896,25 @@ def test_call_goes_on_past_an_application_that_is_away(status: int, passes: bool
 
 
 def test_silent_application_is_away() -> None:
-    context = ResponseContext.of(request("INVITE"), (ONE_SERVER,), Screening(ONWARD, "bot.test", passes=True))
+    context = ResponseContext.of(
+        request("INVITE"), (ONE_SERVER,), Screening(ONWARD, "bot.test", passes=True, token="t")
+    )
     context.start()
-    [divert] = context.leave_silent()
+    over, divert = context.leave_silent()
+    assert told([over]) == ["end screening"]
     assert isinstance(divert, Divert)
     assert told(context.responded(0, response(180))) == ["cancel 0"]
+
+
+def test_application_lets_a_call_on_until_its_caller_takes_it_back() -> None:
+    """It has accepted the call of the second row: a CANCEL that comes too late changes nothing."""
+    for status, wanted in ((180, ["end screening", "cancel 0"]), (200, [])):
+        context = ResponseContext.of(
+            request("INVITE"), (ONE_SERVER,), Screening(ONWARD, "bot.test", passes=False, token="t")
+        )
+        context.start()
+        context.responded(0, response(status))
+        assert told(context.cancel()) == wanted
 
 
 def test_forwarded_call_is_screened_with_its_history() -> None:
@@ -907,7 +925,7 @@ def test_forwarded_call_is_screened_with_its_history() -> None:
     )
     context.begin()
     assert isinstance(context.responded(0, response(486))[-1], Divert)
-    screening = Screening(ToUser(BOB, None, chain=chain, is_screened=True), "bot.test", passes=True)
+    screening = Screening(ToUser(BOB, None, chain=chain, is_screened=True), "bot.test", passes=True, token="t")
     [start, _] = context.diverted(Forward((ONE_SERVER,), None, screening))
     assert isinstance(start, Start)
     assert start.chain == chain

@@ -39,23 +39,27 @@ _ONCE: Final[i64] = FROM | TO | CALL_ID | CSEQ
 _REPEATED: Final[i64] = VIA | _ONCE
 
 
-def settle(response: Response, request: Request, sender: Sender, border: Border, here: str) -> None:
+def settle(
+    response: Response, request: Request, sender: Sender, border: Border, here: str, *, screens: bool = False
+) -> None:
     """Make *response* valid for the sender of *request*. Our own Via has been removed.
 
-    *sender* is the peer that sent the response. *here* is our host name, for the Warning. Raises `RemoteError` if it is the
-    response to another request.
+    *sender* is the peer that sent the response. *here* is our host name, for the Warning. *screens*: it is an application that
+    the sender of the request has not called. Raises `RemoteError` if it is the response to another request.
 
     A challenge does not reach the sender of a request that hides it: the answer to a challenge has the name of a user, and a
-    digest of the password. A 401 or 407 becomes 433 then: the callee wants to know who calls (RFC 5079).
+    digest of the password. A 401 or 407 becomes 433 then: the callee wants to know who calls (RFC 5079). One of an application
+    that screens calls becomes 403.
     """
     if request.renamed or not repeats(response, request):
         restore(response, request)
     if response.present & P_ASSERTED_IDENTITY:
         remove_foreign_assertion(response, sender)
-    hidden = bool(response.present & IN_RESPONSES or response.status in CHALLENGED) and hides_identity(request)
+    may_challenge = bool(response.present & IN_RESPONSES or response.status in CHALLENGED)
+    hidden = may_challenge and hides_identity(request)
     if response.present & IN_RESPONSES:
         border.admit_response(response, sender)
-        if hidden:
+        if hidden or screens:
             response.keep([row for row in response.rows if row.name not in CHALLENGES])
     if response.status in CHALLENGED and lacks_challenge(response):
         status = Status.ANONYMITY_DISALLOWED if hidden else Status.FORBIDDEN

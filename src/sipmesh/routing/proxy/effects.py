@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from sipmesh.routing.call_rules.diversion import NOT_DIVERTED, Chain
 from sipmesh.routing.call_rules.handling import CallHandling
-from sipmesh.routing.outcome import Answer, Store, ToUser
+from sipmesh.routing.outcome import Answer, Screening, Store, ToUser
 from sipmesh.routing.target import AnotherNotifier, RemoteFlowTarget, Target
 from sipmesh.sip.message import Response
 
@@ -103,4 +103,13 @@ class Divert:
     onward: ToUser | Answer | None = None
 
 
-Effect = Start | SendResponse | Silence | Cancel | Forget | AwaitSilent | DecideAgain | AwaitAnswer | Divert
+@dataclass(frozen=True, slots=True)
+class EndScreening:
+    """The call of *screening* is over, or goes another way: its application may not let it on from now."""
+
+    screening: Screening
+
+
+Effect = (
+    Start | SendResponse | Silence | Cancel | Forget | AwaitSilent | DecideAgain | AwaitAnswer | Divert | EndScreening
+)

@@ -32,6 +32,7 @@ from sipmesh.routing.proxy.effects import (
     DecideAgain,
     Divert,
     Effect,
+    EndScreening,
     Forget,
     SendResponse,
     Silence,
@@ -350,7 +351,7 @@ class ResponseContext:
         """Process the sender's CANCEL (RFC 3261 section 16.10): cancel each branch, with the same *reasons*."""
         self.cancelled = True
         self.waiting.clear()
-        effects = self._cancel_running(reasons)
+        effects = [*self._end_screening(), *self._cancel_running(reasons)]
         if self.finding:
             self.finding = 0
             effects += self._next()
@@ -484,15 +485,19 @@ class ResponseContext:
         """
         if self.answered:
             return []
+        over = self._end_screening()
         further = [] if self.cancelled else self._call_further()
         if further:
-            return further
-        self.answered = True
+            return [*over, *further]
+        self.answered, self.screening = True, None
         if self.unreached is not None and not self.heard and not self.cancelled:
             return [DecideAgain(self.unreached)]
         if not self.invite and self.best is not None and self.best.status == Status.REQUEST_TIMEOUT:
             return [Silence()]
-        return [SendResponse(self._final())]
+        return [*over, SendResponse(self._final())]
+
+    def _end_screening(self) -> list[Effect]:
+        return [] if self.screening is None or self.answered else [EndScreening(self.screening)]
 
     def _final(self) -> Response:
         if self.cancelled and (self.best is None or self.best.status < FIRST_GLOBAL_FAILURE):

@@ -21,7 +21,7 @@ from sipmesh.trust.role import Role
 if TYPE_CHECKING:
     from sipmesh.routing.identity.dialog_token import Begun
     from sipmesh.routing.media.judgement import Offer
-    from sipmesh.routing.outcome import Store
+    from sipmesh.routing.outcome import Screening, Store
     from sipmesh.routing.proxy.effects import Divert
     from sipmesh.routing.proxy.forwarding import ListenerAddress
     from sipmesh.routing.proxy.received import Mark
@@ -266,6 +266,10 @@ class RequestServer:
 
     def divert(self, proxied: ProxiedRequest, wanted: Divert) -> None:
         """Find the target to which a rule of the callee forwards the call *proxied*, and call it."""
+        raise NotImplementedError
+
+    def screening_ended(self, screening: Screening) -> None:
+        """From now the application of *screening* may not let its call on."""
         raise NotImplementedError
 
 

@@ -42,6 +42,7 @@ from sipmesh.server.proxy.serving.events import (
     NotOfControlPlane,
     TargetsLost,
 )
+from sipmesh.server.proxy.serving.screened_calls import use_up
 from sipmesh.server.proxy.serving.step import step
 from sipmesh.server.quotas.usage import BRANCH_OCTETS
 from sipmesh.sip.status import Status
@@ -50,7 +51,7 @@ from sipmesh.storage.messages import Storing
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sipmesh.routing.outcome import ToUser
+    from sipmesh.routing.outcome import Screening, ToUser
     from sipmesh.routing.proxy.effects import Divert
     from sipmesh.routing.registrar.binding import Binding
     from sipmesh.routing.target import AnotherNotifier
@@ -165,6 +166,10 @@ class ProxyCore(RequestServer):
     def divert(self, proxied: ProxiedRequest, wanted: Divert) -> None:
         """See `RequestServer`."""
         self.find_target(proxied, Diverting(proxied.received, proxied.identity, wanted))
+
+    def screening_ended(self, screening: Screening) -> None:
+        """See `RequestServer`."""
+        use_up(self.state, screening.pool, screening.token)
 
     def find_target(self, proxied: ProxiedRequest, event: Diverting) -> None:
         """Find the target of a call that rings; its registrations may have to be read. The call rings on if there is none."""

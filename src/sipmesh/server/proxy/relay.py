@@ -14,6 +14,7 @@ from sipmesh.routing.proxy.effects import (
     DecideAgain,
     Divert,
     Effect,
+    EndScreening,
     Forget,
     SendResponse,
     Silence,
@@ -414,11 +415,15 @@ class Relay(BridgedBranches):
             bridge.branch_ended()
             self._unsent(proxied, start, fault)
 
-    def _perform_rare(self, proxied: ProxiedRequest, effect: DecideAgain | Divert | AwaitAnswer | Silence) -> None:
+    def _perform_rare(
+        self, proxied: ProxiedRequest, effect: DecideAgain | Divert | EndScreening | AwaitAnswer | Silence
+    ) -> None:
         if isinstance(effect, DecideAgain):
             proxied.received.server.targets_lost(proxied, effect.what)
         elif isinstance(effect, Divert):
             proxied.received.server.divert(proxied, effect)
+        elif isinstance(effect, EndScreening):
+            proxied.received.server.screening_ended(effect.screening)
         elif isinstance(effect, AwaitAnswer):
             self.server_transactions.ringing.add(proxied, effect.handling, self._clock())
         else:

@@ -57,7 +57,9 @@ class ResponseAdmission:
             self._access.answered(sent, response)
         else:
             is_challenge = in_force.trunk_names is not None and self._takes_challenge(sent, response)
-            settle(response, sent.proxied.request, flow.sender, in_force.border, in_force.view.name)
+            context = sent.proxied.context
+            screens = context is not None and context.screening is not None
+            settle(response, sent.proxied.request, flow.sender, in_force.border, in_force.view.name, screens=screens)
         if flow.link.kind is LinkKind.CLIENT and not sent.is_carried:
             self._privacy.hide_answer(sent, response)
         self._answerers.name_in(sent, response)

@@ -91,7 +91,7 @@ def to_screener(
     uri = request.uri if is_gruu(request.ruri) else outcome.aor
     target = ServerTarget(view.pools[application.pool].servers, LinkKind.SERVER, uri, through=through)
     onward = ToUser(outcome.aor, outcome.identity, outcome.device, outcome.instead, outcome.chain, is_screened=True)
-    return Forward((target,), outcome.identity, Screening(onward, application.pool, application.passes))
+    return Forward((target,), outcome.identity, Screening(onward, application.pool, application.passes, token))
 
 
 def _is_exempt(
@@ -134,16 +134,19 @@ def let_on(
         return _refused(f"this server gave {pool} no such token for a call to {user}")
     ends, hops, hidden, sent_as, _, shown_as, identity = parts
     refused = _refused_again(state, request, sent_as, shown_as, is_hidden=hidden == "1", ends=int(ends))
-    if refused is None and state.used_tokens.is_replayed(
-        pool, token[-MAC_CHARACTERS:].encode(), None, int(state.wall())
-    ):
-        refused = _refused("the token in its Route has let another call on")
+    if refused is None and use_up(state, pool, token):
+        refused = _refused("the token in its Route has let another call on, or its call is over")
     if refused is not None:
         return refused
     for name in NOT_OF_A_CALLER:
         request.remove(name)
     request.replace("max-forwards", str(min(request.max_forwards or DEFAULT_MAX_FORWARDS, int(hops))))
     return ToUser(user, identity or None, called.device, is_screened=True)
+
+
+def use_up(state: ServingState, pool: str, token: str) -> bool:
+    """Have a token of the application *pool* let no call on from now; tell whether that was so before."""
+    return state.used_tokens.is_replayed(pool, token[-MAC_CHARACTERS:].encode(), None, int(state.wall()))
 
 
 def sealed_redirection(
