@@ -55,8 +55,7 @@ def settle(
         restore(response, request)
     if response.present & P_ASSERTED_IDENTITY:
         remove_foreign_assertion(response, sender)
-    may_challenge = bool(response.present & IN_RESPONSES or response.status in CHALLENGED)
-    hidden = may_challenge and hides_identity(request)
+    hidden = bool(response.present & IN_RESPONSES or response.status in CHALLENGED) and hides_identity(request)
     if response.present & IN_RESPONSES:
         border.admit_response(response, sender)
         if hidden or screens:

@@ -26,6 +26,7 @@ from sipmesh.server.enrolment.new_token import MacSecret
 from sipmesh.server.invitations.rule_pages import LARGEST_CHANGE
 from sipmesh.server.management.publishing.decommission import CA
 from sipmesh.server.portal.logout_endpoint import LOGOUT
+from sipmesh.server.process.http_runner import unavailable
 from sipmesh.server.process.off_loop import off_loop
 from sipmesh.topology.document.parts.invitations import RULES
 from sipmesh.topology.view import invitation_hosts
@@ -44,7 +45,7 @@ FRESH_S: Final = 30
 
 PATIENCE: Final = aiohttp.ClientTimeout(total=30.0)
 LARGEST_ANSWER: Final = 1 << 20
-LATER: Final = {"Retry-After": "5"}
+LATER_S: Final = 5
 _SENT: Final = ("Content-Type", "Origin", "Authorization")
 _GIVEN_BACK: Final = ("Content-Type", "Content-Disposition", "Access-Control-Allow-Origin", "Retry-After")
 _JUDGED_THERE: Final = frozenset({LOGOUT, RULES})
@@ -102,7 +103,7 @@ class LeadingServer:
         except (OperatorError, aiohttp.ClientError, OSError, TimeoutError) as wrong:
             self._log.warning("invitation not sent to the leader", leader=leader, why=str(wrong))
             text = "The server that leads cannot be reached now. Try again in some seconds.\n"
-            raise web.HTTPServiceUnavailable(headers=LATER, text=text) from None
+            raise unavailable(text, LATER_S) from None
 
     async def _answer_of(self, leader: str, request: web.Request) -> web.StreamResponse:
         """Send a request to the *leader*, whose certificate is checked first, and return its answer."""

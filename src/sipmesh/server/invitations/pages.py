@@ -15,6 +15,8 @@ from markupsafe import Markup
 
 from sipmesh.errors import OperatorError
 from sipmesh.server.console.access.guard import form_of, is_of_another_site
+from sipmesh.server.invitations.strangers import LATER_S
+from sipmesh.server.process.http_runner import unavailable
 from sipmesh.server.provisioning import softphones
 from sipmesh.server.provisioning.client_kind import CHOICES, DESK_PHONES, ClientKind
 from sipmesh.server.provisioning.desk_phones import DESK_FORMATS, is_file_of, polycom_master
@@ -49,8 +51,6 @@ WITH_CERTIFICATES: Final = {
 
 TICKETS: Final = frozenset({ClientKind.LINPHONE, ClientKind.WEB})
 """Software that fetches its account itself, with a ticket."""
-
-LATER_S: Final = "60"
 
 
 @cache
@@ -204,7 +204,7 @@ class InvitationPages:
             raise self._strangers.failed(request, "another request was first") from None
         except OperatorError as wrong:
             self._strangers.tell(f"an invitation could not be taken: {wrong}")
-            raise web.HTTPServiceUnavailable(headers={"Retry-After": LATER_S}, text=NOT_NOW) from None
+            raise unavailable(NOT_NOW, LATER_S) from None
 
     def _page(self, template: str, **values: object) -> web.Response:
         view = self._view()

@@ -9,7 +9,7 @@ from aiohttp import web
 from sipmesh.errors import UnusableDatabaseError
 from sipmesh.server.console.access.guard import HEADERS, Handler
 from sipmesh.server.process.http_peer import address_of
-from sipmesh.server.process.http_runner import too_many
+from sipmesh.server.process.http_runner import too_many, unavailable
 from sipmesh.server.process.request_rate import RequestRate
 from sipmesh.sip.text import ascii_lower
 
@@ -26,7 +26,7 @@ FAILURES_A_MINUTE: Final = 20
 """Requests of one address with a wrong secret. A right one is served after any number of them."""
 
 NOT_NOW: Final = "This cannot be done now: try again in a minute, or tell your administrator.\n"
-LATER: Final = {"Retry-After": "60"}
+LATER_S: Final = 60
 
 EVERYBODY: Final = "*"
 REQUESTS_OF_ALL: Final = 6_000
@@ -53,7 +53,9 @@ class Strangers:
             raise
         except UnusableDatabaseError as wrong:  # its place is for the log alone
             self._log.warning("request not served", what="the pages of invitations", why=str(wrong))
-            raise web.HTTPServiceUnavailable(headers={**HEADERS, **LATER}, text=NOT_NOW) from None
+            later = unavailable(NOT_NOW, LATER_S)
+            later.headers.update(HEADERS)
+            raise later from None
         except Exception as fault:  # noqa: BLE001 - a fault of ours ends this request only
             self._log.error("fault", what="the pages of invitations", exc_info=fault)
             raise web.HTTPInternalServerError(headers=HEADERS) from None

@@ -51,6 +51,11 @@ def too_many(retry_after_s: int = int(WINDOW_S)) -> web.HTTPTooManyRequests:
     return answer
 
 
+def unavailable(text: str, retry_after_s: int) -> web.HTTPServiceUnavailable:
+    """Return HTTP 503 with *text*, for a client that may try again after so many seconds."""
+    return web.HTTPServiceUnavailable(headers={"Retry-After": str(retry_after_s)}, text=text)
+
+
 def logger_of(log: Log) -> logging.Logger:
     """Return a logger for aiohttp that writes to *log*."""
     logger = logging.Logger("http")  # noqa: LOG001 - it is not registered: nothing is passed on to another logger
