@@ -322,7 +322,7 @@ def knows(states: list[ServingState], tokens: int) -> bool:
 
 
 async def first_of(*peers: Peer) -> Request:
-    """Wait for the INVITE that one of the *peers* gets; responses before it are passed over."""
+    """Wait until one of the *peers* gets an INVITE, and return it. Responses that come before it are ignored."""
     waiting = [asyncio.ensure_future(peer.request_in("INVITE")) for peer in peers]
     done, others = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
     for other in others:

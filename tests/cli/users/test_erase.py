@@ -18,7 +18,7 @@ async def test_user_is_erased_and_servers_without_a_link_are_named(tmp_path: Pat
         await network.master.calls.in_store(lambda store: store.add([record()]))
         told = await network.type("user", "erase", "bob")
         assert "bob@example.test is erased from 1 record at management" in told
-        assert "Not linked, so their files still have the user: " in told
+        assert "Not linked, so their records still have the user: " in told
         assert '"records": 0' in await network.type("user", "erase", "bob", "--json")
 
 

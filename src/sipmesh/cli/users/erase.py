@@ -42,6 +42,6 @@ def erase(
         say(f"Erased from the records and the message history of {', '.join(done.told)} too.")
     if done.missing:
         say(
-            f"Not linked, so their files still have the user: {', '.join(done.missing)}. Erase again once they are linked.",
+            f"Not linked, so their records still have the user: {', '.join(done.missing)}. Erase again once they are linked.",
             style=WARN,
         )
