@@ -27,6 +27,7 @@ from sipmesh.server.console.access.listener import ConsoleListener
 from sipmesh.server.contacts.account_ticket import write_ticket
 from sipmesh.server.invitations import invitation_server
 from sipmesh.server.invitations.leading_server import HEADER
+from sipmesh.server.invitations.strangers import phone_origins
 from sipmesh.storage.users.device_accounts import DeviceAccounts
 from sipmesh.storage.users.device_rows import row_with_devices
 from sipmesh.storage.users.invitations import Invitations
@@ -34,12 +35,14 @@ from sipmesh.storage.users.password_hashes import verifier_of
 from sipmesh.topology.document.load import Loaded
 from sipmesh.topology.document.parts.invitations import LOG_OUT, RULES
 from sipmesh.topology.view import view
+from support.invited import Answer
 from support.managed import MGMT, MGMT2
 from support.model_ports import model_port
 from support.network import FE1
 from support.pool import Pool, build_pool
 from support.running import on_loop, until
 from support.tiers import wide_after
+from support.web_peer import open_websocket, web_address
 
 pytestmark = pytest.mark.peer("postgresql")
 
@@ -103,6 +106,12 @@ async def invite(pool: Pool, network: str = "") -> str:
 
 
 async def ask(pool: Pool, name: str, method: str, path: str, **given: Any) -> tuple[int, str]:
+    """Ask the pages of one host; gives status and text."""
+    answer = await asked(pool, name, method, path, **given)
+    return answer.status, answer.text
+
+
+async def asked(pool: Pool, name: str, method: str, path: str, **given: Any) -> Answer:
     """Ask the pages of one host."""
     document: Any = pool.network.organisation.document
     port = int(document["invitations"]["listen"].rpartition(":")[2])
@@ -114,7 +123,7 @@ async def ask(pool: Pool, name: str, method: str, path: str, **given: Any) -> tu
             method, f"https://{HOSTS[name]}:{port}{path}", headers=headers, server_hostname=name, **given
         ) as answer,
     ):
-        return answer.status, await answer.text()
+        return Answer(answer.status, await answer.text(), dict(answer.headers))
 
 
 async def take(pool: Pool, name: str, secret: str, **given: Any) -> tuple[int, str]:
@@ -167,6 +176,34 @@ async def test_rules_are_changed_at_each_server_by_the_ticket_of_their_user_alon
         assert (len(held.callers), held.do_not_disturb) == (64, True)
         lines = [line for line in pool.controller(MGMT).management_db.audit.read() if line.act == "rules"]
         assert [line.who for line in lines] == [f"alice@example.test (web phone at {FE1})"] * 2
+
+
+@pytest.mark.wide
+@on_loop
+async def test_web_phone_takes_its_account_at_each_server_and_reads_that_none_leads(
+    tmp_path: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its page comes from a front end, and so from another site. A page of any other origin may read nothing."""
+    async with two_hosts(tmp_path, postgres_url, monkeypatch) as pool:
+        network = pool.network
+        open_websocket(network.organisation, phone=True)
+        await network.publish()
+        await until(lambda: all(phone_origins(network.nodes[name].view) for name in HOSTS))
+        origin = f"https://{FE1}:{web_address(network.organisation, FE1)[1]}"
+        ours = {"Origin": origin, "Sec-Fetch-Site": "same-site"}
+        evil = {"Origin": "https://evil.test", "Sec-Fetch-Site": "cross-site"}
+
+        async def seen(name: str, method: str, path: str) -> list[tuple[int, str | None]]:
+            answers = [await asked(pool, name, method, path, headers=page) for page in (evil, ours)]
+            return [(answer.status, answer.headers.get("Access-Control-Allow-Origin")) for answer in answers]
+
+        for name in HOSTS:
+            page = (await ask(pool, name, "POST", f"/i/{await invite(pool)}", data={"client": "web"}))[1]
+            path = f"/p/{page.partition('#invitation=')[2].partition('@')[0]}/account"
+            assert await seen(name, "POST", path) == [(403, None), (200, origin)]
+            assert (await seen(name, "POST", path))[1] == (404, origin)
+        await network.stop(MGMT)
+        assert await seen(MGMT2, "DELETE", RULES) == [(503, None), (503, origin)]
 
 
 @pytest.mark.wide

@@ -134,15 +134,15 @@ class ContactPages:
     async def _read_list(self, request: web.Request) -> web.Response:
         book = await off_loop(read_book, self._view().loaded, await self._user(request))
         found = {"contacts": [one.as_json() for one in book.contacts], "most": MOST_CONTACTS}
-        return self._tickets.for_page(request, web.Response(text=json.dumps(found), content_type="application/json"))
+        return web.Response(text=json.dumps(found), content_type="application/json")
 
     async def _write_entry(self, request: web.Request) -> web.Response:
         aor, body = await self._user(request), await _body(request)
         try:
             contact = contact_of_json(request.match_info["id"], read_object(body))
         except (OperatorError, ValueError) as wrong:
-            raise web.HTTPForbidden(text=f"{wrong}\n", headers=self._tickets.shared(request)) from None
-        return self._tickets.for_page(request, await self._kept(request, aor, contact))
+            raise web.HTTPForbidden(text=f"{wrong}\n") from None
+        return await self._kept(request, aor, contact)
 
     async def _preflight(self, request: web.Request) -> web.Response:
         return self._tickets.preflight(request, ("GET", "PUT", "DELETE"))
@@ -168,7 +168,7 @@ class ContactPages:
             removed = await off_loop(drop_contact, self._view().loaded, aor, contact, dict(request.headers))
         except UnmetError:
             raise web.HTTPPreconditionFailed from None
-        return self._tickets.for_page(request, web.Response(status=204 if removed else 404))
+        return web.Response(status=204 if removed else 404)
 
 
 async def _moved(_request: web.Request) -> NoReturn:

@@ -20,7 +20,6 @@ from sipmesh.server.console.access.guard import HEADERS
 from sipmesh.server.files.file_about import FILE_XML, OCTETS, about_of, disposition, written_xml
 from sipmesh.server.files.first_part import FirstPart, boundary_of
 from sipmesh.server.invitations.account_login import AccountLogin
-from sipmesh.server.invitations.strangers import NOT_NOW
 from sipmesh.server.process.http_peer import address_of
 from sipmesh.server.process.http_runner import too_many
 from sipmesh.storage.sent_files import PART
@@ -118,6 +117,9 @@ class FilePages:
             if refusal.status != HTTPStatus.UNAUTHORIZED:
                 self._refused[refusal.status] += 1
             raise
+        except UnusableDatabaseError:
+            self._refused[HTTPStatus.SERVICE_UNAVAILABLE] += 1
+            raise
         if answer.status >= HTTPStatus.BAD_REQUEST:
             self._refused[answer.status] += 1
         return answer
@@ -141,10 +143,11 @@ class FilePages:
             return web.Response(status=400)  # the client is gone
         except RemoteError as wrong:
             raise web.HTTPBadRequest(text=f"{wrong}\n") from None
+        except UnusableDatabaseError:
+            raise
         except OperatorError as wrong:
             self._log.warning("file not stored", user=aor, octets=size, why=str(wrong))
-            why = NOT_NOW if isinstance(wrong, UnusableDatabaseError) else f"{wrong}\n"
-            return web.Response(status=FULL, text=why)
+            return web.Response(status=FULL, text=f"{wrong}\n")
 
     async def _receive(self, request: web.Request, part: FirstPart, aor: str, wanted: Files, size: int) -> web.Response:
         """Store the *part* of a request of *size* octets, and answer with the XML about it."""

@@ -47,7 +47,7 @@ PATIENCE: Final = aiohttp.ClientTimeout(total=30.0)
 LARGEST_ANSWER: Final = 1 << 20
 LATER_S: Final = 5
 _SENT: Final = ("Content-Type", "Origin", "Authorization")
-_GIVEN_BACK: Final = ("Content-Type", "Content-Disposition", "Access-Control-Allow-Origin", "Retry-After")
+_GIVEN_BACK: Final = ("Content-Type", "Content-Disposition", "Retry-After")
 _JUDGED_THERE: Final = frozenset({LOGOUT, RULES})
 """What the leader judges by a token, so that no secret of an invitation is looked up before."""
 
@@ -94,7 +94,7 @@ class LeadingServer:
         leader = self._leader()
         if not _uses(request) or request.get(_SENT_ON, False) or leader in ("", self._view().name):
             return await handler(request)
-        if is_of_another_site(request) and request.path != RULES:  # the web phone comes from a front end
+        if is_of_another_site(request) and not _is_of_phone(request):
             raise web.HTTPForbidden(text="another site has caused this request\n")
         try:
             if request.path not in _JUDGED_THERE:
@@ -201,6 +201,11 @@ def _uses(request: web.Request) -> bool:
     if request.path == RULES:
         return request.method != "OPTIONS"
     return request.path == LOGOUT or ("secret" in request.match_info and (kind != "i" or request.method == "POST"))
+
+
+def _is_of_phone(request: web.Request) -> bool:
+    """Tell whether a request is for the web phone, which comes from a front end: the leader judges its origin."""
+    return request.path == RULES or (request.path.startswith("/p/") and request.path.endswith("/account"))
 
 
 def _is_in_force(view: ServerView, leaf: bytes, may_be_of_others: bool) -> bool:  # noqa: FBT001 - of `off_loop`

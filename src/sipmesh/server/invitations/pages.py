@@ -15,17 +15,15 @@ from markupsafe import Markup
 
 from sipmesh.errors import OperatorError
 from sipmesh.server.console.access.guard import form_of, is_of_another_site
-from sipmesh.server.invitations.strangers import LATER_S
+from sipmesh.server.invitations.strangers import LATER_S, must_be_of_phone, phone_origins
 from sipmesh.server.process.http_runner import unavailable
 from sipmesh.server.provisioning import softphones
 from sipmesh.server.provisioning.client_kind import CHOICES, DESK_PHONES, ClientKind
 from sipmesh.server.provisioning.desk_phones import DESK_FORMATS, is_file_of, polycom_master
 from sipmesh.server.provisioning.fingerprint import hex_fingerprint, word_fingerprint
 from sipmesh.server.provisioning.letter import qr_svg
-from sipmesh.server.provisioning.profile import reach_of
 from sipmesh.server.provisioning.trust_packages import PACKAGES
 from sipmesh.storage.users.invitations import SECRET, NotOpenError
-from sipmesh.topology.view import has_web_phone
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -141,13 +139,9 @@ class InvitationPages:
 
     async def _web(self, request: web.Request) -> web.Response:
         """Return the account for the web phone: its page comes from a front end, which is another origin."""
-        origin = request.headers.get("Origin", "")
-        if origin not in phone_origins(self._view()):
-            raise web.HTTPForbidden(text=OTHER_SITE)
+        must_be_of_phone(self._view(), request)
         profile = await self._by_ticket(request, ClientKind.WEB)
-        answer = web.Response(body=softphones.web(profile), content_type="application/json")
-        answer.headers["Access-Control-Allow-Origin"] = origin
-        return answer
+        return web.Response(body=softphones.web(profile), content_type="application/json")
 
     async def _by_ticket(self, request: web.Request, kind: ClientKind) -> Profile:
         found = await self.found(request)
@@ -219,19 +213,7 @@ class InvitationPages:
 
 
 NOT_NOW: Final = "This invitation cannot be taken now. Try again in a minute, or ask your administrator.\n"
-OTHER_SITE: Final = "this is for the web phone of our front ends\n"
 POLYCOM_FILE: Final = "account.cfg"
-
-
-def phone_origins(view: ServerView) -> list[str]:
-    """Return the web origins of the web phone, of each front-end pool."""
-    topology = view.loaded.topology
-    return [
-        origin
-        for pool in topology.pools
-        if has_web_phone(topology, pool)
-        for origin in reach_of(topology, pool.name, remote=False).web_phones
-    ]
 
 
 def _chosen(sent: Mapping[str, str], choices: Collection[ClientKind]) -> ClientKind:

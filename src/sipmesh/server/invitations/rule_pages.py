@@ -61,7 +61,7 @@ class RulePages:
         return self._login.preflight(request, ("PUT", "DELETE"))
 
     def _answering(self, act: Callable[[web.Request, PortalUser], Awaitable[Mapping[str, object]]]) -> Handler:
-        """Return the handler that does *act* for the user of the ticket, and has the page read each answer."""
+        """Return the handler that does *act* for the user of the ticket."""
 
         async def answer(request: web.Request) -> web.Response:
             try:

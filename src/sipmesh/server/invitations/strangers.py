@@ -11,10 +11,12 @@ from sipmesh.server.console.access.guard import HEADERS, Handler
 from sipmesh.server.process.http_peer import address_of
 from sipmesh.server.process.http_runner import too_many, unavailable
 from sipmesh.server.process.request_rate import RequestRate
+from sipmesh.server.provisioning.profile import reach_of
 from sipmesh.sip.text import ascii_lower
+from sipmesh.topology.view import has_web_phone
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from sipmesh.server.log import Log
     from sipmesh.topology.view import ServerView
@@ -44,22 +46,26 @@ class Strangers:
 
     @web.middleware
     async def answer_safely(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Refuse a wrong host; an error says nothing of its cause, and the log never has a path."""
+        """Refuse a wrong host; an error says nothing of its cause, and the log never has a path.
+
+        The web phone, whose page comes from a front end, may read each answer: without that it reports an unreachable server.
+        """
+        headers = {**HEADERS, **shared_with_phone(self._view(), request)}
         try:
             self._must_be_for_us(request)
             answer = await handler(request)
         except web.HTTPException as error:
-            error.headers.update(HEADERS)
+            error.headers.update(headers)
             raise
         except UnusableDatabaseError as wrong:  # its place is for the log alone
             self._log.warning("request not served", what="the pages of invitations", why=str(wrong))
             later = unavailable(NOT_NOW, LATER_S)
-            later.headers.update(HEADERS)
+            later.headers.update(headers)
             raise later from None
         except Exception as fault:  # noqa: BLE001 - a fault of ours ends this request only
             self._log.error("fault", what="the pages of invitations", exc_info=fault)
-            raise web.HTTPInternalServerError(headers=HEADERS) from None
-        answer.headers.update(HEADERS)
+            raise web.HTTPInternalServerError(headers=headers) from None
+        answer.headers.update(headers)
         return answer
 
     @web.middleware
@@ -108,6 +114,31 @@ class Strangers:
         self._log.error("invitation not taken", why=what)
 
 
+def phone_origins(view: ServerView) -> list[str]:
+    """Return the web origins of the web phone, of each front-end pool."""
+    topology = view.loaded.topology
+    return [
+        origin
+        for pool in topology.pools
+        if has_web_phone(topology, pool)
+        for origin in reach_of(topology, pool.name, remote=False).web_phones
+    ]
+
+
+def shared_with_phone(view: ServerView, request: web.Request) -> Mapping[str, str]:
+    """Return what lets the web phone read the answer to its *request*; nothing for a page of another site, and for a program."""
+    origin = request.headers.get("Origin", "")
+    known = origin and origin in phone_origins(view)
+    return {"Access-Control-Allow-Origin": origin, "Vary": "Origin"} if known else {}
+
+
+def must_be_of_phone(view: ServerView, request: web.Request) -> None:
+    """Raise HTTP 403 for a request that no page of the web phone has caused."""
+    if not shared_with_phone(view, request):
+        raise web.HTTPForbidden(text=OTHER_SITE)
+
+
+OTHER_SITE: Final = "this is for the web phone of our front ends\n"
 NOT_OPEN: Final = (
     "This link is not valid: it was used, it has expired, or it was revoked.\n"
     "Ask your administrator for a new invitation.\n"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
 from sipmesh.errors import RemoteError
-from sipmesh.server.invitations.pages import OTHER_SITE, phone_origins
+from sipmesh.server.invitations.strangers import must_be_of_phone
 from sipmesh.server.portal.ticket_holder import end_tickets_of, holder_of_ticket
 from sipmesh.server.process.http_runner import too_many
 from sipmesh.server.process.off_loop import off_loop
@@ -54,44 +54,25 @@ class TicketLogin:
         """End all tickets of the login of *holder*."""
         await off_loop(end_tickets_of, self._view(), holder, self._now())
 
-    def shared(self, request: web.Request) -> Mapping[str, str]:
-        """Return what lets the page that has asked read the answer; nothing for a page of another site."""
-        origin = request.headers.get("Origin", "")
-        known = origin in phone_origins(self._view())
-        return {"Access-Control-Allow-Origin": origin, "Vary": "Origin"} if known else {}
-
-    def for_page(self, request: web.Request, answer: web.Response) -> web.Response:
-        """Return *answer* as the page may read it."""
-        answer.headers.update(self.shared(request))
-        return answer
-
     def for_phone(self, act: Handler) -> Handler:
-        """Return the handler that does *act*, and has the page read each answer, refusals too.
-
-        A page of another site gets HTTP 403.
-        """
+        """Return the handler that does *act*; a page of another site gets HTTP 403."""
 
         async def answer(request: web.Request) -> web.Response:
-            if "Origin" in request.headers and not self.shared(request):
-                raise web.HTTPForbidden(text=OTHER_SITE)
-            try:
-                return self.for_page(request, await act(request))
-            except web.HTTPException as refused:
-                refused.headers.update(self.shared(request))
-                raise
+            if "Origin" in request.headers:
+                must_be_of_phone(self._view(), request)
+            return await act(request)
 
         return answer
 
     def preflight(self, request: web.Request, methods: Sequence[str]) -> web.Response:
         """Let the page of the web phone send these *methods*; raises HTTP 403 for a page of another site."""
-        if not self.shared(request):
-            raise web.HTTPForbidden(text=OTHER_SITE)
+        must_be_of_phone(self._view(), request)
         headers = {
             "Access-Control-Allow-Methods": ", ".join(methods),
             "Access-Control-Allow-Headers": "Authorization, Content-Type",
             "Access-Control-Max-Age": "600",
         }
-        return self.for_page(request, web.Response(status=204, headers=headers))
+        return web.Response(status=204, headers=headers)
 
 
 class LogOut:
