@@ -10,6 +10,7 @@ import re
 import signal
 import struct
 import wave
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -86,6 +87,7 @@ class Baresip:
         self.folder, self.user, self.domain = folder, user, domain
         self.control = free_port()
         self.environment: dict[str, str] = {}
+        self.within: Sequence[str] = ()  # a command that runs it elsewhere
         self.events: list[dict[str, Any]] = []
         self._changed = asyncio.Condition()
         self._answers: dict[str, dict[str, Any]] = {}
@@ -153,7 +155,7 @@ class Baresip:
     async def __aenter__(self) -> Self:
         with (self.folder / "log").open("wb") as log:
             self._process = await asyncio.create_subprocess_exec(
-                "baresip", "-f", str(self.folder), "-s", "-v",
+                *self.within, "baresip", "-f", str(self.folder), "-s", "-v",
                 stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=die_with_parent,
                 cwd=self.folder, env={**os.environ, **self.environment},
             )  # fmt: skip

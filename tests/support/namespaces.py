@@ -52,18 +52,22 @@ def _ip(*words: str) -> None:
 
 @dataclass
 class Host:
-    """One host: its network namespace *name*, its *address*, its *resolver*, and the *folder* in which commands are typed."""
+    """One host: its network namespace *name*, its *address*, its *resolver*, and the *folder* in which commands are typed.
+
+    *files* are further files of the system that it has in place of those of this machine, which have to be there.
+    """
 
     name: str
     address: str
     folder: Path
     resolver: Path
     running: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    files: dict[str, Path] = field(default_factory=dict)
 
     def type(self, *words: str, typed: str = "") -> Result:
         """Type a command, and wait for its end."""
         done = subprocess.run(
-            self._inside(words),
+            self.inside(words),
             cwd=self.folder,
             env=environment(),
             input=typed,
@@ -77,7 +81,7 @@ class Host:
         """Start a command that stays, and writes to *log*."""
         with log.open("ab") as stream:
             process = subprocess.Popen(
-                self._inside(words),
+                self.inside(words),
                 cwd=self.folder,
                 env=environment(),
                 stdin=subprocess.PIPE,
@@ -114,10 +118,11 @@ class Host:
             assert time.monotonic() < ends, said.out + said.err
             time.sleep(0.1)
 
-    def _inside(self, words: Sequence[str]) -> Sequence[str]:
-        """Give the arguments that run a command on this host, with the name server of the switch."""
-        script = f'mount --bind {self.resolver} /etc/resolv.conf && exec "$@"'
-        command = (sys.executable, "-m", "sipmesh", *words[1:]) if words[0] == "sipmesh" else words
+    def inside(self, words: Sequence[str]) -> Sequence[str]:
+        """Give the arguments that run a command on this host, with the name server of the switch and its own *files*."""
+        files = {"/etc/resolv.conf": self.resolver, **self.files}
+        script = "".join(f"mount --bind {file} {path} && " for path, file in files.items()) + 'exec "$@"'
+        command = (sys.executable, "-m", "sipmesh", *words[1:]) if "sipmesh" in words[:1] else words
         return ("ip", "netns", "exec", self.name, "unshare", "--mount", "sh", "-c", script, "sh", *command)
 
 
@@ -168,6 +173,12 @@ class Hosts:
         _ip("-n", host.name, "addr", "add", f"{host.address}/24", "dev", "eth0")
         for device in ("lo", "eth0"):
             _ip("-n", host.name, "link", "set", device, "up")
+
+    def has_public(self, name: str, address: str) -> None:
+        """Give a host a further address, outside of 192.0.2.0/24, and each other host the route."""
+        for other, host in self.hosts.items():
+            what = ("addr", "add", f"{address}/32") if other == name else ("route", "add", address)
+            _ip("-n", host.name, *what, "dev", "eth0")
 
     def serve_names(self, records: Mapping[tuple[str, str], Sequence[str]]) -> None:
         """Answer all DNS questions of the hosts from *records*, as their zone."""

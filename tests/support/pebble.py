@@ -76,7 +76,7 @@ async def pebble(
     """
     folder.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240 - a test
     made = Pebble(folder, free_port(), free_port(), http_port or free_port(), tls_port or free_port())
-    _make_web_certificate(folder)
+    make_web_certificate(folder)
     config = {
         "listenAddress": f"{HOST}:{made.port}",
         "managementListenAddress": f"{HOST}:{made.manager}",
@@ -119,7 +119,7 @@ async def _program(log: Path, *command: str) -> AsyncIterator[None]:
             await ended(process)
 
 
-def _make_web_certificate(folder: Path) -> None:
+def make_web_certificate(folder: Path) -> None:
     """Make the certificate of its HTTPS, for the address, under a root of its own."""
     forge = Forge(datetime.now(UTC))
     root = forge.root("web of the CA")

@@ -13,7 +13,7 @@ from sipmesh.cli.lazy_group import DeferredCommand, deferred_command, deferred_g
 COMMANDS: Final[tuple[DeferredCommand, ...]] = (
     deferred_command(
         "init",
-        "Create an organisation in a folder: CA, topology, server certificates and, if wanted, a first user.",
+        "Create an organisation in a folder: CA, topology, server certificates and, if wanted, the first users.",
         "sipmesh.cli.organisation.init",
     ),
     deferred_command(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from datetime import UTC, datetime, timedelta
 
 from cli.world import FE1, FE2, MGMT, Organisation
@@ -57,3 +58,18 @@ def test_draft_that_is_not_valid_is_a_warning_while_a_version_is_in_force(organi
 def test_network_on_loopback_needs_no_dns(organisation: Organisation) -> None:
     [check] = dns_of(host_of(organisation))
     assert check.state is State.SKIPPED
+
+
+def test_port_of_proofs_for_a_public_ca_that_another_program_has_is_named(organisation: Organisation) -> None:
+    """The remedy is followed: another port, to which that of the CA is forwarded."""
+    draft = organisation.file.read_text().replace(f"name: {FE1},", f"name: {FE1}, client_certificates: acme,")
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        organisation.file.write_text(f"{draft}\nacme: {{directory: https://ca.example.com/dir, port: {port}}}\n")
+        organisation.publish("a public CA")
+        [taken, *_] = of("ports", host_of(organisation))
+    assert taken.told.startswith(f"port {port} of {FE1} on 127.0.0.1 is in use")
+    assert "`acme.port`" in taken.remedy
+    assert [check.state for check in of("ports", host_of(organisation))] == [State.GOOD]

@@ -34,7 +34,7 @@ def test_keys_of_servers_on_other_hosts_are_not_made_here(tmp_path: Path) -> Non
 
 def test_steps_are_commands_in_the_order_of_their_use(tmp_path: Path) -> None:
     loaded = load(made(tmp_path / "o"))
-    assert list(steps(tmp_path / "o", LAYOUT, loaded, "", TypedCommands(packaged=False)))[1:] == [
+    assert list(steps(tmp_path / "o", LAYOUT, loaded, TypedCommands(packaged=False)))[1:] == [
         "sipmesh console certificate ada --role security-officer",
         "sipmesh serve mgmt.example.com fe1.example.com",
         f"on {THERE}, in an empty folder:  sipmesh join request fe2.example.com",
@@ -46,10 +46,17 @@ def test_steps_are_commands_in_the_order_of_their_use(tmp_path: Path) -> None:
     ]
 
 
+def test_started_servers_are_no_step(tmp_path: Path) -> None:
+    left = list(
+        steps(tmp_path, LAYOUT, load(made(tmp_path / "o")), TypedCommands(packaged=False), has_users=True, runs=True)
+    )
+    assert not any(line.startswith(("sipmesh serve", "sipmesh user add")) for line in left)
+
+
 def test_steps_of_the_package_name_its_units_and_its_user(tmp_path: Path) -> None:
     loaded = load(made(tmp_path / "o"))
     accept = "runuser -u sipmesh -- sipmesh join accept fe2.example.com.join"
-    assert list(steps(PACKAGE, LAYOUT, loaded, "", TypedCommands(packaged=True))) == [
+    assert list(steps(PACKAGE, LAYOUT, loaded, TypedCommands(packaged=True))) == [
         "cd /var/lib/sipmesh",
         "runuser -u sipmesh -- sipmesh console certificate ada --role security-officer",
         "systemctl enable --now sipmesh@mgmt.example.com sipmesh@fe1.example.com",

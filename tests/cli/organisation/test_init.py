@@ -57,11 +57,16 @@ def test_only_its_owner_writes_to_the_draft_under_each_umask(tmp_path: Path, uma
     assert file.stat().st_mode & 0o777 == mode
 
 
-def test_the_first_user_is_added_with_the_organisation(tmp_path: Path) -> None:
-    options = ("--user", "alice", "--digest", "md5", "--password-stdin")
-    sipmesh("init", "example.com", "--dir", tmp_path / "o", *options, typed="secret-one\n")
+def test_the_first_users_are_added_with_the_organisation(tmp_path: Path) -> None:
+    """With a password each, and not without the second one."""
+    options = ("--user", "alice", "--user", "bob", "--digest", "md5", "--password-stdin", "--dir", tmp_path / "o")
+    assert sipmesh("init", "example.com", *options, typed="secret-one\n").code == 1
+    assert sipmesh("init", "example.com", *options, typed="secret-one\nsecret-two\n").code == 0
     found = sipmesh("user", "list", "--json", topology=tmp_path / "o" / "topology.yaml").json
-    assert [(one["user"], one["digest"]) for one in found] == [("alice@example.com", ["MD5"])]
+    assert [(one["user"], one["digest"]) for one in found] == [
+        ("alice@example.com", ["MD5"]),
+        ("bob@example.com", ["MD5"]),
+    ]
 
 
 @pytest.mark.parametrize(

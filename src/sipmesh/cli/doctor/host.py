@@ -148,10 +148,14 @@ def _stores(host: Host) -> Iterator[Check]:
 
 
 def _ports(host: Host) -> Iterator[ports.Port]:
-    """Yield the ports of the servers that do not run: those of the others are open."""
+    """Yield the ports of the servers that do not run, those for proofs to a public CA too: those of the others are open."""
     for server in host.stopped:
-        for spec in host.view(server).listeners:
-            yield server, spec.host, spec.port
+        seen = host.view(server)
+        for spec in seen.listeners:
+            yield ports.Port(server, spec.host, spec.port)
+        if (order := seen.acme_order) is not None and order.acme.challenge_port:
+            forwarded = "have the port that the CA asks forwarded to a free one, and name that in `acme.port`"
+            yield ports.Port(server, order.host, order.acme.challenge_port, forwarded)
 
 
 def dns_of(host: Host) -> Iterator[Check]:

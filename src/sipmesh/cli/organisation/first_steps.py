@@ -33,21 +33,24 @@ def findings_of(place: Place) -> Sequence[Check]:
     return [check for check in host.checks() if check.remedy and check.name not in {SERVERS, UNITS}]
 
 
-def steps(folder: Path, layout: Layout, loaded: Loaded, user: str, typed: TypedCommands) -> Iterator[str]:
-    """Yield the commands that are left, in order, as they are *typed* here."""
+def steps(
+    folder: Path, layout: Layout, loaded: Loaded, typed: TypedCommands, *, has_users: bool = False, runs: bool = False
+) -> Iterator[str]:
+    """Yield the commands that are left, in order, as they are *typed* here; *runs*: the servers of this host are started."""
     here, there = servers_of(loaded, layout, here=True), servers_of(loaded, layout, here=False)
     yield f"cd {folder}"
     if layout.administrator:
         yield typed.command(f"console certificate {layout.administrator} --role security-officer")
-    if not user and not there:
+    if not has_users and not there:
         yield typed.command(f"user add alice@{layout.domain}")
-    yield typed.start(here)
+    if not runs:
+        yield typed.start(here)
     for server in there:
         yield from _joining(server, loaded, typed)
-    if not user and there:  # once all front ends run, they get it at once
+    if not has_users and there:  # once all front ends run, they get it at once
         home = f" --pool {next(iter(layout.pools.values()))}" if len(layout.pools) > 1 else ""
         yield typed.command(f"user add alice@{layout.domain}{home}")
-    if user and not layout.is_reached:
+    if has_users and not layout.is_reached:
         yield typed.command("links")
     if layout.is_reached:
         yield typed.command("topology dns        # the records that DNS needs")

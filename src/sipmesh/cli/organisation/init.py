@@ -20,6 +20,7 @@ from sipmesh.cli.organisation.wishes import Wishes, domain_of
 from sipmesh.cli.output import GOOD, WARN, say
 from sipmesh.cli.owner import for_owner
 from sipmesh.cli.place import CA, HERE, Place
+from sipmesh.cli.serving import Serving
 from sipmesh.cli.topology.publish import publish_first
 from sipmesh.cli.typed_commands import TypedCommands
 from sipmesh.cli.users.accounts import Digests, algorithms_of
@@ -108,11 +109,20 @@ def init(
         ),
     ] = "",
     algorithm: Algorithm = None,
-    user: Annotated[str, typer.Option(metavar="NAME", help="Add a first user, such as alice.")] = "",
+    user: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Add a first user, such as alice; may be repeated. With --password-stdin: one line for each.",
+        ),
+    ] = None,
     digest: Digests = None,
     password_stdin: FromStdin = False,
+    run: Annotated[
+        bool, typer.Option("--serve", help="Run the servers of this host then, as `sipmesh serve` does.")
+    ] = False,
 ) -> None:
-    """Create an organisation in a folder: CA, topology, server certificates and, if wanted, a first user.
+    """Create an organisation in a folder: CA, topology, server certificates and, if wanted, the first users.
 
     On a terminal it asks for the domain, the addresses and who administers, unless they are given. For a network that other
     machines reach it checks this host and DNS too. It prints what is left to do, in order.
@@ -126,17 +136,20 @@ def init(
     wished = Wishes(address, management, tuple(front_end or ()), tuple(edge or ()), administrator, public_ca)
     layout = wished.layout(name)
     home = next(iter(layout.pools.values())) if len(layout.pools) > 1 else ""
-    password = new_password(f"{user}@{name}", from_stdin=password_stdin) if user else ""
-    if user:
-        must_be_a_password(password, f"sip:{user}@{name}")
+    passwords = {one: new_password(f"{one}@{name}", from_stdin=password_stdin) for one in user or ()}
+    for one, password in passwords.items():
+        must_be_a_password(password, f"sip:{one}@{name}")
     tokens, wanted = _tokens(pkcs11, pkcs11_root), usable(algorithm) or KeyAlgorithm.P_256
     with _beside(target) as made:
         _build(made, layout, called, tokens, wanted)
-        if user:
+        if passwords:
             with Place(made / HERE).accounts() as accounts:
-                accounts.add(user, password, algorithms_of(digest), pool=home)
+                for one, password in passwords.items():
+                    accounts.add(one, password, algorithms_of(digest), pool=home)
         findings = findings_of(Place(made / HERE)) if layout.is_reached else ()
-    _tell(target, layout, user, findings)
+    _tell(target, layout, findings, has_users=bool(passwords), runs=run)
+    if run:
+        Serving(tuple(servers_of(Place(target / HERE).load(), layout, here=True)), target / HERE, "info").run()
 
 
 @contextmanager
@@ -204,7 +217,7 @@ def _write_draft(file: Path, text: str) -> None:
         opened.write(text)
 
 
-def _tell(folder: Path, layout: Layout, user: str, findings: Sequence[Check]) -> None:
+def _tell(folder: Path, layout: Layout, findings: Sequence[Check], *, has_users: bool, runs: bool) -> None:
     say(f"{folder} contains the organisation {layout.domain}.", style=GOOD)
     say(
         f"  {folder / HERE}  the topology: your servers and partners. Read it. Version 1 is published.",
@@ -217,5 +230,6 @@ def _tell(folder: Path, layout: Layout, user: str, findings: Sequence[Check]) ->
         for check in findings:
             say_check(check)
         say("")
-    left = steps(folder, layout, Place(folder / HERE).load(), user, TypedCommands.in_folder(folder))
+    typed = TypedCommands.in_folder(folder)
+    left = steps(folder, layout, Place(folder / HERE).load(), typed, has_users=has_users, runs=runs)
     say("Next:", *(f"  {step}" for step in left))
