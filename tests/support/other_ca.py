@@ -70,11 +70,12 @@ class OtherCa:
         openssl("x509", "-req", "-in", request, "-extfile", written, "-out", to, *days, *options, *self.options)
         return to
 
-    def crl(self, to: Path) -> Path:
-        """Write an empty CRL."""
+    def crl(self, to: Path, *, revoked: int = 0) -> Path:
+        """Write a CRL: the first one is empty, the second one has the serial number *revoked*."""
         settings = self.folder / f"{self.name}.cnf"
-        (self.folder / f"{self.name}.index").write_text("")
-        (self.folder / f"{self.name}.number").write_text("01\n")
+        row = f"R\t400101000000Z\t260101000000Z\t{revoked:040X}\tunknown\t/CN=revoked\n" if revoked else ""
+        (self.folder / f"{self.name}.index").write_text(row)
+        (self.folder / f"{self.name}.number").write_text("02\n" if revoked else "01\n")
         settings.write_text(
             f"[ca]\ndefault_ca=d\n[d]\ndatabase={self.folder}/{self.name}.index\ncrlnumber={self.folder}/{self.name}.number\n"
             "default_md=sha256\ndefault_crl_days=30\ncrl_extensions=e\n[e]\nauthorityKeyIdentifier=keyid\n"

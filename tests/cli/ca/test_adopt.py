@@ -77,8 +77,20 @@ def test_file_with_a_key_is_refused(organisation: Organisation, tmp_path: Path, 
 
 def test_ca_without_a_crl_is_refused(organisation: Organisation, corp: OtherCa, crl: str) -> None:
     refused = organisation.type("ca", "adopt", corp.pem)
-    assert (refused.code, "does not say where the CRL of the CA is" in refused.err) == (1, True)
+    assert (refused.code, "that of the CA that issues for servers" in refused.err) == (1, True)
     assert organisation.type("ca", "adopt", corp.pem, "--crl", crl).code == 0
+
+
+def test_crl_that_no_certificate_names_is_given(organisation: Organisation, corp: OtherCa, crl: str) -> None:
+    """The CA below the root names none: then one more is needed."""
+    below = OtherCa(corp.folder, "servers", (CA, SIGNS, SUBJECT_KEY, ISSUER_KEY), corp).made()
+    below.crl(organisation.folder / "anchors" / "servers.crl")
+    given = (bundled(corp.folder / "all.pem", below.pem, corp.pem), "--crl", "anchors/servers.crl")
+    refused = organisation.type("ca", "adopt", *given)
+    assert (refused.code, "and that of CN=Corp root,O=Corp" in refused.err) == (1, True)
+    assert organisation.type("ca", "adopt", *given, "--crl", crl).code == 0
+    draft = (organisation.folder / "topology.yaml").read_text()
+    assert f"anchors/servers.crl, {crl}" in draft
 
 
 def test_ca_that_excludes_our_names_is_refused(organisation: Organisation, corp: OtherCa) -> None:

@@ -59,12 +59,14 @@ def _must_have_no_key(bundle: Bundle) -> None:
 def _crls_of(paths: list[CaPath], given: list[str]) -> list[str]:
     """Return the CRLs that the operator has *given*, and those that the certificates of CAs below their root name."""
     from sipmesh.pki.importing.encrypted_file import refused
-    from sipmesh.pki.importing.subordinate import sources_of
+    from sipmesh.pki.importing.subordinate import named_crls
 
-    if not given:
-        reason = "does not say where the CRL of the CA is that issues for servers"
-        raise refused(paths[0].file, reason, "name it with --crl, as URL or as file below anchors/")
-    return list(dict.fromkeys([*given, *(url for path in paths for url in sources_of(path))]))
+    named = [named_crls(path) for path in paths]
+    lacking = ["the CA that issues for servers", *(ca for _, unnamed in named for ca in unnamed)]
+    if len(given) < len(lacking):
+        reason = f"does not say where these CRLs are: that of {', and that of '.join(lacking)}"
+        raise refused(paths[0].file, reason, "name each with --crl, as URL or as file below anchors/")
+    return list(dict.fromkeys([*given, *(url for urls, _ in named for url in urls)]))
 
 
 def fingerprint_of(path: CaPath) -> str:

@@ -99,12 +99,17 @@ def sources_of(path: CaPath, given: Sequence[str] = ()) -> tuple[str, ...]:
     """Return the CRLs of the CAs above *path*: those *given*, or the URLs in the certificates; raises `OperatorError` without."""
     if given:
         return tuple(given)
-    found = [(one, _http(one)) for one in path.certificates[:-1]]
-    for one, url in found:
-        if not url:
-            reason = f"names no CRL of {one.issuer.rfc4514_string()} with an HTTP URL"
-            raise refused(path.file, reason, "name its CRL with --crl, as URL or as file below anchors/")
-    return tuple(dict.fromkeys(url for _, url in found))
+    urls, unnamed = named_crls(path)
+    if unnamed:
+        reason = f"names no CRL of {unnamed[0]} with an HTTP URL"
+        raise refused(path.file, reason, "name its CRL with --crl, as URL or as file below anchors/")
+    return urls
+
+
+def named_crls(path: CaPath) -> tuple[tuple[str, ...], Sequence[str]]:
+    """Return the URLs of the CRLs of the CAs above *path* in its certificates, and the names of the CAs whose CRL none names."""
+    found = {one.issuer.rfc4514_string(): _http(one) for one in path.certificates[:-1]}
+    return tuple(dict.fromkeys(filter(None, found.values()))), [ca for ca, url in found.items() if not url]
 
 
 def _http(one: x509.Certificate) -> str:
