@@ -1,6 +1,8 @@
 // One call: its session of JsSIP, who is at the other end, and how far it is.
 
 const LONGEST_REASON = 200;
+const UNREACHED = [430, 480, 500, 503, 504];
+const AGAIN_MS = 5_000;
 
 export class Call {
   // *isOurs*: the user has called. *proof* is the element that says who is at the other end.
@@ -30,6 +32,14 @@ export class Call {
     };
     const begins = on ? this.session.hold({}, agreed) : this.session.unhold({}, agreed);
     if (begins) this.isChanging = true;
+  }
+
+  // Ask the other side whether this call is still there (UPDATE, RFC 3311). If it says that there is none, the call ends; while
+  // it cannot be reached, it is asked again.
+  check() {
+    const { session } = this;
+    const again = ({ status_code }) => UNREACHED.includes(status_code) && setTimeout(() => this.isUp && this.check(), AGAIN_MS);
+    session.sendRequest("UPDATE", { eventHandlers: { onDialogError: () => session.onDialogError(), onErrorResponse: again } });
   }
 
   // The parameters of Replaces (RFC 3891): to-tag is the tag of the side that will read them. JsSIP would exchange the two tags

@@ -20,7 +20,8 @@ export class CallPanel {
     Object.assign(this, { shown: null, timer: 0 });
   }
 
-  show(shown, parked, canCall) {
+  // *isLinked*: the server can be reached, which each change of a call needs.
+  show(shown, parked, { canCall, isLinked }) {
     const before = by("call").hidden;
     this.shown = shown;
     by("call").hidden = !shown;
@@ -32,21 +33,22 @@ export class CallPanel {
     if (!shown) return;
     if (by("call-proof").firstChild !== shown.proof) by("call-proof").replaceChildren(shown.proof);
     by("call-state").textContent = stateOf(shown);
-    this.showButtons(shown, parked);
+    this.showButtons(shown, parked, isLinked);
     this.timer = setInterval(() => this.tick(shown), EACH_MS);
     void this.tick(shown);
     if (before) by("hang-up").focus();
   }
 
-  showButtons(call, parked) {
+  showButtons(call, parked, isLinked) {
+    const canChange = isLinked && call.isUp;
     const muted = Boolean(call.session.isMuted().audio);
     by("mute").setAttribute("aria-pressed", String(muted));
     by("mute").textContent = muted ? "Muted" : "Mute";
     by("hold").setAttribute("aria-pressed", String(call.isHeld));
     by("hold").textContent = call.isHeld ? "Resume" : "Hold";
-    by("hold").disabled = !call.isUp || call.isChanging;
+    by("hold").disabled = !canChange || call.isChanging;
     for (const id of ["keypad-open", "transfer-open"]) by(id).disabled = !call.isUp;
-    for (const id of ["swap", "connect"]) by(id).disabled = !call.isUp || call.isChanging || Boolean(parked?.isChanging);
+    for (const id of ["swap", "connect"]) by(id).disabled = !canChange || call.isChanging || Boolean(parked?.isChanging);
   }
 
   async tick(call) {

@@ -6,12 +6,13 @@ import { CallPanel } from "./call_panel.js";
 import { Keypad } from "./keypad.js";
 import { proofOfAnswer, proofOfCallee, proofOfSender, proofOfTransfer, termsOfReplacement, termsOfTransfer } from "./proof.js";
 import { Question } from "./question.js";
-import { reasonOf } from "./reasons.js";
+import { LOST, reasonOf } from "./reasons.js";
 import { by } from "./text.js";
 import { allowsInfo, sendKey } from "./tones.js";
 
 const BUSY = { status_code: 486 };
 const CANCELLED = 487;
+const ENDED = "The call has ended.";
 const ELSEWHERE = { status_code: 200, reason_phrase: "Call completed elsewhere" }; // RFC 3326
 
 export class Calls {
@@ -21,6 +22,7 @@ export class Calls {
   constructor(own, { profile, devices, ring, presence, cancels, alerts, history, notifier }, ended) {
     Object.assign(this, { own, profile, devices, ring, presence, cancels, alerts, history, notifier, ended });
     Object.assign(this, { shown: null, parked: null, ringing: null, panel: new CallPanel(), question: new Question() });
+    Object.assign(this, { isLinked: true, unended: [] });
     this.keypad = new Keypad((key) => this.press(key));
     const buttons = { answer: "answer", decline: "decline", "hang-up": "hangUp", mute: "mute", hold: "hold", swap: "swap", connect: "connect" };
     for (const [id, act] of Object.entries(buttons)) by(id).onclick = () => this[act]();
@@ -48,6 +50,10 @@ export class Calls {
   // a delegate: the server proves that, and shows both. *replaces* names the call that it picks up.
   call(agent, address, { hidden = false, behalf = "", replaces = "" } = {}) {
     if (!this.hasPlace || this.ringing) return;
+    if (!this.isLinked) {
+      this.ended(address, LOST);
+      return;
+    }
     this.park();
     this.dialled = { address, proof: proofOfCallee(address, this.own, behalf) };
     const extraHeaders = behalf ? [`P-Preferred-Identity: <${uriOf(behalf)}>`] : [];
@@ -106,9 +112,26 @@ export class Calls {
     session.on("refer", shown((event) => this.transferred(call, event)));
     session.on("refer", (event) => call !== this.shown && event.reject());
     session.on("replaces", (event) => this.replaced(call, event));
-    session.on("ended", () => this.over(call, "The call has ended."));
-    session.on("failed", (event) => (before?.isUp && call === this.shown ? this.goBack(before) : this.over(call, reasonOf(event), event)));
+    session.on("ended", () => this.over(call, ENDED));
+    session.on("failed", (event) => (before?.isUp && call === this.shown ? this.goBack(before) : this.over(call, session._ua.isConnected() ? reasonOf(event) : LOST, event)));
     return call;
+  }
+
+  // The link to the server is lost. A caller who was not answered yet gets no answer any more, and JsSIP ends what we were
+  // calling. A call that is up goes on: its audio needs no server.
+  linkLost() {
+    this.isLinked = false;
+    this.question.settle("refused");
+    for (const { isOurs, isUp, session } of this.all) if (!isOurs && !isUp) session.terminate();
+    this.show();
+  }
+
+  // There is a link again. The other side of a call that was ended meanwhile gets its BYE, and may have sent one that was lost.
+  linkBack() {
+    this.isLinked = true;
+    for (const session of this.unended.splice(0)) if (!session.isEnded()) session.terminate();
+    for (const call of this.all) if (call.isUp) call.check();
+    this.show();
   }
 
   heard(call, event) {
@@ -215,7 +238,17 @@ export class Calls {
   }
 
   hangUp() {
-    this.shown?.session.terminate();
+    const call = this.shown;
+    if (!call) return;
+    if (this.isLinked || !call.isUp) {
+      call.session.terminate();
+      return;
+    }
+    const { connection } = call.session;
+    for (const { track } of connection.getSenders()) track?.stop();
+    connection.close();
+    this.unended.push(call.session);
+    this.over(call, ENDED);
   }
 
   hold() {
@@ -259,14 +292,14 @@ export class Calls {
   }
 
   press(key) {
-    const wrong = this.shown?.isUp ? sendKey(this.shown, key) : "";
+    const wrong = this.shown?.isUp ? sendKey(this.shown, key, this.isLinked) : "";
     if (wrong) this.ended(this.shown.address, wrong);
   }
 
   // Send the other side of the call that is shown to *address*.
   transfer(address) {
-    by("transfer-error").textContent = address ? "" : "Write a name, a number or an address.";
-    if (address && this.shown?.isUp) this.refer(this.shown, address, {}, [this.shown]);
+    by("transfer-error").textContent = !this.isLinked ? LOST : address ? "" : "Write a name, a number or an address.";
+    if (address && this.isLinked && this.shown?.isUp) this.refer(this.shown, address, {}, [this.shown]);
   }
 
   // Connect both other sides with each other: the one on hold calls the one that is shown, in our place.
@@ -335,6 +368,6 @@ export class Calls {
   }
 
   show() {
-    this.panel.show(this.shown, this.parked, !this.ringing && this.hasPlace);
+    this.panel.show(this.shown, this.parked, { canCall: !this.ringing && this.hasPlace, isLinked: this.isLinked });
   }
 }

@@ -160,13 +160,17 @@ function enter(address, cancels) {
 function follow(own, { contacts, conversation, profile, calls, presence, search, pickups, notifier }) {
   own.on("registered", () => {
     state("connected", "open");
+    calls.linkBack();
     for (const part of [contacts, profile, presence, search, pickups]) part.follow(own);
   });
   const lost = () => {
     state("connecting\u2026", "wait");
     contacts.unknown();
   };
-  own.on("disconnected", lost);
+  own.on("disconnected", () => {
+    lost();
+    calls.linkLost();
+  });
   own.on("unregistered", lost);
   own.on("registrationFailed", (event) => {
     if (event.cause === JsSIP.C.causes.CONNECTION_ERROR || tokens?.retries(event)) lost(); // the next link logs in by itself

@@ -1,5 +1,7 @@
 // Why something failed, in a sentence for the user.
 
+export const LOST = "The connection to the server was lost.";
+
 const OF_STATUS = {
   401: "The address or the password is wrong.",
   403: "The server refuses this.",
@@ -24,7 +26,7 @@ export function reasonOf(event) {
   if (event?.cause === "Canceled") return "The call was ended before it was answered.";
   if (event?.cause === "Rejected") return "The call was declined.";
   if (event?.cause === "User Denied Media Access") return "The browser gives no microphone to this page. Allow it, and call again.";
-  if (event?.cause === "Connection Error") return "The connection to the server was lost.";
+  if (event?.cause === "Connection Error") return LOST;
   if (event?.cause === "Request Timeout" || event?.cause === "No Answer") return "There is no answer.";
   return "This did not work.";
 }

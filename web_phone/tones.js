@@ -1,4 +1,5 @@
 // How the keys of the keypad reach the other side.
+import { LOST } from "./reasons.js";
 
 const EVENTS = { transportType: "RFC2833" };
 const REQUEST = { transportType: "INFO" };
@@ -14,10 +15,11 @@ export function allowsInfo(message) {
 export const takesEvents = (connection) => EVENTS_IN_AUDIO.test(connection?.remoteDescription?.sdp ?? "");
 
 // Send *key* in *call* as an event in the audio (RFC 4733), if the other side has them; else in an INFO, if it allows that.
-// Returns a sentence if the key was not sent, empty if it was.
-export function sendKey({ session, takesInfo }, key) {
+// *isLinked*: the server can be reached. Returns a sentence if the key was not sent, empty if it was.
+export function sendKey({ session, takesInfo }, key, isLinked) {
   const isInAudio = takesEvents(session.connection);
   if (!isInAudio && !takesInfo) return "The other side takes no keys.";
+  if (!isInAudio && !isLinked) return LOST;
   try {
     session.sendDTMF(key, isInAudio ? EVENTS : REQUEST);
     return "";

@@ -49,3 +49,10 @@ def phone(network: DemoNetwork, user: str, server: str, *, name: str = "", **set
         dns=network.dns.setting,
         **settings,
     )
+
+
+async def killed(network: DemoNetwork, server: str) -> None:
+    """Kill a front end; it sends no goodbye."""
+    process = network.servers[server]
+    process.kill()
+    await process.waited()

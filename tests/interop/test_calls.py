@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 import pytest
 
 from interop.baresip import Baresip
-from interop.phones import phone
+from interop.phones import killed, phone
 from sipmesh.demo.network import FE1, FE2, PARTNER_FE, DemoNetwork
 from sipmesh.trust.evidence import LinkKind
 from support.tiers import wide_after
@@ -104,13 +104,6 @@ def test_each_side_transfers_the_other_to_a_third(
     runner.run(play())
     for one in (caller, callee):
         assert one.log.count("message/sipfrag") >= 2
-
-
-async def killed(network: DemoNetwork, server: str) -> None:
-    """Kill a front end; it sends no goodbye."""
-    process = network.servers[server]
-    process.kill()
-    await process.waited()
 
 
 @pytest.mark.wide

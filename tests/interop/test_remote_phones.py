@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from interop.baresip import Baresip
-from interop.phones import phone
-from interop.test_calls import call, hung_up, killed, registered
+from interop.phones import killed, phone
+from interop.test_calls import call, hung_up, registered
 from sipmesh.demo.network import EDGE, FE1, POOL, DemoNetwork
 from sipmesh.demo.organisation import PoolPlan
 from sipmesh.demo.ports import free_port

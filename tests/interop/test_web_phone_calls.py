@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -27,27 +26,15 @@ from interop.web_phones import (
     other_side,
     speaks,
     takes_call,
+    talking,
 )
 from sipmesh.demo.network import FE2
 from sipmesh.sip.message import respond
 from sipmesh.sip.transaction.ack import cancel_for
 
-if TYPE_CHECKING:
-    from interop.phone_page import PhonePage
-
 pytestmark = [pytest.mark.soak, pytest.mark.peer("chromium"), pytest.mark.peer("certutil"), pytest.mark.peer("npm")]
 
 TITLE = "document.title"
-
-
-async def talking(place: Place) -> tuple[PhonePage, PhonePage]:
-    """Have alice, at one front end, call bob, at the other; gives their pages once the call is up."""
-    alice, bob = await logged_in(place, ALICE), await logged_in(place, BOB, FE2)
-    await dials(alice, "bob")
-    await bob.shows("incoming", ALICE)
-    await bob.press("answer")
-    await speaks(alice, BOB)
-    return alice, bob
 
 
 def test_name_and_number_are_called_in_the_own_domain(place: Place, runner: asyncio.Runner) -> None:

@@ -440,14 +440,15 @@ def test_user_who_was_called_first_is_the_first_entry_of_the_history() -> None:
 def test_keys_are_events_in_the_audio_or_else_requests_if_the_other_side_allows_them() -> None:
     sdp = "v=0\r\na=rtpmap:111 opus/48000/2\r\n"
     events = f"{sdp}a=rtpmap:101 telephone-event/8000\r\n"
-    sent = """given[0].map(([sdp, takesInfo]) => {
+    sent = """given[0].map(([sdp, takesInfo, isLinked]) => {
         const seen = [], connection = {remoteDescription: {sdp}};
         const session = {connection, sendDTMF: (key, {transportType}) => seen.push(key, transportType)};
-        return [m.sendKey({session, takesInfo}, "5"), ...seen];
+        return [m.sendKey({session, takesInfo}, "5", isLinked), ...seen];
     })"""
-    rows = [[events, False], [events, True], [sdp, True], [sdp, False]]
+    rows = [[events, False, True], [events, True, False], [sdp, True, True], [sdp, False, True], [sdp, True, False]]
     told = evaluated("tones.js", sent, rows)
-    assert told == [["", "5", "RFC2833"]] * 2 + [["", "5", "INFO"], ["The other side takes no keys."]]
+    refused = [["The other side takes no keys."], ["The connection to the server was lost."]]
+    assert told == [["", "5", "RFC2833"]] * 2 + [["", "5", "INFO"], *refused]
     allowed = {"INVITE, ACK , info": True, "INVITE, UPDATE": False, "INFOS": False, "": False}
     read = "given[0].map(value => m.allowsInfo({getHeader: () => value}))"
     assert evaluated("tones.js", read, list(allowed)) == list(allowed.values())

@@ -102,6 +102,16 @@ async def told(bob: OtherSide, status: bytes) -> None:
     await bob.take(notify)
 
 
+async def talking(place: Place) -> tuple[PhonePage, PhonePage]:
+    """Have alice, at one front end, call bob, at the other; gives their pages once the call is up."""
+    alice, bob = await logged_in(place, ALICE), await logged_in(place, BOB, FE2)
+    await dials(alice, "bob")
+    await bob.shows("incoming", ALICE)
+    await bob.press("answer")
+    await speaks(alice, BOB)
+    return alice, bob
+
+
 async def takes_call(page: PhonePage, caller: OtherSide) -> Dialog:
     """Have the page called, and let it answer; gives the dialog of the caller."""
     calling = asyncio.create_task(caller.call(f"sip:{ALICE}", webrtc=True))
