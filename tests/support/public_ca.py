@@ -154,11 +154,13 @@ class Cheat:
         key = load_pem_private_key((await self.pebble.asked("/intermediate-keys/0")).encode(), None)
         return Forged(await self.pebble.intermediate(), key, root)  # type: ignore[arg-type]
 
-    def issues(self, wish: Callable[[Wish], Wish], *, with_issuer: bool = True, own_key: bool = False) -> Tamper:
-        """Issue what *wish* makes of a right certificate, for the key of the request or for another one."""
+    def issues(
+        self, wish: Callable[[Wish], Wish], *, with_issuer: bool = True, own_key: bool = False, by: Forged | None = None
+    ) -> Tamper:
+        """Issue what *wish* makes of a right certificate, for the key of the request or for another one; *by* another issuer."""
 
         async def tamper(_request: web.Request, _body: bytes, _signed: dict[str, Any]) -> bytes:
-            issuer, asked = await self.issuer(), self.requests[-1]
+            issuer, asked = by or await self.issuer(), self.requests[-1]
             names = asked.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
             right = Wish("", dns=tuple(names.get_values_for_type(x509.DNSName)), usages=(_SERVER_AUTH,))
             key = ec.generate_private_key(ec.SECP256R1()) if own_key else _PublicOf(asked.public_key())

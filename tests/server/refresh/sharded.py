@@ -27,18 +27,21 @@ HOST = "crl.partner.test"
 
 @dataclass
 class ShardedCa:
-    """An issuing CA under the partner's root, whose CRLs *publisher* has."""
+    """An issuing CA under the partner's root, or a *public* one, whose CRLs *publisher* has."""
 
     partner: Organisation
     publisher: Publisher
     forge: Forge = field(default_factory=lambda: Forge(datetime.now(UTC)))
     issued: int = 0
     number: int = 0
+    public: bool = False
 
     def __post_init__(self) -> None:
         folder = self.partner.folder / "ca"
-        self.root = Forged.read(folder / "root.pem", folder / "root.key")
-        self.publisher.pages["/root.crl"] = content((folder / "root.crl").read_bytes)
+        own = self.forge.root("Public Root") if self.public else Forged.read(folder / "root.pem", folder / "root.key")
+        crl = self.forge.revocations(own) if self.public else (folder / "root.crl").read_bytes()
+        self.root = own
+        self.publisher.pages["/root.crl"] = content(lambda: crl)
         self.issuing = self.forge.authority("Sharded CA", self.root, crl_points=(self.url("root"),))
 
     def url(self, shard: object, host: str = HOST) -> str:
