@@ -9,17 +9,22 @@ from datetime import timedelta
 
 import pytest
 from aiohttp import web
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from scenarios.test_revocation import partner_entry
 from server.refresh.fetched import Fetched
 from server.refresh.sharded import Sharded, ShardedCa, serial_of, sharded
 from sipmesh.server.refresh import crl_sources, distribution_points
+from sipmesh.topology.document.named_files.crl_points import MOST_POINTS
 from sipmesh.trust.evidence import LinkKind
 from support.network import EDGE, Network
 from support.publisher import Page, content, moved
-from support.running import on_loop, until
+from support.running import on_loop, until, within
 from support.tiers import wide_after
+from trust.crls import distribution_point
 
+AGAIN_S = 2.0
 FAILED = "fetch failed: the stored CRL or answer stays in force"
 
 
@@ -286,6 +291,66 @@ async def test_crls_that_certificates_name_share_a_number_of_octets(
         await learned(scene, scene.ca.url(2))
         assert "is larger than 100 octets" in scene.told.last(FAILED)["why"]
         await scene.link(first)
+
+
+@pytest.mark.wide
+@on_loop
+async def test_lists_that_certificates_name_share_64_mib(federation: Network) -> None:
+    """Eight lists of almost 8 MiB, which one list may have; then what is left is enough for a small list, and for no other."""
+    async with sharded(federation) as scene:
+        peers = [scene.ca.issue(published_with(scene, n, (8 << 20) - 5_000)) for n in range(8)]
+        for peer in peers:
+            await scene.refuses(peer, "revocation-unknown")
+        await learned(scene, scene.ca.url("root"), *map(scene.ca.url, range(8)))
+        await scene.link(peers[0])
+        held = sum(file.stat().st_size for file in scene.organisation.folder.glob("state/fetched/*-*.crl"))
+        left = crl_sources.MOST_OCTETS - held
+        assert crl_sources.MOST_OCTETS == 64 << 20
+        assert 0 < left < 40_000
+        large, small = (
+            scene.ca.issue(published_with(scene, name, size)) for name, size in (("large", left), ("small", 0))
+        )
+        for peer, url in ((large, scene.ca.url("large")), (small, scene.ca.url("small"))):
+            await scene.refuses(peer, "revocation-unknown")
+            await learned(scene, url)
+        assert [line["why"] for line in scene.told.events(FAILED)][-1] == f"is larger than {left} octets"
+        await scene.refuses(large, "revocation-unknown")
+        for peer in (*peers, small):
+            await scene.link(peer)
+
+
+def published_with(scene: Sharded, shard: object, size: int) -> str:
+    """Publish a CRL that an extension, which is of no use, fills with *size* octets; returns its URL."""
+    filled = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.32473.1"), bytes(size))
+    names = [x509.UniformResourceIdentifier(scene.ca.url(shard))]
+    made = scene.ca.crl(extensions=(*distribution_point(full_name=names), (filled, False)))
+    encoded = x509.load_pem_x509_crl(made).public_bytes(Encoding.DER)
+    scene.publisher.pages[f"/{shard}.crl"] = content(lambda: encoded)
+    return scene.ca.url(shard)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(900)
+@within(800)
+async def test_certificates_name_64_urls_at_most(federation: Network) -> None:
+    """In real time: an authority gets twelve new URLs a minute. The list in use is kept, and what is too much is removed."""
+    async with sharded(federation) as scene:
+        url, peer = scene.ca.publish("used"), scene.ca.issue(scene.ca.url("used"))
+        await scene.refuses(peer, "revocation-unknown")
+        await learned(scene, url, scene.ca.url("root"))
+        linked = await scene.link(peer)
+        for n in range(MOST_POINTS + 2):
+            other = scene.ca.issue(scene.ca.publish(n))
+            await scene.refuses(other, "revocation-unknown")
+            while scene.ca.url(n) not in scene.points():  # it comes again, as a server does whose link was refused
+                await asyncio.sleep(AGAIN_S)
+                await scene.refuses(other, "revocation-unknown")
+            await learned(scene, scene.ca.url(n))
+        assert len(scene.points()) == MOST_POINTS == 64
+        assert {url, scene.ca.url("root"), scene.ca.url(n)} <= {*scene.points()}
+        assert len(list(scene.organisation.folder.glob("state/fetched/*-*.crl"))) == 64
+        await linked.stays()
+        await scene.link(scene.ca.issue(url))
 
 
 @on_loop
