@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from sipmesh.topology.builder.dns_findings import DnsAnswer, Dnssec, compare, questions
@@ -95,3 +97,24 @@ def test_caa_record_of_another_account_is_found_though_it_differs_in_case_alone(
     [(kind, state, mend)] = found(record, DnsAnswer([ours, ours.lower()], Dnssec.SECURE))
     assert (kind, state) == ("CAA", "wrong")
     assert mend == [f"remove: a.test. IN CAA {ours.lower()}"]
+
+
+def test_caa_record_of_a_host_counts_in_place_of_that_of_its_domain() -> None:
+    """RFC 8659 3. A host of a partner is not asked."""
+    ours = '0 issue "ca.test; accounturi=https://ca.test/acct/1"'
+    records = [
+        DnsRecord("a.test", "CAA", ours, FOR),
+        replace(ADDRESS, name="fe1.a.test"),
+        replace(ANY, name="sip.b.test"),
+    ]
+    assert [key for key in questions(records) if key[1] == "CAA"] == [("a.test", "CAA"), ("fe1.a.test", "CAA")]
+    for data, mend in (
+        ([], None),
+        ([ours], []),
+        (
+            ['0 issue "ca.test"'],
+            [f"add: fe1.a.test. 3600 IN CAA {ours}", 'remove: fe1.a.test. IN CAA 0 issue "ca.test"'],
+        ),
+    ):
+        found = {(one.name, one.type): one for one in compare(records, {("fe1.a.test", "CAA"): DnsAnswer(data)})}
+        assert (list(found["fe1.a.test", "CAA"].mend) if found else None) == mend

@@ -66,12 +66,23 @@ class DnsFinding:
 
 
 def questions(records: Iterable[DnsRecord]) -> Sequence[Key]:
-    """Give the questions to ask for *records*. For addresses, ask for both types: a server would also use an unwanted one."""
+    """Give the questions to ask for *records*. For addresses, ask for both types: a server would also use an unwanted one.
+
+    Each host below a name with CAA records is asked for its own: they would count in place of those (RFC 8659 3).
+    """
     found: dict[Key, None] = {}
     for record in records:
         types = ADDRESS_TYPES if record.type in ADDRESS_TYPES else (record.type,)
         found |= dict.fromkeys((record.name, kind) for kind in types)
+    hosts = (name for name, kind in tuple(found) if kind == "A")
+    found |= dict.fromkeys((host, "CAA") for host in hosts if any((above, "CAA") in found for above in _above(host)))
     return list(found)
+
+
+def _above(name: str) -> Iterator[str]:
+    """Give the names above *name*, the nearest first."""
+    while name := name.partition(".")[2]:
+        yield name
 
 
 def compare(records: Iterable[DnsRecord], answers: Mapping[Key, DnsAnswer]) -> Sequence[DnsFinding]:
@@ -88,6 +99,8 @@ def _findings(
 ) -> Iterator[DnsFinding]:
     for name, kind in answers:
         records, answer = wanted.get((name, kind), ()), answers[name, kind]
+        if kind == "CAA" and not records and answer.data:
+            records = next((wanted[above, kind] for above in _above(name) if (above, kind) in wanted), ())
         if kind in ADDRESS_TYPES and name in free:
             if kind == "A":
                 yield _any_address(name, answer, answers.get((name, "AAAA"), DnsAnswer()))

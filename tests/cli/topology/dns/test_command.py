@@ -127,6 +127,45 @@ def test_tlsa_records_are_compared_with_their_dnssec_status(organisation_model: 
     }
 
 
+STRANGERS = (
+    (SECURE, '0 issue "stranger.test"', "another CA"),
+    (SECURE, '0 issue "ca.test; accounturi=https://ca.test/acct/666"', "another account"),
+    (SECURE, '0 issuewild "ca.test"', "wildcards"),
+    (
+        f"fe1.{SECURE}",
+        '0 issue "stranger.test"',
+        "another CA, for one host: it counts in place of the record of the domain",
+    ),
+)
+
+
+@pytest.mark.peer("knot")
+@pytest.mark.peer("unbound")
+@pytest.mark.wide
+def test_caa_records_of_strangers_are_found_and_removed(organisation_model: Organisation, tmp_path: Path) -> None:
+    """What is printed is right; then each record of a stranger is a fault, whose remedy is followed."""
+    made = organisation_model.copied(tmp_path / "o")
+    assert made.type("topology", "add", "domain", SECURE).code == 0
+    assert made.type("topology", "rename", "fe1", f"fe1.{SECURE}").code == 0
+    made.file.write_text(f"{made.file.read_text()}\ncaa: [{{issuer: ca.test, account: 'https://ca.test/acct/7'}}]\n")
+    assert made.type("topology", "apply", "-m", "CAA", "--force").code == 0
+    zones = zone_files(made) | {PLAIN: []}
+    assert findings_of_caa(made, tmp_path / "right", zones) == {}
+    added = [f"{name}. 60 CAA {data}" for name, data, _ in STRANGERS]
+    mend = findings_of_caa(made, tmp_path / "wrong", zones | {SECURE: [*zones[SECURE], *added]})
+    assert [f"remove: {name}. IN CAA {data}" in mend[name] for name, data, _ in STRANGERS] == [True] * len(STRANGERS)
+
+
+def findings_of_caa(made: Organisation, folder: Path, zones: dict[str, list[str]]) -> dict[str, list[str]]:
+    """Serve *zones*, and check: the remedies of each name whose CAA records are not right."""
+    folder.mkdir()
+    with knot(folder, zones) as authority, unbound(folder, authority, zones) as port:
+        checked = made.type("topology", "dns", "check", "--server", f"{HOST}:{port}", "--json")
+    caa = [one for one in checked.json["findings"] if one["type"] == "CAA"]
+    assert caa
+    return {one["name"]: one["mend"] for one in caa if one["state"] != "good"}
+
+
 def spoilt(line: str) -> str:
     """A line of a zone file, with another TLSA record where the name says so."""
     if "TLSA" not in line:

@@ -12,7 +12,7 @@ from sipmesh.cli.management_socket import running_management
 from sipmesh.cli.output import BAD, GOOD, say, say_json
 from sipmesh.cli.topology.dns.findings import say_findings
 from sipmesh.errors import OperatorError
-from sipmesh.topology.builder.dns_findings import DnsAnswer, Dnssec, State, compare
+from sipmesh.topology.builder.dns_findings import DnsAnswer, Dnssec, State, compare, questions
 from sipmesh.trust.role import BORDERS, Role
 
 if TYPE_CHECKING:
@@ -67,11 +67,11 @@ def check_from_each(place: Place, loaded: Loaded, records: Sequence[DnsRecord], 
 
 def _report(reply: DnsReply, records: Sequence[DnsRecord], wanted: AbstractSet[tuple[str, str]]) -> ServerDnsReport:
     """Compare the answers for names among *records*: a server is not asked for less where the operator wants less."""
-    names = {name for name, _ in wanted}
+    asked = {*questions(records)}
     answers = {
         (one.name, one.type): DnsAnswer(one.data, _dnssec(one.dnssec), one.fault)
         for one in reply.answers
-        if (one.name, one.type) in wanted or (one.name in names and one.type in {"A", "AAAA"})
+        if (one.name, one.type) in asked
     }
     findings, fault = compare(records, answers), reply.fault or _unasked(wanted - answers.keys())
     good = not fault and all(finding.state is State.GOOD for finding in findings)
