@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import base64
+import re
+import subprocess
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from sipmesh.demo.forge import Forge
+from sipmesh.demo.forge import Forge, Forged
+from sipmesh.demo.ports import HOST, free_port
 from sipmesh.trust.transparency.sct import MOST_SCTS, logged_by
 from trust.ct import SigningLog, logged, stapled, with_scts
 
@@ -22,6 +27,61 @@ NAME = "sip.partner.test"
 def test_scts_of_two_operators_count() -> None:
     made = logged(FORGE, CA, NAME, by=(ONE, TWO))
     assert logged_by(made.certificate, CA.certificate, LOGS, NOW) == (("Google", "Cloudflare"), ())
+
+
+def of_another(*_: object) -> Forged:
+    other = FORGE.server(CA, "other.test", serial=7).certificate.tbs_certificate_bytes
+    return with_scts(FORGE, CA, NAME, scts=[log.sct(other, CA.certificate, NOW) for log in (ONE, TWO)])
+
+
+@pytest.mark.parametrize(
+    ("made", "operators", "told"),
+    [
+        (logged(FORGE, CA, NAME, by=(ONE, TWO)), ("Google", "Cloudflare"), ["valid", "valid"]),
+        (logged(FORGE, CA, NAME, by=(SigningLog("Evil"), ONE)), ("Google",), ["unknown log", "valid"]),
+        (of_another(), (), ["invalid", "invalid"]),
+    ],
+    ids=["right", "an unknown log", "of another certificate"],
+)
+def test_openssl_says_the_same_of_each_sct(
+    tmp_path: Path, made: Forged, operators: tuple[str, ...], told: list[str]
+) -> None:
+    assert logged_by(made.certificate, CA.certificate, LOGS, NOW).operators == operators
+    assert said_by_openssl(tmp_path, made) == told
+
+
+def said_by_openssl(folder: Path, made: Forged) -> list[str]:
+    """What a client of openssl that knows both logs says of each SCT of the certificate of a server."""
+    chain, key = made.write(folder, "leaf")
+    root, _ = (CA.issuer or CA).write(folder, "root")
+    known = "".join(
+        f"[{log.operator}]\ndescription={log.operator}\nkey={base64.b64encode(log.spki).decode()}\n"
+        for log in (ONE, TWO)
+    )
+    (folder / "logs.cnf").write_text(f"enabled_logs={ONE.operator},{TWO.operator}\n{known}")
+    address = f"{HOST}:{free_port()}"
+    server = (
+        "openssl",
+        "s_server",
+        "-accept",
+        address,
+        "-cert",
+        chain,
+        "-cert_chain",
+        chain,
+        "-key",
+        key,
+        "-naccept",
+        "1",
+    )
+    client = ("openssl", "s_client", "-connect", address, "-CAfile", root, "-ct", "-ctlogfile", folder / "logs.cnf")
+    with subprocess.Popen(server, stdout=subprocess.PIPE, stdin=subprocess.PIPE) as serving:
+        assert serving.stdout is not None
+        while (line := serving.stdout.readline()) and not line.startswith(b"ACCEPT"):
+            pass
+        shown = subprocess.run(client, input=b"", capture_output=True, check=False, timeout=60).stdout.decode()
+        serving.kill()
+    return sorted(re.findall(r"SCT validation status: (.+)", shown))
 
 
 def test_log_may_have_an_rsa_key() -> None:
