@@ -36,14 +36,14 @@ export class ContactStore {
   async read() {
     const answer = await this.ask("GET", "");
     if (!answer?.ok) return null;
-    const found = await answer.json();
+    const found = JSON.parse(answer.text);
     const contacts = Array.isArray(found.contacts) ? found.contacts.slice(0, MOST_CONTACTS) : [];
     return contacts.map((contact) => readContact(contact, this.own)).filter(Boolean);
   }
 
   async write({ id, name, address, numbers, groups }) {
     const answer = await this.ask("PUT", `/${id}`, { name, address, numbers, groups });
-    if (answer && !answer.ok) this.failed(`This contact was not kept. ${(await answer.text()).slice(0, LONGEST)}`);
+    if (answer && !answer.ok) this.failed(`This contact was not kept. ${answer.text.slice(0, LONGEST)}`);
     return answer?.ok ?? false;
   }
 
@@ -61,7 +61,8 @@ export class ContactStore {
     const headers = { Authorization: `Bearer ${this.ticket}`, ...(body ? { "Content-Type": "application/json" } : {}) };
     const given = { method, headers, credentials: "omit", cache: "no-store", ...(body ? { body: JSON.stringify(body) } : {}) };
     try {
-      return await fetch(`${this.url}/list${path}`, given);
+      const answer = await fetch(`${this.url}/list${path}`, given);
+      return { ok: answer.ok, text: await answer.text() };
     } catch {
       this.failed("Your contacts cannot be reached now: changes stay in this browser alone.");
       return null;

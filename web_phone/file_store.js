@@ -62,15 +62,16 @@ export class FileStore {
       answer = await this.upload(file);
     }
     if (!answer) return { error: UNREACHED };
-    const text = await answer.text();
-    return answer.ok && readFile(text) ? { xml: text } : { error: reasonOf(answer.status) };
+    return answer.ok && readFile(answer.text) ? { xml: answer.text } : { error: reasonOf(answer.status) };
   }
 
+  // Returns what was answered; null if the server cannot be reached, or dies before its answer is whole.
   async upload(file) {
     const body = new FormData();
     body.append("File", file, file.name);
     try {
-      return await fetch(this.url, { method: "POST", headers: { Authorization: `Bearer ${this.ticket}` }, body, credentials: "omit", cache: "no-store" });
+      const answer = await fetch(this.url, { method: "POST", headers: { Authorization: `Bearer ${this.ticket}` }, body, credentials: "omit", cache: "no-store" });
+      return { ok: answer.ok, status: answer.status, text: await answer.text() };
     } catch {
       return null;
     }

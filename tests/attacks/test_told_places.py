@@ -38,7 +38,7 @@ def without(database: Path, table: str) -> Iterator[None]:
 
 
 def says_no_place(text: str, folder: Path) -> bool:
-    return not any(word in text for word in (str(folder), "users.db", "files.db", "sqlite", "table"))
+    return not any(word in text for word in (str(folder), "users.db", "files.db", "sqlite", "postgresql", "table"))
 
 
 @on_loop

@@ -58,6 +58,7 @@ class Chromium:
         self._numbers = itertools.count(1)
         self._answers: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self.console: list[str] = []
+        self.downloads: list[dict[str, Any]] = []
         self._pages: web.AppRunner | None = None
 
     async def serve(self) -> str:
@@ -112,6 +113,8 @@ class Chromium:
                 waiting.set_result(told)
             elif told.get("method") in {"Runtime.exceptionThrown", "Log.entryAdded"}:
                 self.console.append(json.dumps(told["params"]))
+            elif told.get("method") in {"Browser.downloadWillBegin", "Browser.downloadProgress"}:
+                self.downloads.append(told["params"])
 
     async def command(self, method: str, session: str = "", **params: Any) -> dict[str, Any]:
         """Give a command of the DevTools protocol; returns its result."""

@@ -109,11 +109,17 @@ class PhonePage(BrowserPage):
     async def allow(self, permission: str) -> None:
         """Have the user allow the page what browsers ask about."""
         origin = await self.evaluate("location.origin")
+        asked: dict[str, Any] = {"permissions": [permission], "origin": origin}
+        await self._browser.command("Browser.grantPermissions", **asked, browserContextId=await self._context())
+
+    async def allow_downloads(self, folder: Path) -> None:
+        """Let the browser write downloads into *folder*, and tell of them (`Chromium.downloads`)."""
+        asked: dict[str, Any] = {"behavior": "allow", "downloadPath": str(folder), "eventsEnabled": True}
+        await self._browser.command("Browser.setDownloadBehavior", **asked, browserContextId=await self._context())
+
+    async def _context(self) -> str:
         target = await self._browser.command("Target.getTargetInfo", self.session)
-        context = target["targetInfo"]["browserContextId"]
-        await self._browser.command(
-            "Browser.grantPermissions", permissions=[permission], origin=origin, browserContextId=context
-        )
+        return str(target["targetInfo"]["browserContextId"])
 
     async def resize(self, width: int, height: int, *, dark: bool = False) -> None:
         """Set the size of the window, and light or dark colours."""

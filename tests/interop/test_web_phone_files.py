@@ -14,11 +14,13 @@ from interop.chromium import BrowserPage, Chromium
 from interop.hosts_file import require_namespaces
 from interop.linphone_files_peer import LinphoneWithFiles, device_password
 from interop.phone_page import PhonePage
+from interop.phones import killed
 from interop.web_phones import ALICE, BOB, at_phone, logged_in
 from sipmesh.demo.network import FE1, DemoNetwork
 from sipmesh.demo.web import MGMT
 from sipmesh.server.files.file_about import FILE_XML
 from support.invited import Invitee
+from support.running import LOOK_AGAIN_S, until
 
 pytestmark = [
     pytest.mark.soak,
@@ -128,6 +130,76 @@ def test_hostile_xml_gives_no_link_and_a_large_file_is_not_sent(tmp_path: Path, 
             )
             await page.shows("file-state", "This file is too large: files have at most 20.0 MB.")
             assert await rows(page) == 5
+        await network.stop()
+
+    runner.run(play())
+
+
+LARGE = 60_000_000
+FIELD = "document.getElementById('file')"
+
+
+async def attach_large(page: PhonePage) -> None:
+    made = f"new File([new Uint8Array({LARGE})], 'large.bin')"
+    await page.evaluate(
+        f"(() => {{ const d = new DataTransfer(); d.items.add({made}); {FIELD}.files = d.files; {FIELD}.onchange(); }})()"
+    )
+
+
+async def opens_link(page: PhonePage, browser: Chromium) -> None:
+    """Click the link of the file, as a person does."""
+    del browser.downloads[:]
+    await browser.command("Runtime.evaluate", page.session, expression=f"{LINK}.click()", userGesture=True)
+    await until(lambda: bool(browser.downloads))
+
+
+def state_of(browser: Chromium) -> str:
+    return str(browser.downloads[-1].get("state", ""))
+
+
+def test_file_is_whole_or_not_there_if_management_is_killed(tmp_path: Path, runner: asyncio.Runner) -> None:
+    """In the upload, and in the download. Both can be tried again, with the same page."""
+
+    async def play() -> None:
+        network = await DemoNetwork.build(tmp_path / "n", web=True)
+        for server in (FE1, MGMT):
+            network.dns.records[server, "A"] = ["127.0.0.1"]
+        network.example.document["files"] = {"largest_mb": 100, "user_mb": 1_000}
+        network.example.write()
+        await network.start(MGMT, FE1)
+        plan = await network.ask(MGMT, "plan")
+        before = (await network.ask(FE1, "status"))["topology"]
+        await network.ask(MGMT, "publish", why="large files", base=plan["base"], digest=plan["digest"])
+        while (await network.ask(FE1, "status"))["topology"] == before:
+            await asyncio.sleep(LOOK_AGAIN_S)
+        async with (
+            Chromium(tmp_path / "chromium", network.example.root, (FE1, MGMT), loopback=False) as browser,
+            await at_phone(network, BOB),
+        ):
+            page = await logged_in((network, browser), ALICE)
+            folder = tmp_path / "downloads"
+            await page.allow_downloads(folder)
+            await page.add_contact(BOB)
+            await page.choose(BOB)
+            await page.shows("attach")
+            await attach_large(page)
+            await page.shows("file-state", "Sending")
+            await killed(network, MGMT)
+
+            await page.shows("file-state", "cannot be reached. Try again later.")
+            assert await page.evaluate(f"{MESSAGES}.querySelectorAll('a').length") == 0
+            await network.start(MGMT)
+            await page.until("!document.getElementById('attach').disabled")
+            await attach_large(page)
+            await page.until(f"{LINK}?.innerText === 'large.bin'")
+            await opens_link(page, browser)
+            await killed(network, MGMT)
+            await until(lambda: state_of(browser) == "canceled")
+            assert LARGE not in [file.stat().st_size for file in folder.glob("*")]
+            await network.start(MGMT)
+            await opens_link(page, browser)
+            await until(lambda: state_of(browser) == "completed")
+            assert LARGE in [file.stat().st_size for file in folder.glob("*")]
         await network.stop()
 
     runner.run(play())

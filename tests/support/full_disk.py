@@ -47,14 +47,29 @@ class SmallDisk:
 
 
 @contextmanager
-def small_disk(folder: Path, octets: int = 1 << 20) -> Iterator[SmallDisk]:
-    """Mount a file system of *octets* at the new *folder*; a test is skipped without the right to mount, but not in CI."""
-    folder.mkdir(parents=True)
-    command = ["mount", "-t", "tmpfs", "-o", f"size={octets},nr_inodes=1000", "tmpfs", str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+def read_only(folder: Path) -> Iterator[None]:
+    """Let no program change anything in *folder*, root neither."""
+    _mount("--bind", str(folder), str(folder))
+    try:
+        _mount("-o", "remount,ro,bind", str(folder))
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], capture_output=True, check=True)
+
+
+def _mount(*arguments: str) -> None:
+    """Mount; a test is skipped without the right to do so, but not in CI."""
+    done = subprocess.run(["mount", *arguments], capture_output=True, text=True, check=False)
     if done.returncode:
         reason = f"{REFUSES_MOUNT}: {done.stderr.strip()}"
         (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
+
+
+@contextmanager
+def small_disk(folder: Path, octets: int = 1 << 20) -> Iterator[SmallDisk]:
+    """Mount a file system of *octets* at the new *folder*."""
+    folder.mkdir(parents=True)
+    _mount("-t", "tmpfs", "-o", f"size={octets},nr_inodes=1000", "tmpfs", str(folder))
     try:
         yield SmallDisk(folder)
     finally:

@@ -94,12 +94,16 @@ class Cluster:
             )
         self._until_ready(self._server)
 
-    def stop(self) -> None:
-        """End the server and every connection to it."""
+    def stop(self, number: int = signal.SIGINT) -> None:
+        """End the server and every connection to it: "fast", so no client is waited for; or by another signal."""
         assert self._server is not None
         server, self._server = self._server, None
-        server.send_signal(signal.SIGINT)  # "fast": no client is waited for
+        server.send_signal(number)
         server.wait(START_S)
+
+    def kill(self) -> None:
+        """End the server as a crash does ("immediate"): it writes nothing more, and recovers at its next start."""
+        self.stop(signal.SIGQUIT)
 
     @contextmanager
     def hung(self) -> Iterator[None]:
