@@ -30,6 +30,7 @@ SERVERS = (MGMT, FE1, FE2, EDGE)
 WEEKS_AHEAD, WEEK_S = "+24d", 7 * 86_400
 """A certificate is valid for 30 days, and is renewed in the last ten of them."""
 
+DAYS_BEHIND = "-9d"
 RIGHT, DAYS_AHEAD, HOUR_AHEAD, HOUR_BEHIND = "+0", "+9d", "+1h", "-1h"
 
 
@@ -164,6 +165,54 @@ def test_server_with_a_wrong_clock_is_one_fault_until_its_clock_is_set(
     assert re.match(rf"✗ {server}: its clock is 3[56]\d\d s {side} that of management", fault), shown
     assert f"set the clock of {server}" in shown
     clocks.set(RIGHT, server)
+    clocks.status(0)
+
+
+@pytest.mark.parametrize(
+    ("server", "to", "side"),
+    [
+        (FE2, WEEKS_AHEAD, "ahead of"),
+        (FE2, DAYS_BEHIND, "behind"),
+        (EDGE, WEEKS_AHEAD, "ahead of"),
+        (EDGE, DAYS_BEHIND, "behind"),
+    ],
+)
+def test_server_that_starts_with_a_wrong_clock_and_refuses_all_is_one_fault_until_its_clock_is_set(
+    clocks: Clocks, server: str, to: str, side: str
+) -> None:
+    """It sends no report: its peers have its time from the handshake. The metric of management counts the one fault."""
+    clocks.status(0)
+    clocks.end(server)
+    clocks.set(to, server)
+    clocks.run(server)
+    days = int(to[1:-1])
+    shown = clocks.fault(f"{server}: its clock is {86_400 * days // 100}")
+    assert f"s {side} that of management" in faults(shown)[0], shown
+    assert f"set the clock of {server}" in shown
+    doctor = clocks.organisation.type("doctor").out
+    assert f"{server}: its clock is" in doctor, doctor
+    told = clocks.organisation.type("status", "--json").json
+    assert [one["code"] for server in told["servers"] for one in server["faults"]] == ["clock"], told
+    clocks.set(RIGHT, server)
+    clocks.status(0)
+
+
+@pytest.mark.parametrize(("to", "side"), [(WEEKS_AHEAD, "ahead of"), (DAYS_BEHIND, "behind")])
+def test_management_that_starts_with_a_wrong_clock_is_one_fault_until_its_clock_is_set(
+    clocks: Clocks, to: str, side: str
+) -> None:
+    clocks.status(0)
+    clocks.end(MGMT)
+    clocks.set(to, MGMT)
+    clocks.run(MGMT)
+    shown = clocks.fault(f"✗ {MGMT}: its clock is {86_400 * int(to[1:-1]) // 100}")
+    doctor = clocks.type_at(MGMT, "doctor", code=1)
+    assert doctor.count("→ set the clock") == (2 if to == DAYS_BEHIND else 1), (
+        doctor
+    )  # of this host, and of the network
+    assert "correct the clocks" not in doctor, doctor
+    assert f"s {side} the clocks of most servers" in faults(shown)[0], shown
+    clocks.set(RIGHT, MGMT)
     clocks.status(0)
 
 

@@ -25,6 +25,7 @@ class Wire:
     peer: TrustedPeer | None = None
     direction: Direction = Direction.OPENED
     drained: bool = False
+    ahead_s: float | None = None
     sent: bytearray = field(default_factory=bytearray, repr=False)
 
     @property

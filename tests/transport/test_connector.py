@@ -73,6 +73,22 @@ async def test_failed_handshake_at_one_address_leads_to_the_next(
 
 
 @on_loop
+async def test_time_of_a_server_counts_only_if_its_certificate_does(
+    ca: Authority, other_ca: Authority, here: Identity, there: Identity
+) -> None:
+    """The server port sends its time in the ServerHello; so does the port of a stranger, who could send any time."""
+    stranger = other_ca.issue("here.test", file="imposter")
+    async with Node(ca, here) as right, Node(ca, stranger) as wrong, Node(ca, there) as client:
+        link = client.pool.obtain(Hop("here.test", SERVER, (right.listen(SERVER).address,)))
+        await client.heard.until(lambda: client.heard.up)
+        assert link.ahead_s is not None
+        assert abs(link.ahead_s) < WITHIN_S
+        refused = client.pool.obtain(Hop("stranger.test", SERVER, (wrong.listen(SERVER).address,)))
+        await client.heard.until(lambda: client.heard.down)
+        assert refused.ahead_s is None
+
+
+@on_loop
 async def test_link_goes_down_when_no_address_is_left(ca: Authority, there: Identity) -> None:
     async with Node(ca, there) as client:
         address = closed_port()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from sipmesh.transport.link.lingering_close import LingeringClose
 from sipmesh.transport.tls.results import HandshakeError, Progress
 from sipmesh.transport.watched import READ, WRITE
+from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import HandshakeFailure, PeerEvidence
 
 if TYPE_CHECKING:
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 
 CLOSED_AT_ONCE: Final = frozenset({"handshake-timeout", "too-many-handshakes"})
 """Failures after which the connection closes at once: the peer used up its time, or we need its descriptor."""
+
+
+BY_OUR_CLOCK: Final = frozenset({Code.EXPIRED, Code.NOT_YET_VALID, Code.REVOCATION_UNKNOWN})
+"""Refusals that a wrong clock of ours causes; after any other one, the time of the peer may be that of an attacker."""
 
 
 class Handshake:
@@ -60,6 +65,9 @@ class Handshake:
         """Judge the evidence: the link comes up, or the connection closes after the peer had time to read the alert."""
         evidence = self._evidence(failure)
         verdict = self._events.judge(self._link, evidence)
+        hello_s = self.tls.hello_time() if verdict.accepted or verdict.code in BY_OUR_CLOCK else None
+        if hello_s is not None:
+            self._link.ahead_s = hello_s - self._reactor.wall_clock()
         if verdict.accepted:
             self._await(READ)
             self._reactor.steps_done(self.tls.fileno())

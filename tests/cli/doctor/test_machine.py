@@ -48,6 +48,15 @@ def test_clock_is_judged_by_the_kernel_and_by_the_last_signature_of_the_ca(
     assert bool(check.remedy) is (state in {State.WARNING, State.BAD})
 
 
+def test_clock_before_the_certificate_of_our_ca_is_wrong_by_at_least_the_difference() -> None:
+    [check] = clock_checks(NOON, None, NOON + timedelta(days=9), synchronised=True)
+    assert check.state is State.BAD
+    assert "it is at least 9 d behind" in check.told
+    assert "set the clock" in check.remedy
+    [check] = clock_checks(NOON, None, NOON, synchronised=True)
+    assert check.state is State.GOOD
+
+
 def test_kernel_says_whether_a_program_keeps_the_clock_right() -> None:
     assert is_clock_synchronised() in {True, False, None}
 

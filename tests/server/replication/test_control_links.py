@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 
@@ -43,6 +44,34 @@ class Dialled:
         self.hops.append(hop)
         self.wires.append(Wire())
         return self.wires[-1]
+
+
+@on_jumping_loop
+@pytest.mark.parametrize(
+    ("shown", "ahead_s"), [((3600.0, 3603.0), 3603.0), ((3600.0, -9e8), 0.0), ((None, 3600.0), 0.0)]
+)
+async def test_clock_of_a_server_is_known_once_two_handshakes_agree(
+    shown: Sequence[float | None], ahead_s: float
+) -> None:
+    """An older release, and what else answers there, sends random octets in place of its time."""
+    dialled = Dialled()
+    dialled.links.keep({FE1: hop(FE1)})
+    fault = None
+    for seconds in shown:
+        wire = dialled.wires[-1]
+        wire.ahead_s = seconds
+        dialled.links.gone(wire.link, "closed by the peer")
+        fault = dialled.links.fault_of(FE1)
+        dialled.links.dial([FE1])
+    assert fault is not None
+    assert fault.ahead_s == ahead_s
+    wire = dialled.wires[-1]
+    wire.ahead_s = ahead_s
+    dialled.links.up(wire.link)
+    assert dialled.links.fault_of(FE1) is (fault if ahead_s else None)
+    wire.ahead_s = 0.4
+    dialled.links.up(wire.link)
+    assert dialled.links.fault_of(FE1) is None
 
 
 @on_jumping_loop

@@ -15,9 +15,11 @@ if TYPE_CHECKING:
 EXPIRY: Final = "expiry"
 
 
-def expiry_checks(stock: Inventory) -> Iterator[Check]:
-    """Judge each thing that expires; one line for all that is fine."""
+def expiry_checks(stock: Inventory, *, without_early: bool = False) -> Iterator[Check]:
+    """Judge each thing that expires, *without_early* only what has begun; one line for all that is fine."""
     entries = [entry for entry in stock.entries if entry.broken or entry.level or entry.old]
+    if without_early:
+        entries = [entry for entry in entries if entry.item is None or entry.item.begins <= stock.at]
     for entry in entries:
         told, remedy = entry.told(stock.at), entry.remedy(stock.at) or entry.command
         yield bad(EXPIRY, told, remedy) if entry.urgent else warning(EXPIRY, told, remedy)

@@ -13,6 +13,7 @@ from sipmesh.cli.doctor import expiry, folder, machine, names, network, ports, r
 from sipmesh.cli.doctor.check import bad
 from sipmesh.cli.typed_commands import TypedCommands
 from sipmesh.errors import OperatorError, Problem
+from sipmesh.topology.expiry.inventory_entry import ExpiringKind
 from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
@@ -41,6 +42,14 @@ class Host:
 
         uses = [reply.use for reply in self.running.values()]
         return network_inventory(self.loaded, self.place.folder / CA, uses, self.at)
+
+    @property
+    def ca_begins(self) -> datetime | None:
+        """When the newest certificate of our root and issuing CA begins."""
+        kinds = {ExpiringKind.ROOT, ExpiringKind.ISSUING}
+        return max(
+            (one.item.begins for one in self.stock.entries if one.what in kinds and one.item is not None), default=None
+        )
 
     @property
     def servers(self) -> list[str]:
@@ -77,7 +86,9 @@ class Host:
 
 def machine_checks(host: Host) -> Iterator[Check]:
     """Judge clock, descriptors and disk."""
-    yield from machine.clock_checks(host.at, _signed_last(host), synchronised=machine.is_clock_synchronised())
+    yield from machine.clock_checks(
+        host.at, _signed_last(host), host.ca_begins, synchronised=machine.is_clock_synchronised()
+    )
     limits = {server: machine.descriptors_of(reply.pid) for server, reply in host.running.items()}
     known = {server: most for server, most in limits.items() if most is not None}
     known = known or {machine.STARTED_HERE: machine.own_descriptors()}
@@ -129,7 +140,9 @@ def _files(host: Host) -> Iterator[Check]:
 
 def expiry_of(host: Host) -> Iterator[Check]:
     """Judge all that expires."""
-    yield from expiry.expiry_checks(host.stock)
+    begins = host.ca_begins
+    is_clock_wrong = begins is not None and begins > host.at  # one fault, that of the clock
+    yield from expiry.expiry_checks(host.stock, without_early=is_clock_wrong)
 
 
 def _releases(host: Host) -> Iterator[Check]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.cli.doctor.check import bad, good, skipped, warning
+from sipmesh.trust.formatting import tell_span
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,10 +39,19 @@ _TIME_ERROR: Final = 5
 """What adjtimex(2) returns for a clock that no program keeps right."""
 
 
-def clock_checks(at: datetime, signed_last: datetime | None, *, synchronised: bool | None) -> Iterator[Check]:
-    """Judge the clock: as the kernel says it (*synchronised*), and beside the last signature of the CA on this host, if any."""
-    if signed_last is not None and at < signed_last:
-        told = f"the clock of this machine says {_minute(at)}, and the CA on it has signed at {_minute(signed_last)}"
+def clock_checks(
+    at: datetime, signed_last: datetime | None, ca_begins: datetime | None = None, *, synchronised: bool | None
+) -> Iterator[Check]:
+    """Judge the clock: as the kernel says it (*synchronised*), and beside the CA.
+
+    *signed_last* is its last signature on this host, *ca_begins* the time from which its newest certificate is valid.
+    """
+    signed = signed_last is not None and at < signed_last
+    later = signed_last if signed else ca_begins
+    if later is not None and at < later:
+        saw = "the CA on it has signed at" if signed else "the certificate of our CA begins at"
+        behind = f"it is at least {tell_span(later - at)} behind"
+        told = f"the clock of this machine says {_minute(at)}, and {saw} {_minute(later)}: {behind}"
         yield bad(CLOCK, told, "set the clock, for example by NTP: timedatectl set-ntp true")
     elif synchronised is None:
         yield skipped(CLOCK, "the kernel does not say whether the clock is synchronised")

@@ -29,13 +29,14 @@ from sipmesh.server.management.root_rotation import RootRotation
 from sipmesh.server.management.server_faults import BEHIND_TOO_LONG
 from sipmesh.server.management.server_reports import ServerReports
 from sipmesh.server.management.traffic_ring import TrafficRing
-from sipmesh.server.process.clock import now_utc
+from sipmesh.server.process.clock import JUMP, now_utc
 from sipmesh.server.process.file_stamps import NO_STAMPS, stamp
 from sipmesh.server.process.off_loop import when_large
 from sipmesh.server.proxy.control_plane import ControlPlane
 from sipmesh.server.replication.control_links import ControlLinks, hops_to
 from sipmesh.sip.message import Request, Response, respond
 from sipmesh.storage.seen_users import GO_ON
+from sipmesh.trust.code import Code
 from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
@@ -132,6 +133,7 @@ class Controller(ControlPlane):
         self.call_control = CallControl(orders, management_db, self.network, self.calls, loop)
         self._links = ControlLinks(loop, dial)
         self._gave_again_at = self._renewed_at = loop.time()
+        self._wall = now_utc()
         self._checked_ledger_at, self._looked_back_at = -RENEW_EVERY_S, -LOOK_BACK_EVERY_S
         self._checking_ledger: asyncio.Task[None] | None = None
         self.publisher = Publisher(server, own_status, versions, users, self.reports, self._apply, log)
@@ -309,8 +311,11 @@ class Controller(ControlPlane):
 
     @property
     def clocks_s(self) -> tuple[float, ...]:
-        """The seconds by which the clocks of reporting servers are ahead of ours."""
-        return self.reports.clocks_s()
+        """The seconds by which the clocks of other servers are ahead of ours, as far as they are proved.
+
+        Who intercepts links can show an expired certificate without its key, and any time.
+        """
+        return self.network.clocks_s(without=Code.EXPIRED)
 
     # What has changed
 
@@ -320,7 +325,9 @@ class Controller(ControlPlane):
         self.calls.tick()
         self.directory.tick()
         now = self._loop.time()
-        if now - self._renewed_at >= RENEW_EVERY_S and self.leadership.leads:
+        before, self._wall = self._wall, now_utc()
+        is_due = self._wall < before - JUMP  # what was issued under a clock that was ahead is not valid yet
+        if (is_due or now - self._renewed_at >= RENEW_EVERY_S) and self.leadership.leads:
             self._renewed_at = now
             self._renew_own()
         if now - self._checked_ledger_at >= RENEW_EVERY_S:

@@ -16,6 +16,7 @@ from sipmesh.server.management.peer_statuses import (
 )
 from sipmesh.server.management.replies import Acknowledgement, ManagerReply
 from sipmesh.server.management.server_faults import (
+    FOLLOW_WRONG_CLOCK,
     Fault,
     Known,
     apart,
@@ -118,7 +119,9 @@ class Snapshot:
             found = known.faults(self.newest, self.at, self.manager, seen.get(known.server, ()))
             if unheard and member.role in BORDERS:
                 found = (_not_relayed(unheard) if one.code == Cause.NOT_STARTED else one for one in found)
-            follow = (FOLLOW_EXPIRED_CRL if is_crl_expired else frozenset()) | (CLOCK if wrong_clock else frozenset())
+            follow = (FOLLOW_EXPIRED_CRL if is_crl_expired else frozenset()) | (
+                FOLLOW_OUR_CLOCK if wrong_clock else frozenset()
+            )
             members.append(MemberStatus(known, member.role, [one for one in found if one.code not in follow]))
         faults = [*wrong_clock, *self._own_faults(seen.get(self.manager, ()))]
         return NetworkStatus(self.newest, self.at, self.manager, self.ours, faults, members, self.managers, peers)
@@ -166,7 +169,7 @@ def _not_relayed(fronts: Sequence[str]) -> Fault:
     return Fault(f"no report from it yet, because none comes from {who}", remedy, Cause.SILENT)
 
 
-CLOCK: Final = frozenset({Cause.CLOCK})
+FOLLOW_OUR_CLOCK: Final = FOLLOW_WRONG_CLOCK | {Cause.CLOCK}
 FOLLOW_EXPIRED_CRL: Final = frozenset(
     {Code.REVOCATION_UNKNOWN, Code.REFUSED_BY_PEER, Cause.SILENT, Cause.NO_ANSWER, Cause.CRL_EXPIRED}
 )
@@ -286,7 +289,21 @@ class Network:
         known = [(member, self._known(member, linked)) for member in self.members()]
         name, own = self._server.view.name, self._reach.own_faults
         about = (own.managers(), own.of_pool(), list(peers_in(self._server.view)), own.of_databases())
-        return Snapshot(newest, now_utc(), name, self._own_status(), known, *about, self._reports.clocks_s())
+        return Snapshot(newest, now_utc(), name, self._own_status(), known, *about, self.clocks_s())
+
+    def clocks_s(self, without: str = "") -> tuple[float, ...]:
+        """Return the seconds by which the clocks of the servers are ahead of ours: by their reports, or by refused links.
+
+        *without* is a code: links that were refused by it do not count.
+        """
+        linked = frozenset(self._reach.linked)
+        apart = {
+            one.name: fault.ahead_s
+            for one in self.members()
+            if (fault := self._reach.fault_of(one.name)) and fault.code != without
+        }
+        refused = {name: ahead_s for name, ahead_s in apart.items() if ahead_s and name not in linked}
+        return (*self._reports.clocks_s(without=refused.keys()), *refused.values())
 
     def _known(self, member: Member, linked: AbstractSet[str]) -> Known:
         name, report = member.name, self._reports.reports.get(member.name)

@@ -92,15 +92,16 @@ class Known:
         *seen* is what the servers have seen of it that have reported lately; *manager* adds what it knows itself.
         """
         yield from self._unreadable()
-        yield from self._clock()
+        ahead_s = self.ahead_s or next((one.ahead_s for one in seen if abs(one.ahead_s) > CLOCKS_DIFFER_S), 0.0)
+        yield from self._clock(ahead_s)
         apart = self._apart(manager, seen)
-        yield from (fault for fault in apart if not (self.ahead_s and fault.code in FOLLOW_WRONG_CLOCK))
+        yield from (fault for fault in apart if not (ahead_s and fault.code in FOLLOW_WRONG_CLOCK))
         if self.report is None:
             return
         yield from self._old_version(self.report, newest, at)
         if not self.is_silent:
             yield from reported_faults(self.server, self.report.status)
-        if not self.is_silent and not self.ahead_s:
+        if not self.is_silent and not ahead_s:
             yield from refusal_faults(self.server, self.report.status, self._its_time(at))
 
     def _its_time(self, at: datetime) -> datetime:
@@ -159,7 +160,12 @@ class Known:
 
     @property
     def ahead_s(self) -> float:
-        """The seconds by which its clock is ahead of ours, 0 if it is right; a relayed report shows it roughly."""
+        """The seconds by which its clock is ahead of ours, 0 if it is right; a relayed report shows it roughly.
+
+        If there is no link, the last handshakes show it.
+        """
+        if self.fault is not None and not self.linked and abs(self.fault.ahead_s) > CLOCKS_DIFFER_S:
+            return self.fault.ahead_s
         report = self.report
         if report is None or report.status.at is None:
             return 0
@@ -167,10 +173,10 @@ class Known:
         tolerated = SILENT_S if report.by else CLOCKS_DIFFER_S
         return seconds if abs(seconds) > tolerated else 0
 
-    def _clock(self) -> Iterator[Fault]:
-        if self.ahead_s:
-            side = "ahead of" if self.ahead_s > 0 else "behind"
-            what = f"its clock is {abs(self.ahead_s):.0f} s {side} that of management"
+    def _clock(self, ahead_s: float) -> Iterator[Fault]:
+        if ahead_s:
+            side = "ahead of" if ahead_s > 0 else "behind"
+            what = f"its clock is {abs(ahead_s):.0f} s {side} that of management"
             yield Fault(what, remedy_of(PeerKind.SERVER, Cause.CLOCK, self.server, ""), Cause.CLOCK)
 
 

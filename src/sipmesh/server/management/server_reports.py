@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
@@ -76,9 +76,10 @@ class ServerReports:
         """Tell how many seconds ago a report was sent."""
         return max(0.0, self.steady() - report.heard_s)
 
-    def clocks_s(self) -> tuple[float, ...]:
-        """Return the seconds by which the clocks of the servers are ahead of ours that have reported lately."""
-        lately = (report.clock_s for report in self.reports.values() if self.silent_s(report) <= SILENT_S)
+    def clocks_s(self, without: Collection[str] = ()) -> tuple[float, ...]:
+        """Return the seconds by which the clocks of the servers are ahead of ours that have reported lately, *without* some."""
+        reports = (report for name, report in self.reports.items() if name not in without)
+        lately = (report.clock_s for report in reports if self.silent_s(report) <= SILENT_S)
         return tuple(seconds for seconds in lately if seconds is not None)
 
     def unreadable(self, server: str, why: str, by: str = "") -> None:

@@ -22,11 +22,15 @@ CODES: Final = frozenset({*Code, *Cause})
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """What the server *by* has seen of a peer: *why*, with the code of the verdict or the cause."""
+    """What the server *by* has seen of a peer: *why*, with the code of the verdict or the cause.
+
+    *ahead_s* are the seconds by which the clock of the peer is ahead of that of the server, 0.0 if unknown.
+    """
 
     by: str
     why: str
     code: str
+    ahead_s: float = 0.0
 
 
 def sightings(statuses: Iterable[tuple[str, ServerStatus]], faulty: Collection[str] = ()) -> dict[str, list[Sighting]]:
@@ -40,7 +44,7 @@ def sightings(statuses: Iterable[tuple[str, ServerStatus]], faulty: Collection[s
         unanswered += [(by, peer) for peer in status.unanswered]
         for fault in status.peer_faults:
             code = fault.code if fault.code in CODES else ""  # a label of a metric, so none that a server makes up
-            found.setdefault(fault.peer, []).append(Sighting(by, fault.why, code))
+            found.setdefault(fault.peer, []).append(Sighting(by, fault.why, code, fault.ahead_s))
     known = {*faulty, *found}
     causes = [(peer, [by]) for by, peer in unanswered if peer in known]
     causes += _causes([pair for pair in unanswered if pair[1] not in known])

@@ -39,7 +39,7 @@ class ClockWatch:
         """Compare both clocks; True if the machine's clock is in doubt from now on."""
         before, self._seen = self._seen, (steady, wall)
         if before is None:
-            odd = self._signed_last is not None and wall - self._signed_last > GAP
+            odd = self._signed_last is not None and not -JUMP <= wall - self._signed_last <= GAP
         else:
             odd = abs((wall - before[1]) - timedelta(seconds=steady - before[0])) > JUMP
         if odd:

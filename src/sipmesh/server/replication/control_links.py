@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from sipmesh.topology.view import ServerView
     from sipmesh.transport.link.link import Link
 
+AGREE_S = 5.0
+"""Two handshakes that differ by this much, in seconds, show the same clock."""
+
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 5.0
 STARTING_DIALS = 4
@@ -34,7 +37,8 @@ BETWEEN_OPENED_S = 0.01
 class ControlLink:
     """A server to keep a link to; *pause* is the wait in seconds after the next failure.
 
-    *dials* counts the links that were dialled, *failed* is the number of the last dial that has failed.
+    *dials* counts the links that were dialled, *failed* is the number of the last dial that has failed. *ahead_s* are the
+    seconds by which the last handshake has shown the server's clock ahead of ours.
     """
 
     hop: Hop
@@ -44,6 +48,17 @@ class ControlLink:
     fault: LinkFault | None = None  # why the last link closed; None while a link is up
     dials: int = 0
     failed: int = 0
+    ahead_s: float | None = None
+
+    def clock_ahead_s(self, shown: float | None) -> float:
+        """Return *shown* if the handshake before has shown the same, 0.0 otherwise: what advances as our clock is a clock."""
+        before, self.ahead_s = self.ahead_s, shown
+        return shown if shown is not None and agree(shown, before) else 0.0
+
+
+def agree(seconds: float, others: float | None) -> bool:
+    """Return whether two handshakes have shown the same clock."""
+    return others is not None and abs(seconds - others) <= AGREE_S
 
 
 class ControlLinks:
@@ -131,16 +146,22 @@ class ControlLinks:
         return any(entry.link is link for entry in self._links.values())
 
     def up(self, link: Link) -> None:
-        """A link came up: the pause after its next failure is the shortest one."""
+        """A link came up: the pause after its next failure is the shortest one.
+
+        A server whose clock is still wrong may refuse it after our handshake: its fault stays.
+        """
         for entry in self._links.values():
             if entry.link is link:
-                entry.pause, entry.fault = FIRST_PAUSE_S, None
+                entry.pause = FIRST_PAUSE_S
+                if entry.fault is not None and not (entry.fault.ahead_s and agree(entry.fault.ahead_s, link.ahead_s)):
+                    entry.fault = None
 
     def gone(self, link: Link, why: str) -> None:
         """A link has closed: dial again after a pause, which doubles with each failure."""
         for entry in self._links.values():
             if entry.link is link:
-                entry.link, entry.fault, entry.failed = None, LinkFault.of(link, why), entry.dials
+                ahead_s = entry.clock_ahead_s(link.ahead_s)
+                entry.link, entry.fault, entry.failed = None, LinkFault.of(link, why, ahead_s), entry.dials
                 entry.waits = self._loop.call_later(entry.pause, self._open, entry)
                 entry.pause = min(2 * entry.pause, LONGEST_PAUSE_S)
 

@@ -45,16 +45,20 @@ _SAID: Final = {
 
 @dataclass(frozen=True, slots=True)
 class LinkFault:
-    """*why* no link works, with its *code*: that of the verdict, or a `Cause` if no verdict has refused the link."""
+    """*why* no link works, with its *code*: that of the verdict, or a `Cause` if no verdict has refused the link.
+
+    *ahead_s* are the seconds by which the clock of the peer is ahead of ours, as two handshakes have shown; 0.0 if unknown.
+    """
 
     why: str
     code: str
+    ahead_s: float = 0.0
 
     @classmethod
-    def of(cls, link: Link, why: str) -> Self:
+    def of(cls, link: Link, why: str, ahead_s: float = 0.0) -> Self:
         """Return the fault of a *link* that has closed, or that gave no answer; *why* is what was seen."""
         verdict = link.verdict
         if verdict is None or verdict.code is Code.ACCEPTED:
-            return cls(why, next((cause for said, cause in _SAID.items() if said in why), Cause.NO_ANSWER))
+            return cls(why, next((cause for said, cause in _SAID.items() if said in why), Cause.NO_ANSWER), ahead_s)
         saw = verdict.reason.saw if verdict.reason is not None else why
-        return cls(f"{verdict.code}: {saw}", str(verdict.code))
+        return cls(f"{verdict.code}: {saw}", str(verdict.code), ahead_s)

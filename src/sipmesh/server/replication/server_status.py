@@ -171,18 +171,20 @@ class PeerKind(StrEnum):
 class PeerFault(_Part):
     """A peer to which the server can open no link, or the CRL of a CA that has expired; *why* is what was seen.
 
-    *code* is that of the verdict, or a `Cause`: management knows the remedy by it.
+    *code* is that of the verdict, or a `Cause`: management knows the remedy by it. *ahead_s* are the seconds by which the clock
+    of the peer is ahead of that of this server, 0.0 if unknown.
     """
 
     peer: Name
     kind: PeerKind
     why: Text
     code: Text = ""
+    ahead_s: Annotated[float, Field(allow_inf_nan=False)] = 0.0
 
     @classmethod
     def of(cls, peer: str, kind: PeerKind, fault: LinkFault) -> Self:
         """Report that no link to *peer* works."""
-        return cls(peer=peer, kind=kind, why=text(fault.why), code=fault.code)
+        return cls(peer=peer, kind=kind, why=text(fault.why), code=fault.code, ahead_s=round(fault.ahead_s, 1))
 
 
 class ProbedLink(_Part):

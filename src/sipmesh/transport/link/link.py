@@ -47,6 +47,7 @@ class Link(RegisteredLink):
         "_tls",
         "_writer",
         "admitted",
+        "ahead_s",
         "alarm",
         "bytes_in",
         "demand",
@@ -88,8 +89,8 @@ class Link(RegisteredLink):
         self.port: str = port or kind
         self.remote: tuple[str, int] = ("", 0)
         self.local: tuple[str, int] = ("", 0)
-        self.is_control = False  # for the control plane alone
-        self.is_trial = False  # opened to see whether its peer answers
+        self.is_control = self.is_trial = False  # for the control plane alone; opened to see whether its peer answers
+        self.ahead_s: float | None = None  # by which a peer whose port we have opened shows its clock ahead of ours
         self.flow: object | None = None
         self.demand = NOBODYS  # that of its principal, set by the server layer
         self.repeated: RepeatedMessage | None = None  # set by the server layer

@@ -50,6 +50,9 @@ if TYPE_CHECKING:
 
 CIPHERS_TLS12: Final = "ECDHE+AESGCM:ECDHE+CHACHA20:@SECLEVEL=2"  # AEAD and forward secrecy only
 CIPHERS_TLS13: Final = b"TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256"
+_SEND_SERVERHELLO_TIME: Final = 0x40
+"""OpenSSL's SSL_MODE_SEND_SERVERHELLO_TIME, without a name in pyOpenSSL: the random begins with the time (RFC 5246 7.4.1.2)."""
+
 POST_QUANTUM: Final = "X25519MLKEM768"
 """The hybrid of X25519 and ML-KEM-768 (FIPS 203): both have to be broken."""
 ISSUE_REMEDY: Final = "issue the certificate again: sipmesh ca issue"
@@ -282,6 +285,10 @@ class MutualContext:
         self.identity, trusted, self._staples = identity, tuple(anchors), staples
         stapled = None if staples else staple_of
         self._context = _mutual(identity, trusted, stapled, of_many=of_many, by_dane=by_dane)
+        if not of_many:
+            self._context.set_mode(
+                _SEND_SERVERHELLO_TIME
+            )  # our servers see by it that our clock is wrong if we refuse them
         if post_quantum:
             require_group(self._context, POST_QUANTUM)
         own = names_of(identity.leaf)

@@ -412,6 +412,14 @@ class PyOpenSslTls:
         """Tell how many encrypted octets wait, here and in the socket."""
         return self._left + unread(self._sock.fileno())
 
+    def hello_time(self) -> int | None:
+        """Return the first octets of the ServerHello's random as seconds since 1970, None if we did not open the connection.
+
+        A server port of ours sends its time there (RFC 5246 7.4.1.2), others may send random octets.
+        """
+        hello = self._connection.server_random() if self._opening else None
+        return int.from_bytes(hello[:4], "big") or None if hello else None
+
     def facts(self) -> TlsFacts:
         """Return TLS version, cipher suite, group, application protocol and, if accepted, the SNI that the peer sent."""
         connection = self._connection
