@@ -186,6 +186,23 @@ async def test_opened_message_of_a_trace_leaves_room_for_the_proof_of_its_sender
         assert await operator.evaluate(hidden) == 0
 
 
+@pytest.mark.parametrize("width", [1280, 400])
+@on_loop
+async def test_remedy_of_a_server_has_the_width_of_the_page(tmp_path: Path, width: int) -> None:
+    """The servers that do not run have a fault below their row: its text is as wide as the table."""
+    async with opened(tmp_path) as (network, browser):
+        viewer = await ConsolePage.open(browser, network)
+        await viewer.log_in(network, "viewer")
+        await viewer.look("light", width)
+        text = await viewer.show("/status")
+        assert f"start it: sipmesh serve {FE1}" in text, text
+        shown = """(table => [...document.querySelectorAll(".remedy")].map(one => one.clientWidth / table.clientWidth))
+          (document.querySelector(".wide"))"""
+        assert min(await viewer.evaluate(shown)) > 0.85
+        assert await viewer.faults() == []
+        assert await viewer.overflow() <= 0
+
+
 async def _sends(viewer: ConsolePage, action: str) -> None:
     """Send a form that the page does not have, with the token of the own session: the role is checked, not the button."""
     status = await viewer.evaluate(

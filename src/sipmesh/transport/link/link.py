@@ -94,11 +94,10 @@ class Link(RegisteredLink):
         self.flow: object | None = None
         self.demand = NOBODYS  # that of its principal, set by the server layer
         self.repeated: RepeatedMessage | None = None  # set by the server layer
-        self.why = ""
         now = self.last_in = reactor.loop.time()
         self.bytes_in = self.messages_in = self.messages_out = 0
         self.admitted = 0  # requests of the last chunk that overload control has looked at already
-        self.alarm = 0.0
+        self.why, self.alarm = "", 0.0
         self._reactor, self._events = reactor, events
         limits, accepted = reactor.limits, direction is Direction.ACCEPTED
         self._deadlines = LinkDeadlines(limits, kind, direction, now)
