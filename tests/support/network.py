@@ -202,8 +202,13 @@ class Network:
         )
         locations = node.locations
         if isinstance(node.loop, JumpingLoop) and isinstance(locations, SqliteLocations):
-            node.loop.threads.append(lambda: locations.lookups + locations.health.waiting)
-            node.loop.threads.append(lambda: node.message_queue.waiting)
+
+            def works() -> bool:
+                """Tell whether a thread works for a server that runs: a closed store answers nothing more."""
+                waiting = locations.lookups + locations.health.waiting + node.message_queue.waiting
+                return self.nodes.get(name) is node and waiting > 0
+
+            node.loop.threads.append(works)
         node.start()
         return node
 
