@@ -265,6 +265,9 @@ async def publishes(thief: Peer, event: str, bodies: Iterable[dict[str, object]]
     with suppress(HungUpError, OSError):
         for body in bodies:
             await thief.send(thief.request("PUBLISH", f"sip:{MGMT}", rows, json.dumps(body).encode()))
+            await asyncio.sleep(0)  # a closed link discards what is written, without a wait: let the loop run
+            if reading.done():
+                break
         await reading
     reading.cancel()
 

@@ -97,9 +97,15 @@ class Rolled:
 
     async def go_on(self) -> int:
         """Go on from the older state, as the remedy says."""
-        plan = await self.pool.network.ask(self.leader, "plan")
-        given = {"why": "on", "base": plan["base"], "digest": plan["digest"], "overtake": True, "timeout_s": 30.0}
-        return int((await self.pool.network.ask(self.leader, "publish", **given))["version"])
+        while True:
+            plan = await self.pool.network.ask(self.leader, "plan")
+            given = {"why": "on", "base": plan["base"], "digest": plan["digest"], "overtake": True, "timeout_s": 30.0}
+            try:
+                return int((await self.pool.network.ask(self.leader, "publish", **given))["version"])
+            except OperatorError as wrong:  # it may be about to read what the other one left
+                if "try again in a few seconds" not in str(wrong):
+                    raise
+                await asyncio.sleep(0.5)
 
 
 @pytest.fixture(name="rolled")
