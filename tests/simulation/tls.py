@@ -60,6 +60,9 @@ class VirtualTls(PyOpenSslTls):
         """Whether the hello of the opening end has arrived."""
         return self._greeted
 
+    def hello_time(self) -> None:
+        """Show no time, as a peer whose ServerHello has random octets."""
+
     def handshake(self) -> Progress:
         """Take one step; raises HandshakeError."""
         if self._opening and not self._said_hello:
