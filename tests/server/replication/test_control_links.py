@@ -48,7 +48,7 @@ class Dialled:
 
 @on_jumping_loop
 @pytest.mark.parametrize(
-    ("shown", "ahead_s"), [((3600.0, 3603.0), 3603.0), ((3600.0, -9e8), 0.0), ((None, 3600.0), 0.0)]
+    ("shown", "ahead_s"), [((3600.0, 3603.0), 3603.0), ((3600.0, -9e8), 0.0), ((None, 3600.0), 0.0), ((0.3, 0.4), 0.0)]
 )
 async def test_clock_of_a_server_is_known_once_two_handshakes_agree(
     shown: Sequence[float | None], ahead_s: float

@@ -51,9 +51,12 @@ class ControlLink:
     ahead_s: float | None = None
 
     def clock_ahead_s(self, shown: float | None) -> float:
-        """Return *shown* if the handshake before has shown the same, 0.0 otherwise: what advances as our clock is a clock."""
+        """Return *shown* if the handshake before has shown the same: what advances as our clock is a clock.
+
+        0.0 if it has not, or if both clocks agree: then the refusal has another cause.
+        """
         before, self.ahead_s = self.ahead_s, shown
-        return shown if shown is not None and agree(shown, before) else 0.0
+        return shown if shown is not None and agree(shown, before) and not agree(shown, 0.0) else 0.0
 
 
 def agree(seconds: float, others: float | None) -> bool:
