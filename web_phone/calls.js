@@ -126,7 +126,8 @@ export class Calls {
     this.show();
   }
 
-  // There is a link again. The other side of a call that was ended meanwhile gets its BYE, and may have sent one that was lost.
+  // There is a link again. Send the BYE of each call that the user has ended meanwhile. Ask for each other call whether it still
+  // exists: the other side may have ended it, and its BYE did not arrive.
   linkBack() {
     this.isLinked = true;
     for (const session of this.unended.splice(0)) if (!session.isEnded()) session.terminate();

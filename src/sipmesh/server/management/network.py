@@ -119,9 +119,8 @@ class Snapshot:
             found = known.faults(self.newest, self.at, self.manager, seen.get(known.server, ()))
             if unheard and member.role in BORDERS:
                 found = (_not_relayed(unheard) if one.code == Cause.NOT_STARTED else one for one in found)
-            follow = (FOLLOW_EXPIRED_CRL if is_crl_expired else frozenset()) | (
-                FOLLOW_OUR_CLOCK if wrong_clock else frozenset()
-            )
+            follow = FOLLOW_EXPIRED_CRL if is_crl_expired else frozenset()
+            follow |= FOLLOW_OUR_CLOCK if wrong_clock else frozenset()
             members.append(MemberStatus(known, member.role, [one for one in found if one.code not in follow]))
         faults = [*wrong_clock, *self._own_faults(seen.get(self.manager, ()))]
         return NetworkStatus(self.newest, self.at, self.manager, self.ours, faults, members, self.managers, peers)

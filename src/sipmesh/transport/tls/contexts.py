@@ -286,9 +286,8 @@ class MutualContext:
         stapled = None if staples else staple_of
         self._context = _mutual(identity, trusted, stapled, of_many=of_many, by_dane=by_dane)
         if not of_many:
-            self._context.set_mode(
-                _SEND_SERVERHELLO_TIME
-            )  # our servers see by it that our clock is wrong if we refuse them
+            # a server that we refuse sees by it whether our clock is wrong
+            self._context.set_mode(_SEND_SERVERHELLO_TIME)
         if post_quantum:
             require_group(self._context, POST_QUANTUM)
         own = names_of(identity.leaf)
