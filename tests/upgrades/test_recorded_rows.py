@@ -10,7 +10,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from cli.world import EDGE, FE1, FE2, MGMT, Organisation, until
+from cli.world import EDGE, FE1, FE2, MGMT, START_S, Organisation, until
 from sipmesh.demo.ports import free_port
 from support.postgres import OWNER, Cluster
 from upgrades.conftest import LISTED_UNTIL, bob_waits, follow_the_page, serve_all, until_good
@@ -53,7 +53,11 @@ def test_versions_users_and_revocations_of_the_first_release_in_postgresql_are_u
     assert in_postgresql.type("audit", "verify").code == 0
     follow_the_page(in_postgresql)
     in_postgresql.serve(MGMT)
-    network = in_postgresql.type("status", "--json").json
+    ends = time.monotonic() + START_S
+    while not (network := in_postgresql.type("status", "--json").json)["managers"]:
+        assert time.monotonic() < ends, (
+            network
+        )  # the server has claimed the lease, and reads who is in its pool a moment later
     assert (network["version"], network["master"]["faults"]) == (len(history) + 1, [])
     assert [manager["server"] for manager in network["managers"] if manager["fencing"]] == [MGMT]
     users = in_postgresql.type("user", "list", "--json").json
