@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from sipmesh.demo.organisation import Organisation, PoolPlan
-from sipmesh.server.proxy.serving.screened_calls import LASTS_S, MARK
+from sipmesh.routing.passport.verification import MOST_REMEMBERED
+from sipmesh.server.proxy.serving.screened_calls import LASTS_S, MAC_CHARACTERS, MARK, use_up
 from sipmesh.server.proxy.serving.state import ServingState
 from sipmesh.sip.message import Request
 from sipmesh.sip.transaction.ack import cancel_for
@@ -118,6 +119,21 @@ async def test_token_lets_one_call_on(pool: Network) -> None:
         second = await screened(alice, bot)
         await bot.send(let_on(bot, second))
         await bob.request_in("INVITE")
+
+
+@on_loop
+async def test_calls_of_one_caller_keep_no_other_call_from_going_on(pool: Network) -> None:
+    """Each of carol's calls has used its token: more of them than signed calls of a partner are remembered."""
+    async with pool:
+        alice, bob, bot = await ready(pool)
+        state = pool.nodes[FE1].core.state
+        for number in range(MOST_REMEMBERED + 1):
+            assert not use_up(state, BOT, f"{number:>{MAC_CHARACTERS}}")
+        first = await screened(alice, bot)
+        await bot.send(let_on(bot, first))
+        await bob.reply(await bob.request_in("INVITE"), 486)
+        assert (await bot.final()).status == 486
+        assert (await bot.ask(let_on(bot, first))).status == 403
 
 
 @pytest.mark.parametrize(("later_s", "status"), [(LASTS_S - 5, 200), (LASTS_S + 5, 403)])

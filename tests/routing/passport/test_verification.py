@@ -121,3 +121,23 @@ def test_token_without_a_request_that_may_come_again_counts_once() -> None:
     other = Replays()
     assert not other.used_elsewhere(use)
     assert other.is_replayed("a", "", NOW)
+
+
+def test_tokens_of_this_server_are_all_remembered_for_two_minutes() -> None:
+    """Each is made for one call: no caller takes a place from another one."""
+    replays = Replays()
+    for number in range(MOST_REMEMBERED + 1):
+        assert not replays.is_replayed(str(number), "", NOW)
+    for number in (0, MOST_REMEMBERED):
+        assert replays.is_replayed(str(number), "", NOW + 2 * FRESH_S)
+    assert not replays.is_replayed("later", "", NOW + 2 * FRESH_S + 1)
+    assert [use.mark for use in replays.uses("bot.test")] == ["later"]
+
+
+@pytest.mark.parametrize("call", ["", CALL])
+def test_clock_that_was_ahead_leaves_no_tokens_behind(call: str) -> None:
+    """A token of that time is not fresh any longer: see `check_claims`."""
+    replays = Replays()
+    assert not replays.is_replayed("ahead", call, NOW + 86_400)
+    assert not replays.is_replayed("now", call, NOW)
+    assert [use.mark for use in replays.uses("bot.test")] == ["now"]

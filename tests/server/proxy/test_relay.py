@@ -17,7 +17,7 @@ from sipmesh.routing.call_rules.diversion import NOT_DIVERTED
 from sipmesh.routing.call_rules.handling import CallHandling
 from sipmesh.routing.media.bridging.leg import Leg
 from sipmesh.routing.media.rules import MediaRules
-from sipmesh.routing.outcome import Forward, Store
+from sipmesh.routing.outcome import Forward, Screening, Store, ToUser
 from sipmesh.routing.proxy.effects import Divert
 from sipmesh.routing.registrar.registrar import RegistrarLimits
 from sipmesh.routing.target import Carriage, FlowTarget, Found, RemoteFlowTarget, ServerTarget
@@ -674,6 +674,23 @@ async def test_branch_that_is_not_sent_leaves_no_call_in_rtpengine(
         rtpengine.replies()
         assert (methods(bob), rtpengine.deleted) == ([], 1)
         assert statuses(alice)[-1:] == ([487] if is_reachable else [480])
+
+
+@pytest.mark.parametrize("status", [603, 200])
+@still
+@on_loop
+async def test_token_of_a_screened_call_ends_with_the_call_unless_it_is_accepted(home: Network, status: int) -> None:
+    async with still_server(home.organisations[0]) as server:
+        alice, bob, relay = server.phone(), server.registered("bob"), server.parts.relays.relay
+        screening = Screening(ToUser(BOB, ALICE, is_screened=True), BOT, passes=False, token="t")
+        proxied = server.core._transactions.begin(server.received(alice, asked("INVITE")))
+        relay.forward(proxied, Forward((to(bob),), ALICE, screening))
+        [came] = written_on(bob)
+        assert isinstance(came, Request)
+        for _ in range(2):
+            answer(server, bob, came, status, ("contact", "<sip:bob@192.0.2.9>"))
+        assert statuses(alice)[:2] == [100, status]
+        assert [use.peer for use in server.state.used_tokens.entries()] == ([] if status == 200 else [BOT])
 
 
 @still

@@ -19,7 +19,7 @@ FRESH_S: Final = 60
 """RFC 8224 section 6.2.1 recommends a window of 60 s."""
 
 MOST_REMEMBERED: Final = 10_000
-"""Tokens of one partner that a process has accepted, and remembers for twice FRESH_S."""
+"""Signed tokens of one partner that a process has accepted, and remembers for twice FRESH_S."""
 
 RULE: Final = "RFC 8224 section 6.2"
 
@@ -48,7 +48,7 @@ def check_claims(claims: Claims, request: Request, now: int) -> None:
 class PassportUse(NamedTuple):
     """A token of *peer* was accepted for *call* (`call_of`) in the second *at*; *mark* is that of the token, in hexadecimal.
 
-    *call* is "" for a token that counts for one request, which does not arrive again.
+    *call* is "" for a token of this server, which counts for one request: that does not arrive again.
     """
 
     peer: str
@@ -77,15 +77,15 @@ class Replays:
     def is_replayed(self, mark: str, call: str, now: int) -> bool:
         """Tell whether the token with this *mark* was accepted for another request; remember it otherwise.
 
-        A request that arrives again may bring its token again. A full memory refuses new tokens: an attacker must not make it
-        forget one.
+        A request that arrives again may bring its token again. A full memory refuses new tokens of a partner: an attacker must
+        not make it forget one. Tokens that this server has made, with "" as *call*, are always remembered: it makes one for a
+        call, and a bound would let the calls of one caller keep those of all others out.
         """
         known = self._seen.get(mark) or self._elsewhere.get(mark)
         if known is not None:
             return known[1] != call or not call
-        if len(self._seen) >= MOST_REMEMBERED:
-            _forget(self._seen, now)
-        if len(self._seen) >= MOST_REMEMBERED:
+        _forget(self._seen, now)
+        if call and len(self._seen) >= MOST_REMEMBERED:
             return True
         self._seen[mark] = now, call
         return False
@@ -105,6 +105,6 @@ class Replays:
 
 
 def _forget(seen: dict[str, tuple[int, str]], now: int) -> None:
-    """Remove the tokens that are not fresh any longer. The oldest come first."""
-    while seen and now - next(iter(seen.values()))[0] > 2 * FRESH_S:
+    """Remove the tokens that are not fresh: too old, or of a future that a clock has shown. The oldest come first."""
+    while seen and abs(now - next(iter(seen.values()))[0]) > 2 * FRESH_S:
         del seen[next(iter(seen))]

@@ -159,9 +159,13 @@ async def test_token_ends_and_is_for_the_same_from(home: Network) -> None:
         refused = comes_back(server, other)
         server.state.wall = lambda: at + LASTS_S + 1
         late = comes_back(server, asked("INVITE", BOB, ("route", ours)))
+        server.state.wall = lambda: at - 2
+        of_the_future = comes_back(server, asked("INVITE", BOB, ("route", ours)))
         assert isinstance(refused, Answer)
         assert isinstance(late, Answer)
+        assert isinstance(of_the_future, Answer)
         assert ("From" in refused.why, "has ended" in late.why) == (True, True)
+        assert of_the_future.why == late.why
 
 
 @pytest.mark.parametrize(

@@ -202,8 +202,11 @@ def _said(state: ServingState, in_force: InForce, pool: str, user: str, token: s
 def _refused_again(
     state: ServingState, request: Request, sent_as: str, shown_as: str, *, is_hidden: bool, ends: int
 ) -> Answer | None:
-    """Refuse a call that is late, or whose caller is shown in another way than when it came first."""
-    if state.wall() > ends:
+    """Refuse a call that is late, or whose caller is shown in another way than when it came first.
+
+    A token of the future is late too: the clock of this server has been set back, and its use may be forgotten.
+    """
+    if not state.wall() <= ends <= state.wall() + LASTS_S:
         return _refused(f"the token in its Route has ended: a call is let on within {LASTS_S} seconds")
     if state.tokens.name_hash(request.from_.aor).hex() != sent_as or request.from_.has_verstat:
         return _refused(f"From {shown(request.from_.uri)} is not that of the call which was screened")
