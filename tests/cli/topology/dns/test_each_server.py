@@ -15,10 +15,12 @@ from sipmesh.demo.ports import HOST
 from sipmesh.server.control_socket import SOCKET_SUFFIX, STATE
 from sipmesh.server.management.replies import ACKNOWLEDGED, DnsReply
 from sipmesh.server.replication.server_status import DnsSeen
+from sipmesh.topology.builder.dns_findings import State
 from sipmesh.topology.builder.dns_records import DnsRecord, Purpose
 
 DOMAIN = "example.com"
 FE1 = f"fe1.{DOMAIN}"
+OURS = '0 issue "ca.test; accounturi=https://ca.test/acct/1"'
 RECORDS = [DnsRecord(FE1, "A", "192.0.2.1", Purpose.PHONES), DnsRecord(DOMAIN, "TLSA", "3 1 1 ab", Purpose.PHONES)]
 
 
@@ -83,3 +85,17 @@ def test_record_that_a_server_has_not_asked_for_is_not_good() -> None:
     report = _report(DnsReply(FE1, "", seen), RECORDS, {(one.name, one.type) for one in RECORDS})
     assert (report.good, len(report.findings)) == (False, 1)
     assert report.fault.startswith(f"it has not asked for 1 of the records, such as {DOMAIN}. TLSA")
+
+
+@pytest.mark.parametrize("data", [(OURS,), (), ('0 issue "ca.test"',), (OURS, '0 issuewild "ca.test"')])
+def test_caa_record_of_one_host_lets_no_other_account_issue_for_it(data: tuple[str, ...]) -> None:
+    """RFC 8659 section 3: it counts in place of that of the domain, as each server sees it."""
+    records = [DnsRecord(FE1, "A", "192.0.2.1", Purpose.PHONES), DnsRecord(DOMAIN, "CAA", OURS, Purpose.PHONES)]
+    seen = [
+        DnsSeen(name=FE1, type="A", data=("192.0.2.1",)),
+        DnsSeen(name=DOMAIN, type="CAA", data=(OURS,)),
+        DnsSeen(name=FE1, type="CAA", data=data),
+    ]
+    report = _report(DnsReply(FE1, "", seen), records, {(one.name, one.type) for one in records})
+    wrong = [(one.name, one.type) for one in report.findings if one.state is not State.GOOD]
+    assert (report.good, wrong) == ((True, []) if data in {(OURS,), ()} else (False, [(FE1, "CAA")]))
