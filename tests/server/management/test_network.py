@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -18,7 +19,7 @@ from sipmesh.server.management.own_faults import OwnFaults
 from sipmesh.server.management.peer_statuses import MANAGEMENT_DATABASE, registrations_of
 from sipmesh.server.management.replies import Acknowledgement, ManagerReply
 from sipmesh.server.management.server_faults import Fault, Known
-from sipmesh.server.management.server_reports import ServerReports, StatusReport
+from sipmesh.server.management.server_reports import SILENT_S, ServerReports, StatusReport
 from sipmesh.server.replication.link_fault import Cause, LinkFault
 from sipmesh.server.replication.server_status import PeerFault, PeerKind, ServerStatus
 from sipmesh.topology.view import ServerView, view
@@ -310,3 +311,12 @@ async def test_edge_of_which_no_front_end_tells_is_not_said_to_have_stopped(mana
     told = edge(None)
     assert (told.code, "sipmesh serve" in told.remedy, FE1 in told.remedy) == (Cause.SILENT, False, True)
     assert f"sipmesh serve {EDGE}" in edge(StatusReport(ServerStatus(number=2), NOON)).remedy
+
+
+def test_records_may_be_missing_of_servers_that_are_silent_or_cannot_write_them(manager: Manager) -> None:
+    network, reports = network_of(manager, holding={FE1: 2, FE2: 2})
+    assert network.without_records() == [EDGE]
+    reports.record(FE2, ServerStatus(number=2, records_fault="no room on the disk"), NOON, newest=2)
+    assert network.without_records() == [FE2, EDGE]
+    reports.steady = lambda: time.monotonic() + SILENT_S + 1
+    assert network.without_records() == [FE1, FE2, EDGE]

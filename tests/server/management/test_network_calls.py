@@ -164,3 +164,24 @@ async def test_old_records_are_removed(recording: Managed) -> None:
         recording.master.calls.remove_old()
         while [one["id"] for one in await calls(recording, 1)] != ["now"]:
             await asyncio.sleep(LOOK_AGAIN_S)
+
+
+@on_loop
+async def test_refusal_of_any_server_is_found_by_its_reference(recording: Managed) -> None:
+    """The answer names the servers of which records may be missing; the audit log says what was asked for."""
+    async with recording:
+        await recording.start(MGMT, FE1)
+        await recording.acknowledged(1, FE1)
+        alice = await recording.agent("alice", FE1)
+        refused = await alice.message("bob@elsewhere.test", "hello")
+        reference = refused.warnings[0].rpartition("reference ")[2].strip('"')
+        (found,) = await calls(recording, 1, call=reference.upper())
+        assert (found["reference"], found["refused_by"], found["code"]) == (reference, FE1, "no-route")
+        assert (await recording.ask(MGMT, "calls", call=reference))[
+            "missing"
+        ] == recording.master.network.without_records()
+        assert FE2 in recording.master.network.without_records()
+        assert FE1 not in recording.master.network.without_records()
+        assert not (await recording.ask(MGMT, "calls", call=f"{reference}0"))["records"]
+        lines = [line for line in recording.master.management_db.audit.read() if line.act == "calls"]
+        assert lines[-1].about["call"] == f"{reference}0"

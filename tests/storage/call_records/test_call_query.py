@@ -9,7 +9,7 @@ import pytest
 from sipmesh.storage.call_records.call_query import CallQuery
 from support.recording import record, up
 
-CALL = record()
+CALL = record(reference="s3-7")
 
 
 @pytest.mark.parametrize(
@@ -30,6 +30,9 @@ CALL = record()
         (CallQuery(call="c1"), True),
         (CallQuery(call=CALL.id), True),
         (CallQuery(call="c"), False),
+        (CallQuery(call="s3-7"), True),
+        (CallQuery(call="S3-7"), True),
+        (CallQuery(call="s3-"), False),
     ],
 )
 def test_each_condition_counts(query: CallQuery, *, matches: bool) -> None:

@@ -9,8 +9,10 @@ import pytest
 from sipmesh.storage.call_records.journal import line_of, record_in
 from support.recording import record, up
 
+REFUSED = record(status=488, code="media-not-encrypted", reference="c8-1", refused_by="fe2.example.test")
 
-@pytest.mark.parametrize("made", [record(), up(), record(status=486, answer=None, seconds=None)])
+
+@pytest.mark.parametrize("made", [record(), up(), record(status=486, answer=None, seconds=None), REFUSED])
 def test_record_is_read_as_it_was_written(made: object) -> None:
     assert record_in(line_of(made)) == made  # type: ignore[arg-type]  # a CallRecord
 

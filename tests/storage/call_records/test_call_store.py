@@ -57,6 +57,8 @@ def test_same_id_of_another_server_is_another_record(store: CallStore) -> None:
         ({"only": "MESSAGE"}, ["text"]),
         ({"call": "c9"}, ["text"]),
         ({"call": "busy"}, ["busy"]),
+        ({"call": "C8-1"}, ["busy"]),
+        ({"call": "c8-"}, []),
         ({"since": BEGAN + timedelta(hours=1)}, ["text", "busy"]),
         ({"until": BEGAN + timedelta(hours=1)}, ["call"]),
     ],
@@ -66,7 +68,7 @@ def test_records_are_found(store: CallStore, query: dict[str, object], found: li
     store.add(
         [
             record(id="call", callee="Sales@example.test"),
-            record(id="busy", start=BEGAN + timedelta(hours=1), status=486, answered_by=""),
+            record(id="busy", start=BEGAN + timedelta(hours=1), status=486, answered_by="", reference="c8-1"),
             record(
                 id="text",
                 start=BEGAN + timedelta(hours=2),
@@ -109,6 +111,25 @@ def test_records_are_removed_by_their_age(store: CallStore) -> None:
     store.add([record(id="old"), record(id="new", start=BEGAN + timedelta(days=1)), up(id="up")])
     assert store.remove_before(BEGAN + timedelta(microseconds=1)) == 2
     assert ids(store) == ["new"]
+
+
+@pytest.mark.parametrize("typed", ["c8-1", "C8-1"])
+def test_refusals_of_all_servers_are_found_by_their_reference_and_no_other_text_is(
+    store: CallStore, typed: str
+) -> None:
+    """Each server counts for itself. A caller may write what he likes, and a pattern finds no more than a text."""
+    refused = {"status": 488, "reference": "c8-1"}
+    store.add(
+        [
+            record(id="a", **refused),
+            record(id="a", server="edge1.example.test", **refused),
+            record(id="longer", status=488, reference="c8-10"),
+            record(id="liar", status=486, why='","reference":"c8-1","', callee='"reference":"c8-1"@example.test'),
+        ]
+    )
+    assert ids(store, call=typed) == ["a", "a"]
+    for pattern in ("c8-_", "c%", '","', "\\"):
+        assert ids(store, call=pattern) == []
 
 
 def test_user_is_erased_from_all_records_and_the_other_party_is_not(store: CallStore) -> None:

@@ -105,7 +105,7 @@ class ToTrace(Given):
 
 
 class ToFind(Given):
-    """What to search for: a part of a name, a number, a serial number, a fingerprint, or a reference."""
+    """What to search for: a part of a name, a number, a serial number, a fingerprint, or the reference of a refusal."""
 
     find: Annotated[str, Field(min_length=1, max_length=LONGEST_ADDRESS, pattern=r"^[^\x00]*$")]
 
@@ -113,7 +113,8 @@ class ToFind(Given):
 class CallsToRead(CallQuestion, Given):
     """Which records to read. *user* is a user, with or without domain, or a domain; *only* is INVITE, MESSAGE or empty.
 
-    *call* is a Call-ID or the id of a record; *before* is the id of the last record of the page before.
+    *call* is a Call-ID, the id of a record, or the reference of a refusal. *before* is the id of the last record of the page
+    before.
     """
 
 

@@ -128,7 +128,9 @@ class Controller(ControlPlane):
         orders = OrderSender(server, management_db, self._notifier.send_once)
         self.link_probing = LinkProbing(orders, self.network)
         self.traces = NetworkTraces(orders, management_db, self.network, loop)
-        self.calls = NetworkCalls(server, management_db, lambda: self.leadership.leads, loop, log)
+        self.calls = NetworkCalls(
+            server, management_db, lambda: self.leadership.leads, self.network.without_records, loop, log
+        )
         self.directory = DirectoryFollower(server, management_db, lambda: self.leadership.leads, loop, log)
         self.call_control = CallControl(orders, management_db, self.network, self.calls, loop)
         self._links = ControlLinks(loop, dial)

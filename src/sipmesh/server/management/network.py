@@ -24,6 +24,7 @@ from sipmesh.server.management.server_faults import (
     refusal_faults,
     reported_faults,
 )
+from sipmesh.server.management.server_reports import SILENT_S
 from sipmesh.server.management.sightings import Sighting, sightings, strongest, tell_sightings
 from sipmesh.server.process.clock import now_utc
 from sipmesh.server.replication.control_links import carriers
@@ -225,6 +226,15 @@ class Network:
         """Return the servers that have not reported that version *number* is in force."""
         have = self._reports.servers_with(number)
         return [member.name for member in self.members() if member.name not in have]
+
+    def without_records(self) -> list[str]:
+        """Return the servers whose newest records may not be here: without a recent report, or with records not written."""
+        return [one.name for one in self.members() if not self._is_written(self._reports.reports.get(one.name))]
+
+    def _is_written(self, report: StatusReport | None) -> bool:
+        if report is None or self._reports.silent_s(report) > SILENT_S:
+            return False
+        return not report.status.records_fault
 
     def statuses(self) -> dict[str, ServerStatus | None]:
         """Return the last report of each server; None for a server that has never reported."""

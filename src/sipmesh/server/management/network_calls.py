@@ -57,18 +57,22 @@ class Outgoing:
 
 
 class NetworkCalls:
-    """The records at one management server; *leads* tells whether it leads, so that it may write."""
+    """The records at one management server; *leads* tells whether it leads, so that it may write.
+
+    *without* gives the servers of which records may be missing.
+    """
 
     def __init__(
         self,
         server: ManagementServer,
         management_db: ManagementDb,
         leads: Callable[[], bool],
+        without: Callable[[], Sequence[str]],
         loop: asyncio.AbstractEventLoop,
         log: Log,
     ) -> None:
         self._server, self._management_db, self._leads = server, management_db, leads
-        self._loop, self._log = loop, log
+        self._without, self._loop, self._log = without, loop, log
         self._thread = ThreadPoolExecutor(1, "sipmesh-call-store")
         self._store: CallStore | None = None
         self._url = ""
@@ -131,7 +135,7 @@ class NetworkCalls:
         found, has_more = await self.in_store(lambda store: store.page(query))
         about = {"user": str(asked.get("user", "")), "found": len(found), **_told(query)}
         self._management_db.audit.append(who, AuditAct.CALLS, about, at=now_utc())
-        return CallsReply(found, has_more)
+        return CallsReply(found, has_more, self._without())
 
     async def ended(self, call: str, wait_s: float) -> CallRecord | None:
         """Wait for the record of the end of a call; None if it has not come within *wait_s* seconds."""

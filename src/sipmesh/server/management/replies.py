@@ -21,6 +21,7 @@ from sipmesh.server.tracing.traced_message import TraceReply
 from sipmesh.storage.call_records.call_record import CallRecord
 from sipmesh.topology.versions.approval import ApprovalNeed
 from sipmesh.topology.versions.grants.grant import Grant
+from sipmesh.trust.formatting import tell_list
 from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
@@ -243,10 +244,22 @@ class TrafficReply:
 
 @dataclass(frozen=True, slots=True)
 class CallsReply:
-    """The newest records that were asked for, newest first; *has_more*: there are older records."""
+    """The newest records that were asked for, newest first; *has_more*: there are older records.
+
+    *missing* are the servers of which records may be missing: they send no reports, or cannot write their records.
+    """
 
     records: Sequence[CallRecord] = field(default_factory=list)
     has_more: bool = False
+    missing: Sequence[str] = ()  # management of an older release does not say it
+
+    @property
+    def told_missing(self) -> str:
+        """Say of which servers records may be missing; "" if of none."""
+        if not self.missing:
+            return ""
+        who = tell_list(self.missing)
+        return f"the newest records of {who} may be missing: no report comes from there, or records cannot be written there"
 
 
 @dataclass(frozen=True, slots=True)

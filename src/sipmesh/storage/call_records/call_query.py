@@ -34,8 +34,9 @@ _Text = Annotated[str, Field(max_length=320, pattern=r"^[^\x00]*$")]
 class CallQuery:
     """Records that began at *since* or later, and before *until*, of or for one of *names*; all of them if there are none.
 
-    A name is the address of a user, ``bob@example.com``, or a domain. *only* is INVITE or MESSAGE, or empty. *call* is a Call-ID
-    or the id of a record. *before* is the id of the last record of the page before.
+    A name is the address of a user, ``bob@example.com``, or a domain. *only* is INVITE or MESSAGE, or empty. *call* is a Call-ID,
+    the id of a record, or the reference of a refusal, which several records can have. *before* is the id of the last record of
+    the page before.
     """
 
     names: frozenset[str] = frozenset()
@@ -57,9 +58,13 @@ class CallQuery:
             and (not self.failed or record.has_failed)
             and (not self.up or record.is_up)
             and (not self.only or record.method == self.only)
-            and (not self.call or self.call in (record.call_id, record.id))
+            and (not self.call or self._names_call(record))
             and (not self.names or not self.names.isdisjoint(names_of(record)))
         )
+
+    def _names_call(self, record: CallRecord) -> bool:
+        is_reference = ascii_lower(record.reference) == ascii_lower(self.call)
+        return is_reference or self.call in (record.call_id, record.id)
 
     def page(self, records: Collection[CallRecord]) -> tuple[list[CallRecord], bool]:
         """Give the newest records that are asked for, newest first, and whether there are more."""
@@ -97,7 +102,8 @@ def names_of(record: CallRecord) -> frozenset[str]:
 class CallQuestion(BaseModel):
     """A question as it is asked over the control socket and the API. *user* is a user, with or without domain, or a domain.
 
-    *call* is a Call-ID or the id of a record; *before* is the id of the last record of the page before.
+    *call* is a Call-ID, the id of a record, or the reference of a refusal. *before* is the id of the last record of the page
+    before.
     """
 
     model_config = ConfigDict(frozen=True)

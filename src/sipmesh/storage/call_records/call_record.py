@@ -41,8 +41,9 @@ class CallRecord:
     from answer to end; None if there was no answer, or if it is not known when the call ended.
 
     *status* is the final response. *why* says why there was no call, or why it has ended; *code* is the verdict code of a
-    refusal, and *reference* the reference in its Warning. *media* are SRTP, DTLS-SRTP, TLS or none, by the answer. *hops* are the
-    servers on the way, from the caller on. *forwarded* says who has forwarded the call before, and why (RFC 5806, RFC 7044).
+    refusal, *reference* the reference in its Warning, and *refused_by* the server that the Warning names. *media* are SRTP,
+    DTLS-SRTP, TLS or none, by the answer. *hops* are the servers on the way, from the caller on. *forwarded* says who has
+    forwarded the call before, and why (RFC 5806, RFC 7044).
     *trunk* has carried the call to its callee; a call that comes from a trunk names its trunk in *proof*.
     *quality* are figures that the phones have reported (RFC 6035). A report itself is a record too, of the *method* PUBLISH: its
     *caller* is the user who reports, and its *why* has the figures.
@@ -70,6 +71,7 @@ class CallRecord:
     forwarded: Text
     quality: Text = ""
     trunk: Text = ""
+    refused_by: Text = ""
 
     def entry(self) -> JournalEntry:
         """Give the record as a line, for a journal and for programs."""
@@ -83,7 +85,7 @@ class CallRecord:
             _instant(self.start),
             _instant(self.answer),
             int(self.status),
-            refusal_of(self.code, self.reference),
+            refusal_of(self.code, self.reference, self.refused_by),
             quoted(self.media),
             ",".join(map(quoted, self.hops)),
             quoted(self.forwarded),

@@ -20,6 +20,7 @@ from sipmesh.sip.text import ascii_lower
 from sipmesh.storage.call_records.call_query import with_quality
 from sipmesh.storage.call_records.call_record import REPORT
 from sipmesh.storage.call_records.journal import line_of, record_in
+from sipmesh.storage.call_records.journal_entry import quoted
 
 if TYPE_CHECKING:
     from sipmesh.storage.call_records import call_tables as tables
@@ -190,10 +191,17 @@ def _conditions(query: CallQuery) -> list[Any]:
     if query.only:
         found.append(table.c.method == query.only)
     if query.call:
-        found.append((table.c.call_id == query.call) | (table.c.id == query.call))
+        found.append((table.c.call_id == query.call) | (table.c.id == query.call) | _refused_as(query.call))
     if query.names:
         found.append(_named(sorted(query.names)))
     return found
+
+
+def _refused_as(reference: str) -> Any:
+    """Give the condition for a refusal with that reference, which is in the record only: no other text of it has such quotes."""
+    table = tables.RECORDS
+    has_it = table.c.record.contains(f'"reference":{quoted(ascii_lower(reference))}', autoescape=True)
+    return ~table.c.status.between(200, 299) & has_it
 
 
 def _named(names: Sequence[str]) -> Any:

@@ -65,7 +65,7 @@ def head_of(
 ) -> str:
     """Write the part of a line that does not change; *begins* is from `begin_of`, and all texts are JSON.
 
-    *refusal* are code and reference, from `refusal_of`; *hops* are separated by commas. *trunk* is "" if there is none.
+    *refusal* is from `refusal_of`; *hops* are separated by commas. *trunk* is "" if there is none.
     """
     is_withheld, by_trunk = "true" if withheld else "false", f',"trunk":{trunk}' if trunk else ""
     return (
@@ -80,9 +80,10 @@ def begin_of(record_id: str, server: str, method: str) -> str:
     return f'{{"id":"{record_id}","server":{server},"method":"{method}"'
 
 
-def refusal_of(code: str, reference: str) -> str:
-    """Write code and reference of a refusal; both are plain text."""
-    return f',"code":{quoted(code)},"reference":{quoted(reference)}'
+def refusal_of(code: str, reference: str, by: str = "") -> str:
+    """Write code and reference of a refusal, and which server has refused *by* its own word; all three are plain text."""
+    named = f',"refused_by":{quoted(by)}' if by else ""
+    return f',"code":{quoted(code)},"reference":{quoted(reference)}{named}'
 
 
 def tail_of(end: str, seconds: str, why: str) -> str:

@@ -83,7 +83,7 @@ async def test_refused_call_says_why_under_the_reference_of_its_sender(home: Net
             True,
             False,
         )
-        assert record.reference
+        assert (record.reference != "", record.refused_by) == (True, FE1)
         assert record.reference in (refused.first("warning") or "") or record.reference in str(refused.encode())
         assert "RTP/AVP" in record.why
 
@@ -105,6 +105,7 @@ async def test_blocked_call_has_the_reference_of_the_server_that_refused_it(
         assert record.reference in (refused.first("warning") or "")
         found = [two_pools.nodes[server].refusals.find(record.reference) for server in (FE3, FE4)]
         assert [(one.status, one.why) for one in found if one] == [(603, "a rule of the callee blocks the caller")]
+        assert [record.refused_by] == [server for server, one in zip((FE3, FE4), found, strict=True) if one]
 
 
 @on_loop

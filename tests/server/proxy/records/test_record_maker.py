@@ -6,10 +6,11 @@ import pytest
 
 from sipmesh.server.proxy.records.known_caller import LOGIN
 from sipmesh.server.proxy.records.record_maker import RecordMaker
+from sipmesh.server.proxy.refused_message import RefusedMessage
 from sipmesh.sip.message import Request, build_request, respond
 from sipmesh.storage.call_records.call_record import CallRecord
 from sipmesh.storage.call_records.journal import record_in
-from support.network import FE1, Network
+from support.network import FE1, FE2, Network
 from support.running import on_loop
 
 ALICE = ("sip:alice@example.test", LOGIN)
@@ -55,3 +56,25 @@ async def test_records_have_numbers_of_their_process_and_times(home: Network) ->
         assert first.answer is not None
         assert (first.answer - first.start).total_seconds() == 2.5
         assert (second.why, second.end is not None, second.seconds) == ("nobody", True, None)
+
+
+@pytest.mark.parametrize(("server", "code"), [(FE1, "no-route"), (FE2, "")])
+@on_loop
+async def test_reference_is_explained_only_for_the_server_that_has_refused(
+    home: Network, server: str, code: str
+) -> None:
+    """Each server counts for itself: two refusals can have one reference."""
+    async with home:
+        refusals = home.nodes[FE1].refusals
+        refusals.newest.append(RefusedMessage("c1", "carol", "INVITE", 404, "no-route", "nobody", "c1-1"))
+        warned = (("Warning", f'399 {server} "refused: routing, reference c1-1"'),)
+        request = invite()
+        line = (
+            RecordMaker((FE1, FE1), 0.0, refusals)
+            .entry(request, ALICE, respond(request, 404, headers=warned), 1.0, 2.0, "", "", "")
+            .line
+        )
+        record = record_in(line)
+        assert record is not None
+        assert (record.reference, record.refused_by, record.code) == ("c1-1", server, code)
+        assert record.why == ("nobody" if code else "Not Found")

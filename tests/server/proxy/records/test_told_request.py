@@ -77,13 +77,17 @@ def test_way_is_bounded(hops: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("warning", "reference"),
+    ("warning", "found"),
     [
-        ('399 fe1.test "refused: media, reference c7-12"', "c7-12"),
-        ('302 fe1.test "no SRTP"', ""),
-        ('399 x "reference ' + "a" * 300 + '"', "a" * 256),
+        ('399 fe1.test "refused: media, reference c7-12"', ("c7-12", "fe1.test")),
+        ('399 FE1.Test "refused, as he said", 399 fe2.test "refused: media, reference c7-12"', ("c7-12", "fe2.test")),
+        ("399 fe1.test reference c7-12", ("c7-12", "")),
+        ("399 " + "a" * 254 + ' "reference c7-12"', ("c7-12", "")),
+        ('399 [::1]:5061 "reference c7-12"', ("c7-12", "")),
+        ('302 fe1.test "no SRTP"', ("", "")),
+        ('399 x "reference ' + "a" * 300 + '"', ("a" * 256, "x")),
     ],
 )
-def test_reference_is_found_in_any_warning(warning: str, reference: str) -> None:
+def test_reference_and_its_server_are_found_in_any_warning(warning: str, found: tuple[str, str]) -> None:
     response = respond(invite(), 488, headers=(("Warning", '305 x "y"'), ("Warning", warning)))
-    assert reference_in(response) == reference
+    assert reference_in(response) == found

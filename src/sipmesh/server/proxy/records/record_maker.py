@@ -83,11 +83,11 @@ class RecordMaker:
         is_up = has_worked and request.method == "INVITE"
         refusal = _NO_REFUSAL
         if not has_worked:
-            reference = reference_in(response)
-            if reference and not code:
+            reference, by = reference_in(response)
+            if by == self._server and not code:
                 why, code = self._explained(reference, why)
-            refusal = refusal_of(code, reference)
-        at, by = self.times.instant(now), forwarded_by(chain) if chain else forwarded(request)
+            refusal = refusal_of(code, reference, by)
+        at, forwarder = self.times.instant(now), forwarded_by(chain) if chain else forwarded(request)
         self._number += 1
         head = head_of(
             begin_of(f"{self._prefix}{self._number}", self._quoted_server, request.method),
@@ -102,7 +102,7 @@ class RecordMaker:
             refusal,
             _MEDIA["none" if in_the_clear else told_media(response.body)] if is_up else _EMPTY,
             '"' + '","'.join(passed(response, self._server, following)) + '"',  # names of servers need no escape
-            quoted(by) if by else _EMPTY,
+            quoted(forwarder) if forwarder else _EMPTY,
             quoted(trunk) if trunk else "",
             withheld=hides_identity(request),
         )
@@ -134,7 +134,7 @@ class RecordMaker:
         return JournalEntry(f"{self._key}{self._number}", head, tail)
 
     def _explained(self, reference: str, why: str) -> tuple[str, str]:
-        """Give the reason and the code of a refusal of this server; those of another server are in its log."""
+        """Give the reason and the code of a refusal of this server; another server knows those of its own."""
         refused = self._refusals.find(reference)
         return (why, "") if refused is None else (refused.why, refused.code or "")
 

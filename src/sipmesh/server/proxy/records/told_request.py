@@ -144,9 +144,13 @@ def _is_host(text: str) -> bool:
     return 0 < len(text) <= _LONGEST_HOST and has_only(text, _HOST)
 
 
-def reference_in(response: Response) -> str:
-    """Give the reference that a server of ours has put into a refusal (`MessageRefusals`); "" if there is none."""
+def reference_in(response: Response) -> tuple[str, str]:
+    """Give the reference in the Warning of a refusal (`MessageRefusals`), and the server that the Warning names.
+
+    Both are "" if there is no reference, and the server is "" if the Warning names no host.
+    """
     for row in response.rows:
         if row.name == "warning" and (found := _REFERENCE.search(row.line)) is not None:
-            return found[1][:LONGEST_TEXT]
-    return ""
+            agent = row.line[: found.start()].rpartition('"')[0].rstrip(LWS).rpartition(" ")[2]
+            return found[1][:LONGEST_TEXT], ascii_lower(agent) if _is_host(agent) else ""
+    return "", ""
