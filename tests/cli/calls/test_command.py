@@ -27,7 +27,14 @@ def _recorded(organisation: Organisation) -> Organisation:
     journal.append(
         [
             entry(id="old", start=NOW - timedelta(days=2), caller="carol@example.com", callee="bob@example.com"),
-            entry(id="busy", start=NOW - timedelta(minutes=3), status=486, why="Busy Here", callee="bob@example.com"),
+            entry(
+                id="busy",
+                start=NOW - timedelta(minutes=3),
+                status=486,
+                why="Busy Here",
+                callee="bob@example.com",
+                reference="s3-7",
+            ),
             up_entry(
                 id="now", start=NOW - timedelta(minutes=2), answer=NOW - timedelta(minutes=1), callee="dora@example.com"
             ),
@@ -56,6 +63,7 @@ def ids(organisation: Organisation, *options: str) -> list[str]:
         (["--up"], ["now"]),
         (["--messages"], ["text"]),
         (["--call", "old"], ["old"]),
+        (["--call", "S3-7"], ["busy"]),
         (["--most", "1"], ["text"]),
     ],
 )
@@ -102,9 +110,12 @@ def test_json_has_one_record_on_each_line(recorded: Organisation) -> None:
     [
         (["--since", "soon"], "soon is no time; write 2026-11-30, 2026-11-30T14:00, or so long ago"),
         (["--today", "--yesterday"], "--yesterday and --today are two days"),
+        (["--call", "c8 1"], "'c8 1' is no Call-ID, record id or reference"),
+        (["--call", "c8-\u0661"], "is no Call-ID, record id or reference"),
+        (["--call", "c" * 257], "1 to 256 visible ASCII characters, and no space"),
     ],
 )
-def test_wrong_time_is_refused(recorded: Organisation, options: list[str], told: str) -> None:
+def test_wrong_time_or_id_is_refused(recorded: Organisation, options: list[str], told: str) -> None:
     result = recorded.type("calls", *options)
     assert (result.code, told in result.err) == (1, True)
 
@@ -139,7 +150,9 @@ async def test_operator_sees_a_call_at_management_and_ends_it(tmp_path: Path) ->
         await call.answered()
         while "alice@example.test" not in (shown := await network.type("calls", "--up", "--csv")):
             await asyncio.sleep(LOOK_AGAIN_S)
-        (row,) = csv.DictReader(io.StringIO(shown))
+        note, header, rows = shown.partition("id,server,")
+        assert "Note: the newest records of" in note  # no other server runs
+        (row,) = csv.DictReader(io.StringIO(header + rows))
         assert "The call from alice@example.test to bob@example.test has ended" in await network.type(
             "calls", "--end", row["id"]
         )

@@ -86,6 +86,44 @@ async def test_call_is_found_by_its_parties_its_call_id_and_its_record(tmp_path:
 
 
 @on_loop
+async def test_refusal_of_a_server_elsewhere_is_found_by_its_reference(tmp_path: Path) -> None:
+    """No server runs on the machine of management but management: only the records have it. A viewer may not read them."""
+    async with (
+        management_with_console(tmp_path, recording=True) as network,
+        Visitor(network, "otto-token") as operator,
+        Visitor(network, "vera-token") as viewer,
+        Visitor(network) as browser,
+    ):
+        refused = record(status=488, why="in the clear", code="media-not-encrypted", reference="c8-1", refused_by=FE1)
+        await network.master.calls.in_store(lambda store: store.add([refused, record(id="other")]))
+        await browser.log_in("operator")
+        for typed in ("c8-1", " C8-1 "):
+            found = (await operator.get(URL("/api/v1/search").with_query(find=typed))).json
+            [call] = [one for one in found["results"] if one["kind"] == "call"]
+            assert call["what"] == f"2026-11-30 13:05:00Z, 488 in the clear, reference c8-1 of {FE1}"
+            [fault] = found["faults"]
+            assert fault.startswith("calls: the newest records of ")
+            assert FE1 in fault
+        page = (await browser.get(URL(call["page"], encoded=True))).text
+        assert "media-not-encrypted" in page
+        assert FE1 in page
+        assert "Note: the newest records of" in page
+        refusal = (await viewer.get(URL("/api/v1/search").with_query(find="c8-1"))).json
+        assert {one["kind"] for one in refusal["results"]} <= {"audit"}  # that the operator has asked
+        assert refusal["faults"] == []
+        assert {"calls", "references of refused messages"} <= set(refusal["left_out"])
+
+
+@on_loop
+async def test_search_for_a_reference_says_that_no_records_are_made(tmp_path: Path) -> None:
+    async with management_with_console(tmp_path) as network, Visitor(network, "otto-token") as operator:
+        for typed, is_told in (("c8-1", True), ("c8-", False), ("alice", False)):
+            found = (await operator.get(URL("/api/v1/search").with_query(find=typed))).json
+            told = any("no records of calls are made" in fault for fault in found["faults"])
+            assert (typed, told) == (typed, is_told)
+
+
+@on_loop
 async def test_replaced_and_revoked_certificates_are_found_by_serial_number_and_fingerprint(tmp_path: Path) -> None:
     """They are in use nowhere, and expire nowhere: the ledger of the CA has them."""
     async with (

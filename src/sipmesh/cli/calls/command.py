@@ -44,7 +44,10 @@ def calls(
     up: Annotated[bool, typer.Option("--up", help="Only calls that are up.")] = False,
     messages: Annotated[bool, typer.Option("--messages", help="Only messages.")] = False,
     call: Annotated[
-        str, typer.Option("--call", metavar="ID", help="Only the call with this Call-ID or record id.")
+        str,
+        typer.Option(
+            "--call", metavar="ID", help="Only calls with this Call-ID, record id, or reference of a refusal."
+        ),
     ] = "",
     end: Annotated[
         str,
@@ -65,6 +68,7 @@ def calls(
     from sipmesh.cli.calls.shown_calls import say_csv, show_calls
     from sipmesh.cli.instants import day, instant, zone
     from sipmesh.storage.call_records.call_query import CallQuestion
+    from sipmesh.storage.call_records.call_record import LONGEST_TEXT
 
     if end:
         _end(Place(topology), end)
@@ -74,6 +78,11 @@ def calls(
     now = datetime.now(UTC) if utc else datetime.now().astimezone()
     begin, stop = day(now, 1 if yesterday else 0) if yesterday or today else (None, None)
     place = Place(topology)
+    if len(call) > LONGEST_TEXT or " " in call or not (call.isascii() and call.isprintable()):
+        raise OperatorError(
+            f"{call!a} is no Call-ID, record id or reference: these have 1 to {LONGEST_TEXT} visible ASCII characters, "
+            "and no space"
+        )
     question = CallQuestion(
         user=user,
         since=instant(since, now) if since else begin,
@@ -83,7 +92,7 @@ def calls(
         only="MESSAGE" if messages else "",
         call=call,
     )
-    records, has_more = _found(place, question, most)
+    records, has_more = found_records(place, question, most)
     if as_json:
         say_json_lines(records)
     elif as_csv:
@@ -114,8 +123,11 @@ def _end(place: Place, call: str) -> None:
     say(f"The call {call} has ended.", style=GOOD)
 
 
-def _found(place: Place, question: CallQuestion, most: int) -> tuple[list[CallRecord], bool]:
-    """Ask management for the records of the network; where it does not run, read those of the servers of this machine."""
+def found_records(place: Place, question: CallQuestion, most: int) -> tuple[list[CallRecord], bool]:
+    """Ask management for the records of the network; where it does not run, read those of the servers of this machine.
+
+    Servers of which records may be missing are printed.
+    """
     from sipmesh.cli.control_client import ask_one
     from sipmesh.cli.management_socket import running_management
     from sipmesh.server.management.replies import CALLS
@@ -129,6 +141,8 @@ def _found(place: Place, question: CallQuestion, most: int) -> tuple[list[CallRe
     while not pages.is_complete:
         reply = ask_one(socket, CALLS, ASK_S, **{**asked, **pages.wanted})
         pages.add(reply.records, has_more=reply.has_more)
+    if reply.missing:
+        say(f"Note: {reply.told_missing}; see: sipmesh status", style=WARN, error=True)
     return pages.records, pages.has_more
 
 

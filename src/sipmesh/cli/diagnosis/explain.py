@@ -10,6 +10,7 @@ import typer
 
 from sipmesh.cli.control_client import FromServer
 from sipmesh.cli.diagnosis.links import answers_of, each
+from sipmesh.cli.diagnosis.refused_message import explain_refused_message, is_meant
 from sipmesh.cli.output import BAD, GOOD, WARN, say, say_explained, say_json, say_verdict
 from sipmesh.cli.place import HERE, AsJson, Place, TopologyFile
 from sipmesh.cli.users.user_report import explain_user
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 LINK = re.compile(r"[csp][0-9]+")
 NUMBER = re.compile(r"tel:.+|\+[0-9(][0-9().-]*", re.IGNORECASE)
 WORD = re.compile(r"[\w-]+")
-REFERENCE = re.compile(r"[csp][0-9]+-[0-9]+")
 CERTIFICATE_SUFFIXES = {".pem", ".crt", ".cer", ".der"}
 """Endings of the names of certificate files; no name of a server has one of them."""
 
@@ -54,7 +54,12 @@ def explain(
         ),
     ] = "",
     server: Annotated[
-        str, typer.Option("--server", metavar="NAME", help="The server that judges the file, or that has the link.")
+        str,
+        typer.Option(
+            "--server",
+            metavar="NAME",
+            help="The server that judges the file, that has the link, or that has refused the message.",
+        ),
     ] = "",
     name: Annotated[
         list[str] | None,
@@ -76,6 +81,9 @@ def explain(
     For a user (bob@example.com, or an alias) it shows the home pool, the aliases, the registrations, and the last logins.
     It also shows the logins and links that failed, each with its reason, and the remedies.
 
+    For a reference (c8-1) it shows the refusals that the servers of this machine have in memory. If none of them has it, it
+    looks in the records of calls: at management they are those of all servers, if the topology has `call_records`.
+
     For servers/NAME.acme.pem it shows what has come of the last order at the public CA.
 
     Exit codes: 0 if the peer is accepted or the user is registered, 1 otherwise.
@@ -87,8 +95,9 @@ def explain(
         good = _file(Path(what), speaker, server, place, as_json=as_json)
     elif LINK.fullmatch(what):
         good = _link(what, server, place, as_json=as_json)
-    elif REFERENCE.fullmatch(what):
-        good = _reference(what, server, place, as_json=as_json)
+    elif is_meant(what):
+        explain_refused_message(what, server, place, as_json=as_json)
+        good = False
     elif "@" in what or NUMBER.fullmatch(what):
         good = explain_user(what, place, as_json=as_json)
     elif "/" in what or Path(what).suffix.lower() in CERTIFICATE_SUFFIXES:
@@ -218,24 +227,3 @@ def _only(what: str, found: list[FromServer[LinkReply]]) -> FromServer[LinkReply
         names = ", ".join(row.server for row in found)
         raise OperatorError(f"{names} have a link {what}; name the server with --server")
     return found[0]
-
-
-def _reference(reference: str, server: str, place: Place, *, as_json: bool) -> bool:
-    """Explain a refused message: its sender has the reference, the server has the reason."""
-    from sipmesh.server.admin.replies import REFUSED_MESSAGES
-
-    refused = each(answers_of(place, REFUSED_MESSAGES, server))
-    found = [row for row in refused if row.value.reference == reference]
-    if not found:
-        raise OperatorError(
-            f"no running server has the reference {reference} in memory; search for it in the logs of the servers"
-        )
-    if as_json:
-        say_json(found)
-        return False
-    for row in found:
-        message = row.value
-        got = f"{message.method} from {message.peer} got {message.status} at {row.server}"
-        say(f"{message.code or 'refused'}: {got}", style=BAD)
-        say(f"  {message.why}")
-    return False

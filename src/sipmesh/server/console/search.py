@@ -19,7 +19,8 @@ from sipmesh.server.console.commands import digits_of
 from sipmesh.server.console.operations import AUDIT, CERTIFICATES, LEDGER, PARTNERS, SEARCH, USERS, operation_of
 from sipmesh.server.console.replies import Found, SearchReply
 from sipmesh.server.control_socket import ROLE, WHO, Encoded
-from sipmesh.server.management.replies import CALLS, DIRECTORY, NETWORK, NetworkReply
+from sipmesh.server.management.replies import CALLS, DIRECTORY, NETWORK, CallsReply, NetworkReply
+from sipmesh.server.proxy.refused_message import REFERENCE
 from sipmesh.server.replication.server_status import PeerKind
 from sipmesh.sip.text import LWS, ascii_lower, is_digits
 from sipmesh.storage.call_records.call_query import NotRecordedError
@@ -68,19 +69,22 @@ class SearchCommand:
         results = [one for found, _ in answers for one in found]
         results.sort(key=lambda one: ascii_lower(one.name) != text)
         left_out = list(dict.fromkeys(source.kinds for source in SOURCES if source not in allowed))
-        return SearchReply(results, left_out, [fault for _, fault in answers if fault])
+        return SearchReply(results, left_out, list(dict.fromkeys(fault for _, fault in answers if fault)))
 
     async def _ask(self, source: Source, typed: str, asked: Mapping[str, Any]) -> tuple[Sequence[Found], str]:
         """Return what a source has, or why it cannot be asked."""
         operation: Operation = operation_of(source.operation)
+        is_reference = REFERENCE.fullmatch(typed) is not None
         try:
             given = read(operation.given, source.given(typed)).model_dump(mode="json")
             reply = await self._commands[operation.name]({**given, WHO: asked[WHO], ROLE: asked[ROLE]})
-        except NotRecordedError:
-            return (), ""
+        except NotRecordedError as wrong:
+            return (), f"{source.kinds}: {wrong}" if is_reference else ""
         except SipmeshError as wrong:
             return (), f"{source.kinds}: {wrong}"
-        return list(islice(source.found(reply, ascii_lower(typed)), MOST_FOUND)), ""
+        missing = reply.told_missing if is_reference and isinstance(reply, CallsReply) else ""
+        found = list(islice(source.found(reply, ascii_lower(typed)), MOST_FOUND))
+        return found, f"{source.kinds}: {missing}" if missing else ""
 
 
 def _number_or(text: str) -> str:
@@ -163,7 +167,8 @@ def _audit(reply: Any, text: str) -> Iterator[Found]:
 
 def _calls(reply: Any, _text: str) -> Iterator[Found]:
     for call in reply.records:
-        refused = f", reference {call.reference}" if call.reference else ""
+        by = f" of {call.refused_by}" if call.refused_by else ""
+        refused = f", reference {call.reference}{by}" if call.reference else ""
         what = f"{tell_time(call.start)}, {call.status} {call.why or ascii_lower(call.method)}{refused}"
         yield Found("call", f"{call.caller} to {call.callee}", what, f"/calls?call={quote(call.id, safe='')}")
 

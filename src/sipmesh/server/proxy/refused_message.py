@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from typing import Final
+
+REFERENCE: Final = re.compile(r"[csp][0-9]{1,20}-[0-9]{1,20}", re.ASCII | re.IGNORECASE)
+"""A reference of `MessageRefusals`: the id of the link, and a number of its own. An operator may type capital letters."""
 
 
 @dataclass(frozen=True, slots=True)

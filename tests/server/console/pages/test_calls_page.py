@@ -37,7 +37,13 @@ async def test_viewer_sees_no_record_and_an_operator_does(tmp_path: Path) -> Non
         await viewer.log_in("viewer")
         await operator.log_in("operator")
         assert (await viewer.get("/calls")).status == 200
-        for path in ("/calls?user=bob", "/calls/export?user=bob", "/calls/end?id=x", "/calls/erase"):
+        for path in (
+            "/calls?user=bob",
+            "/calls?call=c8-1",
+            "/calls/export?user=bob",
+            "/calls/end?id=x",
+            "/calls/erase",
+        ):
             assert (await viewer.get(path)).status == 403, path
         assert audited(network) == []
         page = await operator.get("/calls?user=bob")
@@ -70,6 +76,7 @@ FOUND = {
     "since=2026-11-30T14:00": {"now"},
     "until=2026-11-30T13:10": {"call", "busy", "text"},
     "call=c7": {"text"},
+    "call=c8-1": {"busy"},
 }
 
 
@@ -79,7 +86,7 @@ async def test_search_finds_what_it_says(tmp_path: Path) -> None:
         await stored(
             network,
             record(id="call"),
-            record(id="busy", status=486),
+            record(id="busy", status=486, reference="c8-1", refused_by="fe2.example.test"),
             up(id="now", start=BEGAN + timedelta(hours=2)),
             record(id="text", method="MESSAGE", call_id="c7"),
         )
@@ -169,3 +176,21 @@ async def test_button_for_a_day_finds_its_calls_and_marks_messages(tmp_path: Pat
             assert {one for one in days if f"of {one}" in page} == {day}
             assert ("13:00Z, message" in page, "12:00Z, message" in page) == (day == "yesterday", False)
             assert f'value="{days[day].date()}T00:00"' in page
+
+
+@on_loop
+async def test_program_finds_a_refusal_by_its_reference_if_it_may_read_records(tmp_path: Path) -> None:
+    async with (
+        management_with_console(tmp_path, recording=True) as network,
+        Visitor(network, "vera-token") as viewer,
+        Visitor(network, "otto-token") as operator,
+    ):
+        await stored(network, record(status=488, reference="c8-1", refused_by="fe2.example.test"), record(id="other"))
+        asked = {"call": "c8-1"}
+        assert (await viewer.ask("POST", "/api/v1/calls", json=asked)).status == 403
+        assert audited(network) == []
+        answer = (await operator.ask("POST", "/api/v1/calls", json=asked)).json
+        assert [one["refused_by"] for one in answer["records"]] == ["fe2.example.test"]
+        assert answer["missing"] == network.master.network.without_records()
+        for wrong in ("c8-1\0", "c" * 321):
+            assert (await operator.ask("POST", "/api/v1/calls", json={"call": wrong})).status == 400

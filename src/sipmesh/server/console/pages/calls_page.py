@@ -67,6 +67,7 @@ class CallsPage:
             "days": tuple(DAYS),
             "calls": Table(COLUMNS, records, len(records), len(records), Wanted(PATH)),
             "is_asked": reply is not None,
+            "missing": reply.told_missing if reply is not None else "",
             "older": f"{PATH}?{urlencode(older)}" if older else "",
             "exports": {kind: f"{EXPORT}?{urlencode({**kept, 'format': kind})}" for kind in ("csv", "jsonl")},
         }
