@@ -22,8 +22,11 @@ CLOSED_AT_ONCE: Final = frozenset({"handshake-timeout", "too-many-handshakes"})
 """Failures after which the connection closes at once: the peer used up its time, or we need its descriptor."""
 
 
-BY_OUR_CLOCK: Final = frozenset({Code.EXPIRED, Code.NOT_YET_VALID, Code.REVOCATION_UNKNOWN})
-"""Refusals that a wrong clock of ours causes; after any other one, the time of the peer may be that of an attacker."""
+BY_OUR_CLOCK: Final = frozenset({Code.NOT_YET_VALID, Code.REVOCATION_UNKNOWN})
+"""Refusals that a wrong clock of ours causes; after any other one, the time of the peer may be that of an attacker.
+
+An expired certificate proves no time: OpenSSL refuses it before its key is proved, and a thief may have an old key.
+"""
 
 
 class Handshake:

@@ -300,17 +300,10 @@ class Network:
         about = (own.managers(), own.of_pool(), list(peers_in(self._server.view)), own.of_databases())
         return Snapshot(newest, now_utc(), name, self._own_status(), known, *about, self.clocks_s())
 
-    def clocks_s(self, without: str = "") -> tuple[float, ...]:
-        """Return the seconds by which the clocks of the servers are ahead of ours: by their reports, or by refused links.
-
-        *without* is a code: links that were refused by it do not count.
-        """
+    def clocks_s(self) -> tuple[float, ...]:
+        """Return the seconds by which the clocks of the servers are ahead of ours: by their reports, or by refused links."""
         linked = frozenset(self._reach.linked)
-        apart = {
-            one.name: fault.ahead_s
-            for one in self.members()
-            if (fault := self._reach.fault_of(one.name)) and fault.code != without
-        }
+        apart = {one.name: fault.ahead_s for one in self.members() if (fault := self._reach.fault_of(one.name))}
         refused = {name: ahead_s for name, ahead_s in apart.items() if ahead_s and name not in linked}
         return (*self._reports.clocks_s(without=refused.keys()), *refused.values())
 

@@ -32,7 +32,7 @@ _PARTNER_CRLS: Final = (
 _OURS: Final[Mapping[str, str]] = {
     Code.REVOKED: f"if {{name}} is still in use: sipmesh ca issue {{name}}{_OTHER_MACHINE}; find out who has a copy of the old "
     "key",
-    Code.EXPIRED: f"{_NEW_CERTIFICATE}; if its dates are correct, set the clock of {{by}}",
+    Code.EXPIRED: f"if the clock of {{by}} is right, {_NEW_CERTIFICATE}; if not, set that clock, for example by NTP",
     Code.NOT_YET_VALID: "set the clock of {by}, for example by NTP",
     Code.REVOCATION_UNKNOWN: _CRLS,
     Cause.CRL_EXPIRED: _CRLS,
