@@ -193,6 +193,11 @@ def test_server_that_starts_with_a_wrong_clock_and_refuses_all_is_one_fault_unti
     assert f"{server}: its clock is" in doctor, doctor
     told = clocks.organisation.type("status", "--json").json
     assert [one["code"] for server in told["servers"] for one in server["faults"]] == ["clock"], told
+    explained = clocks.organisation.type("explain", clocks.organisation.address(server, "server"), "--as", FE1).out
+    assert f"s {side} that of this machine" in explained, explained
+    assert f"set the clock of {server}, for example by NTP" in explained, explained
+    there = clocks.type_at(server, "explain", clocks.organisation.address(FE1, "server"), "--as", server, code=1)
+    assert "set the clock of this machine, for example by NTP" in there, there
     clocks.set(RIGHT, server)
     clocks.status(0)
 

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from cryptography import x509
 from OpenSSL import SSL
 
 from sipmesh.cli.diagnosis import probe
-from sipmesh.cli.diagnosis.probe import Aim, Probe, ProbeResult
+from sipmesh.cli.diagnosis.probe import Aim, Probe, ProbeResult, probe_with_clock
 from sipmesh.client.judge import Trust, judge_server
 from sipmesh.demo.decoy import Decoy
 from sipmesh.demo.forge import Forge, Forged
@@ -24,7 +26,10 @@ from sipmesh.transport.tls.contexts import ClientContext
 from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import LinkKind, PeerEvidence
 from sipmesh.trust.verdict import Verdict
+from support.forged_time import LIBRARY, forged_time
 
+HOUR, WITHIN_S = timedelta(hours=1), 5
+needs_faketime = pytest.mark.skipif(not LIBRARY.exists(), reason="needs faketime, which tools/peers installs")
 NAME, HOST = "sip.example.test", "127.0.0.1"
 ADVICE = ("connect as a server",)
 
@@ -172,6 +177,51 @@ def test_server_of_another_protocol_fails_at_sip(forge: Forge, issuing: Forged) 
     with OtherServer(forge.server(issuing, NAME), b"HTTP/1.1 400 Bad Request\r\n\r\n") as server:
         result = probed(server.address, issuing)
     assert stages(result) == {"TCP": True, "TLS": True, "verdict": True, "SIP": False}
+
+
+@needs_faketime
+@pytest.mark.parametrize(
+    ("clock", "told", "begins"),
+    [
+        ("+2h", "7200 s ahead of", -HOUR),
+        ("-2h", "7200 s behind", -HOUR),
+        ("+2h", "7200 s ahead of", HOUR),
+        ("+0", "", -HOUR),
+    ],
+    ids=["ahead", "behind", "not-yet-valid", "right"],
+)
+def test_wrong_clock_of_a_server_that_hangs_up_is_the_remedy(
+    forge: Forge, issuing: Forged, tmp_path: Path, clock: str, told: str, begins: timedelta
+) -> None:
+    """The control: the same server with the right clock, which also hangs up."""
+    credentials = forge.server(issuing, NAME, begins=begins).write(tmp_path, "server")
+    with socket.create_server((HOST, 0)) as free:
+        address = free.getsockname()[:2]
+    with forged_time(credentials, address, clock):
+        result = asyncio.run(probe_with_clock(aimed(address, issuing)))
+    assert not result.good
+    assert result.verdict is not None
+    clocks = [stage.told for stage in result.stages if stage.stage == "clock"]
+    remedies = (
+        f"If the clock of this machine is right, set the clock of {NAME}, for example by NTP.",
+        "If not, set the clock of this machine, for example by NTP.",
+    )
+    if told:
+        seconds, side = told.split(" s ")
+        [shown] = clocks
+        assert re.fullmatch(rf"its clock is \d+ s {side} that of this machine", shown)
+        assert abs(int(re.findall(r"\d+", shown)[0]) - int(seconds)) <= WITHIN_S
+        assert result.verdict.remedies == remedies
+    else:
+        assert clocks == []
+        assert result.verdict.remedies != remedies
+
+
+def test_expired_certificate_or_random_octets_show_no_clock(forge: Forge, issuing: Forged) -> None:
+    for ends in (-HOUR, HOUR):
+        with Decoy(forge.server(issuing, NAME, begins=-3 * HOUR, ends=ends), mutual=True) as server:
+            result = asyncio.run(probe_with_clock(aimed(server.address, issuing)))
+        assert (result.good, "clock" in stages(result)) == (False, False)
 
 
 def test_probe_without_a_stage_has_not_passed() -> None:

@@ -138,17 +138,14 @@ def _address(target: Target, place: Place, *, as_json: bool) -> bool:
 
 def probed(target: Target, place: Place) -> tuple[AddressReport, ProbeResult]:
     """Probe an address, and return the result; raises `OperatorError` if the target makes no sense."""
-    from sipmesh.cli.diagnosis.probe import Aim, Probe
+    from sipmesh.cli.diagnosis.probe import probe_with_clock
     from sipmesh.cli.diagnosis.probe_target import aim
     from sipmesh.cli.diagnosis.reports import AddressReport
     from sipmesh.transport.reactor.event_loop import run
 
     aimed, what = aim(target, place)
 
-    async def probe(at: Aim) -> ProbeResult:
-        return await Probe(at).run()
-
-    result = run(probe(aimed))
+    result = run(probe_with_clock(aimed))
     verdict = _report(result.verdict) if result.verdict is not None else None
     return AddressReport(what, result.address, result.good, result.stages, verdict), result
 

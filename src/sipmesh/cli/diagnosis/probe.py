@@ -18,6 +18,11 @@ from sipmesh.client.login import Login
 from sipmesh.client.outcome import NoAnswerError, Outcome
 from sipmesh.client.party import Party
 from sipmesh.errors import SipmeshError
+from sipmesh.server.management.remedies import remedy_of
+from sipmesh.server.management.server_faults import CLOCKS_DIFFER_S
+from sipmesh.server.replication.control_links import agree
+from sipmesh.server.replication.link_fault import Cause
+from sipmesh.server.replication.server_status import PeerKind
 from sipmesh.sip.message import Request, Response
 from sipmesh.sip.uri import SipUri
 from sipmesh.transport.connector import Connector
@@ -53,11 +58,15 @@ class Stage:
 
 @dataclass(slots=True)
 class ProbeResult:
-    """The result of a probe; *verdict* is the last one: a peer that refuses us late changes it."""
+    """The result of a probe; *verdict* is the last one: a peer that refuses us late changes it.
+
+    *ahead_s* are the seconds by which the handshake has shown the clock of the peer ahead of ours, None if it has shown none.
+    """
 
     address: str
     stages: list[Stage] = field(default_factory=list)
     verdict: Verdict | None = None
+    ahead_s: float | None = None
 
     @property
     def good(self) -> bool:
@@ -67,6 +76,15 @@ class ProbeResult:
     def add(self, stage: str, told: str, *, passed: bool) -> None:
         """Add the result of one stage."""
         self.stages.append(Stage(stage, passed, told))
+
+    def add_clock(self, ahead_s: float, name: str) -> None:
+        """Say that the clocks of the peer *name* and of this machine differ; the remedy is to set the wrong one."""
+        side = "ahead of" if ahead_s > 0 else "behind"
+        self.add("clock", f"its clock is {abs(ahead_s):.0f} s {side} that of this machine", passed=False)
+        theirs, ours = (remedy_of(PeerKind.SERVER, Cause.CLOCK, who, "") for who in (name, "this machine"))
+        if self.verdict is not None:
+            remedies = (f"If the clock of this machine is right, {theirs}.", f"If not, {ours}.")
+            self.verdict = replace(self.verdict, remedies=remedies)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +102,21 @@ class Aim:
     resolver: Resolver | None = None
     advice: tuple[str, ...] = ()
     websocket: WebSocketAim | None = None
+
+
+async def probe_with_clock(aim: Aim) -> ProbeResult:
+    """Probe an address; if it fails, look whether a second handshake shows the same wrong clock as the first one.
+
+    A server port of ours shows its time, others show random octets: only a clock advances as ours does.
+    """
+    result = await Probe(aim).run()
+    shown = result.ahead_s
+    if result.good or shown is None or abs(shown) <= CLOCKS_DIFFER_S:
+        return result
+    again = await Probe(aim).run()
+    if agree(shown, again.ahead_s):
+        result.add_clock(shown, aim.hop.name)
+    return result
 
 
 class Probe(LinkEvents):
@@ -147,6 +180,7 @@ class Probe(LinkEvents):
     ) -> ProbeResult:
         """Return the stages in order, up to the first that has failed."""
         result = ProbeResult(f"{link.remote[0]}:{link.remote[1]}" if link.remote[1] else self._aim.hop.name)
+        result.ahead_s = link.ahead_s
         result.verdict = self._advised(failed.verdict if isinstance(failed, LinkRefused) else self._last)
         if not link.local[1]:
             result.add("TCP", str(failed), passed=False)
