@@ -125,8 +125,14 @@ def test_withdrawn_work_is_not_done(loop: Loop) -> None:
 
 def test_work_that_is_later_waits_for_all_other_work_and_keeps_its_order(loop: Loop) -> None:
     """Entries of message histories are later: a flood of one sender is not ahead of the stored messages of others."""
-    order, begun = list[int](), Event()
-    loop.queue.submit(lambda _: begun.wait(PATIENCE_S))
+    order, is_working, begun = list[int](), Event(), Event()
+
+    def first(_: sql.Connection) -> None:
+        is_working.set()
+        begun.wait(PATIENCE_S)
+
+    loop.queue.submit(first)
+    assert is_working.wait(PATIENCE_S)
     for number in range(MOST_IN_BATCH):
         loop.queue.submit(lambda _, number=number: order.append(number), is_later=True)  # type: ignore[misc]
     loop.queue.submit(lambda _: order.append(-1))
