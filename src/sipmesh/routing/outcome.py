@@ -21,18 +21,22 @@ RETRY_AFTER_S: Final = "5"
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Answer now, and do not forward. *code* and *why* go into our log only; the peer gets a coarse class."""
+    """Answer now, and do not forward. *code* and *why* go into our log only; the peer gets a coarse class.
+
+    *is_busy*: without a code it is kept nowhere, so that a refusal under load costs little.
+    """
 
     status: int
     reason: str = ""
     headers: tuple[tuple[str, str], ...] = ()
     code: Code | None = None
     why: str = ""
+    is_busy: bool = False
 
 
 def try_later(why: str, after_s: str = RETRY_AFTER_S) -> Answer:
     """Answer 503: the sender may try again after so many seconds (RFC 3261 section 20.33)."""
-    return Answer(503, headers=(("Retry-After", after_s),), why=why)
+    return Answer(503, headers=(("Retry-After", after_s),), why=why, is_busy=True)
 
 
 DRAINING: Final = try_later("this server is draining")

@@ -881,13 +881,13 @@ ONWARD = ToUser(BOB, None, is_screened=True)
 def test_call_goes_on_past_an_application_that_is_away(status: int, passes: bool, wanted: list[str]) -> None:  # noqa: FBT001
     """And only then: its refusal of the call counts. It lets no call on later. What it answers later changes nothing."""
     context = ResponseContext.of(request("INVITE"), (ONE_SERVER,), Screening(ONWARD, "bot.test", passes, "token"))
-    assert told(context.start()) == ["start 0 a.test", "await silent"]
+    assert told(context.start()) == ["start 0 a.test", "await silent again"]
     over, *effects = context.responded(0, response(status))
     assert told([over]) == ["end screening"]
     assert ["divert" if isinstance(effect, Divert) else told([effect])[0] for effect in effects] == wanted
     if not passes and isinstance(effects[0], Divert):
         why = "bot.test, which screens the calls to sip:bob@example.test, does not answer"
-        assert effects[0].onward == Answer(500, why=why)
+        assert effects[0].onward == Answer(500, headers=(("Retry-After", "5"),), why=why)
         assert told(context.not_diverted(effects[0], response(500))) == ["reply 500"]
     elif effects and isinstance(effects[0], Divert):
         assert effects[0].onward is ONWARD
@@ -904,6 +904,46 @@ def test_silent_application_is_away() -> None:
     assert told([over]) == ["end screening"]
     assert isinstance(divert, Divert)
     assert told(context.responded(0, response(180))) == ["cancel 0"]
+
+
+def test_application_that_cannot_be_reached_is_one_for_the_other_servers_of_the_pool() -> None:
+    """They may have a link to it: a server before us tries them after a 503."""
+    context = ResponseContext.of(
+        request("INVITE"), (ONE_SERVER,), Screening(ONWARD, "bot.test", passes=False, token="t")
+    )
+    context.start()
+    divert = context.lost(0)[-1]
+    assert isinstance(divert, Divert)
+    assert isinstance(divert.onward, Answer)
+    assert divert.onward.status == 503
+
+
+@pytest.mark.parametrize(("status", "wanted"), [(100, ["cancel 0", "end screening"]), (183, ["cancel 0"])])
+def test_application_that_decides_nothing_is_not_awaited_after_its_cancel(status: int, wanted: list[str]) -> None:
+    """After a 183 its final response is awaited: it may have let the call on. In no case do its later answers count."""
+    context = ResponseContext.of(
+        request("INVITE"), (ONE_SERVER,), Screening(ONWARD, "bot.test", passes=True, token="t")
+    )
+    context.start()
+    context.responded(0, response(status))
+    effects = context.timed_out(0)
+    assert told(effects) == wanted
+    assert isinstance(effects[-1], Divert) == (status == 100)
+    assert told(context.responded(0, response(487))) == ([] if status == 100 else ["end screening", "reply 408"])
+
+
+def test_answer_of_an_application_that_was_away_does_not_count_for_the_next_one() -> None:
+    context = ResponseContext.of(
+        request("INVITE"), (ONE_SERVER,), Screening(ONWARD, "bot.test", passes=True, token="t")
+    )
+    context.start()
+    context.responded(0, response(100))
+    context.timed_out(0)
+    other = Screening(ONWARD, "other.test", passes=True, token="o")
+    assert told(context.diverted(Forward((ONE_SERVER,), None, other))) == ["start 1 a.test", "await silent again"]
+    context.responded(0, response(180))
+    context.responded(1, response(100))
+    assert told(context.timed_out(1)) == ["cancel 1", "end screening"]
 
 
 def test_application_lets_a_call_on_until_its_caller_takes_it_back() -> None:

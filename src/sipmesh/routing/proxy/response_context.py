@@ -6,7 +6,7 @@ from sipmesh.errors import LocalError
 from sipmesh.routing.call_rules.call_rules import CallRules
 from sipmesh.routing.call_rules.diversion import NOT_DIVERTED, Chain, Reason, chain_in
 from sipmesh.routing.call_rules.handling import CallHandling
-from sipmesh.routing.outcome import Answer, Forward, Otherwise, Screening, Store
+from sipmesh.routing.outcome import RETRY_AFTER_S, Answer, Forward, Otherwise, Screening, Store
 from sipmesh.routing.proxy.best_response import BestResponse
 from sipmesh.routing.proxy.branch_attempt import Branch, BranchState, Way, ways_to
 from sipmesh.routing.proxy.branch_kinds import (
@@ -80,6 +80,7 @@ class ResponseContext:
         "heard",
         "held",
         "invite",
+        "progressed",
         "reasons",
         "request",
         "screening",
@@ -98,6 +99,7 @@ class ResponseContext:
         self.held: Divert | None = None  # where its call goes if nothing of that answers
         self.asks = False  # this server has asked the first one to have others ring
         self.heard = False  # something has answered, or may have the request
+        self.progressed = False  # the application that screens the call talks to the caller, or has let the call on
         self.invite = request.method == "INVITE"  # then every 2xx is forwarded
         self.branches: dict[int, Branch] = {}
         self.best: BestResponse | None = None
@@ -173,7 +175,7 @@ class ResponseContext:
         awaits = len(group) == 1 and (
             has_other_trunks(group[0]) or has_other_pools(group[0]) or self.screening is not None
         )
-        return [*started, AwaitSilent()] if self.invite and awaits else started
+        return [*started, AwaitSilent(restarts=self.screening is not None)] if self.invite and awaits else started
 
     def responded(self, number: int, response: Response) -> list[Effect]:
         """Process a response on the branch *number*."""
@@ -267,7 +269,7 @@ class ResponseContext:
         """Process the timeout of a branch (timers B, C and F): it counts as a 408. Another flow of the same device is tried.
 
         "If the client transaction has received a provisional response, the proxy MUST generate a CANCEL request" (RFC 3261
-        section 16.8). Then its final response is awaited for one more timer.
+        section 16.8). Then its final response is awaited for one more timer, but not for an application that has not decided.
         """
         self.heard = True
         branch = self.branches[number]
@@ -280,8 +282,9 @@ class ResponseContext:
             branch.late, branch.ways = True, ()
             self._consider(explained(self.request, Status.REQUEST_TIMEOUT))
             if self.invite and branch.state is BranchState.PROCEEDING:
-                branch.state = BranchState.CANCELLING
-                return [Cancel(number, TIMED_OUT)]
+                decides = self.screening is not None and not self.progressed
+                branch.state = BranchState.DONE if decides else BranchState.CANCELLING
+                return [Cancel(number, TIMED_OUT), *(self._next() if decides else ())]
         branch.state = BranchState.DONE
         return self._next()
 
@@ -410,6 +413,8 @@ class ResponseContext:
                 return [Cancel(number, self.reasons)]
         if branch.over:
             return []
+        if self.screening is not None and response.status > TRYING and branch.state is BranchState.PROCEEDING:
+            self.progressed = True
         if response.status == Status.CALL_IS_BEING_FORWARDED and response.has("diversion"):
             if self._asks_for_beside(branch, response):  # its Contact, the target of a rule, is not for the caller
                 return self._ring_beside(branch, response) if self._may_ring_beside(branch, response) else []
@@ -527,17 +532,23 @@ class ResponseContext:
         return self._divert(following) if following is not None else []
 
     def _past_application(self, screening: Screening) -> list[Effect]:
-        """Have the phones ring without the application that is away, if the topology says so; else refuse, and say why."""
+        """Have the phones ring without the application that is away, if the topology says so; else refuse, and say why.
+
+        The refusal is 503 if the application cannot be reached, so that a server before us tries the other servers of this pool.
+        Otherwise it is 500: the application would let each of them wait.
+        """
         status = self.best.status if self.best is not None else SERVICE_UNAVAILABLE
+        has_rung_out = self.progressed and status == Status.REQUEST_TIMEOUT
         is_away = status == Status.REQUEST_TIMEOUT or FIRST_SERVER_FAILURE <= status < FIRST_GLOBAL_FAILURE
-        if not is_away:
+        if has_rung_out or not is_away:
             return []
         self.finding, self.best, self.screening = self.finding + 1, None, None
         user = screening.onward
         if screening.passes:
             return [Divert(user.chain, onward=user)]
         why = f"{screening.pool}, which screens the calls to {user.aor}, does not answer"
-        return [Divert(NOT_DIVERTED, onward=Answer(status, why=why))]
+        refusal = status if status == SERVICE_UNAVAILABLE else Status.SERVER_INTERNAL_ERROR
+        return [Divert(NOT_DIVERTED, onward=Answer(refusal, headers=(("Retry-After", RETRY_AFTER_S),), why=why))]
 
     def begin(self) -> list[Effect]:
         """Start the first group of targets for as long as the rules of the callee say, and find what rings at the same time."""
@@ -587,7 +598,7 @@ class ResponseContext:
         if len(self.branches) + len(forward.targets) > DEFAULT_BREADTH:  # an ended branch counts: it may redirect
             self._consider(explained(self.request, Status.MAX_BREADTH_EXCEEDED))
             return self._next()
-        self.handling = handling
+        self.handling, self.progressed = handling, False
         self.screening = forward.otherwise if isinstance(forward.otherwise, Screening) else None
         self.waiting = narrowed(by_rank(forward.targets), breadth_of(self.request))
         return self.begin()

@@ -62,8 +62,7 @@ class MessageRefusals:
         A 503 that asks the sender to try later has none: under load a refusal must cost little.
         """
         if answer.code is None:
-            is_busy = answer.status == Status.SERVICE_UNAVAILABLE and answer.headers
-            is_refused = answer.why and answer.status >= FIRST_CLIENT_ERROR and not is_busy
+            is_refused = answer.why and answer.status >= FIRST_CLIENT_ERROR and not answer.is_busy
             if not is_refused or request.method not in RECORDED or request.to.tag is not None:
                 return answer.headers
         return (*answer.headers, ("Warning", self.record(flow, request, answer)))

@@ -16,7 +16,7 @@ from sipmesh.routing.identity.border import INSIDE
 from sipmesh.routing.identity.privacy import hides_identity
 from sipmesh.routing.identity.route_set import first_route
 from sipmesh.routing.identity.sender import ServerSender
-from sipmesh.routing.outcome import Answer, Forward, Screening, ToUser
+from sipmesh.routing.outcome import RETRY_AFTER_S, Answer, Forward, Screening, ToUser
 from sipmesh.routing.passport.verification import FRESH_S
 from sipmesh.routing.proxy.branch_kinds import is_beside
 from sipmesh.routing.proxy.forwarding import DEFAULT_MAX_FORWARDS, route_to
@@ -81,7 +81,8 @@ def to_screener(
         return None
     if application.next_hop != view.pool.name:  # our pool has taken over the users, and not their application
         why = f"{application.pool}, which screens the calls to {outcome.aor}, is not behind this pool"
-        return None if application.passes else Answer(Status.SERVICE_UNAVAILABLE, why=why)
+        later = (("Retry-After", RETRY_AFTER_S),)
+        return None if application.passes else Answer(Status.SERVICE_UNAVAILABLE, headers=later, why=why)
     hops = (request.max_forwards or DEFAULT_MAX_FORWARDS) - HOPS
     if hops <= 0:
         return Answer(Status.TOO_MANY_HOPS, why=f"no hops are left to have {application.pool} screen the call")
@@ -92,6 +93,13 @@ def to_screener(
     target = ServerTarget(view.pools[application.pool].servers, LinkKind.SERVER, uri, through=through)
     onward = ToUser(outcome.aor, outcome.identity, outcome.device, outcome.instead, outcome.chain, is_screened=True)
     return Forward((target,), outcome.identity, Screening(onward, application.pool, application.passes, token))
+
+
+def past_screener(sender: Sender, onward: ToUser | Answer) -> ToUser | Answer:
+    """Go on with a call whose application is away: its user, or the refusal. A client gets 503, a server what is said for it."""
+    if isinstance(onward, ToUser) or isinstance(sender, ServerSender):
+        return onward
+    return replace(onward, status=Status.SERVICE_UNAVAILABLE)
 
 
 def _is_exempt(

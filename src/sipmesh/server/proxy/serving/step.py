@@ -66,6 +66,7 @@ from sipmesh.server.proxy.serving.screened_calls import (
     let_on,
     mark_of_screened,
     opened_redirection,
+    past_screener,
     sealed_redirection,
 )
 from sipmesh.server.proxy.serving.told_logins import tell_login
@@ -356,7 +357,7 @@ def _diverting(state: ServingState, in_force: InForce, sender: Sender, event: Di
     received, read = event.received, event.read
     found: Found = NO_REGISTRATIONS
     if event.wanted.onward is not None and read is None:
-        found = event.wanted.onward
+        found = past_screener(sender, event.wanted.onward)
     elif read is None:
         found = diversion_target(in_force, sender, opened_redirection(state, in_force, event), state.time)
     elif read.rows is not None:

@@ -85,9 +85,12 @@ class ClientTransactions:
         """Move the branch to the deadline that applies after a response.
 
         Timer C starts again with each response from 101 to 199, "but not 100" (RFC 3261 section 16.7 item 2). A 180 of a phone
-        does not start it again: a phone that repeats it would ring for ever.
+        does not start it again: a phone that repeats it would ring for ever. An application that screens the call has to decide
+        before timer B, or to send a 180 or 183: a 100 of it does not start timer C.
         """
         if given is Input.PROVISIONAL:
+            if status == TRYING and is_screened(sent):
+                return
             is_ringing = sent.request.method == "INVITE" and sent.transaction.state is TransactionState.PROCEEDING
             goes_on = status > TRYING and not (status == Status.RINGING and is_to_phone(sent))
             if is_ringing and (goes_on or sent.due is not self._ringing):
@@ -146,6 +149,11 @@ class ClientTransactions:
             del sent.flow.sent[sent.branch]
         if sent.number in sent.proxied.sent:
             del sent.proxied.sent[sent.number]
+
+
+def is_screened(sent: SentBranch) -> bool:
+    """Tell whether a branch goes to an application that screens the call."""
+    return sent.proxied.context is not None and sent.proxied.context.screening is not None
 
 
 def is_to_phone(sent: SentBranch) -> bool:
