@@ -7,7 +7,8 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from sipmesh.server.invitations.contact_pages import FULL
+from sipmesh.server.contacts.dav_xml import MOST_PROPERTIES
+from sipmesh.server.invitations.contact_pages import BOOKS_A_MINUTE, FULL
 from sipmesh.server.invitations.strangers import FAILURES_A_MINUTE
 from sipmesh.storage.users.contact import made_contact
 from sipmesh.storage.users.contact_rows import MOST_CONTACTS, contacts_of, put_contact
@@ -126,6 +127,27 @@ async def test_list_has_a_bound_and_a_full_one_can_be_changed(tmp_path: Path) ->
             assert contacts_of(db, "sip:alice@example.test") == []
         users.close()
         assert await phone.put("c7", vcard("Ghost")) == 401
+
+
+@on_loop
+async def test_user_cannot_keep_management_busy_with_reads_of_all_contacts(tmp_path: Path) -> None:
+    """2,000 properties of 500 contacts would take a second each time. Another user reads, and the user itself writes."""
+    async with management_with_invitations(tmp_path) as network, invitee(network) as person:
+        alice, bob = [await DavPhone.set_up(network, person, user) for user in ("alice", "bob")]
+        assert await alice.put("bob", vcard("Bob", "bob@example.test")) == 201
+        names = [f"<d:p{'x' * n}/>" for n in range(MOST_PROPERTIES)]
+        assert (await alice.ask("PROPFIND", BOOK, prop(*names), Depth="1")).status == 207
+        assert (await alice.ask("PROPFIND", BOOK, prop(*names, "<d:getetag/>"), Depth="1")).status == 400
+        seen = [(await alice.ask("PROPFIND", BOOK, Depth="1")).status for _ in range(BOOKS_A_MINUTE + 1)]
+        assert set(seen[: BOOKS_A_MINUTE // 2]) == {207}
+        assert seen[-1] == 429
+        query = f'<c:addressbook-query xmlns:c="{CARD[1:-1]}"/>'
+        assert (
+            (await alice.ask("REPORT", BOOK, query)).status == (await alice.ask("GET", "/contacts/list")).status == 429
+        )
+        assert (await bob.ask("PROPFIND", BOOK, Depth="1")).status == 207
+        assert (await alice.ask("PROPFIND", BOOK, Depth="0")).status == 207
+        assert await alice.put("carol", vcard("Carol", "carol@example.test")) == 201
 
 
 @pytest.mark.parametrize("method", ["MKCOL", "COPY", "PROPPATCH", "POST"])

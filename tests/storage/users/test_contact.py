@@ -21,6 +21,9 @@ def test_bounds_are_met_at_their_edge() -> None:
     numbers, groups = [str(n) for n in range(MOST_NUMBERS + 1)], [f"g{n}" for n in range(MOST_GROUPS + 1)]
     made = made_contact("c1", "x" * LONGEST_NAME, "", numbers, groups)
     assert (len(made.name), len(made.numbers), len(made.groups)) == (LONGEST_NAME, MOST_NUMBERS, MOST_GROUPS)
+    left = iter(groups)
+    made_contact("c1", "x", "", (), left)
+    assert list(left) == groups[MOST_GROUPS:]
     with pytest.raises(OperatorError, match="more than"):
         made_contact("c1", "x" * (LONGEST_NAME + 1), "", (), ())
 

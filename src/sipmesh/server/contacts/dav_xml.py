@@ -9,6 +9,7 @@ from typing import Final
 from xml.sax.saxutils import escape
 
 from sipmesh.bounded_xml import XmlBounds, parse_xml
+from sipmesh.errors import RemoteError
 from sipmesh.sip.text import LWS
 
 DAV: Final = "DAV:"
@@ -17,6 +18,9 @@ SERVER: Final = "http://calendarserver.org/ns/"
 PREFIXES: Final = {DAV: "d", CARD: "card", SERVER: "cs"}
 BOUNDS: Final = XmlBounds(elements=2_000, deepest=8, attributes=100)
 """A request that names all contacts of a user has some hundred elements."""
+
+MOST_PROPERTIES: Final = 64
+"""Properties of one request: the answer says of each of them whether each contact has it. Phones ask for ten."""
 
 PROPFIND: Final = f"{{{DAV}}}propfind"
 MULTIGET: Final = f"{{{CARD}}}addressbook-multiget"
@@ -37,12 +41,15 @@ class Asked:
 def read_request(body: bytes) -> Asked:
     """Read a request; an empty one asks for all properties (RFC 4918 section 9.1).
 
-    Raises `RemoteError` for what is malformed, has a DTD, which could name files or grow without end, or has too many elements.
+    Raises `RemoteError` for what is malformed, has a DTD, which could name files or grow without end, or has too many elements
+    or properties.
     """
     if not body.strip(b" \t\r\n"):
         return Asked(PROPFIND)
     root = parse_xml(body, BOUNDS, what="a request of WebDAV", rule="RFC 4918 section 8.2")
     wanted = root.find(f"{{{DAV}}}prop")
+    if wanted is not None and len(wanted) > MOST_PROPERTIES:
+        raise RemoteError(f"more than {MOST_PROPERTIES} properties", rule="RFC 4918 section 9.1")
     hrefs = tuple((one.text or "").strip(LWS) for one in root.iterfind(f"{{{DAV}}}href"))
     return Asked(root.tag, tuple(one.tag for one in wanted) if wanted is not None else (), hrefs)
 

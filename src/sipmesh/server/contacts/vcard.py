@@ -81,7 +81,8 @@ def _parts(value: str) -> Sequence[str]:
     parts, rest = list[str](), ""
     for one in re.split(r"(\\.|,)", value):
         if one == ",":
-            parts, rest = [*parts, rest], ""
+            parts.append(rest)
+            rest = ""
         else:
             rest += one
     return [*parts, rest]

@@ -69,14 +69,14 @@ def made_contact(
     """
     if not CONTACT_ID.fullmatch(given_id):
         raise _wrong("its name in the URL is not made of 1 to 100 of the characters A-Z, a-z, 0-9 and ._~@+-")
-    dialled = [number for one in numbers if (number := one.translate(_VISUAL)) and _NUMBER.fullmatch(number)]
-    grouped = [_text(one, LONGEST_GROUP, "a group") for one in groups if one.strip()]
+    dialled = (number for one in numbers if (number := one.translate(_VISUAL)) and _NUMBER.fullmatch(number))
+    grouped = (_text(one, LONGEST_GROUP, "a group") for one in groups if one.strip())
     made = Contact(
         given_id,
         _text(name, LONGEST_NAME, "the name"),
         _address(address) if address else "",
-        tuple(dict.fromkeys(dialled))[:MOST_NUMBERS],
-        tuple(dict.fromkeys(grouped))[:MOST_GROUPS],
+        _first(dialled, MOST_NUMBERS),
+        _first(grouped, MOST_GROUPS),
         _text(uid or given_id, LONGEST_UID, "the UID"),
     )
     if not (made.name or made.address or made.numbers):
@@ -96,6 +96,16 @@ def contact_of_json(given_id: str, found: Mapping[str, object]) -> Contact:
         raise _wrong("numbers and groups are lists of texts")
     numbers, groups = (those if isinstance(those, list) else [] for those in lists.values())
     return made_contact(given_id, str(texts["name"]), str(texts["address"]), numbers, groups)
+
+
+def _first(texts: Iterable[str], most: int) -> tuple[str, ...]:
+    """Give the first *most* different *texts*, and read no further."""
+    found = dict[str, None]()
+    for text in texts:
+        found[text] = None
+        if len(found) == most:
+            break
+    return tuple(found)
 
 
 def _address(text: str) -> str:
