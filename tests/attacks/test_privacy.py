@@ -6,7 +6,10 @@ from base64 import urlsafe_b64decode
 
 import pytest
 
+from sipmesh.cli.versions import built
 from sipmesh.routing.identity.dialog_token import owner_hash
+from sipmesh.routing.identity.hidden_dialogs import HiddenDialogs
+from sipmesh.server.proxy.transactions import privacy_service
 from sipmesh.sip.digest import answer, parse_challenge
 from sipmesh.sip.fields import NameAddr
 from sipmesh.sip.message import Message, Request, Response
@@ -481,6 +484,39 @@ async def test_callee_cannot_ask_each_phone_whether_it_has_the_dialog(pool: Netw
                 assert (asked.values(field) == [named]) is known
                 await alice.reply(asked, 481)
                 await alice.request_in("ACK")
+
+
+@pytest.mark.skipif(built() == "compiled", reason="a compiled module calls the class that it was compiled with")
+@on_loop
+async def test_partner_with_many_callers_who_hide_has_no_dialog_of_our_users_forgotten(
+    federation: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the partner could ask each phone afterwards. Her own second phone names the dialog all the same."""
+    most = 2
+    monkeypatch.setattr(privacy_service, "HiddenDialogs", lambda: HiddenDialogs(most))
+    async with federation:
+        alice, bob = await federation.phone("alice", FE1), await federation.phone("bob", FE1)
+        own = await federation.phone("alice", FE1)
+        edge = await federation.peer_at(EDGE, LinkKind.PARTNER, "erin@partner.test", PARTNER_EDGE)
+        arrived = await invited(alice, bob)
+        await answered(alice, bob, arrived)
+        for number in range(most + 1):
+            rows = [
+                ("p-asserted-identity", f"<sip:erin{number}@partner.test>"),
+                ("privacy", "id"),
+                ("content-type", SDP),
+            ]
+            await edge.send(edge.request("INVITE", "sip:bob@example.test", rows, NAMED, sender=hidden(edge)))
+            await bob.reply(await bob.request_in("INVITE"), 486)
+            assert (await edge.final()).status == 486
+            await bob.request_in("ACK")
+        named = f"{arrived.call_id};to-tag={arrived.from_.tag};from-tag={bob.tag}"
+        for asking, known in ((bob, False), (own, True)):
+            await asking.send(asking.request("INVITE", ALICE, [("replaces", named)]))
+            asked = await alice.request_in("INVITE")
+            assert (asked.values("replaces") == [named]) is known
+            await alice.reply(asked, 481)
+            await alice.request_in("ACK")
 
 
 @pytest.mark.parametrize("privacy", ["id", "none"])

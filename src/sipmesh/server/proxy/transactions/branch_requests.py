@@ -42,6 +42,8 @@ from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from sipmesh.routing.call_rules.diversion import Chain
     from sipmesh.routing.proxy.branch import Branches
     from sipmesh.routing.proxy.effects import Start
@@ -151,7 +153,7 @@ class BranchRequests:
         released = released_identity(identity, kind, hidden=hidden is not None)
         copy = branch_copy(request, target, via=via, recorded=recorded, identity=released)
         self._privacy.open_contact(copy, target, identity)
-        if hidden is not None:
+        if hidden is not None and _is_of(identity, self._current.value.view.sip_domains):
             self._privacy.remember(copy, identity)
         if hidden is not None and not is_carried(target):
             self._privacy.hide_sender(copy, came_on, identity, kind, hidden)
@@ -311,3 +313,8 @@ def path_by(target: Target, flow: Flow) -> str:
 def _hides_callee(request: Request) -> bool:
     """Tell whether the caller of a trunk may not learn the number that is called: a user of ours has forwarded the call there."""
     return request.has("diversion")
+
+
+def _is_of(identity: str | None, domains: Collection[str]) -> bool:
+    """Tell whether *identity* is in one of *domains*. No user of a partner has a phone at our servers."""
+    return identity is not None and identity.rpartition("@")[2] in domains
