@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from attacks.test_obedient_phones import ELSEWHERE, IN_PARTS
+from sipmesh.client.dialog import Dialog
 from sipmesh.demo.organisation import Organisation, PoolPlan
 from sipmesh.routing.passport.verification import MOST_REMEMBERED
 from sipmesh.server.proxy.serving.screened_calls import LASTS_S, MAC_CHARACTERS, MARK, use_up
@@ -16,15 +18,18 @@ from sipmesh.sip.message import Request
 from sipmesh.sip.transaction.ack import cancel_for
 from sipmesh.trust.role import Role
 from support.call_rules import rules
+from support.descriptions import with_body
 from support.network import BEGAN, BOT, EXAMPLE, FE1, FE2, FE3, POOL, POOL2, Network, finished
 from support.peer import Peer
 from support.running import on_loop, until
 from support.siblings import ONE, TWO, pair_of
+from support.talking import inside_of
 
 ASSERTED = "p-asserted-identity"
 ALICE, BOB, CAROL = (f"sip:{name}@{EXAMPLE}" for name in ("alice", "bob", "carol"))
 
 
+IN_TWO = "multipart/mixed; boundary=b"
 OTHER = "other.example.test"
 
 
@@ -217,6 +222,61 @@ async def test_call_that_is_let_on_says_no_more_than_its_caller(pool: Network, h
         assert (rung.values(ASSERTED), rung.has(header[0])) == ([f"<{ALICE}>"], False)
         await bot.send(bot.request("INVITE", BOB, [header], sender=f"<sip:700@{BOT}>;tag=own"))
         assert (await bob.request_in("INVITE")).has(header[0])
+
+
+@pytest.mark.parametrize("body", [(b"Content-Type: image/png\r\n\r\n", ELSEWHERE), (IN_PARTS, IN_TWO)])
+@on_loop
+async def test_call_that_is_let_on_has_no_phone_fetch_a_body(pool: Network, body: tuple[bytes, str]) -> None:
+    """Its caller may not either. Without such a body, the same call rings; under its own name, the application may send it.
+
+    The rule for media that is the default refuses such a body from each sender, because it may be a session description.
+    """
+    pool.organisations[0].document["media"] = "any"
+    async with pool:
+        alice, bob, bot = await ready(pool)
+        came = await screened(alice, bot)
+        assert (await bot.ask(with_body(let_on(bot, came), *body))).status == 415
+        await bob.silent()
+        await bot.send(with_body(let_on(bot, came), b"hello", "text/plain"))
+        rung = await bob.request_in("INVITE")
+        assert (rung.values(ASSERTED), rung.body) == ([f"<{ALICE}>"], b"hello")
+        await bot.send(with_body(bot.request("INVITE", BOB, sender=f"<sip:700@{BOT}>;tag=own"), *body))
+        assert (await bob.request_in("INVITE")).body == body[0]
+
+
+@pytest.mark.parametrize("is_its_own", [False, True])
+@on_loop
+async def test_application_says_no_more_than_its_caller_inside_the_call(pool: Network, *, is_its_own: bool) -> None:
+    """It names no picture and no body that a phone fetches, and no `talk` has the phone answer. Under its own name, it may."""
+    async with pool:
+        alice, bob, bot = await ready(pool)
+        onward = (
+            bot.request("INVITE", BOB, sender=f"<sip:700@{BOT}>;tag=own")
+            if is_its_own
+            else let_on(bot, await screened(alice, bot))
+        )
+        await bot.send(onward)
+        await bob.reply(await bob.request_in("INVITE"), 200)
+        dialog = Dialog.of_caller(onward, await bot.final())
+        await bot.send(inside_of(dialog, bot, "ACK"))
+        await bob.request_in("ACK")
+        asked = inside_of(dialog, bot, "INFO")
+        asked.append("call-info", "<http://192.0.2.99/here.png>;purpose=icon")
+        await bot.send(asked)
+        came = await bob.request_in("INFO")
+        assert came.has("call-info") is is_its_own
+        await bob.reply(came, 200)
+        assert (await bot.final()).status == 200
+        talk = inside_of(dialog, bot, "NOTIFY")
+        for name, value in (("event", "talk"), ("subscription-state", "active")):
+            talk.append(name, value)
+        message = with_body(inside_of(dialog, bot, "MESSAGE"), IN_PARTS, IN_TWO)
+        for asked, status in ((talk, 481), (message, 415)):
+            await bot.send(asked)
+            if is_its_own:
+                await bob.reply(await bob.request_in(asked.method), 200)
+            assert (await bot.final()).status == (200 if is_its_own else status)
+        await bob.silent()
 
 
 @pytest.mark.parametrize(("shown", "rings"), [("Alice A.", True), ("", True), ("Your bank", False)])

@@ -6,8 +6,6 @@ import re
 from string import ascii_lowercase, ascii_uppercase
 from typing import TYPE_CHECKING, Final
 
-from sipmesh.routing.identity.border import is_for_users
-from sipmesh.routing.identity.sender import Sender
 from sipmesh.routing.outcome import Answer
 from sipmesh.sip.message import Request
 from sipmesh.sip.names import BITS
@@ -29,15 +27,16 @@ _LOWER: Final = bytes.maketrans(ascii_uppercase.encode(), ascii_lowercase.encode
 _NO_BLANKS: Final = str.maketrans("", "", LWS)
 
 
-def refused_indirection(request: Request, sender: Sender) -> Answer | None:
-    """Refuse a body, or a part of a body, that is elsewhere (415); None for all else, and for servers of ours.
+def refused_indirection(request: Request) -> Answer | None:
+    """Refuse a body, or a part of a body, that is elsewhere (415); None for all else.
 
-    This is for clients, partners and edges. An application of ours may name what its phones fetch.
+    This is for clients, partners and edges, and for applications that send in the name of a user whose call they have screened.
+    In its own name, an application of ours may name what its phones fetch.
     """
     if not request.body or not request.present & _CONTENT_TYPE:
         return None
     written = request.row(_CONTENT_TYPE).value
-    if written in PLAIN or not is_for_users(sender) or not is_elsewhere(written, request.body):
+    if written in PLAIN or not is_elsewhere(written, request.body):
         return None
     return Answer(415, why=f"a body that is elsewhere ({EXTERNAL}): a phone may fetch it without asking its user")
 

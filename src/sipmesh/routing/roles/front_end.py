@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from sipmesh.routing.content_indirection import refused_indirection
 from sipmesh.routing.events.packages import is_notified
 from sipmesh.routing.identity import assertion
+from sipmesh.routing.identity.border import INSIDE
 from sipmesh.routing.identity.dialog import (
     Inside,
     acknowledge,
@@ -43,7 +45,7 @@ from sipmesh.routing.registrar.device import RegisteredContact, contact_address,
 from sipmesh.routing.registrar.gruu import Gruus, OpenedGruu, is_gruu, pool_of, public_device
 from sipmesh.routing.roles.access import carried
 from sipmesh.routing.roles.options import registrar_capabilities
-from sipmesh.routing.roles.users_requests import refused_of_users
+from sipmesh.routing.roles.users_requests import refused_of_users, refused_package
 from sipmesh.routing.target import AnotherNotifier, Found, ServerTarget
 from sipmesh.sip.message import Request
 from sipmesh.sip.rows import PRIVACY
@@ -165,7 +167,8 @@ def carry_inside(request: Request, route_set: RouteSet, other: Side, sender: Sen
     if isinstance(sender, ServerSender):
         if sender.peer.pool in facts.screeners and route_set.sent_as:
             drop_repeated(request, sender, allowed)
-        refused = facts.home_rule.refused(request, sender, is_named=route_set.sent_as)
+            refused = refused_for_another(request, sender, allowed)
+        refused = refused or facts.home_rule.refused(request, sender, is_named=route_set.sent_as)
     who = refused or assertion.in_dialog(request, route_set, sender, allowed)
     if isinstance(who, Answer):
         return who
@@ -177,6 +180,19 @@ def drop_repeated(request: Request, sender: ServerSender, allowed: frozenset[str
     """Remove what a proxy that screens calls repeats of our own assertions. From is the name with which the dialog began."""
     if not all(sender.may_use(name, allowed) for name in assertion.asserted(request)):
         request.remove(assertion.ASSERTED)
+
+
+def refused_for_another(request: Request, sender: ServerSender, allowed: frozenset[str]) -> Answer | None:
+    """Let an application that has the name of a user inside a call send no more than a user may; None unless it is refused.
+
+    Fields at which a phone acts by itself are removed. A NOTIFY such as `talk` gets 481, and a body that is elsewhere 415.
+    """
+    if sender.may_speak_as(request.from_, allowed):
+        return None
+    for name in INSIDE:
+        request.remove(name)
+    unsolicited = refused_package(request) if request.method == "NOTIFY" else None
+    return unsolicited or refused_indirection(request)
 
 
 def identify(request: Request, sender: Sender, facts: FrontEndFacts) -> str | Answer | Prove:

@@ -27,7 +27,7 @@ def refused_of_users(request: Request, sender: Sender) -> Answer | None:
         return unsolicited
     if not request.present & _CONTENT_TYPE or request.row(_CONTENT_TYPE).value in PLAIN or not is_for_users(sender):
         return None
-    return refused_author(request, sender) or refused_indirection(request, sender)
+    return refused_author(request, sender) or refused_indirection(request)
 
 
 def refused_unsolicited(request: Request, sender: Sender) -> Answer | None:
@@ -43,6 +43,11 @@ def refused_unsolicited(request: Request, sender: Sender) -> Answer | None:
         return None
     if request.to.tag is None:
         return Answer(481, code=Code.NO_ROUTE, why="a NOTIFY that belongs to no subscription")
+    return refused_package(request)
+
+
+def refused_package(request: Request) -> Answer | None:
+    """Refuse a NOTIFY inside a dialog, of a package that phones do not subscribe to; None for one of `BETWEEN_PHONES`."""
     event = event_type(request)
     if event in BETWEEN_PHONES:
         return None

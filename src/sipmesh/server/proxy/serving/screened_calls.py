@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.routing.call_rules.diversion import NOT_DIVERTED, Chain
+from sipmesh.routing.content_indirection import refused_indirection
 from sipmesh.routing.identity.border import INSIDE
 from sipmesh.routing.identity.privacy import hides_identity
 from sipmesh.routing.identity.route_set import first_route
@@ -142,6 +143,7 @@ def let_on(
         return _refused(f"this server gave {pool} no such token for a call to {user}")
     ends, hops, hidden, sent_as, _, shown_as, identity = parts
     refused = _refused_again(state, request, sent_as, shown_as, is_hidden=hidden == "1", ends=int(ends))
+    refused = refused or refused_indirection(request)
     if refused is None and use_up(state, pool, token):
         refused = _refused("the token in its Route has let another call on, or its call is over")
     if refused is not None:
