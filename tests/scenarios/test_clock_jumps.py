@@ -7,19 +7,23 @@ follows another on the same network.
 from __future__ import annotations
 
 import asyncio
+import html
 import math
 import re
 import shlex
+import ssl
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from cli.world import EDGE, FE1, FE2, MGMT, START_S, Organisation, end, environment
-from sipmesh.demo.ports import free_port
+from sipmesh.demo.ports import HOST, free_port
+from sipmesh.server.console.access.secret_table import hash_of
 from support.alert_rules import fired
 from support.figures import LOOK_AGAIN_S, Figures, figures
 
@@ -32,13 +36,18 @@ WEEKS_AHEAD, WEEK_S = "+24d", 7 * 86_400
 
 DAYS_BEHIND = "-9d"
 RIGHT, DAYS_AHEAD, HOUR_AHEAD, HOUR_BEHIND = "+0", "+9d", "+1h", "-1h"
+TOKEN = "viewer-token"
+ALERTS = {"SipmeshServerFault"}
 
 
 class Clocks:
-    """The servers of an organisation, each with a clock that can be set; `FE1` shows its metrics at *port*."""
+    """The servers of an organisation, each with a clock that can be set.
 
-    def __init__(self, organisation: Organisation, port: int) -> None:
-        self.organisation, self.port = organisation, port
+    `FE1` and `MGMT` show their metrics at *ports*; `MGMT` serves the console at *console*.
+    """
+
+    def __init__(self, organisation: Organisation, ports: Mapping[str, int], console: int) -> None:
+        self.organisation, self.ports, self.console = organisation, ports, console
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
 
     def set(self, to: str, *servers: str) -> None:
@@ -89,7 +98,7 @@ class Clocks:
         """Wait until *holds* is true of the seconds after which the first certificate ends; gives all figures."""
         deadline = time.monotonic() + 2 * START_S
         while True:
-            found = asyncio.run(figures(self.port))
+            found = asyncio.run(figures(self.ports[FE1]))
             left = [
                 value
                 for (name, labels), value in found.items()
@@ -99,6 +108,35 @@ class Clocks:
                 return found
             assert time.monotonic() < deadline, left
             time.sleep(LOOK_AGAIN_S)
+
+    def counted(self, **codes: float) -> Figures:
+        """Wait until the metric of management counts these faults of servers, by their codes; gives all its figures."""
+        deadline = time.monotonic() + START_S
+        while True:
+            found = asyncio.run(figures(self.ports[MGMT]))
+            counts = {
+                of["code"]: value
+                for name, labels in found
+                if name == "sipmesh_network_faults"
+                and (of := dict(labels))["kind"] == "server"
+                and (value := found[name, labels])
+            }
+            if counts == codes:
+                return found
+            assert time.monotonic() < deadline, counts
+            time.sleep(LOOK_AGAIN_S)
+
+    async def page_of_servers(self) -> str:
+        """Give the page of the console that shows all servers."""
+        context = ssl.create_default_context(cafile=str(self.organisation.root))
+        headers = {"Authorization": f"Bearer {TOKEN}"}
+        url = f"https://{HOST}:{self.console}/status"
+        async with (
+            aiohttp.ClientSession(headers=headers) as session,
+            session.get(url, ssl=context, server_hostname=MGMT) as answer,
+        ):
+            assert answer.status == 200
+            return html.unescape(await answer.text())
 
     def type_at(self, server: str, *arguments: str, code: int = 0) -> str:
         """Run a command on the machine of *server*, by its clock, which ends with *code*; gives what it prints."""
@@ -133,12 +171,15 @@ def _clocks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clocks]:
     if not LIBRARY.exists():
         pytest.skip("needs faketime, which tools/peers installs")
     organisation = Organisation.make(tmp_path_factory.mktemp("c") / "c", whole=True)
-    made = Clocks(organisation, free_port())
-    plain = f"{{name: {FE1}, address: 127.0.0.1"
+    made = Clocks(organisation, {FE1: free_port(), MGMT: free_port()}, free_port())
     text = organisation.file.read_text()
-    assert plain in text
-    organisation.file.write_text(text.replace(plain, f"{plain}, metrics: {made.port}"))
-    organisation.publish("metrics of one front end")
+    for name, port in made.ports.items():
+        plain = f"{{name: {name}, address: 127.0.0.1"
+        assert plain in text
+        text = text.replace(plain, f"{plain}, metrics: {port}")
+    viewer = f"{{name: ada, role: viewer, token_sha256: {hash_of(TOKEN)}}}"
+    organisation.file.write_text(f"{text}\nconsole: {{listen: {HOST}:{made.console}, operators: [{viewer}]}}\n")
+    organisation.publish("metrics, and a console")
     try:
         made.start()
         yield made
@@ -151,23 +192,42 @@ def faults(shown: str) -> list[str]:
     return [line for line in shown.splitlines() if line.startswith("✗")]
 
 
+def must_be_on_the_page(clocks: Clocks, server: str, what: str) -> None:
+    """The row of *server*, and no other, has a fault of a clock; below it is the remedy."""
+    page = asyncio.run(clocks.page_of_servers())
+    below = page[page.index(f">{server}</a></th>") :].split("<tr", 2)[1]
+    assert (page.count("its clock is"), page.count("set the clock of")) == (1, 1), page
+    assert re.search(what, below), page
+    assert f"set the clock of {server}, for example by NTP" in below, page
+
+
+@pytest.mark.peer("promtool")
 @pytest.mark.parametrize(
     ("server", "to", "side"),
     [(FE2, HOUR_AHEAD, "ahead of"), (FE2, HOUR_BEHIND, "behind"), (EDGE, HOUR_AHEAD, "ahead of")],
 )
 def test_server_with_a_wrong_clock_is_one_fault_until_its_clock_is_set(
-    clocks: Clocks, server: str, to: str, side: str
+    clocks: Clocks, tmp_path: Path, server: str, to: str, side: str
 ) -> None:
+    """Metric, alert and console say it as `status` does, and end with it."""
     clocks.status(0)
+    well = clocks.counted()
     clocks.set(to, server)
     shown = clocks.fault("its clock is")
     (fault,) = faults(shown)
-    assert re.match(rf"✗ {server}: its clock is 3[56]\d\d s {side} that of management", fault), shown
+    what = rf"its clock is 3[56]\d\d s {side} that of management"
+    assert re.match(rf"✗ {server}: {what}", fault), shown
     assert f"set the clock of {server}" in shown
+    must_be_on_the_page(clocks, server, what)
+    bad = clocks.counted(clock=1)
     clocks.set(RIGHT, server)
     clocks.status(0)
+    assert "clock" not in asyncio.run(clocks.page_of_servers())
+    after = clocks.counted()
+    assert fired(tmp_path, ALERTS, well, bad, after, after) == {"before": set(), "during": ALERTS, "after": set()}
 
 
+@pytest.mark.peer("promtool")
 @pytest.mark.parametrize(
     ("server", "to", "side"),
     [
@@ -178,15 +238,16 @@ def test_server_with_a_wrong_clock_is_one_fault_until_its_clock_is_set(
     ],
 )
 def test_server_that_starts_with_a_wrong_clock_and_refuses_all_is_one_fault_until_its_clock_is_set(
-    clocks: Clocks, server: str, to: str, side: str
+    clocks: Clocks, tmp_path: Path, server: str, to: str, side: str
 ) -> None:
-    """It sends no report: its peers have its time from the handshake. The metric of management counts the one fault."""
+    """It sends no report: its peers have its time from the handshake. Metric, alert and console say it too."""
     clocks.status(0)
+    well = clocks.counted()
     clocks.end(server)
     clocks.set(to, server)
     clocks.run(server)
-    days = int(to[1:-1])
-    shown = clocks.fault(f"{server}: its clock is {86_400 * days // 100}")
+    thousands = 86_400 * int(to[1:-1]) // 1000  # a handshake may show a second less
+    shown = clocks.fault(f"{server}: its clock is {thousands}")
     assert f"s {side} that of management" in faults(shown)[0], shown
     assert f"set the clock of {server}" in shown
     doctor = clocks.organisation.type("doctor").out
@@ -198,8 +259,13 @@ def test_server_that_starts_with_a_wrong_clock_and_refuses_all_is_one_fault_unti
     assert f"set the clock of {server}, for example by NTP" in explained, explained
     there = clocks.type_at(server, "explain", clocks.organisation.address(FE1, "server"), "--as", server, code=1)
     assert "set the clock of this machine, for example by NTP" in there, there
+    must_be_on_the_page(clocks, server, rf"its clock is {thousands}\d\d\d s {side} that of management")
+    bad = clocks.counted(clock=1)
     clocks.set(RIGHT, server)
     clocks.status(0)
+    assert "clock" not in asyncio.run(clocks.page_of_servers())
+    after = clocks.counted()
+    assert fired(tmp_path, ALERTS, well, bad, after, after) == {"before": set(), "during": ALERTS, "after": set()}
 
 
 @pytest.mark.parametrize(("to", "side"), [(WEEKS_AHEAD, "ahead of"), (DAYS_BEHIND, "behind")])
@@ -210,7 +276,7 @@ def test_management_that_starts_with_a_wrong_clock_is_one_fault_until_its_clock_
     clocks.end(MGMT)
     clocks.set(to, MGMT)
     clocks.run(MGMT)
-    shown = clocks.fault(f"✗ {MGMT}: its clock is {86_400 * int(to[1:-1]) // 100}")
+    shown = clocks.fault(f"✗ {MGMT}: its clock is {86_400 * int(to[1:-1]) // 1000}")
     doctor = clocks.type_at(MGMT, "doctor", code=1)
     assert doctor.count("→ set the clock") == (2 if to == DAYS_BEHIND else 1), (
         doctor
@@ -225,7 +291,7 @@ def test_management_with_a_wrong_clock_is_one_fault_and_no_server_counts_as_sile
     """The age of a report is that of the monotonic clock: a jump of nine days makes no server silent."""
     clocks.status(0)
     clocks.set(DAYS_AHEAD, MGMT)
-    shown = clocks.fault(f"✗ {MGMT}: its clock is 7776")  # once most servers have reported
+    shown = clocks.fault(f"✗ {MGMT}: its clock is 777")  # once most servers have reported
     assert "sends no reports" not in shown
     assert f"set the clock of {MGMT}" in shown
     clocks.set(RIGHT, MGMT)
