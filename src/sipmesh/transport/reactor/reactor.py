@@ -256,18 +256,17 @@ class Reactor:
     def _heavy_last(self, ready: list[Watched]) -> list[Watched]:
         """Put what is *ready* of principals that have had far more than others behind the rest.
 
-        The probe measures how long others wait. That is until one descriptor of each of these was served: what waits longer waits
-        for its own principal.
+        The probe measures how long others wait. That is until one descriptor of each of these was served that was ready before
+        the probe: what waits longer waits for its own principal. A turn may serve one of them and end.
         """
         heavy = set[Demand]()
         fair: list[Watched] = []
-        first: list[Watched] = []  # of each heavy principal
-        probe: list[Watched] = []
+        first: list[Watched] = []  # of each heavy principal, and the probe
         further: list[Watched] = []
         for watched in ready:
             demand = watched.principal()
             if watched is self.probe:
-                probe.append(watched)
+                first.append(watched)
             elif demand is None or not self.shares.is_heavy(demand, self.now):
                 fair.append(watched)
             elif demand in heavy:
@@ -275,7 +274,7 @@ class Reactor:
             else:
                 heavy.add(demand)
                 first.append(watched)
-        return fair + first + probe + further if heavy else ready
+        return fair + first + further if heavy else ready
 
     def _serve_all(self, ready: list[Watched], *, alone: bool) -> None:
         """Serve what is *ready* until this turn is over. *alone*: it is the only one that is ready."""
