@@ -32,9 +32,14 @@ COMING = 12
 """Connections: that all of them come to one of two sockets by chance is as likely as 12 heads in a row."""
 
 
-async def stopped_at_its_start(two: Workers) -> int:
-    """End the worker TWO, and stop its next start before it serves: it starts so fast that this may take several attempts."""
+async def stopped_at_its_start(two: Workers) -> tuple[int, int]:
+    """End the worker TWO, and stop its next start before it serves: it starts so fast that this may take several attempts.
+
+    Returns its process, and which start of a worker of this server it is.
+    """
+    start = TWO
     while True:
+        start += 1
         before = {*workers_of(two.server.started.pid)}
         await two.signal(TWO, signal.SIGKILL)
         while not (new := {*workers_of(two.server.started.pid)} - before):
@@ -42,7 +47,7 @@ async def stopped_at_its_start(two: Workers) -> int:
         [starting] = new
         os.kill(starting, signal.SIGSTOP)
         if {worker["number"]: worker["state"] for worker in await two.workers()}[TWO] == "starting":
-            return starting
+            return starting, start
         os.kill(starting, signal.SIGCONT)
         await two.replaced(TWO)
 
@@ -228,7 +233,7 @@ async def test_worker_that_is_replaced_after_a_change_of_stores_shares_those_of_
 async def test_phones_come_to_the_other_worker_while_one_is_replaced(example: Organisation) -> None:
     """The next start of the worker is stopped before it serves: who came to its socket would wait."""
     async with two_workers(example) as two:
-        starting = await stopped_at_its_start(two)
+        starting, start = await stopped_at_its_start(two)
         try:
             for _ in range(COMING):
                 peer = await two.network.peer(two.name, "alice")
@@ -240,7 +245,7 @@ async def test_phones_come_to_the_other_worker_while_one_is_replaced(example: Or
         finally:
             os.kill(starting, signal.SIGCONT)
         await two.replaced(TWO)
-        await two.connected("alice", 3)
+        await two.connected("alice", start)
 
 
 @pytest.mark.wide
