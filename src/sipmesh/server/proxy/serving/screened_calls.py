@@ -27,7 +27,6 @@ from sipmesh.routing.roles.front_end import FrontEndFacts, route
 from sipmesh.routing.target import ServerTarget
 from sipmesh.server.proxy.serving.call_forwarding import require_replaces
 from sipmesh.server.proxy.serving.call_groups import rings_for_group
-from sipmesh.server.proxy.serving.delegates import is_emergency
 from sipmesh.sip.rows import ROUTE
 from sipmesh.sip.status import Status
 from sipmesh.sip.text import ascii_lower, shown
@@ -110,7 +109,16 @@ def _is_exempt(
     if is_beside(outcome.chain) or rings_for_group(in_force, sender, request, outcome.aor):
         return True
     is_its_own = isinstance(sender, ServerSender) and sender.peer.pool == application.pool and not outcome.chain
-    return is_its_own or is_emergency(in_force, request, (outcome.identity or "",))
+    return is_its_own or _is_emergency(in_force, request, outcome.identity or "")
+
+
+def _is_emergency(in_force: InForce, request: Request, caller: str) -> bool:
+    """Tell whether a call is an emergency call which no trunk takes: by the number, as *caller*, a user of ours, types it.
+
+    A call from outside is none. Nor is one by an emergency number of another site, which is a name of a user at this one.
+    """
+    is_ours = in_force.homes.of(caller) is not None
+    return is_ours and bool(in_force.plan_of(caller).plan.emergency_number(request.ruri))
 
 
 def mark_of_screened(sender: Sender | None, request: Request) -> str:
