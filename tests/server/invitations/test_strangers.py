@@ -4,26 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import NoReturn
+from urllib.parse import urlsplit
 
 import pytest
 from aiohttp import ClientSession, web
 from aiohttp.test_utils import TestServer
 
 from attacks.test_told_places import CONTACT, without
+from server.invitations.test_device_login import DigestPhone
 from server.invitations.test_file_pages import FIELDS, upload
+from sipmesh.demo.ports import HOST
 from sipmesh.server.invitations import strangers
 from sipmesh.topology.document.parts.files import FILES
 from sipmesh.topology.document.parts.invitations import CONTACTS, RULES
-from support.account_tickets import LIST, TicketPage
+from support.account_tickets import BOB, LIST, TicketPage
+from support.console import Visitor
+from support.contacts import DavPhone
 from support.invited import Answer
 from support.managed import MGMT
 from support.management_with_invitations import invite, invitee, management_with_invitations
 from support.network import FE1
 from support.running import on_loop
+from support.site_behind_nat import ADDRESS_HAS, ALL_HAVE, Site
 from support.telling import Told
 from support.tiers import wide_after
 from support.web_peer import open_websocket, web_address
@@ -98,6 +105,138 @@ async def test_body_above_the_limit_is_refused_and_uses_nothing_up(tmp_path: Pat
         assert (await stranger.take(link, "json")).status == 200
 
 
+@on_loop
+async def test_user_who_asks_too_often_keeps_no_other_user_of_its_address_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bob uses his own requests up, then those of the address without a login. Who had a right login before is served."""
+    async with Site.opened(tmp_path, monkeypatch, REQUESTS_OF_USER=20) as site:
+        assert await site.alice() == 200
+        assert [await site.bob() for _ in range(21)] == [200] * 20 + [429]
+        fresh = [await site.bob(site.page.ticket(user=BOB, link=f"l{n}")) for n in range(3)]
+        assert fresh == [429] * 3
+        assert await site.flood() == ADDRESS_HAS - 1 - len(
+            fresh
+        )  # each was judged; and the invitation was taken before
+        assert [await site.alice() for _ in range(ADDRESS_HAS)] == [200] * ADDRESS_HAS
+        assert (await site.page.person.get(f"{site.page.base}/nothing")).status == 429
+        assert (await site.page.ask("stolen")).status == 429
+
+
+@on_loop
+async def test_ten_addresses_that_use_up_the_requests_of_all_keep_no_user_out_who_was_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with Site.opened(tmp_path, monkeypatch) as site, AsyncExitStack() as stack:
+        assert (await site.alice(), await site.bob()) == (200, 200)
+        flooders = [await stack.enter_async_context(invitee(site.page.network, f"127.0.1.{n}")) for n in range(1, 11)]
+        assert sum([await site.flood(one) for one in flooders]) > ALL_HAVE // 2
+        stranger = await stack.enter_async_context(invitee(site.page.network, "127.0.2.1"))
+        assert await site.flood(stranger) == 0
+        assert [(await site.alice(), await site.bob()) for _ in range(ADDRESS_HAS)] == [(200, 200)] * ADDRESS_HAS
+
+
+@on_loop
+async def test_right_logins_leave_the_requests_of_their_address_to_strangers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first login too, which was not known before."""
+    async with Site.opened(tmp_path, monkeypatch) as site:
+        tickets = [site.page.ticket(user=BOB, link=f"l{n}") for n in range(2 * ADDRESS_HAS)]
+        assert [await site.bob(one) for one in tickets] == [200] * len(tickets)
+        assert await site.flood() == ADDRESS_HAS - 1  # the invitation of the phone was taken before
+        assert await site.bob(tickets[0]) == 200
+
+
+@on_loop
+async def test_guess_of_a_user_name_uses_nothing_of_the_user_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither by Basic nor by Digest, nor by a response of the user that was copied; and the phone stays known."""
+    async with Site.opened(tmp_path, monkeypatch, REQUESTS_OF_USER=3, REQUESTS_A_MINUTE=30) as site:
+        phone = DigestPhone(site.phone)
+        given = await phone.challenge()
+        right = phone.written(given)
+        assert (await phone.send(right)).status == 207
+        wrong = DigestPhone(DavPhone(site.page.person, site.phone.base, "x"))
+        async with invitee(site.page.network, "127.0.0.9") as thief:
+            copied = DigestPhone(DavPhone(thief, site.phone.base, "x"))
+            for n in range(2, 6):
+                assert (await wrong.send(wrong.written(given, n))).status == 401
+                assert (await DavPhone(site.page.person, site.phone.base, "x").ask("GET", LIST)).status == 401
+                assert (await copied.send(right)).status == 401
+        await site.flood()
+        assert [(await phone.send(phone.written(given, n))).status for n in (2, 3, 4)] == [207, 207, 429]
+
+
+@on_loop
+async def test_digest_phone_and_browser_are_challenged_and_served_beside_a_flood(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What they ask first has no login: a challenge with a new nonce, and a preflight."""
+    async with Site.opened(tmp_path, monkeypatch) as site:
+        organisation = site.page.network.organisation
+        open_websocket(organisation, phone=True)
+        await site.page.network.publish()
+        phone = DigestPhone(site.phone)
+        assert (await phone.send(phone.written(await phone.challenge()))).status == 207
+        assert await site.bob() == 200
+        await site.flood()
+        for _ in range(ADDRESS_HAS):
+            assert (await phone.send(phone.written(await phone.challenge()))).status == 207
+            page = {
+                "Origin": f"https://{FE1}:{web_address(organisation, FE1)[1]}",
+                "Access-Control-Request-Method": "PUT",
+            }
+            preflight = await site.page.person.ask("OPTIONS", f"{site.page.base}{RULES}", headers=page)
+            assert (preflight.status, preflight.headers["Access-Control-Allow-Origin"]) == (204, page["Origin"])
+            assert await site.bob() == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("GET", "/nothing"), ("OPTIONS", "/nothing"), ("GET", f"{FILES}/x"), ("PUT", RULES)]
+)
+@on_loop
+async def test_other_requests_without_a_login_are_refused_beyond_the_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str, path: str
+) -> None:
+    async with Site.opened(tmp_path, monkeypatch) as site:
+        await site.flood()
+        assert (await site.page.person.ask(method, f"{site.page.base}{path}")).status == 429
+
+
+@on_loop
+async def test_connection_ends_with_a_challenge_beyond_the_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To go on costs a handshake, as after a refusal."""
+    async with Site.opened(tmp_path, monkeypatch) as site:
+        await site.flood()
+        url = urlsplit(site.page.base)
+        trust = ssl.create_default_context(cafile=str(site.page.network.organisation.root))
+        reader, writer = await asyncio.open_connection(HOST, url.port, ssl=trust, server_hostname=url.hostname)
+        writer.write(f"GET {LIST} HTTP/1.1\r\nHost: {url.netloc}\r\n\r\n".encode() * 2)
+        answers = await reader.read()
+        assert (answers.count(b"HTTP/1.1 401"), answers.count(b"HTTP/1.1")) == (1, 1)
+        writer.close()
+
+
+@on_loop
+async def test_login_that_has_ended_is_refused_at_once_and_is_a_stranger_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The login of another device of the user counts on."""
+    async with Site.opened(tmp_path, monkeypatch, REQUESTS_OF_USER=5) as site:
+        bearer = site.page.ticket()
+        assert (await site.alice(), await site.bob(bearer)) == (200, 200)
+        await site.flood()
+        async with Visitor(site.page.network, "otto-token") as operator:
+            gone = await operator.ask("POST", "/api/v1/user/device/revoke", json={"user": "alice", "device": "json"})
+            assert gone.status == 200, gone.text
+        assert [await site.alice() for _ in range(3)] == [401, 429, 429]
+        assert [await site.bob(bearer) for _ in range(2)] == [200, 200]
+
+
 def may_read(answer: Answer, origin: str) -> bool:
     """Tell whether a browser gives the answer to a page of *origin*. No answer is for all origins."""
     shared = answer.headers.get("Access-Control-Allow-Origin")
@@ -145,7 +284,7 @@ async def test_web_phone_reads_each_answer_and_no_page_of_another_site_does(tmp_
 
 @on_loop
 async def test_web_phone_reads_that_it_asks_too_often(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(strangers, "REQUESTS_A_MINUTE", 2)
+    monkeypatch.setattr(strangers, "REQUESTS_OF_USER", 2)
     async with phone_page(tmp_path) as (page, ours):
         ticket = page.ticket()
         answers = [await page.ask(ticket, headers={"Origin": origin}) for origin in (ours, *EVIL, ours)]

@@ -47,47 +47,52 @@ class DeviceLogin:
         self._nonces = Nonces(secrets.token_bytes(32), NONCE_S)
 
     async def user(self, request: web.Request, loaded: Loaded) -> str:
-        """Return the user whose device has sent the request, as ``sip:user@domain``; raises 401 for any other login.
+        """Return the user whose device has sent the request, as ``sip:user@domain``.
 
-        Wrong passwords count against their address alone: those of a stranger must not keep the phone of the user out.
+        Raises 401 for any other login, and 429 for too many requests of the user. Wrong passwords count against their address
+        alone: those of a stranger must not keep the phone of the user out.
         """
         given = request.headers.get("Authorization", "")
-        is_stale = False
+        ha1, state = "", NonceState.FRESH
         if is_digest(given):
-            aor, is_stale = await self._by_digest(request, loaded, given)
+            aor, ha1, state = await self._by_digest(request, loaded, given)
         else:
             aor = await self._by_basic(loaded, given)
-        if not aor:
-            raise self.challenge(request, loaded, is_stale=is_stale)
+        if not aor or state is NonceState.FRESH:  # a response of another time tells nothing of who sends it
+            self._strangers.judged(request, aor, ha1)
+        if not aor or state is not NonceState.FRESH:
+            raise self.challenge(request, loaded, is_stale=state is NonceState.STALE)
         return aor
 
     def challenge(self, request: web.Request, loaded: Loaded, *, is_stale: bool = False) -> web.HTTPException:
-        """Return the answer to a wrong login, which is counted; a nonce that is only too old (*is_stale*) is not."""
+        """Return the answer to a wrong login, which is counted, or to none; *is_stale*, a nonce that is only too old, is not."""
         nonce = self._nonces.mint(self._clock(), secrets.token_bytes(_ENTROPY), _LINK)
         realms, algorithms = loaded.topology.sip_domains[:MOST_REALMS], (Algorithm.SHA_256, Algorithm.MD5)
         values = [one for realm in realms for one in challenge_values(realm, nonce, algorithms, stale=is_stale)]
         values.append(
             f'Basic realm="{realms[0]}", charset="UTF-8"'
         )  # linphone looks for its password by the last realm
-        return self._strangers.wrong_login(request, values, is_counted=not is_stale)
+        is_counted = "Authorization" in request.headers and not is_stale
+        return self._strangers.wrong_login(request, values, is_counted=is_counted)
 
-    async def _by_digest(self, request: web.Request, loaded: Loaded, given: str) -> tuple[str, bool]:
-        """Return the user of Digest credentials, "" for none; and whether only their nonce is too old."""
+    async def _by_digest(self, request: web.Request, loaded: Loaded, given: str) -> tuple[str, str, NonceState]:
+        """Return the user of Digest credentials, "" for none; what has verified them; and the state of their nonce."""
         try:
             found = Credentials.parse(given)
         except RemoteError:
-            return "", False
+            return "", "", NonceState.FORGED
         aor = _user_of(found.username, found.realm)
         device = await off_loop(_device, loaded, aor, found.username)
         secret = device.ha1.get(found.algorithm) if device is not None and found.algorithm is not None else None
         is_for_it = urlsplit(found.uri).path == request.rel_url.raw_path
         if secret is None or not is_for_it or not verify(found, request.method, secret):
-            return "", False
-        state = self._nonces.judge(found.nonce, found.nc, self._clock(), _LINK)
-        return (aor if state is NonceState.FRESH else ""), state is NonceState.STALE
+            return "", "", NonceState.FORGED
+        return aor, secret, self._nonces.judge(found.nonce, found.nc, self._clock(), _LINK)
 
     async def _by_basic(self, loaded: Loaded, given: str) -> str:
         login, _, password = _basic(given).partition(":")
+        if not login:
+            return ""
         name, _, domain = login.rpartition("@")
         aor = _user_of(name, domain)
         device = await off_loop(_device, loaded, aor, name)

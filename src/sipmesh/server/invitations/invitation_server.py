@@ -71,7 +71,7 @@ class InvitationServer:
         app.add_routes([*pages.routes(), *portal.routes()])
         app.add_routes(PhonebookPages(lambda: node.view, strangers, node.loop.time).routes())
         self._leaf: x509.Certificate | None = None
-        tickets = TicketLogin(lambda: node.view, node.gatekeeper.clock)
+        tickets = TicketLogin(lambda: node.view, node.gatekeeper.clock, strangers)
         app.add_routes(LogOut(tickets, strangers, node.loop.time, log).routes())
         app.add_routes(ContactPages(lambda: node.view, tickets, strangers, node.loop.time).routes())
         app.add_routes(RulePages(portal.operations, tickets, strangers, node.loop.time).routes())

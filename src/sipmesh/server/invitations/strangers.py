@@ -1,4 +1,4 @@
-"""What a stranger may ask the pages of invitations for, and how often."""
+"""What a stranger may ask the pages of invitations for, and how often; a right login counts against its own user alone."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from aiohttp import web
 
 from sipmesh.errors import UnusableDatabaseError
 from sipmesh.server.console.access.guard import HEADERS, Handler
+from sipmesh.server.invitations.known_logins import KnownLogins
 from sipmesh.server.process.http_peer import address_of
 from sipmesh.server.process.http_runner import too_many, unavailable
 from sipmesh.server.process.request_rate import RequestRate
 from sipmesh.server.provisioning.profile import reach_of
 from sipmesh.sip.text import ascii_lower
+from sipmesh.topology.document.parts.files import FILES
+from sipmesh.topology.document.parts.invitations import CONTACTS, LOG_OUT, RULES
 from sipmesh.topology.view import has_web_phone
 
 if TYPE_CHECKING:
@@ -22,7 +25,10 @@ if TYPE_CHECKING:
     from sipmesh.topology.view import ServerView
 
 REQUESTS_A_MINUTE: Final = 600
-"""Requests of one address: behind it can be a site with its phones."""
+"""Requests of one address whose login is not known as right: behind it can be a site with its phones."""
+
+REQUESTS_OF_USER: Final = 1_200
+"""Requests of one user with a right login, at all addresses: as many as there may be about contacts."""
 
 FAILURES_A_MINUTE: Final = 20
 """Requests of one address with a wrong secret. A right one is served after any number of them."""
@@ -32,7 +38,11 @@ LATER_S: Final = 60
 
 EVERYBODY: Final = "*"
 REQUESTS_OF_ALL: Final = 6_000
-"""Requests of all addresses in a minute."""
+"""Requests of all addresses in a minute whose login is not known as right."""
+
+PHONEBOOK: Final = "/b/"
+_OF_WEB_PHONE: Final = (CONTACTS, FILES, RULES, LOG_OUT)
+_BY_USER: Final = web.RequestKey("by_user", bool)
 
 
 class Strangers:
@@ -43,6 +53,8 @@ class Strangers:
         self._requests = RequestRate(REQUESTS_A_MINUTE, clock)
         self._failures = RequestRate(FAILURES_A_MINUTE, clock)
         self._of_all = RequestRate(REQUESTS_OF_ALL, clock)
+        self._of_user = RequestRate(REQUESTS_OF_USER, clock)
+        self._known = KnownLogins(clock)
 
     @web.middleware
     async def answer_safely(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -70,9 +82,38 @@ class Strangers:
 
     @web.middleware
     async def count(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Count a request against the address of its client, and refuse too many."""
-        self._count(request)
+        """Count a request against the user whose known login it shows, else against the address and all; refuse too many.
+
+        What a phone asks first costs no more than a refusal. It is answered beyond the limit too, and the connection ends then.
+        """
+        user = self._known.user(request)
+        request[_BY_USER] = bool(user)
+        if user:
+            self._count_of(user)
+        elif not self._requests.admits(address_of(request)) or not self._of_all.admits(EVERYBODY):
+            if not _asks_first(request):
+                raise too_many()
+            request.protocol.close()
         return await handler(request)
+
+    def _count_of(self, user: str) -> None:
+        if not self._of_user.admits(user):
+            raise too_many()
+
+    def judged(self, request: web.Request, user: str, ha1: str = "") -> None:
+        """Remember that the login of a request is that of *user*; forget it if *user* is "", for a wrong one.
+
+        A right login that was not known is counted against its user now, and no longer against the address and all. Raises HTTP
+        429 for too many. *ha1* is what verifies a digest response.
+        """
+        if not user:
+            self._known.forget(request)
+            return
+        if not request.get(_BY_USER, False):
+            self._count_of(user)
+            self._requests.give_back(address_of(request))
+            self._of_all.give_back(EVERYBODY)
+        self._known.keep(request, user, ha1)
 
     def _must_be_for_us(self, request: web.Request) -> None:
         view = self._view()
@@ -81,10 +122,6 @@ class Strangers:
             raise web.HTTPNotFound
         if ascii_lower(request.host) not in {view.invitation_host, f"{view.name}:{listening[1]}"}:
             raise web.HTTPMisdirectedRequest(text=f"this is https://{view.invitation_host}\n")
-
-    def _count(self, request: web.Request) -> None:
-        if not self._requests.admits(address_of(request)) or not self._of_all.admits(EVERYBODY):
-            raise too_many()
 
     def failed(self, request: web.Request, why: str, text: str = "") -> web.HTTPException:
         """Count a wrong secret, and return the answer with *text*, by default about an invitation: the same for each reason."""
@@ -112,6 +149,14 @@ class Strangers:
     def tell(self, what: str) -> None:
         """Tell the operator what keeps invitations from being taken."""
         self._log.error("invitation not taken", why=what)
+
+
+def _asks_first(request: web.Request) -> bool:
+    """Tell whether a phone sends a request before its login: a preflight of a browser, or what is answered by a challenge."""
+    if request.method == "OPTIONS":
+        return request.path.startswith(_OF_WEB_PHONE)
+    is_for_login = request.path.startswith((CONTACTS, PHONEBOOK)) or (request.path, request.method) == (FILES, "POST")
+    return is_for_login and "Authorization" not in request.headers
 
 
 def phone_origins(view: ServerView) -> list[str]:

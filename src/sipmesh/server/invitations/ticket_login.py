@@ -38,17 +38,19 @@ def ticket_of(request: web.Request) -> str:
 
 
 class TicketLogin:
-    """Judges tickets by the topology of *view* at the instant that *now* returns."""
+    """Judges tickets by the topology of *view* at the instant that *now* returns; *strangers* remembers which are right."""
 
-    def __init__(self, view: Callable[[], ServerView], now: Callable[[], datetime]) -> None:
-        self._view, self._now = view, now
+    def __init__(self, view: Callable[[], ServerView], now: Callable[[], datetime], strangers: Strangers) -> None:
+        self._view, self._now, self._strangers = view, now, strangers
 
     async def holder(self, request: web.Request) -> TicketHolder | None:
-        """Return who shows a ticket, None for a wrong one."""
+        """Return who shows a ticket, None for a wrong one; raises 429 for too many requests of the user."""
         try:
-            return await off_loop(holder_of_ticket, self._view(), ticket_of(request), self._now())
+            holder = await off_loop(holder_of_ticket, self._view(), ticket_of(request), self._now())
         except RemoteError:
-            return None
+            holder = None
+        self._strangers.judged(request, holder.user if holder is not None else "")
+        return holder
 
     async def end(self, holder: TicketHolder) -> None:
         """End all tickets of the login of *holder*."""
