@@ -17,8 +17,10 @@ from support.network import BEGAN, BOT, EXAMPLE, FE1, FE2, FE3, POOL, POOL2, Net
 from support.peer import Peer
 from support.running import on_jumping_loop
 from support.ticking import SLACK_S, ticking
+from support.tiers import wide_after
 
 BOB = f"sip:bob@{EXAMPLE}"
+BOTS = ("bot1.example.test", "bot2.example.test")
 DECIDES_S, RINGS_S = Timer.B.seconds, Timer.C.seconds
 AWAY = [
     ("", SILENT_S),
@@ -122,6 +124,115 @@ async def test_application_that_answers_after_half_a_minute_of_talk_decides(pool
         await bot.reply(came, 603)
         assert (await alice.final()).status == 603
         await bob.silent()
+
+
+@pytest.fixture(name="two_servers")
+def _two_servers(tmp_path: Path) -> Network:
+    """A front end, and an application of two servers that screens all calls."""
+    plans = (
+        PoolPlan(POOL, Role.FRONT_END, (FE1,)),
+        PoolPlan(BOT, Role.APPLICATION, BOTS, {"next_hop": POOL, "screens": [EXAMPLE]}),
+    )
+    organisation = finished(Organisation.build(tmp_path / "two", EXAMPLE, plans, issued_at=BEGAN))
+    organisation.add_users("alice", "bob")
+    return Network((organisation,), starts=(FE1,))
+
+
+async def both(network: Network) -> list[Peer]:
+    """The two servers of the application, in the order in which they are tried."""
+    bots = [await network.peer(FE1, "bot", name) for name in BOTS]
+    for bot in bots:
+        await bot.silent()
+    return bots
+
+
+@pytest.mark.parametrize("late", wide_after(3, ["lets on", "603", "180", "", "503", "closes"]))
+@pytest.mark.parametrize("if_away", ["pass", "refuse"])
+@on_jumping_loop
+async def test_next_server_of_the_pool_decides_after_a_silent_server(
+    two_servers: Network, if_away: str, late: str
+) -> None:
+    """The phone rings once, for the second server. What the first one says later does not count, and it lets nothing on."""
+    two_servers.set_application(if_away=if_away)
+    async with ticking(two_servers) as (node, alice, bob):
+        first, second = await both(two_servers)
+        await alice.send(alice.request("INVITE", BOB))
+        came, began = await first.request_in("INVITE"), node.loop.time()
+        again = await second.request_in("INVITE")
+        assert SILENT_S <= node.loop.time() - began <= SILENT_S + SLACK_S
+        assert (again.uri, again.items("route")[1:]) == (came.uri, came.items("route")[1:])
+        if late == "lets on":
+            assert (await first.ask(let_on(first, came))).status == 403
+        else:
+            await behaves(first, came, late)
+        if late == "180":
+            assert (await next_request(first)).method == "CANCEL"
+            await first.reply(came, 487)
+        if late in {"180", "603", "503"}:
+            assert (await next_request(first)).method == "ACK"
+        await second.reply(again, 100)
+        await second.send(let_on(second, again))
+        rung = await bob.request_in("INVITE")
+        assert rung.values("p-asserted-identity") == [f"<sip:alice@{EXAMPLE}>"]
+        await bob.reply(rung, 200)
+        assert (await second.final()).status == 200
+        await second.reply(again, 200)
+        assert (await alice.final()).status == 200
+        await bob.silent()
+
+
+@pytest.mark.parametrize("says", ["", "503"])
+@pytest.mark.parametrize("if_away", ["pass", "refuse"])
+@on_jumping_loop
+async def test_next_server_of_the_pool_refuses_the_call(two_servers: Network, if_away: str, says: str) -> None:
+    """The first one answers nothing, or that it takes no calls now."""
+    two_servers.set_application(if_away=if_away)
+    async with ticking(two_servers) as (_, alice, bob):
+        first, second = await both(two_servers)
+        await alice.send(alice.request("INVITE", BOB))
+        await behaves(first, await first.request_in("INVITE"), says)
+        await second.reply(await second.request_in("INVITE"), 486)
+        assert (await alice.final()).status == 486
+        await bob.silent()
+
+
+@pytest.mark.parametrize("if_away", ["pass", "refuse"])
+@pytest.mark.parametrize("has_second", [True, False])
+@on_jumping_loop
+async def test_application_is_away_when_all_its_servers_are(
+    two_servers: Network, if_away: str, *, has_second: bool
+) -> None:
+    """Each has four seconds to answer. One without a link has none."""
+    two_servers.set_application(if_away=if_away)
+    async with ticking(two_servers) as (node, alice, bob):
+        first, second = await both(two_servers)
+        if not has_second:
+            await second.__aexit__()
+        await alice.send(alice.request("INVITE", BOB))
+        came, began = await first.request_in("INVITE"), node.loop.time()
+        if has_second:
+            await second.request_in("INVITE")
+        if if_away == "pass":
+            await bob.request_in("INVITE")
+        else:
+            assert (await alice.final()).status == 503
+        waited_s = SILENT_S * (2 if has_second else 1)
+        assert waited_s <= node.loop.time() - began <= waited_s + 2 * SLACK_S
+        assert (await first.ask(let_on(first, came))).status == 403
+        await bob.silent()
+
+
+@on_jumping_loop
+async def test_server_that_answers_100_keeps_the_call(two_servers: Network) -> None:
+    async with ticking(two_servers) as (_, alice, bob):
+        first, second = await both(two_servers)
+        await alice.send(alice.request("INVITE", BOB))
+        came = await first.request_in("INVITE")
+        await first.reply(came, 100)
+        await asyncio.sleep(2 * SILENT_S)
+        await second.silent()
+        await first.send(let_on(first, came))
+        await bob.request_in("INVITE")
 
 
 @pytest.mark.parametrize("says", ["", "100", "500"])

@@ -106,6 +106,13 @@ def test_token_of_another_process_counts_for_its_request_alone_until_it_is_no_lo
     assert list(replays.uses("sbc.test")) == [later]
 
 
+def test_token_is_known_after_this_or_another_process_has_accepted_it() -> None:
+    replays = Replays()
+    replays.is_replayed("a", CALL, NOW)
+    replays.used_elsewhere(PassportUse("sbc.test", "b", CALL, NOW))
+    assert [replays.knows(mark) for mark in "abc"] == [True, True, False]
+
+
 def test_token_that_two_processes_accept_in_the_same_instant_is_noticed() -> None:
     replays = Replays()
     assert not replays.is_replayed("a", CALL, NOW)

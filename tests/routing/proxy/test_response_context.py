@@ -906,6 +906,35 @@ def test_silent_application_is_away() -> None:
     assert told(context.responded(0, response(180))) == ["cancel 0"]
 
 
+@pytest.mark.parametrize(("status", "wanted"), [(180, ["cancel 0"]), (603, []), (503, [])])
+def test_next_server_of_a_silent_application_decides(status: int, wanted: list[str]) -> None:
+    """The first one lets no call on from now, and what it answers later does not count."""
+    servers = ServerTarget(("a.test", "b.test"), LinkKind.SERVER, BOB, through="<sip:bot.test;lr>")
+    screening = Screening(ONWARD, "bot.test", passes=True, token="t")
+    context = ResponseContext.of(request("INVITE"), (servers,), screening)
+    assert told(context.start()) == ["start 0 a.test", "await silent again"]
+    effects = context.leave_silent()
+    assert effects[0] == EndScreening(screening, "a.test")
+    assert told(effects[1:]) == ["start 1 b.test", "await silent again"]
+    assert told(context.responded(0, response(status))) == wanted
+    assert told(context.responded(1, response(100))) == []
+    assert told(context.leave_silent()) == []
+    assert told(context.responded(1, response(486))) == (["end screening", "reply 486"] if status != 180 else [])
+    if status == 180:
+        assert told(context.responded(0, response(487))) == ["end screening", "reply 486"]
+
+
+def test_silent_application_refuses_no_call_for_which_phones_ring() -> None:
+    server = replace(ONE_SERVER, through="<sip:bot.test;lr>")
+    context = ResponseContext.of(request("INVITE"), (server,), Screening(ONWARD, "bot.test", passes=True, token="t"))
+    context.start()
+    context.leave_silent()
+    context.diverted(Forward((PHONE,), None))
+    assert told(context.responded(1, response(180))) == ["reply 180"]
+    assert told(context.responded(0, response(603))) == []
+    assert told(context.responded(1, response(200))) == ["reply 200"]
+
+
 def test_application_that_cannot_be_reached_is_one_for_the_other_servers_of_the_pool() -> None:
     """They may have a link to it: a server before us tries them after a 503."""
     context = ResponseContext.of(

@@ -123,6 +123,14 @@ async def test_worker_that_starts_later_knows_the_tokens_that_were_used(
         await here.rings(two, call(two, signed()))
 
 
+def test_question_whether_a_token_was_used_uses_none() -> None:
+    used = UsedPassports(OtherProcesses(), LimitedLog(Told().log, lambda: 0.0, each=9, total=9, window_s=60.0))
+    assert not used.is_used(PROVIDER, b"m")
+    assert not used.is_replayed(PROVIDER, b"m", None, 0)
+    assert [used.is_used(PROVIDER, mark) for mark in (b"m", b"n")] == [True, False]
+    assert not used.is_used(EXAMPLE, b"m")
+
+
 def test_token_that_came_to_both_workers_in_one_instant_is_logged() -> None:
     told = Told()
     used = UsedPassports(OtherProcesses(), LimitedLog(told.log, lambda: 0.0, each=9, total=9, window_s=60.0))

@@ -90,6 +90,10 @@ class Replays:
         self._seen[mark] = now, call
         return False
 
+    def knows(self, mark: str) -> bool:
+        """Tell whether the token with this *mark* was accepted, here or by another process."""
+        return mark in self._seen or mark in self._elsewhere
+
     def used_elsewhere(self, use: PassportUse) -> bool:
         """Remember a token that another process has accepted; tell whether it was accepted here for another request."""
         _forget(self._elsewhere, use.at)

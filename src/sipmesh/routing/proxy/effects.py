@@ -105,9 +105,13 @@ class Divert:
 
 @dataclass(frozen=True, slots=True)
 class EndScreening:
-    """The call of *screening* is over, or goes another way: its application may not let it on from now."""
+    """The call of *screening* is over, or goes another way: its application may not let it on from now.
+
+    *server*: this server of the application may not, since the call goes to the next one; "" for all of them.
+    """
 
     screening: Screening
+    server: str = ""
 
 
 Effect = (

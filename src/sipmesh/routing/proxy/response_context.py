@@ -246,7 +246,10 @@ class ResponseContext:
             return self._next_pool(branch, response) if to_gateways else self._next_trunk(branch, response)
         if not branch.late:  # a late branch was already counted as a 408
             self._consider_of(branch, response)
-        return self._global_failure(response.status) if response.status >= FIRST_GLOBAL_FAILURE else self._next()
+        # An application that did not decide in time is too late: its next server decides, or the phones ring without it.
+        is_left = branch.late and isinstance(branch.target, ServerTarget) and bool(branch.target.through)
+        is_global = response.status >= FIRST_GLOBAL_FAILURE and not is_left
+        return self._global_failure(response.status) if is_global else self._next()
 
     def lost(self, number: int) -> list[Effect]:
         """Process the loss of a branch's link, or a link that could not be opened: try each alternative once.
@@ -316,14 +319,14 @@ class ResponseContext:
         return [*started, *self._next()]
 
     def _leave_silent_trunk(self) -> list[Effect]:
-        """Try the next trunk, if the last one has not answered at all. It is cancelled if it sends a response later.
+        """Try the next trunk, or server of an application that screens the call, if the last one has not answered at all.
 
-        Without a next trunk, the search ends here if the front end can try another gateway pool, and for an application that
-        screens the call.
+        It is cancelled if it sends a response later. Without a next one, the search ends here if the front end can try another
+        gateway pool, and for an application.
         """
         branch = self.branches[len(self.branches) - 1]
         is_silent = branch.state is BranchState.CALLING and not branch.late and not self.ended
-        has_next = bool(branch.ways) and has_other_trunks(branch.target)
+        has_next = bool(branch.ways) and (has_other_trunks(branch.target) or self.screening is not None)
         if not is_silent or not (has_next or has_other_pools(branch.target) or self.screening is not None):
             return []
         branch.late = True
@@ -331,7 +334,8 @@ class ResponseContext:
         if not has_next:
             return self._next()
         ways, branch.ways = branch.ways, ()
-        return [self._start(ways, branch.chain), AwaitSilent(restarts=True)]
+        left = [] if self.screening is None else [EndScreening(self.screening, branch.name)]
+        return [*left, self._start(ways, branch.chain), AwaitSilent(restarts=True)]
 
     def _next_trunk(self, branch: Branch, response: Response) -> list[Effect]:
         """Try the next trunk after a trunk that has failed; *response* counts if the next trunk has no response."""

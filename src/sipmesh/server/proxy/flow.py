@@ -268,8 +268,8 @@ class RequestServer:
         """Find the target to which a rule of the callee forwards the call *proxied*, and call it."""
         raise NotImplementedError
 
-    def screening_ended(self, screening: Screening) -> None:
-        """From now the application of *screening* may not let its call on."""
+    def screening_ended(self, screening: Screening, server: str) -> None:
+        """From now the application of *screening*, or its *server* if it is not "", may not let its call on."""
         raise NotImplementedError
 
 

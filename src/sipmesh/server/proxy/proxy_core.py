@@ -42,7 +42,7 @@ from sipmesh.server.proxy.serving.events import (
     NotOfControlPlane,
     TargetsLost,
 )
-from sipmesh.server.proxy.serving.screened_calls import use_up
+from sipmesh.server.proxy.serving.screened_calls import LEFT, use_up
 from sipmesh.server.proxy.serving.step import step
 from sipmesh.server.quotas.usage import BRANCH_OCTETS
 from sipmesh.sip.status import Status
@@ -167,9 +167,9 @@ class ProxyCore(RequestServer):
         """See `RequestServer`."""
         self.find_target(proxied, Diverting(proxied.received, proxied.identity, wanted))
 
-    def screening_ended(self, screening: Screening) -> None:
+    def screening_ended(self, screening: Screening, server: str) -> None:
         """See `RequestServer`."""
-        use_up(self.state, screening.pool, screening.token)
+        use_up(self.state, LEFT + server if server else screening.pool, screening.token)
 
     def find_target(self, proxied: ProxiedRequest, event: Diverting) -> None:
         """Find the target of a call that rings; its registrations may have to be read. The call rings on if there is none."""

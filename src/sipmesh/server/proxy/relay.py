@@ -423,7 +423,7 @@ class Relay(BridgedBranches):
         elif isinstance(effect, Divert):
             proxied.received.server.divert(proxied, effect)
         elif isinstance(effect, EndScreening):
-            proxied.received.server.screening_ended(effect.screening)
+            proxied.received.server.screening_ended(effect.screening, effect.server)
         elif isinstance(effect, AwaitAnswer):
             self.server_transactions.ringing.add(proxied, effect.handling, self._clock())
         else:

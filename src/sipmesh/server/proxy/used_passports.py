@@ -29,6 +29,11 @@ class UsedPassports:
         self._siblings.passports_used((use,))
         return False
 
+    def is_used(self, peer: str, mark: bytes) -> bool:
+        """Tell whether the token with this *mark* was accepted; it is not remembered for that."""
+        replays = self._of_peers.get(peer)
+        return replays is not None and replays.knows(mark.hex())
+
     def used_elsewhere(self, uses: Iterable[PassportUse]) -> None:
         """Remember tokens that another process has accepted. Nothing ends a call whose token came to both in the same instant."""
         for use in uses:

@@ -53,6 +53,9 @@ LASTS_S: Final = 2 * FRESH_S
 HOPS: Final = 10
 """Hops that a screening costs. A B2BUA sends 70 hops again: without an end in the token, it could call in circles."""
 
+LEFT: Final = "left "
+"""Before the name of a server to which a screened call went, and which was silent, in the names of those who have used tokens."""
+
 MAC_CHARACTERS: Final = 16
 _PARTS: Final = 7
 NOT_OF_A_CALLER: Final = INSIDE | {"reply-to"}
@@ -152,6 +155,10 @@ def let_on(
     ends, hops, hidden, sent_as, _, shown_as, identity = parts
     refused = _refused_again(state, request, sent_as, shown_as, is_hidden=hidden == "1", ends=int(ends))
     refused = refused or refused_indirection(request)
+    if refused is None and state.used_tokens.is_used(LEFT + sender.peer.name, _mark(token)):
+        refused = _refused(
+            f"{sender.peer.name} has not answered in time: the call has gone to the next server of {pool}"
+        )
     if refused is None and use_up(state, pool, token):
         refused = _refused("the token in its Route has let another call on, or its call is over")
     if refused is not None:
@@ -163,8 +170,15 @@ def let_on(
 
 
 def use_up(state: ServingState, pool: str, token: str) -> bool:
-    """Have a token of the application *pool* let no call on from now; tell whether that was so before."""
-    return state.used_tokens.is_replayed(pool, token[-MAC_CHARACTERS:].encode(), None, int(state.wall()))
+    """Have a token of the application *pool* let no call on from now; tell whether that was so before.
+
+    With `LEFT` and the name of a server as *pool*, it lets no call of this server on, and those of the others of its pool.
+    """
+    return state.used_tokens.is_replayed(pool, _mark(token), None, int(state.wall()))
+
+
+def _mark(token: str) -> bytes:
+    return token[-MAC_CHARACTERS:].encode()
 
 
 def sealed_redirection(
