@@ -11,7 +11,7 @@ import pytest
 
 from scenarios.test_trunks import OFFER, invited
 from sipmesh.demo.organisation import Organisation, PoolPlan
-from sipmesh.server.proxy.calls.call_bounds import MOST_FORWARDED
+from sipmesh.server.proxy.calls.call_bounds import MOST_FORWARDED, MOST_OF_CALLER
 from sipmesh.sip.message import Request
 from sipmesh.sip.status import FIRST_FINAL
 from sipmesh.storage.users.user_database import Users
@@ -182,19 +182,41 @@ async def test_circle_over_the_edges_and_the_trunk_ends_before_it_is_round(
         assert "forwards to a partner" in network.told[FE1].last("message refused")["why"]
 
 
-@pytest.mark.parametrize("hides", [False, True])
+@pytest.mark.parametrize(("hides", "most"), [(False, MOST_OF_CALLER), (True, MOST_FORWARDED)])
 @on_loop
 async def test_circle_over_the_trunk_in_both_directions_ends_at_the_bound_of_forwarded_calls(
-    network: Network, provider: PlayedTrunk, *, hides: bool
+    network: Network, provider: PlayedTrunk, *, hides: bool, most: int
 ) -> None:
-    """The log and the status of the gateway name the user whose rule it is, and the metric counts it."""
+    """The log and the status of the gateway name the user whose rule it is, and the metric counts it.
+
+    Alice forwards the call of Bob, and those of the trunk. Erin forwards those of the trunk alone, and so is the first.
+    """
     async with carrying(network, provider, hides=hides) as carrier:
         await rules(network, "alice", always=ERIN)
         await rules(network, f"erin@{PARTNER}", always=ALICE)
         assert (await (await call(network)).final()).status == 403
-        assert carrier.rounds == 2 * MOST_FORWARDED
-        bounds = network.nodes[GATEWAY].relay.calls.bounds
+        assert carrier.rounds == 2 * most + 1
+        bounds = network.nodes[THEIR_GATEWAY].relay.calls.bounds
         [told] = bounds.lately
-        assert told.startswith(f"alice@{EXAMPLE} has {MOST_FORWARDED} calls")
+        assert told.startswith(f"erin@{PARTNER} forwards {most} calls")
         assert bounds.reached == {"forwarded": 1}
-        assert network.told[GATEWAY].last("bound of calls reached")["who"] == f"alice@{EXAMPLE}"
+        assert network.told[THEIR_GATEWAY].last("bound of calls reached")["who"] == f"erin@{PARTNER}"
+
+
+@on_loop
+async def test_user_of_a_partner_does_not_take_the_forwarded_calls_of_a_user_from_others(
+    network: Network, provider: PlayedTrunk
+) -> None:
+    async with network, provider:
+        await rules(network, "alice", always=ERIN)
+        erin, bob = await network.phone("erin", PARTNER_FE), await network.phone("bob", FE1)
+        await invited(erin, f"sip:alice@{EXAMPLE}", f"<sip:erin@{PARTNER}>")
+        trunk = await provider.links.get()
+        await trunk.request_in("INVITE")
+        for _ in range(MOST_OF_CALLER - 1):
+            await invited(erin, f"sip:alice@{EXAMPLE}", f"<sip:erin@{PARTNER}>")
+            await trunk.request_in("INVITE")
+        await invited(erin, f"sip:alice@{EXAMPLE}", f"<sip:erin@{PARTNER}>")
+        assert (await erin.final()).status == 403
+        await invited(bob, f"sip:alice@{EXAMPLE}", f"<sip:bob@{EXAMPLE}>")
+        await trunk.request_in("INVITE")

@@ -15,7 +15,7 @@ from sipmesh.routing.proxy.branch_kinds import SILENT_S
 from sipmesh.server.admin.status_report import peer_faults
 from sipmesh.server.management.remedies import remedy_of
 from sipmesh.server.proxy.calls import call_bounds
-from sipmesh.server.proxy.calls.call_bounds import MOST_FORWARDED
+from sipmesh.server.proxy.calls.call_bounds import MOST_FORWARDED, MOST_OF_CALLER
 from sipmesh.server.proxy.liveness.trunk_outages import REFUSED_BY
 from sipmesh.server.replication.link_fault import Cause
 from sipmesh.server.replication.server_status import PeerKind
@@ -585,11 +585,13 @@ async def test_trunk_that_hides_a_circle_ends_it_at_the_bound_of_forwarded_calls
         there = await provider.links.get()
         await there.request_in("INVITE")
         back = await provider.opens(network)
-        await invited(back, TO_ALICE, f"<sip:{OUTSIDE[:-1]}6@198.51.100.7>")
-        trying = await back.receive()
-        assert isinstance(trying, Response)
-        await back.request_in("INVITE")  # on the newest link
-        assert await refused(back, TO_ALICE, f"<sip:{OUTSIDE[:-1]}7@198.51.100.7>") == 403
+        for caller in (6, 7):
+            await invited(back, TO_ALICE, f"<sip:{OUTSIDE[:-1]}{caller}@198.51.100.7>")
+            assert isinstance(await comes_back(back), Request)  # on the newest link
+        await invited(back, TO_ALICE, f"<sip:{OUTSIDE[:-1]}8@198.51.100.7>")
+        last = await comes_back(back)
+        assert isinstance(last, Response)
+        assert last.status == 403
         await invited(alice, f"sip:{OUTSIDE}@{EXAMPLE}", f"<sip:alice@{EXAMPLE}>")
         await back.request_in("INVITE")
 
@@ -623,6 +625,55 @@ async def test_circle_over_a_user_without_a_number_ends_at_the_bound_of_forwarde
         carol = await network.phone("carol", FE1)
         await invited(carol, f"sip:{OF_PBX}@{EXAMPLE}", f"<sip:carol@{EXAMPLE}>")
         assert isinstance(await comes_back(back), Request)
+
+
+@on_loop
+async def test_no_caller_takes_the_forwarded_calls_of_a_user_from_others(
+    network: Network, provider: PlayedTrunk, pbx: PlayedTrunk
+) -> None:
+    """One number has five calls up by a rule of Alice, and another one has five; each gets 403 for the next, and so does a third.
+
+    Then the trunk has its ten. A user of ours, and a caller of another trunk, are forwarded.
+    """
+    async with network, provider, pbx:
+        await rules(network, "alice", always=OUTSIDE)
+        bob, branch = await network.phone("bob", FE1), await pbx.opens(network)
+        trunk, newest = await provider.opens(network), await provider.opens(network)
+        for caller in (f"<sip:{OUTSIDE[:-1]}6@198.51.100.7>", f"<sip:{OUTSIDE[:-1]}7@198.51.100.7>"):
+            for _ in range(MOST_OF_CALLER):
+                await up(trunk, newest, caller)
+            assert await refused(trunk, TO_ALICE, caller) == 403
+        assert await refused(trunk, TO_ALICE, f"<sip:{OUTSIDE[:-1]}8@198.51.100.7>") == 403
+        await invited(bob, f"sip:alice@{EXAMPLE}", f"<sip:bob@{EXAMPLE}>")
+        assert (await newest.request_in("INVITE")).ruri.user == OUTSIDE
+        await invited(branch, TO_ALICE, f"<sip:{OF_PBX}@198.51.100.8>")
+        assert (await newest.request_in("INVITE")).ruri.user == OUTSIDE
+        assert network.nodes[GATEWAY].relay.calls.bounds.reached == {"forwarded": 3}
+
+
+@on_loop
+async def test_forwarded_call_that_ends_makes_room_for_its_caller(network: Network, provider: PlayedTrunk) -> None:
+    async with network, provider:
+        await rules(network, "alice", always=OUTSIDE)
+        trunk, newest = await provider.opens(network), await provider.opens(network)
+        caller = f"<sip:{OUTSIDE[:-1]}6@198.51.100.7>"
+        dialogs = [await up(trunk, newest, caller) for _ in range(MOST_OF_CALLER)]
+        assert await refused(trunk, TO_ALICE, caller) == 403
+        await trunk.send(inside_of(dialogs[0], trunk, "BYE"))
+        await newest.reply(await newest.request_in("BYE"), 200)
+        assert (await trunk.final(method="BYE")).status == 200
+        await invited(trunk, TO_ALICE, caller)
+        await newest.request_in("INVITE")
+
+
+async def up(trunk: Peer, newest: Peer, caller: str) -> Dialog:
+    """A call to Alice that comes back to the trunk on its newest link, and is answered there; the dialog is the caller's."""
+    invite = await invited(trunk, TO_ALICE, caller)
+    await newest.reply(await newest.request_in("INVITE"), 200, OFFER, SDES)
+    dialog = Dialog.of_caller(invite, await trunk.final())
+    await trunk.send(inside_of(dialog, trunk, "ACK"))
+    await newest.request_in("ACK")
+    return dialog
 
 
 @on_loop

@@ -13,6 +13,7 @@ from sipmesh.routing.numbers.countries import country_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from sipmesh.routing.identity.forwarded_caller import ForwardedCaller
     from sipmesh.routing.numbers.call_bounds import SpentTime
     from sipmesh.routing.numbers.dial_plan import DialPlan
     from sipmesh.routing.numbers.trunk_table import TrunkRoute
@@ -26,10 +27,14 @@ LOOKED_S: Final = 5.0
 BOUNDS: Final = ("calls", "minutes", "countries", "hours", "trunk-minutes", "longest-call", "forwarded")
 
 MOST_FORWARDED: Final = 10
-"""Calls of one user to trunks up to which this user's rules forward a further one.
+"""Calls of one trunk, or of one partner, that the rules of one user forward to trunks at the same time.
 
-The circle of a trunk that sends a forwarded call back as a new call, without Diversion and with another caller, ends here.
+The circle of a trunk that sends a forwarded call back as a new call, without Diversion and with another caller, ends here. There
+is no bound for all sources together: a single source could reach it, and others would not be forwarded.
 """
+
+MOST_OF_CALLER: Final = 5
+"""Calls of one caller among them, and of one user of ours: a caller leaves half of the calls of the trunk to others."""
 
 SHOWN_S: Final = 86_400.0
 MOST_SHOWN: Final = 100
@@ -84,15 +89,8 @@ class CallBounds:
 
     # A call that begins
 
-    def refusal(
-        self, plan: DialPlan, user: str, number: str, ringing: Sequence[str], now: float, *, is_forwarded: bool = False
-    ) -> str:
-        """Say why *user* may not call *number* now; "" if the user may. *ringing* are the numbers that the user calls already.
-
-        *is_forwarded*: a rule of the user forwards the call.
-        """
-        if is_forwarded and len(self._calls.of_user(user)) + len(ringing) >= MOST_FORWARDED:
-            return self._alarm("forwarded", user, f"has {MOST_FORWARDED} calls at the same time, and forwards one more")
+    def refusal(self, plan: DialPlan, user: str, number: str, ringing: Sequence[str], now: float) -> str:
+        """Say why *user* may not call *number* now; "" if the user may. *ringing* are the numbers that the user calls already."""
         found = plan.class_of(number)
         if found is not None and found.hours is not None and self._minute(plan.zone) not in found.hours:
             return self._alarm("hours", user, f"calls {found.name} numbers outside of their hours")
@@ -109,6 +107,24 @@ class CallBounds:
         for name, bounds in bounds_of(plan, number):
             if bounds.countries is not None:
                 self._countries.add((user, name), country_of(number), now)
+        return ""
+
+    def refusal_to_forward(
+        self, user: str, forwarded: ForwardedCaller, ringing: Sequence[ForwardedCaller | None]
+    ) -> str:
+        """Say why the rules of *user* may not forward one more call of a caller; "" if they may.
+
+        *ringing* are the callers of the calls of the user that ring; None for a call that the user makes. A caller who is not
+        told, by a front end of an earlier version or by a phone that has forwarded itself, counts with all others of this kind.
+        """
+        callers = (*(call.forwarded for call in self._calls.of_user(user)), *ringing)
+        found = [one for one in callers if one is not None and one.source == forwarded.source]
+        if len(found) >= MOST_FORWARDED:
+            return self._alarm(
+                "forwarded", user, f"forwards {MOST_FORWARDED} calls of one trunk or partner, and gets one more"
+            )
+        if forwarded.caller and found.count(forwarded) >= MOST_OF_CALLER:
+            return self._alarm("forwarded", user, f"forwards {MOST_OF_CALLER} calls of one caller, and gets one more")
         return ""
 
     def _is_one_more(self, user: str, name: str, number: str, most: int, now: float) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
+from sipmesh.routing.identity.forwarded_caller import forwarded_caller
 from sipmesh.routing.numbers.e164 import dialled_number
 from sipmesh.server.proxy.dialog_key import dialog_of
 from sipmesh.sip.status import FIRST_REDIRECTION
@@ -35,16 +36,17 @@ class TrunkCall:
     """One call with *trunk*: the INVITE *proxied*, its branch *sent* and its first 2xx, by which the gateway can end it.
 
     *dialogs* says of each dialog that the INVITE has opened whether it is open. *since* is a loop time. *user* is our user who
-    calls *number*; both are "" for a call of the trunk.
+    calls *number*; both are "" for a call of the trunk. *forwarded* is whose call it is if the user has forwarded it.
     """
 
-    __slots__ = ("dialogs", "number", "proxied", "response", "sent", "since", "trunk", "user")
+    __slots__ = ("dialogs", "forwarded", "number", "proxied", "response", "sent", "since", "trunk", "user")
 
     def __init__(self, sent: SentBranch, response: Response, since: float, trunk: str) -> None:
         self.sent, self.proxied, self.response = sent, sent.proxied, response.without_body()
         self.since, self.trunk, self.user, self.number = since, trunk, "", ""
         if sent.flow.link.kind is LinkKind.PARTNER:
             self.user, self.number = sent.proxied.identity or "", dialled_number(sent.proxied.request.ruri)
+        self.forwarded = forwarded_caller(sent.proxied.request)
         self.dialogs: dict[str, bool] = {}
 
     @property

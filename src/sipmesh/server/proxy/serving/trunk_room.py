@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from sipmesh.routing.identity.forwarded_caller import forwarded_caller
 from sipmesh.routing.identity.sender import Sender, ServerSender
 from sipmesh.routing.numbers.e164 import dialled_number
 from sipmesh.routing.outcome import Answer, Forward, try_later
@@ -46,9 +47,12 @@ def with_room(
     if names.plan.emergency_number(request.ruri):
         return to_these(in_order, target, forward)
     user, number = forward.identity or "", dialled_number(request.ruri)
-    is_forwarded = request.has("diversion")
-    begun = begun_by(user, state) if is_forwarded or bounds_of(names.plan, number) else []
-    why = state.call_bounds.refusal(names.plan, user, number, begun, now, is_forwarded=is_forwarded)
+    forwarded = forwarded_caller(request)
+    begun = begun_by(user, state) if forwarded is not None or bounds_of(names.plan, number) else []
+    why = ""
+    if forwarded is not None:
+        why = state.call_bounds.refusal_to_forward(user, forwarded, [forwarded_caller(one) for one in begun])
+    why = why or state.call_bounds.refusal(names.plan, user, number, [dialled_number(one.ruri) for one in begun], now)
     if why:
         return Answer(Status.FORBIDDEN, code=Code.NO_ROUTE, why=why)
     free = [name for name in in_order if has_room(state, names.trunks.trunks[name], now, inwards=False)]
@@ -78,10 +82,10 @@ def calls_with(state: ServingState, name: str) -> int:
     return state.trunk_calls.with_trunk(name) + begun
 
 
-def begun_by(user: str, state: ServingState) -> list[str]:
-    """Give the number of each call of *user* to a trunk that was not answered yet."""
+def begun_by(user: str, state: ServingState) -> list[Request]:
+    """Give the INVITE of each call of *user* to a trunk that was not answered yet."""
     begun = [sent.proxied for sent in state.client_transactions.waiting() if sent.rings and is_to_trunk(sent)]
-    return [dialled_number(one.request.ruri) for one in begun if (one.identity or "") == user]
+    return [one.request for one in begun if (one.identity or "") == user]
 
 
 def is_to_trunk(sent: SentBranch) -> bool:

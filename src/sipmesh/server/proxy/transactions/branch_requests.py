@@ -8,6 +8,7 @@ from sipmesh.errors import RemoteError
 from sipmesh.routing.call_rules.diversion import add_history, diversion_value
 from sipmesh.routing.identity.border import ON_THE_WAY_OUT
 from sipmesh.routing.identity.dialog_token import Begun, FlowSide, Side, ends_of, owner_hash
+from sipmesh.routing.identity.forwarded_caller import ForwardedCaller
 from sipmesh.routing.identity.privacy import ANONYMOUS, hides_identity, hides_user, is_hidden
 from sipmesh.routing.identity.sender import ClientSender, named_side
 from sipmesh.routing.identity.tokens import Tokens
@@ -94,7 +95,7 @@ class BranchRequests:
         request = proxied.request if not start.chain else self._with_history(proxied.request, start.chain)
         copy = self._copy_onto(flow, request, target, via, recorded, proxied.flow, proxied.identity, hidden)
         if start.chain:
-            self._add_diversion(copy, flow, start.chain)
+            self._add_diversion(copy, flow, start.chain, proxied.identity)
         if proxied.context is not None and proxied.context.share:
             set_breadth(copy, proxied.context.share)
         expect_repeated(via, copy.rows)
@@ -106,21 +107,25 @@ class BranchRequests:
         add_history(copy, chain, self._current.value.view.loaded.topology.sip_domains[0])
         return copy
 
-    def _add_diversion(self, copy: Request, flow: Flow, chain: Chain) -> None:
-        """Say towards a gateway whose call it is: the trunk gets the number of the user who has forwarded it."""
+    def _add_diversion(self, copy: Request, flow: Flow, chain: Chain, caller: str | None) -> None:
+        """Say towards a gateway whose call it is: the trunk gets the number of the user who has forwarded it.
+
+        The gateway bounds the forwarded calls of *caller*.
+        """
         in_force = self._current.value
         pool = in_force.view.pools.get(self._flow_table.side_name(flow.link))  # the link may not be up yet
         if pool is None or pool.role is not Role.GATEWAY:
             return
-        last, domain = chain[-1], in_force.view.loaded.topology.sip_domains[0]
+        last, domains = chain[-1], in_force.view.loaded.topology.sip_domains
         number = in_force.homes.number_of(last.by, copy.to)
         copy.remove("p-asserted-identity")
         copy.remove("history-info")
         copy.append("p-asserted-identity", f"<{last.by}>")
         if number:
             copy.append("p-asserted-identity", f"<tel:{number}>")
-        shown = f"sip:{number}@{domain};user=phone" if number else ""
-        copy.append("diversion", diversion_value(last, shown))  # the gateway bounds forwarded calls by it
+        shown = f"sip:{number}@{domains[0]};user=phone" if number else last.by
+        told = ForwardedCaller.of(caller, domains).param() if caller else ""
+        copy.append("diversion", diversion_value(last, f"{shown}{told}"))
 
     def make_ack(self, ack: Request, came_on: Flow, target: Target, flow: Flow, identity: str | None) -> Request:
         """Copy the ACK of a 2xx that *identity* has sent on *came_on*; it belongs to no transaction (RFC 3261 17.1.1.3)."""
