@@ -1,4 +1,4 @@
-"""Trunks that protect less than others are a warning of `topology check`, and no problem."""
+"""Trunks that protect less than others, or leave all channels to one user, are a warning of `topology check`, and no problem."""
 
 from __future__ import annotations
 
@@ -40,3 +40,26 @@ def test_media_in_the_clear_are_a_warning(place: Place, keying: str, fields: lis
     )
     _, warnings = place.check()
     assert [one.field for one in warnings if one.field.startswith(TRUNK)] == fields
+
+
+@pytest.mark.parametrize(
+    ("channels", "numbers", "told"),
+    [
+        ("channels: 30", "", "not at all"),
+        ("channels: 30", "numbers: {per_user: {minutes: 600}}\n", "not at all"),
+        ("channels: 4", "numbers: {per_user: {calls: 4}}\n", "at 4"),
+        ("channels: 5", "numbers: {per_user: {calls: 4}}\n", ""),
+        ("channels: 1", "", ""),
+        ("priority: 1", "", ""),
+    ],
+)
+def test_channels_that_one_user_can_hold_are_a_warning(place: Place, channels: str, numbers: str, told: str) -> None:
+    place.spoil(
+        ("federation:\n", f"{GATEWAY}{numbers}federation:\n"),
+        ("[other.test, second.test]", "[other.test]"),
+        (USAGE, f"{USAGE}\n      trunk: {{gateway: gw.example.test, {channels}}}"),
+    )
+    _, warnings = place.check()
+    found = [one for one in warnings if one.field.startswith(TRUNK)]
+    assert [one.field for one in found] == ([f"{TRUNK}.channels"] if told else [])
+    assert all(one.reason.endswith(told) for one in found)

@@ -1,4 +1,4 @@
-"""What `topology check` says of trunks that protect less than others: it is allowed, and must not be overlooked."""
+"""What `topology check` says of trunks that protect less than others, or leave all channels to one user: both are allowed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 
 def trunk_warnings(topology: Topology, report: ProblemReport) -> Iterator[Problem]:
-    """Give a warning for each trunk with media in the clear, and for each one without a certificate."""
+    """Give a warning for each trunk with media in the clear, without a certificate, or with channels that one user can hold."""
+    per_user = topology.numbers.per_user if topology.numbers is not None else None
+    calls = per_user.calls if per_user is not None else None
     for n, partner in enumerate(topology.federation.partners):
         if partner.trunk is not None and partner.trunk.keying is Keying.NONE:
             yield report.problem(
@@ -29,4 +31,12 @@ def trunk_warnings(topology: Topology, report: ProblemReport) -> Iterator[Proble
                 f"{partner.name} connects without a certificate: who has its password, and one of its addresses, makes "
                 "calls in its name",
                 "ask the trunk for mutual TLS, and remove `challenge`",
+            )
+        channels = partner.trunk.channels if partner.trunk is not None else None
+        if channels is not None and channels > 1 and (calls is None or calls >= channels):
+            yield report.problem(
+                ("federation", "partners", n, "trunk", "channels"),
+                f"one user can hold all {channels} channels of {partner.name}: `numbers` bounds the calls of each user "
+                + ("not at all" if calls is None else f"at {calls}"),
+                "write fewer `calls` into `numbers: {per_user: …}`, such as 4",
             )

@@ -135,6 +135,35 @@ async def test_many_calls_at_once_are_bounded_while_they_ring_too(network: Netwo
         assert (await trunk.request_in("INVITE")).ruri.user == PREMIUM
 
 
+@on_loop
+async def test_user_with_a_bound_of_calls_leaves_a_channel_of_the_trunk_to_others(
+    network: Network, provider: PlayedTrunk
+) -> None:
+    """An emergency call counts for neither."""
+    async with with_keys(network, trunk={"channels": 3}, per_user={"calls": 2}), provider:
+        alice, bob = await network.phone("alice", FE1), await network.phone("bob", FE1)
+        trunk = await provider.opens(network)
+        for _ in range(2):
+            await up(alice, "alice", trunk, OUTSIDE)
+        assert await refused(alice, "alice", OUTSIDE) == 403
+        await up(bob, "bob", trunk, OUTSIDE)
+        await alice.send(invite_of(alice, "alice", "112;phone-context=+49"))
+        assert (await trunk.request_in("INVITE")).ruri.user == "112"
+
+
+@on_loop
+async def test_user_without_a_bound_of_calls_takes_all_channels_of_the_trunk(
+    network: Network, provider: PlayedTrunk
+) -> None:
+    """`sipmesh topology check` warns of it."""
+    async with with_keys(network, trunk={"channels": 3}), provider:
+        alice, bob = await network.phone("alice", FE1), await network.phone("bob", FE1)
+        trunk = await provider.opens(network)
+        for _ in range(3):
+            await up(alice, "alice", trunk, OUTSIDE)
+        assert await refused(bob, "bob", OUTSIDE) == 500
+
+
 @on_jumping_loop
 async def test_bound_of_all_numbers_together_holds_beside_that_of_a_class(
     network: Network, provider: PlayedTrunk
