@@ -53,3 +53,14 @@ async def test_user_with_many_logins_pushes_no_other_user_out(tmp_path: Path, mo
         assert [await site.bob(one) for one in tickets] == [200] * 6
         await site.flood()
         assert [await site.alice(), *[await site.bob(one) for one in tickets]] == [200, 200, 200, 429, 429, 429, 429]
+
+
+@on_loop
+async def test_login_that_is_right_again_has_one_place_of_its_user(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with Site.opened(tmp_path, monkeypatch, MOST_OF_USER=2) as site:
+        first = site.page.ticket(user=BOB, link="first")
+        assert [await site.bob(one) for one in (first, first, first, "")] == [200] * 4
+        await site.flood()
+        assert [await site.bob(first), await site.bob()] == [200, 200]

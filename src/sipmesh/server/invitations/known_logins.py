@@ -72,8 +72,11 @@ class KnownLogins:
 
     def _remove(self, key: _Key) -> None:
         known = self._known.pop(key, None)
-        if known is not None:
-            self._of_user -= Counter((known.user,))  # without those who have none
+        if known is None:
+            return
+        self._of_user[known.user] -= 1
+        if not self._of_user[known.user]:
+            del self._of_user[known.user]
 
 
 def _shown(request: web.Request) -> tuple[_Key, Credentials | None]:

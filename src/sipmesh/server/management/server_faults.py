@@ -224,7 +224,10 @@ def reported_faults(server: str, status: ServerStatus) -> Iterator[Fault]:
         )
     for why in status.call_bounds:
         who = why.partition(" ")[0]
-        remedy = f"sipmesh calls --since 1d shows the calls; if a thief has made them: sipmesh user disable {who}"
+        remedy = (
+            f"sipmesh calls --since 1d shows the calls; if a thief has made them: sipmesh user disable {who}; if a rule "
+            f"forwards too many of one caller: sipmesh user rules caller {who} CALLER block"
+        )
         yield Fault(f"a bound of calls was reached: {why}", remedy)
     if status.workers_fault:
         remedy = (
