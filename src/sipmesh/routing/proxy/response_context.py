@@ -245,6 +245,8 @@ class ResponseContext:
             to_gateways = is_to_gateways(branch.target)
             return self._next_pool(branch, response) if to_gateways else self._next_trunk(branch, response)
         if not branch.late:  # a late branch was already counted as a 408
+            if self.screening is not None:
+                self.best = None  # this server decides for the application, and those before it have not
             self._consider_of(branch, response)
         # An application that did not decide in time is too late: its next server decides, or the phones ring without it.
         is_left = branch.late and isinstance(branch.target, ServerTarget) and bool(branch.target.through)
@@ -334,8 +336,7 @@ class ResponseContext:
         if not has_next:
             return self._next()
         ways, branch.ways = branch.ways, ()
-        left = [] if self.screening is None else [EndScreening(self.screening, branch.name)]
-        return [*left, self._start(ways, branch.chain), AwaitSilent(restarts=True)]
+        return [*self._end_screening_at(branch), self._start(ways, branch.chain), AwaitSilent(restarts=True)]
 
     def _next_trunk(self, branch: Branch, response: Response) -> list[Effect]:
         """Try the next trunk after a trunk that has failed; *response* counts if the next trunk has no response."""
@@ -387,7 +388,7 @@ class ResponseContext:
     def _try_next_way(self, branch: Branch, response: Response) -> list[Effect]:
         """Try the next way of *branch*. If there is none, *response* is the response of this branch."""
         if branch.ways and not self.ended:
-            return [self._start(branch.ways, branch.chain)]
+            return [*self._end_screening_at(branch), self._start(branch.ways, branch.chain)]
         self._consider_of(branch, response)
         return self._next()
 
@@ -507,6 +508,10 @@ class ResponseContext:
 
     def _end_screening(self) -> list[Effect]:
         return [] if self.screening is None or self.answered else [EndScreening(self.screening)]
+
+    def _end_screening_at(self, branch: Branch) -> list[Effect]:
+        """Have the server of an application that screens the call not let it on: the call goes to the next one."""
+        return [] if self.screening is None else [EndScreening(self.screening, branch.name)]
 
     def _final(self) -> Response:
         if self.cancelled and (self.best is None or self.best.status < FIRST_GLOBAL_FAILURE):

@@ -54,7 +54,7 @@ HOPS: Final = 10
 """Hops that a screening costs. A B2BUA sends 70 hops again: without an end in the token, it could call in circles."""
 
 LEFT: Final = "left "
-"""Before the name of a server to which a screened call went, and which was silent, in the names of those who have used tokens."""
+"""Before the name of a server that a screened call has left for the next one, in the names of those who have used tokens."""
 
 MAC_CHARACTERS: Final = 16
 _PARTS: Final = 7
@@ -157,7 +157,7 @@ def let_on(
     refused = refused or refused_indirection(request)
     if refused is None and state.used_tokens.is_used(LEFT + sender.peer.name, _mark(token)):
         refused = _refused(
-            f"{sender.peer.name} has not answered in time: the call has gone to the next server of {pool}"
+            f"{sender.peer.name} was silent, or has given the call up: it has gone to the next server of {pool}"
         )
     if refused is None and use_up(state, pool, token):
         refused = _refused("the token in its Route has let another call on, or its call is over")
