@@ -59,11 +59,14 @@ class KnownLogins:
         now = self._clock()
         key = _shown(request)[0]
         self._remove(key)
-        while self._known and (len(self._known) >= MOST_KNOWN or next(iter(self._known.values())).until <= now):
+        while self._known and next(iter(self._known.values())).until <= now:
             self._remove(next(iter(self._known)))
-        if self._of_user[user] < MOST_OF_USER:
-            self._known[key] = _Known(user, ha1, now + KNOWN_S)
-            self._of_user[user] += 1
+        if self._of_user[user] >= MOST_OF_USER:
+            return
+        if len(self._known) >= MOST_KNOWN:
+            self._remove(next(iter(self._known)))
+        self._known[key] = _Known(user, ha1, now + KNOWN_S)
+        self._of_user[user] += 1
 
     def forget(self, request: web.Request) -> None:
         """Remove the login that a request proves: it is no longer right. Who does not prove it removes nothing."""
