@@ -66,7 +66,8 @@ class ShownFaults:
             answered = (await program.get("/api/v1/status")).json
             servers = [answered["master"], *answered["servers"]]
             named = {one.get("server") or one["peer"]: one["faults"] for one in (*servers, *answered["peers"])}
-            assert [(one["code"], one["hurts"]) for one in named[name]] == [(fault.code, list(fault.hurts))]
+            shown = [(one["code"], one["hurts"]) for one in named[name]]
+            assert shown == [(fault.code, list(fault.hurts))], (shown, fault)
         async with Visitor(self.managed) as browser:
             await browser.log_in("viewer")
             page = html.unescape((await browser.get("/status")).text)
