@@ -23,9 +23,10 @@ MOST_TRIES = 40
 
 
 def is_running(pid: int) -> bool:
-    """Tell whether process *pid* has not ended: it has its files, and is no zombie."""
+    """Tell whether process *pid* has not ended: it has its files until the last of its threads has ended."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in {"Z", "X"}
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        return state not in {"Z", "X"} or len([*Path(f"/proc/{pid}/task").iterdir()]) > 1
     except (FileNotFoundError, ProcessLookupError):
         return False
 
