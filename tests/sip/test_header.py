@@ -10,6 +10,7 @@ from sip.odd_request import CANONICAL
 from sipmesh.errors import LocalError, RemoteError
 from sipmesh.sip.header import content_length
 from sipmesh.sip.message import Request, build_request
+from sipmesh.sip.names import GUARDED
 from sipmesh.sip.rows import header_rows, rows_of
 
 ANY = ("utf-8", "surrogateescape")
@@ -72,6 +73,17 @@ def test_removing_takes_all_rows_of_a_name(request_: Request) -> None:
     request_.remove("route")
     request_.remove("expires")
     assert (request_.count("route"), len(request_.lines), len(request_.names)) == (0, 11, 11)
+
+
+def test_names_of_the_border_table_are_present_until_the_last_row_with_one_is_gone(request_: Request) -> None:
+    request_.append("history-info", "<sip:a@example.test>;index=1")
+    request_.append("diversion", "")
+    assert request_.first_item("diversion") is None  # the empty row is removed
+    assert request_.has("history-info")
+    assert request_.present & GUARDED
+    request_.remove("history-info")
+    assert not request_.has("history-info")
+    assert not request_.present & GUARDED
 
 
 def test_replacing_a_missing_field_appends_it(request_: Request) -> None:

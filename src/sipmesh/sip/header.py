@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import LocalError, RemoteError
 from sipmesh.sip.fields import CSeq, NameAddr, Via, bounded, split_list
-from sipmesh.sip.names import BITS, wire_name
+from sipmesh.sip.names import BITS, GUARDED, GUARDED_NAMES, wire_name
 from sipmesh.sip.rows import (
     CALL_ID,
     CONTACT,
@@ -89,7 +89,7 @@ class Message:
     def has(self, name: str) -> bool:
         """Tell whether there is a row with that name."""
         bit = BITS.get(name)
-        return bool(self.present & bit) if bit is not None else self._index_of(name) >= 0
+        return bool(self.present & bit) if bit is not None else self._index_of_name(name) >= 0
 
     def first(self, name: str) -> str | None:
         """Give the value of the first row with that name, without blanks around it; None if there is no such row."""
@@ -282,7 +282,7 @@ class Message:
 
     def _pop_row(self, at: int) -> str:
         row = self.rows.pop(at)
-        self._count_removed(row.bit, at)
+        self._count_removed(row.bit)
         return row.value
 
     def encode(self) -> bytes:
@@ -296,11 +296,14 @@ class Message:
     def _index_of(self, name: str) -> int:
         """Give the index of the first row with that name, -1 if there is none."""
         bit = BITS.get(name)
-        if bit is not None:
-            return self._index_of_bit(bit)
-        for at, row in enumerate(self.rows):
-            if row.name == name:
-                return at
+        return self._index_of_bit(bit) if bit is not None else self._index_of_name(name)
+
+    def _index_of_name(self, name: str) -> int:
+        """Give the index of the first row with that name, which has no bit of its own, -1 if there is none."""
+        if self.present & GUARDED or name not in GUARDED_NAMES:
+            for at, row in enumerate(self.rows):
+                if row.name == name:
+                    return at
         return -1
 
     def _index_of_bit(self, bit: i64) -> int:
@@ -330,14 +333,15 @@ class Message:
         self.repeated |= self.present & row.bit
         self.present |= row.bit
 
-    def _count_removed(self, bit: i64, at: int) -> None:
-        """Update *present* and *repeated* after the first row with that *bit* was removed from the index *at*."""
-        left = 0
+    def _count_removed(self, bit: i64) -> None:
+        """Update *present* and *repeated* after a row with that *bit* was removed."""
+        left: i64 = 0
         if self.repeated & bit:
-            for place in range(at, len(self.rows)):
-                left += self.rows[place].bit == bit
-                if left > 1:
-                    return
+            for row in self.rows:
+                if row.bit == bit:
+                    left += 1
+                    if left > 1:
+                        return
         self.repeated &= ~bit
         if not left:
             self.present &= ~bit
