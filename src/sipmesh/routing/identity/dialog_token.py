@@ -70,14 +70,23 @@ class FlowSide:
         self.incarnation, self.number, self.owner = incarnation, number, owner
 
 
-@dataclass(init=False, slots=True, unsafe_hash=True)
+@dataclass(init=False, slots=True, eq=False)
 class PeerSide:
-    """A pool of ours or a partner, by the hash of its name. Any of its servers may continue the dialog."""
+    """A pool of ours or a partner, by the hash of its name. Any of its servers may continue the dialog.
+
+    Each request of a dialog looks it up. So its comparison and its hash are compiled, which those of a dataclass are not.
+    """
 
     owner: bytes
 
     def __init__(self, owner: bytes) -> None:
         self.owner = owner
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, PeerSide) and self.owner == other.owner
+
+    def __hash__(self) -> int:
+        return hash(self.owner)
 
 
 Side = FlowSide | PeerSide
