@@ -43,8 +43,6 @@ BUSY_EVENTS: Final = 8
 SHORT_TURN_S: Final = 0.002
 """A turn ends after this if the loop has something to do: what it does takes many steps, such as an answer to a command."""
 
-"""What is ready, the mask of epoll, and the registration that it is for."""
-
 SETTLE_ROUNDS: Final = 8  # links that make one another fail; what is left after these rounds waits for the next turn
 
 
