@@ -596,4 +596,4 @@ async def test_t18_where_clocks_disagree_both_are_shown(stage: Stage, shift: tim
         bound = verdict.seen.not_after if code == "expired" else verdict.seen.not_before
         assert f"our clock   {verdict.at:%Y-%m-%d %H:%M}" in told
         assert f"{bound:%Y-%m-%d %H:%M}" in told
-        assert f"set the clock of {FE1}" in told
+        assert f"et the clock of {FE1}, for example by NTP." in told

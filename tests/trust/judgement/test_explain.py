@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from sipmesh.trust.evidence import HandshakeFailure, TlsFacts
 from sipmesh.trust.judgement.explain import explain, headline
-from trust.network import FE2, Network, verdict_on
+from trust.network import FE1, FE2, Network, verdict_on
 
 
 def test_an_acceptance_names_every_check_and_what_matched(net: Network) -> None:
@@ -26,10 +26,10 @@ def test_a_refusal_says_wanted_seen_rule_clock_and_remedy(net: Network) -> None:
     assert f"URI:sip:{FE2}" in text
     assert verdict.seen is not None
     assert f"serial      {verdict.seen.serial_hex}" in text
-    first = text.splitlines()[1:3]  # no reader has to pass all checks to find what failed and what mends it
+    first = text.splitlines()[1:4]  # no reader has to pass all checks to find what failed and what mends it
     assert "✗ validity" in first[0]
-    assert first[1].startswith("  → ")
-    assert first[1].endswith("set the clock of fe1.example.test.")
+    assert first[1] == f"  → If the clock of {FE1} is right, issue a new certificate: sipmesh ca issue {FE2}."
+    assert first[2].endswith(f"If not, set the clock of {FE1}, for example by NTP.")
     assert headline(verdict).startswith("expired: accepted server link from 192.0.2.7:5062: validity wanted")
 
 

@@ -16,7 +16,7 @@ from sipmesh.trust.judgement.priority import PRIORITY
 from sipmesh.trust.judgement.remedy import remedies
 from sipmesh.trust.revocation.crl_set import RevocationLists
 from sipmesh.trust.revocation.revocation_source import RevocationSource
-from trust.network import ALPHA, FE2, NOON, Network, evidence, verdict_on
+from trust.network import ALPHA, EDGE, FE1, FE2, NOON, Network, evidence, verdict_on
 
 PARTNER = LinkKind.PARTNER
 
@@ -57,7 +57,19 @@ def test_remedy_is_our_ca_for_our_server_and_the_partner_for_its_own(net: Networ
     ours = verdict_on(net.fe2_certificate(ends=-day), net.policy())
     theirs = verdict_on(net.alpha_certificate(ends=-day), net.policy(PARTNER))
     assert "sipmesh ca issue fe2.example.test" in ours.remedies[0]
-    assert "Ask the partner" in theirs.remedies[0]
+    assert "ask the partner" in theirs.remedies[0]
+    assert {ours.remedies[1], theirs.remedies[1]} == {
+        f"If not, set the clock of {here}, for example by NTP." for here in (FE1, EDGE)
+    }
+
+
+def test_certificate_that_is_not_valid_yet_asks_for_the_clock_before_a_new_one(net: Network) -> None:
+    ours = verdict_on(net.fe2_certificate(begins=timedelta(days=1)), net.policy())
+    theirs = verdict_on(net.alpha_certificate(begins=timedelta(days=1)), net.policy(PARTNER))
+    assert (ours.code, theirs.code) == (Code.NOT_YET_VALID, Code.NOT_YET_VALID)
+    assert ours.remedies[0] == f"Set the clock of {FE1}, for example by NTP."
+    assert ours.remedies[1].endswith(f"and then: sipmesh ca issue {FE2}.")
+    assert "ask the partner" in theirs.remedies[1]
 
 
 def test_remedy_names_client_usage_for_a_partner_without_client_auth(net: Network) -> None:

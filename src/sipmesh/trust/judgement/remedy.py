@@ -75,10 +75,25 @@ def _not_for_name(evaluation: Evaluation) -> tuple[str, ...]:
 
 
 def _expired(evaluation: Evaluation) -> tuple[str, ...]:
-    renew = "Ask the partner to renew it" if evaluation.policy.kind is LinkKind.PARTNER else _reissue(evaluation)
-    if _by_client(evaluation):
-        renew = "Ask the operator of the server to renew its certificate"
-    return (f"{renew}. If its dates are correct, set the clock of {evaluation.policy.here}.",)
+    here = evaluation.policy.here
+    if evaluation.policy.kind is LinkKind.PARTNER:
+        renew = "ask the partner to renew its certificate"
+    elif _by_client(evaluation):
+        renew = "ask the operator of the server to renew its certificate"
+    else:
+        renew = f"issue a new certificate: {_issue(evaluation)}"
+    return f"If the clock of {here} is right, {renew}.", f"If not, set the clock of {here}, for example by NTP."
+
+
+def _not_yet_valid(evaluation: Evaluation) -> tuple[str, ...]:
+    here = evaluation.policy.here
+    if evaluation.policy.kind is LinkKind.PARTNER:
+        signed_ahead = "ask the partner: the clock of its CA was ahead when it signed"
+    elif _by_client(evaluation):
+        signed_ahead = "ask the operator of the server: the clock of its CA was ahead when it signed"
+    else:
+        signed_ahead = f"set that of the host with the CA, which was ahead, and then: {_issue(evaluation)}"
+    return f"Set the clock of {here}, for example by NTP.", f"If it is right, {signed_ahead}."
 
 
 def _for_devices(evaluation: Evaluation) -> tuple[str, ...]:
@@ -88,12 +103,12 @@ def _for_devices(evaluation: Evaluation) -> tuple[str, ...]:
         )
     return (
         "A certificate for a device counts on client ports only: connect the device to the client port of its server.",
-        f"If {_who(evaluation)} is a server of ours, on its machine: sipmesh ca issue {_who(evaluation)}.",
+        f"If {_who(evaluation)} is a server of ours, on its machine: {_issue(evaluation)}.",
     )
 
 
-def _reissue(evaluation: Evaluation) -> str:
-    return f"Issue a new certificate: sipmesh ca issue {_who(evaluation)}"
+def _issue(evaluation: Evaluation) -> str:
+    return f"sipmesh ca issue {_who(evaluation)}"
 
 
 def _revoked(evaluation: Evaluation) -> tuple[str, ...]:
@@ -103,9 +118,7 @@ def _revoked(evaluation: Evaluation) -> tuple[str, ...]:
         return (
             "Its CA has revoked the certificate: do not log in until the operator of the server has a new certificate.",
         )
-    return (
-        f"If the server is still in use: sipmesh ca issue {_who(evaluation)}. Find out who has a copy of the old key.",
-    )
+    return (f"If the server is still in use: {_issue(evaluation)}. Find out who has a copy of the old key.",)
 
 
 def _no_list(evaluation: Evaluation) -> tuple[str, ...]:
@@ -212,7 +225,7 @@ _ADVICE: dict[Code, Advice] = {
     Code.UNTRUSTED_ISSUER: _untrusted,
     Code.ISSUER_NOT_FOR_THIS_NAME: _not_for_name,
     Code.EXPIRED: _expired,
-    Code.NOT_YET_VALID: _expired,
+    Code.NOT_YET_VALID: _not_yet_valid,
     Code.REVOKED: _revoked,
     Code.REVOCATION_UNKNOWN: _no_list,
     Code.DANE_MISMATCH: _says(
