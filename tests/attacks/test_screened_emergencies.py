@@ -29,6 +29,8 @@ TYPED = [
     f"sip:1-1-2@{EXAMPLE};user=phone",
     f"sip:%3112@{EXAMPLE}",
     f"sip:0112@{EXAMPLE}",
+    "urn:service:sos",
+    "URN:Service:SOS.Police",
 ]
 STATES = ["refuses", "silent", "one is silent", "revoked", "away"]
 """What the two servers of the application do with the call before the emergency call."""
@@ -178,8 +180,8 @@ async def test_call_that_looks_like_an_emergency_call_is_screened(
         ("sip:112@evil.test", 404),
         (f"sip:112@{PROVIDER}", 404),
         (f"sip:112@{FE1}", 404),
-        ("urn:service:counseling", 416),
-        ("urn:service:sos", 416),
+        ("urn:service:counseling", 404),
+        ("urn:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf6", 416),
     ],
 )
 @on_jumping_loop

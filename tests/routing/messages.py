@@ -129,7 +129,7 @@ FRONT_END = FrontEndFacts(
     route=ServerChoice(((EDGE, "edge2.example.test"),)),
     partner_domains=PARTNERS,
     trunks=frozenset(),
-    numbers=SitePlans(SitePlan("", DialPlan(emergency=frozenset({"112"})))),
+    numbers=SitePlans(SitePlan("", DialPlan(emergency=frozenset({"112"}), services={"sos": "112"}))),
     emergency_gateways={"": EmergencyGateways(ServerChoice(((GATEWAY,),)))},
     gateways={"gw1.example.test": "gw.example.test"},
     blocked=BLOCKED,

@@ -25,7 +25,8 @@ PARIS: dict[str, Any] = {
     "site": "paris",
     "users": [f"carol@{EXAMPLE}", f"bob@{EXAMPLE}"],
     "country": "33",
-    "emergency": ["15", "112"],
+    "emergency": ["15", "112", "17"],
+    "emergency_services": [{"service": "sos.police", "number": "17"}],
     "outside_line": "0",
     "extensions": [{"digits": 3, "numbers": "+33123456"}, {"prefix": "8", "digits": 3, "numbers": ALICE[:-3]}],
     "emergency_trunks": [PBX],
@@ -107,6 +108,26 @@ async def test_emergency_call_leaves_by_the_trunk_of_the_site_with_its_location_
         assert came.values("geolocation") == [f"<{LOCATION}>"]
         assert came.values("geolocation-routing") == ["yes"]
         assert came.values("p-asserted-identity") == [f"<sip:{CALLBACK}@{GATEWAYS};user=phone>"]
+
+
+@pytest.mark.parametrize(
+    ("service", "number"), [("sos", "15"), ("sos.police", "17"), ("sos.fire", "15"), ("SOS.Police.Traffic", "17")]
+)
+@on_loop
+async def test_emergency_service_is_called_by_its_number_at_the_site_with_location_and_callback(
+    network: Network, provider: PlayedTrunk, pbx: PlayedTrunk, service: str, number: str
+) -> None:
+    """Alice, in Berlin, calls the first number there. A delegate calls as the delegate."""
+    async with network, provider, pbx:
+        alice, carol = await network.phone("alice", FE1), await network.phone("carol", FE1)
+        await rules(network, "alice", delegates=("carol",))
+        false = ("geolocation", "<https://attacker.test/elsewhere>")
+        for_alice = ("p-preferred-identity", f"<sip:alice@{EXAMPLE}>")
+        came = await reached(carol, "carol", f"urn:service:{service}", pbx, false, for_alice)
+        assert came.ruri.aor == f"sip:{number}@{PBX}"
+        assert came.values("geolocation") == [f"<{LOCATION}>"]
+        assert came.values("p-asserted-identity") == [f"<sip:{CALLBACK}@{GATEWAYS};user=phone>"]
+        assert (await reached(alice, "alice", f"urn:service:{service}", provider)).ruri.aor == f"sip:110@{PROVIDER}"
 
 
 @on_loop

@@ -70,7 +70,7 @@ class Request(Message):
 
     @property
     def ruri(self) -> SipUri:
-        """The parsed Request-URI, of a ``tel:`` URI its SIP form; RemoteError 400 if malformed, 416 for another scheme."""
+        """The parsed Request-URI, of a ``tel:`` URI or a service URN its SIP form; RemoteError as of `target_uri`."""
         if self._ruri is None:
             self._ruri = target_uri(self.uri)
         return self._ruri

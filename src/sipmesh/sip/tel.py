@@ -7,6 +7,7 @@ from operator import itemgetter
 from typing import Final
 
 from sipmesh.errors import RemoteError
+from sipmesh.sip.service_urn import is_service_urn, service_form
 from sipmesh.sip.text import ALPHANUM, HEX, UNRESERVED, ascii_lower, shown
 from sipmesh.sip.text_cache import TextCache
 from sipmesh.sip.uri import CACHED_LENGTH, SipUri, has_whole_escapes, unescaped
@@ -110,10 +111,12 @@ def _number_of(decoded: str, context: str) -> TelUri | None:
 
 
 def target_uri(text: str) -> SipUri:
-    """Parse a Request-URI: a SIP URI, or a ``tel:`` URI, of which the SIP form is given (RFC 3261 19.1.6).
+    """Parse a Request-URI: a SIP URI, or a ``tel:`` URI or a service URN, of which the SIP form is given (RFC 3261 19.1.6).
 
-    The host of this form is `NO_DOMAIN`. RemoteError 400 if the text is malformed, 416 for another scheme.
+    The host of this form is `NO_DOMAIN` or `NO_NUMBER`. RemoteError 400 if the text is malformed, 416 for another scheme.
     """
+    if text[:1] in "uU" and is_service_urn(text):
+        return service_form(text)
     return sip_form(text) if text[:1] in "tT" and is_tel(text) else SipUri.parse(text)
 
 

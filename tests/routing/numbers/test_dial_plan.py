@@ -149,6 +149,23 @@ def test_emergency_number_needs_no_outside_line_and_may_have_one(typed: str, num
     assert OFFICE.emergency_number(uri(typed)) == number
 
 
+@pytest.mark.parametrize(
+    ("service", "number"),
+    [
+        ("sos", "112"),
+        ("SOS.Police", "110"),
+        ("sos.police.traffic", "110"),
+        ("sos.fire", "112"),
+        ("counseling", ""),
+        ("sosx", ""),
+    ],
+)
+def test_emergency_service_has_its_number_or_that_of_the_service_above_it(service: str, number: str) -> None:
+    plan = DialPlan(emergency=frozenset({"112", "110"}), services={"sos": "112", "sos.police": "110"})
+    assert plan.emergency_number(uri(f"urn:service:{service}")) == number
+    assert DialPlan().emergency_number(uri(f"urn:service:{service}")) == ""
+
+
 BY_COUNTRY = DialPlan(
     classes=(
         NumberClass("premium", (), everyone=False, users=frozenset({ALICE}), kinds=frozenset({NumberKind.PREMIUM})),

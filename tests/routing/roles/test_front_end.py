@@ -660,6 +660,27 @@ def test_emergency_call_goes_to_the_gateways_before_any_user_is_looked_for(uri: 
     assert outcome.identity == ALICE
 
 
+@pytest.mark.parametrize("uri", ["urn:service:sos", "URN:service:SOS.police"])
+def test_call_to_an_emergency_service_is_one_to_its_number(uri: str) -> None:
+    """Only the number is put in its place. A MESSAGE, another service, and a partner are refused."""
+    called = request("INVITE", uri)
+    outcome = decided(called, ALICES)
+    assert isinstance(outcome, Forward)
+    [target] = outcome.targets
+    assert isinstance(target, ServerTarget)
+    assert (target.names, target.uri) == ((GATEWAY,), "sip:112@example.test;user=phone")
+    assert called.uri == "sip:112@example.test;user=phone"
+    refused = decided(request("MESSAGE", uri), ALICES)
+    assert isinstance(refused, Answer)
+    assert (refused.status, refused.headers) == (405, (("Allow", "INVITE, ACK, CANCEL"),))
+    for other in (
+        decided(request("INVITE", "urn:service:counseling"), ALICES),
+        decided(request("INVITE", uri, sender=CAROL), FROM_EDGE),
+    ):
+        assert isinstance(other, Answer)
+        assert other.status == 404
+
+
 def test_only_our_users_make_emergency_calls() -> None:
     assert isinstance(decided(request("INVITE", "sip:112@example.test", sender=CAROL), FROM_EDGE), ToUser)
     assert isinstance(decided(request("MESSAGE", "sip:112@example.test"), ALICES), ToUser)

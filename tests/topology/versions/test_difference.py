@@ -498,6 +498,7 @@ WORDS: list[Any] = [
     "112",
     {"name": "premium", "numbers": ["+49900"]},
     {"digits": 3, "numbers": "+4930"},
+    {"service": "sos.police", "number": "112"},
     {"site": "paris", "country": "33"},
     {"name": "night", "numbers": ["+"], "trunks": ["sbc.test"]},
     {"gateway": "gw.example.test", "asserts": ["+49"]},

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.routing.numbers.call_bounds import NO_BOUNDS, Bounds, Hours
 from sipmesh.routing.numbers.countries import NumberMeaning, meaning_of
 from sipmesh.routing.numbers.e164 import dialled_number, is_global
 from sipmesh.routing.numbers.trunk_table import longest
+from sipmesh.sip.service_urn import SOS, service_in
 from sipmesh.sip.tel import LONGEST_NUMBER, number_in
 from sipmesh.sip.text import is_digits
 from sipmesh.topology.document.parts.number_kind import NumberKind
 
 if TYPE_CHECKING:
     from sipmesh.sip.uri import SipUri
-    from sipmesh.topology.document.parts.dialling import Extension
+    from sipmesh.topology.document.parts.dialling import EmergencyService, Extension
     from sipmesh.topology.document.parts.numbers import Numbers, PerUser
 
 MORE_THAN_ITS_CODE: Final = 1.5
@@ -78,7 +79,8 @@ class DialPlan:
 
     Without a country there are no national numbers. A number without a prefix is an extension, and no telephone number, unless
     it is in one of *extensions*: where it leads is never guessed. With an *outside_line*, no prefix counts without it.
-    *per_user* bounds the calls of each user to all numbers, *zone* is the time zone of hours.
+    *per_user* bounds the calls of each user to all numbers, *zone* is the time zone of hours. *services* has the emergency number
+    of each emergency service that has one of its own, and of ``sos``.
     """
 
     country: str = ""
@@ -90,6 +92,7 @@ class DialPlan:
     zone: str = "UTC"
     outside_line: str = ""
     extensions: Sequence[ExtensionRange] = ()
+    services: Mapping[str, str] = field(default_factory=dict)
 
     def whole_number(self, uri: SipUri) -> str:
         """Give the whole number that *uri* calls; "" for an extension, another name, and a number with parameters."""
@@ -122,9 +125,17 @@ class DialPlan:
         return number if self.is_whole(number) else ""
 
     def emergency_number(self, uri: SipUri) -> str:
-        """Give the emergency number that *uri* calls, with or without an outside line; "" if it is none."""
+        """Give the emergency number that *uri* calls, with or without an outside line; "" if it is none.
+
+        A service URN calls the number of its service, or else that of the service above it: ``sos.fire`` is ``sos`` here.
+        """
         if not self.emergency:
             return ""
+        service = service_in(uri)
+        while service:
+            if service in self.services:
+                return self.services[service]
+            service = service.rpartition(".")[0]
         digits = local_digits(uri)
         return next((one for one in (digits, digits.removeprefix(self.outside_line)) if one in self.emergency), "")
 
@@ -195,12 +206,22 @@ def dial_plan_of(numbers: Numbers) -> DialPlan:
         numbers.time_zone,
         numbers.outside_line or "",
         extensions_of(numbers.extensions),
+        services_of(numbers.emergency, numbers.emergency_services),
     )
 
 
 def extensions_of(given: Sequence[Extension]) -> Sequence[ExtensionRange]:
     """Return the short numbers that a topology says."""
     return tuple(ExtensionRange(one.prefix or "", one.digits, one.numbers) for one in given)
+
+
+def services_of(emergency: Sequence[str], given: Sequence[EmergencyService]) -> Mapping[str, str]:
+    """Return the number of each emergency service. ``sos`` is the first of *emergency*, if it is not *given*.
+
+    A service whose number is not in *emergency* is left out: it is one of another site.
+    """
+    known = {SOS: emergency[0]} if emergency else {}
+    return known | {one.service: one.number for one in given if one.number in emergency}
 
 
 def local_digits(uri: SipUri) -> str:

@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from sipmesh.routing.numbers.dial_plan import DialPlan, dial_plan_of, extensions_of
+from sipmesh.routing.numbers.dial_plan import DialPlan, dial_plan_of, extensions_of, services_of
 from sipmesh.topology.server_choice import ServerChoice
 
 if TYPE_CHECKING:
     from sipmesh.topology.document.model import Topology
     from sipmesh.topology.document.parts.dialling import SiteNumbers
+    from sipmesh.topology.document.parts.numbers import Numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,21 +71,24 @@ def site_plans_of(topology: Topology) -> SitePlans:
         general,
         {
             **{name: replace(general, name=name) for name in topology.sites},
-            **{site.site: site_plan(general.plan, site) for site in given},
+            **{site.site: site_plan(general.plan, site, topology.numbers) for site in given},
         },
         {f"sip:{user}": site.site for site in given for user in site.users},
         {pool.name: pool.site for pool in topology.pools if pool.site is not None},
     )
 
 
-def site_plan(general: DialPlan, site: SiteNumbers) -> SitePlan:
-    """Return the plan of one site: the *general* one, with what the site has otherwise."""
+def site_plan(general: DialPlan, site: SiteNumbers, numbers: Numbers) -> SitePlan:
+    """Return the plan of one site: the *general* one of *numbers*, with what the site has otherwise."""
+    emergency = numbers.emergency if site.emergency is None else site.emergency
+    services = numbers.emergency_services if site.emergency_services is None else site.emergency_services
     plan = replace(
         general,
         country=general.country if site.country is None else site.country,
         national=general.national if site.national is None else site.national,
         international=general.international if site.international is None else site.international,
-        emergency=general.emergency if site.emergency is None else frozenset(site.emergency),
+        emergency=frozenset(emergency),
+        services=services_of(emergency, services),
         outside_line=general.outside_line if site.outside_line is None else site.outside_line,
         extensions=general.extensions if site.extensions is None else extensions_of(site.extensions),
     )

@@ -105,7 +105,7 @@ def inwards(request: Request, facts: EdgeFacts) -> Forward | Answer:
         return Answer(
             403,
             code=Code.NO_ROUTE,
-            why=f"a partner sent a request for {uri.host}: requests of partners may reach our domains only",
+            why=f"a partner sent a request for {shown(request.uri)}: requests of partners may reach our domains only",
         )
     return Forward((ServerTarget(facts.next_hop.turned(request.call_id), LinkKind.SERVER, request.uri),), None)
 

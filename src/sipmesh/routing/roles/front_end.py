@@ -49,6 +49,7 @@ from sipmesh.routing.roles.users_requests import refused_of_users, refused_packa
 from sipmesh.routing.target import AnotherNotifier, Found, ServerTarget
 from sipmesh.sip.message import Request
 from sipmesh.sip.rows import PRIVACY
+from sipmesh.sip.service_urn import service_in
 from sipmesh.sip.tel import NO_DOMAIN
 from sipmesh.sip.text import shown
 from sipmesh.sip.uri import SipUri
@@ -278,11 +279,16 @@ def route(request: Request, route_set: RouteSet, sender: Sender, facts: FrontEnd
     if refused is not None:
         return refused
     uri = request.ruri
+    if service_in(uri):
+        refused = with_number(request, sender, facts, who)
+        if refused is not None:
+            return refused
+        uri = request.ruri
     if isinstance(sender, ServerSender) and sender.peer.role is Role.APPLICATION and facts.names.ours(uri):
         uri = in_only_domain(request, facts)
     if assertion.is_of_us(uri, facts.domains) and uri.user is not None:
         if request.method == "INVITE" and facts.emergency_gateways and may_leave(sender):
-            site = facts.numbers.of(who, facts.home_rule.home_of(who) if who is not None else "")
+            site = site_of(who, facts)
             digits = site.plan.emergency_number(uri)
             if digits:
                 return to_emergency(request, digits, site, facts, who)
@@ -298,6 +304,29 @@ def in_only_domain(request: Request, facts: FrontEndFacts) -> SipUri:
     if uri.user is not None and uri.host not in facts.domains and len(facts.domains) == 1:
         request.set_uri(f"sip:{uri.user}@{min(facts.domains)}")
     return request.ruri
+
+
+def site_of(who: str | None, facts: FrontEndFacts) -> SitePlan:
+    """Give how numbers are typed at the site of the caller *who*."""
+    return facts.numbers.of(who, facts.home_rule.home_of(who) if who is not None else "")
+
+
+def with_number(request: Request, sender: Sender, facts: FrontEndFacts, who: str | None) -> Answer | None:
+    """Have a call to a service URN be one to the number of the emergency service at the caller's site, as if it was typed.
+
+    From here on nothing tells both apart. None unless the request is refused: there is no other service, and only calls of users
+    and applications of ours are emergency calls.
+    """
+    called = shown(request.uri)
+    number = site_of(who, facts).plan.emergency_number(request.ruri) if may_leave(sender) else ""
+    if not number:
+        return Answer(404, code=Code.NO_ROUTE, why=f"{called} is no emergency service that this sender may call here")
+    if request.method != "INVITE":
+        why = f"{request.method} for {called}: an emergency service is called by an INVITE"
+        return Answer(405, headers=(("Allow", "INVITE, ACK, CANCEL"),), code=Code.NO_ROUTE, why=why)
+    domain = (who or "").rpartition("@")[2]
+    request.set_uri(f"sip:{number}@{domain if domain in facts.domains else min(facts.domains)};user=phone")
+    return None
 
 
 def to_emergency(request: Request, number: str, site: SitePlan, facts: FrontEndFacts, who: str | None) -> Forward:

@@ -92,6 +92,10 @@ class InForce:
         known = self.homes.verifier(user) if user is not None else None
         return self.numbers.general.plan.refusal(number, user, known.classes if known is not None else ())
 
+    def is_emergency(self, user: str, uri: SipUri) -> bool:
+        """Tell whether *uri* calls an emergency service as *user*, a user of ours, types it; a number of another site is none."""
+        return self.homes.of(user) is not None and bool(self.plan_of(user).plan.emergency_number(uri))
+
     def callback(self, user: str, uri: SipUri) -> str:
         """Return the number at which *user*, who has none, is called back after an emergency call; "" for other calls."""
         site = self.plan_of(user)

@@ -97,6 +97,7 @@ CHECKS = (
     trunks.countries_are_known,
     dialling.sites_of_numbers_are_told_apart,
     dialling.extensions_are_told_apart,
+    dialling.services_have_emergency_numbers,
     dialling.routes_lead_to_trunks,
     stores.pools_share_what_they_store,
     stores.store_settings_fit,

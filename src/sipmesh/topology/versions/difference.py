@@ -188,6 +188,7 @@ _NUMBERS: Mapping[str, Words | None] = {
     "national": from_to("what users type before a national number"),
     "international": from_to("what users type before a country code"),
     "emergency": from_to("the list of emergency numbers", "none"),
+    "emergency_services": from_to("the list of numbers of emergency services", "none"),
     "classes": from_to("the list of classes of numbers", "none"),
     "outside_line": from_to("what users type before each outside number", "nothing"),
     "extensions": from_to("the list of extensions", "none"),

@@ -137,9 +137,18 @@ def test_emergency_call_of_a_user_without_a_number_is_carried(site: Organisation
     assert "the emergency number 112" in explained(site, "alice", "112")[1]
 
 
+def test_emergency_service_is_explained_by_its_number_at_the_site(site: Organisation) -> None:
+    assert "urn:service:sos is the emergency number 15" in explained(site, "bob", "urn:service:sos")[1]
+    code, out = explained(site, "alice", "URN:service:sos.police")
+    assert code == 0
+    assert "urn:service:sos.police is the emergency number 112" in out
+    assert "trunk sbc.test, tried as number 1" in out
+
+
 @pytest.mark.parametrize(
     ("user", "typed", "why"),
     [
+        ("alice", "urn:service:counseling", "urn:service:counseling is no emergency service of this site"),
         ("alice", "43", "43 is neither a user nor a whole number"),
         ("bob", "+4312345678", "bob@example.com has no number, and the trunk has no main_number"),
     ],

@@ -11,6 +11,7 @@ from topology.contradictions import must_report
 if TYPE_CHECKING:
     from topology.world import Place
 
+POLICE = "{service: sos.police, number: '110'}"
 ROUTE = "name: a, numbers: ['+1'], trunks: [x.test]"
 
 
@@ -31,6 +32,17 @@ ROUTE = "name: a, numbers: ['+1'], trunks: [x.test]"
             "extensions: [{digits: 4, numbers: '+4930'}, {prefix: '8', digits: 3, numbers: '+4989'}]",
             "numbers.extensions[1]",
             "may be for 4 digits for +4930 too",
+        ),
+        (f"emergency_services: [{POLICE}]", "numbers.emergency_services[0].number", "is not one of `emergency`"),
+        (
+            f"emergency: ['110'], emergency_services: [{POLICE}, {POLICE}]",
+            "numbers.emergency_services[1].service",
+            "has a number already",
+        ),
+        (
+            f"emergency: ['110'], sites: [{{site: a, emergency: ['15'], emergency_services: [{POLICE}]}}]",
+            "numbers.sites[0].emergency_services[0].number",
+            "is not one of `emergency`",
         ),
         (f"routes: [{{{ROUTE}}}]", "numbers.routes[0].trunks[0]", "is not a trunk"),
         (f"routes: [{{{ROUTE}, sites: [nowhere]}}]", "numbers.routes[0].sites[0]", "is not one of `sites`"),

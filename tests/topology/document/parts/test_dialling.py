@@ -14,6 +14,10 @@ def test_site_and_route_fit_in_one_line() -> None:
         {"site": "paris", "country": "33", "extensions": [extension], "emergency": ["15"]}
     )
     assert str(site) == "paris (country 33, extensions 8 and 3 digits for +4989456, emergency 15)"
+    police = SiteNumbers.model_validate(
+        {"site": "paris", "emergency_services": [{"service": "sos.police", "number": "17"}]}
+    )
+    assert str(police) == "paris (emergency services sos.police 17)"
     night = {"name": "night", "numbers": ["+"], "trunks": ["a.test"], "hours": "18:00-08:00", "days": ["sat", "sun"]}
     assert str(NumberRoute.model_validate(night)) == "night (+ by a.test, on sat, sun, 18:00-08:00)"
 
@@ -28,6 +32,8 @@ def test_site_and_route_fit_in_one_line() -> None:
         {"callback": "112"},
         {"extensions": [{"digits": 0, "numbers": "+49"}]},
         {"users": ["alice"]},
+        {"emergency_services": [{"service": "police", "number": "17"}]},
+        {"emergency_services": [{"service": "sos.", "number": "17"}]},
         {"zone": "x"},
     ],
 )

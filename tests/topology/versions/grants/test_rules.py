@@ -269,6 +269,21 @@ GIVEN: list[tuple[tuple[str, str], tuple[str, str], list[tuple[str, ConsoleRole]
         [("numbers.extensions", OFFICER)],
     ),
     (
+        (
+            BEFORE_PARTNERS,
+            with_trunk("emergency: true").replace(FEDERATION, f"numbers: {{emergency: ['110']}}\n{FEDERATION}"),
+        ),
+        (
+            BEFORE_PARTNERS,
+            with_trunk("emergency: true").replace(
+                FEDERATION,
+                "numbers: {emergency: ['110'], emergency_services: [{service: sos.police, number: '110'}]}\n"
+                + FEDERATION,
+            ),
+        ),
+        [("numbers.emergency_services", OFFICER)],
+    ),
+    (
         (BEFORE_PARTNERS, with_trunk("carries: ['+']")),
         (
             BEFORE_PARTNERS,

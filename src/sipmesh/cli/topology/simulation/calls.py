@@ -17,6 +17,7 @@ from sipmesh.routing.outcome import Answer
 from sipmesh.routing.proxy.screening import screened
 from sipmesh.server.in_force.roles import application_table
 from sipmesh.server.in_force.trunk_rules import trunk_table
+from sipmesh.sip.service_urn import is_service_urn, service_form, service_in
 from sipmesh.sip.tel import NO_DOMAIN, TEL
 from sipmesh.sip.uri import SipUri
 from sipmesh.topology.view import view
@@ -71,12 +72,18 @@ class SimulatedCall:
         uri = dialled_uri(self._typed, self._user)
         if self._site.name:
             yield self._told("the site of the caller", self._where())
-        emergency = self._plan.emergency_number(uri)
+        emergency, service = self._plan.emergency_number(uri), service_in(uri)
         if emergency:
+            called = f"urn:service:{service} is " if service else ""
             yield self._told(
-                "the number", f"the emergency number {emergency}: no class and no missing number hinders it"
+                "the number", f"{called}the emergency number {emergency}: no class and no missing number hinders it"
             )
             yield from self._emergency()
+            return
+        if service:
+            saw = f"urn:service:{service} is no emergency service of this site; the caller gets 404"
+            remedies = ("write `emergency` into `numbers`; a service is sos or begins with sos.",)
+            yield self._decided("the number", saw, accepted=False, remedies=remedies)
             return
         known = self._owner_of(uri.aor)
         number = "" if known else self._plan.whole_number(uri)
@@ -220,6 +227,6 @@ def dialled_uri(typed: str, user: str) -> SipUri:
     text = typed if typed.startswith(("sip:", "sips:")) else f"sip:{typed}"
     text = text if "@" in text else f"{text}@{user.rpartition('@')[2]}"
     try:
-        return SipUri.parse(text)
+        return service_form(typed) if is_service_urn(typed) else SipUri.parse(text)
     except RemoteError as wrong:
         raise OperatorError(f"{typed!r} cannot be called: {wrong}; write a number, such as +493012345") from wrong

@@ -36,7 +36,7 @@ def on_behalf(in_force: InForce, sender: Sender, request: Request, outcome: Outc
     if not may_be_for_another(request):
         return outcome
     user, boss = outcome.identity or "", boss_in(in_force, request)
-    if not boss or boss in sender.users or is_emergency(in_force, request, (user, boss)):
+    if not boss or boss in sender.users or may_be_emergency(in_force, request, (user, boss)):
         return outcome
     if not in_force.homes.is_delegate(user, boss):
         why = f"{boss[4:]} has not named {user[4:]} as a delegate"
@@ -56,11 +56,11 @@ def may_be_for_another(request: Request) -> bool:
     return not (is_anonymous(request.from_) or hides_identity(request))
 
 
-def is_emergency(in_force: InForce, request: Request, users: tuple[str, ...]) -> bool:
-    """Tell whether a call is an emergency call: by a number of any site, or as one of *users* types it, with an outside line."""
+def may_be_emergency(in_force: InForce, request: Request, users: tuple[str, ...]) -> bool:
+    """Tell whether a call is an emergency call of one of *users*, or to a number that is one of a site where they may be."""
     if local_digits(request.ruri) in in_force.numbers.emergency:
         return True
-    return any(in_force.plan_of(user).plan.emergency_number(request.ruri) for user in users)
+    return any(in_force.is_emergency(user, request.ruri) for user in users)
 
 
 def boss_in(in_force: InForce, request: Request) -> str:

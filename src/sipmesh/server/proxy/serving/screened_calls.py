@@ -112,16 +112,7 @@ def _is_exempt(
     if is_beside(outcome.chain) or rings_for_group(in_force, sender, request, outcome.aor):
         return True
     is_its_own = isinstance(sender, ServerSender) and sender.peer.pool == application.pool and not outcome.chain
-    return is_its_own or _is_emergency(in_force, request, outcome.identity or "")
-
-
-def _is_emergency(in_force: InForce, request: Request, caller: str) -> bool:
-    """Tell whether a call is an emergency call which no trunk takes: by the number, as *caller*, a user of ours, types it.
-
-    A call from outside is none. Nor is one by an emergency number of another site, which is a name of a user at this one.
-    """
-    is_ours = in_force.homes.of(caller) is not None
-    return is_ours and bool(in_force.plan_of(caller).plan.emergency_number(request.ruri))
+    return is_its_own or in_force.is_emergency(outcome.identity or "", request.ruri)
 
 
 def mark_of_screened(sender: Sender | None, request: Request) -> str:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sipmesh.topology.document.checks.checked_document import CheckedDocument
-    from sipmesh.topology.document.parts.dialling import Extension
+    from sipmesh.topology.document.parts.dialling import EmergencyService, Extension
     from sipmesh.topology.document.yaml_tree import Loc
 
 
@@ -33,6 +33,14 @@ def sites_of_numbers_are_told_apart(document: CheckedDocument) -> None:
                 document.report.add((*place, "users", m), reason, "leave the user at one site")
         _are_trunks(document, (*place, "emergency_trunks"), one.emergency_trunks, takes_emergencies=True)
         _are_told_apart(document, (*place, "extensions"), one.extensions or ())
+        numbers = document.topology.numbers.emergency if one.emergency is None else one.emergency
+        _have_numbers(document, (*place, "emergency_services"), one.emergency_services or (), numbers)
+
+
+def services_have_emergency_numbers(document: CheckedDocument) -> None:
+    """Each emergency service has one number, and that is an emergency number."""
+    numbers = document.topology.numbers
+    _have_numbers(document, ("numbers", "emergency_services"), numbers.emergency_services, numbers.emergency)
 
 
 def extensions_are_told_apart(document: CheckedDocument) -> None:
@@ -83,6 +91,20 @@ def _are_trunks(document: CheckedDocument, place: Loc, names: Sequence[str], *, 
         elif takes_emergencies and not trunk.emergency:
             reason = f"{name!r} takes no emergency calls"
             document.report.add((*place, m), reason, "write `emergency: true` into its `trunk`")
+
+
+def _have_numbers(
+    document: CheckedDocument, place: Loc, services: Sequence[EmergencyService], numbers: Sequence[str]
+) -> None:
+    known: set[str] = set()
+    for m, one in enumerate(services):
+        if one.service in known:
+            reason = f"{one.service!r} has a number already"
+            document.report.add((*place, m, "service"), reason, "leave it one number")
+        known.add(one.service)
+        if one.number not in numbers:
+            reason = f"{one.number!r} is not one of `emergency`"
+            document.report.add((*place, m, "number"), reason, "write it into `emergency` too")
 
 
 def _are_told_apart(document: CheckedDocument, place: Loc, ranges: Sequence[Extension]) -> None:

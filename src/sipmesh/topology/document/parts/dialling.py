@@ -16,9 +16,11 @@ from sipmesh.trust.formatting import tell_list
 CountryCode = Annotated[str, BeforeValidator(quoted), StringConstraints(pattern=r"^[1-9][0-9]{0,2}$")]
 Prefix = Annotated[str, BeforeValidator(quoted), StringConstraints(pattern=r"^[0-9]{1,4}$")]
 EmergencyNumber = Annotated[str, BeforeValidator(quoted), StringConstraints(pattern=r"^[0-9]{2,6}$")]
+ServiceName = Annotated[str, StringConstraints(pattern=r"^sos(\.[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?){0,3}$")]
 UserAddress = Annotated[str, StringConstraints(pattern=r"^[^@\s:]{1,128}@[a-z0-9.-]{1,253}$")]
 
 MOST_EMERGENCY_NUMBERS = 32
+MOST_SERVICES = 32
 MOST_USERS = 10_000
 MOST_EXTENSIONS = 32
 MOST_TRUNKS_OF_ROUTE = 8
@@ -71,6 +73,17 @@ class Extension(Part):
         return f"{typed} for {self.numbers}"
 
 
+class EmergencyService(Part):
+    """The emergency number of one service, for phones that call the service by its URN (RFC 5031)."""
+
+    service: ServiceName = Field(description="the service without `urn:service:`, such as sos.police")
+    number: EmergencyNumber = Field(description="the number that is called, one of `emergency`")
+
+    def __str__(self) -> str:
+        """Say the service and its number, as in ``sos.police 110``."""
+        return f"{self.service} {self.number}"
+
+
 class SiteNumbers(Part):
     """How users at one site type numbers. What is left out is as in `numbers`."""
 
@@ -92,6 +105,11 @@ class SiteNumbers(Part):
     emergency: tuple[EmergencyNumber, ...] | None = Field(
         default=None, max_length=MOST_EMERGENCY_NUMBERS, description="emergency numbers there, such as '999'"
     )
+    emergency_services: tuple[EmergencyService, ...] | None = Field(
+        default=None,
+        max_length=MOST_SERVICES,
+        description="the emergency numbers of services there, such as sos.police",
+    )
     emergency_trunks: tuple[Fqdn, ...] = Field(
         default=(),
         max_length=MOST_TRUNKS_OF_ROUTE,
@@ -108,7 +126,12 @@ class SiteNumbers(Part):
         """Say in one line what the site is, as in ``paris (country 33, emergency 15 and 112)``."""
         keys = {"country", "national", "international", "outside_line", "location", "callback"}
         told = [f"{key} {value}" for key, value in self if key in keys and value is not None]
-        lists = (("users", self.users), ("extensions", self.extensions), ("emergency", self.emergency))
+        lists = (
+            ("users", self.users),
+            ("extensions", self.extensions),
+            ("emergency", self.emergency),
+            ("emergency services", self.emergency_services),
+        )
         told += [f"{key} {tell_list([str(one) for one in value])}" for key, value in lists if value]
         told += [f"emergency trunks {tell_list(self.emergency_trunks)}"] if self.emergency_trunks else []
         return f"{self.site} ({', '.join(told)})"

@@ -10,9 +10,11 @@ from sipmesh.topology.document.names import Label
 from sipmesh.topology.document.parts.dialling import (
     MOST_EMERGENCY_NUMBERS,
     MOST_EXTENSIONS,
+    MOST_SERVICES,
     MOST_USERS,
     CountryCode,
     EmergencyNumber,
+    EmergencyService,
     Extension,
     HoursOfDay,
     NumberRoute,
@@ -112,6 +114,11 @@ class Numbers(Part):
     )
     emergency: tuple[EmergencyNumber, ...] = Field(
         default=(), max_length=MOST_EMERGENCY_NUMBERS, description="emergency numbers, such as '112'"
+    )
+    emergency_services: tuple[EmergencyService, ...] = Field(
+        default=(),
+        max_length=MOST_SERVICES,
+        description="the numbers of emergency services, such as sos.police; each other one has the first of `emergency`",
     )
     classes: tuple[NumberClass, ...] = Field(
         default=(), max_length=MOST_CLASSES, description="numbers that not all users may call"

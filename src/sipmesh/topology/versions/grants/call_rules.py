@@ -132,6 +132,9 @@ OF_NUMBERS: Final[Rules] = {
     ),
     "numbers.time_zone": decides("any change", "users", "hours of classes are those of {value}", any_change),
     "numbers.emergency": decides("any change", "users", "the emergency numbers are {value}", any_change),
+    "numbers.emergency_services": decides(
+        "any change", "users", "the numbers of emergency services are {value}", any_change, is_whole=True
+    ),
     "numbers.classes": decides(
         "any change", "users", "who may call which numbers becomes {value}", any_change, is_whole=True
     ),
