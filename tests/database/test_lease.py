@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -179,11 +179,13 @@ def test_command_acts_for_the_server_of_its_host_only(database: Database) -> Non
 def test_each_server_reports_what_it_has_in_force(database: Database) -> None:
     first, second = Lease(database, A), Lease(database, B)
     assert first.claim()
-    first.report(7)
-    second.report(6)
-    members = second.report(8)
+    right = datetime.now(UTC)
+    first.report(7, right)
+    second.report(6, right)
+    members = second.report(8, right + timedelta(hours=1))
     assert [(one.server, one.fencing, one.version) for one in members] == [(A, 1, 7), (B, 0, 8)]
     assert all(0 <= one.heard_s < 60 for one in members)
+    assert [round(one.ahead_s / 3600) for one in members] == [0, 1]
 
 
 def test_one_of_many_servers_leads(database: Database) -> None:

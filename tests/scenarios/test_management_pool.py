@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,6 +18,7 @@ from sipmesh.errors import OperatorError
 from sipmesh.pki.ca_rotation import CaGenerations
 from sipmesh.pki.crl.builder import Reason
 from sipmesh.storage.management_db import ManagementDb
+from support.forged_time import LIBRARY
 from support.managed import MGMT, MGMT2
 from support.network import EDGE, FE1, FE2
 from support.pool import Pool, build_pool
@@ -75,3 +82,64 @@ async def test_second_server_takes_over_publishes_and_revokes_and_the_first_foll
         assert history.history.verify() == []
         assert [version.number for version in history.history.list()] == [1, 2, 3, 4, 5]
         history.close()
+
+
+@contextmanager
+def second_server(pool: Pool, clock: Path) -> Iterator[None]:
+    """Run `MGMT2` as a process, whose clock is set by the text in the file *clock*."""
+    faked = {
+        "LD_PRELOAD": str(LIBRARY),
+        "FAKETIME_TIMESTAMP_FILE": str(clock),
+        "FAKETIME_NO_CACHE": "1",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+    }
+    command = [sys.executable, "-m", "sipmesh", "serve", MGMT2]
+    file = pool.network.folder(MGMT2) / "topology.yaml"
+    with (
+        (file.parent / "log").open("wb") as log,
+        subprocess.Popen(
+            [*command, "--topology", str(file)], env=os.environ | faked, stdin=subprocess.PIPE, stdout=log, stderr=log
+        ) as process,
+    ):
+        try:
+            yield
+        finally:
+            process.terminate()
+
+
+def set_clock(file: Path, to: str) -> None:
+    """Set a clock: *to* is the difference to the right time, as libfaketime writes it."""
+    file.with_suffix(".new").write_text(to)
+    file.with_suffix(".new").replace(file)
+
+
+async def faults_of_management(pool: Pool) -> list[dict[str, Any]]:
+    """What `sipmesh status` and the console show for the leader."""
+    told: list[dict[str, Any]] = (await pool.network.ask(MGMT, "network"))["master"]["faults"]
+    return told
+
+
+@pytest.mark.skipif(not LIBRARY.exists(), reason="needs faketime, which tools/peers installs")
+@pytest.mark.parametrize(("to", "side"), [("+1h", "ahead of"), ("-1h", "behind")])
+@on_loop
+async def test_server_of_the_pool_with_a_wrong_clock_is_one_fault_until_its_clock_is_set(
+    pool: Pool, tmp_path: Path, to: str, side: str
+) -> None:
+    """It does not lead, so no other server has a link to it."""
+    clock = tmp_path / "clock"
+    set_clock(clock, to)
+    async with pool.network as network:
+        await network.start(MGMT, FE1, EDGE)
+        await network.in_force(2, FE1, EDGE)
+        pool.join()
+        await pool.join_pool()
+        assert await faults_of_management(pool) == []
+        with second_server(pool, clock):
+            await until(lambda: len(pool.controller(MGMT).own_faults.clocks_s()) == 1)
+            [fault] = await faults_of_management(pool)
+            assert fault["what"].startswith(f"the clock of {MGMT2} of the management pool is 3")
+            assert fault["what"].endswith(f"s {side} that of management")
+            assert (fault["remedy"], fault["code"]) == (f"set the clock of {MGMT2}, for example by NTP", "clock")
+            set_clock(clock, "+0")
+            await until(lambda: abs(pool.controller(MGMT).own_faults.clocks_s()[MGMT2]) < 5)
+            assert await faults_of_management(pool) == []

@@ -26,7 +26,7 @@ TAKEN_OVER_S: Final = 4.0
 LINKED_S: Final = 8.0
 """Within this time without trouble a front end has a link to the leader: it is dialled every 5 s."""
 
-OF_EACH: Final = frozenset({"management_lease", "management_pool", "users_version"})
+OF_EACH: Final = frozenset({"management_lease", "management_pool", "management_clocks", "users_version"})
 """What each management server writes, under each leader: who leads, what it says of itself, and the row that it locks to read."""
 
 GIVEN_BACK_S: Final = 6.0

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final
 from sipmesh.database.connection import Database
 from sipmesh.database.lazy_module import LazyModule, sql
 from sipmesh.database.number_ceilings import FENCING_NUMBERS
-from sipmesh.database.schema import MANAGEMENT
+from sipmesh.database.schema import CLOCKS, MANAGEMENT
 from sipmesh.errors import NotLeadingError
 
 if TYPE_CHECKING:
@@ -38,12 +38,16 @@ _LOCK_NOT_AVAILABLE: Final = "55P03"  # a code of PostgreSQL (Appendix A)
 
 @dataclass(frozen=True, slots=True)
 class PoolMember:
-    """A management server: *version* was in force on it *heard_s* seconds ago. *fencing* is 0 unless it leads."""
+    """A management server: *version* was in force on it *heard_s* seconds ago. *fencing* is 0 unless it leads.
+
+    *ahead_s* are the seconds by which its clock was ahead of that of the database then; 0 of a release that does not say it.
+    """
 
     server: str
     fencing: int
     version: int
     heard_s: float
+    ahead_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +87,8 @@ class Lease:
     def set_up(self, database: Database) -> None:
         """Migrate *database*, which was opened again, if needed; raises `OperatorError` if it cannot be used."""
         database.migrate(MANAGEMENT)
+        if self.is_of_pool:
+            database.migrate(CLOCKS)
         with database.border(), database.engine.connect() as db:
             number = fencing_in(db)
             if not self.is_of_pool or number < self.fencing:  # another database was put in its place
@@ -170,21 +176,27 @@ class Lease:
         db.execute(tables.LEASE.update().values(holder=self.holder, fencing=number, until=now + LEASE_S, since=now))
         return number
 
-    def report(self, version: int) -> list[PoolMember]:
-        """Note that this server works and has *version* in force; returns all servers that ever did so."""
+    def report(self, version: int, clock: datetime) -> list[PoolMember]:
+        """Note that this server works, has *version* in force and the time *clock*; returns all servers that ever did so."""
         with self._database.border(), self._database.engine.begin() as db:
             now = time_of(db)
-            row = {"server": self.holder, "heard": now, "version": version}
-            if not db.execute(
-                tables.MEMBERS.update().where(tables.MEMBERS.c.server == self.holder).values(row)
-            ).rowcount:
-                db.execute(tables.MEMBERS.insert().values(row))
+            self._put(db, tables.MEMBERS, heard=now, version=version)
+            self._put(db, tables.CLOCKS, ahead=clock.timestamp() - now)
             state = self._state_in(db)
             leads = {state.holder: state.fencing} if state is not None else {}
             rows = db.execute(sql.select(tables.MEMBERS).order_by(tables.MEMBERS.c.server)).all()
+            ahead = {row.server: row.ahead for row in db.execute(sql.select(tables.CLOCKS))}
         return [
-            PoolMember(row.server, leads.get(row.server, 0), row.version, max(0.0, now - row.heard)) for row in rows
+            PoolMember(
+                row.server, leads.get(row.server, 0), row.version, max(0.0, now - row.heard), ahead.get(row.server, 0.0)
+            )
+            for row in rows
         ]
+
+    def _put(self, db: sql.Connection, table: sql.Table, **values: float) -> None:
+        """Write the row of this server in *table*."""
+        if not db.execute(table.update().where(table.c.server == self.holder).values(values)).rowcount:
+            db.execute(table.insert().values(server=self.holder, **values))
 
     def release(self) -> None:
         """Let another server lead at once; nothing happens if this server does not lead."""

@@ -24,3 +24,12 @@ MEMBERS = sql.Table(
     sql.Column("heard", sql.Float, nullable=False),
     sql.Column("version", sql.BigInteger, nullable=False),
 )
+
+CLOCKS_SCHEMA = sql.MetaData()
+# By how many seconds the clock of each server was ahead of that of the database when it last said something of itself.
+CLOCKS = sql.Table(
+    "management_clocks",
+    CLOCKS_SCHEMA,
+    sql.Column("server", sql.Text, primary_key=True),
+    sql.Column("ahead", sql.Float, nullable=False),
+)

@@ -99,6 +99,9 @@ LEDGER: Final = Schema("ledger", "0001", MIGRATIONS / "ledger")
 ENROLMENT: Final = Schema("enrolment", "0001", MIGRATIONS / "enrolment")
 """Beside the tables of management, and apart from them: an earlier release serves a folder that has these tables."""
 
+CLOCKS: Final = Schema("clocks", "0001", MIGRATIONS / "clocks")
+"""Beside the tables of management, and apart from them: an earlier release serves a folder that has this table."""
+
 CALLS: Final = Schema("calls", "0001", MIGRATIONS / "calls")
 SCHEMAS: Final = (
     MANAGEMENT,
@@ -115,6 +118,7 @@ SCHEMAS: Final = (
     TICKETS,
     HISTORY,
     FILES,
+    CLOCKS,
 )
 """All schemas."""
 

@@ -48,6 +48,10 @@ class NoFaults:
         """See `OwnFaults`."""
         return {}
 
+    def clocks_s(self) -> dict[str, float]:
+        """See `OwnFaults`."""
+        return {}
+
 
 @dataclass
 class Links:

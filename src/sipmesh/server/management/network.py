@@ -123,7 +123,8 @@ class Snapshot:
             follow = FOLLOW_EXPIRED_CRL if is_crl_expired else frozenset()
             follow |= FOLLOW_OUR_CLOCK if wrong_clock else frozenset()
             members.append(MemberStatus(known, member.role, [one for one in found if one.code not in follow]))
-        faults = [*wrong_clock, *self._own_faults(seen.get(self.manager, ()))]
+        ours = self._own_faults(seen.get(self.manager, ()))
+        faults = [*wrong_clock, *(one for one in ours if not (wrong_clock and one.code == Cause.CLOCK))]
         return NetworkStatus(self.newest, self.at, self.manager, self.ours, faults, members, self.managers, peers)
 
     def _unheard_carriers(self) -> Sequence[str]:
@@ -301,11 +302,15 @@ class Network:
         return Snapshot(newest, now_utc(), name, self._own_status(), known, *about, self.clocks_s())
 
     def clocks_s(self) -> tuple[float, ...]:
-        """Return the seconds by which the clocks of the servers are ahead of ours: by their reports, or by refused links."""
+        """Return the seconds by which the clocks of other servers are ahead of ours.
+
+        Servers say so by their reports or by refused links, the others of the management pool in its database.
+        """
         linked = frozenset(self._reach.linked)
         apart = {one.name: fault.ahead_s for one in self.members() if (fault := self._reach.fault_of(one.name))}
         refused = {name: ahead_s for name, ahead_s in apart.items() if ahead_s and name not in linked}
-        return (*self._reports.clocks_s(without=refused.keys()), *refused.values())
+        of_pool = self._reach.own_faults.clocks_s()
+        return (*self._reports.clocks_s(without=refused.keys()), *refused.values(), *of_pool.values())
 
     def _known(self, member: Member, linked: AbstractSet[str]) -> Known:
         name, report = member.name, self._reports.reports.get(member.name)

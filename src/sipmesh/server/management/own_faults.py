@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from sipmesh.server.management.peer_statuses import CALL_RECORDS, MANAGEMENT_DATABASE, own_store_fault
 from sipmesh.server.management.replies import ManagerReply
-from sipmesh.server.management.server_faults import Fault
+from sipmesh.server.management.server_faults import CLOCKS_DIFFER_S, Fault, clock_fault
 from sipmesh.server.management.server_reports import SILENT_S
 from sipmesh.server.replication.crl_store import LARGEST_GIVEN, too_large
 from sipmesh.server.replication.document_store import signers_of
@@ -60,6 +60,12 @@ class OwnFaults:
         named = signers_of(self._server.view.loaded)
         return (member for member in self._leadership.members if member.server in named)
 
+    def clocks_s(self) -> dict[str, float]:
+        """Return the seconds by which the clocks of the other servers of the pool that have reported lately are ahead of ours."""
+        ahead_s = {member.server: member.ahead_s for member in self._members() if member.heard_s <= SILENT_S}
+        ours_s = ahead_s.pop(self._server.view.name, None)
+        return {} if ours_s is None else {server: its_s - ours_s for server, its_s in ahead_s.items()}
+
     def of_databases(self) -> Mapping[str, Fault]:
         """Return why the databases of management cannot be used, by their names; a database that has two uses is one fault."""
         by, storage = (self._server.view.name,), self._server.view.loaded.topology.storage
@@ -105,7 +111,14 @@ class OwnFaults:
         for server in self._files.waiting if self._leadership.leads else ():
             what = f"{server} is a management server of the topology, and gets no file of the CA: it is not admitted"
             yield Fault(what, f"sipmesh management join {server} shows on its host what to admit: sipmesh ca admit")
+        yield from self._of_clocks()
         for member in self._members():
             if member.heard_s > SILENT_S:
                 what = f"{member.server} of the management pool has said nothing for {member.heard_s:.0f} s"
                 yield Fault(what, f"start it on its host: sipmesh serve {member.server}")
+
+    def _of_clocks(self) -> Iterator[Fault]:
+        """Give the servers of the pool with another clock than ours: it would be that of the CA, if one of them led."""
+        for server, ahead_s in self.clocks_s().items():
+            if abs(ahead_s) > CLOCKS_DIFFER_S:
+                yield clock_fault(f"the clock of {server} of the management pool", server, ahead_s)

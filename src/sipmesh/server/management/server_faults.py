@@ -93,7 +93,8 @@ class Known:
         """
         yield from self._unreadable()
         ahead_s = self.ahead_s or next((one.ahead_s for one in seen if abs(one.ahead_s) > CLOCKS_DIFFER_S), 0.0)
-        yield from self._clock(ahead_s)
+        if ahead_s:
+            yield clock_fault("its clock", self.server, ahead_s)
         apart = self._apart(manager, seen)
         yield from (fault for fault in apart if not (ahead_s and fault.code in FOLLOW_WRONG_CLOCK))
         if self.report is None:
@@ -173,17 +174,18 @@ class Known:
         tolerated = SILENT_S if report.by else CLOCKS_DIFFER_S
         return seconds if abs(seconds) > tolerated else 0
 
-    def _clock(self, ahead_s: float) -> Iterator[Fault]:
-        if ahead_s:
-            side = "ahead of" if ahead_s > 0 else "behind"
-            what = f"its clock is {abs(ahead_s):.0f} s {side} that of management"
-            yield Fault(what, remedy_of(PeerKind.SERVER, Cause.CLOCK, self.server, ""), Cause.CLOCK)
-
 
 FOLLOW_WRONG_CLOCK: Final = frozenset(
     {Code.EXPIRED, Code.NOT_YET_VALID, Code.REVOCATION_UNKNOWN, Code.REFUSED_BY_PEER, Cause.SILENT, Cause.NO_ANSWER}
 )
 """The codes of faults of a server that go when its clock is set."""
+
+
+def clock_fault(clock: str, server: str, ahead_s: float) -> Fault:
+    """Return the fault of the *clock* of *server*, which is *ahead_s* seconds ahead of ours."""
+    side = "ahead of" if ahead_s > 0 else "behind"
+    what = f"{clock} is {abs(ahead_s):.0f} s {side} that of management"
+    return Fault(what, remedy_of(PeerKind.SERVER, Cause.CLOCK, server, ""), Cause.CLOCK)
 
 
 def own_clock_faults(manager: str, others_s: Sequence[float]) -> Iterator[Fault]:

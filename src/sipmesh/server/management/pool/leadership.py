@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from sipmesh.errors import OperatorError
 from sipmesh.server.management.pool.lease_renewal import LeaseRenewal
+from sipmesh.server.process.clock import now_utc
 
 if TYPE_CHECKING:
     from sipmesh.database.lease import Lease, PoolMember
@@ -83,7 +84,7 @@ class Leadership:
         began = time.monotonic()
         leads = self._lease.claim()
         self._renewal.claimed(began)
-        return leads, self._lease.report(version)
+        return leads, self._lease.report(version, now_utc())
 
     async def _change(self, *, leads: bool) -> None:
         before, self.leads = self.leads, leads
