@@ -156,6 +156,28 @@ async def test_calls_while_the_application_is_away(pool: Network, if_away: str, 
         assert (await alice.final()).status == 200
 
 
+@pytest.mark.parametrize("answers", [500, 503, 599, 408, 600])
+@on_loop
+async def test_phone_rings_once_if_the_application_fails_after_it_has_let_the_call_on(
+    pool: Network, answers: int
+) -> None:
+    """Its failure is the answer, also with `pass`: the phone has rung, and the application takes its own call back."""
+    pool.set_application(if_away="pass")
+    async with pool:
+        alice, bob, bot = await pool.phone("alice", FE1), await pool.phone("bob", FE2), await application(pool)
+        await alice.send(alice.request("INVITE", BOB))
+        came = await bot.request_in("INVITE")
+        onward = let_on(bot, came)
+        await bot.send(onward)
+        await bob.reply(await bob.request_in("INVITE"), 180)
+        await bot.reply(came, answers)
+        final = await alice.final()
+        assert final.status == (500 if answers == 503 else answers)
+        await bot.send(cancel_for(onward))
+        await bob.request_in("CANCEL")
+        await bob.silent()
+
+
 @on_jumping_loop
 async def test_application_that_is_silent_is_away(pool: Network) -> None:
     """It has the link, and answers nothing; what it answers later comes too late."""

@@ -93,7 +93,9 @@ class Divert:
 
     A *redirection* of the branch to *target* wants it: the user who forwards, and the end of the chain, are still to be found.
     *by_first*: the first server of the call is to find it, also if it is here, since it has others ring. *onward*: the
-    application that screens the call does not answer, so the target is this user, or the call is refused.
+    application of *screening* is away, so the target is this user, or the call is refused. *failed_with* is the status by
+    which it has ended the call itself, 0 if its link was lost or it was silent. If it has let the call on before, that is the
+    answer.
     """
 
     chain: Chain
@@ -101,6 +103,8 @@ class Divert:
     target: Target | None = None
     by_first: bool = False
     onward: ToUser | Answer | None = None
+    screening: Screening | None = None
+    failed_with: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,6 +75,7 @@ class ResponseContext:
         "branches",
         "by_token",
         "cancelled",
+        "ended_by_itself",
         "finding",
         "handling",
         "heard",
@@ -100,6 +101,7 @@ class ResponseContext:
         self.asks = False  # this server has asked the first one to have others ring
         self.heard = False  # something has answered, or may have the request
         self.progressed = False  # the application that screens the call talks to the caller, or has let the call on
+        self.ended_by_itself = False  # that application has sent a final response; its link was not lost
         self.invite = request.method == "INVITE"  # then every 2xx is forwarded
         self.branches: dict[int, Branch] = {}
         self.best: BestResponse | None = None
@@ -192,6 +194,7 @@ class ResponseContext:
         if is_beside(branch.chain) and not FIRST_CLIENT_ERROR <= response.status < FIRST_GLOBAL_FAILURE:
             # It speaks for no other user, and leads the call nowhere.
             response = of_beside(self.request, branch.chain, response)
+        self.ended_by_itself = not branch.late
         if response.status < FIRST_CLIENT_ERROR and self._may_follow(branch, response):
             return self._follow(Divert(branch.chain, response, branch.target), response)
         return self._failed(branch, response)
@@ -263,7 +266,7 @@ class ResponseContext:
             return []
         if branch.state is not BranchState.CALLING:
             branch.ways = ()
-        branch.state = BranchState.DONE
+        branch.state, self.ended_by_itself = BranchState.DONE, False
         again = branch.target.again if isinstance(branch.target, ServerTarget) else None
         if again is not None and not branch.ways and not self.ended:
             self.answered = True
@@ -497,8 +500,8 @@ class ResponseContext:
             return []
         over = self._end_screening()
         further = [] if self.cancelled else self._call_further()
-        if further:
-            return [*over, *further]
+        if further:  # what goes past the application ends the screening itself: it asks whether the call was let on
+            return [*over, *further] if self.screening is not None else further
         self.answered, self.screening = True, None
         if self.unreached is not None and not self.heard and not self.cancelled:
             return [DecideAgain(self.unreached)]
@@ -554,10 +557,12 @@ class ResponseContext:
         self.finding, self.best, self.screening = self.finding + 1, None, None
         user = screening.onward
         if screening.passes:
-            return [Divert(user.chain, onward=user)]
+            failed_with = status if self.ended_by_itself else 0
+            return [Divert(user.chain, onward=user, screening=screening, failed_with=failed_with)]
         why = f"{screening.pool}, which screens the calls to {user.aor}, does not answer"
         refusal = status if status == SERVICE_UNAVAILABLE else Status.SERVER_INTERNAL_ERROR
-        return [Divert(NOT_DIVERTED, onward=Answer(refusal, headers=(("Retry-After", RETRY_AFTER_S),), why=why))]
+        refused = Answer(refusal, headers=(("Retry-After", RETRY_AFTER_S),), why=why)
+        return [Divert(NOT_DIVERTED, onward=refused, screening=screening)]
 
     def begin(self) -> list[Effect]:
         """Start the first group of targets for as long as the rules of the callee say, and find what rings at the same time."""

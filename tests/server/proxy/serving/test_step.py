@@ -574,7 +574,12 @@ async def test_call_goes_on_past_the_application_that_screens_it(home: Network) 
         token = target.through.partition(", ")[2]
         let_on = server.effect(bot, asked("INVITE", BOB, ("route", token)))
         received = server.received(server.phone(), asked("INVITE"))
-        without = server.step(Diverting(received, ALICE, Divert((), onward=screened.otherwise.onward)))
+        unused = replace(screened.otherwise, token="that of another call")
+        without = server.step(Diverting(received, ALICE, Divert((), onward=unused.onward, screening=unused)))
+        failed = Divert((), onward=screened.otherwise.onward, screening=screened.otherwise, failed_with=500)
+        after = server.step(Diverting(received, ALICE, failed))
+        assert isinstance(after, Answer)
+        assert after.status == 500
         for onward in (let_on, without):
             assert isinstance(onward, Forward)
             [phone] = onward.targets

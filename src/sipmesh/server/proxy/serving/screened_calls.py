@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from sipmesh.routing.identity.route_set import RouteSet
     from sipmesh.routing.identity.sender import Sender
     from sipmesh.routing.numbers.application_table import ApplicationRoute
+    from sipmesh.routing.proxy.effects import Divert
     from sipmesh.server.in_force.in_force import InForce
     from sipmesh.server.proxy.flow import ReceivedRequest
     from sipmesh.server.proxy.serving.events import Diverting
@@ -98,9 +99,20 @@ def to_screener(
     return Forward((target,), outcome.identity, Screening(onward, application.pool, application.passes, token))
 
 
-def past_screener(sender: Sender, onward: ToUser | Answer) -> ToUser | Answer:
-    """Go on with a call whose application is away: its user, or the refusal. A client gets 503, a server what is said for it."""
-    if isinstance(onward, ToUser) or isinstance(sender, ServerSender):
+def past_screener(state: ServingState, sender: Sender, wanted: Divert) -> ToUser | Answer | None:
+    """Go on with a call whose application is away: its user, or the refusal. None if no application screens the call.
+
+    A client gets 503, a server what is said for it. The application may not let the call on from now. If it has let the call on
+    and then ended it itself, the phones have rung, and do not ring again: its status is that of the call.
+    """
+    screening, onward = wanted.screening, wanted.onward
+    if screening is None or onward is None:
+        return None
+    was_let_on = use_up(state, screening.pool, screening.token)
+    if isinstance(onward, ToUser):
+        why = f"{screening.pool} has let the call on, and has failed then"
+        return Answer(wanted.failed_with, why=why) if was_let_on and wanted.failed_with else onward
+    if isinstance(sender, ServerSender):
         return onward
     return replace(onward, status=Status.SERVICE_UNAVAILABLE)
 

@@ -356,10 +356,10 @@ def _diverting(state: ServingState, in_force: InForce, sender: Sender, event: Di
     """Find the target to which a call is forwarded that rings, or has rung."""
     received, read = event.received, event.read
     found: Found = NO_REGISTRATIONS
-    if event.wanted.onward is not None and read is None:
-        found = past_screener(sender, event.wanted.onward)
-    elif read is None:
-        found = diversion_target(in_force, sender, opened_redirection(state, in_force, event), state.time)
+    if read is None:
+        found = past_screener(state, sender, event.wanted) or diversion_target(
+            in_force, sender, opened_redirection(state, in_force, event), state.time
+        )
     elif read.rows is not None:
         found = at_bindings(state, in_force, sender, received.request, read.user, read.rows)
     while isinstance(found, ToUser):
