@@ -12,12 +12,14 @@ import pytest
 
 from interop.chromium import BUNDLES, Chromium
 from interop.console_page import ConsolePage
+from scenarios.test_faults import bed
+from sipmesh.demo.organisation import Organisation
 from sipmesh.server.console.access.openid.flow import CALLBACK
 from sipmesh.server.console.pages.forms import FORMS
 from sipmesh.trust.evidence import LinkKind
 from support.console import management_with_console
 from support.managed import MGMT, Managed, second_pool
-from support.network import FE1, POOL2
+from support.network import EDGE, FE1, PARTNER_EDGES, PARTNER_FE, POOL2, copied_with_ports, ringing
 from support.openid_provider import OpenIdProvider
 from support.programs import ended
 from support.running import on_loop, until
@@ -79,6 +81,33 @@ ACTIONS: tuple[tuple[str, str, dict[str, str], str], ...] = (
     ("/versions", "/rollback", {"why": "no name"}, "Version 3 is published"),
     ("/certificates", "/revoke", {}, "is revoked"),
 )
+
+TOLD = (
+    f"{FE1} knows its sender by: login of alice@example.test; the link is accepted",
+    f"{EDGE} knows its sender by: certificate of {PARTNER_EDGES}; the link is accepted",
+    f"{EDGE} knows its receiver by: certificate of {PARTNER_EDGES}; the link is accepted",
+    f"{FE1}: +Via, Max-Forwards 70 -> 69, +Record-Route, +P-Asserted-Identity",
+    f"{EDGE}: +Record-Route, +Via, Max-Forwards 69 -> 68, -P-Asserted-Identity",
+)
+WHOLE_CALL = """new Promise(done => { const look = () => {
+  const told = [...document.querySelectorAll("#live summary")].map(one => one.textContent);
+  const byes = told.filter(one => one === "BYE").length, fine = told.filter(one => one === "200 OK").length;
+  const changed = document.querySelectorAll("#live p:has(.change)").length;
+  byes === 3 && fine === 6 && changed === 6 ? done() : setTimeout(look, 20); }; look() })"""
+"""Until BYE and both 200 have passed each of the three links, and two servers have told what they changed in three requests."""
+
+ASTRAY = """[...document.querySelectorAll("#live tbody tr")].filter(row => {
+  const arrow = row.querySelector(".arrow").getBoundingClientRect();
+  if (!arrow.width) return document.documentElement.clientWidth > 640;
+  const middle = cell => {
+    const head = [...document.querySelectorAll("th.ladder span")].find(one => one.dataset.end === cell.dataset.end);
+    const box = head.getBoundingClientRect();
+    return (box.left + box.right) / 2; };
+  const [from, to] = [...row.querySelectorAll("td[data-end]")].map(middle);
+  return Math.abs(Math.min(from, to) - arrow.left) > 2 || Math.abs(Math.max(from, to) - arrow.right) > 2
+    || row.querySelector(".arrow").classList.contains("back") !== from > to;
+}).map(row => row.textContent)"""
+"""The rows whose arrow does not go from the column of its sender to that of its receiver."""
 
 
 @asynccontextmanager
@@ -184,6 +213,42 @@ async def test_opened_message_of_a_trace_leaves_room_for_the_proof_of_its_sender
         await operator.evaluate("document.querySelectorAll('tbody details').forEach(one => one.open = true), undefined")
         hidden = "(box => box.scrollWidth - box.clientWidth)(document.querySelector('#live .wide'))"
         assert await operator.evaluate(hidden) == 0
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 400])
+@on_loop
+async def test_call_to_a_partner_is_a_ladder_in_the_page_with_the_proof_of_the_partner(
+    managed: Managed, partner_model: Organisation, tmp_path: Path, width: int, scheme: str
+) -> None:
+    async with (
+        bed(managed, copied_with_ports(partner_model, tmp_path / "p")) as here,
+        Chromium(tmp_path / "chromium", managed.organisation.root, (MGMT,)) as browser,
+    ):
+        alice = await managed.agent("alice", FE1)
+        here.partner.start(PARTNER_FE)
+        erin = await here.partner.agent("erin", PARTNER_FE)
+        operator = await ConsolePage.open(browser, managed)
+        await operator.log_in(managed, "operator")
+        await operator.look(scheme, width)
+        await operator.show("/trace?what=alice")
+        await until(lambda: all(managed.nodes[server].tracer._traces for server in (FE1, EDGE)))
+        made = await alice.call("erin@partner.test")
+        came = await ringing(erin)
+        await made.answered()
+        await made.hang_up()
+        await came.over()
+        await operator.evaluate(WHOLE_CALL)
+        text = " ".join((await operator.text()).split())
+        for told in TOLD:
+            assert told in text, text
+        shown = "document.querySelector('td.ladder').checkVisibility()"
+        assert await operator.evaluate(shown) is (width == 1280)
+        ends = await operator.evaluate("[...document.querySelectorAll('th.ladder span')].map(end => end.textContent)")
+        assert sorted(ends)[1:] == [EDGE, FE1, PARTNER_EDGES]
+        assert await operator.evaluate(ASTRAY) == []
+        assert await operator.faults() == []
+        assert await operator.overflow() <= 0
 
 
 @pytest.mark.parametrize("width", [1280, 400])

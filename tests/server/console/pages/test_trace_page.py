@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from server.console.pages.test_verdict_stream import event, streaming
-from server.tracing.test_hops import AT_FE1
+from server.tracing.test_hops import AT_FE1, SENT
 from sipmesh.server.tracing.trace_document import documents
 from support.console import Visitor, management_with_console
 from support.managed import MGMT, Managed
-from support.network import FE1
+from support.network import FE1, FE2
 from support.running import on_loop
 
 STREAM = "/trace/events?refresh=1&id=0123456789&what=alice&bodies="
@@ -53,3 +54,21 @@ async def test_message_is_a_row_of_the_page_and_comes_once(tmp_path: Path) -> No
             number, row = await event(answer)
             assert number == 1
             assert "<script>" not in row
+
+
+@on_loop
+async def test_changes_of_a_server_are_shown_also_if_the_next_server_shows_the_message_first(tmp_path: Path) -> None:
+    sent = replace(SENT, peer=FE2)
+    arrived = replace(sent, server=FE2, peer=FE1, received=True)
+    async with management_with_console(tmp_path) as network, Visitor(network) as operator:
+        await operator.log_in("operator")
+        async with streaming(operator, STREAM) as answer:
+            while not network.master.traces._traces:
+                await answer.content.readline()
+            for server, messages in ((FE2, [arrived]), (FE1, [AT_FE1, sent])):
+                [document] = documents(server, "0123456789", messages, 0)
+                assert network.master.traces.receive(network.nodes[MGMT].view.trusted[server], document) == ""
+            rows = [(await event(answer))[1] for _ in range(3)]
+        first, _, again = (row.partition('data-hop="')[2].partition('"')[0] for row in rows)
+        assert first == again
+        assert "Max-Forwards 70 -&gt; 69" in rows[2]

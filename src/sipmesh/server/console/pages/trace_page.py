@@ -64,10 +64,15 @@ class TracePage:
         return stream.response
 
     async def _send(self, request: web.Request, stream: EventStream, given: Mapping[str, object]) -> None:
-        """Send each message once, until the session has ended."""
+        """Send each message once, until the session has ended.
+
+        A message that its receiver has shown first comes again with the changes of its sender: the page joins the two rows.
+        """
         hops, numbers = Hops(), count(1)
         while stream.goes_on:
             reply: TraceReply = await self._frame.read_as(request[OPERATOR], TRACE_NETWORK.name, **given)
-            for hop in filter(lambda hop: hop.is_first, map(hops.hop, reply.messages)):
+            for hop in map(hops.hop, reply.messages):
+                if not hop.is_first and not (hop.changes and hop.message.is_request):
+                    continue
                 await stream.send(next(numbers), self._frame.render_part("trace_row.html", hop=hop))
             await asyncio.sleep(ASK_EVERY_S)

@@ -17,6 +17,43 @@ function loadAgain(part) {
     if (next && now && !now.contains(document.activeElement)) now.replaceWith(document.importNode(next, true));
   }, Number(part.dataset.refresh) * 1000);
 }
+// A trace is a ladder: who appears gets the next column, and each row has an arrow. Above 16 columns a row has words alone.
+function draw(row) {
+  const head = row.closest("table").tHead.rows[0];
+  const heading = head.querySelector(".ladder") || document.createElement("th");
+  if (!heading.isConnected) {
+    heading.className = "ladder";
+    heading.scope = "col";
+    head.cells[0].after(heading);
+  }
+  const columns = [...row.querySelectorAll("[data-end]")].map((cell) => {
+    const ends = [...heading.children];
+    const known = ends.findIndex((end) => end.dataset.end === cell.dataset.end);
+    if (known >= 0) {
+      ends[known].textContent = cell.textContent;
+      return known;
+    }
+    if (ends.length === 16) return -1;
+    const end = document.createElement("span");
+    end.dataset.end = cell.dataset.end;
+    end.textContent = cell.textContent;
+    heading.append(end);
+    return ends.length;
+  });
+  const rung = document.createElement("td");
+  rung.className = "ladder";
+  row.cells[0].after(rung);
+  row.closest("table").style.setProperty("--ends", heading.children.length);
+  if (columns.includes(-1)) {
+    rung.textContent = [...row.querySelectorAll("[data-end]")].map((cell) => cell.textContent).join(" \u2192 ");
+    return;
+  }
+  const arrow = document.createElement("span");
+  arrow.className = columns[0] > columns[1] ? "arrow back" : "arrow";
+  arrow.style.setProperty("--first", Math.min(...columns));
+  arrow.style.setProperty("--steps", Math.abs(columns[0] - columns[1]));
+  rung.append(arrow);
+}
 // Each event is a row of the table. If the server refuses the stream, the page is loaded again instead.
 function follow(part) {
   const rows = part.querySelector("tbody");
@@ -26,7 +63,11 @@ function follow(part) {
     const row = page.querySelector("tr");
     if (!row) return;
     rows.querySelector(".none")?.remove();
+    const { hop } = row.cells[0].dataset;
+    const known = hop && [...rows.rows].find((one) => one.cells[0].dataset.hop === hop);
+    if (known) return known.lastElementChild.append(...row.lastElementChild.childNodes);
     rows.prepend(document.importNode(row, true));
+    if (hop) draw(rows.rows[0]);
     while (rows.rows.length > 200) rows.deleteRow(-1);
   };
   events.onerror = () => {
