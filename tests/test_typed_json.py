@@ -149,3 +149,10 @@ def test_document_of_a_wrong_shape_is_refused_with_the_path_of_the_value(text: b
     with pytest.raises(UnreadableJsonError) as refused:
         read_document(Rows, text)
     assert fault in str(refused.value)
+
+
+def test_every_key_that_does_not_fit_is_named_with_the_first_thing_that_is_wrong_there() -> None:
+    with pytest.raises(UnreadableJsonError) as refused:
+        read(Whole, {**written(WHOLE), "name": 7, "parts": [{"at": "x"}], "age_s": "x"})
+    assert set(refused.value.misfits) == {"name", "parts", "age_s"}
+    assert refused.value.misfits["name"] == "is not text"

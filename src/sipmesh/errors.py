@@ -43,11 +43,14 @@ class Problem:
 
 
 class OperatorError(SipmeshError):
-    """The operator must correct something first. *problems* lists each place that has to be corrected."""
+    """The operator must correct something first. *problems* lists each place that has to be corrected.
 
-    def __init__(self, message: str, problems: tuple[Problem, ...] = ()) -> None:
+    *parameter* names the wrong parameter of the operation, "" if the error is about no single one.
+    """
+
+    def __init__(self, message: str, problems: tuple[Problem, ...] = (), parameter: str = "") -> None:
         super().__init__("\n".join([message, *map(str, problems)]))
-        self.message, self.problems = message, problems
+        self.message, self.problems, self.parameter = message, problems, parameter
 
 
 class UnusableDatabaseError(OperatorError):

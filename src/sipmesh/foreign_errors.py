@@ -34,6 +34,8 @@ _MISFITS: Final = {
     "literal_error": "is not one of its values",
     "string_too_long": "is too long: at most {max_length} characters",
     "too_long": "is too long: at most {max_length} items",
+    "string_too_short": "is too short: at least {min_length} characters",
+    "too_short": "has too few items: at least {min_length}",
     "greater_than_equal": "is too small: write {ge} or more",
     "greater_than": "is too small: write more than {gt}",
     "less_than_equal": "is too large: write {le} or less",

@@ -50,7 +50,11 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class UnreadableJsonError(SipmeshError):
-    """A JSON document does not have the type that was expected."""
+    """A JSON document does not have the type that was expected; *misfits* says what is wrong, by the key at its top."""
+
+    def __init__(self, message: str, misfits: Mapping[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.misfits = misfits or {}
 
 
 def members(value: object) -> Json:
@@ -105,10 +109,14 @@ def _validated(kind: type[T], text: bytes | str) -> T:
     try:
         return _adapter(kind).validate_json(text, strict=True)
     except ValidationError as wrong:
-        first = wrong.errors(include_url=False, include_input=False)[0]
+        errors = wrong.errors(include_url=False, include_input=False)
+        first = errors[0]
         where = ".".join(map(str, first["loc"]))
         fault = f"{where}: {misfit_of(first)}" if where else f"it {misfit_of(first)}"
-        raise UnreadableJsonError(printable(fault, LONGEST_FAULT)) from None
+        misfits = {
+            str(one["loc"][0]): printable(misfit_of(one), LONGEST_FAULT) for one in reversed(errors) if one["loc"]
+        }
+        raise UnreadableJsonError(printable(fault, LONGEST_FAULT), misfits) from None
 
 
 def _adapter(kind: type[T]) -> TypeAdapter[T]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from sipmesh.pki.crl.builder import Reason
 from sipmesh.pki.issuance.profiles import LEAF_LIFETIME, LONGEST_LEAF_LIFETIME
@@ -63,7 +64,16 @@ Domains = Annotated[Sequence[Domain], Field(min_length=1, max_length=MOST_ENTRIE
 Certificates = Annotated[
     Sequence[Annotated[str, Field(max_length=LONGEST_PEM)]], Field(min_length=1, max_length=MOST_ROOTS)
 ]
-Fingerprint = Annotated[str, Field(pattern="^[0-9A-Fa-f]{2}(:?[0-9A-Fa-f]{2}){31}$")]
+_FINGERPRINT: Final = "^[0-9A-Fa-f]{2}(:?[0-9A-Fa-f]{2}){31}$"
+
+
+def _fingerprint(text: object) -> object:
+    if isinstance(text, str) and re.fullmatch(_FINGERPRINT, text) is None:
+        raise ValueError("is not a SHA-256 fingerprint: write its 64 hexadecimal digits, with or without colons")
+    return text
+
+
+Fingerprint = Annotated[str, Field(pattern=_FINGERPRINT), BeforeValidator(_fingerprint)]
 Urls = Annotated[Sequence[Annotated[str, AfterValidator(http_url)]], Field(min_length=1, max_length=MOST_ROOTS)]
 AnyAssignment = Annotated[str, Field(min_length=3, max_length=LONGEST_ASSIGNMENT)]
 Assignments = Annotated[Sequence[AnyAssignment], Field(min_length=1, max_length=MOST_ENTRIES)]

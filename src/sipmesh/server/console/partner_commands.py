@@ -133,14 +133,16 @@ def _must_have(contents: Sequence[bytes], told: AbstractSet[str]) -> None:
     found = {fingerprint(one) for content in contents for one in x509.load_pem_x509_certificates(content)}
     if told and told != found:
         remedy = "ask the partner for the certificate and for its fingerprint in two different ways"
-        raise OperatorError(f"the fingerprint that was typed is not that of the root certificate; {remedy}")
+        why = f"the fingerprint that was typed is not that of the root certificate; {remedy}"
+        raise OperatorError(why, parameter="fingerprints")
 
 
 def _certificates(pem: str) -> bytes:
     try:
         return certificates_alone(pem.encode())
     except UnusableFileError as wrong:
-        raise OperatorError(f"the root certificate that was sent {wrong}; send certificates in PEM") from None
+        why = f"the root certificate that was sent {wrong}; send certificates in PEM"
+        raise OperatorError(why, parameter="anchors") from None
 
 
 def _write(wanted: Mapping[Path, bytes]) -> list[Path]:
@@ -167,8 +169,11 @@ def _change(text: str, asked: Asked, file: Path) -> str:
 
 def changes_of_partner(asked: Asked) -> list[Assignment]:
     """Read the changes of keys of a partner; raises `OperatorError`."""
-    read = read_changes(asked)
-    must_be_known(Partner, "partner", read)
+    try:
+        read = read_changes(asked)
+        must_be_known(Partner, "partner", read)
+    except OperatorError as wrong:
+        raise OperatorError(wrong.message, wrong.problems, parameter="changes") from None
     return read
 
 

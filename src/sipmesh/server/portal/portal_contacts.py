@@ -67,6 +67,10 @@ class PortalContacts:
         """Return what the form has, with what was *sent*."""
         return {"typed": {one: sent.get(one, "") for one in FIELDS}, "contacts": (), "told": ""}
 
+    def refused(self, sent: Mapping[str, str], _wrong: Exception) -> Mapping[str, Any]:
+        """Return what the form has after an error, with what was *sent*."""
+        return self.shown(sent)
+
 
 def _user(request: web.Request) -> str:
     operator = request[OPERATOR]

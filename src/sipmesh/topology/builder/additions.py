@@ -151,9 +151,8 @@ class NewEntries:
         if not every:
             remedy = "to add a pool: sipmesh topology add pool --role front-end"
             raise OperatorError(f"a pool of role {new.role} needs a front-end pool as its next hop; {remedy}")
-        raise OperatorError(
-            f"the draft has {len(every)} front-end pools; add --next-hop with one of: {', '.join(every)}"
-        )
+        why = f"the draft has {len(every)} front-end pools; add --next-hop with one of: {', '.join(every)}"
+        raise OperatorError(why, parameter="next_hop")
 
 
 def _servers_of(new: NewPool, pool: str, numbering: Numbering, domain: str) -> list[object]:
@@ -232,9 +231,8 @@ def _pool_for(outline: Outline, new: NewServer) -> Entry:
         if len(found) == 1:
             return found[0]
     names = ", ".join(pool.name for pool in carrying)
-    raise OperatorError(
-        f"the draft has {len(carrying)} pools to which it could belong; add --pool with one of: {names}"
-    )
+    why = f"the draft has {len(carrying)} pools to which it could belong; add --pool with one of: {names}"
+    raise OperatorError(why, parameter="pool")
 
 
 def add_domain(text: str, domain: str, file: Path) -> str:

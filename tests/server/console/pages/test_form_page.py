@@ -2,10 +2,42 @@
 
 from __future__ import annotations
 
+import re
+from datetime import UTC, datetime
 from pathlib import Path
 
-from support.console import Visitor, management_with_console
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from sipmesh.demo.forge import Forge
+from sipmesh.trust.x509.certificate import fingerprint
+from support.console import Answer, Visitor, management_with_console
+from support.network import POOL
 from support.running import on_loop
+
+PARTNER_FORM = {
+    "domains": "partner.test",
+    "anchors": "no <pem>",
+    "fingerprints": "0" * 64,
+    "crls": "http://crl.test/a.crl",
+    "client_usage": "strict",
+}
+
+
+@pytest.fixture(name="pem", scope="module")
+def _pem() -> str:
+    """The root certificate of a partner."""
+    return Forge(datetime.now(UTC)).root("Partner root").certificate.public_bytes(Encoding.PEM).decode()
+
+
+def fields_with_faults(answer: Answer) -> dict[str, str]:
+    """The text beside each field that is marked as wrong: assistive technology finds it by `aria-describedby`."""
+    marked = re.findall(r'id="f-(\w+)"[^>]*aria-describedby="([^"]*)"[^>]*aria-invalid="true"', answer.text)
+    texts = dict(re.findall(r'<p class="state bad" id="e-(\w+)">([^<]*)</p>', answer.text))
+    assert {name for name, _ in marked} == set(texts)
+    assert all(f"e-{name}" in described.split() for name, described in marked)
+    return texts
 
 
 @on_loop
@@ -90,3 +122,64 @@ async def test_form_whose_link_says_not_what_it_is_about_is_not_shown(tmp_path: 
         told = "this form was opened without version and base; open it from /versions"
         assert (without.status, told in without.text, "Roll back to" in without.text) == (409, True, False)
         assert (whole.status, "Roll back to 1" in whole.text) == (200, True)
+
+
+@on_loop
+async def test_every_wrong_field_is_named_at_once_and_at_its_place(tmp_path: Path) -> None:
+    """Empty fields, and values that the operation cannot read; what was typed stays."""
+    async with management_with_console(tmp_path) as network, Visitor(network) as officer:
+        await officer.log_in("security-officer")
+        before = network.organisation.file.read_text()
+        await officer.get("/add/partner")
+        typed = {**PARTNER_FORM, "anchors": " ", "fingerprints": "12:34", "crls": "ftp://crl.test", "edge": "e" * 254}
+        refused = await officer.post("/add/partner", do="plan", **typed)
+        found = fields_with_faults(refused)
+        assert (refused.status, "correct these 4 fields" in refused.text) == (400, True), refused.text
+        assert set(found) == {"anchors", "fingerprints", "crls", "edge"}
+        assert found["anchors"] == "fill this in"
+        assert "64 hexadecimal digits" in found["fingerprints"]
+        assert 'href="#f-fingerprints"' in refused.text
+        assert ('value="12:34"' in refused.text, "ftp://crl.test</textarea>" in refused.text) == (True, True)
+        empty = await officer.post("/add/partner", do="plan")
+        assert set(fields_with_faults(empty)) == {"domains", "anchors", "fingerprints", "crls"}
+        assert network.organisation.file.read_text() == before
+
+
+@pytest.mark.parametrize(
+    ("path", "name", "value"),
+    [
+        ("/add/server", "name", "<script>alert(1)</script>"),
+        ("/add/server", "name", "fe3\n  machine: evil"),
+        ("/add/server", "address", "192.0.2.1}, {name: evil.test"),
+        ("/add/server", "name", "f" * 50_000),
+        ("/add/pool", "servers", "fe91 [a]\n{name: b}"),
+        ("/add/pool", "servers", "fe91\n" * 65),
+        ("/add/pool", "name", "pool9: &a [*a]"),
+        ("/add/partner", "domains", "partner.test]\nblocked: ["),
+        ("/add/partner", "anchors", "A" * 20_000),
+        ("/add/partner", "crls", "http://crl.test/a.crl\n<b>"),
+        ("/add/partner", "changes", "trunk={a: [b"),
+        ("/add/partner", "changes", "edge=x\n" * 65),
+        ("/add/partner", "fingerprints", "0" * 63 + "<"),
+    ],
+)
+@on_loop
+async def test_value_that_is_no_such_value_is_refused_at_its_field(
+    tmp_path: Path, pem: str, path: str, name: str, value: str
+) -> None:
+    root = {"anchors": pem, "fingerprints": fingerprint(x509.load_pem_x509_certificate(pem.encode()))}
+    async with management_with_console(tmp_path) as network, Visitor(network) as officer:
+        await officer.log_in("security-officer")
+        before = network.organisation.file.read_text()
+        await officer.get(path)
+        fields = {
+            "/add/server": {"pool": POOL},
+            "/add/pool": {"role": "front-end"},
+            "/add/partner": {**PARTNER_FORM, **root},
+        }[path]
+        for button in ("plan", "change"):
+            refused = await officer.post(path, do=button, **{**fields, name: value})
+            assert refused.status in {400, 409}, refused.text
+            assert name in fields_with_faults(refused), refused.text
+            assert ("<script>alert" in refused.text, "<b>" in refused.text) == (False, False)
+        assert network.organisation.file.read_text() == before

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from sipmesh.errors import OperatorError, SipmeshError
 from sipmesh.server.console.operations import operation_of
 from sipmesh.server.console.pages.fields import Field
 from sipmesh.server.console.parameters import typed
+from sipmesh.sip.text import LWS
+from sipmesh.typed_json import UnreadableJsonError, read
 
 Tell = Callable[[Any, Mapping[str, str]], str]
+
+
+class UnfitFieldsError(SipmeshError):
+    """Fields of a form cannot be used: *faults* says why, by the name of the field."""
+
+    def __init__(self, faults: Mapping[str, str]) -> None:
+        super().__init__("correct this field" if len(faults) == 1 else f"correct these {len(faults)} fields")
+        self.faults = faults
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +51,35 @@ class Form:
     def template(self) -> str:
         """The template of its page."""
         return "planned_form.html" if self.plans else "form.html"
+
+    def must_fit(self, sent: Mapping[str, str]) -> None:
+        """Raise `UnfitFieldsError` with every field that is empty and must not be, or that the operation cannot read.
+
+        Not each browser refuses empty fields. The operation refuses parameters that are no fields.
+        """
+        typed_in = [one for one in self.fields if one.required and one.kind not in ("hidden", "select", "checkbox")]
+        faults = {one.name: "fill this in" for one in typed_in if not sent.get(one.name, "").strip(LWS)}
+        try:
+            read(operation_of(self.operation).given, self.given(sent))
+        except UnreadableJsonError as wrong:
+            names = {one.name for one in self.fields}
+            faults = {**{name: fault for name, fault in wrong.misfits.items() if name in names}, **faults}
+        if faults:
+            raise UnfitFieldsError(faults)
+
+    def faults_of(self, wrong: OperatorError, sent: Mapping[str, str]) -> Mapping[str, str]:
+        """Return what is wrong with the fields that *wrong* is about, by the name of the field.
+
+        A problem of the draft is about the innermost key of its place for which the operator has typed a value: the draft had no
+        problem before.
+        """
+        names = {one.name for one in self.fields}
+        faults = {wrong.parameter: wrong.message} if wrong.parameter in names else {}
+        for problem in wrong.problems:
+            keys = [key for key in reversed(re.findall("[a-z_]+", problem.field)) if key in names and sent.get(key)]
+            if keys:
+                faults.setdefault(keys[0], f"{problem.reason}; {problem.remedy}")
+        return faults
 
     def given(self, sent: Mapping[str, str]) -> Mapping[str, object]:
         """Return the parameters of the operation that were *sent*; a box says whether to force it."""

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from sipmesh.errors import SipmeshError
+from sipmesh.errors import OperatorError, SipmeshError
 from sipmesh.server.console.access.guard import OPERATOR, is_of_another_site
 from sipmesh.server.console.operations import must_have, operation_of
 from sipmesh.server.console.pages.fields import SITES
+from sipmesh.server.console.pages.form import UnfitFieldsError
 from sipmesh.server.provisioning.letter import qr_svg
 from sipmesh.topology.home_pools import front_end_pools
 
@@ -37,7 +38,7 @@ class FormPage:
         """Do what the form asks for, or only say what it would change: return the template of the next page with its values."""
         if self._form.closes_links and sent.get("sure") != "yes":
             raise SipmeshError("confirm this on the page of the form: it closes live links")
-        self._must_be_complete(sent)
+        self._form.must_fit(sent)
         given = self._form.given(sent)
         if self._form.plans and sent.get("do") != "change":
             plan = await self._frame.read(request, self._form.operation, **given, dry_run=True)
@@ -50,11 +51,14 @@ class FormPage:
         """Raise `NotAllowedError` if *operator* may not send it."""
         must_have(operator, operation_of(self._form.operation).role)
 
-    def _must_be_complete(self, sent: Mapping[str, str]) -> None:
-        """Raise `SipmeshError` if a field is empty that a person has to fill in: not each browser refuses that."""
-        typed = [one for one in self._form.fields if one.required and one.kind not in ("hidden", "select", "checkbox")]
-        if missing := [one.label for one in typed if not sent.get(one.name)]:
-            raise SipmeshError(f"fill in {', '.join(missing)}")
+    def refused(self, sent: Mapping[str, str], wrong: Exception) -> Mapping[str, Any]:
+        """Return what the page shows after *wrong*: each fault is beside its field too, and the list above leads there."""
+        faults: Mapping[str, str] = {}
+        if isinstance(wrong, UnfitFieldsError):
+            faults = wrong.faults
+        elif isinstance(wrong, OperatorError):
+            faults = self._form.faults_of(wrong, sent)
+        return {**self.shown(sent), "faults": faults}
 
     async def show(self, request: web.Request) -> tuple[str, Mapping[str, Any]]:
         """Return the page, with what the query has for its fields; raises `NotAllowedError` if the role is too low.
@@ -82,6 +86,7 @@ class FormPage:
             "says": form.says.format_map(values),
             "back": above,
             "plan": None,
+            "faults": {},
         }
 
     def _choices(self, one: Field) -> Sequence[str]:

@@ -18,6 +18,7 @@ from sipmesh.errors import OperatorError, SipmeshError
 from sipmesh.server.console.access.guard import FORM_FIELD, LOGIN, OPERATOR, SESSION, form_of, must_come_from_our_pages
 from sipmesh.server.console.operations import OFFICER, NotAllowedError
 from sipmesh.server.console.operations import OPERATOR as OPERATOR_ROLE
+from sipmesh.server.console.pages.form import UnfitFieldsError
 from sipmesh.server.console.pages.navigation import GROUPS, place_of
 from sipmesh.server.control_socket import Encoded
 from sipmesh.server.management.replies import NETWORK, NetworkReply
@@ -63,8 +64,8 @@ class PageForm(Protocol):
     async def act(self, request: web.Request, sent: Mapping[str, str]) -> tuple[str, Mapping[str, Any]]:
         """Do what the form asks for: return the template of the next page, with its values."""
 
-    def shown(self, sent: Mapping[str, str]) -> Mapping[str, Any]:
-        """Return what its page shows, with what was *sent*."""
+    def refused(self, sent: Mapping[str, str], wrong: Exception) -> Mapping[str, Any]:
+        """Return what its page shows after *wrong*, with what was *sent*."""
 
 
 class Identifies(Protocol):
@@ -146,7 +147,9 @@ class Frame:
             except self._not_shown:
                 raise
             except (SipmeshError, web.HTTPForbidden) as wrong:
-                return self.render(request, form.template, {**form.shown(sent), **_why(wrong)}, status=_status(wrong))
+                return self.render(
+                    request, form.template, {**form.refused(sent, wrong), **_why(wrong)}, status=_status(wrong)
+                )
             return self.render(request, template, values)
 
         return answer
@@ -213,7 +216,7 @@ def _status(wrong: Exception) -> int:
         return NOT_FOUND
     if isinstance(wrong, (NotAllowedError, web.HTTPForbidden)):
         return 403
-    return 400 if isinstance(wrong, UnreadableJsonError) else 409
+    return 400 if isinstance(wrong, (UnreadableJsonError, UnfitFieldsError)) else 409
 
 
 def _ago(at: datetime) -> Markup:
