@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -202,6 +203,11 @@ async def test_page_adds_a_partner_with_the_fingerprint_that_the_partner_has_tol
         planned = await officer.post("/add/partner", do="plan", fingerprints=colons, **form)
         assert (planned.status, PARTNER in planned.text.partition("Lines of topology.yaml")[2]) == (200, True)
         assert (network.number(MGMT), files_of(network)) == (2, [])
-        done = await officer.post("/add/partner", do="change", fingerprints=colons, **form)
-        assert f"{PARTNER} is a partner in version 3" in done.text, done.text
-        assert network.number(MGMT) == 3
+        (digest,) = re.findall(r'name="planned" value="([0-9a-f]{64})"', planned.text)
+        await network.publish(lambda document: document.update(dane=True))
+        again = await officer.post("/add/partner", do="change", planned=digest, fingerprints=colons, **form)
+        assert ("This is the new plan" in again.text, network.number(MGMT), files_of(network)) == (True, 3, [])
+        (digest,) = re.findall(r'name="planned" value="([0-9a-f]{64})"', again.text)
+        done = await officer.post("/add/partner", do="change", planned=digest, fingerprints=colons, **form)
+        assert f"{PARTNER} is a partner in version 4" in done.text, done.text
+        assert network.number(MGMT) == 4

@@ -19,6 +19,7 @@ from sipmesh.server.console.operations import (
     RENAME,
 )
 from sipmesh.server.console.operator_turns import OperatorTurns
+from sipmesh.server.console.planned import must_be_as_planned, planned_digest
 from sipmesh.server.console.replies import DraftReply
 from sipmesh.server.control_socket import WHO
 from sipmesh.server.management.publishing.publisher import DRAFT
@@ -61,11 +62,17 @@ class DraftCommands:
 
     def _changing(self, name: str, change: Change) -> Command:
         async def changed(asked: Asked) -> DraftReply:
-            made = await self.edit(name, asked, lambda text: change(text, asked, self.file))
             in_force = self._node.view.loaded
+
+            def made_of(text: str) -> str:
+                must_be_as_planned(name, asked, in_force.number, text)
+                return change(text, asked, self.file)
+
+            made = await self.edit(name, asked, made_of)
             changes = await later(difference, in_force, made.loaded)
             written = made.after != made.before and not asked["dry_run"]
-            return DraftReply(written, made.diff, in_force.number, changes)
+            planned = planned_digest(name, asked, in_force.number, made.before)
+            return DraftReply(written, made.diff, in_force.number, changes, planned)
 
         return changed
 

@@ -367,9 +367,13 @@ class ServersToAsk(Given):
 
 
 class DraftChange(Given):
-    """A change of the draft; with *dry_run* the draft stays as it is."""
+    """A change of the draft; with *dry_run* the draft stays as it is.
+
+    *planned* is from the reply to a dry run: the change is refused if it would do something else by now.
+    """
 
     dry_run: bool = False
+    planned: Annotated[str, Field(max_length=64)] = ""
 
 
 class ServerToAdd(Given):

@@ -16,6 +16,7 @@ from sipmesh.errors import OperatorError, SipmeshError
 from sipmesh.pki import files
 from sipmesh.server.console.draft_commands import Asked, DraftCommands, read_changes
 from sipmesh.server.console.operations import PARTNER_ADD, PARTNER_CHANGE, PARTNER_REMOVE, PARTNER_UNBLOCK
+from sipmesh.server.console.planned import must_be_as_planned, planned_digest
 from sipmesh.server.console.replies import BlockReply, PartnerChangeReply
 from sipmesh.server.control_socket import ROLE, WHO
 from sipmesh.server.management.replies import BLOCK, PLAN, PUBLISH
@@ -86,13 +87,15 @@ class PartnerCommands:
 
         def made_of(text: str) -> str:
             must_be_compared(text, compared.digest)
+            must_be_as_planned(name, asked, compared.base, text)
             return change(text, asked, self._draft.file)
 
         made, other = await self._draft.edit(name, asked, made_of), compared.changes
         what = says.format(ascii_lower(str(asked.get("domain") or asked.get("name") or asked["domains"][0])))
         stays = bool(asked["dry_run"] or other or made.after == made.before)
         version = 0 if stays else await self._publish(what, made, compared.base, asked)
-        return PartnerChangeReply(what, made.diff, version, other)
+        planned = planned_digest(name, asked, compared.base, made.before)
+        return PartnerChangeReply(what, made.diff, version, other, planned=planned)
 
     async def _publish(self, why: str, made: Edit, base: int, asked: Asked) -> int:
         operator = {key: asked[key] for key in (WHO, ROLE)}

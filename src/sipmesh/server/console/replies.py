@@ -251,13 +251,15 @@ class SignedListsReply:
 class DraftReply:
     """A change of the draft: *diff* are its lines; *written* is false for a dry run, and if nothing has changed.
 
-    *changes* are all differences to version *base*, which stays in force until the draft is published.
+    *changes* are all differences to version *base*, which stays in force until the draft is published. *planned* is the digest
+    of this change, of the draft before it, and of version *base*.
     """
 
     written: bool
     diff: Sequence[str]
     base: int
     changes: Sequence[str]
+    planned: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,12 +274,14 @@ class PartnerChangeReply:
     """A change of a partner: *what* has changed, in words, and the lines of the draft that changed (*diff*).
 
     *version* has been published with this change alone; 0 for a dry run, and if the draft had *other* changes before.
+    *planned* is as in `DraftReply`.
     """
 
     what: str
     diff: Sequence[str]
     version: int
     other: Sequence[str]
+    planned: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,18 @@ def fields_with_faults(answer: Answer) -> dict[str, str]:
     return texts
 
 
+def planned_in(page: Answer) -> str:
+    """The digest of the plan that a page shows."""
+    (digest,) = re.findall(r'name="planned" value="([0-9a-f]{64})" form="asked"', page.text)
+    return str(digest)
+
+
+async def planned_and_done(visitor: Visitor, path: str, **form: str) -> Answer:
+    """Send a form for its plan, and again by the button of the plan."""
+    planned = await visitor.post(path, do="plan", **form)
+    return await visitor.post(path, do="change", planned=planned_in(planned), **form)
+
+
 @on_loop
 async def test_refused_form_keeps_what_was_typed_but_no_password(tmp_path: Path) -> None:
     async with management_with_console(tmp_path) as network, Visitor(network) as operator:
@@ -64,10 +76,10 @@ async def test_plan_is_beside_the_form_and_changes_nothing_until_it_is_sent(tmp_
         assert ("fe92.example.test" in planned.text, 'value="pool9"' in planned.text) == (True, True)
         assert (await viewer.post("/add/pool", do="change", **form)).status == 403
         assert network.organisation.file.read_text() == before
-        done = await operator.post("/add/pool", do="change", **form)
+        done = await operator.post("/add/pool", do="change", planned=planned_in(planned), **form)
         assert (done.status, "The draft is changed" in done.text) == (200, True), done.text
         assert "fe92.example.test" in network.organisation.file.read_text()
-        added = await operator.post("/add/server", do="change", pool="pool9", address="127.0.0.1")
+        added = await planned_and_done(operator, "/add/server", pool="pool9", address="127.0.0.1")
         assert (added.status, "The draft is changed" in added.text) == (200, True), added.text
 
 
@@ -79,11 +91,11 @@ async def test_application_that_screens_calls_is_added_with_what_happens_while_i
         assert '<option value="pass">' in (await officer.get("/add/pool")).text
         planned = await officer.post("/add/pool", do="plan", if_away="pass", **form)
         assert (planned.status, '<option value="pass" selected>' in planned.text) == (200, True), planned.text
-        done = await officer.post("/add/pool", do="change", if_away="pass", **form)
+        done = await planned_and_done(officer, "/add/pool", if_away="pass", **form)
         assert (done.status, "The draft is changed" in done.text) == (200, True), done.text
         assert "if_away: pass" in network.organisation.file.read_text()
         refuses = {**form, "name": "other", "servers": "other 127.0.0.2", "screens": "carol@example.test"}
-        done = await officer.post("/add/pool", do="change", if_away="", **refuses)
+        done = await planned_and_done(officer, "/add/pool", if_away="", **refuses)
         assert (done.status, network.organisation.file.read_text().count("if_away")) == (200, 1), done.text
 
 
@@ -183,3 +195,30 @@ async def test_value_that_is_no_such_value_is_refused_at_its_field(
             assert name in fields_with_faults(refused), refused.text
             assert ("<script>alert" in refused.text, "<b>" in refused.text) == (False, False)
         assert network.organisation.file.read_text() == before
+
+
+@on_loop
+async def test_only_the_plan_that_was_read_is_applied(tmp_path: Path) -> None:
+    """Without a plan, with other values, after a change of the draft or a publication, the new plan is shown first."""
+    async with management_with_console(tmp_path) as network, Visitor(network) as operator:
+        await operator.log_in("operator")
+        form = {"role": "front-end", "name": "pool9", "servers": "fe91 127.0.0.1"}
+        first = await operator.get("/add/pool")
+        assert 'value="change"' not in first.text
+        page = await operator.post("/add/pool", do="change", **form)
+        assert ("read this plan first" in page.text, 'value="change"' in page.text) == (True, True), page.text
+        page = await operator.post("/add/pool", do="change", planned=planned_in(page), **{**form, "name": "pool8"})
+        assert ("This is the new plan" in page.text, "pool8.example.test is added" in page.text) == (True, True)
+        network.edit(lambda document: document.update(dane=True))
+        page = await operator.post("/add/pool", do="change", planned=planned_in(page), **{**form, "name": "pool8"})
+        assert "This is the new plan" in page.text, page.text
+        await network.publish(lambda document: document.update(dane=True))
+        page = await operator.post("/add/pool", do="change", planned=planned_in(page), **{**form, "name": "pool8"})
+        assert "This is the new plan" in page.text, page.text
+        draft = network.organisation.file.read_text()
+        assert ("pool8" in draft, "pool9" in draft) == (False, False)
+        stolen = await operator.ask("POST", "/add/pool", data={"do": "change", "planned": planned_in(page), **form})
+        assert (stolen.status, network.organisation.file.read_text()) == (403, draft)
+        done = await operator.post("/add/pool", do="change", planned=planned_in(page), **{**form, "name": "pool8"})
+        assert (done.status, "The draft is changed" in done.text) == (200, True), done.text
+        assert "pool8.example.test" in network.organisation.file.read_text()

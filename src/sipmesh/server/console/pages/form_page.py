@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from sipmesh.errors import OperatorError, SipmeshError
@@ -11,6 +11,7 @@ from sipmesh.server.console.access.guard import OPERATOR, is_of_another_site
 from sipmesh.server.console.operations import must_have, operation_of
 from sipmesh.server.console.pages.fields import SITES
 from sipmesh.server.console.pages.form import UnfitFieldsError
+from sipmesh.server.console.planned import PlanChangedError
 from sipmesh.server.provisioning.letter import qr_svg
 from sipmesh.topology.home_pools import front_end_pools
 
@@ -21,6 +22,11 @@ if TYPE_CHECKING:
     from sipmesh.server.console.pages.fields import Field
     from sipmesh.server.console.pages.form import Form
     from sipmesh.server.console.pages.frame import Frame
+
+CHANGED: Final = (
+    "Nothing is changed: the values, the draft or the version in force have changed since the plan was shown. "
+    "This is the new plan."
+)
 
 
 class FormPage:
@@ -41,11 +47,23 @@ class FormPage:
         self._form.must_fit(sent)
         given = self._form.given(sent)
         if self._form.plans and sent.get("do") != "change":
-            plan = await self._frame.read(request, self._form.operation, **given, dry_run=True)
-            return self.template, {**self.shown(sent), "plan": plan, "why": "", "problems": ()}
-        done = await self._frame.read(request, self._form.operation, **given)
+            return await self._planned(request, sent, given)
+        if self._form.plans and not sent.get("planned"):
+            return await self._planned(request, sent, given, "Nothing is changed yet: read this plan first.")
+        try:
+            done = await self._frame.read(request, self._form.operation, **given)
+        except PlanChangedError:
+            return await self._planned(request, sent, given, CHANGED)
         told = {"back": self._form.back(done, sent), "told": self._form.tell(done, sent)}
         return self._form.shows, {**told, "done": done, "qr": qr_svg}
+
+    async def _planned(
+        self, request: web.Request, sent: Mapping[str, str], given: Mapping[str, object], first: str = ""
+    ) -> tuple[str, Mapping[str, Any]]:
+        """Return the page with the plan for what was *given*; *first* says why nothing was changed."""
+        asked = {**given, "planned": "", "dry_run": True}
+        plan = await self._frame.read(request, self._form.operation, **asked)
+        return self.template, {**self.shown(sent), "plan": plan, "first": first, "why": "", "problems": ()}
 
     def must_be_for(self, operator: Operator) -> None:
         """Raise `NotAllowedError` if *operator* may not send it."""
@@ -86,6 +104,7 @@ class FormPage:
             "says": form.says.format_map(values),
             "back": above,
             "plan": None,
+            "first": "",
             "faults": {},
         }
 
