@@ -80,7 +80,9 @@ async def test_plan_is_beside_the_form_and_changes_nothing_until_it_is_sent(tmp_
         assert (done.status, "The draft is changed" in done.text) == (200, True), done.text
         assert "fe92.example.test" in network.organisation.file.read_text()
         added = await planned_and_done(operator, "/add/server", pool="pool9", address="127.0.0.1")
-        assert (added.status, "The draft is changed" in added.text) == (200, True), added.text
+        assert (added.status, "Nothing is in force until you apply the draft" in added.text) == (200, True), added.text
+        assert 'href="/versions">Read what the draft leads to, and apply it</a>' in added.text
+        assert 'href="/apply?' in (await operator.get("/versions")).text
 
 
 @on_loop

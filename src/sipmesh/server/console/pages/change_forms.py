@@ -27,7 +27,7 @@ def _draft_told(done: Any, _form: Mapping[str, str]) -> str:
     if not done.written:
         return "The draft has this already: nothing was changed."
     what = f"it has {count} change{'s' * (count != 1)} to version {done.base}"
-    return f"The draft is changed: {what}. Read what it leads to, and apply it."
+    return f"The draft is changed: {what}. Nothing is in force until you apply the draft on the next page."
 
 
 CHANGE_FORMS: Final = (
@@ -77,6 +77,7 @@ CHANGE_FORMS: Final = (
         page("/versions"),
         _draft_told,
         plans=True,
+        onward="Read what the draft leads to, and apply it",
     ),
     Form(
         "/add/pool",
@@ -89,5 +90,6 @@ CHANGE_FORMS: Final = (
         page("/versions"),
         _draft_told,
         plans=True,
+        onward="Read what the draft leads to, and apply it",
     ),
 )

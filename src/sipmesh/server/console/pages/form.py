@@ -31,7 +31,8 @@ class Form:
 
     *says* tells what will happen, before it does. *title*, *button* and *says* may name fields. *closes_links*: only a page that
     has said so sends the form. *above* is the page that leads to the form. *plans*: the operation can say what it would change,
-    which the page shows beside the form. *shows* is the template of the page afterwards.
+    which the page shows beside the form. *shows* is the template of the page afterwards, and *onward* the text of its link to
+    the next page.
     """
 
     path: str
@@ -45,6 +46,7 @@ class Form:
     tell: Tell
     closes_links: bool = False
     plans: bool = False
+    onward: str = "Continue"
     shows: str = "done.html"
 
     @property

@@ -54,7 +54,7 @@ class FormPage:
             done = await self._frame.read(request, self._form.operation, **given)
         except PlanChangedError:
             return await self._planned(request, sent, given, CHANGED)
-        told = {"back": self._form.back(done, sent), "told": self._form.tell(done, sent)}
+        told = {"back": self._form.back(done, sent), "told": self._form.tell(done, sent), "onward": self._form.onward}
         return self._form.shows, {**told, "done": done, "qr": qr_svg}
 
     async def _planned(
