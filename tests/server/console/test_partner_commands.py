@@ -139,6 +139,7 @@ async def test_other_changes_of_the_draft_are_named_and_not_published(tmp_path: 
         done = await ask(officer, "add", **to_add(pem))
         assert (done.status, done.json["version"], network.number(MGMT)) == (200, 0, 2), done.text
         assert len(done.json["other"]) == 1
+        assert [PARTNER in line for line in done.json["changes"]] == [True]
         assert PARTNER in (network.organisation.folder / DRAFT).read_text()
 
 
@@ -202,6 +203,7 @@ async def test_page_adds_a_partner_with_the_fingerprint_that_the_partner_has_tol
             assert (told in refused.text) is (told in wrong)
         planned = await officer.post("/add/partner", do="plan", fingerprints=colons, **form)
         assert (planned.status, PARTNER in planned.text.partition("Lines of topology.yaml")[2]) == (200, True)
+        assert "<li>partner partner.test may now connect with" in planned.text, planned.text
         assert (network.number(MGMT), files_of(network)) == (2, [])
         (digest,) = re.findall(r'name="planned" value="([0-9a-f]{64})"', planned.text)
         await network.publish(lambda document: document.update(dane=True))

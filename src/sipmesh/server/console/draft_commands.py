@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from sipmesh.server.running.running_server import RunningServer
     from sipmesh.storage.management_db import ManagementDb
     from sipmesh.topology.document.changes import Edit
+    from sipmesh.topology.document.load import Loaded
 
 Asked = Mapping[str, Any]
 Change = Callable[[str, Asked, Path], str]
@@ -62,7 +63,7 @@ class DraftCommands:
 
     def _changing(self, name: str, change: Change) -> Command:
         async def changed(asked: Asked) -> DraftReply:
-            in_force = self._node.view.loaded
+            in_force = self.in_force
 
             def made_of(text: str) -> str:
                 must_be_as_planned(name, asked, in_force.number, text)
@@ -75,6 +76,11 @@ class DraftCommands:
             return DraftReply(written, made.diff, in_force.number, changes, planned)
 
         return changed
+
+    @property
+    def in_force(self) -> Loaded:
+        """The topology in force."""
+        return self._node.view.loaded
 
     async def edit(self, name: str, asked: Asked, change: Callable[[str], str]) -> Edit:
         """Change the draft, and write the audit log; raises `OperatorError` as the commands do, and then nothing has changed."""

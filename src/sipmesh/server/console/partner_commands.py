@@ -20,7 +20,7 @@ from sipmesh.server.console.planned import must_be_as_planned, planned_digest
 from sipmesh.server.console.replies import BlockReply, PartnerChangeReply
 from sipmesh.server.control_socket import ROLE, WHO
 from sipmesh.server.management.replies import BLOCK, PLAN, PUBLISH
-from sipmesh.server.process.off_loop import off_loop
+from sipmesh.server.process.off_loop import later, off_loop
 from sipmesh.sip.text import ascii_lower
 from sipmesh.topology.builder.assignments import Assignment, add_partner_with, assign, must_be_known
 from sipmesh.topology.builder.outline import Outline
@@ -29,6 +29,7 @@ from sipmesh.topology.document.changes import PARTNER_FILES, block_partner, must
 from sipmesh.topology.document.named_files.read import UnusableFileError
 from sipmesh.topology.document.named_files.trust_anchors import certificates_alone
 from sipmesh.topology.document.parts.federation import Partner
+from sipmesh.topology.versions.difference import difference
 from sipmesh.trust.role import ClientUsage
 from sipmesh.trust.x509.certificate import fingerprint
 
@@ -90,12 +91,14 @@ class PartnerCommands:
             must_be_as_planned(name, asked, compared.base, text)
             return change(text, asked, self._draft.file)
 
+        in_force = self._draft.in_force
         made, other = await self._draft.edit(name, asked, made_of), compared.changes
+        changes = [line for line in await later(difference, in_force, made.loaded) if line not in other]
         what = says.format(ascii_lower(str(asked.get("domain") or asked.get("name") or asked["domains"][0])))
         stays = bool(asked["dry_run"] or other or made.after == made.before)
         version = 0 if stays else await self._publish(what, made, compared.base, asked)
         planned = planned_digest(name, asked, compared.base, made.before)
-        return PartnerChangeReply(what, made.diff, version, other, planned=planned)
+        return PartnerChangeReply(what, made.diff, version, other, changes, planned)
 
     async def _publish(self, why: str, made: Edit, base: int, asked: Asked) -> int:
         operator = {key: asked[key] for key in (WHO, ROLE)}

@@ -274,13 +274,14 @@ class PartnerChangeReply:
     """A change of a partner: *what* has changed, in words, and the lines of the draft that changed (*diff*).
 
     *version* has been published with this change alone; 0 for a dry run, and if the draft had *other* changes before.
-    *planned* is as in `DraftReply`.
+    *changes* says what follows from this change alone. *planned* is as in `DraftReply`.
     """
 
     what: str
     diff: Sequence[str]
     version: int
     other: Sequence[str]
+    changes: Sequence[str] = ()
     planned: str = ""
 
 
