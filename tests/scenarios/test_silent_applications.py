@@ -7,15 +7,18 @@ from pathlib import Path
 
 import pytest
 
+from sipmesh.client.dialog import Dialog
 from sipmesh.demo.organisation import Organisation, PoolPlan
 from sipmesh.routing.outcome import RETRY_AFTER_S
 from sipmesh.routing.proxy.branch_kinds import SILENT_S
 from sipmesh.sip.message import Request, Response
+from sipmesh.sip.transaction.ack import cancel_for
 from sipmesh.sip.transaction.timers import Timer
 from sipmesh.trust.role import Role
 from support.network import BEGAN, BOT, EXAMPLE, FE1, FE2, FE3, POOL, POOL2, Network, finished
 from support.peer import Peer
 from support.running import on_jumping_loop
+from support.talking import inside_of
 from support.ticking import SLACK_S, ticking
 from support.tiers import wide_after
 
@@ -179,6 +182,37 @@ async def test_next_server_of_the_pool_decides_after_a_silent_server(
         await second.reply(again, 200)
         assert (await alice.final()).status == 200
         await bob.silent()
+
+
+@on_jumping_loop
+async def test_late_acceptance_by_a_server_that_was_left_takes_the_call(two_servers: Network) -> None:
+    """Each 2xx to an INVITE is forwarded (RFC 3261 section 16.7 item 5), and what still rings is cancelled: one has the call."""
+    async with ticking(two_servers) as (_, alice, bob):
+        first, second = await both(two_servers)
+        invite = alice.request("INVITE", BOB)
+        await alice.send(invite)
+        came = await first.request_in("INVITE")
+        again = await second.request_in("INVITE")
+        await second.reply(again, 100)
+        onward = let_on(second, again)
+        await second.send(onward)
+        rung = await bob.request_in("INVITE")
+        await bob.reply(rung, 180)
+        await second.reply(again, 180)
+        await first.reply(came, 200)
+        answer = await alice.final()
+        assert (answer.status, answer.to.tag) == (200, first.tag)
+        assert (await next_request(second)).method == "CANCEL"
+        await second.reply(again, 487)
+        await second.send(cancel_for(onward))
+        assert (await next_request(bob)).method == "CANCEL"
+        await bob.reply(rung, 487)
+        dialog = Dialog.of_caller(invite, answer)
+        await alice.send(inside_of(dialog, alice, "ACK"))
+        assert (await next_request(first)).method == "ACK"
+        await alice.send(inside_of(dialog, alice, "BYE"))
+        await first.reply(await next_request(first), 200)
+        assert (await alice.final()).status == 200
 
 
 @pytest.mark.parametrize("says", ["", "503"])
