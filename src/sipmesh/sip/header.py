@@ -89,7 +89,7 @@ class Message:
     def has(self, name: str) -> bool:
         """Tell whether there is a row with that name."""
         bit = BITS.get(name)
-        return bool(self.present & bit) if bit is not None else self._index_of_name(name) >= 0
+        return bool(self.present & bit) if bit is not None else self._index_of(name) >= 0
 
     def first(self, name: str) -> str | None:
         """Give the value of the first row with that name, without blanks around it; None if there is no such row."""
@@ -296,10 +296,8 @@ class Message:
     def _index_of(self, name: str) -> int:
         """Give the index of the first row with that name, -1 if there is none."""
         bit = BITS.get(name)
-        return self._index_of_bit(bit) if bit is not None else self._index_of_name(name)
-
-    def _index_of_name(self, name: str) -> int:
-        """Give the index of the first row with that name, which has no bit of its own, -1 if there is none."""
+        if bit is not None:
+            return self._index_of_bit(bit)
         if self.present & GUARDED or name not in GUARDED_NAMES:
             for at, row in enumerate(self.rows):
                 if row.name == name:
