@@ -51,10 +51,13 @@ DAMAGED: Final = "it is damaged, or of another kind"
 
 
 def misfit_of(error: Any) -> str:
-    """Return what is wrong with a value, of one of `ValidationError.errors`; a ``ValueError`` of ours has its own words."""
+    """Return what is wrong with a value, of one of `ValidationError.errors`; an error of ours has its own words."""
     if error["type"] in {"value_error", "assertion_error"}:
         return str(error["msg"]).partition(", ")[2]
-    return _MISFITS.get(error["type"], "does not fit").format(**error.get("ctx", {}))
+    context = error.get("ctx", {})
+    if {"reason", "remedy"} <= context.keys():
+        return f"{context['reason']}; {context['remedy']}"
+    return _MISFITS.get(error["type"], "does not fit").format(**context)
 
 
 def reason_of(wrong: Exception) -> str:

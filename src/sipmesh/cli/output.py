@@ -163,6 +163,8 @@ def report(wrong: SipmeshError) -> None:
     """Print an error on the standard error: what is wrong, then each place with its remedy."""
     out = console(error=True)
     message = wrong.message if isinstance(wrong, OperatorError) else str(wrong)
+    if isinstance(wrong, OperatorError) and wrong.parameter:
+        message += f" (--{wrong.parameter.replace('_', '-')})"
     out.print(line_of("error: ", BAD) + line_of(message), soft_wrap=True)
     if isinstance(wrong, OperatorError):
         say_problems(wrong.problems, error=True)

@@ -18,6 +18,11 @@ def front_end_pools(topology: Topology) -> tuple[str, ...]:
     return tuple(pool.name for pool in topology.pools if pool.role is Role.FRONT_END)
 
 
+def carrying_pools(topology: Topology) -> tuple[str, ...]:
+    """Give the pools that carry calls, which are all but those of management, in the order of the document."""
+    return tuple(pool.name for pool in topology.pools if pool.role is not Role.MANAGEMENT)
+
+
 def home_by_default(topology: Topology) -> str:
     """Give the home pool of users without an explicit home pool: the first front-end pool.
 
@@ -59,6 +64,6 @@ def home_of_new_user(topology: Topology, pool: str, user: str) -> str | None:
         return chosen_home(topology, pool)
     known = front_end_pools(topology)
     if len(known) > 1:
-        remedy = f"add --pool with one of: {', '.join(known)}"
-        raise OperatorError(f"{user} has a choice of {len(known)} home pools; {remedy}")
+        why = f"{user} has a choice of {len(known)} home pools; choose one of: {', '.join(known)}"
+        raise OperatorError(why, parameter="pool")
     return None

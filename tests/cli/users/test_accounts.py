@@ -136,7 +136,7 @@ def _appended(text: str, second: str) -> str:
 def test_where_there_are_several_pools_a_home_has_to_be_named(two_pools: Organisation) -> None:
     left = two_pools.type("user", "add", "alice", "--password-stdin", typed="secret-one\n")
     assert left.code == 1
-    assert f"add --pool with one of: pool1.{DOMAIN}, pool2.{DOMAIN}" in left.err
+    assert f"choose one of: pool1.{DOMAIN}, pool2.{DOMAIN} (--pool)" in left.err
     near = two_pools.type("user", "add", "alice", "--pool", f"pol2.{DOMAIN}", "--password-stdin", typed="secret-one\n")
     assert f"did you mean 'pool2.{DOMAIN}'?" in near.err
     two_pools.add_user("alice", "--pool", f"pool2.{DOMAIN}")

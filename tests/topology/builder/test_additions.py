@@ -78,7 +78,7 @@ def test_application_has_the_name_of_its_pool() -> None:
 
 
 def test_next_hop_is_asked_only_where_there_is_a_choice() -> None:
-    with pytest.raises(OperatorError, match=r"add --next-hop with one of: pool1\.example\.test, pool2\.example\.test"):
+    with pytest.raises(OperatorError, match=r"choose one as its next hop: pool1\.example\.test, pool2\.example\.test"):
         add_pool(TOPOLOGY, NewPool(Role.EDGE), FILE)
     assert "next_hop: pool2.example.test" in add_pool(TOPOLOGY, NewPool(Role.EDGE, next_hop="pool2"), FILE)
     with pytest.raises(OperatorError, match="sipmesh topology add pool --role front-end"):
@@ -105,7 +105,7 @@ def test_server_goes_to_the_pool_whose_servers_are_called_alike() -> None:
     after = add_server(TOPOLOGY, NewServer("edge2", address="192.0.2.9"), FILE)
     assert "servers: [edge1.example.test, {name: edge2.example.test, address: 192.0.2.9}]" in after
     assert "servers: [fe3.example.test, fe4.example.test]" in add_server(TOPOLOGY, NewServer(pool="pool2"), FILE)
-    with pytest.raises(OperatorError, match="add --pool with one of"):
+    with pytest.raises(OperatorError, match="could belong; choose one of"):
         add_server(TOPOLOGY, NewServer("fe9"), FILE)
 
 

@@ -151,7 +151,7 @@ class NewEntries:
         if not every:
             remedy = "to add a pool: sipmesh topology add pool --role front-end"
             raise OperatorError(f"a pool of role {new.role} needs a front-end pool as its next hop; {remedy}")
-        why = f"the draft has {len(every)} front-end pools; add --next-hop with one of: {', '.join(every)}"
+        why = f"the draft has {len(every)} front-end pools; choose one as its next hop: {', '.join(every)}"
         raise OperatorError(why, parameter="next_hop")
 
 
@@ -231,7 +231,7 @@ def _pool_for(outline: Outline, new: NewServer) -> Entry:
         if len(found) == 1:
             return found[0]
     names = ", ".join(pool.name for pool in carrying)
-    why = f"the draft has {len(carrying)} pools to which it could belong; add --pool with one of: {names}"
+    why = f"the draft has {len(carrying)} pools to which it could belong; choose one of: {names}"
     raise OperatorError(why, parameter="pool")
 
 

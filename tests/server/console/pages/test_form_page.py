@@ -148,7 +148,7 @@ async def test_every_wrong_field_is_named_at_once_and_at_its_place(tmp_path: Pat
         typed = {**PARTNER_FORM, "anchors": " ", "fingerprints": "12:34", "crls": "ftp://crl.test", "edge": "e" * 254}
         refused = await officer.post("/add/partner", do="plan", **typed)
         found = fields_with_faults(refused)
-        assert (refused.status, "correct these 4 fields" in refused.text) == (400, True), refused.text
+        assert (refused.status, "Correct these 4 fields." in refused.text) == (400, True), refused.text
         assert set(found) == {"anchors", "fingerprints", "crls", "edge"}
         assert found["anchors"] == "fill this in"
         assert "64 hexadecimal digits" in found["fingerprints"]
@@ -197,6 +197,39 @@ async def test_value_that_is_no_such_value_is_refused_at_its_field(
             assert name in fields_with_faults(refused), refused.text
             assert ("<script>alert" in refused.text, "<b>" in refused.text) == (False, False)
         assert network.organisation.file.read_text() == before
+
+
+@on_loop
+async def test_fault_says_what_to_write_in_words_of_the_form(tmp_path: Path) -> None:
+    """A name of the topology, and a choice that the operator has to make; no fault names an option of the command."""
+    async with management_with_console(tmp_path) as network, Visitor(network) as officer:
+        await officer.log_in("security-officer")
+        await officer.get("/add/partner")
+        typed = {**PARTNER_FORM, "domains": "Other.test, 192.0.2.1", "crls": "file:///etc/passwd"}
+        found = fields_with_faults(await officer.post("/add/partner", do="plan", **typed))
+        assert "&#39;192.0.2.1&#39; is an IP address; write the full name" in found["domains"]
+        assert "does not fit" not in found["crls"], found
+        added = await planned_and_done(officer, "/add/pool", role="front-end", name="pool9", servers="fe91 127.0.0.1")
+        assert added.status == 200, added.text
+        for path, field in (("/add/server", "pool"), ("/add/pool", "next_hop")):
+            found = fields_with_faults(await officer.post(path, do="plan", role="edge", name="x1"))
+            assert ("choose one" in found[field], "--" in found[field]) == (True, False), found
+        both = await officer.post("/add/server", do="plan", pool="pool9", name="-x", address="no address")
+        assert set(fields_with_faults(both)) == {"name", "address"}, both.text
+
+
+@on_loop
+async def test_pool_of_the_draft_can_be_typed_and_those_in_force_are_offered(tmp_path: Path) -> None:
+    async with management_with_console(tmp_path) as network, Visitor(network) as officer:
+        await officer.log_in("security-officer")
+        page = (await officer.get("/add/server")).text
+        assert ('list="l-pool"' in page, f'<option value="{POOL}"></option>' in page) == (True, True)
+        await planned_and_done(
+            officer, "/add/pool", role="edge", name="sip9", next_hop="pool1", servers="edge91 127.0.0.1"
+        )
+        form = {"pool": "sip9", "address": "127.0.0.1", "machine": "host7"}
+        added = await planned_and_done(officer, "/add/server", **form)
+        assert (added.status, "machine: host7" in network.organisation.file.read_text()) == (200, True), added.text
 
 
 @on_loop

@@ -49,7 +49,7 @@ def test_parts_are_added_beside_those_of_the_draft() -> None:
         "example.test: the draft has it already",
         "sip.example.test: the draft has it already",
         (
-            "edge.example.net: the draft has 3 front-end pools; add --next-hop with one of: pool1.example.test,"
+            "edge.example.net: the draft has 3 front-end pools; choose one as its next hop: pool1.example.test,"
             " pool2.example.test, new.example.net"
         ),
     ]

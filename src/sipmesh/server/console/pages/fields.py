@@ -22,13 +22,17 @@ from sipmesh.trust.role import ClientUsage
 POOLS: Final = "pools"
 """The choices of a field that are the pools of front ends."""
 
+EVERY_POOL: Final = "every pool"
+"""The choices of a field that are the pools which carry calls."""
+
 
 @dataclass(frozen=True, slots=True)
 class Field:
     """A field called *name*; *kind* is a type of an ``input`` element, ``select`` or ``area``.
 
-    A select has *choices*, or those of the topology that *of_network* names. *reads* makes the value of the parameter of what was
-    typed, where that is no text. *empty* is what a select says for no choice.
+    A select has *choices*, or those of the topology in force that *of_network* names. A text may have them as suggestions: a
+    name of the draft is typed. *reads* makes the value of the parameter of what was typed, where that is no text. *empty* is
+    what a select says for no choice.
     """
 
     name: str
@@ -209,9 +213,14 @@ SITE: Final = Field("site", "Site", kind="select", of_network=SITES, required=Fa
 SERVER_FIELDS: Final = (
     Field("name", "Name", required=False, hint="Such as fe3 or fe3.example.com. Without it, the next free name"),
     Field(
-        "pool", "Pool", required=False, hint="The pool that the server joins; needed if more than one could be meant"
+        "pool",
+        "Pool",
+        of_network=EVERY_POOL,
+        required=False,
+        hint="The pool that the server joins; needed if more than one could be meant",
     ),
     Field("address", "Address", required=False, hint="IP address, if DNS does not have the name"),
+    Field("machine", "Machine", required=False, hint="The machine that it runs on, if the address does not show it"),
     Field("outside", "Address for partners", required=False, hint="Of a server of an edge, if it is another one"),
     SITE,
 )
@@ -227,7 +236,11 @@ POOL_FIELDS: Final = (
         hint="One a line: NAME ADDRESS. Without it, one server",
     ),
     Field(
-        "next_hop", "Next hop", required=False, hint="Of an edge or an application: the pool of front ends behind it"
+        "next_hop",
+        "Next hop",
+        of_network=POOLS,
+        required=False,
+        hint="Of an edge or an application: the pool of front ends behind it",
     ),
     Field(
         "speaks_for", "Speaks for", required=False, reads=items, hint="Of an application: SIP domains that it may use"

@@ -21,7 +21,7 @@ class UnfitFieldsError(SipmeshError):
     """Fields of a form cannot be used: *faults* says why, by the name of the field."""
 
     def __init__(self, faults: Mapping[str, str]) -> None:
-        super().__init__("correct this field" if len(faults) == 1 else f"correct these {len(faults)} fields")
+        super().__init__("Correct this field." if len(faults) == 1 else f"Correct these {len(faults)} fields.")
         self.faults = faults
 
 

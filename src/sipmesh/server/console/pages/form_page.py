@@ -9,11 +9,11 @@ from urllib.parse import quote
 from sipmesh.errors import OperatorError, SipmeshError
 from sipmesh.server.console.access.guard import OPERATOR, is_of_another_site
 from sipmesh.server.console.operations import must_have, operation_of
-from sipmesh.server.console.pages.fields import SITES
+from sipmesh.server.console.pages.fields import POOLS, SITES
 from sipmesh.server.console.pages.form import UnfitFieldsError
 from sipmesh.server.console.planned import PlanChangedError
 from sipmesh.server.provisioning.letter import qr_svg
-from sipmesh.topology.home_pools import front_end_pools
+from sipmesh.topology.home_pools import carrying_pools, front_end_pools
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -110,4 +110,6 @@ class FormPage:
 
     def _choices(self, one: Field) -> Sequence[str]:
         topology = self._frame.view().loaded.topology
-        return ("", *topology.sites) if one.of_network == SITES else front_end_pools(topology)
+        if one.of_network == SITES:
+            return ("", *topology.sites)
+        return front_end_pools(topology) if one.of_network == POOLS else carrying_pools(topology)
